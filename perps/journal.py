@@ -1,0 +1,79 @@
+"""The journal's row: the one place where a fact becomes true.
+
+One row per accepted command, position, money and price together. Offsets have no gap; each row's hash covers the row
+before it, so that nothing can be changed, dropped or inserted without a trace.
+"""
+
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from perps.events import Events
+from perps.ledger import Leg
+from perps.units import Micros, Millis
+
+LEDGER_STREAM: Final = "@ledger"
+"""The stream of rows that belong to no market. Not a possible ticker."""
+
+SCHEMA_VERSION: Final = 1
+"""Version of the events in a row's payload. Old versions are decoded for ever."""
+
+GENESIS: Final = bytes(32)
+"""The hash before the first row."""
+
+
+class Row(Struct, frozen=True, gc=False):
+    """One journal row, as stored."""
+
+    offset: int
+    """Position in the shard's one order, from 1, without gaps."""
+    epoch: int
+    """Which ownership of the shard wrote it; never falls."""
+    stream: str
+    """The ticker, or ``LEDGER_STREAM``."""
+    market_seq: int
+    """Position in its stream, from 1, without gaps."""
+    at: Millis
+    kind: str
+    """The command's name: ``open``, ``close``, ``price``, … or ``sweep`` for liquidations that overflowed a row."""
+    schema_version: int
+    user_id: str | None
+    """Who sent the command: with ``client_order_id``, unique."""
+    client_order_id: str | None
+    fingerprint: bytes | None
+    """Digest of the command, to tell a retry from another command under the same id."""
+    payload: bytes
+    """The events, encoded."""
+    user_balance: Micros | None
+    """The wallet of the user concerned, after this row."""
+    hash: bytes
+    """SHA-256 of the previous row's hash and every field above."""
+
+
+class Entry(Struct, frozen=True, gc=False):
+    """A row with what it means: its events decoded and its money posted."""
+
+    row: Row
+    events: Events
+    legs: tuple[Leg, ...]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def row_hash(previous: bytes, fields: tuple[object, ...]) -> bytes:
+    """SHA-256 over the previous row's hash and a row's fields in order, as MessagePack. 32 bytes."""
+    return sha256(_encode((previous, *fields))).digest()
+
+
+def make_row(previous: bytes, *fields: object) -> Row:
+    """A row with its hash computed. ``fields`` are ``Row``'s, in order, without the hash."""
+    return Row(*fields, row_hash(previous, fields))  # type: ignore[arg-type]
+
+
+def hash_of(previous: bytes, row: Row) -> bytes:
+    """What ``row.hash`` must be when ``previous`` is the hash of the row before it."""
+    fields = tuple(getattr(row, name) for name in Row.__struct_fields__[:-1])
+    return row_hash(previous, fields)

@@ -1,0 +1,193 @@
+"""The ledger: every account, what moved between them, and what of a wallet may be spent.
+
+Double entry: a transfer takes from one account what it gives to another, so Σ of all accounts is 0 by construction;
+``post`` checks what construction does not give: no wallet below 0, no balance beyond 64 bits.
+"""
+
+from collections import deque
+
+from msgspec import Struct
+
+from perps.commands import CreateUser, Deposit, LedgerCommand, Withdraw
+from perps.events import (
+    Deposited,
+    LedgerEvent,
+    Transfer,
+    TransferKind,
+    Transfers,
+    UserCreated,
+    Withdrawn,
+)
+from perps.market import WORLD, Market, house_account, insurance_account, margin_account, user_account
+from perps.refusals import InvariantViolated, RejectCode, Rejected
+from perps.units import AMOUNT_MAX, BALANCE_MAX, Micros, Millis
+
+
+class Leg(Struct, frozen=True, array_like=True, gc=False):
+    """A transfer as posted: with the balance it left on either side."""
+
+    transfer: Transfer
+    source_balance: Micros
+    target_balance: Micros
+
+
+class MarketSums(Struct, frozen=True, gc=False):
+    """What a market says its accounts hold; the ledger must agree after every row."""
+
+    ticker: str
+    margin: Micros
+    house: Micros
+    insurance: Micros
+
+    @classmethod
+    def of(cls, market: Market) -> "MarketSums":
+        """The running sums of a market as it stands."""
+        return cls(market.ticker, market.margin, market.house, market.insurance)
+
+
+class Ledger:
+    """Balances by account, and who was referred by whom. Changed by ``apply`` and ``post`` only."""
+
+    __slots__ = ("balances", "referrers", "seq")
+
+    def __init__(self) -> None:
+        self.balances: dict[str, int] = {}
+        self.referrers: dict[str, str | None] = {}
+        self.seq = 0
+        """Rows the ledger itself has written (users, deposits, withdrawals)."""
+
+    def wallet(self, user: str) -> Micros:
+        """A user's balance, holds included, micros."""
+        return Micros(self.balances.get(user_account(user), 0))
+
+    def apply(self, event: LedgerEvent) -> None:
+        """Take in a user; money moves by ``post``."""
+        if isinstance(event, UserCreated):
+            self.referrers[event.user] = event.referrer
+
+    def post(self, transfers: Transfers) -> tuple[Leg, ...]:
+        """Move money. Raises ``InvariantViolated`` if a wallet ends below 0 or a balance beyond 64 bits."""
+        balances = self.balances
+        legs = []
+        for transfer in transfers:
+            source = balances.get(transfer.source, 0) - transfer.amount
+            target = balances.get(transfer.target, 0) + transfer.amount
+            balances[transfer.source], balances[transfer.target] = source, target
+            if transfer.amount < 0 or target > BALANCE_MAX or source < -BALANCE_MAX:
+                raise InvariantViolated(f"{transfer} leaves {source} and {target}")
+            if source < 0 and transfer.source.startswith("user:"):
+                raise InvariantViolated(f"{transfer.source} would stand at {source}")
+            legs.append(Leg(transfer, Micros(source), Micros(target)))
+        return tuple(legs)
+
+    def disagreement(self, sums: MarketSums) -> str | None:
+        """How the accounts differ from what their market says; None when they agree (Σm = the margin account)."""
+        said = (
+            (margin_account(sums.ticker), sums.margin),
+            (house_account(sums.ticker), sums.house),
+            (insurance_account(sums.ticker), sums.insurance),
+        )
+        for account, amount in said:
+            if self.balances.get(account, 0) != amount:
+                return f"{account} holds {self.balances.get(account, 0)}, its market says {amount}"
+        return None
+
+    def total(self) -> int:
+        """Σ of all accounts: 0, always."""
+        return sum(self.balances.values())
+
+
+class Funds:
+    """What each wallet may spend: its balance, less what is held, less credits not durable yet.
+
+    Debits are held up front and credits wait for their commit, so no durable row can depend on a lost one.
+    Not part of the replayed state: after a crash nothing is in flight.
+    """
+
+    __slots__ = ("_credits", "_held", "_ledger", "_pending")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._held: dict[str, int] = {}
+        self._pending: dict[str, int] = {}
+        self._credits: deque[tuple[int, str, int]] = deque()
+
+    def free(self, user: str) -> Micros:
+        """Spendable micros."""
+        account = user_account(user)
+        balance = self._ledger.balances.get(account, 0)
+        return Micros(balance - self._held.get(account, 0) - self._pending.get(account, 0))
+
+    def hold(self, user: str, amount: Micros) -> None:
+        """Set micros aside. The caller has seen that they are free."""
+        account = user_account(user)
+        self._held[account] = self._held.get(account, 0) + amount
+
+    def release(self, user: str, amount: Micros) -> None:
+        """End a hold: posted or voided."""
+        account = user_account(user)
+        left = self._held.get(account, 0) - amount
+        if left < 0:
+            raise InvariantViolated(f"{account} held {left} after a release of {amount}")
+        if left:
+            self._held[account] = left
+        else:
+            self._held.pop(account, None)
+
+    def await_commit(self, offset: int, transfers: Transfers) -> None:
+        """Lock the credits of row ``offset`` until ``committed`` passes it."""
+        for transfer in transfers:
+            if transfer.target.startswith("user:"):
+                self._credits.append((offset, transfer.target, transfer.amount))
+                self._pending[transfer.target] = self._pending.get(transfer.target, 0) + transfer.amount
+
+    def committed(self, offset: int) -> None:
+        """Rows up to ``offset`` are durable: their credits may be spent."""
+        while self._credits and self._credits[0][0] <= offset:
+            _, account, amount = self._credits.popleft()
+            left = self._pending[account] - amount
+            if left:
+                self._pending[account] = left
+            else:
+                del self._pending[account]
+
+    @property
+    def in_flight(self) -> tuple[int, int]:
+        """Accounts with holds, and credits waiting for their commit: both 0 when nothing is in flight."""
+        return len(self._held), len(self._credits)
+
+
+def decide_ledger(ledger: Ledger, funds: Funds, command: LedgerCommand, at: Millis) -> LedgerEvent | Rejected:
+    """Decide what concerns one wallet and the outside: a user, a deposit, a withdrawal."""
+    match command:
+        case CreateUser(user=user, referrer=referrer):
+            if referrer is not None and referrer != user and referrer not in ledger.referrers:
+                return Rejected(code=RejectCode.USER_NOT_FOUND, facts={"referrer": referrer})
+            if user in ledger.referrers:
+                return Rejected(code=RejectCode.USER_EXISTS, facts={"user": user})
+            if referrer == user:
+                return Rejected(
+                    code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": "a user does not refer himself"}
+                )
+            deposit = _deposit(ledger, user, command.deposit) if command.deposit else ()
+            return deposit if isinstance(deposit, Rejected) else UserCreated(user, referrer, at, deposit)
+        case Deposit(user=user, amount=amount) | Withdraw(user=user, amount=amount):
+            if user not in ledger.referrers:
+                return Rejected(code=RejectCode.USER_NOT_FOUND, facts={"user": user})
+            if isinstance(command, Deposit):
+                moved = _deposit(ledger, user, amount)
+                return moved if isinstance(moved, Rejected) else Deposited(user, amount, moved)
+            free = funds.free(user)
+            if amount > free:
+                facts = {"required_micros": int(amount), "available_micros": int(free)}
+                return Rejected(code=RejectCode.INSUFFICIENT_FUNDS, facts=facts)
+            out = Transfer(user_account(user), WORLD, amount, TransferKind.WITHDRAWAL)
+            return Withdrawn(user, amount, (out,))
+
+
+def _deposit(ledger: Ledger, user: str, amount: Micros) -> Transfers | Rejected:
+    outside = -ledger.balances.get(WORLD, 0)
+    if outside + amount > BALANCE_MAX - AMOUNT_MAX:
+        facts = {"rule": "all deposits together stay below 2^62 micros", "deposited_micros": outside}
+        return Rejected(code=RejectCode.VALIDATION_ERROR, facts=facts)
+    return (Transfer(WORLD, user_account(user), amount, TransferKind.DEPOSIT),)

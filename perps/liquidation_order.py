@@ -1,0 +1,60 @@
+"""Which position is due first: positions sorted by κ, a key that neither a price nor funding moves.
+
+Insert and remove O(log n); asking whether anybody is due is one comparison, whatever the number of positions.
+"""
+
+from collections.abc import Iterator
+
+from sortedcontainers import SortedList
+
+from perps.params import MarketParams
+from perps.position import Position, kappa
+from perps.units import PPB, FundingIndex, Ticks
+
+_NUMBER_BITS = 48
+_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
+
+
+class LiquidationOrder:
+    """Longs by κ descending, shorts by κ ascending, each entry one integer: the key, then the position's number."""
+
+    def __init__(self) -> None:
+        self._longs: SortedList[int] = SortedList()
+        self._shorts: SortedList[int] = SortedList()
+
+    def add(self, position: Position, params: MarketParams) -> None:
+        """Enter a position. Its key follows from its lots, cash and ``params`` alone."""
+        self._side(position).add(_entry(position, params))
+
+    def remove(self, position: Position, params: MarketParams) -> None:
+        """Take out a position that was entered with the same lots, cash and ``params``."""
+        self._side(position).remove(_entry(position, params))
+
+    def candidates(self, price: Ticks, params: MarketParams, index: FundingIndex) -> Iterator[int]:
+        """Numbers of the positions whose κ says they are due at ``price``, most endangered first, longs then shorts.
+
+        κ is rounded so as never to be late: a candidate may fail the exact predicate and must then be skipped.
+        Stop iterating before changing the order.
+        """
+        value = price * params.unit
+        longs_due = value * (PPB - params.maintenance_rate) - index
+        for entry in self._longs:
+            if -(entry >> _NUMBER_BITS) < longs_due:
+                break
+            yield entry & _NUMBER_MASK
+        shorts_due = value * (PPB + params.maintenance_rate) - index
+        for entry in self._shorts:
+            if entry >> _NUMBER_BITS > shorts_due:
+                break
+            yield entry & _NUMBER_MASK
+
+    def __len__(self) -> int:
+        return len(self._longs) + len(self._shorts)
+
+    def _side(self, position: Position) -> "SortedList[int]":
+        return self._longs if position.lots > 0 else self._shorts
+
+
+def _entry(position: Position, params: MarketParams) -> int:
+    key = kappa(position, params)
+    return ((-key if position.lots > 0 else key) << _NUMBER_BITS) | position.number

@@ -1,0 +1,128 @@
+"""A market's parameters, and the rules a listing must keep."""
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec import Struct
+
+from perps.refusals import RejectCode, Rejected
+from perps.units import (
+    AMOUNT_MAX,
+    MICRO,
+    PICO,
+    PPB,
+    Lots,
+    Micros,
+    Millis,
+    Pico,
+    Ppb,
+    Ticks,
+    div_ceil,
+    div_floor,
+)
+
+LEVERAGE_MAX: Final = 1_000
+
+
+class MarkSource(StrEnum):
+    """Where the mark price, for margin and liquidation, comes from.
+
+    ``index``: the outside price; nobody moves another's liquidation by trading.
+    ``quote``: the price of the next small trade, for markets whose price is made by trading.
+    """
+
+    INDEX = "index"
+    QUOTE = "quote"
+
+
+class Mode(StrEnum):
+    """What a market lets through. ``reduce_only``: closes. ``halted``: nothing but a change of mode."""
+
+    ENABLED = "enabled"
+    REDUCE_ONLY = "reduce_only"
+    HALTED = "halted"
+
+
+class MarketParams(Struct, frozen=True, kw_only=True):
+    """The rules of one market. Rates are ppb, sizes lots, money micros."""
+
+    ticker: str
+    organization_id: str
+    name: str
+    tick_size: Pico
+    lot_size: Pico
+    mark_source: MarkSource
+    skew_scale: Lots
+    """Ks: the skew at which the quote stands 100 % above or below the index."""
+    max_skew: Lots
+    """K_max: the most |Σ signed lots| that an order may leave behind, unless it brings the skew nearer to 0."""
+    max_open_interest: Lots
+    """The most lots open on one side."""
+    max_leverage: int
+    min_order_size: Micros
+    maker_fee: Ppb
+    taker_fee: Ppb
+    referral_share: Ppb
+    """The referrer's part of a fee."""
+    maintenance_rate: Ppb
+    """μ: a position whose equity is at or below μ of its notional is liquidated."""
+    liquidation_fee: Ppb
+    maintenance_fixed: Micros = Micros(0)
+    """L: added to the maintenance of every position."""
+    house_deposit: Micros = Micros(0)
+    house_credit_limit: Micros | None = None
+    """How far below 0 the house account may go; None: as far as it takes (play money)."""
+    max_price_age: Millis | None = None
+    """Older prices stop trading; None: a price never grows old."""
+
+    @property
+    def unit(self) -> int:
+        """u: micros per tick·lot. ``check_params`` holds it whole and ≥ 1."""
+        return div_floor(self.tick_size * self.lot_size, PICO * MICRO)
+
+
+def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
+    """Return the first listing rule that ``params`` breaks at ``price``, or None.
+
+    Rules (formulas: "Units" and "Liquidation"): u is a whole number ≥ 1; 0 < K_max < Ks;
+    0 < μ < 1/max_leverage ≤ 1; liquidation fee ≥ taker fee (a liquidation never pays better than closing);
+    liquidation fee + taker fee + worst exit impact ≤ μ, where the worst exit is the whole open-interest cap leaving
+    at the far skew cap: (K_max + OI_max/2)/Ks.
+    """
+    unit_scale = PICO * MICRO
+    worst_impact = div_ceil(
+        PPB * (2 * params.max_skew + params.max_open_interest), 2 * max(params.skew_scale, 1)
+    )
+    rules: tuple[tuple[str, bool], ...] = (
+        ("price is a whole number of ticks, at least 1", price >= 1),
+        (
+            "tickSize × lotSize is a whole number of micros, at least 1",
+            params.tick_size > 0
+            and params.lot_size > 0
+            and params.tick_size * params.lot_size % unit_scale == 0,
+        ),
+        ("0 < maxSkew < skewScale", 0 < params.max_skew < params.skew_scale),
+        ("0 < maxOpenInterest", params.max_open_interest > 0),
+        (
+            "maxOpenInterest is worth less than 10^12 at this price",
+            params.max_open_interest * price * params.unit <= AMOUNT_MAX,
+        ),
+        (f"1 ≤ maxLeverage ≤ {LEVERAGE_MAX}", 1 <= params.max_leverage <= LEVERAGE_MAX),
+        ("0 ≤ referralShare ≤ 1", 0 <= params.referral_share <= PPB),
+        ("0 ≤ makerFee and 0 ≤ takerFee", params.maker_fee >= 0 and params.taker_fee >= 0),
+        ("0 < minOrderSize", params.min_order_size > 0),
+        ("0 ≤ houseDeposit", params.house_deposit >= 0),
+        (
+            "0 < maintenanceRate < 1/maxLeverage",
+            params.maintenance_rate > 0 and params.maintenance_rate * params.max_leverage < PPB,
+        ),
+        ("takerFee ≤ liquidationFee", params.taker_fee <= params.liquidation_fee),
+        (
+            "liquidationFee + takerFee + worst exit impact ≤ maintenanceRate",
+            params.liquidation_fee + params.taker_fee + worst_impact <= params.maintenance_rate,
+        ),
+    )
+    for rule, holds in rules:
+        if not holds:
+            return Rejected(code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": rule})
+    return None

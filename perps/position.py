@@ -1,0 +1,94 @@
+"""One position: two integers that matter, ``lots`` and ``cash``, and what can be said of it at a price.
+
+q lots, Q micros of "quote cash as if the funding index were 0". Equivalent to average entry + realised PnL + settled
+funding, but with nothing to keep in step: entry price and funding paid are for display only.
+Source: the (size, cash) account of Synthetix v2 and dYdX v4 ``perpetuals``, with the cumulative funding index.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from perps.params import MarketParams
+from perps.units import PPB, FundingIndex, Lots, Micros, Millis, Ticks, div_ceil, div_floor
+
+
+class Position(Struct, frozen=True, array_like=True, gc=False):
+    """A position as it stands. Frozen: every change makes a new one, carried by the event that changed it."""
+
+    number: int
+    """Its number in its market; its id is ``<ticker>-<number>``."""
+    user: str
+    lots: Lots
+    cash: Micros
+    margin: Micros
+    """Posted collateral, for display and for the margin account."""
+    leverage: int
+    entry_cost: Micros
+    """|C| paid for the lots still open, for display of the entry price."""
+    funding_paid: Micros
+    """Settled so far, for display; > 0: the position paid."""
+    opened_at: Millis
+    referrer: str | None = None
+
+
+def funding_owed(lots: int, index: FundingIndex) -> Micros:
+    """Micros that ``lots`` owe at a funding index, counted from index 0: ceil(lots · index / 10⁹).
+
+    Positive: they pay. Rounded up, against the trader, so that no round of funding creates money.
+    Source: cumulative index as in dYdX v4 and Synthetix v2.
+    """
+    return Micros(div_ceil(lots * index, PPB))
+
+
+def equity(position: Position, price: Ticks, unit: int, index: FundingIndex) -> Micros:
+    """Q + q·P·u − ceil(q·F/10⁹), micros: what would be left at ``price`` before exit impact and fees."""
+    return Micros(position.cash + position.lots * price * unit - funding_owed(position.lots, index))
+
+
+def notional(lots: int, price: Ticks, unit: int) -> Micros:
+    """|q|·P·u, micros, exact."""
+    return Micros(abs(lots) * price * unit)
+
+
+def maintenance(lots: int, price: Ticks, params: MarketParams) -> Micros:
+    """ceil(|q|·P·u·μ) + L, micros: equity at or below this is liquidated. Rounded up, towards safety."""
+    exact = notional(lots, price, params.unit) * params.maintenance_rate
+    return Micros(div_ceil(exact, PPB) + params.maintenance_fixed)
+
+
+def is_liquidatable(position: Position, price: Ticks, params: MarketParams, index: FundingIndex) -> bool:
+    """Equity ≤ maintenance: the exact predicate."""
+    return equity(position, price, params.unit, index) <= maintenance(position.lots, price, params)
+
+
+def kappa(position: Position, params: MarketParams) -> int:
+    """κ = −(Q − L)/q in micros per lot × 10⁹: the key of the liquidation order, which no price or funding moves.
+
+    A long is due when κ ≥ (P·u·(10⁹ − μ)) − F, a short when κ ≤ (P·u·(10⁹ + μ)) − F. Rounded up for longs and down
+    for shorts, so that the order is never late; ``is_liquidatable`` has the last word.
+    """
+    numerator = (params.maintenance_fixed - position.cash) * PPB
+    if position.lots > 0:
+        return div_ceil(numerator, position.lots)
+    return div_floor(-numerator, -position.lots)
+
+
+def liquidation_price(position: Position, params: MarketParams, index: FundingIndex) -> Ticks:
+    """The first price, in ticks, at which the position is due: (κ + F/10⁹)/(u·(1 ∓ μ)); never below 0.
+
+    Longs: rounded down (due at or below it); shorts: rounded up (due at or above it).
+    Agrees with dYdX ``(e − s·p)/(|s|·MMF − s)``.
+    """
+    due = kappa(position, params) + index
+    if position.lots > 0:
+        return Ticks(max(0, div_floor(due, params.unit * (PPB - params.maintenance_rate))))
+    return Ticks(max(0, div_ceil(due, params.unit * (PPB + params.maintenance_rate))))
+
+
+def bankruptcy_price(position: Position, params: MarketParams, index: FundingIndex) -> Ticks:
+    """The price, in ticks, at which equity is 0: (F/10⁹ − Q/q)/u; never below 0. Rounded as the liquidation price."""
+    size = abs(position.lots)
+    if position.lots > 0:
+        return Ticks(max(0, div_floor(index * size - position.cash * PPB, PPB * size * params.unit)))
+    return Ticks(max(0, div_ceil(index * size + position.cash * PPB, PPB * size * params.unit)))

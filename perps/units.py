@@ -1,0 +1,48 @@
+"""Fixed-point units. Every quantity in the domain is an ``int`` in exactly one of these.
+
+Divisions are named: ``div_floor`` and ``div_ceil``. Which one is used is part of a formula, never an accident.
+"""
+
+from typing import Final, NewType
+
+Micros = NewType("Micros", int)
+"""Money: 10⁻⁶ of the quote currency. Every amount that enters or leaves an account is one of these."""
+
+Ticks = NewType("Ticks", int)
+"""A price, as a multiple of its market's tick size."""
+
+Lots = NewType("Lots", int)
+"""An amount of the base asset, as a multiple of its market's lot size. Signed where it is a position: long > 0."""
+
+Pico = NewType("Pico", int)
+"""10⁻¹² of a unit: how tick sizes, lot sizes and limit prices are given, so that any decimal of 12 places is exact."""
+
+Ppb = NewType("Ppb", int)
+"""A rate in parts per billion."""
+
+FundingIndex = NewType("FundingIndex", int)
+"""Cumulative funding, micros per lot × 10⁹. Longs pay when it rises."""
+
+Millis = NewType("Millis", int)
+"""Time: milliseconds since 1970-01-01 UTC."""
+
+MICRO: Final = 10**6
+PPB: Final = 10**9
+PICO: Final = 10**12
+BPS: Final = 10_000
+
+AMOUNT_MAX: Final = Micros(10**18)
+"""The most micros one command may name (10¹² of the quote currency)."""
+
+BALANCE_MAX: Final = Micros(2**62)
+"""No account may hold more than this, either side of zero, so that every balance fits a 64-bit column."""
+
+
+def div_floor(numerator: int, denominator: int) -> int:
+    """Quotient rounded towards −∞. ``denominator`` must be positive."""
+    return numerator // denominator
+
+
+def div_ceil(numerator: int, denominator: int) -> int:
+    """Quotient rounded towards +∞. ``denominator`` must be positive."""
+    return -(-numerator // denominator)
