@@ -5,10 +5,11 @@ before it, so that nothing can be changed, dropped or inserted without a trace.
 """
 
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from perps.events import Events
 from perps.ledger import Leg
@@ -68,12 +69,11 @@ def row_hash(previous: bytes, fields: tuple[object, ...]) -> bytes:
     return sha256(_encode((previous, *fields))).digest()
 
 
-def make_row(previous: bytes, *fields: object) -> Row:
+def make_row(previous: bytes, *fields: Any) -> Row:
     """A row with its hash computed. ``fields`` are ``Row``'s, in order, without the hash."""
-    return Row(*fields, row_hash(previous, fields))  # type: ignore[arg-type]
+    return Row(*fields, hash=row_hash(previous, fields))
 
 
 def hash_of(previous: bytes, row: Row) -> bytes:
     """What ``row.hash`` must be when ``previous`` is the hash of the row before it."""
-    fields = tuple(getattr(row, name) for name in Row.__struct_fields__[:-1])
-    return row_hash(previous, fields)
+    return row_hash(previous, astuple(row)[:-1])

@@ -188,6 +188,6 @@ def decide_ledger(ledger: Ledger, funds: Funds, command: LedgerCommand, at: Mill
 def _deposit(ledger: Ledger, user: str, amount: Micros) -> Transfers | Rejected:
     outside = -ledger.balances.get(WORLD, 0)
     if outside + amount > BALANCE_MAX - AMOUNT_MAX:
-        facts = {"rule": "all deposits together stay below 2^62 micros", "deposited_micros": outside}
+        facts: dict[str, Fact] = {"rule": "all deposits together stay below 2^62 micros", "deposited_micros": outside}
         return Rejected(code=RejectCode.VALIDATION_ERROR, facts=facts)
     return (Transfer(WORLD, user_account(user), amount, TransferKind.DEPOSIT),)

@@ -90,16 +90,12 @@ def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
     at the far skew cap: (K_max + OI_max/2)/Ks.
     """
     unit_scale = PICO * MICRO
-    worst_impact = div_ceil(
-        PPB * (2 * params.max_skew + params.max_open_interest), 2 * max(params.skew_scale, 1)
-    )
+    worst_impact = div_ceil(PPB * (2 * params.max_skew + params.max_open_interest), 2 * max(params.skew_scale, 1))
     rules: tuple[tuple[str, bool], ...] = (
         ("price is a whole number of ticks, at least 1", price >= 1),
         (
             "tickSize × lotSize is a whole number of micros, at least 1",
-            params.tick_size > 0
-            and params.lot_size > 0
-            and params.tick_size * params.lot_size % unit_scale == 0,
+            params.tick_size > 0 and params.lot_size > 0 and params.tick_size * params.lot_size % unit_scale == 0,
         ),
         ("0 < maxSkew < skewScale", 0 < params.max_skew < params.skew_scale),
         ("0 < maxOpenInterest", params.max_open_interest > 0),

@@ -24,9 +24,7 @@ def quote_price(*, index_price: Ticks, skew: Lots, skew_scale: Lots) -> Ticks:
     return Ticks(div_floor(index_price * (skew_scale + skew), skew_scale))
 
 
-def most_lots(
-    size: Micros, sign: int, *, index_price: Ticks, unit: int, skew: Lots, skew_scale: Lots
-) -> Lots:
+def most_lots(size: Micros, sign: int, *, index_price: Ticks, unit: int, skew: Lots, skew_scale: Lots) -> Lots:
     """The largest |d| with |C(sign·|d|)| ≤ size, unsigned lots; 0 when one lot already costs more.
 
     Closed form by ``isqrt``, then adjusted to the rounding of C. Selling, the curve ends where the quote reaches 0: at
@@ -42,9 +40,7 @@ def most_lots(
         lots = depth
 
     def cost(of: int) -> int:
-        return abs(
-            trade_cost(sign * of, index_price=index_price, unit=unit, skew=skew, skew_scale=skew_scale)
-        )
+        return abs(trade_cost(sign * of, index_price=index_price, unit=unit, skew=skew, skew_scale=skew_scale))
 
     while lots > 0 and cost(lots) > size:
         lots -= 1

@@ -90,14 +90,15 @@ def decide_close(market: Market, command: ClosePosition, at: Millis) -> Position
     if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
         return found
     shut = _shut(market, at, opening=False)
-    if shut or isinstance(found, Rejected):
-        return shut or found
+    if shut:
+        return shut
+    if isinstance(found, Rejected):
+        return found
     count = max(1, div_floor(abs(found.lots) * command.share, PPB))
     reduced = reduce(market, found, count, CloseReason.OWNER)
     rest = reduced.position
     if rest.lots and (
-        reduced.bad_debt
-        or is_liquidatable(rest, reduced.fill.mark_price, market.params, market.funding_index)
+        reduced.bad_debt or is_liquidatable(rest, reduced.fill.mark_price, market.params, market.funding_index)
     ):
         return _reject(
             RejectCode.WOULD_BE_LIQUIDATED,
@@ -210,9 +211,7 @@ def _check_size(market: Market, command: OpenPosition, lots: Lots) -> Rejected |
             max_open_interest_lots=params.max_open_interest,
         )
     if command.leverage > params.max_leverage:
-        return _reject(
-            RejectCode.LEVERAGE_TOO_HIGH, leverage=command.leverage, max_leverage=params.max_leverage
-        )
+        return _reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=command.leverage, max_leverage=params.max_leverage)
     skew, after = market.skew, market.skew + lots
     if abs(after) > params.max_skew and abs(after) >= abs(skew):
         return _reject(RejectCode.MAX_SKEW_EXCEEDED, skew_lots=after, max_skew_lots=params.max_skew)
@@ -286,9 +285,7 @@ def _fee_legs(user: str, referrer: str | None, fee: Micros, params: MarketParams
     if fee > referral:
         legs.append(Transfer(user_account(user), FEES, Micros(fee - referral), TransferKind.FEE))
     if referrer and referral:
-        legs.append(
-            Transfer(user_account(user), user_account(referrer), Micros(referral), TransferKind.REFERRAL)
-        )
+        legs.append(Transfer(user_account(user), user_account(referrer), Micros(referral), TransferKind.REFERRAL))
     return Micros(referral), tuple(legs)
 
 
@@ -299,9 +296,7 @@ def _liquidation_fee_leg(user: str, fee: Micros, params: MarketParams) -> Transf
     return (Transfer(user_account(user), insurance, fee, TransferKind.LIQUIDATION_FEE),)
 
 
-def _settlement_legs(
-    market: Market, user: str, *, margin: Micros, pnl: Micros, bad_debt: Micros
-) -> Transfers:
+def _settlement_legs(market: Market, user: str, *, margin: Micros, pnl: Micros, bad_debt: Micros) -> Transfers:
     """margin → user what is left of it · margin → house a loss · house → user a gain · insurance → house bad debt."""
     ticker = market.ticker
     wallet, posted, house = user_account(user), margin_account(ticker), house_account(ticker)
@@ -313,6 +308,4 @@ def _settlement_legs(
         (house, wallet, max(pnl, 0), TransferKind.PROFIT),
         (insurance_account(ticker), house, covered, TransferKind.BAD_DEBT),
     )
-    return tuple(
-        Transfer(source, target, Micros(amount), kind) for source, target, amount, kind in moves if amount
-    )
+    return tuple(Transfer(source, target, Micros(amount), kind) for source, target, amount, kind in moves if amount)

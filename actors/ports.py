@@ -1,0 +1,64 @@
+"""What the actors need from outside, in their own words. ``persistence`` implements the first two, twice."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from perps.journal import Entry, Row
+from perps.units import Millis
+
+
+class JournalUnavailable(Exception):
+    """The store did not confirm. Whatever was sent is in doubt: durable or not. Never read this as "no"."""
+
+
+class OwnershipLost(Exception):
+    """Another process owns the shard now. Nothing was written, and nothing more may be."""
+
+
+class Journal(Protocol):
+    """The one writer of one shard. Blocking; used by one thread at a time."""
+
+    @property
+    def epoch(self) -> int:
+        """This ownership's number: higher than any before it."""
+        ...
+
+    def append(self, entries: Sequence[Entry]) -> None:
+        """Make rows and their query tables durable: all of them or none.
+
+        Raises ``OwnershipLost`` when another owner has taken over (nothing written), ``JournalUnavailable`` when the
+        outcome is unknown.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the shard back. Idempotent."""
+        ...
+
+
+class History(Protocol):
+    """What the journal holds, read without owning it. Blocking; safe from any thread."""
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """Every durable row with ``offset > after``, in order. Raises ``JournalUnavailable``."""
+        ...
+
+    def rows_of(self, stream: str) -> Iterator[Row]:
+        """Every durable row of one stream, in order. Raises ``JournalUnavailable``."""
+        ...
+
+    def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
+        """Offset and fingerprint of the rows that answered these (sender, client order id) pairs, where there are."""
+        ...
+
+
+class Clock(Protocol):
+    """Time as an argument."""
+
+    def now_ms(self) -> Millis:
+        """Milliseconds since 1970-01-01 UTC."""
+        ...
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds that never fall, for durations only."""
+        ...
