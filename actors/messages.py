@@ -1,16 +1,20 @@
 """What travels between actors: frozen, serialisable values. A mailbox message is one of these, or a list of them."""
 
 from enum import StrEnum
+from typing import Any
 
+import pykka
 from msgspec import Struct
 
 from perps.commands import Command
 from perps.events import Events
 from perps.journal import Entry
 from perps.ledger import MarketSums
-from perps.market import Market
 from perps.refusals import Rejected
 from perps.units import Micros, Millis
+
+Ref = pykka.ActorRef[Any]
+"""Where to ``tell`` an actor something. A ``tell`` to a dead actor raises ``pykka.ActorDeadError``."""
 
 Token = int
 """Names a waiting caller. The bridge that minted it turns it back into a future."""
@@ -27,7 +31,10 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     trace_id: str
     sender: str
     """The user (or administrator) whose ``client_order_id`` this is."""
-    client_order_id: str
+    client_order_id: str | None
+    """None: a command that may be repeated (a price, a mode)."""
+    fresh: bool
+    """The venue made the id itself: nobody can have used it before."""
     fingerprint: bytes
     """Digest of the command: the same id with another fingerprint is a reuse."""
     now_ms: Millis
@@ -48,6 +55,7 @@ class Funded(Struct, frozen=True, gc=False):
     """An open, with what the ledger set aside for it (less than it needs, if the wallet has less)."""
 
     envelope: Envelope
+    user: str
     held: Micros
     referrer: str | None
     held_ns: int = 0
@@ -61,25 +69,17 @@ class Decided(Struct, frozen=True, gc=False):
     """One row a market wants journaled; already true in the market's own memory."""
 
     work: Work | None
-    """The command behind it; None for liquidations that overflowed the row before."""
+    """The command behind it; None for liquidations that overflowed the row before, or were due at a restart."""
     stream: str
     market_seq: int
     kind: str
     at: Millis
     events: Events
-    sums: MarketSums
-    rows_of_command: int
-    """1 + the further rows this command made; the caller is answered when the last of them is durable."""
+    sums: MarketSums | None
+    """What the market's accounts must hold after this row; None on all but a command's last row."""
     liquidations: int
+    """Liquidations the command behind this row made, further rows included."""
     decided_ns: int
-
-
-class Refused(Struct, frozen=True, gc=False):
-    """A market's (or the ledger's) no. The hold, if any, is to be voided."""
-
-    work: Work
-    rejected: Rejected
-    at_ns: int
 
 
 class FailureKind(StrEnum):
@@ -102,21 +102,17 @@ class Failure(Struct, frozen=True, gc=False):
     reason: str
 
 
-class Done(Struct, frozen=True, gc=False):
-    """A command's row is durable."""
+class Refused(Struct, frozen=True, gc=False):
+    """A command ended without a row. Goes to the ledger, which voids the hold, and on to the supervisor."""
 
-    entry: Entry
-    stages: Stages
-    liquidations: int = 0
+    work: Work
+    outcome: Rejected | Failure
 
 
 class Repeated(Struct, frozen=True, gc=False):
     """This client id was answered before: the answer is in that row."""
 
     offset: int
-
-
-Outcome = Done | Repeated | Rejected | Failure
 
 
 class Settled(Struct, frozen=True, gc=False):
@@ -129,13 +125,55 @@ class Settled(Struct, frozen=True, gc=False):
     liquidations: int
 
 
+Outcome = Settled | Repeated | Rejected | Failure
+"""What a caller gets: his durable row, the row of the first answer, a refusal, or no verdict."""
+
+Reply = tuple[Token, Outcome]
+
+
+class Sequenced(Struct, frozen=True, gc=False):
+    """A row with its place in the order and its money posted; the journal makes it durable."""
+
+    entry: Entry
+    token: Token
+    trace_id: str
+    held_ns: int
+    decided_ns: int
+    sequenced_ns: int
+    liquidations: int
+
+
+class Committed(Struct, frozen=True, gc=False):
+    """Everything up to this offset is durable."""
+
+    offset: int
+
+
 class Stopped(Struct, frozen=True, kw_only=True):
-    """An actor died, or its predecessor's rows are all durable now (``drained``)."""
+    """A market actor died. Travels behind its last rows: ledger → journal → supervisor, so that when it arrives those
+    rows are durable and no one sends to the dead any more."""
 
     stream: str
+    incarnation: int
     reason: str
     leftovers: tuple[Work, ...] = ()
     """What it had not begun; its holds stand."""
+
+
+class Wire(Struct, frozen=True):
+    """At start-up: who the neighbours are. Travels inside one process only."""
+
+    ledger: Ref
+    journal: Ref
+    supervisor: Ref
+    look_up: Ref
+
+
+class Route(Struct, frozen=True):
+    """From now on this market's work goes there. Travels inside one process only."""
+
+    stream: str
+    market: Ref
 
 
 class MarketReady(Struct, frozen=True):
@@ -153,7 +191,9 @@ class MarketDown(Struct, frozen=True):
     reason: str
 
 
-class Adopt(Struct, frozen=True):
-    """Hand a market its state, at start-up."""
+class LookedUp(Struct, frozen=True):
+    """What the journal knows of a client id that memory has forgotten; ``failure`` when it could not be asked."""
 
-    market: Market
+    envelope: Envelope
+    found: tuple[int, bytes] | None = None
+    failure: str | None = None

@@ -3,16 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from perps.journal import Entry, Row
+from actors.messages import Reply, Settled
+from perps.journal import Entry, JournalUnavailable, OwnershipLost, Row
 from perps.units import Millis
 
-
-class JournalUnavailable(Exception):
-    """The store did not confirm. Whatever was sent is in doubt: durable or not. Never read this as "no"."""
-
-
-class OwnershipLost(Exception):
-    """Another process owns the shard now. Nothing was written, and nothing more may be."""
+__all__ = ["Clock", "History", "Journal", "JournalUnavailable", "OwnershipLost"]
 
 
 class Journal(Protocol):
@@ -61,4 +56,24 @@ class Clock(Protocol):
 
     def monotonic_ns(self) -> int:
         """Nanoseconds that never fall, for durations only."""
+        ...
+
+
+class Outbox(Protocol):
+    """The way out of the actors. Called from their threads: never blocks, never raises."""
+
+    def settled(self, rows: list[Settled]) -> None:
+        """These rows are durable, in this order: publish them, then answer who waits."""
+        ...
+
+    def replies(self, replies: list[Reply]) -> None:
+        """Answer these callers."""
+        ...
+
+    def market_health(self, ticker: str, problem: str | None) -> None:
+        """A market is being rebuilt, or down, and why; None when it takes commands."""
+        ...
+
+    def core_failed(self, reason: str) -> None:
+        """The core has stopped. What is in flight is in doubt until it has been rebuilt from the journal."""
         ...

@@ -16,7 +16,7 @@ SOURCE_CLOCK_AHEAD_MS_MAX: Final = 5_000
 """How far a price's own time may run ahead of the venue's before it is refused as nonsense."""
 
 
-def decide_list(command: ListMarket, at: Millis) -> MarketEvents | Rejected:
+def decide_list(command: ListMarket, at: Millis) -> MarketListed | Rejected:
     """List a market if its parameters keep the rules (``check_params``)."""
     broken = check_params(command.params, command.price)
     if broken:
@@ -24,7 +24,7 @@ def decide_list(command: ListMarket, at: Millis) -> MarketEvents | Rejected:
     deposit = command.params.house_deposit
     house = house_account(command.ticker)
     transfers = (Transfer(WORLD, house, deposit, TransferKind.HOUSE_DEPOSIT),) if deposit else ()
-    return (MarketListed(command.params, command.price, at, transfers),)
+    return MarketListed(command.params, command.price, at, transfers)
 
 
 def decide_mode(command: SetMode) -> MarketEvents:

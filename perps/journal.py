@@ -25,6 +25,18 @@ GENESIS: Final = bytes(32)
 """The hash before the first row."""
 
 
+class JournalUnavailable(Exception):
+    """The store did not confirm. Whatever was sent is in doubt: durable or not. Never read this as "no"."""
+
+
+class JournalRefused(JournalUnavailable):
+    """The store said for certain that a row cannot be: nothing of its batch was written. The message names the row."""
+
+
+class OwnershipLost(Exception):
+    """Another process owns the shard now. Nothing was written, and nothing more may be."""
+
+
 class Row(Struct, frozen=True, gc=False):
     """One journal row, as stored."""
 
@@ -71,7 +83,7 @@ def row_hash(previous: bytes, fields: tuple[object, ...]) -> bytes:
 
 def make_row(previous: bytes, *fields: Any) -> Row:
     """A row with its hash computed. ``fields`` are ``Row``'s, in order, without the hash."""
-    return Row(*fields, row_hash(previous, fields))
+    return Row(*(*fields, row_hash(previous, fields)))
 
 
 def hash_of(previous: bytes, row: Row) -> bytes:

@@ -19,7 +19,7 @@ from perps.events import (
     Withdrawn,
 )
 from perps.market import WORLD, Market, house_account, insurance_account, margin_account, user_account
-from perps.refusals import InvariantViolated, RejectCode, Rejected
+from perps.refusals import Fact, InvariantViolated, RejectCode, Rejected
 from perps.units import AMOUNT_MAX, BALANCE_MAX, Micros, Millis
 
 

@@ -29,6 +29,7 @@ class Market:
     """
 
     __slots__ = (
+        "at",
         "cash",
         "funding_index",
         "house",
@@ -63,6 +64,8 @@ class Market:
         self.next_number = 1
         self.seq = 0
         """Rows this market has written: the ``market_seq`` of the last one."""
+        self.at: Millis = listing.at
+        """Time of the last row. Never falls, whatever the clock does."""
         self.long_lots = Lots(0)
         self.short_lots = Lots(0)
         self.cash = Micros(0)

@@ -1,0 +1,174 @@
+"""The one bridge between asyncio and the actors.
+
+``await pykka_future`` and ``ref.ask().get()`` block the event loop; here nothing does. Commands of one loop turn leave as
+one ``tell``; rows and answers come back as one ``call_soon_threadsafe`` per batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from actors.base import tell
+from actors.limits import DEADLINE_MS, IN_FLIGHT_MAX
+from actors.messages import Envelope, Failure, FailureKind, Outcome, Ref, Reply, Settled, Token
+from actors.ports import Clock
+from perps.commands import Command, fingerprint
+from perps.units import Millis
+
+log = structlog.get_logger()
+
+EXPIRY_CHECK_S = 0.25
+
+OnSettled = Callable[[Sequence[Settled]], None]
+OnHealth = Callable[[str, str | None], None]
+
+
+class Bridge:
+    """Sends commands in and brings rows and answers out, on one event loop.
+
+    Implements the actors' ``Outbox``. ``on_settled`` takes every durable row, in order, before its caller is answered:
+    whoever got an answer can read what it says.
+    """
+
+    def __init__(
+        self, clock: Clock, *, on_settled: OnSettled, on_health: OnHealth, in_flight_max: int = IN_FLIGHT_MAX
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._clock = clock
+        self._on_settled, self._on_health = on_settled, on_health
+        self._in_flight_max = in_flight_max
+        self._supervisor: Ref | None = None
+        self._closed: Failure | None = Failure(FailureKind.UNAVAILABLE, "the venue is starting")
+        self._waiting: dict[Token, asyncio.Future[Outcome]] = {}
+        self._deadlines: deque[tuple[int, Token]] = deque()
+        self._outgoing: list[Envelope] = []
+        self._next_token = 0
+        self.failed = asyncio.Event()
+        """Set when the core has stopped by itself; ``failure`` says why."""
+        self.failure = ""
+        self._expiry = self._loop.call_later(EXPIRY_CHECK_S, self._expire)
+
+    def attach(self, supervisor: Ref) -> None:
+        """Open the doors: commands go to this supervisor from now on."""
+        self._supervisor = supervisor
+        self._closed = None
+        self.failed.clear()
+
+    def detach(self, failure: Failure) -> None:
+        """Close the doors: new commands get ``failure`` at once. What is in flight goes on."""
+        self._closed = failure
+
+    @property
+    def in_flight(self) -> int:
+        """Commands sent and not answered."""
+        return len(self._waiting)
+
+    async def drained(self) -> None:
+        """Wait until nothing is in flight. Commands end by themselves, at the latest at their deadline."""
+        while self._waiting:
+            await asyncio.wait(list(self._waiting.values()))
+
+    async def send(
+        self, command: Command, *, sender: str, client_order_id: str | None, fresh: bool, trace_id: str
+    ) -> Outcome:
+        """Send one command and wait for its end. Cancelling stops the waiting, not the command."""
+        if self._closed is not None:
+            return self._closed
+        if len(self._waiting) >= self._in_flight_max:
+            return Failure(FailureKind.OVERLOADED, f"{self._in_flight_max} commands are in flight")
+        self._next_token = token = self._next_token + 1
+        now_ms = self._clock.now_ms()
+        deadline_ms = Millis(now_ms + DEADLINE_MS)
+        future: asyncio.Future[Outcome] = self._loop.create_future()
+        self._waiting[token] = future
+        self._deadlines.append((self._clock.monotonic_ns() + DEADLINE_MS * 1_000_000, token))
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(
+            Envelope(
+                command=command,
+                token=token,
+                trace_id=trace_id,
+                sender=sender,
+                client_order_id=client_order_id,
+                fresh=fresh,
+                fingerprint=fingerprint(command),
+                now_ms=now_ms,
+                deadline_ms=deadline_ms,
+            )
+        )
+        return await future
+
+    def _flush(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        if self._supervisor is None or not tell(self._supervisor, outgoing):
+            gone = Failure(FailureKind.UNAVAILABLE, "the venue is being rebuilt")
+            self._answer([(envelope.token, gone) for envelope in outgoing])
+
+    def settled(self, rows: list[Settled]) -> None:
+        """Outbox: publish durable rows and answer their callers. From any thread."""
+        self._call(self._deliver, rows)
+
+    def replies(self, replies: list[Reply]) -> None:
+        """Outbox: answer callers. From any thread."""
+        self._call(self._answer, replies)
+
+    def market_health(self, ticker: str, problem: str | None) -> None:
+        """Outbox: a market's health changed. From any thread."""
+        self._call(self._on_health, ticker, problem)
+
+    def core_failed(self, reason: str) -> None:
+        """Outbox: the core is gone. From any thread."""
+        self._call(self._fail, reason)
+
+    def close(self) -> None:
+        """Stop the expiry timer. Nobody may wait any more."""
+        self._expiry.cancel()
+
+    def _deliver(self, rows: list[Settled]) -> None:
+        self._on_settled(rows)
+        waiting = self._waiting
+        for row in rows:
+            if row.token:
+                future = waiting.pop(row.token, None)
+                if future is not None and not future.done():
+                    future.set_result(row)
+
+    def _answer(self, replies: list[Reply]) -> None:
+        for token, outcome in replies:
+            future = self._waiting.pop(token, None)
+            if future is not None and not future.done():
+                future.set_result(outcome)
+
+    def _fail(self, reason: str) -> None:
+        """The core died. Everything in flight is in doubt: the same client id, sent again later, tells."""
+        if self.failed.is_set():
+            return
+        log.error("core.failed", reason=reason, in_flight=len(self._waiting))
+        self._closed = Failure(FailureKind.UNAVAILABLE, "the venue is being rebuilt")
+        self._supervisor = None
+        self.failure = reason
+        unknown = Failure(FailureKind.OUTCOME_UNKNOWN, reason)
+        self._answer([(token, unknown) for token in self._waiting])
+        self.failed.set()
+
+    def _expire(self) -> None:
+        """Answer callers whose deadline has passed: the command may still be done."""
+        now_ns = self._clock.monotonic_ns()
+        late: list[Reply] = []
+        deadlines = self._deadlines
+        while deadlines and (deadlines[0][1] not in self._waiting or deadlines[0][0] <= now_ns):
+            _, token = deadlines.popleft()
+            late.append((token, Failure(FailureKind.OUTCOME_UNKNOWN, "no answer before the deadline")))
+        self._answer(late)
+        self._expiry = self._loop.call_later(EXPIRY_CHECK_S, self._expire)
+
+    def _call(self, function: Callable[..., None], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            log.warning("bridge.loop_closed", function=function.__name__)

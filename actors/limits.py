@@ -1,0 +1,23 @@
+"""Every named limit of what is in flight. Past one of them a command is refused at once, with no effect."""
+
+from typing import Final
+
+IN_FLIGHT_MAX: Final = 8_192
+"""Commands between the bridge and their answer. It bounds every mailbox: nothing else puts work in."""
+
+DEADLINE_MS: Final = 10_000
+"""A command not begun by then is refused; a caller not answered by then gets ``outcome_unknown``."""
+
+ROWS_PER_COMMIT_MAX: Final = 1_024
+"""Journal rows in one transaction: bounds its time and the work lost in doubt."""
+
+REBUILD_QUEUE_MAX: Final = 4_096
+"""Commands that wait for one market while it is rebuilt."""
+
+MARKET_DEATHS_MAX: Final = 5
+"""Deaths of one market within ``MARKET_DEATHS_WINDOW_MS`` after which it stays down until the venue is restarted."""
+
+MARKET_DEATHS_WINDOW_MS: Final = 60_000
+
+RECENT_ANSWERS_MAX: Final = 500_000
+"""Client ids answered from memory; an older one costs a look-up in the journal."""

@@ -1,0 +1,158 @@
+"""Read records: what the query tables say about committed rows. Written beside the journal, read by the outside.
+
+Plain integers and text in the domain's units. ``offset`` is the journal row, ``n`` the position within it; together they
+give every list its one order. Field order is column order: a record is ``Record(*row)``.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+OPEN: Final = "open"
+CLOSE: Final = "close"
+LIQUIDATION: Final = "liquidation"
+"""Kinds of a fill."""
+
+STATUS_OPEN: Final = "open"
+STATUS_CLOSED: Final = "closed"
+STATUS_LIQUIDATED: Final = "liquidated"
+"""Statuses of a position."""
+
+
+class FillRecord(Struct, frozen=True, gc=False):
+    """One trade against the house: a position opened, or a part of it closed or liquidated."""
+
+    offset: int
+    n: int
+    """Which event of the row."""
+    at: int
+    """Milliseconds since 1970-01-01 UTC."""
+    ticker: str
+    position_id: str
+    user_id: str
+    kind: str
+    """``open``, ``close`` or ``liquidation``."""
+    lots: int
+    """Signed: > 0 bought."""
+    cost: int
+    """Signed micros: negative when selling."""
+    quote_after: int
+    """The quote price in ticks once the trade was done."""
+    index_price: int
+    """Ticks."""
+    mark_price: int
+    """Ticks."""
+    pnl: int
+    """Realised, before fees, micros; 0 for an open."""
+    funding: int
+    """Settled by this fill, micros; > 0: the position paid."""
+    fee: int
+    """Taker fee or liquidation fee, micros, the referrer's part included."""
+    referral: int
+    """The referrer's part of the fee, micros."""
+    bad_debt: int
+    """What the position owed beyond its margin, micros."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the position behind it is long: an open buys, a close sells."""
+        return (self.lots > 0) is (self.kind == OPEN)
+
+
+class LegRecord(Struct, frozen=True, gc=False):
+    """One transfer as posted: ``amount`` micros from ``source`` to ``target``, and what each held afterwards."""
+
+    offset: int
+    n: int
+    """Which transfer of the row."""
+    at: int
+    kind: str
+    """A ``TransferKind``."""
+    source: str
+    target: str
+    amount: int
+    source_balance: int
+    target_balance: int
+    position_id: str | None
+    """The position the money moved for, if it was one."""
+
+
+class PriceRecord(Struct, frozen=True, gc=False):
+    """One price a market took, in ticks, and the mark and quote that followed from it."""
+
+    offset: int
+    n: int
+    at: int
+    ticker: str
+    index_price: int
+    mark_price: int
+    quote_price: int
+    source: str
+    """A ``PriceSource``; ``system`` for the price of the listing."""
+    reason: str | None
+    sequence: int | None
+
+
+class PositionRecord(Struct, frozen=True, gc=False):
+    """One position, open or past, as of the last row that changed it. Money in micros, sizes in signed lots."""
+
+    id: str
+    user_id: str
+    ticker: str
+    opened_offset: int
+    """The row that opened it: the order of a user's list, and its cursor."""
+    offset: int
+    """The row that changed it last."""
+    status: str
+    """``open``, ``closed`` or ``liquidated``."""
+    opened_at: int
+    closed_at: int | None
+    lots: int
+    """Still open; 0 when closed."""
+    cash: int
+    margin: int
+    leverage: int
+    entry_cost: int
+    """|C| paid for the lots still open."""
+    funding_paid: int
+    entered_lots: int
+    """All lots ever entered, signed: the side, also of a closed position."""
+    entered_cost: int
+    """|C| paid for them: with ``entered_lots`` the entry price."""
+    exited_lots: int
+    """All lots closed or liquidated so far, unsigned."""
+    exited_cost: int
+    """|C| they fetched: with ``exited_lots`` the exit price."""
+    realized_pnl: int
+    """Σ of every reduction's pnl, before fees."""
+    fees: int
+    """Σ of all fees, of opening and of leaving."""
+
+
+class Candle(Struct, frozen=True, gc=False):
+    """The quote price over one span of time, in ticks, from prices and fills in journal order."""
+
+    start: int
+    """Milliseconds since 1970-01-01 UTC, a multiple of the interval."""
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    """Σ |cost| of the fills, micros."""
+    count: int
+    """Number of fills."""
+
+
+class KeyRecord(Struct, frozen=True):
+    """An API key as stored: never the key itself, only its digest."""
+
+    key_id: str
+    digest: bytes
+    user_id: str | None
+    """The one user it may act for; None: whoever its scopes allow."""
+    scopes: tuple[str, ...]
+    label: str
+    created_at: int
+    expires_at: int | None = None
+    revoked_at: int | None = None
