@@ -306,8 +306,9 @@ def _past_closed_directories(run_as: _RunAs, *directories: Path) -> _RunAs:
     candidates = [run_as]
     if setpriv := shutil.which("setpriv"):
         become = (setpriv, f"--reuid={run_as.uid}", f"--regid={run_as.gid}", "--clear-groups")
+        keep = "--securebits=+no_setuid_fixup"  # else access(2), which initdb calls, ignores capabilities
         for name in CAPABILITIES:
-            prefix = (*become, f"--inh-caps=+{name}", f"--ambient-caps=+{name}")
+            prefix = (*become, keep, f"--inh-caps=+{name}", f"--ambient-caps=+{name}")
             candidates.append(replace(run_as, prefix=prefix))
     needs = [_program("postgres"), *map(str, directories)]
     probe = ["/bin/sh", "-c", '"$0" -V && for place; do cd "$place" || exit 1; done', *needs]
