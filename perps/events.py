@@ -12,7 +12,7 @@ from msgspec import Struct
 from perps.commands import PriceSource
 from perps.params import MarketParams, Mode
 from perps.position import Position
-from perps.units import Lots, Micros, Millis, Ticks
+from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 
 
 class TransferKind(StrEnum):
@@ -63,6 +63,7 @@ class Fill(Struct, frozen=True, array_like=True, gc=False):
     mark_price: Ticks
     quote_before: Ticks
     quote_after: Ticks
+    funding_index: FundingIndex
 
 
 class MarketListed(Struct, frozen=True, array_like=True, tag=True):
@@ -117,6 +118,8 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     fill: Fill
     reason: CloseReason
     margin_released: Micros
+    entry_released: Micros
+    """|C| that was paid for the lots now closed, for display of their entry price."""
     pnl: Micros
     funding: Micros
     settlement: Micros

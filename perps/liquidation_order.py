@@ -55,6 +55,16 @@ class LiquidationOrder:
         return self._longs if position.lots > 0 else self._shorts
 
 
+class NoOrder(LiquidationOrder):
+    """For followers that liquidate nobody (the read model): keeps nothing."""
+
+    def add(self, position: Position, params: MarketParams) -> None:
+        """Nothing to keep."""
+
+    def remove(self, position: Position, params: MarketParams) -> None:
+        """Nothing was kept."""
+
+
 def _entry(position: Position, params: MarketParams) -> int:
     key = kappa(position, params)
     return ((-key if position.lots > 0 else key) << _NUMBER_BITS) | position.number

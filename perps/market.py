@@ -50,7 +50,7 @@ class Market:
         "source_sequences",
     )
 
-    def __init__(self, listing: MarketListed) -> None:
+    def __init__(self, listing: MarketListed, order: LiquidationOrder | None = None) -> None:
         self.params: MarketParams = listing.params
         self.mode = Mode.ENABLED
         self.mode_reason = ""
@@ -60,7 +60,7 @@ class Market:
         self.source_sequences: dict[str, int] = {}
         self.funding_index = FundingIndex(0)
         self.positions: dict[int, Position] = {}
-        self.order = LiquidationOrder()
+        self.order = LiquidationOrder() if order is None else order
         self.next_number = 1
         self.seq = 0
         """Rows this market has written: the ``market_seq`` of the last one."""

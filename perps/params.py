@@ -85,12 +85,14 @@ def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
     """Return the first listing rule that ``params`` breaks at ``price``, or None.
 
     Rules (formulas: "Units" and "Liquidation"): u is a whole number ≥ 1; 0 < K_max < Ks;
-    0 < μ < 1/max_leverage ≤ 1; liquidation fee ≥ taker fee (a liquidation never pays better than closing);
-    liquidation fee + taker fee + worst exit impact ≤ μ, where the worst exit is the whole open-interest cap leaving
-    at the far skew cap: (K_max + OI_max/2)/Ks.
+    0 < μ < 1/max_leverage ≤ 1; L ≥ 0; liquidation fee ≥ taker fee (a liquidation never pays better than closing);
+    liquidation fee + taker fee + worst exit impact ≤ μ. The worst exit is the whole open-interest cap leaving at the
+    far skew cap, (K_max + OI_max/2)/Ks, or, since reductions pass every cap, the last of a side leaving when only the
+    other side is left, OI_max/Ks.
     """
     unit_scale = PICO * MICRO
-    worst_impact = div_ceil(PPB * (2 * params.max_skew + params.max_open_interest), 2 * max(params.skew_scale, 1))
+    worst_lots_twice = params.max_open_interest + max(2 * params.max_skew, params.max_open_interest)
+    worst_impact = div_ceil(PPB * worst_lots_twice, 2 * max(params.skew_scale, 1))
     rules: tuple[tuple[str, bool], ...] = (
         ("price is a whole number of ticks, at least 1", price >= 1),
         (
@@ -107,11 +109,12 @@ def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
         ("0 ≤ referralShare ≤ 1", 0 <= params.referral_share <= PPB),
         ("0 ≤ makerFee and 0 ≤ takerFee", params.maker_fee >= 0 and params.taker_fee >= 0),
         ("0 < minOrderSize", params.min_order_size > 0),
-        ("0 ≤ houseDeposit", params.house_deposit >= 0),
+        ("0 ≤ houseDeposit ≤ 10^12", 0 <= params.house_deposit <= AMOUNT_MAX),
         (
             "0 < maintenanceRate < 1/maxLeverage",
             params.maintenance_rate > 0 and params.maintenance_rate * params.max_leverage < PPB,
         ),
+        ("0 ≤ maintenanceFixed", params.maintenance_fixed >= 0),
         ("takerFee ≤ liquidationFee", params.taker_fee <= params.liquidation_fee),
         (
             "liquidationFee + takerFee + worst exit impact ≤ maintenanceRate",

@@ -66,29 +66,33 @@ def kappa(position: Position, params: MarketParams) -> int:
     """κ = −(Q − L)/q in micros per lot × 10⁹: the key of the liquidation order, which no price or funding moves.
 
     A long is due when κ ≥ (P·u·(10⁹ − μ)) − F, a short when κ ≤ (P·u·(10⁹ + μ)) − F. Rounded up for longs and down
-    for shorts, so that the order is never late; ``is_liquidatable`` has the last word.
+    for shorts, with 2 micros added for the two roundings of the exact predicate (funding and maintenance, each less
+    than one), so that the order is never late; ``is_liquidatable`` has the last word.
     """
-    numerator = (params.maintenance_fixed - position.cash) * PPB
+    numerator = (params.maintenance_fixed - position.cash + 2) * PPB
     if position.lots > 0:
         return div_ceil(numerator, position.lots)
     return div_floor(-numerator, -position.lots)
 
 
 def liquidation_price(position: Position, params: MarketParams, index: FundingIndex) -> Ticks:
-    """The first price, in ticks, at which the position is due: (κ + F/10⁹)/(u·(1 ∓ μ)); never below 0.
+    """The first price, in ticks, at which ``is_liquidatable`` holds; 0 for a price below that.
 
-    Longs: rounded down (due at or below it); shorts: rounded up (due at or above it).
+    (L − Q + q·F/10⁹)/(q·u·(1 ∓ μ)), solved exactly: longs are due at or below it, shorts at or above it.
     Agrees with dYdX ``(e − s·p)/(|s|·MMF − s)``.
     """
-    due = kappa(position, params) + index
+    spare = position.cash - funding_owed(position.lots, index) - params.maintenance_fixed
+    worth = abs(position.lots) * params.unit
     if position.lots > 0:
-        return Ticks(max(0, div_floor(due, params.unit * (PPB - params.maintenance_rate))))
-    return Ticks(max(0, div_ceil(due, params.unit * (PPB + params.maintenance_rate))))
+        return Ticks(max(0, div_floor((1 - spare) * PPB - 1, worth * (PPB - params.maintenance_rate))))
+    return Ticks(max(0, div_floor((spare - 1) * PPB, worth * (PPB + params.maintenance_rate)) + 1))
 
 
 def bankruptcy_price(position: Position, params: MarketParams, index: FundingIndex) -> Ticks:
-    """The price, in ticks, at which equity is 0: (F/10⁹ − Q/q)/u; never below 0. Rounded as the liquidation price."""
-    size = abs(position.lots)
-    if position.lots > 0:
-        return Ticks(max(0, div_floor(index * size - position.cash * PPB, PPB * size * params.unit)))
-    return Ticks(max(0, div_ceil(index * size + position.cash * PPB, PPB * size * params.unit)))
+    """The first price, in ticks, at which equity is 0 or less: (F/10⁹ − Q/q)/u; 0 for a price below that.
+
+    Longs: rounded down; shorts: rounded up.
+    """
+    left = position.cash - funding_owed(position.lots, index)
+    worth = abs(position.lots) * params.unit
+    return Ticks(max(0, div_floor(-left, worth) if position.lots > 0 else div_ceil(left, worth)))

@@ -27,23 +27,15 @@ def quote_price(*, index_price: Ticks, skew: Lots, skew_scale: Lots) -> Ticks:
 def most_lots(size: Micros, sign: int, *, index_price: Ticks, unit: int, skew: Lots, skew_scale: Lots) -> Lots:
     """The largest |d| with |C(sign·|d|)| ≤ size, unsigned lots; 0 when one lot already costs more.
 
-    Closed form by ``isqrt``, then adjusted to the rounding of C. Selling, the curve ends where the quote reaches 0: at
-    most Ks + K lots.
+    Exact, by ``isqrt``: buying, C ≤ size ⇔ (depth + d)² ≤ depth² + floor(2·Ks·size/(S·u)), depth = Ks + K. Selling,
+    |C| is rounded down, so |C| ≤ size ⇔ d·(2·depth − d) < 2·Ks·(size + 1)/(S·u); the curve ends where the quote
+    reaches 0: at most ``depth`` lots.
     """
     depth = skew_scale + skew
-    area = div_floor(2 * skew_scale * size, index_price * unit)
     if sign > 0:
-        lots = isqrt(depth * depth + area) - depth
-    elif area < depth * depth:
-        lots = depth - isqrt(depth * depth - area)
-    else:
-        lots = depth
-
-    def cost(of: int) -> int:
-        return abs(trade_cost(sign * of, index_price=index_price, unit=unit, skew=skew, skew_scale=skew_scale))
-
-    while lots > 0 and cost(lots) > size:
-        lots -= 1
-    while (sign > 0 or lots < depth) and cost(lots + 1) <= size:
-        lots += 1
-    return Lots(lots)
+        area = div_floor(2 * skew_scale * size, index_price * unit)
+        return Lots(isqrt(depth * depth + area) - depth)
+    area = div_ceil(2 * skew_scale * (size + 1), index_price * unit) - 1
+    if area >= depth * depth:
+        return Lots(depth)
+    return Lots(depth - 1 - isqrt(depth * depth - area - 1))

@@ -1,7 +1,7 @@
 """Read records: what the query tables say about committed rows. Written beside the journal, read by the outside.
 
-Plain integers and text in the domain's units. ``offset`` is the journal row, ``n`` the position within it; together they
-give every list its one order. Field order is column order: a record is ``Record(*row)``.
+Plain integers and text in the domain's units. ``offset`` is the journal row, ``n`` the position within it; together
+they give every list its one order. Field order is column order: a record is ``Record(*row)``.
 """
 
 from typing import Final

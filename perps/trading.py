@@ -153,6 +153,7 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
         fill=fill,
         reason=reason,
         margin_released=margin,
+        entry_released=Micros(entry),
         pnl=pnl,
         funding=funding,
         settlement=settlement,
@@ -247,6 +248,7 @@ def _fill(market: Market, lots: Lots) -> Fill:
         market.mark_at(after),
         market.quote,
         market.quote_at(after),
+        market.funding_index,
     )
 
 

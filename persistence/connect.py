@@ -1,0 +1,72 @@
+"""Connections to PostgreSQL: how they are opened, and what their errors mean."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+
+from perps.journal import JournalRefused, JournalUnavailable
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+CONNECT_TIMEOUT_S: Final = 5.0
+"""Longest wait for a connection, handshake included."""
+
+READ_TIMEOUT_S: Final = 60.0
+"""Longest wait for one answer of a reader."""
+
+SESSION: Final = {
+    "jit": "off",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "15000",
+}
+"""Of every connection. Our statements are short; and a client that vanished must not hold its locks for hours."""
+
+NEVER_WRITTEN: Final = ("22", "23")
+"""SQLSTATE classes "data exception" and "integrity constraint violation": definitive, the transaction is undone."""
+
+
+async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S, **settings: str) -> Connection[Record]:
+    """One connection of its own. ``name`` is what ``pg_stat_activity`` shows."""
+    return await asyncpg.connect(
+        url, timeout=timeout_s, server_settings={**SESSION, "application_name": name, **settings}
+    )
+
+
+@contextmanager
+def database_errors(doing: str) -> Iterator[None]:
+    """Raise ``JournalUnavailable``, or ``JournalRefused`` if definitive, for what asyncpg and the system raise."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        definitive = (error.sqlstate or "")[:2] in NEVER_WRITTEN
+        kind = JournalRefused if definitive else JournalUnavailable
+        raise kind(f"{doing}: {_explain(error)}") from error
+    except asyncpg.InterfaceError as error:
+        unencodable = isinstance(error, ValueError) and not isinstance(error, asyncpg.ClientConfigurationError)
+        kind = JournalRefused if unencodable else JournalUnavailable  # unencodable: nothing of it was sent
+        raise kind(f"{doing}: {_explain(error)}") from error
+    except (OSError, TimeoutError, asyncpg.InternalClientError) as error:
+        raise JournalUnavailable(f"{doing}: {_explain(error)}") from error
+
+
+def _explain(error: Exception) -> str:
+    detail = getattr(error, "detail", None)
+    text = str(error) or type(error).__name__
+    return f"{text} ({detail})" if detail else text
+
+
+async def end(connection: Connection[Record], timeout_s: float = 1.0) -> None:
+    """Close politely, or cut the line: never raises, never waits long."""
+    try:
+        await connection.close(timeout=timeout_s)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
+        await asyncio.sleep(0)

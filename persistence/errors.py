@@ -1,0 +1,17 @@
+"""Why a venue may not be served from a database. One clear line each, for whoever starts it."""
+
+
+class CannotServe(Exception):
+    """This database cannot be served by this program now."""
+
+
+class ShardTaken(CannotServe):
+    """Another venue holds the shard's lock."""
+
+
+class UnsafeServer(CannotServe):
+    """The server would lose committed rows, or cannot write at all."""
+
+
+class SchemaMismatch(CannotServe):
+    """The database's migrations are not this program's."""

@@ -1,0 +1,61 @@
+"""API keys in PostgreSQL. Not journaled: keys are about who may speak, not about what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from perps.records import KeyRecord
+from persistence.connect import connect, database_errors, end
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+QUERY_TIMEOUT_S: Final = 10.0
+"""Longest wait for one answer."""
+
+T = TypeVar("T")
+
+_COLUMNS: Final = ", ".join(KeyRecord.__struct_fields__)
+_INSERT: Final = (
+    f"insert into api_keys ({_COLUMNS}) values ({', '.join(f'${n + 1}' for n, _ in enumerate(_COLUMNS.split()))})"
+)
+
+
+class PostgresKeys:
+    """Load, add, revoke: rare, so each call has a short connection of its own.
+
+    Every method raises ``JournalUnavailable`` when the database does not answer.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def load(self) -> list[KeyRecord]:
+        """Every key, also the revoked ones, oldest first."""
+        query = f"select {_COLUMNS} from api_keys order by created_at, key_id"
+        found = await self._run(lambda connection: connection.fetch(query, timeout=QUERY_TIMEOUT_S))
+        return [_key(record) for record in found]
+
+    async def add(self, key: KeyRecord) -> None:
+        """Store a new key. Raises ``JournalRefused`` when its id or digest is known already."""
+        values = [getattr(key, name) for name in KeyRecord.__struct_fields__]
+        await self._run(lambda connection: connection.execute(_INSERT, *values, timeout=QUERY_TIMEOUT_S))
+
+    async def revoke(self, key_id: str, at: int) -> None:
+        """End a key at ``at`` (milliseconds). A second time, or of a key that never was, changes nothing."""
+        update = "update api_keys set revoked_at = coalesce(revoked_at, $2) where key_id = $1"
+        await self._run(lambda connection: connection.execute(update, key_id, at, timeout=QUERY_TIMEOUT_S))
+
+    async def _run(self, ask: Callable[[Connection[Record]], Awaitable[T]]) -> T:
+        with database_errors("API keys"):
+            connection = await connect(self._url, name="perps keys")
+            try:
+                return await ask(connection)
+            finally:
+                await end(connection)
+
+
+def _key(record: Record) -> KeyRecord:
+    key_id, digest, user_id, scopes, label, created_at, expires_at, revoked_at = record
+    return KeyRecord(key_id, digest, user_id, tuple(scopes), label, created_at, expires_at, revoked_at)

@@ -1,0 +1,79 @@
+"""What the journal holds, read from PostgreSQL without owning it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import uvloop
+
+from perps.journal import Row
+from persistence.connect import READ_TIMEOUT_S, connect, database_errors, end
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+BATCH_ROWS: Final = 10_000
+"""Rows fetched at a time, each time on a short connection: an abandoned iterator leaves nothing behind."""
+
+KEYS_MAX: Final = 5_000
+"""Client ids looked up by one statement."""
+
+T = TypeVar("T")
+
+_COLUMNS: Final = ", ".join(f'"{column}"' for column in Row.__struct_fields__)
+_ROWS: Final = f'select {_COLUMNS} from journal where shard = $1 and "offset" > $2 order by "offset" limit $3'
+_ROWS_OF: Final = (
+    f"select {_COLUMNS} from journal where shard = $1 and stream = $4 and market_seq > $2 order by market_seq limit $3"
+)
+_ANSWERS: Final = (
+    'select user_id, client_order_id, "offset", fingerprint from journal'
+    " join unnest($2::text[], $3::text[]) as asked (who, which) on user_id = who and client_order_id = which"
+    " where shard = $1"
+)
+
+
+class PostgresHistory:
+    """Satisfies ``actors.ports.History``. Blocking; safe from any thread that is not running an event loop itself."""
+
+    def __init__(self, url: str, shard: int = 0) -> None:
+        self._url, self._shard = url, shard
+
+    def rows(self, after: int = 0) -> Iterator[Row]:
+        """Every durable row with ``offset > after``, in order. Raises ``JournalUnavailable``."""
+        return self._pages(_ROWS, after, lambda row: row.offset)
+
+    def rows_of(self, stream: str) -> Iterator[Row]:
+        """Every durable row of one stream, in order. Raises ``JournalUnavailable``."""
+        return self._pages(_ROWS_OF, 0, lambda row: row.market_seq, stream)
+
+    def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
+        """Offset and fingerprint of the rows that answered these (sender, client order id) pairs, where there are."""
+        found: dict[tuple[str, str], tuple[int, bytes]] = {}
+        for start in range(0, len(keys), KEYS_MAX):
+            users, ids = zip(*keys[start : start + KEYS_MAX], strict=True)
+            for user, client_order_id, offset, fingerprint in self._fetch(_ANSWERS, self._shard, users, ids):
+                found[user, client_order_id] = (offset, fingerprint or b"")
+        return found
+
+    def _pages(self, query: str, after: int, key: Callable[[Row], int], *more: str) -> Iterator[Row]:
+        while True:
+            page = [Row(*record) for record in self._fetch(query, self._shard, after, BATCH_ROWS, *more)]
+            yield from page
+            if len(page) < BATCH_ROWS:
+                return
+            after = key(page[-1])
+
+    def _fetch(self, query: str, *values: Any) -> list[Record]:
+        return self._run(lambda connection: connection.fetch(query, *values, timeout=READ_TIMEOUT_S))
+
+    def _run(self, ask: Callable[[Connection[Record]], Awaitable[T]]) -> T:
+        async def session() -> T:
+            connection = await connect(self._url, name="perps history")
+            try:
+                return await ask(connection)
+            finally:
+                await end(connection)
+
+        with database_errors("reading the journal"):
+            return uvloop.run(session())

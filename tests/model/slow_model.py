@@ -1,0 +1,318 @@
+"""The venue in exact fractions: slow, short, and obviously right. Written from the formulas, not from ``perps``.
+
+Two uses.
+
+1. Beside the engine: ``SlowVenue`` is told each *accepted* operation (who, which lots, at which index price) and says
+   what every account must hold.
+
+2. From outside, with nothing but what the REST interface shows::
+
+       books = recompute_balances(
+           markets=[Rules.of(ticker="BTC-PERP", tick_size="0.01", lot_size="0.0001", skew_scale="1000",
+                             taker_fee="0.001", liquidation_fee="0.002", referral_share="0.5")],
+           deposits=[("ann", "1000"), ("bob", "1000"), ("bob", "-20")],      # withdrawals are negative
+           referrers={"ann": "bob"},
+           trades=[Trade.of(user="ann", ticker="BTC-PERP", position="BTC-PERP-1", kind="open", quantity="0.2",
+                            side="buy", index_price="50000.00", leverage=10, rules=...), ...])
+       books.wallets["ann"]    # micros, to the last one
+
+   ``trades`` are *all* trades of these markets in journal order (the skew they meet follows from those before them).
+   Deposits and trades need no common order: money has no influence on a price.
+
+Every amount is micros. What is rounded, and how, is said by ``floor`` and ``ceil`` at the documented place and nowhere
+else. There is no funding in this version of the venue: the funding index is 0 throughout.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import ceil, floor
+
+Number = int | str | Fraction
+MICROS = 1_000_000
+
+
+def exact(value: Number) -> Fraction:
+    """A number as given by a decimal string, exactly. Floats are not taken."""
+    if isinstance(value, float):
+        raise TypeError("a float is not exact")
+    return Fraction(value)
+
+
+def micros(value: Number) -> int:
+    """Whole micros of an amount of money such as ``"12.34"``."""
+    amount = exact(value) * MICROS
+    if amount.denominator != 1:
+        raise ValueError(f"{value} is not a whole number of micros")
+    return int(amount)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What of a market's parameters the money depends on."""
+
+    ticker: str
+    lot_value: Fraction
+    """Micros that one lot costs at an index price of 1."""
+    lot_size: Fraction
+    """Base units of one lot."""
+    skew_scale: Fraction
+    """Lots."""
+    taker_fee: Fraction
+    liquidation_fee: Fraction
+    referral_share: Fraction
+    maintenance_rate: Fraction = Fraction(0)
+    maintenance_fixed: int = 0
+    tick_size: Fraction = Fraction(1, 100)
+    mark_is_quote: bool = False
+    house_deposit: int = 0
+
+    @staticmethod
+    def of(
+        *,
+        ticker: str,
+        lot_size: Number,
+        skew_scale: Number,
+        taker_fee: Number,
+        liquidation_fee: Number,
+        referral_share: Number,
+        maintenance_rate: Number = 0,
+        maintenance_fixed: Number = 0,
+        tick_size: Number = "0.01",
+        mark_is_quote: bool = False,
+        house_deposit: Number = 0,
+    ) -> Rules:
+        """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
+        return Rules(
+            ticker=ticker,
+            lot_value=exact(lot_size) * MICROS,
+            lot_size=exact(lot_size),
+            skew_scale=exact(skew_scale) / exact(lot_size),
+            taker_fee=exact(taker_fee),
+            liquidation_fee=exact(liquidation_fee),
+            referral_share=exact(referral_share),
+            maintenance_rate=exact(maintenance_rate),
+            maintenance_fixed=micros(maintenance_fixed),
+            tick_size=exact(tick_size),
+            mark_is_quote=mark_is_quote,
+            house_deposit=micros(house_deposit),
+        )
+
+
+@dataclass(frozen=True)
+class Trade:
+    """One fill as an outsider sees it."""
+
+    user: str
+    ticker: str
+    position: str
+    """Which position it opened or reduced."""
+    kind: str
+    """``open``, ``close`` or ``liquidation``."""
+    lots: int
+    """Signed: > 0 bought."""
+    index_price: Fraction
+    """Quote currency per base unit at the moment of the fill."""
+    leverage: int = 1
+    """Of an open; otherwise not looked at."""
+
+    @staticmethod
+    def of(
+        *,
+        user: str,
+        ticker: str,
+        position: str,
+        kind: str,
+        side: str,
+        quantity: Number,
+        index_price: Number,
+        lot_size: Number,
+        leverage: int = 1,
+    ) -> Trade:
+        """From REST fields: ``side`` is ``buy`` or ``sell`` (of this fill), ``quantity`` in base units, unsigned."""
+        lots = exact(quantity) / exact(lot_size)
+        if lots.denominator != 1 or side not in ("buy", "sell"):
+            raise ValueError(f"{side} {quantity} is not a fill in lots of {lot_size}")
+        signed = int(lots) if side == "buy" else -int(lots)
+        return Trade(user, ticker, position, kind, signed, exact(index_price), leverage)
+
+
+@dataclass
+class SlowPosition:
+    """Two numbers that matter, and the margin posted."""
+
+    user: str
+    ticker: str
+    lots: int
+    cash: int
+    """Margin paid in, less what the lots cost."""
+    margin: int
+
+
+@dataclass
+class SlowMarket:
+    """A price and a skew."""
+
+    rules: Rules
+    index_price: Fraction
+    skew: int = 0
+    house: int = 0
+    insurance: int = 0
+
+    def quote(self, skew: int | Fraction) -> Fraction:
+        """Price of the next small trade at a skew: S·(1 + K/Ks), exact."""
+        return self.index_price * (1 + Fraction(skew) / self.rules.skew_scale)
+
+    def cost(self, lots: int) -> int:
+        """C: lots at the mean of the quote before and after. Rounded up, against the trader."""
+        mean = (self.quote(self.skew) + self.quote(self.skew + lots)) / 2
+        return ceil(lots * mean * self.rules.lot_value)
+
+    @property
+    def mark(self) -> Fraction:
+        """The index, or the quote rounded down to a whole tick, at least one."""
+        if not self.rules.mark_is_quote:
+            return self.index_price
+        tick = self.rules.tick_size
+        return max(floor(self.quote(self.skew) / tick), 1) * tick
+
+
+@dataclass
+class SlowVenue:
+    """All accounts. Methods are named for what has happened and believe what they are told."""
+
+    markets: dict[str, SlowMarket] = field(default_factory=dict)
+    wallets: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    referrers: dict[str, str | None] = field(default_factory=dict)
+    positions: dict[str, SlowPosition] = field(default_factory=dict)
+    fees: int = 0
+    world: int = 0
+
+    def listed(self, rules: Rules, index_price: Number) -> None:
+        """A market exists."""
+        self.markets[rules.ticker] = SlowMarket(rules, exact(index_price), house=rules.house_deposit)
+        self.world -= rules.house_deposit
+
+    def deposited(self, user: str, amount: int) -> None:
+        """Money came in; a withdrawal is negative."""
+        self.wallets[user] += amount
+        self.world -= amount
+
+    def priced(self, ticker: str, index_price: Number) -> None:
+        """The index price moved."""
+        self.markets[ticker].index_price = exact(index_price)
+
+    def opened(self, user: str, ticker: str, position: str, lots: int, leverage: int) -> None:
+        """Margin = ceil(|C|/leverage) goes in, the lots are paid from it, and a fee on |C|."""
+        market = self.markets[ticker]
+        cost = market.cost(lots)
+        margin = ceil(Fraction(abs(cost), leverage))
+        self.wallets[user] -= margin
+        self._pay_taker_fee(user, ceil(abs(cost) * market.rules.taker_fee), market)
+        self.positions[position] = SlowPosition(user, ticker, lots, margin - cost, margin)
+        market.skew += lots
+
+    def closed(self, position: str, count: int) -> None:
+        """Its owner leaves with ``count`` lots."""
+        market, user, settlement, cost = self._reduce(position, count)
+        self._pay_taker_fee(user, min(ceil(abs(cost) * market.rules.taker_fee), settlement), market)
+
+    def liquidated(self, position: str) -> None:
+        """The whole position goes; the fee goes to the insurance."""
+        market, user, settlement, cost = self._reduce(position, abs(self.positions[position].lots))
+        fee = min(ceil(abs(cost) * market.rules.liquidation_fee), settlement)
+        self.wallets[user] -= fee
+        market.insurance += fee
+
+    def _reduce(self, name: str, count: int) -> tuple[SlowMarket, str, int, int]:
+        """Qc = floor(Q·c/q), mc = floor(m·c/q); Qc − C to the owner, or, below 0, bad debt: insurance, then house."""
+        position = self.positions[name]
+        market = self.markets[position.ticker]
+        part = Fraction(count, abs(position.lots))
+        signed = count if position.lots > 0 else -count
+        cost = market.cost(-signed)
+        cash, margin = floor(position.cash * part), floor(position.margin * part)
+        payout = cash - cost
+        settlement = max(payout, 0)
+        self.wallets[position.user] += settlement
+        market.house += margin - settlement
+        covered = min(max(-payout, 0), market.insurance)
+        market.insurance -= covered
+        market.house += covered
+        position.lots, position.cash, position.margin = (
+            position.lots - signed,
+            position.cash - cash,
+            position.margin - margin,
+        )
+        if not position.lots:
+            del self.positions[name]
+        market.skew -= signed
+        return market, position.user, settlement, cost
+
+    def _pay_taker_fee(self, user: str, fee: int, market: SlowMarket) -> None:
+        referrer = self.referrers.get(user)
+        referral = floor(fee * market.rules.referral_share) if referrer else 0
+        self.wallets[user] -= fee
+        self.fees += fee - referral
+        if referrer:
+            self.wallets[referrer] += referral
+
+    def margin(self, ticker: str) -> int:
+        """Σ margins of a market's open positions."""
+        return sum(position.margin for position in self.positions.values() if position.ticker == ticker)
+
+    def is_liquidatable(self, name: str) -> bool:
+        """Equity at the mark ≤ maintenance, which is rounded up to whole micros."""
+        position = self.positions[name]
+        market = self.markets[position.ticker]
+        rules = market.rules
+        value = position.lots * market.mark * rules.lot_value
+        maintenance = ceil(abs(value) * rules.maintenance_rate) + rules.maintenance_fixed
+        return position.cash + value <= maintenance
+
+    def total(self) -> int:
+        """Σ of all accounts: 0."""
+        markets = sum(market.house + market.insurance + self.margin(market.rules.ticker) for market in self.listings)
+        return sum(self.wallets.values()) + markets + self.fees + self.world
+
+    @property
+    def listings(self) -> list[SlowMarket]:
+        """All markets."""
+        return list(self.markets.values())
+
+    def traded(self, trade: Trade) -> None:
+        """A fill, at the index price it carries."""
+        self.priced(trade.ticker, trade.index_price)
+        if trade.kind == "open":
+            self.opened(trade.user, trade.ticker, trade.position, trade.lots, trade.leverage)
+        elif trade.kind == "close":
+            self.closed(trade.position, abs(trade.lots))
+        elif trade.kind == "liquidation":
+            self.liquidated(trade.position)
+        else:
+            raise ValueError(f"there is no kind {trade.kind!r}")
+
+
+def recompute_balances(
+    *,
+    markets: Iterable[Rules],
+    deposits: Iterable[tuple[str, Number]],
+    trades: Iterable[Trade],
+    referrers: Mapping[str, str | None] | None = None,
+) -> SlowVenue:
+    """What every account must hold after ``trades``, from public facts alone.
+
+    ``deposits`` in units of the quote currency (strings), withdrawals negative. Returns the books: ``wallets`` by
+    user, ``positions``, ``fees``, and per market ``house``, ``insurance`` and ``margin(ticker)``, in micros.
+    """
+    venue = SlowVenue(referrers=dict(referrers or {}))
+    for rules in markets:
+        venue.listed(rules, 1)
+    for user, amount in deposits:
+        venue.deposited(user, micros(amount))
+    for trade in trades:
+        venue.traded(trade)
+    return venue

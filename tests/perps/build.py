@@ -1,0 +1,275 @@
+"""Building blocks for tests of the domain: a market's parameters, and a venue without actors.
+
+``index_market()`` and ``quote_market()`` give parameters (override any by keyword). ``Venue`` runs commands through
+``perps.engine`` and ``perps.ledger`` as the actors do — hold, decide, post, row — and keeps the rows for replay.
+"""
+
+from typing import Any
+
+from msgspec.structs import asdict, replace
+
+from perps.administration import decide_list
+from perps.commands import (
+    ClosePosition,
+    Command,
+    CreateUser,
+    Deposit,
+    ListMarket,
+    OpenPosition,
+    PriceSource,
+    SetMode,
+    Side,
+    UpdatePrice,
+    Withdraw,
+)
+from perps.engine import execute, halted
+from perps.events import Event, Events, MarketListed, PositionOpened, PositionReduced, encode_events, subject_of
+from perps.events import transfers_of as transfers_of
+from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Row, make_row
+from perps.ledger import Funds, Ledger, MarketSums, decide_ledger
+from perps.market import Market, position_id
+from perps.params import MarketParams, MarkSource, Mode
+from perps.position import Position
+from perps.refusals import Rejected
+from perps.trading import hold_bound
+from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, Ticks
+from perps.venue import VenueState
+
+START_MS = 1_700_000_000_000
+BTC, STORY = "BTC-PERP", "STORY-PERP"
+BTC_PRICE, STORY_PRICE = 5_000_000, 10_000
+"""First prices in ticks: 50,000.00 and 100.00."""
+RICH = 10**6 * MICRO
+
+
+def index_market(**changes: Any) -> MarketParams:
+    """A market marked at its index: u = 1 micro, a lot of 0.0001 is worth 5.00 at the first price."""
+    params = MarketParams(
+        ticker=BTC,
+        organization_id="btc",
+        name="Bitcoin",
+        tick_size=Pico(PICO // 100),
+        lot_size=Pico(PICO // 10_000),
+        mark_source=MarkSource.INDEX,
+        skew_scale=Lots(10_000_000),
+        max_skew=Lots(10_000),
+        max_open_interest=Lots(20_000),
+        max_leverage=100,
+        min_order_size=Micros(10 * MICRO),
+        maker_fee=Ppb(PPB // 1000),
+        taker_fee=Ppb(PPB // 1000),
+        referral_share=Ppb(PPB // 2),
+        maintenance_rate=Ppb(PPB // 200),
+        liquidation_fee=Ppb(PPB // 500),
+    )
+    return replace(params, **changes)
+
+
+def quote_market(**changes: Any) -> MarketParams:
+    """A market whose price is made by trading: u = 100 micros, a lot of 0.01 is worth 1.00 at the first price."""
+    params = MarketParams(
+        ticker=STORY,
+        organization_id="story",
+        name="A story",
+        tick_size=Pico(PICO // 100),
+        lot_size=Pico(PICO // 100),
+        mark_source=MarkSource.QUOTE,
+        skew_scale=Lots(100_000),
+        max_skew=Lots(4_000),
+        max_open_interest=Lots(8_000),
+        max_leverage=5,
+        min_order_size=Micros(1 * MICRO),
+        maker_fee=Ppb(PPB // 1000),
+        taker_fee=Ppb(PPB // 1000),
+        referral_share=Ppb(PPB // 2),
+        maintenance_rate=Ppb(PPB // 10),
+        liquidation_fee=Ppb(PPB // 100),
+    )
+    return replace(params, **changes)
+
+
+def new_market(params: MarketParams, price: int) -> Market:
+    """A market just listed, outside any venue."""
+    listed = decide_list(ListMarket(params=params, price=Ticks(price)), Millis(START_MS))
+    if isinstance(listed, Rejected):
+        raise ValueError(listed)
+    return Market(listed)
+
+
+def new_position(**fields: Any) -> Position:
+    """A position of which a test names only what matters to it."""
+    plain: dict[str, Any] = {"number": 1, "user": "ann", "lots": 1, "cash": 0, "margin": 0, "leverage": 1}
+    return Position(**{**plain, "entry_cost": 0, "funding_paid": 0, "opened_at": START_MS, **fields})
+
+
+def new_open(
+    user: str, side: Side, size: int, *, ticker: str = BTC, leverage: int = 10, limit: int | None = None, **more: Any
+) -> OpenPosition:
+    """A command to open; ``limit`` is the acceptable price, in pico."""
+    return OpenPosition(
+        ticker=ticker,
+        user=user,
+        side=side,
+        size=Micros(size),
+        leverage=leverage,
+        acceptable_price=None if limit is None else Pico(limit),
+        **more,
+    )
+
+
+class Venue:
+    """Ledger, funds, markets and journal rows, driven one command at a time and committed at once."""
+
+    def __init__(self, *listings: tuple[MarketParams, int]) -> None:
+        self.ledger = Ledger()
+        self.funds = Funds(self.ledger)
+        self.markets: dict[str, Market] = {}
+        self.rows: list[Row] = []
+        self.at = Millis(START_MS)
+        for params, price in listings:
+            done(self.send(ListMarket(params=params, price=Ticks(price))))
+
+    def send(self, command: Command) -> Events | Rejected:
+        """Do one command; return the events of all its rows, or the refusal."""
+        if isinstance(command, CreateUser | Deposit | Withdraw):
+            event = decide_ledger(self.ledger, self.funds, command, self.at)
+            if isinstance(event, Rejected):
+                return event
+            self.ledger.apply(event)
+            self.ledger.seq += 1
+            self._write(LEDGER_STREAM, self.ledger.seq, (event,))
+            return (event,)
+        if isinstance(command, ListMarket):
+            listed = decide_list(command, self.at)
+            if isinstance(listed, Rejected):
+                return listed
+            self.markets[command.ticker] = Market(listed)
+            return self._write_market(command.ticker, [(listed,)])
+        return self._trade(command)
+
+    def _trade(self, command: OpenPosition | ClosePosition | UpdatePrice | SetMode) -> Events | Rejected:
+        market = self.markets[command.ticker]
+        held, referrer = Micros(0), None
+        if isinstance(command, OpenPosition):
+            bound = hold_bound(command.size, command.leverage, market.params.taker_fee)
+            held = Micros(min(bound, self.funds.free(command.user)))
+            referrer = self.ledger.referrers[command.user]
+            self.funds.hold(command.user, held)
+        outcome = execute(market, command, self.at, held=held, referrer=referrer)
+        if isinstance(command, OpenPosition):
+            self.funds.release(command.user, held)
+        if isinstance(outcome, Rejected):
+            if outcome.halt:
+                event = halted(outcome)
+                market.apply(event)
+                self._write_market(command.ticker, [(event,)])
+            return outcome
+        return self._write_market(command.ticker, list(outcome))
+
+    def _write_market(self, ticker: str, rows: list[Any]) -> Events:
+        market = self.markets[ticker]
+        for events in rows:
+            market.seq += 1
+            market.at = self.at
+            self._write(ticker, market.seq, events)
+        problem = self.ledger.disagreement(MarketSums.of(market))
+        if problem:
+            raise AssertionError(problem)
+        return tuple(event for events in rows for event in events)
+
+    def _write(self, stream: str, seq: int, events: Events) -> None:
+        offset = len(self.rows) + 1
+        for event in events:
+            self.ledger.post(transfers_of(event))
+            self.funds.await_commit(offset, transfers_of(event))
+        self.funds.committed(offset)
+        subject = subject_of(events[0])
+        balance = self.ledger.wallet(subject) if subject else None
+        before = self.rows[-1].hash if self.rows else GENESIS
+        fields = (offset, 1, stream, seq, self.at, "test", SCHEMA_VERSION, None, None, None)
+        self.rows.append(make_row(before, *fields, encode_events(events), balance))
+
+    def add_user(self, user: str, deposit: int = RICH, referrer: str | None = None) -> None:
+        """Create a user who must not exist yet."""
+        done(self.send(CreateUser(user=user, deposit=Micros(deposit), referrer=referrer)))
+
+    def open(self, user: str, side: Side, size: int, **more: Any) -> Events | Rejected:
+        """Open by ``new_open``'s arguments."""
+        return self.send(new_open(user, side, size, **more))
+
+    def close(self, opened: PositionOpened, share: int = PPB, *, ticker: str = BTC, **more: Any) -> Events | Rejected:
+        """Close a share of a position, as its owner."""
+        number, user = opened.position.number, opened.position.user
+        command = ClosePosition(
+            ticker=ticker, user=user, position_id=position_id(ticker, number), share=Ppb(share), **more
+        )
+        return self.send(command)
+
+    def price(self, price: int, *, ticker: str = BTC) -> Events | Rejected:
+        """Set the index price, in ticks."""
+        return self.send(UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE))
+
+    def mode(self, mode: Mode, *, ticker: str = BTC) -> Events | Rejected:
+        """Set a market's mode."""
+        return self.send(SetMode(ticker=ticker, mode=mode))
+
+    def replayed(self) -> VenueState:
+        """The state rebuilt from the rows."""
+        state = VenueState()
+        for row in self.rows:
+            state.apply(row)
+        return state
+
+    def wallets(self, *users: str) -> int:
+        """Σ of these users' wallets, micros."""
+        return sum(self.ledger.wallet(user) for user in users)
+
+
+def done(outcome: Events | Rejected) -> Events:
+    """The events of a command that must have been accepted."""
+    if isinstance(outcome, Rejected):
+        raise AssertionError(outcome)
+    return outcome
+
+
+def refused(outcome: object) -> Rejected:
+    """The refusal of a command that must not have been accepted."""
+    if not isinstance(outcome, Rejected):
+        raise AssertionError(outcome)
+    return outcome
+
+
+def opened(outcome: Events | Rejected) -> PositionOpened:
+    """The opening that a command must have led to."""
+    return next(event for event in done(outcome) if isinstance(event, PositionOpened))
+
+
+def reductions(outcome: Events | Rejected) -> list[PositionReduced]:
+    """All closes and liquidations in an outcome."""
+    return [event for event in done(outcome) if isinstance(event, PositionReduced)]
+
+
+def listing(params: MarketParams, price: int) -> MarketListed:
+    """The event that lists a market."""
+    return MarketListed(params, Ticks(price), Millis(START_MS))
+
+
+def full_state(ledger: Ledger, markets: dict[str, Market]) -> dict[str, object]:
+    """Everything that recovery must bring back, as plain values that compare."""
+    state: dict[str, object] = {
+        "balances": {account: amount for account, amount in ledger.balances.items() if amount},
+        "referrers": dict(ledger.referrers),
+        "ledger_seq": ledger.seq,
+    }
+    for ticker, market in markets.items():
+        fields = {name: getattr(market, name) for name in Market.__slots__ if name != "order"}
+        fields["params"] = asdict(market.params)
+        order = market.order
+        fields["order"] = (list(order._longs), list(order._shorts))
+        state[ticker] = fields
+    return state
+
+
+def events_of(kind: type[Event], outcome: Events | Rejected) -> list[Any]:
+    """All events of one kind in an outcome."""
+    return [event for event in done(outcome) if isinstance(event, kind)]

@@ -1,0 +1,117 @@
+"""One face for both stores, so that one contract suite can run on either."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from actors.ports import History, Journal
+from perps.journal import Entry
+from perps.records import KeyRecord
+from persistence.keys import PostgresKeys
+from persistence.memory import MemoryJournal, MemoryKeys, MemoryQueries, MemoryStore
+from persistence.postgres_history import PostgresHistory
+from persistence.postgres_journal import PostgresJournal
+from persistence.queries import PostgresQueries
+from tests.support.postgres import sql
+
+Queries = PostgresQueries | MemoryQueries
+QUERY_TABLES = ("fills", "legs", "prices", "positions")
+
+
+class Keys(Protocol):
+    async def load(self) -> list[KeyRecord]: ...
+    async def add(self, key: KeyRecord) -> None: ...
+    async def revoke(self, key_id: str, at: int) -> None: ...
+
+
+class Store(Protocol):
+    """A place for one venue's journal."""
+
+    def acquire(self) -> Journal:
+        """Become the owner."""
+        ...
+
+    def depose(self) -> None:
+        """Let another owner take over, past whatever lock the present one holds."""
+        ...
+
+    @property
+    def history(self) -> History: ...
+
+    def queries(self) -> Queries: ...
+
+    def keys(self) -> Keys: ...
+
+    def query_rows(self) -> int:
+        """How many records the query tables hold together."""
+        ...
+
+    def end(self) -> None:
+        """Close every journal that was acquired."""
+        ...
+
+
+class MemoryBackend:
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    def acquire(self) -> MemoryJournal:
+        return self._store.acquire()
+
+    def depose(self) -> None:
+        self._store.acquire()
+
+    @property
+    def history(self) -> MemoryStore:
+        return self._store
+
+    def queries(self) -> MemoryQueries:
+        return MemoryQueries(self._store)
+
+    def keys(self) -> MemoryKeys:
+        return MemoryKeys(self._store)
+
+    def query_rows(self) -> int:
+        store = self._store
+        return len(store.fills) + len(store.legs) + len(store.prices) + len(store.positions)
+
+    def end(self) -> None:
+        pass
+
+
+class PostgresBackend:
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._journals: list[PostgresJournal] = []
+
+    def acquire(self) -> PostgresJournal:
+        self._journals.append(PostgresJournal.acquire(self._url))
+        return self._journals[-1]
+
+    def depose(self) -> None:
+        sql(self._url, "update owner set epoch = epoch + 1")
+
+    @property
+    def history(self) -> PostgresHistory:
+        return PostgresHistory(self._url)
+
+    def queries(self) -> PostgresQueries:
+        return PostgresQueries(self._url)
+
+    def keys(self) -> PostgresKeys:
+        return PostgresKeys(self._url)
+
+    def query_rows(self) -> int:
+        return sum(int(sql(self._url, f"select count(*) from {table}")[0][0]) for table in QUERY_TABLES)
+
+    def end(self) -> None:
+        for journal in self._journals:
+            journal.close()
+
+
+def write(journal: Journal, entries: Sequence[Entry], sizes: Sequence[int] = (1, 7, 300, 2, 1000)) -> None:
+    """Append in batches of these sizes, over and over: single rows, statements and COPYs."""
+    start = turn = 0
+    while start < len(entries):
+        size = sizes[turn % len(sizes)]
+        journal.append(entries[start : start + size])
+        start, turn = start + size, turn + 1

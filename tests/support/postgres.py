@@ -1,0 +1,54 @@
+"""A PostgreSQL server for tests, and databases on it."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from persistence.embedded import EmbeddedPostgres
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """The URL of a fresh server, in a directory of its own, gone afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="perps-tests-"))
+    directory.chmod(0o755)
+    server = EmbeddedPostgres(directory / "pg", say=lambda _: None)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+        shutil.rmtree(directory)
+
+
+_numbers = count(1)
+
+
+@contextmanager
+def fresh_database(server_url: str) -> Iterator[str]:
+    """The URL of a new, empty database, dropped afterwards with whoever is still connected."""
+    name = f"test_{next(_numbers)}"
+    sql(server_url, f"create database {name}")
+    try:
+        yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
+    finally:
+        sql(server_url, f"drop database {name} with (force)")
+
+
+def sql(url: str, query: str, *values: object) -> list[asyncpg.Record]:
+    """Run one query on a connection of its own."""
+
+    async def run() -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetch(query, *values)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())

@@ -1,0 +1,269 @@
+"""A small REST client: what every tool speaks to the venue with.
+
+A request is sent again only when that cannot do anything twice: after any 503 or 429 that says nothing was done, and,
+if the request is idempotent (a GET, or a command under a client id or a sequence), also when the outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from types import TracebackType
+from typing import Final, Self, TypeVar
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+from tools.errors import ApiError, VenueUnreachable
+
+__all__ = ["ApiError", "Balance", "MarketView", "NewKey", "Opened", "PositionView", "Venue", "VenueUnreachable"]
+
+ATTEMPTS_MAX: Final = 5
+RETRY_AFTER_S: Final = 0.5
+"""How long to wait where the venue does not say."""
+RETRY_AFTER_S_MAX: Final = 5.0
+TIMEOUT_S: Final = 15.0
+
+T = TypeVar("T")
+
+
+class _Answer(Struct, frozen=True, rename="camel"):
+    """A part of an answer: fields that no tool needs are skipped."""
+
+
+class MarketView(_Answer, frozen=True):
+    """One market. Prices are exact."""
+
+    ticker: str
+    status: str
+    index_price: Decimal
+    mark_price: Decimal
+    tick_size: Decimal
+    max_leverage: int
+    min_order_size: Decimal
+
+
+class PositionView(_Answer, frozen=True):
+    """One open position."""
+
+    id: str
+    ticker: str
+    side: str
+
+
+class Balance(_Answer, frozen=True):
+    """A wallet; ``available`` can be spent."""
+
+    balance: Decimal
+    available: Decimal
+
+
+class NewKey(_Answer, frozen=True):
+    """A key, shown this once."""
+
+    key_id: str
+    key: str
+
+
+class Opened(_Answer, frozen=True):
+    """An open that was done."""
+
+    position: PositionView
+
+
+class _Priced(_Answer, frozen=True):
+    liquidations: int
+
+
+class _Positions(_Answer, frozen=True):
+    positions: list[PositionView]
+
+
+class _UserPositions(_Answer, frozen=True):
+    perpetuals: _Positions
+
+
+class _Error(Struct, frozen=True):
+    code: str
+    message: str = ""
+    details: Mapping[str, object] = {}
+
+
+class _ErrorBody(Struct, frozen=True):
+    error: _Error
+
+
+class Venue:
+    """One venue, spoken to with one key. An async context manager; raises ``ApiError`` and ``VenueUnreachable``."""
+
+    def __init__(
+        self, url: str, key: str | None = None, *, attempts_max: int = ATTEMPTS_MAX, timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._attempts_max = attempts_max
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(headers=self._headers, timeout=self._timeout)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def get(self, path: str) -> bytes:
+        """The JSON of a GET."""
+        return await self.call("GET", path, None, idempotent=True)
+
+    async def call(self, method: str, path: str, body: Mapping[str, object] | None, *, idempotent: bool) -> bytes:
+        """Send a request until it is answered, at most ``attempts_max`` times; the answer's JSON.
+
+        None among the values of ``body`` means: leave it out.
+        """
+        sent = None if body is None else {name: value for name, value in body.items() if value is not None}
+        is_repeated = False
+        for attempts_left in range(self._attempts_max - 1, -1, -1):
+            try:
+                status, retry_after, answer = await self._once(method, path, sent)
+            except VenueUnreachable:
+                if not idempotent or attempts_left == 0:
+                    raise
+                is_repeated = True
+                await asyncio.sleep(RETRY_AFTER_S)
+                continue
+            if status < 400:
+                return answer
+            error = _error(status, answer, is_repeated=is_repeated)
+            unknown = error.code == "outcome_unknown" or (status >= 500 and status != 503)
+            may_repeat = idempotent if unknown else status in (429, 503)
+            if not may_repeat or attempts_left == 0:
+                raise error
+            is_repeated = is_repeated or unknown
+            await asyncio.sleep(retry_after)
+        raise ValueError("attempts_max is at least 1")
+
+    async def markets(self) -> bytes:
+        """``GET /api/markets/perps``."""
+        return await self.get("/api/markets/perps")
+
+    async def market(self, ticker: str) -> MarketView:
+        """One market as it stands."""
+        return _decode(await self.get(f"/api/markets/perps/{ticker}"), MarketView)
+
+    async def create_market(self, parameters: Mapping[str, object]) -> bytes:
+        """List a market. Not repeated when in doubt: a second listing is ``market_exists``."""
+        return await self.call("POST", "/api/admin/markets", parameters, idempotent=False)
+
+    async def set_mode(self, ticker: str, mode: str) -> bytes:
+        """``enabled``, ``reduce_only`` or ``halted``."""
+        return await self.call("POST", f"/api/admin/markets/{ticker}/mode", {"mode": mode}, idempotent=True)
+
+    async def create_user(self, user: str, *, deposit: str | None = None, referrer: str | None = None) -> bytes:
+        """Create a user, with money if there is a deposit."""
+        body = {"userId": user, "deposit": deposit, "referrer": referrer}
+        return await self.call("POST", "/api/admin/users", body, idempotent=False)
+
+    async def deposit(self, user: str, amount: str, *, client_order_id: str | None = None) -> bytes:
+        """Money in from outside, once however often it is sent."""
+        return await self._move("deposit", user, amount, client_order_id)
+
+    async def withdraw(self, user: str, amount: str, *, client_order_id: str | None = None) -> bytes:
+        """Money out, once however often it is sent."""
+        return await self._move("withdraw", user, amount, client_order_id)
+
+    async def balance(self, user: str) -> Balance:
+        """A user's wallet."""
+        return _decode(await self.get(f"/api/users/{user}/balance"), Balance)
+
+    async def create_key(
+        self, scopes: Sequence[str], *, user: str | None = None, label: str | None = None, expires_at: str | None = None
+    ) -> NewKey:
+        """A new key. Not repeated when in doubt: the first would be lost."""
+        body = {"userId": user, "scopes": list(scopes), "label": label, "expiresAt": expires_at}
+        return _decode(await self.call("POST", "/api/admin/keys", body, idempotent=False), NewKey)
+
+    async def revoke_key(self, key_id: str) -> bytes:
+        """End a key."""
+        return await self.call("DELETE", f"/api/admin/keys/{key_id}", None, idempotent=True)
+
+    async def set_price(
+        self, ticker: str, price: Decimal, *, sequence: int, source: str = "oracle", reason: str | None = None
+    ) -> int:
+        """Set an index price; how many positions it liquidated.
+
+        0 also when it was sent twice because the first outcome was unknown, and the first had done it.
+        """
+        body = {"price": f"{price:f}", "source": source, "sequence": sequence, "reason": reason}
+        try:
+            answer = await self.call("POST", f"/api/markets/perps/{ticker}/price", body, idempotent=True)
+        except ApiError as error:
+            if error.code == "price_stale" and error.is_repeated:
+                return 0
+            raise
+        return _decode(answer, _Priced).liquidations
+
+    async def open(self, ticker: str, side: str, size: str, leverage: int) -> PositionView:
+        """Open a position for the key's user, of at most ``size`` of notional."""
+        body = {"ticker": ticker, "side": side, "size": size, "leverage": leverage, "clientOrderId": uuid4().hex}
+        return _decode(await self.call("POST", "/api/markets/perps/open", body, idempotent=True), Opened).position
+
+    async def close(self, position_id: str, percentage: str | None = None) -> bytes:
+        """Close a share of a position, or all of it."""
+        body = {"percentage": percentage, "clientOrderId": uuid4().hex}
+        return await self.call("POST", f"/api/markets/perps/{position_id}/close", body, idempotent=True)
+
+    async def open_positions(self, user: str, ticker: str) -> list[PositionView]:
+        """A user's open positions in one market: the first page."""
+        path = f"/api/markets/positions/{user}?status=open&ticker={ticker}"
+        return _decode(await self.get(path), _UserPositions).perpetuals.positions
+
+    async def _move(self, way: str, user: str, amount: str, client_order_id: str | None) -> bytes:
+        body = {"amount": amount, "clientOrderId": client_order_id or uuid4().hex}
+        return await self.call("POST", f"/api/admin/users/{user}/{way}", body, idempotent=True)
+
+    async def _once(self, method: str, path: str, body: Mapping[str, object] | None) -> tuple[int, float, bytes]:
+        """One round trip: status, how long to wait before another, and the answer's body."""
+        if self._session is None:
+            raise RuntimeError("use the venue as an async context manager")
+        data, headers = None, {}
+        if body is not None:
+            data, headers = msgspec.json.encode(body), {"Content-Type": "application/json"}
+        try:
+            async with self._session.request(method, self.url + path, data=data, headers=headers) as answer:
+                return answer.status, _retry_after(answer.headers.get("Retry-After")), await answer.read()
+        except TimeoutError:
+            raise VenueUnreachable(f"{self.url} did not answer within {self._timeout.total:g} s") from None
+        except aiohttp.ClientConnectorError as error:
+            raise VenueUnreachable(f"{self.url} cannot be reached: {error.os_error.strerror or error}") from error
+        except aiohttp.ClientError as error:
+            raise VenueUnreachable(f"{self.url} cannot be reached: {error}") from error
+
+
+def _decode(answer: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(answer, type=kind)
+    except msgspec.MsgspecError as error:
+        raise VenueUnreachable(f"an answer that is not the venue's: {error}") from error
+
+
+def _error(status: int, answer: bytes, *, is_repeated: bool) -> ApiError:
+    try:
+        error = msgspec.json.decode(answer, type=_ErrorBody).error
+    except msgspec.MsgspecError:
+        error = _Error(f"http_{status}", "an answer that is not the venue's")
+    return ApiError(error.code, error.message, error.details, status, is_repeated=is_repeated)
+
+
+def _retry_after(header: str | None) -> float:
+    try:
+        wait = float(header) if header else RETRY_AFTER_S
+    except ValueError:
+        wait = RETRY_AFTER_S
+    return min(max(wait, 0.0), RETRY_AFTER_S_MAX)

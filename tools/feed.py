@@ -1,0 +1,145 @@
+"""``perps feed replay|simulate``: prices into a running venue, as an outside feed would send them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from secrets import randbelow
+from typing import TYPE_CHECKING, Final
+
+import rich_click as click
+
+from tools.options import Access, SettingsGroup, access_options, json_option
+from tools.output import progress, show_table
+from tools.values import MOMENT, SPEED, TICKER
+
+if TYPE_CHECKING:
+    from tools.feed_player import PriceFeed
+
+BPS: Final = 1e-4
+SEEDS: Final = 2**32
+
+
+@click.group(cls=SettingsGroup)
+def feed() -> None:
+    """Play recorded or simulated prices into markets."""
+
+
+@feed.command("replay")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--ticker", type=TICKER, required=True, help="The market to play into.")
+@click.option("--speed", type=SPEED, default="60", show_default=True, help="Recorded seconds a real second, or max.")
+@click.option("--format", "form", type=click.Choice(["auto", "ohlc", "tick"]), default="auto", show_default=True)
+@click.option("--from", "from_ms", type=MOMENT, help="The first time to play: ISO 8601, seconds or milliseconds.")
+@click.option("--to", "to_ms", type=MOMENT, help="Where to stop: the first time not to play.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many rows.")
+@access_options
+@json_option
+def replay_file(
+    file: Path,
+    ticker: str,
+    speed: float | None,
+    form: str,
+    from_ms: int | None,
+    to_ms: int | None,
+    limit: int | None,
+    access: Access,
+    as_json: bool,
+) -> None:
+    """Play a CSV file: OHLC bars (time, open, high, low, close, …) or ticks (time, price, …).
+
+    A bar becomes four prices over its time: open, low and high (high and low in a falling bar), close. Times may be
+    ISO 8601, seconds or milliseconds; prices are put on the market's tick.
+    """
+    from tools.client import Venue
+    from tools.feed_csv import Format, Tick, Window, read_ticks
+    from tools.feed_player import Pacer, PriceFeed, replay
+
+    ticks = read_ticks(file, Format(form), Window(from_ms, to_ms, limit))
+    size = file.stat().st_size
+
+    async def play() -> PriceFeed:
+        async with Venue(access.url, access.key) as venue:
+            player, _ = await PriceFeed.of(venue, ticker)
+            with progress(f"{file.name} → {ticker}", size) as report:
+
+                def tell(tick: Tick) -> None:
+                    report(tick.bytes_read, f"line {tick.line} · {player.last} · {player.liquidations} liquidations")
+
+                await replay(player, ticks, Pacer(speed), tell)
+            return player
+
+    _summary([asyncio.run(play())], as_json=as_json)
+
+
+@feed.command("simulate")
+@click.option("--ticker", "tickers", type=TICKER, multiple=True, required=True, help="A market; may be repeated.")
+@click.option("--seed", type=click.IntRange(min=0), help="The same seed, the same path.  [default: a new one, told]")
+@click.option("--interval-ms", type=click.IntRange(min=1), default=1000, show_default=True)
+@click.option("--steps", type=click.IntRange(min=1), help="How many prices.  [default: until Ctrl-C]")
+@click.option(
+    "--volatility",
+    type=click.FloatRange(0, 500, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="Standard deviation of a step in normal weather, in 1/10,000 of the price.",
+)
+@access_options
+@json_option
+def simulate_feed(
+    tickers: tuple[str, ...],
+    seed: int | None,
+    interval_ms: int,
+    steps: int | None,
+    volatility: float,
+    access: Access,
+    as_json: bool,
+) -> None:
+    """Move markets by a simulated price: calm, normal and stormy weather, jumps, and an anchor it returns to."""
+    from tools.client import Venue
+    from tools.feed_player import PriceFeed, simulate
+    from tools.price_process import Process, price_path
+
+    chosen = randbelow(SEEDS) if seed is None else seed
+    if seed is None:
+        click.echo(f"seed {chosen}", err=True)
+    process = replace(Process(), volatility=volatility * BPS)
+    players: list[PriceFeed] = []
+
+    async def play() -> None:
+        total = None if steps is None else steps * len(set(tickers))
+        async with Venue(access.url, access.key) as venue:
+            paths = []
+            for ticker in dict.fromkeys(tickers):
+                player, market = await PriceFeed.of(venue, ticker)
+                players.append(player)
+                paths.append(price_path(float(market.index_price), f"{chosen}:{ticker}", process))
+            with progress("simulated feed", total) as report:
+
+                def tell() -> None:
+                    report(sum(player.sent for player in players), " · ".join(f"{p.ticker} {p.last}" for p in players))
+
+                interval_s = interval_ms / 1000
+                pairs = zip(players, paths, strict=True)
+                await asyncio.gather(
+                    *(simulate(player, path, interval_s=interval_s, steps=steps, tell=tell) for player, path in pairs)
+                )
+
+    with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+        asyncio.run(play())
+    _summary(players, as_json=as_json)
+
+
+def _summary(players: Sequence[PriceFeed], *, as_json: bool) -> None:
+    """What was sent, and what that did."""
+    if as_json:
+        names = ("ticker", "prices", "lastPrice", "liquidations")
+        feeds = [dict(zip(names, (p.ticker, p.sent, str(p.last), p.liquidations), strict=True)) for p in players]
+        click.echo(json.dumps({"feeds": feeds}))
+        return
+    rows = [(p.ticker, str(p.sent), str(p.last), str(p.liquidations)) for p in players]
+    show_table(("ticker", "prices", "last price", "liquidations"), rows)

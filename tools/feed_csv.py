@@ -1,0 +1,225 @@
+"""Price files: OHLC bars or ticks in CSV, read row by row, as one stream of ticks in time order."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from io import TextIOWrapper
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+from tools.errors import ToolError
+from tools.values import parse_time_ms
+
+SINGLE_BAR_MS: Final = 60_000
+"""How long a bar lasts when there is no second one to tell."""
+
+TIME_NAMES: Final = ("open_time_ms", "open_time", "time_ms", "time", "timestamp", "datetime", "date", "at", "t", "ts")
+PRICE_NAMES: Final = ("price", "last", "close", "p", "c")
+NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "open": ("open", "open_price", "o"),
+    "high": ("high", "high_price", "h"),
+    "low": ("low", "low_price", "l"),
+    "close": ("close", "close_price", "c"),
+}
+
+_NUMBER = re.compile(r"\d{1,18}(\.\d{1,30})?([eE][+-]?\d{1,2})?")
+
+
+class Format(StrEnum):
+    """What a row is. ``auto``: the header decides, or without one the number of columns."""
+
+    AUTO = "auto"
+    OHLC = "ohlc"
+    TICK = "tick"
+
+
+class BadRow(ToolError):
+    """A row that cannot be read; names file and line."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One price at one time, and the line it came from. ``bytes_read``: how far into the file that is, for progress."""
+
+    at_ms: int
+    price: Decimal
+    line: int
+    bytes_read: int
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which rows count: ``from_ms`` ≤ time < ``to_ms``, and at most ``rows_max`` of them."""
+
+    from_ms: int | None = None
+    to_ms: int | None = None
+    rows_max: int | None = None
+
+
+@dataclass(frozen=True)
+class _Bar:
+    at_ms: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    line: int
+    bytes_read: int
+
+    def prices(self) -> tuple[Decimal, Decimal, Decimal, Decimal]:
+        """Open, then the extremes in the likelier order, then close: a rising bar went to its low first."""
+        if self.close > self.open:
+            return self.open, self.low, self.high, self.close
+        return self.open, self.high, self.low, self.close
+
+
+def read_ticks(path: Path, form: Format = Format.AUTO, window: Window | None = None) -> Iterator[Tick]:
+    """The ticks of a price file, in order. A bar is four ticks, a quarter of its time apart.
+
+    Never holds more than two rows. Errors: BadRow for a row that cannot be read, lies before the one before it, or
+    contradicts itself; OSError.
+    """
+    window = window or Window()
+    with path.open("rb") as raw, TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
+        rows = _rows(path, csv.reader(file))
+        columns, rows = _columns(path, rows, form)
+        table = _Table(path, columns)
+        if "price" in columns:
+            for line, row in _inside(table, rows, window):
+                yield Tick(table.time(line, row), table.price(line, row, "price"), line, raw.tell())
+        else:
+            bars = (table.bar(line, row, raw.tell()) for line, row in _inside(table, rows, window))
+            yield from _spread(bars)
+
+
+class _Table:
+    """How to read a row of one file."""
+
+    def __init__(self, path: Path, columns: Mapping[str, int]) -> None:
+        self._path, self._columns = path, columns
+        self._width = max(columns.values()) + 1
+
+    def time(self, line: int, row: list[str]) -> int:
+        try:
+            return parse_time_ms(self._cell(line, row, "time"))
+        except ValueError as error:
+            raise _bad(self._path, line, str(error)) from None
+
+    def price(self, line: int, row: list[str], name: str) -> Decimal:
+        text = self._cell(line, row, name)
+        if _NUMBER.fullmatch(text) is None or not (price := Decimal(text)):
+            raise _bad(self._path, line, f"{name} is not a number above 0: {text!r}")
+        return price
+
+    def bar(self, line: int, row: list[str], bytes_read: int) -> _Bar:
+        bar = _Bar(
+            at_ms=self.time(line, row),
+            open=self.price(line, row, "open"),
+            high=self.price(line, row, "high"),
+            low=self.price(line, row, "low"),
+            close=self.price(line, row, "close"),
+            line=line,
+            bytes_read=bytes_read,
+        )
+        if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
+            raise _bad(self._path, line, "open and close must lie between low and high")
+        return bar
+
+    def refuse_earlier(self, line: int, at_ms: int, before_ms: int | None) -> None:
+        if before_ms is not None and at_ms < before_ms:
+            raise _bad(self._path, line, f"its time is {before_ms - at_ms} ms before the row above")
+
+    def _cell(self, line: int, row: list[str], name: str) -> str:
+        if len(row) < self._width:
+            raise _bad(self._path, line, f"{len(row)} columns, at least {self._width} expected")
+        return row[self._columns[name]].strip()
+
+
+def _rows(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """Rows with their line numbers, empty ones left out."""
+    line = 0
+    while True:
+        try:
+            row = next(reader, None)
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise _bad(path, line + 1, str(error)) from None
+        if row is None:
+            return
+        line = getattr(reader, "line_num", line + 1)
+        if any(cell.strip() for cell in row):
+            yield line, row
+
+
+def _columns(
+    path: Path, rows: Iterator[tuple[int, list[str]]], form: Format
+) -> tuple[Mapping[str, int], Iterator[tuple[int, list[str]]]]:
+    """Which column is what, and the rows without the header."""
+    first = next(rows, None)
+    if first is None:
+        raise ToolError(f"{path}: no rows")
+    line, row = first
+    if _is_data(row):
+        is_bar = form is Format.OHLC or (form is Format.AUTO and len(row) >= 5)
+        names = ("time", *NAMES) if is_bar else ("time", "price")
+        return {name: at for at, name in enumerate(names)}, chain([first], rows)
+    header = [re.sub(r"[^a-z0-9]+", "_", cell.strip().lower()).strip("_") for cell in row]
+    found = {name: _find(header, aliases) for name, aliases in NAMES.items()}
+    wanted: dict[str, int | None] = {"time": _find(header, TIME_NAMES)}
+    if form is Format.OHLC or (form is Format.AUTO and None not in found.values()):
+        wanted |= found
+    else:
+        wanted["price"] = _find(header, PRICE_NAMES)
+    missing = [name for name, at in wanted.items() if at is None]
+    if missing:
+        raise _bad(path, line, f"the header has no column for {', '.join(missing)}")
+    return {name: at for name, at in wanted.items() if at is not None}, rows
+
+
+def _inside(table: _Table, rows: Iterator[tuple[int, list[str]]], window: Window) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a window; the file is not read past its end."""
+    count, before_ms = 0, None
+    for line, row in rows:
+        if count == window.rows_max:
+            return
+        at_ms = table.time(line, row)
+        table.refuse_earlier(line, at_ms, before_ms)
+        before_ms = at_ms
+        if window.to_ms is not None and at_ms >= window.to_ms:
+            return
+        if window.from_ms is None or at_ms >= window.from_ms:
+            count += 1
+            yield line, row
+
+
+def _spread(bars: Iterator[_Bar]) -> Iterator[Tick]:
+    """Four ticks a bar. A bar lasts to the next one, but never longer than the shortest seen: gaps stay empty."""
+    length_ms: int | None = None
+    bar = next(bars, None)
+    while bar is not None:
+        following = next(bars, None)
+        if following is not None and following.at_ms > bar.at_ms:
+            step_ms = following.at_ms - bar.at_ms
+            length_ms = step_ms if length_ms is None else min(length_ms, step_ms)
+        quarter_ms = (SINGLE_BAR_MS if length_ms is None else length_ms) // 4
+        for at, price in enumerate(bar.prices()):
+            yield Tick(bar.at_ms + at * quarter_ms, price, bar.line, bar.bytes_read)
+        bar = following
+
+
+def _is_data(row: list[str]) -> bool:
+    """Whether a first row is data already: its second cell is a number."""
+    return len(row) >= 2 and _NUMBER.fullmatch(row[1].strip()) is not None
+
+
+def _find(header: list[str], aliases: tuple[str, ...]) -> int | None:
+    return next((header.index(name) for name in aliases if name in header), None)
+
+
+def _bad(path: Path, line: int, problem: str) -> BadRow:
+    return BadRow(f"{path} line {line}: {problem}")

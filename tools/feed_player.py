@@ -1,0 +1,123 @@
+"""Playing prices into the venue: one market's feed, and the clock that says when each price is due."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+from itertools import islice
+from typing import Final, TypeVar
+
+from tools.client import MarketView, Venue
+from tools.errors import ApiError, ToolError
+from tools.feed_csv import Tick
+
+CHUNK_TICKS: Final = 1024
+"""Ticks read from a file at a time, in a thread."""
+
+T = TypeVar("T")
+
+Sleep = Callable[[float], Awaitable[object]]
+
+
+def first_sequence() -> int:
+    """Where a feed's sequence begins: microseconds since 1970, so that a later run is always ahead of an earlier one.
+
+    A feed counts up from here by one a price, which no feed does a million times a second.
+    """
+    return time.time_ns() // 1000
+
+
+def on_tick(price: Decimal, tick_size: Decimal) -> Decimal:
+    """The nearest multiple of the tick size, half to even, at least one tick."""
+    ticks = (price / tick_size).to_integral_value(rounding=ROUND_HALF_EVEN)
+    return max(ticks, Decimal(1)) * tick_size
+
+
+@dataclass
+class PriceFeed:
+    """One market's prices, in order: each on its tick, under a sequence that grows."""
+
+    venue: Venue
+    ticker: str
+    tick_size: Decimal
+    sequence: int = field(default_factory=first_sequence)
+    source: str = "oracle"
+    sent: int = 0
+    liquidations: int = 0
+    last: Decimal | None = None
+
+    @classmethod
+    async def of(cls, venue: Venue, ticker: str) -> tuple[PriceFeed, MarketView]:
+        """The feed of a market, and the market as it stands."""
+        market = await venue.market(ticker)
+        return cls(venue, ticker, market.tick_size), market
+
+    async def send(self, price: Decimal, *, reason: str | None = None) -> None:
+        """Set the market's index to the tick nearest to ``price``. Errors: ApiError, VenueUnreachable."""
+        self.sequence += 1
+        self.last = on_tick(price, self.tick_size)
+        self.liquidations += await self.venue.set_price(
+            self.ticker, self.last, sequence=self.sequence, source=self.source, reason=reason
+        )
+        self.sent += 1
+
+
+@dataclass
+class Pacer:
+    """When a recorded time is due, ``speed`` recorded seconds a real one; None: at once."""
+
+    speed: float | None
+    now: Callable[[], float] = time.monotonic
+    sleep: Sleep = asyncio.sleep
+    _begin: tuple[float, int] | None = None
+
+    async def until(self, at_ms: int) -> None:
+        """Wait until ``at_ms`` is due. The first time asked for is due at once."""
+        if self.speed is None:
+            return
+        if self._begin is None:
+            self._begin = (self.now(), at_ms)
+        begin, begin_ms = self._begin
+        wait = begin + (at_ms - begin_ms) / 1000 / self.speed - self.now()
+        if wait > 0:
+            await self.sleep(wait)
+
+
+async def replay(feed: PriceFeed, ticks: Iterator[Tick], pacer: Pacer, tell: Callable[[Tick], None]) -> None:
+    """Play recorded ticks into a market, one after the other. Errors: ToolError, naming the line it came to."""
+    async for tick in _read_ahead(ticks):
+        await pacer.until(tick.at_ms)
+        try:
+            await feed.send(tick.price)
+        except ApiError as error:
+            raise ToolError(f"line {tick.line}, price {tick.price:f}: {error}") from error
+        tell(tick)
+
+
+async def simulate(
+    feed: PriceFeed,
+    prices: Iterator[float],
+    *,
+    interval_s: float,
+    steps: int | None,
+    tell: Callable[[], None],
+    now: Callable[[], float] = time.monotonic,
+    sleep: Sleep = asyncio.sleep,
+) -> None:
+    """Send a price every ``interval_s``; those that a slow venue made late are left out, not sent in a burst."""
+    due = now()
+    for price in islice(prices, steps):
+        await feed.send(Decimal(repr(price)))
+        tell()
+        due = max(due + interval_s, now())
+        await sleep(max(due - now(), 0.0))
+
+
+async def _read_ahead(ticks: Iterator[T]) -> AsyncIterator[T]:
+    """Items of an iterator that blocks, read in a thread and a bounded chunk at a time."""
+    while chunk := await asyncio.to_thread(lambda: list(islice(ticks, CHUNK_TICKS))):
+        for tick in chunk:
+            yield tick

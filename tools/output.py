@@ -1,0 +1,120 @@
+"""How a tool shows what it has: tables on a terminal, plain lines elsewhere, JSON for machines; progress on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+PLAIN_EVERY_S: Final = 5.0
+
+
+class Reporter(Protocol):
+    """Is told how far a long work has come."""
+
+    def __call__(self, done: float, note: str = "") -> None: ...
+
+
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
+    """A table on a terminal; elsewhere one line a row, tabs between."""
+    if not sys.stdout.isatty():
+        for row in (columns, *rows):
+            print("\t".join(row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for at, column in enumerate(columns):
+        is_number = bool(rows) and all(_is_number(row[at]) for row in rows)
+        table.add_column(column, justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(*(_literal(cell) for cell in row))
+    Console().print(table)
+
+
+def show_record(record: Mapping[str, object]) -> None:
+    """Names and values: a table on a terminal; elsewhere one line each, a tab between. Inner records are a.b.c."""
+    rows = [(name, value) for name, value in flat(record)]
+    if not sys.stdout.isatty():
+        for name, value in rows:
+            print(f"{name}\t{value}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False)
+    for name, value in rows:
+        table.add_row(_literal(name), _literal(value))
+    Console().print(table)
+
+
+def flat(record: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A record's values by dotted name, as text."""
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list):
+            yield f"{prefix}{name}", ", ".join(map(str, value))
+        else:
+            yield f"{prefix}{name}", "-" if value is None else str(value)
+
+
+@contextmanager
+def progress(doing: str, total: float | None) -> Iterator[Reporter]:
+    """Shows how far a work is: a bar on a terminal, a line every few seconds elsewhere. On stderr."""
+    if not sys.stderr.isatty():
+        yield _PlainProgress(doing, total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%" if total else ""),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )
+    with bar:
+        yield _BarProgress(bar, bar.add_task(doing, total=total, note=""))
+
+
+class _PlainProgress:
+    def __init__(self, doing: str, total: float | None) -> None:
+        self._doing, self._total = doing, total
+        self._said = time.monotonic()
+
+    def __call__(self, done: float, note: str = "") -> None:
+        now = time.monotonic()
+        if now - self._said < PLAIN_EVERY_S:
+            return
+        self._said = now
+        share = f" {100 * done / self._total:.0f}%" if self._total else ""
+        print(f"{self._doing}{share} {note}".rstrip(), file=sys.stderr, flush=True)
+
+
+class _BarProgress:
+    def __init__(self, bar: Progress, task: TaskID) -> None:
+        self._bar, self._task = bar, task
+
+    def __call__(self, done: float, note: str = "") -> None:
+        self._bar.update(self._task, completed=done, note=_literal(note))
+
+
+def _literal(text: str) -> str:
+    """Text in which rich sees no mark-up."""
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _is_number(text: str) -> bool:
+    return text[:1].isdigit() or text[:1] in "+-−"

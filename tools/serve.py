@@ -1,0 +1,48 @@
+"""``perps serve``: settings in, ``web.compose`` does the rest."""
+
+import os
+from pathlib import Path
+
+import rich_click as click
+
+from tools.options import SettingsCommand, data_dir_option, database_url_option
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command(cls=SettingsCommand)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=8000, show_default=True, help="0: any free one.")
+@data_dir_option
+@database_url_option
+@click.option(
+    "--demo/--no-demo", default=False, show_default=True, help="Sample markets, users, a moving feed and agents."
+)
+@click.option("--log-level", type=click.Choice(LOG_LEVELS, case_sensitive=False), default="info", show_default=True)
+def serve(host: str, port: int, data_dir: Path, database_url: str | None, demo: bool, log_level: str) -> int:
+    """Run the venue until SIGTERM or Ctrl-C.
+
+    Without a database URL it runs on an embedded PostgreSQL in the data directory. PERPS_ADMIN_KEY sets the
+    administrator's key; without it one is made once and written to <data-dir>/admin.key.
+    """
+    if not host or any(character.isspace() for character in host):
+        raise click.BadParameter("an address or a name", param_hint="--host")
+    admin_key = os.environ.get("PERPS_ADMIN_KEY") or None
+    if admin_key is not None and not (admin_key.isascii() and admin_key.isprintable() and " " not in admin_key):
+        raise click.UsageError("PERPS_ADMIN_KEY: printable ASCII without spaces")
+
+    from tools.demo import run_demo
+    from web.compose import ServeSettings
+    from web.compose import serve as run
+
+    return run(
+        ServeSettings(
+            host=host,
+            port=port,
+            data_dir=data_dir,
+            database_url=database_url,
+            admin_key=admin_key,
+            log_level=log_level.lower(),
+        ),
+        run_demo if demo else None,
+    )

@@ -1,0 +1,73 @@
+"""The aiohttp application: routes, and the one middleware every request passes."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+
+from web import errors, routes_admin, routes_markets, routes_operations, routes_trading, routes_users
+from web.context import CONTEXT, Context
+from web.errors import RequestError
+from web.requests import BODY_BYTES_MAX
+
+log = structlog.get_logger()
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def build(context: Context) -> web.Application:
+    """The application around a running venue."""
+    app = web.Application(middlewares=[_outermost], client_max_size=BODY_BYTES_MAX)
+    app[CONTEXT] = context
+    for module in (routes_markets, routes_trading, routes_users, routes_admin, routes_operations):
+        app.add_routes(module.routes)
+    return app
+
+
+@web.middleware
+async def _outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request its id, turn every error into its body, and count it."""
+    request_id = secrets.token_hex(12)
+    request["request_id"] = request_id
+    try:
+        if not request.app[CONTEXT].started and request.path.startswith("/api/"):
+            raise RequestError("unavailable", "The venue is starting.")
+        response = await handler(request)
+    except RequestError as error:
+        response = _refuse(request, error)
+    except web.HTTPException as error:
+        response = _refuse(request, _of_http(error))
+    except Exception as error:
+        log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
+        response = _refuse(request, RequestError("internal_error", "A fault of ours stopped this request."))
+    else:
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+    return response
+
+
+def _refuse(request: web.Request, error: RequestError) -> web.Response:
+    context = request.app[CONTEXT]
+    context.metrics.refusals.labels(error.code).inc()
+    log.info(
+        "refused",
+        trace=request["request_id"],
+        method=request.method,
+        path=request.path,
+        code=error.code,
+        details=error.details,
+    )
+    return errors.response(error, request["request_id"])
+
+
+def _of_http(error: web.HTTPException) -> RequestError:
+    if error.status == 404:
+        return RequestError("not_found", "There is no such path.")
+    if error.status == 405:
+        return RequestError("method_not_allowed", "This path does not take that method.")
+    if error.status == 413:
+        return RequestError("payload_too_large", f"A body may have {BODY_BYTES_MAX} bytes.")
+    return RequestError("validation_error", error.reason)

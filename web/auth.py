@@ -1,0 +1,139 @@
+"""Who asks, and what his key lets him do. Keys are stored as digests and shown once."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from hashlib import sha256
+from typing import Final, Protocol
+
+from aiohttp import web
+from msgspec import Struct
+
+from actors.ports import Clock
+from perps.records import KeyRecord
+from perps.units import Millis
+from web.errors import RequestError
+
+SCOPES: Final = ("read", "trade", "price", "admin")
+KEY_BYTES: Final = 32
+
+ADMIN_SENDER: Final = "@admin"
+"""Whose client order ids an administrator's commands live under when no user is named. Not a possible user id."""
+
+
+class Principal(Struct, frozen=True):
+    """The holder of a key. ``user`` is the one it is bound to, if any; ``admin`` includes every scope."""
+
+    key_id: str
+    user: str | None
+    scopes: frozenset[str]
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the key may do everything."""
+        return "admin" in self.scopes
+
+    @property
+    def sender(self) -> str:
+        """Whose client order ids these are."""
+        return self.user or (ADMIN_SENDER if self.is_admin else f"@key:{self.key_id}")
+
+
+class KeyStore(Protocol):
+    """Where keys are kept. ``persistence`` implements it."""
+
+    async def load(self) -> list[KeyRecord]:
+        """Every key, revoked ones too."""
+        ...
+
+    async def add(self, key: KeyRecord) -> None:
+        """Keep a new key."""
+        ...
+
+    async def revoke(self, key_id: str, at: Millis) -> None:
+        """Mark a key as revoked."""
+        ...
+
+
+class Keys:
+    """All keys in memory by digest; the store is asked only to change them."""
+
+    def __init__(self, store: KeyStore, admin_key: str, clock: Clock) -> None:
+        self._store, self._clock = store, clock
+        self._by_digest: dict[bytes, KeyRecord] = {}
+        self._principals: dict[bytes, Principal] = {}
+        self._admin_digest = digest(admin_key)
+        self._admin = Principal("admin", None, frozenset(SCOPES))
+
+    async def open(self) -> None:
+        """Load what the store has."""
+        for record in await self._store.load():
+            self._remember(record)
+
+    def principal(self, request: web.BaseRequest) -> Principal:
+        """Who sent the request. Raises ``unauthorized`` for no key, a wrong, revoked or expired one."""
+        scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not key:
+            raise RequestError("unauthorized", "Send an API key: 'Authorization: Bearer <key>'.")
+        hashed = digest(key.strip())
+        if hmac.compare_digest(hashed, self._admin_digest):
+            return self._admin
+        record = self._by_digest.get(hashed)
+        if record is None or record.revoked_at is not None:
+            raise RequestError("unauthorized", "This key is not known here, or it has been revoked.")
+        if record.expires_at is not None and record.expires_at <= self._clock.now_ms():
+            raise RequestError("unauthorized", "This key has expired.")
+        return self._principals[hashed]
+
+    def require(self, request: web.BaseRequest, scope: str) -> Principal:
+        """The sender, who must hold ``scope``. Raises ``unauthorized`` or ``forbidden``."""
+        principal = self.principal(request)
+        if scope not in principal.scopes and not principal.is_admin:
+            raise RequestError("forbidden", f"This key lacks the scope '{scope}'.", {"scope": scope})
+        return principal
+
+    def require_self(self, request: web.BaseRequest, user: str) -> Principal:
+        """The sender, who must be ``user`` or an administrator."""
+        principal = self.principal(request)
+        if principal.user != user and not principal.is_admin:
+            raise RequestError("forbidden", "This belongs to another user.", {"userId": user})
+        return principal
+
+    async def create(
+        self, *, user: str | None, scopes: list[str], label: str | None, expires_at: Millis | None
+    ) -> tuple[str, str]:
+        """Make a key: its id and, this once, the key itself."""
+        key_id, key = f"key_{secrets.token_hex(8)}", f"perps_{secrets.token_urlsafe(KEY_BYTES)}"
+        record = KeyRecord(
+            key_id=key_id,
+            digest=digest(key),
+            user_id=user,
+            scopes=tuple(scopes),
+            label=label or "",
+            created_at=self._clock.now_ms(),
+            expires_at=expires_at,
+            revoked_at=None,
+        )
+        await self._store.add(record)
+        self._remember(record)
+        return key_id, key
+
+    async def revoke(self, key_id: str) -> bool:
+        """End a key; False if there is none with this id."""
+        for hashed, record in self._by_digest.items():
+            if record.key_id == key_id:
+                await self._store.revoke(key_id, self._clock.now_ms())
+                del self._by_digest[hashed]
+                del self._principals[hashed]
+                return True
+        return False
+
+    def _remember(self, record: KeyRecord) -> None:
+        self._by_digest[record.digest] = record
+        self._principals[record.digest] = Principal(record.key_id, record.user_id, frozenset(record.scopes))
+
+
+def digest(key: str) -> bytes:
+    """SHA-256 of a key. Keys are 256 random bits, so a fast hash is enough."""
+    return sha256(key.encode("utf-8", "surrogateescape")).digest()

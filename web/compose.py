@@ -1,0 +1,184 @@
+"""The composition root: the one place where persistence, actors and web meet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvloop
+from aiohttp import web
+from msgspec import Struct
+
+from perps.journal import JournalUnavailable
+from perps.venue import JournalCorrupt
+from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from persistence.errors import CannotServe
+from persistence.keys import PostgresKeys
+from persistence.postgres_history import PostgresHistory
+from persistence.postgres_journal import PostgresJournal
+from persistence.queries import PostgresQueries
+from web import app, logs
+from web.auth import Keys
+from web.clock import SystemClock
+from web.context import Context
+from web.host import Host
+from web.metrics import Metrics
+from web.read_model import ReadModel
+from web.streams import Streams
+
+log = structlog.get_logger()
+
+SWITCH_INTERVAL_S: Final = 0.0005
+"""How long a thread may keep the interpreter while another waits: Python's default of 5 ms costs tens of ms at p95."""
+
+SHUTDOWN_S: Final = 5.0
+
+Companion = Callable[[str, str, asyncio.Event], Awaitable[None]]
+"""Something that runs beside the venue from when it is ready: (base URL, admin key, stop)."""
+
+
+class ServeSettings(Struct, frozen=True, kw_only=True):
+    """What ``perps serve`` was told."""
+
+    host: str
+    port: int
+    data_dir: Path
+    database_url: str | None
+    admin_key: str | None
+    log_level: str = "info"
+
+
+class CannotStart(Exception):
+    """The venue cannot be started. One line says why."""
+
+
+def serve(settings: ServeSettings, companion: Companion | None = None) -> int:
+    """Run a venue until SIGTERM or SIGINT. 0: stopped in order; 1: it could not start, or could not go on."""
+    logs.configure(settings.log_level)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        return uvloop.run(_serve(settings, companion))
+    except (CannotStart, CannotServe, EmbeddedPostgresError, JournalCorrupt, JournalUnavailable) as error:
+        print(f"perps: error: {error}", file=sys.stderr)
+        return 1
+
+
+async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    _private_directory(settings.data_dir)
+    admin_key = settings.admin_key or _kept_admin_key(settings.data_dir / "admin.key")
+    async with contextlib.AsyncExitStack() as stack:
+        url = settings.database_url
+        if url is None:
+            server = EmbeddedPostgres(settings.data_dir / "postgres", say=_say)
+            url = await asyncio.to_thread(server.start)
+            stack.push_async_callback(asyncio.to_thread, server.stop)
+        venue = Venue(url, admin_key)
+        port = await venue.listen(settings.host, settings.port)
+        stack.push_async_callback(venue.close)
+        await venue.start()
+        base_url = f"http://{settings.host}:{port}"
+        _say(f"perps is ready on {base_url}")
+        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(stop.wait()), venue.host.ended]  # type: ignore[list-item]
+        beside = asyncio.create_task(_beside(companion, base_url, admin_key, stop)) if companion else None
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        if beside is not None:
+            await beside
+    if venue.host.ended.done():
+        raise CannotStart(f"the venue cannot go on: {venue.host.ended.result()}")
+    return 0
+
+
+class Venue:
+    """One running venue on one database: the web server, the read side and the core's host."""
+
+    def __init__(self, url: str, admin_key: str) -> None:
+        clock = SystemClock()
+        model, metrics = ReadModel(), Metrics()
+        streams = Streams(model)
+        self._queries = PostgresQueries(url)
+        self.host = Host(lambda: PostgresJournal.acquire(url), PostgresHistory(url), clock, model, streams, metrics)
+        self.context = Context(
+            bridge=self.host.bridge,
+            model=model,
+            queries=self._queries,
+            keys=Keys(PostgresKeys(url), admin_key, clock),
+            streams=streams,
+            metrics=metrics,
+            clock=clock,
+            health=self.host.health,
+        )
+        metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)
+        metrics.gauge("perps_offset", "The last durable row.", lambda: model.offset)
+        metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
+        self._runner = web.AppRunner(app.build(self.context), access_log=None, shutdown_timeout=SHUTDOWN_S)
+
+    async def listen(self, host: str, port: int) -> int:
+        """Answer on a port; ``/readyz`` says 503 until ``start`` has ended. Returns the port (0 asks for any)."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        return int(self._runner.addresses[0][1])
+
+    async def start(self) -> None:
+        """Recover, open the doors."""
+        await self.host.start()
+        await self._queries.open()
+        await self.context.keys.open()
+        self.context.started = True
+
+    async def close(self) -> None:
+        """Drain and stop: answers first, then streams and connections, then the core."""
+        self.context.draining = True
+        await self.host.stop()
+        self.context.streams.close()
+        await self._runner.cleanup()
+        await self._queries.close()
+
+
+async def _beside(companion: Companion, base_url: str, admin_key: str, stop: asyncio.Event) -> None:
+    try:
+        await companion(base_url, admin_key, stop)
+    except Exception as error:  # noqa: BLE001 - the venue outlives whatever runs beside it
+        log.error("companion.failed", error=repr(error))
+
+
+def _private_directory(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotStart(f"cannot make the data directory {path}: {error.strerror or error}") from error
+
+
+def _kept_admin_key(path: Path) -> str:
+    """The administrator's key, made at the first start and kept in a file only its owner reads."""
+    try:
+        if path.exists():
+            return path.read_text().strip()
+        key = f"perps_admin_{secrets.token_urlsafe(32)}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key + "\n")
+    except OSError as error:
+        raise CannotStart(f"cannot keep the admin key in {path}: {error.strerror or error}") from error
+    _say(f"the admin key is in {path}")
+    return key
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

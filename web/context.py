@@ -1,0 +1,92 @@
+"""What every handler can reach: one object, filled by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from aiohttp import web
+
+from actors.bridge import Bridge
+from actors.ports import Clock
+from perps.journal import Row
+from perps.records import Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
+from web.auth import Keys
+from web.errors import not_found
+from web.metrics import Metrics
+from web.read_model import MarketView, ReadModel
+from web.streams import Streams
+
+Page = tuple[int, int] | None
+"""Where a list goes on: the last (offset, n) already seen; None for its newest entries."""
+
+
+class Queries(Protocol):
+    """What the query tables answer: history, newest first. ``persistence`` implements it."""
+
+    async def row(self, offset: int) -> Row | None:
+        """One journal row."""
+        ...
+
+    async def rows_after(self, offset: int, limit: int) -> list[Row]:
+        """Journal rows behind an offset, in order."""
+        ...
+
+    async def fills(
+        self,
+        *,
+        user: str | None = None,
+        ticker: str | None = None,
+        kinds: Sequence[str] | None = None,
+        before: Page = None,
+        limit: int,
+    ) -> list[FillRecord]:
+        """Trades of a user or a market."""
+        ...
+
+    async def transactions(self, user: str, *, before: Page = None, limit: int) -> list[LegRecord]:
+        """Movements of a wallet."""
+        ...
+
+    async def prices(self, ticker: str, *, before: Page = None, limit: int) -> list[PriceRecord]:
+        """Prices a market took."""
+        ...
+
+    async def positions(
+        self, user: str, *, status: str, ticker: str | None = None, before: Page = None, limit: int
+    ) -> list[PositionRecord]:
+        """Positions of a user: ``open``, ``closed`` (liquidated ones too) or ``all``."""
+        ...
+
+    async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
+        """The newest candles that open in [start, end), oldest first."""
+        ...
+
+
+@dataclass(slots=True)
+class Context:
+    """The running venue, as the handlers see it."""
+
+    bridge: Bridge
+    model: ReadModel
+    queries: Queries
+    keys: Keys
+    streams: Streams
+    metrics: Metrics
+    clock: Clock
+    health: dict[str, str] = field(default_factory=dict)
+    """What is not well, by part (a ticker, or ``core``). Empty: ready."""
+    started: bool = False
+    """Whether recovery has ended: before that there is nothing true to serve."""
+    draining: bool = False
+
+    def market(self, ticker: str) -> MarketView:
+        """A market by ticker. Raises ``market_not_found``."""
+        view = self.model.markets.get(ticker)
+        if view is None:
+            raise not_found("market", ticker=ticker)
+        return view
+
+
+CONTEXT: Final = web.AppKey("context", Context)

@@ -1,0 +1,74 @@
+"""Decimal text ↔ integers. Nothing passes through a float in either direction."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Final
+
+from perps.units import MICRO
+
+MONEY_PLACES: Final = 6
+PICO_PLACES: Final = 12
+DIGITS_MAX: Final = 30
+"""Significant digits a number may have: far beyond any amount, and small enough to compute with at once."""
+
+
+class BadNumber(ValueError):
+    """A number that cannot be taken exactly. The text says which rule it breaks."""
+
+
+def scaled(value: Decimal, places: int) -> int:
+    """``value`` × 10^places as an exact integer. Raises ``BadNumber``: not finite, too long, or too many decimals."""
+    if not value.is_finite():
+        raise BadNumber("is not a finite number")
+    _, digits, exponent = value.as_tuple()
+    if len(digits) > DIGITS_MAX or not isinstance(exponent, int) or abs(exponent) > DIGITS_MAX:
+        raise BadNumber("has too many digits or an exponent beyond range")
+    try:
+        shifted = value.scaleb(places)
+        exact = int(shifted)
+    except InvalidOperation as error:
+        raise BadNumber("is out of range") from error
+    if exact != shifted:
+        raise BadNumber(f"has more than {places} decimals")
+    return exact
+
+
+def text(value: int, places: int, least: int = 2) -> str:
+    """An integer count of 10^-places as decimal text, trailing zeros dropped down to ``least`` decimals."""
+    sign = "-" if value < 0 else ""
+    whole, fraction = divmod(abs(value), 10**places)
+    decimals = f"{fraction:0{places}d}".rstrip("0") if places else ""
+    return f"{sign}{whole}.{decimals:0<{least}}" if least or decimals else f"{sign}{whole}"
+
+
+def money(micros: int) -> str:
+    """Micros as decimal text: ``"1000.00"``."""
+    return text(micros, MONEY_PLACES)
+
+
+def pico(value: int) -> str:
+    """10⁻¹² units as decimal text."""
+    return text(value, PICO_PLACES, 0)
+
+
+def price(ticks: int, tick_size: int) -> str:
+    """Ticks as decimal text."""
+    return text(ticks * tick_size, PICO_PLACES)
+
+
+def quantity(lots: int, lot_size: int) -> str:
+    """Lots, unsigned or signed, as base units."""
+    return text(lots * lot_size, PICO_PLACES)
+
+
+def average_price(cost: int, lots: int, lot_size: int) -> str:
+    """|cost| micros over |lots| as a price, rounded down to 8 decimals; ``"0.00"`` for no lots. For display only."""
+    if not lots:
+        return "0.00"
+    return text(abs(cost) * MICRO * 10**8 // (abs(lots) * lot_size), 8)
+
+
+def share(numerator: int, denominator: int, places: int = 8) -> str:
+    """A fraction as decimal text, rounded towards −∞ to ``places``; ``"0.00"`` when there is nothing to divide by."""
+    if not denominator:
+        return "0.00"
+    return text(numerator * 10**places // denominator, places)

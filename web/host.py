@@ -1,0 +1,165 @@
+"""The core's life: started by recovery, watched, rebuilt from the journal when it fails, stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Final
+
+import structlog
+
+from actors.bridge import Bridge
+from actors.core import Core, Recovered, recover
+from actors.messages import Failure, FailureKind, Settled
+from actors.ports import Clock, History, Journal, JournalUnavailable
+from perps.journal import Entry
+from web.logs import CommandLog
+from web.metrics import Metrics
+from web.read_model import ReadModel
+from web.streams import Streams
+
+log = structlog.get_logger()
+
+DRAIN_S: Final = 15.0
+"""How long an orderly stop waits for answers. Commands end by themselves at their deadline, which is sooner."""
+
+RETRY_S: Final = (0.1, 0.2, 0.5, 1.0)
+"""Pauses between attempts to reach the database again; the last one repeats."""
+
+GC_THRESHOLD: Final = 50_000
+"""Allocations between young collections: the venue's values are acyclic, collecting often only costs time."""
+
+OpenJournal = Callable[[], Journal]
+
+
+class Host:
+    """Runs the core for one event loop and feeds what it commits to the read model, the streams, metrics and logs."""
+
+    def __init__(
+        self,
+        open_journal: OpenJournal,
+        history: History,
+        clock: Clock,
+        model: ReadModel,
+        streams: Streams,
+        metrics: Metrics,
+    ) -> None:
+        self._open_journal, self._history, self._clock = open_journal, history, clock
+        self._model, self._streams, self._metrics = model, streams, metrics
+        self._log = CommandLog()
+        self._core: Core | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self.health: dict[str, str] = {"core": "starting"}
+        """What is not well, by part (a ticker, or ``core``). Empty: ready."""
+        self.bridge = Bridge(clock, on_settled=self._publish, on_health=self._market_health)
+        self.ended: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        """Set when the core cannot be brought back: the database belongs to another, or the journal is corrupt."""
+
+    async def start(self) -> None:
+        """Take the shard, rebuild everything from the journal, open the doors.
+
+        Raises what ``open_journal`` and ``recover`` raise: a shard that is taken, a journal that is corrupt.
+        """
+        journal = await asyncio.to_thread(self._open_journal)
+        try:
+            recovered = await asyncio.to_thread(recover, self._history, self._recovered)
+        except BaseException:
+            await asyncio.to_thread(journal.close)
+            raise
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+        self._run(journal, recovered)
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def stop(self) -> None:
+        """Refuse what is new, answer what is in flight, make it durable, give the shard back."""
+        self.bridge.detach(Failure(FailureKind.UNAVAILABLE, "the venue is stopping"))
+        if self._watcher is not None:
+            self._watcher.cancel()
+        try:
+            await asyncio.wait_for(self.bridge.drained(), DRAIN_S)
+        except TimeoutError:
+            log.error("host.drain_timed_out", in_flight=self.bridge.in_flight)
+        if self._core is not None:
+            await asyncio.to_thread(self._core.stop)
+        await asyncio.sleep(0)
+        self.bridge.close()
+
+    def _run(self, journal: Journal, recovered: Recovered) -> None:
+        state = recovered.state
+        log.info("core.recovered", offset=state.offset, epoch=journal.epoch, markets=len(state.markets))
+        self.health.update(dict.fromkeys(state.markets, "starting"))
+        self._core = Core(recovered, journal, self._history, clock=self._clock, outbox=self.bridge)
+        self.bridge.attach(self._core.supervisor)
+        self._model.epoch = journal.epoch
+        self.health.pop("core", None)
+
+    async def _watch(self) -> None:
+        """Rebuild the core each time it fails, until it cannot be rebuilt."""
+        while True:
+            await self.bridge.failed.wait()
+            self.health["core"] = f"being rebuilt: {self.bridge.failure}"
+            self._metrics.core_restarts.inc()
+            if self._core is not None:
+                await asyncio.to_thread(self._core.stop)
+            try:
+                await self._rebuild()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the venue cannot go on: end with the reason
+                log.error("core.lost", error=repr(error))
+                self.ended.set_result(error)
+                return
+
+    async def _rebuild(self) -> None:
+        """Recover again. What was in doubt and proves durable is published now, before anything newer."""
+        journal = await self._acquire_again()
+        missed: list[Entry] = []
+        known = self._model.offset
+        recovered = await asyncio.to_thread(
+            recover, self._history, lambda entry: missed.append(entry) if entry.row.offset > known else None
+        )
+        self._show(missed)
+        self._run(journal, recovered)
+
+    async def _acquire_again(self) -> Journal:
+        for attempt in count():
+            try:
+                return await asyncio.to_thread(self._open_journal)
+            except JournalUnavailable as error:
+                pause = RETRY_S[min(attempt, len(RETRY_S) - 1)]
+                log.warning("core.database_unavailable", error=str(error), retry_in_s=pause)
+                await asyncio.sleep(pause)
+        raise AssertionError("count() never ends")
+
+    def _recovered(self, entry: Entry) -> None:
+        """A row read at start-up, in the recovering thread: nobody reads the model yet."""
+        self._model.apply(entry)
+        self._log.learn(entry)
+
+    def _publish(self, rows: Sequence[Settled]) -> None:
+        """A commit: read model first, then streams, logs and metrics; callers are answered after this."""
+        model, now_ns = self._model, self._clock.monotonic_ns()
+        fresh = []
+        for settled in rows:
+            if model.apply(settled.entry):
+                fresh.append(settled.entry)
+                self._log.settled(settled, settled.entry.row.stream in model.markets, now_ns)
+        self._streams.publish(fresh)
+        self._metrics.committed(rows, self._clock.monotonic_ns())
+
+    def _show(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self._model.apply(entry)
+            self._log.learn(entry)
+        self._streams.publish(entries)
+
+    def _market_health(self, ticker: str, problem: str | None) -> None:
+        if problem is None:
+            self.health.pop(ticker, None)
+        else:
+            self.health[ticker] = problem
+        view = self._model.markets.get(ticker)
+        if view is not None:
+            view.problem = problem

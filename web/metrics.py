@@ -1,0 +1,77 @@
+"""Prometheus metrics of one venue. Each venue has its own registry, so that two in one process do not mix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from actors.messages import Settled
+
+NS_PER_S = 1e9
+
+LATENCY_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Metrics:
+    """Counts and times of what is committed, refused and waiting. A trade is counted when it is durable."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.commands = Counter(
+            "perps_commands_total", "Commands made durable, by kind.", ["kind"], registry=self.registry
+        )
+        self.refusals = Counter(
+            "perps_refusals_total", "Requests that ended in an error, by code.", ["code"], registry=self.registry
+        )
+        self.liquidations = Counter(
+            "perps_liquidations_total", "Positions liquidated, by market.", ["ticker"], registry=self.registry
+        )
+        self.stage = Histogram(
+            "perps_stage_seconds",
+            "Time of the oldest command of each commit, by stage: decide (held → decided), sequence (→ ordered), "
+            "commit (→ durable), publish (→ read model).",
+            ["stage"],
+            buckets=LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.latency = Histogram(
+            "perps_command_seconds",
+            "Time from a command's arrival to its durable answer.",
+            buckets=LATENCY_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.batch = Histogram(
+            "perps_commit_rows", "Journal rows in one commit.", buckets=BATCH_BUCKETS, registry=self.registry
+        )
+        self.core_restarts = Counter(
+            "perps_core_restarts_total", "Times the core was rebuilt from the journal.", registry=self.registry
+        )
+        self._stages = {name: self.stage.labels(name) for name in ("decide", "sequence", "commit", "publish")}
+
+    def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+        """A value read when somebody asks: a queue's depth, an offset."""
+        Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def committed(self, rows: Sequence[Settled], now_ns: int) -> None:
+        """One commit has been published."""
+        self.batch.observe(len(rows))
+        stages = rows[0].stages
+        if stages.held_ns:
+            self._stages["decide"].observe((stages.decided_ns - stages.held_ns) / NS_PER_S)
+        self._stages["sequence"].observe((stages.sequenced_ns - stages.decided_ns) / NS_PER_S)
+        self._stages["commit"].observe((stages.committed_ns - stages.sequenced_ns) / NS_PER_S)
+        self._stages["publish"].observe((now_ns - stages.committed_ns) / NS_PER_S)
+        kinds: dict[str, int] = {}
+        for settled in rows:
+            row = settled.entry.row
+            kinds[row.kind] = kinds.get(row.kind, 0) + 1
+            if settled.liquidations:
+                self.liquidations.labels(row.stream).inc(settled.liquidations)
+        for kind, count in kinds.items():
+            self.commands.labels(kind).inc(count)
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,194 @@
+"""Administration: users, money in and out, keys, markets, modes, and how the venue is doing."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from aiohttp import web
+
+from perps.commands import CreateUser, Deposit, LedgerCommand, SetMode, Withdraw
+from perps.journal import Entry
+from perps.units import Micros
+from web import decimals, views
+from web.auth import SCOPES
+from web.context import CONTEXT, Context
+from web.errors import RequestError, invalid, not_found
+from web.market_requests import MarketBody, list_command
+from web.requests import (
+    AmountBody,
+    KeyBody,
+    ModeBody,
+    UserBody,
+    body,
+    client_order_id,
+    plain_text,
+    positive_money,
+    rfc3339,
+    ticker,
+    time_ms,
+    user_id,
+)
+from web.responses import json_response
+from web.routes_trading import done
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/api/admin/users")
+async def create_user(request: web.Request) -> web.Response:
+    """Create a user, with a first deposit and a referrer if wanted: 201."""
+    context = request.app[CONTEXT]
+    asked = await body(request, UserBody)
+    user = user_id(asked.user_id)
+    referrer = None if asked.referrer is None else user_id(asked.referrer, "referrer")
+    nothing = asked.deposit is None or asked.deposit == 0
+    deposit = Micros(0) if nothing else positive_money(asked.deposit or Decimal(0), "deposit")
+    context.keys.require(request, "admin")
+    entry, _ = await _ledger(context, request, CreateUser(user=user, deposit=deposit, referrer=referrer), None)
+    return json_response(
+        {"userId": user, "referrer": referrer, **views.balance(context.model, user), "offset": entry.row.offset}, 201
+    )
+
+
+@routes.post("/api/admin/users/{user_id}/deposit")
+async def deposit(request: web.Request) -> web.Response:
+    """Money in."""
+    return await _move(request, Deposit)
+
+
+@routes.post("/api/admin/users/{user_id}/withdraw")
+async def withdraw(request: web.Request) -> web.Response:
+    """Money out, if the wallet has it."""
+    return await _move(request, Withdraw)
+
+
+@routes.post("/api/admin/keys")
+async def create_key(request: web.Request) -> web.Response:
+    """Make a key: 201 and, this once, the key itself."""
+    context = request.app[CONTEXT]
+    asked = await body(request, KeyBody)
+    user = None if asked.user_id is None else user_id(asked.user_id)
+    label = plain_text(asked.label, "label")
+    expires = None if asked.expires_at is None else time_ms(asked.expires_at, "expiresAt")
+    if not asked.scopes or not set(asked.scopes) <= set(SCOPES):
+        raise invalid(f"scopes must be one or more of {', '.join(SCOPES)}.", field="scopes")
+    context.keys.require(request, "admin")
+    if user is not None and user not in context.model.users:
+        raise not_found("user", userId=user)
+    scopes = sorted(set(asked.scopes))
+    key_id, key = await context.keys.create(user=user, scopes=scopes, label=label, expires_at=expires)
+    return json_response({"keyId": key_id, "key": key, "userId": user, "scopes": scopes}, 201)
+
+
+@routes.delete("/api/admin/keys/{key_id}")
+async def revoke_key(request: web.Request) -> web.Response:
+    """End a key."""
+    context = request.app[CONTEXT]
+    context.keys.require(request, "admin")
+    key_id = request.match_info["key_id"]
+    if not await context.keys.revoke(key_id):
+        raise RequestError("not_found", "There is no such key.", {"keyId": key_id[:64]})
+    return json_response({"keyId": key_id, "revoked": True})
+
+
+@routes.post("/api/admin/markets")
+async def list_market(request: web.Request) -> web.Response:
+    """List a market: 201, or the rule its parameters break."""
+    context = request.app[CONTEXT]
+    command = list_command(await body(request, MarketBody))
+    context.keys.require(request, "admin")
+    await done(context, request, command, "@admin", None, command.params, keyed=False)
+    view = context.market(command.ticker)
+    return json_response({"market": views.market(view, context.clock.now_ms()), "offset": view.offset}, 201)
+
+
+@routes.post("/api/admin/markets/{ticker}/mode")
+async def set_mode(request: web.Request) -> web.Response:
+    """Enable a market, let it only reduce, or halt it."""
+    context = request.app[CONTEXT]
+    asked = await body(request, ModeBody)
+    name = ticker(request.match_info["ticker"])
+    context.keys.require(request, "admin")
+    view = context.market(name)
+    command = SetMode(ticker=name, mode=asked.mode)
+    entry, _ = await done(context, request, command, "@admin", None, view.market.params, keyed=False)
+    return json_response({"market": views.market(view, context.clock.now_ms()), "offset": entry.row.offset})
+
+
+@routes.get("/api/admin/stats")
+async def stats(request: web.Request) -> web.Response:
+    """The venue in numbers: order, money, load."""
+    context = request.app[CONTEXT]
+    context.keys.require(request, "admin")
+    model = context.model
+    accounts = model.balances
+    return json_response(
+        {
+            "offset": model.offset,
+            "epoch": model.epoch,
+            "time": rfc3339(context.clock.now_ms()),
+            "users": len(model.users),
+            "markets": [_market_stats(context, name) for name in model.markets],
+            "inFlight": context.bridge.in_flight,
+            "streams": context.streams.readers,
+            "accounts": {
+                "wallets": decimals.money(_sum(accounts, "user:")),
+                "margin": decimals.money(_sum(accounts, "margin:")),
+                "house": decimals.money(_sum(accounts, "house:")),
+                "insurance": decimals.money(_sum(accounts, "insurance:")),
+                "fees": decimals.money(accounts.get("fees", 0)),
+                "world": decimals.money(accounts.get("world", 0)),
+                "total": decimals.money(sum(accounts.values())),
+            },
+            "health": context.health,
+        }
+    )
+
+
+def _market_stats(context: Context, name: str) -> dict[str, Any]:
+    view = context.model.markets[name]
+    state, lot = view.market, view.market.params.lot_size
+    return {
+        "ticker": name,
+        "status": state.mode,
+        "reason": state.mode_reason,
+        "positions": len(state.positions),
+        "margin": decimals.money(state.margin),
+        "skew": decimals.quantity(state.skew, lot),
+        "house": decimals.money(state.house),
+        "insurance": decimals.money(state.insurance),
+        "offset": view.offset,
+    }
+
+
+def _sum(accounts: dict[str, int], prefix: str) -> int:
+    return sum(amount for account, amount in accounts.items() if account.startswith(prefix))
+
+
+async def _move(request: web.Request, kind: type[Deposit] | type[Withdraw]) -> web.Response:
+    context = request.app[CONTEXT]
+    asked = await body(request, AmountBody)
+    user = user_id(request.match_info["user_id"])
+    amount = positive_money(asked.amount, "amount")
+    order_id = client_order_id(asked.client_order_id)
+    context.keys.require(request, "admin")
+    entry, repeated = await _ledger(context, request, kind(user=user, amount=amount), order_id)
+    payload = {
+        "userId": user,
+        "amount": decimals.money(amount),
+        "newBalance": decimals.money(entry.row.user_balance or 0),
+        "clientOrderId": entry.row.client_order_id,
+        "offset": entry.row.offset,
+    }
+    response = json_response(payload)
+    if repeated:
+        response.headers["Idempotent-Replay"] = "true"
+    return response
+
+
+async def _ledger(
+    context: Context, request: web.Request, command: LedgerCommand, order_id: str | None
+) -> tuple[Entry, bool]:
+    keyed = not isinstance(command, CreateUser)
+    return await done(context, request, command, command.user, order_id, None, keyed=keyed)

@@ -1,0 +1,70 @@
+"""Is it alive, is it ready, what does it measure; and the market stream."""
+
+from __future__ import annotations
+
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse
+
+from perps.events import decode_events
+from perps.journal import Entry
+from web import views
+from web.context import CONTEXT
+from web.errors import RequestError
+from web.requests import ticker
+from web.responses import json_response
+from web.streams import READERS_MAX, MarketStream, Reader
+
+routes = web.RouteTableDef()
+
+
+@routes.get("/healthz")
+async def healthz(request: web.Request) -> web.Response:
+    """The process answers."""
+    return json_response({"status": "ok"})
+
+
+@routes.get("/readyz")
+async def readyz(request: web.Request) -> web.Response:
+    """200 when every part takes commands; else 503 with what does not, and why."""
+    context = request.app[CONTEXT]
+    ready = not context.health and not context.draining
+    problems = dict(context.health)
+    if context.draining:
+        problems["venue"] = "stopping"
+    return json_response(
+        {"status": "ready" if ready else "not_ready", "problems": problems, "offset": context.model.offset},
+        200 if ready else 503,
+    )
+
+
+@routes.get("/metrics")
+async def metrics(request: web.Request) -> web.Response:
+    """Prometheus exposition."""
+    return web.Response(
+        body=request.app[CONTEXT].metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+    )
+
+
+@routes.get("/api/sse/markets")
+async def market_stream(request: web.Request) -> EventSourceResponse:
+    """Prices, trades, liquidations and modes of all markets, or of those named in ``tickers``."""
+    context = request.app[CONTEXT]
+    names = request.query.get("tickers")
+    tickers = None if names is None else frozenset(ticker(name) for name in names.split(",") if name)
+    for name in tickers or ():
+        context.market(name)
+    if context.streams.readers >= READERS_MAX or context.streams.closing:
+        raise RequestError("overloaded", f"{READERS_MAX} streams are open.")
+    since = request.headers.get("Last-Event-ID") or request.query.get("since")
+    reader = Reader(tickers)
+
+    def snapshot() -> dict[str, object]:
+        now_ms = context.clock.now_ms()
+        wanted = [view for name, view in context.model.markets.items() if reader.wants(name)]
+        return {"markets": [views.market(view, now_ms) for view in wanted], "offset": context.model.offset}
+
+    async def entries_after(offset: int, limit: int) -> list[Entry]:
+        rows = await context.queries.rows_after(offset, limit)
+        return [Entry(row, decode_events(row.payload), ()) for row in rows]
+
+    return await MarketStream(context.streams, context.model, entries_after).serve(request, reader, since, snapshot)

@@ -1,0 +1,157 @@
+"""Open, close, and what an open would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+from msgspec.structs import replace
+
+from actors.messages import Outcome, Repeated, Settled
+from perps.commands import Command
+from perps.events import decode_events
+from perps.journal import Entry
+from perps.market import split_position_id
+from perps.params import MarketParams
+from perps.position import equity
+from perps.refusals import Rejected
+from perps.trading import decide_open
+from perps.units import AMOUNT_MAX
+from web import decimals, errors, views
+from web.auth import Principal
+from web.context import CONTEXT, Context
+from web.errors import RequestError
+from web.requests import CloseBody, OpenBody, body, client_order_id, close_command, open_command, user_id
+from web.responses import json_response
+
+routes = web.RouteTableDef()
+
+
+@routes.post("/api/markets/perps/open")
+async def open_position(request: web.Request) -> web.Response:
+    """Open a position: 201 and what it became, or a refusal."""
+    context = request.app[CONTEXT]
+    asked = await body(request, OpenBody)
+    order_id = client_order_id(asked.client_order_id)
+    named = None if asked.user_id is None else user_id(asked.user_id)
+    command = open_command(asked, named or "")
+    principal = context.keys.require(request, "trade")
+    command = replace(command, user=trader(principal, named))
+    params = context.market(command.ticker).market.params
+    entry, repeated = await done(context, request, command, principal_sender(principal, command.user), order_id, params)
+    return answer(views.opened(entry, params), 201, repeated=repeated)
+
+
+@routes.post("/api/markets/perps/quote")
+async def quote(request: web.Request) -> web.Response:
+    """What an open would do now, from committed state; nothing changes and no money is looked at."""
+    context = request.app[CONTEXT]
+    asked = await body(request, OpenBody)
+    named = None if asked.user_id is None else user_id(asked.user_id)
+    command = open_command(asked, named or "")
+    principal = context.keys.require(request, "trade")
+    command = replace(command, user=trader(principal, named))
+    market = context.market(command.ticker).market
+    user = context.model.users.get(command.user)
+    if user is None:
+        raise errors.not_found("user", userId=command.user)
+    outcome = decide_open(market, command, context.clock.now_ms(), held=AMOUNT_MAX, referrer=user.referrer)
+    if isinstance(outcome, Rejected):
+        raise errors.of_rejected(outcome, market.params)
+    position, fill = outcome.position, outcome.fill
+    shown = views.open_position(position, market.params, fill.mark_price, fill.funding_index)
+    return json_response(
+        {
+            "fill": views.fill_view(fill, market.params),
+            "marginRequired": decimals.money(position.margin),
+            "fee": views.fee(outcome.fee, outcome.referral),
+            "totalRequired": decimals.money(position.margin + outcome.fee),
+            "equity": decimals.money(equity(position, fill.mark_price, market.params.unit, fill.funding_index)),
+            "liquidationPrice": shown["liquidationPrice"],
+            "bankruptcyPrice": shown["bankruptcyPrice"],
+            "offset": context.model.offset,
+        }
+    )
+
+
+@routes.post("/api/markets/perps/{position_id}/close")
+async def close_position(request: web.Request) -> web.Response:
+    """Close a position or a share of it: 200 and what was paid out, or a refusal."""
+    context = request.app[CONTEXT]
+    asked = await body(request, CloseBody, optional=True)
+    order_id = client_order_id(asked.client_order_id)
+    position_id = request.match_info["position_id"]
+    command = close_command(asked, position_id, "", any_owner=False)
+    principal = context.keys.require(request, "trade")
+    command = replace(command, user=principal.user or "", any_owner=principal.is_admin)
+    view = context.model.markets.get(command.ticker)
+    parts = split_position_id(position_id)
+    if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
+        raise errors.not_found("position", position=position_id[:64])
+    params = view.market.params
+    entry, repeated = await done(context, request, command, principal.sender, order_id, params)
+    return answer(views.reduced(entry, params), 200, repeated=repeated)
+
+
+def trader(principal: Principal, named: str | None) -> str:
+    """Whose wallet an open takes from: the key's user; an administrator may name another."""
+    if named is not None and named != principal.user and not principal.is_admin:
+        raise RequestError("forbidden", "Only an administrator may name another user.", {"userId": named})
+    user = named or principal.user
+    if user is None:
+        raise errors.invalid("This key is bound to no user: name one in userId.", field="userId")
+    return user
+
+
+def principal_sender(principal: Principal, user: str) -> str:
+    """Whose client order ids an open lives under: the wallet's owner, whoever sends it."""
+    return user if principal.is_admin else principal.sender
+
+
+async def send(
+    context: Context, request: web.Request, command: Command, sender: str, order_id: str | None, *, keyed: bool = True
+) -> Outcome:
+    """Send a command through the bridge under the request's id. ``keyed``: give it a client order id if it has none."""
+    request_id = request["request_id"]
+    fresh = order_id is None
+    if order_id is None and keyed:
+        order_id = f"req-{request_id}"
+    return await context.bridge.send(command, sender=sender, client_order_id=order_id, fresh=fresh, trace_id=request_id)
+
+
+async def done(
+    context: Context,
+    request: web.Request,
+    command: Command,
+    sender: str,
+    order_id: str | None,
+    params: MarketParams | None,
+    *,
+    keyed: bool = True,
+) -> tuple[Entry, bool]:
+    """The command's durable row, and whether it was answered before. Raises what the outside sees of anything else."""
+    outcome = await send(context, request, command, sender, order_id, keyed=keyed)
+    if isinstance(outcome, Settled):
+        return outcome.entry, False
+    if isinstance(outcome, Repeated):
+        return await stored_entry(context, outcome.offset), True
+    raise errors.unsuccessful(outcome, params)
+
+
+async def stored_entry(context: Context, offset: int) -> Entry:
+    """A row that was answered before, from memory or from the journal."""
+    entry = context.model.entry(offset)
+    if entry is not None:
+        return entry
+    row = await context.queries.row(offset)
+    if row is None:
+        raise RequestError("internal_error", f"Row {offset} is not in the journal.")
+    return Entry(row, decode_events(row.payload), ())
+
+
+def answer(payload: dict[str, Any], status: int, *, repeated: bool) -> web.Response:
+    """The command's answer, marked when it is the stored one."""
+    response = json_response(payload, status)
+    if repeated:
+        response.headers["Idempotent-Replay"] = "true"
+    return response

@@ -1,0 +1,257 @@
+"""SSE: committed rows as events, each once and in order, or an explicit reset.
+
+A row is encoded once, whatever the number of readers. An event's id is ``<epoch>-<offset>`` and stands on the last
+event of its row, so that a reader who resumes after it misses nothing and sees nothing twice. A reader that does not
+read is cut off at a byte limit; the others do not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import islice
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse
+
+from perps.events import CloseReason, MarketListed, ModeChanged, PositionOpened, PositionReduced, PriceUpdated
+from perps.journal import Entry
+from perps.params import MarketParams
+from web import decimals
+from web.read_model import ReadModel
+from web.requests import rfc3339
+
+BEHIND_BYTES_MAX: Final = 1 << 20
+"""What a reader may have waiting before it is cut off."""
+
+READERS_MAX: Final = 10_000
+
+RESUME_ROWS_MAX: Final = 100_000
+"""How far back a stream may resume from the journal; further back it is reset."""
+
+RESUME_PAGE: Final = 2_000
+
+HEARTBEAT_S: Final = 15.0
+
+RETRY_MS: Final = 1_000
+"""How soon a browser should come back after a break."""
+
+EventId = tuple[int, int]
+"""(epoch, offset)."""
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Reader:
+    """One open stream: what it wants and what waits for it."""
+
+    def __init__(self, tickers: frozenset[str] | None) -> None:
+        self.tickers = tickers
+        self.blocks: list[bytes] = []
+        self.bytes_waiting = 0
+        self.wake = asyncio.Event()
+        self.cut_off = False
+
+    def wants(self, ticker: str) -> bool:
+        """Whether this reader follows a market."""
+        return self.tickers is None or ticker in self.tickers
+
+    def push(self, block: bytes) -> None:
+        """Queue bytes; past the limit the reader is cut off instead."""
+        self.bytes_waiting += len(block)
+        if self.bytes_waiting > BEHIND_BYTES_MAX:
+            self.cut_off = True
+            self.blocks.clear()
+        else:
+            self.blocks.append(block)
+        self.wake.set()
+
+    def take(self) -> bytes:
+        """All that waits, joined."""
+        data = b"".join(self.blocks)
+        self.blocks.clear()
+        self.bytes_waiting = 0
+        self.wake.clear()
+        return data
+
+
+class Streams:
+    """Every open market stream, fed by ``publish`` after each commit."""
+
+    def __init__(self, model: ReadModel) -> None:
+        self._model = model
+        self._readers: set[Reader] = set()
+        self.closing = False
+
+    @property
+    def readers(self) -> int:
+        """Open streams."""
+        return len(self._readers)
+
+    def publish(self, entries: Sequence[Entry]) -> None:
+        """Give rows that the read model has just taken to everybody who follows their markets."""
+        if not self._readers:
+            return
+        blocks = [(entry.row.stream, block) for entry in entries if (block := self._block(entry))]
+        if not blocks:
+            return
+        whole = b"".join(block for _, block in blocks)
+        for reader in self._readers:
+            if reader.tickers is None:
+                reader.push(whole)
+            else:
+                chosen = b"".join(block for stream, block in blocks if stream in reader.tickers)
+                if chosen:
+                    reader.push(chosen)
+
+    def add(self, reader: Reader) -> None:
+        """Begin to feed a reader."""
+        self._readers.add(reader)
+
+    def remove(self, reader: Reader) -> None:
+        """Stop feeding a reader."""
+        self._readers.discard(reader)
+
+    def close(self) -> None:
+        """End every stream: the venue stops."""
+        self.closing = True
+        for reader in self._readers:
+            reader.wake.set()
+
+    def encode(self, entries: Iterable[Entry], reader: Reader) -> bytes:
+        """What one reader wants of these rows."""
+        return b"".join(self._block(entry) for entry in entries if reader.wants(entry.row.stream))
+
+    def _block(self, entry: Entry) -> bytes:
+        view = self._model.markets.get(entry.row.stream)
+        return b"" if view is None else encode_row(entry, view.market.params)
+
+
+def encode_row(entry: Entry, params: MarketParams) -> bytes:
+    """A row's public events in SSE format; the id on the last of them. Empty for a row with nothing public."""
+    row = entry.row
+    events: list[tuple[str, bytes]] = []
+    for event in entry.events:
+        name, data = _public(event, params)
+        data |= {"ticker": params.ticker, "offset": row.offset, "at": rfc3339(row.at)}
+        events.append((name, _encode(data)))
+        if isinstance(event, PositionReduced) and event.reason is CloseReason.LIQUIDATION:
+            events.append(("liquidation", _encode(data)))
+    parts = [b"event: %s\ndata: %s\n" % (name.encode(), data) for name, data in events]
+    if not parts:
+        return b""
+    parts[-1] += b"id: %d-%d\n" % (row.epoch, row.offset)
+    return b"\n".join(parts) + b"\n"
+
+
+def _public(event: object, params: MarketParams) -> tuple[str, dict[str, object]]:
+    tick, lot = params.tick_size, params.lot_size
+    match event:
+        case PriceUpdated():
+            return "price", {
+                "indexPrice": decimals.price(event.price, tick),
+                "markPrice": decimals.price(event.mark, tick),
+                "quotePrice": decimals.price(event.quote, tick),
+                "source": event.source,
+            }
+        case PositionOpened(fill=fill) | PositionReduced(fill=fill):
+            opened = isinstance(event, PositionOpened)
+            data: dict[str, object] = {
+                "kind": "open" if opened else "close",
+                "side": "long" if (fill.lots > 0) is opened else "short",
+                "price": decimals.average_price(fill.cost, fill.lots, lot),
+                "size": decimals.money(abs(fill.cost)),
+                "quantity": decimals.quantity(abs(fill.lots), lot),
+                "markPrice": decimals.price(fill.mark_price, tick),
+                "quotePrice": decimals.price(fill.quote_after, tick),
+            }
+            if isinstance(event, PositionReduced):
+                data["realizedPnL"] = decimals.money(event.pnl)
+                if event.reason is CloseReason.LIQUIDATION:
+                    data["kind"] = "liquidation"
+            return "trade", data
+        case ModeChanged(mode=mode, reason=reason):
+            return "market", {"status": mode, "reason": reason}
+        case MarketListed(params=listed):
+            return "market", {"status": "enabled", "name": listed.name, "reason": "listed"}
+        case _:
+            raise TypeError(f"{type(event).__name__} is not a market's event")
+
+
+def frame(name: str, data: object, event_id: EventId | None = None) -> bytes:
+    """One event in SSE format."""
+    ident = b"" if event_id is None else b"id: %d-%d\n" % event_id
+    return b"event: %s\ndata: %s\n%s\n" % (name.encode(), _encode(data), ident)
+
+
+def parse_event_id(text: str) -> EventId | None:
+    """An event id as sent back by a reader; None when it cannot be one."""
+    match = re.fullmatch(r"(\d{1,18})-(\d{1,18})", text, re.ASCII)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+EntriesAfter = Callable[[int, int], Awaitable[list[Entry]]]
+"""Journal rows with their meaning: (offset, limit) → entries in order."""
+
+
+class MarketStream:
+    """One reader's stream, from its first byte to its end."""
+
+    def __init__(self, streams: Streams, model: ReadModel, entries_after: EntriesAfter) -> None:
+        self._streams, self._model, self._entries_after = streams, model, entries_after
+
+    async def serve(
+        self, request: web.Request, reader: Reader, since: str | None, snapshot: Callable[[], object]
+    ) -> EventSourceResponse:
+        """Begin where the reader left off, or with a snapshot, and write until it leaves or is cut off.
+
+        ``since`` is the id it saw last; one that is too old, from the future or garbled gets ``reset`` and a snapshot.
+        """
+        response = EventSourceResponse(ping_interval=HEARTBEAT_S, sep="\n")
+        await response.prepare(request)
+        async with response:
+            try:
+                await response.write(b"retry: %d\n\n" % RETRY_MS)
+                if since is None or not await self._resume(response, reader, since):
+                    if since is not None:
+                        reader.push(frame("reset", {"since": since[:64], "offset": self._model.offset}))
+                    reader.push(frame("snapshot", snapshot(), (self._model.epoch, self._model.offset)))
+                    self._streams.add(reader)
+                while not (reader.cut_off or self._streams.closing):
+                    data = reader.take()
+                    if data:
+                        await response.write(data)
+                    else:
+                        await reader.wake.wait()
+            finally:
+                self._streams.remove(reader)
+        if reader.cut_off and request.transport is not None:
+            request.transport.abort()
+        return response
+
+    async def _resume(self, response: EventSourceResponse, reader: Reader, since: str) -> bool:
+        """Write all that a reader missed and begin to feed it; False if that cannot be done without a gap."""
+        model, position = self._model, parse_event_id(since)
+        if position is None:
+            return False
+        epoch, offset = position
+        known = model.entry(offset)
+        if offset > model.offset or epoch > model.epoch or (known is not None and known.row.epoch != epoch):
+            return False
+        if model.offset - offset > RESUME_ROWS_MAX:
+            return False
+        while offset < model.offset:
+            oldest = model.oldest_offset
+            if oldest is not None and offset + 1 >= oldest:
+                entries = list(islice(model.entries_after(offset), RESUME_PAGE))
+            else:
+                entries = await self._entries_after(offset, RESUME_PAGE)
+            if not entries:
+                return False
+            offset = entries[-1].row.offset
+            await response.write(self._streams.encode(entries, reader))
+        self._streams.add(reader)
+        return True
