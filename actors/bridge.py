@@ -23,8 +23,12 @@ log = structlog.get_logger()
 
 EXPIRY_CHECK_S = 0.25
 
+CORE = "core"
+"""The part of the venue that is not a market, in reports of health."""
+
 OnSettled = Callable[[Sequence[Settled]], None]
 OnHealth = Callable[[str, str | None], None]
+"""(a ticker or ``CORE``, the problem or None)."""
 
 
 class Bridge:
@@ -148,6 +152,7 @@ class Bridge:
         """The core died. Everything in flight is in doubt: the same client id, sent again later, tells."""
         if self.failed.is_set():
             return
+        self._on_health(CORE, f"being rebuilt: {reason}")
         log.error("core.failed", reason=reason, in_flight=len(self._waiting))
         self._closed = Failure(FailureKind.UNAVAILABLE, "the venue is being rebuilt")
         self._supervisor = None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import secrets
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -29,6 +27,7 @@ from web import app, logs
 from web.auth import Keys
 from web.clock import SystemClock
 from web.context import Context
+from web.data_directory import CannotStart, DataDirectory, say
 from web.host import Host
 from web.metrics import Metrics
 from web.read_model import ReadModel
@@ -56,10 +55,6 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     log_level: str = "info"
 
 
-class CannotStart(Exception):
-    """The venue cannot be started. One line says why."""
-
-
 def serve(settings: ServeSettings, companion: Companion | None = None) -> int:
     """Run a venue until SIGTERM or SIGINT. 0: stopped in order; 1: it could not start, or could not go on."""
     logs.configure(settings.log_level)
@@ -76,12 +71,13 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    _private_directory(settings.data_dir)
-    admin_key = settings.admin_key or _kept_admin_key(settings.data_dir / "admin.key")
+    directory = DataDirectory(settings.data_dir)
+    admin_key = settings.admin_key or directory.admin_key()
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(directory.close)
         url = settings.database_url
         if url is None:
-            server = EmbeddedPostgres(settings.data_dir / "postgres", say=_say)
+            server = EmbeddedPostgres(directory.path / "postgres", say=say)
             url = await asyncio.to_thread(server.start)
             stack.push_async_callback(asyncio.to_thread, server.stop)
         venue = Venue(url, admin_key)
@@ -89,7 +85,7 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
         stack.push_async_callback(venue.close)
         await venue.start()
         base_url = f"http://{settings.host}:{port}"
-        _say(f"perps is ready on {base_url}")
+        say(f"perps is ready on {base_url}")
         waits: list[asyncio.Future[object]] = [asyncio.ensure_future(stop.wait()), venue.host.ended]  # type: ignore[list-item]
         beside = asyncio.create_task(_beside(companion, base_url, admin_key, stop)) if companion else None
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -156,29 +152,3 @@ async def _beside(companion: Companion, base_url: str, admin_key: str, stop: asy
         await companion(base_url, admin_key, stop)
     except Exception as error:  # noqa: BLE001 - the venue outlives whatever runs beside it
         log.error("companion.failed", error=repr(error))
-
-
-def _private_directory(path: Path) -> None:
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise CannotStart(f"cannot make the data directory {path}: {error.strerror or error}") from error
-
-
-def _kept_admin_key(path: Path) -> str:
-    """The administrator's key, made at the first start and kept in a file only its owner reads."""
-    try:
-        if path.exists():
-            return path.read_text().strip()
-        key = f"perps_admin_{secrets.token_urlsafe(32)}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(key + "\n")
-    except OSError as error:
-        raise CannotStart(f"cannot keep the admin key in {path}: {error.strerror or error}") from error
-    _say(f"the admin key is in {path}")
-    return key
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from actors.bridge import Bridge
+from actors.bridge import CORE, Bridge
 from actors.core import Core, Recovered, recover
 from actors.messages import Failure, FailureKind, Settled
 from actors.ports import Clock, History, Journal, JournalUnavailable
@@ -51,9 +51,9 @@ class Host:
         self._log = CommandLog()
         self._core: Core | None = None
         self._watcher: asyncio.Task[None] | None = None
-        self.health: dict[str, str] = {"core": "starting"}
+        self.health: dict[str, str] = {CORE: "starting"}
         """What is not well, by part (a ticker, or ``core``). Empty: ready."""
-        self.bridge = Bridge(clock, on_settled=self._publish, on_health=self._market_health)
+        self.bridge = Bridge(clock, on_settled=self._publish, on_health=self._health)
         self.ended: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Set when the core cannot be brought back: the database belongs to another, or the journal is corrupt."""
 
@@ -95,13 +95,12 @@ class Host:
         self._core = Core(recovered, journal, self._history, clock=self._clock, outbox=self.bridge)
         self.bridge.attach(self._core.supervisor)
         self._model.epoch = journal.epoch
-        self.health.pop("core", None)
+        self._health(CORE, None)
 
     async def _watch(self) -> None:
         """Rebuild the core each time it fails, until it cannot be rebuilt."""
         while True:
             await self.bridge.failed.wait()
-            self.health["core"] = f"being rebuilt: {self.bridge.failure}"
             self._metrics.core_restarts.inc()
             if self._core is not None:
                 await asyncio.to_thread(self._core.stop)
@@ -141,12 +140,9 @@ class Host:
     def _publish(self, rows: Sequence[Settled]) -> None:
         """A commit: read model first, then streams, logs and metrics; callers are answered after this."""
         model, now_ns = self._model, self._clock.monotonic_ns()
-        fresh = []
-        for settled in rows:
-            if model.apply(settled.entry):
-                fresh.append(settled.entry)
-                self._log.settled(settled, settled.entry.row.stream in model.markets, now_ns)
-        self._streams.publish(fresh)
+        fresh = [settled for settled in rows if model.apply(settled.entry)]
+        self._streams.publish([settled.entry for settled in fresh])
+        self._log.commit(fresh, model.markets, now_ns)
         self._metrics.committed(rows, self._clock.monotonic_ns())
 
     def _show(self, entries: list[Entry]) -> None:
@@ -155,11 +151,11 @@ class Host:
             self._log.learn(entry)
         self._streams.publish(entries)
 
-    def _market_health(self, ticker: str, problem: str | None) -> None:
+    def _health(self, part: str, problem: str | None) -> None:
         if problem is None:
-            self.health.pop(ticker, None)
+            self.health.pop(part, None)
         else:
-            self.health[ticker] = problem
-        view = self._model.markets.get(ticker)
+            self.health[part] = problem
+        view = self._model.markets.get(part)
         if view is not None:
             view.problem = problem

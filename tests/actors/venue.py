@@ -1,0 +1,117 @@
+"""A whole core on a memory store: host, bridge, actors, read model; no HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from msgspec.structs import replace
+
+from actors.messages import Outcome, Settled
+from actors.ports import Journal
+from perps.commands import ClosePosition, Command, CreateUser, OpenPosition, PriceSource, Side, UpdatePrice
+from perps.units import PPB, Micros, Millis, Ppb, Ticks
+from persistence.memory import MemoryStore
+from web.host import Host, OpenJournal
+from web.market_requests import MarketBody, list_command
+from web.metrics import Metrics
+from web.read_model import ReadModel
+from web.streams import Streams
+
+USD = 10**6
+
+
+class FixedClock:
+    """Wall time stands still unless a test moves it; durations are counted, not measured."""
+
+    def __init__(self) -> None:
+        self.ms = 1_700_000_000_000
+        self._ns = count(1)
+
+    def now_ms(self) -> Millis:
+        """The test's time."""
+        return Millis(self.ms)
+
+    def monotonic_ns(self) -> int:
+        """One nanosecond further at each call."""
+        return next(self._ns)
+
+
+@dataclass
+class Running:
+    """A running core and what a test does with it."""
+
+    host: Host
+    model: ReadModel
+    clock: FixedClock
+    store: MemoryStore
+
+    async def send(self, command: Command, *, sender: str = "@admin", order_id: str | None = None) -> Outcome:
+        """Send a command as the web layer would."""
+        return await self.host.bridge.send(
+            command, sender=sender, client_order_id=order_id, fresh=order_id is None, trace_id="test"
+        )
+
+    async def do(self, command: Command, *, sender: str = "@admin", order_id: str | None = None) -> Settled:
+        """Send a command that must succeed."""
+        outcome = await self.send(command, sender=sender, order_id=order_id)
+        assert isinstance(outcome, Settled), outcome
+        return outcome
+
+    async def list_market(self, ticker: str) -> None:
+        """A market at a price of 100."""
+        body = MarketBody(ticker=ticker, organization_id="org", name=ticker, price=Decimal(100))
+        await self.do(list_command(body))
+
+    async def add_user(self, user: str, dollars: int = 1_000) -> None:
+        """A user with money."""
+        await self.do(CreateUser(user=user, deposit=Micros(dollars * USD)))
+
+    async def settled_market(self) -> None:
+        """Wait until everything told to the markets so far has come back: a price goes the whole way."""
+        for ticker in self.model.markets:
+            await self.send(set_price(ticker, 100))
+
+
+def open_long(ticker: str, user: str, dollars: int = 100, leverage: int = 10) -> OpenPosition:
+    """An open of some notional."""
+    return OpenPosition(ticker=ticker, user=user, side=Side.LONG, size=Micros(dollars * USD), leverage=leverage)
+
+
+def close(ticker: str, user: str, number: int) -> ClosePosition:
+    """A close of all of a position."""
+    return ClosePosition(ticker=ticker, user=user, position_id=f"{ticker}-{number}", share=Ppb(PPB))
+
+
+def set_price(ticker: str, dollars: int) -> UpdatePrice:
+    """A price from a feed."""
+    return UpdatePrice(ticker=ticker, price=Ticks(dollars * 100), source=PriceSource.ORACLE)
+
+
+def poison(ticker: str, user: str) -> OpenPosition:
+    """An open that the web layer would never let through: its market cannot compute with it."""
+    words: Any = "not a number"
+    return replace(open_long(ticker, user), max_slippage_bps=words)
+
+
+@asynccontextmanager
+async def running(
+    store: MemoryStore | None = None, *, open_journal: OpenJournal | None = None
+) -> AsyncIterator[Running]:
+    """A core on ``store``, stopped in order at the end."""
+    store = MemoryStore() if store is None else store
+    model, clock = ReadModel(), FixedClock()
+
+    def acquire() -> Journal:
+        return store.acquire()
+
+    host = Host(open_journal or acquire, store, clock, model, Streams(model), Metrics())
+    await host.start()
+    try:
+        yield Running(host, model, clock, store)
+    finally:
+        await host.stop()

@@ -1,0 +1,58 @@
+"""The data directory of one venue: private, held by one process at a time, keeper of the admin key."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import sys
+from pathlib import Path
+
+
+class CannotStart(Exception):
+    """The venue cannot be started, or cannot go on. One line says why."""
+
+
+class DataDirectory:
+    """Made with mode 0700 if it is missing, and locked while the venue runs: its embedded database serves one venue."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ``CannotStart`` when it cannot be made, or another venue runs on it."""
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(path / "venue.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise CannotStart(f"cannot use the data directory {path}: {error.strerror or error}") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(self._lock)
+            raise CannotStart(f"another venue runs on the data directory {path}; stop it first") from error
+
+    def admin_key(self) -> str:
+        """The administrator's key, made at the first start and kept in ``admin.key``, which only its owner reads."""
+        path = self.path / "admin.key"
+        try:
+            if path.exists():
+                key = path.read_text().strip()
+            else:
+                key = f"perps_admin_{secrets.token_urlsafe(32)}"
+                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "w") as file:
+                    file.write(key + "\n")
+                say(f"the admin key is in {path}")
+        except OSError as error:
+            raise CannotStart(f"cannot keep the admin key in {path}: {error.strerror or error}") from error
+        if not key:
+            raise CannotStart(f"{path} is empty: delete it, and a new key is made")
+        return key
+
+    def close(self) -> None:
+        """Let another venue have it."""
+        os.close(self._lock)
+
+
+def say(line: str) -> None:
+    """One plain line for whoever started the venue."""
+    print(line, file=sys.stderr, flush=True)
