@@ -70,9 +70,8 @@ class Ledger:
         balances = self.balances
         legs = []
         for transfer in transfers:
-            source = balances.get(transfer.source, 0) - transfer.amount
-            target = balances.get(transfer.target, 0) + transfer.amount
-            balances[transfer.source], balances[transfer.target] = source, target
+            source = balances[transfer.source] = balances.get(transfer.source, 0) - transfer.amount
+            target = balances[transfer.target] = balances.get(transfer.target, 0) + transfer.amount
             if transfer.amount < 0 or target > BALANCE_MAX or source < -BALANCE_MAX:
                 raise InvariantViolated(f"{transfer} leaves {source} and {target}")
             if source < 0 and transfer.source.startswith("user:"):
@@ -135,11 +134,20 @@ class Funds:
             self._held.pop(account, None)
 
     def await_commit(self, offset: int, transfers: Transfers) -> None:
-        """Lock the credits of row ``offset`` until ``committed`` passes it."""
+        """Lock what an event of row ``offset`` credits to wallets, until ``committed`` passes it.
+
+        Net of what the same event takes from them: a close's fee is paid out of its settlement, not out of free funds.
+        """
+        credits: dict[str, int] = {}
         for transfer in transfers:
             if transfer.target.startswith("user:"):
-                self._credits.append((offset, transfer.target, transfer.amount))
-                self._pending[transfer.target] = self._pending.get(transfer.target, 0) + transfer.amount
+                credits[transfer.target] = credits.get(transfer.target, 0) + transfer.amount
+            if transfer.source.startswith("user:"):
+                credits[transfer.source] = credits.get(transfer.source, 0) - transfer.amount
+        for account, amount in credits.items():
+            if amount > 0:
+                self._credits.append((offset, account, amount))
+                self._pending[account] = self._pending.get(account, 0) + amount
 
     def committed(self, offset: int) -> None:
         """Rows up to ``offset`` are durable: their credits may be spent."""

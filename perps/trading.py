@@ -11,6 +11,7 @@ from perps.market import (
     house_account,
     insurance_account,
     margin_account,
+    position_id,
     split_position_id,
     user_account,
 )
@@ -228,7 +229,7 @@ def _check_size(market: Market, command: OpenPosition, lots: Lots) -> Rejected |
 
 def _find(market: Market, command: ClosePosition) -> Position | Rejected:
     parts = split_position_id(command.position_id)
-    number = parts[1] if parts else 0
+    number = parts[1] if parts and command.position_id == position_id(market.ticker, parts[1]) else 0
     position = market.positions.get(number)
     if position is not None:
         if position.user != command.user and not command.any_owner:

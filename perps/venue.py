@@ -5,15 +5,26 @@ sequence, hash; and after it, that the money agrees: Σ accounts = 0 by construc
 """
 
 from collections.abc import Iterable
-from typing import cast
 
 from msgspec import MsgspecError
 
-from perps.events import LedgerEvent, MarketEvent, MarketListed, decode_events, subject_of, transfers_of
+from perps.events import (
+    Event,
+    Events,
+    LedgerEvent,
+    MarketEvent,
+    MarketListed,
+    decode_events,
+    subject_of,
+    transfers_of,
+)
 from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, Row, hash_of
 from perps.ledger import Ledger, Leg, MarketSums
 from perps.market import Market
 from perps.refusals import InvariantViolated
+
+_UNREPLAYABLE = (MsgspecError, KeyError, ValueError, InvariantViolated)
+"""What replay stumbles over when a row is not what was written."""
 
 
 class JournalCorrupt(InvariantViolated):
@@ -40,23 +51,23 @@ class VenueState:
         self._check_place(row)
         try:
             entry = self._replay(row)
-        except (MsgspecError, KeyError, InvariantViolated) as error:
+        except _UNREPLAYABLE as error:
             raise JournalCorrupt(row.offset, f"it cannot be replayed: {error}") from error
         self._check_result(entry)
         self.offset, self.epoch, self.last_hash = row.offset, row.epoch, row.hash
         return entry
 
     def _replay(self, row: Row) -> Entry:
-        events = decode_events(row.payload)
+        events = _decoded(row)
         legs: list[Leg] = []
         for event in events:
             legs.extend(self.ledger.post(transfers_of(event)))
-            if row.stream == LEDGER_STREAM:
-                self.ledger.apply(cast(LedgerEvent, event))
-            elif isinstance(event, MarketListed):
-                self.markets[row.stream] = Market(event)
+            if row.stream != LEDGER_STREAM:
+                self.markets[row.stream] = _taken_in(self.markets.get(row.stream), row.stream, event)
+            elif isinstance(event, LedgerEvent):
+                self.ledger.apply(event)
             else:
-                self.markets[row.stream].apply(cast(MarketEvent, event))
+                raise InvariantViolated(f"{type(event).__name__} is no event of the ledger")
         return Entry(row, events, tuple(legs))
 
     def _check_place(self, row: Row) -> None:
@@ -97,14 +108,32 @@ def replay_market(rows: Iterable[Row]) -> Market:
         expected = market.seq + 1 if market else 1
         if row.market_seq != expected:
             raise JournalCorrupt(row.offset, f"{row.stream} sequence {row.market_seq}, expected {expected}")
-        for event in decode_events(row.payload):
-            if isinstance(event, MarketListed):
-                market = Market(event)
-            elif market is not None:
-                market.apply(cast(MarketEvent, event))
-        if market is None:
-            raise JournalCorrupt(row.offset, f"{row.stream} does not begin with its listing")
-        market.seq, market.at = row.market_seq, row.at
+        try:
+            for event in _decoded(row):
+                market = _taken_in(market, row.stream, event)
+        except _UNREPLAYABLE as error:
+            raise JournalCorrupt(row.offset, f"it cannot be replayed: {error}") from error
+        if market is not None:
+            market.seq, market.at = row.market_seq, row.at
     if market is None:
         raise JournalCorrupt(0, "the stream has no rows")
+    return market
+
+
+def _decoded(row: Row) -> Events:
+    events = decode_events(row.payload)
+    if not events:
+        raise InvariantViolated("it holds no event")
+    return events
+
+
+def _taken_in(market: Market | None, stream: str, event: Event) -> Market:
+    """The market of a stream after one more event: listed by the first, and by no other."""
+    if market is None:
+        if not isinstance(event, MarketListed) or event.params.ticker != stream:
+            raise InvariantViolated(f"{stream} does not begin with its listing")
+        return Market(event)
+    if not isinstance(event, MarketEvent):
+        raise InvariantViolated(f"{type(event).__name__} is no event of a market")
+    market.apply(event)
     return market

@@ -49,11 +49,11 @@ def database_errors(doing: str) -> Iterator[None]:
         definitive = (error.sqlstate or "")[:2] in NEVER_WRITTEN
         kind = JournalRefused if definitive else JournalUnavailable
         raise kind(f"{doing}: {_explain(error)}") from error
+    except (asyncpg.ClientConfigurationError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+        raise JournalUnavailable(f"{doing}: {_explain(error)}") from error
+    except (ValueError, TypeError, OverflowError) as error:  # asyncpg could not encode a value: nothing was written
+        raise JournalRefused(f"{doing}: {_explain(error)}") from error
     except asyncpg.InterfaceError as error:
-        unencodable = isinstance(error, ValueError) and not isinstance(error, asyncpg.ClientConfigurationError)
-        kind = JournalRefused if unencodable else JournalUnavailable  # unencodable: nothing of it was sent
-        raise kind(f"{doing}: {_explain(error)}") from error
-    except (OSError, TimeoutError, asyncpg.InternalClientError) as error:
         raise JournalUnavailable(f"{doing}: {_explain(error)}") from error
 
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 
-import asyncpg
 import uvloop
 from msgspec.structs import astuple
 
@@ -118,9 +117,10 @@ class PostgresJournal:
         if session is None:
             raise JournalUnavailable("the journal is closed")
         check_place(entries, self._epoch, self._offset)
+        journal, queries = session.records(entries)
         try:
             with database_errors(f"rows {entries[0].row.offset} to {entries[-1].row.offset}"):
-                self._loop.run_until_complete(session.append(entries, self._append_timeout_s))
+                self._loop.run_until_complete(session.append(journal, queries, self._append_timeout_s))
         except JournalRefused:
             raise
         except BaseException:
@@ -169,12 +169,15 @@ class Session:
         """Prepare the statements of the common commands, so that the first of each is as quick as the rest."""
         for tables in ((FILLS, LEGS, POSITIONS), (PRICES,), (LEGS,), (FILLS, LEGS, PRICES, POSITIONS)):
             await self._prepare((JOURNAL, *tables))
+        await self.connection.execute("select 1")  # asyncpg ends a prepare without a sync: the tables stay locked
 
-    async def append(self, entries: Sequence[Entry], timeout_s: float) -> None:
+    def records(self, entries: Sequence[Entry]) -> tuple[list[Record], QueryRows]:
+        """What ``append`` writes for these entries."""
+        return [(self._shard, *astuple(entry.row)) for entry in entries], query_rows(entries)
+
+    async def append(self, journal: list[Record], queries: QueryRows, timeout_s: float) -> None:
         """Write a batch. Raises ``OwnershipLost`` and what asyncpg raises."""
-        journal = [(self._shard, *astuple(entry.row)) for entry in entries]
-        queries = query_rows(entries)
-        if len(entries) <= STATEMENT_ROWS_MAX:
+        if len(journal) <= STATEMENT_ROWS_MAX:
             await self._append_statement(journal, queries, timeout_s)
         else:
             async with asyncio.timeout(timeout_s):
@@ -220,7 +223,7 @@ class Session:
             if queries.changed:
                 await connection.execute(insertion(POSITIONS), queries.changed)
             await connection.execute("commit")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OwnershipLost):
+        except Exception:
             if not connection.is_closed():
                 await connection.execute("rollback")
             raise
@@ -236,6 +239,7 @@ async def _acquire(url: str, shard: int, wait_s: float) -> tuple[Session, int, i
         statement_timeout="60s",
         idle_in_transaction_session_timeout="60s",
         plan_cache_mode="force_generic_plan",
+        client_connection_check_interval="2s",
     )
     try:
         await check_server(connection)

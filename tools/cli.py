@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = perps.main(args=arguments, prog_name="perps", standalone_mode=False)
         sys.stdout.flush()
     except NoArgsIsHelpError as error:
-        print(error.ctx.get_help(), file=sys.stderr)
+        print(error.message, file=sys.stderr)
         return USAGE
     except click.ClickException as error:
         return _say(_in_one_line(error), error.exit_code if isinstance(error, click.FileError) else USAGE)

@@ -17,9 +17,19 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from tools.errors import ApiError, VenueUnreachable
+from tools.errors import ApiError, BadAnswer, VenueUnreachable
 
-__all__ = ["ApiError", "Balance", "MarketView", "NewKey", "Opened", "PositionView", "Venue", "VenueUnreachable"]
+__all__ = [
+    "ApiError",
+    "BadAnswer",
+    "Balance",
+    "MarketView",
+    "NewKey",
+    "Opened",
+    "PositionView",
+    "Venue",
+    "VenueUnreachable",
+]
 
 ATTEMPTS_MAX: Final = 5
 RETRY_AFTER_S: Final = 0.5
@@ -72,6 +82,10 @@ class Opened(_Answer, frozen=True):
     """An open that was done."""
 
     position: PositionView
+
+
+class _Market(_Answer, frozen=True):
+    market: MarketView
 
 
 class _Priced(_Answer, frozen=True):
@@ -155,7 +169,7 @@ class Venue:
 
     async def market(self, ticker: str) -> MarketView:
         """One market as it stands."""
-        return _decode(await self.get(f"/api/markets/perps/{ticker}"), MarketView)
+        return _decode(await self.get(f"/api/markets/perps/{ticker}"), _Market).market
 
     async def create_market(self, parameters: Mapping[str, object]) -> bytes:
         """List a market. Not repeated when in doubt: a second listing is ``market_exists``."""
@@ -250,7 +264,7 @@ def _decode(answer: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(answer, type=kind)
     except msgspec.MsgspecError as error:
-        raise VenueUnreachable(f"an answer that is not the venue's: {error}") from error
+        raise BadAnswer(f"not an answer that this version knows: {error}") from error
 
 
 def _error(status: int, answer: bytes, *, is_repeated: bool) -> ApiError:

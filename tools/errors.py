@@ -11,6 +11,10 @@ class VenueUnreachable(ToolError):
     """No answer from the venue: whether a command was done is unknown."""
 
 
+class BadAnswer(ToolError):
+    """The venue's answer is not what the contract says: another version, or another server."""
+
+
 class ApiError(ToolError):
     """The venue answered with an error."""
 

@@ -64,6 +64,10 @@ class PriceFeed:
         )
         self.sent += 1
 
+    async def send_float(self, price: float, *, reason: str | None = None) -> None:
+        """As ``send``, of a simulated price: exact from its shortest decimal on."""
+        await self.send(Decimal(repr(price)), reason=reason)
+
 
 @dataclass
 class Pacer:
@@ -110,7 +114,7 @@ async def simulate(
     """Send a price every ``interval_s``; those that a slow venue made late are left out, not sent in a burst."""
     due = now()
     for price in islice(prices, steps):
-        await feed.send(Decimal(repr(price)))
+        await feed.send_float(price)
         tell()
         due = max(due + interval_s, now())
         await sleep(max(due - now(), 0.0))

@@ -59,6 +59,8 @@ def flat(record: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
     for name, value in record.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            yield from flat({str(at): item for at, item in enumerate(value)}, f"{prefix}{name}.")
         elif isinstance(value, list):
             yield f"{prefix}{name}", ", ".join(map(str, value))
         else:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import rich_click as click
 
 _DECIMAL = re.compile(r"[+-]?\d{1,18}(\.\d{1,12})?")
+_NUMBER = re.compile(r"[+-]?\d{1,19}(\.\d{1,9})?")
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}")
 _USER_ID = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
 
@@ -109,7 +110,7 @@ def parse_time_ms(text: str) -> int:
     A time without a zone is UTC. Errors: ValueError.
     """
     text = text.strip()
-    if _DECIMAL.fullmatch(text):
+    if _NUMBER.fullmatch(text):
         number = Decimal(text)
         size = abs(number)
         if size < _SECONDS_BELOW:
@@ -131,7 +132,7 @@ def rfc3339(at_ms: int) -> str:
     """Milliseconds since 1970 as RFC 3339 UTC with milliseconds. Errors: ValueError beyond the year 9999."""
     try:
         moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    except (OverflowError, OSError):
+    except (ValueError, OverflowError, OSError):
         raise ValueError(f"{at_ms} ms is beyond the calendar") from None
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
 

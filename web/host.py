@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final
@@ -27,9 +26,6 @@ DRAIN_S: Final = 15.0
 
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0)
 """Pauses between attempts to reach the database again; the last one repeats."""
-
-GC_THRESHOLD: Final = 50_000
-"""Allocations between young collections: the venue's values are acyclic, collecting often only costs time."""
 
 OpenJournal = Callable[[], Journal]
 
@@ -68,9 +64,6 @@ class Host:
         except BaseException:
             await asyncio.to_thread(journal.close)
             raise
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GC_THRESHOLD)
         self._run(journal, recovered)
         self._watcher = asyncio.create_task(self._watch())
 

@@ -12,8 +12,8 @@ Two uses.
                              taker_fee="0.001", liquidation_fee="0.002", referral_share="0.5")],
            deposits=[("ann", "1000"), ("bob", "1000"), ("bob", "-20")],      # withdrawals are negative
            referrers={"ann": "bob"},
-           trades=[Trade.of(user="ann", ticker="BTC-PERP", position="BTC-PERP-1", kind="open", quantity="0.2",
-                            side="buy", index_price="50000.00", leverage=10, rules=...), ...])
+           trades=[Trade.of(user="ann", ticker="BTC-PERP", position="BTC-PERP-1", kind="open", side="buy",
+                            quantity="0.2", lot_size="0.0001", index_price="50000.00", leverage=10), ...])
        books.wallets["ann"]    # micros, to the last one
 
    ``trades`` are *all* trades of these markets in journal order (the skew they meet follows from those before them).

@@ -96,9 +96,7 @@ def test_an_absurd_price_is_no_price(price: int, ok: bool) -> None:
 
 @pytest.mark.parametrize(("ahead", "ok"), [(SOURCE_CLOCK_AHEAD_MS_MAX, True), (SOURCE_CLOCK_AHEAD_MS_MAX + 1, False)])
 def test_a_source_may_be_a_little_ahead_of_the_venue_but_not_more(ahead: int, ok: bool) -> None:
-    outcome = decide_price(
-        new_market(index_market(), BTC_PRICE), update(source_at=START_MS + ahead), Millis(START_MS)
-    )
+    outcome = decide_price(new_market(index_market(), BTC_PRICE), update(source_at=START_MS + ahead), Millis(START_MS))
 
     assert isinstance(outcome, Rejected) is not ok
 

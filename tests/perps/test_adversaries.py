@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from perps.commands import CreateUser, Side
 from perps.events import CloseReason, Events, PositionOpened
@@ -58,11 +59,29 @@ def profit(venue: Venue) -> int:
     return venue.wallets(*GANG) - len(GANG) * ROOM
 
 
+def fullest(params: MarketParams, price: int) -> MarketParams:
+    """The same market with as much open interest as its rules allow."""
+    low, high = 1, 2 * params.skew_scale
+    while high - low > 1:
+        middle = (low + high) // 2
+        fits = check_params(_with_interest(params, middle), Ticks(price)) is None
+        low, high = (middle, high) if fits else (low, middle)
+    return _with_interest(params, low)
+
+
+def _with_interest(params: MarketParams, lots: int) -> MarketParams:
+    return replace(params, max_open_interest=lots)
+
+
+TIGHT: dict[str, Any] = {**NO_FEES, "max_skew": 100, "max_leverage": 9, "maintenance_rate": PPB // 10}
+"""The least margin and the most open interest that the rules allow, and nothing to pay for trading."""
 MARKETS = {
     "index": (index_market(), BTC_PRICE),
     "index, no fees": (index_market(**NO_FEES), BTC_PRICE),
     "quote": (quote_market(), STORY_PRICE),
     "quote, no fees": (quote_market(**NO_FEES), STORY_PRICE),
+    "index, at its limits": (fullest(index_market(**TIGHT, skew_scale=5_000), BTC_PRICE), BTC_PRICE),
+    "quote, at its limits": (fullest(quote_market(**TIGHT, skew_scale=5_000), STORY_PRICE), STORY_PRICE),
     "quote, coarse ticks": (quote_market(**NO_FEES, tick_size=10**12, lot_size=10**10), 100),
 }
 MOVES = st.lists(
@@ -79,7 +98,7 @@ MOVES = st.lists(
 
 
 @pytest.mark.parametrize("name", MARKETS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(moves=MOVES, newest_first=st.booleans())
 def test_no_round_of_trades_at_a_constant_price_pays(
     name: str, moves: list[tuple[str, Side, int, int, int]], newest_first: bool
@@ -100,22 +119,6 @@ def test_no_round_of_trades_at_a_constant_price_pays(
     assert venue.ledger.total() == 0
 
 
-def fullest(params: MarketParams, price: int) -> MarketParams:
-    """The same market with as much open interest as its rules allow."""
-    low, high = 1, 2 * params.skew_scale
-    while high - low > 1:
-        middle = (low + high) // 2
-        fits = check_params(_with_interest(params, middle), Ticks(price)) is None
-        low, high = (middle, high) if fits else (low, middle)
-    return _with_interest(params, low)
-
-
-def _with_interest(params: MarketParams, lots: int) -> MarketParams:
-    from msgspec.structs import replace
-
-    return replace(params, max_open_interest=lots)
-
-
 @pytest.mark.parametrize("closing", [LONG, SHORT])
 def test_one_side_that_leaves_alone_leaves_no_debt_for_the_other_to_cash_in(closing: Side) -> None:
     """Both sides filled to the cap in small steps, then one leaves: closes pass every cap, so the skew runs away.
@@ -123,8 +126,7 @@ def test_one_side_that_leaves_alone_leaves_no_debt_for_the_other_to_cash_in(clos
     The last to leave sell at the worst quote there is. If that took more than their margin, the house would pay the
     rest, and the other side would collect it on its way back.
     """
-    tight: dict[str, Any] = {**NO_FEES, "max_skew": 100, "max_leverage": 9, "maintenance_rate": PPB // 10}
-    params = fullest(index_market(**tight, skew_scale=20_000, min_order_size=1), BTC_PRICE)
+    params = fullest(index_market(**TIGHT, skew_scale=20_000, min_order_size=1), BTC_PRICE)
     venue = gang_venue(params, BTC_PRICE)
     market, legs = venue.markets[BTC], list[PositionOpened]()
     while True:

@@ -22,11 +22,18 @@ def database_url(server_url: str) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["memory", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """A store, empty."""
-    backend: Store = (
-        MemoryBackend() if request.param == "memory" else PostgresBackend(request.getfixturevalue("database_url"))
-    )
+@pytest.fixture
+def postgres(database_url: str) -> Iterator[PostgresBackend]:
+    """The PostgreSQL store, empty."""
+    backend = PostgresBackend(database_url)
     yield backend
     backend.end()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """A store, empty."""
+    if request.param == "memory":
+        return MemoryBackend()
+    backend: PostgresBackend = request.getfixturevalue("postgres")
+    return backend

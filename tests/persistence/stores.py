@@ -45,10 +45,6 @@ class Store(Protocol):
         """How many records the query tables hold together."""
         ...
 
-    def end(self) -> None:
-        """Close every journal that was acquired."""
-        ...
-
 
 class MemoryBackend:
     def __init__(self) -> None:
@@ -73,9 +69,6 @@ class MemoryBackend:
     def query_rows(self) -> int:
         store = self._store
         return len(store.fills) + len(store.legs) + len(store.prices) + len(store.positions)
-
-    def end(self) -> None:
-        pass
 
 
 class PostgresBackend:
@@ -104,6 +97,7 @@ class PostgresBackend:
         return sum(int(sql(self._url, f"select count(*) from {table}")[0][0]) for table in QUERY_TABLES)
 
     def end(self) -> None:
+        """Close every journal that was acquired."""
         for journal in self._journals:
             journal.close()
 

@@ -1,16 +1,19 @@
 """What the read side must answer, in memory and in PostgreSQL: judged by slow models of the events themselves."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from random import Random
 
 import pytest
 
 from perps.events import MarketListed, PositionOpened, PositionReduced, PriceUpdated
-from perps.journal import Entry, JournalRefused, JournalUnavailable, Row
+from perps.journal import Entry, JournalRefused, Row
 from perps.records import Candle, FillRecord, KeyRecord, LegRecord, PositionRecord
-from persistence.memory import MemoryQueries, MemoryStore
+from perps.units import Millis
+from persistence.memory import MemoryStore
 from tests.persistence.stores import PostgresBackend, Queries, Store, write
 from tests.support.entries import START_MS, Scribe
+from tests.support.postgres import sql
 
 USERS = [f"user{number}" for number in range(5)]
 TICKERS = ["BTC-PERP", "ETH-PERP"]
@@ -149,7 +152,7 @@ async def test_a_leg_names_the_position_it_moved_for(queries: Queries, scribe: S
 async def test_a_markets_prices_are_its_price_events_newest_first(
     queries: Queries, scribe: Scribe, ticker: str
 ) -> None:
-    expected = []
+    expected: list[tuple[int, int, int, int, int, str]] = []
     for entry in scribe.entries:
         for n, event in enumerate(entry.events):
             if entry.row.stream == ticker and isinstance(event, PriceUpdated):
@@ -168,6 +171,7 @@ def slow_positions(entries: list[Entry]) -> dict[str, dict[str, object]]:
     """Every position by folding its events, one after the other."""
     found: dict[str, dict[str, object]] = {}
     totals: dict[str, list[int]] = {}
+    changes: tuple[int, ...]
     for row, _, event in fills_of(entries):
         name, now = f"{row.stream}-{event.position.number}", event.position
         total = totals.setdefault(name, [0, 0, 0, 0, 0, 0])
@@ -225,6 +229,8 @@ def slow_candles(entries: list[Entry], ticker: str, interval: int) -> list[Candl
                 case PositionOpened(fill=fill) | PositionReduced(fill=fill):
                     prices.setdefault(start, []).append(fill.quote_after)
                     costs.setdefault(start, []).append(abs(fill.cost))
+                case _:
+                    pass
     return [
         Candle(start, all_[0], max(all_), min(all_), all_[-1], sum(costs.get(start, [])), len(costs.get(start, [])))
         for start, all_ in sorted(prices.items())
@@ -253,6 +259,21 @@ async def test_candles_of_a_span_are_whole_and_the_newest_as_many_as_asked(queri
         assert found == (expected[-limit:] if limit else [])
 
 
+async def test_candles_of_a_quiet_market_are_found_however_far_apart(store: Store) -> None:
+    scribe, queries = Scribe(), store.queries()
+    scribe.list_market()
+    for minutes in (1, 9, 1, 70, 1, 2_000, 30_000, 1):
+        scribe.now = Millis(scribe.now + minutes * MINUTE)
+        scribe.price(5_000_000 + minutes)
+    await asyncio.to_thread(lambda: write(store.acquire(), scribe.entries))
+    every = slow_candles(scribe.entries, "BTC-PERP", MINUTE)
+    await queries.open()
+    for limit in range(1, len(every) + 2):
+        found = await queries.candles("BTC-PERP", interval_ms=MINUTE, start_ms=0, end_ms=EVER, limit=limit)
+        assert found == every[-limit:]
+    await queries.close()
+
+
 async def test_the_legs_of_every_row_sum_to_zero_and_every_balance_follows(queries: Queries, scribe: Scribe) -> None:
     balances: dict[str, int] = {}
     everything = {(leg.offset, leg.n): leg for user in USERS for leg in await queries.transactions(user, limit=10_000)}
@@ -270,19 +291,8 @@ async def test_the_legs_of_every_row_sum_to_zero_and_every_balance_follows(queri
     assert sum(balances.values()) == 0
 
 
-async def test_a_closed_read_side_is_unavailable(queries: Queries) -> None:
-    if isinstance(queries, MemoryQueries):
-        pytest.skip("memory does not close")
-    await queries.close()
-    await queries.close()
-    with pytest.raises(JournalUnavailable):
-        await queries.row(1)
-
-
-def test_both_stores_hold_the_same_query_records(database_url: str, scribe: Scribe) -> None:
-    from tests.support.postgres import sql
-
-    memory, postgres = MemoryStore(), PostgresBackend(database_url)
+def test_both_stores_hold_the_same_query_records(postgres: PostgresBackend, database_url: str, scribe: Scribe) -> None:
+    memory = MemoryStore()
     write(memory.acquire(), scribe.entries, sizes=[3])
     write(postgres.acquire(), scribe.entries)
     for table, records in (("fills", memory.fills), ("legs", memory.legs), ("prices", memory.prices)):
@@ -291,7 +301,6 @@ def test_both_stores_hold_the_same_query_records(database_url: str, scribe: Scri
         assert [kind(*record) for record in stored] == records
     stored = sql(database_url, "select * from positions")
     assert {record["id"]: PositionRecord(*record) for record in stored} == memory.positions
-    postgres.end()
 
 
 async def test_a_key_is_stored_once_and_revoked_once(store: Store, written: None) -> None:
