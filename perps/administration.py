@@ -52,11 +52,12 @@ def decide_price(market: Market, command: UpdatePrice, at: Millis) -> MarketEven
     if command.sequence is not None and known is not None and command.sequence <= known:
         facts = {"sequence": command.sequence, "known_sequence": known}
         return Rejected(code=RejectCode.PRICE_STALE, facts=facts)
+    quote = market.quote_at(market.skew, command.price)
     return (
         PriceUpdated(
             command.price,
-            market.mark_at(market.skew, command.price),
-            market.quote_at(market.skew, command.price),
+            market.mark_given(quote, command.price),
+            quote,
             command.source,
             at,
             command.reason,

@@ -48,10 +48,12 @@ class Market:
         "short_lots",
         "source_at",
         "source_sequences",
+        "unit",
     )
 
     def __init__(self, listing: MarketListed, order: LiquidationOrder | None = None) -> None:
         self.params: MarketParams = listing.params
+        self.unit = listing.params.unit
         self.mode = Mode.ENABLED
         self.mode_reason = ""
         self.index_price: Ticks = listing.price
@@ -98,20 +100,20 @@ class Market:
     @property
     def mark(self) -> Ticks:
         """The price for margin and liquidation, ticks: the index or the quote, as ``mark_source`` says."""
-        return self.mark_at(self.skew)
+        if self.params.mark_source is MarkSource.INDEX:
+            return self.index_price
+        return self.quote
 
-    def mark_at(self, skew: int, index_price: Ticks | None = None) -> Ticks:
-        """The mark at another skew, and at another index price if one is given; ticks."""
-        if self.params.mark_source is MarkSource.QUOTE:
-            return self.quote_at(skew, index_price)
-        return self.index_price if index_price is None else index_price
+    def mark_given(self, quote: Ticks, index_price: Ticks) -> Ticks:
+        """The mark if quote and index were these, ticks."""
+        return quote if self.params.mark_source is MarkSource.QUOTE else index_price
 
     def cost(self, lots: int) -> Micros:
         """C(lots) from the present skew, signed micros, rounded up: what buying (or selling) ``lots`` costs now."""
         return trade_cost(
             lots,
             index_price=self.index_price,
-            unit=self.params.unit,
+            unit=self.unit,
             skew=self.skew,
             skew_scale=self.params.skew_scale,
         )

@@ -46,7 +46,7 @@ def decide_open(
         command.size,
         sign,
         index_price=market.index_price,
-        unit=params.unit,
+        unit=market.unit,
         skew=market.skew,
         skew_scale=params.skew_scale,
     )
@@ -241,14 +241,15 @@ def _find(market: Market, command: ClosePosition) -> Position | Rejected:
 
 
 def _fill(market: Market, lots: Lots) -> Fill:
-    after = market.skew + lots
+    skew = market.skew
+    quote_after = market.quote_at(skew + lots)
     return Fill(
         lots,
         market.cost(lots),
         market.index_price,
-        market.mark_at(after),
-        market.quote,
-        market.quote_at(after),
+        market.mark_given(quote_after, market.index_price),
+        market.quote_at(skew),
+        quote_after,
         market.funding_index,
     )
 

@@ -262,15 +262,17 @@ async def test_candles_of_a_span_are_whole_and_the_newest_as_many_as_asked(queri
 async def test_candles_of_a_quiet_market_are_found_however_far_apart(store: Store) -> None:
     scribe, queries = Scribe(), store.queries()
     scribe.list_market()
-    for minutes in (1, 9, 1, 70, 1, 2_000, 30_000, 1):
+    for minutes in (1, 9, 1, 70, 1, 2_000, 30_000, 1, 2, 1, 1):
         scribe.now = Millis(scribe.now + minutes * MINUTE)
         scribe.price(5_000_000 + minutes)
     await asyncio.to_thread(lambda: write(store.acquire(), scribe.entries))
     every = slow_candles(scribe.entries, "BTC-PERP", MINUTE)
     await queries.open()
     for limit in range(1, len(every) + 2):
-        found = await queries.candles("BTC-PERP", interval_ms=MINUTE, start_ms=0, end_ms=EVER, limit=limit)
-        assert found == every[-limit:]
+        for end in (EVER, *(every[-1].start + minutes * MINUTE for minutes in range(5))):
+            expected = [candle for candle in every if candle.start < end][-limit:]
+            found = await queries.candles("BTC-PERP", interval_ms=MINUTE, start_ms=0, end_ms=end, limit=limit)
+            assert found == expected
     await queries.close()
 
 

@@ -1,0 +1,240 @@
+"""A machine that trades at random on two markets, beside the slow model; after every step everything must agree."""
+
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from perps.commands import ClosePosition, Deposit, OpenPosition, Side, Withdraw
+from perps.events import CloseReason, Events, PositionOpened, PositionReduced, PriceUpdated
+from perps.market import position_id
+from perps.params import MarketParams, MarkSource, Mode
+from perps.refusals import Rejected
+from perps.units import MICRO, PPB, Micros, Ppb
+from perps.venue import replay_market
+from tests.model.slow_model import Rules, SlowVenue, Trade, recompute_balances
+from tests.perps.build import (
+    BTC,
+    BTC_PRICE,
+    STORY,
+    STORY_PRICE,
+    Venue,
+    full_state,
+    index_market,
+    new_open,
+    quote_market,
+)
+
+USERS = ("ann", "bob", "cid")
+REFERRERS = {"ann": None, "bob": "ann", "cid": "bob"}
+START = 2_000 * MICRO
+TICKERS = st.sampled_from([BTC, STORY])
+FIRST_PRICES = {BTC: BTC_PRICE, STORY: STORY_PRICE}
+SHARES = st.integers(1, PPB) | st.just(PPB) | st.just(1)
+SIZES = st.integers(10, 1_500) | st.sampled_from([1, 10, 1_000, 2_000, 50_000])
+MODES = st.sampled_from([*[Mode.ENABLED] * 4, Mode.REDUCE_ONLY, Mode.HALTED])
+BPS_OF_PRICE = st.integers(9_940, 10_060) | st.integers(9_000, 11_000) | st.sampled_from([5_000, 9_960, 20_000])
+
+
+def rules_of(params: MarketParams) -> Rules:
+    """The slow model's view of a market's parameters, by way of the decimals a listing is made of."""
+    return Rules.of(
+        ticker=params.ticker,
+        lot_size=f"{params.lot_size}e-12",
+        tick_size=f"{params.tick_size}e-12",
+        skew_scale=f"{params.skew_scale * params.lot_size}e-12",
+        taker_fee=f"{params.taker_fee}e-9",
+        liquidation_fee=f"{params.liquidation_fee}e-9",
+        referral_share=f"{params.referral_share}e-9",
+        maintenance_rate=f"{params.maintenance_rate}e-9",
+        mark_is_quote=params.mark_source is MarkSource.QUOTE,
+        house_deposit=f"{params.house_deposit}e-6",
+    )
+
+
+class Exchange(RuleBasedStateMachine):
+    """The engine and the ledger, driven as the actors drive them, against fractions."""
+
+    @initialize(deposit=st.sampled_from([START, 20 * START]), credit=st.sampled_from([None, 1 * MICRO]))
+    def begin(self, deposit: int, credit: int | None) -> None:
+        self.params = {
+            BTC: index_market(house_deposit=7, house_credit_limit=credit, maintenance_rate=PPB // 150),
+            STORY: quote_market(),
+        }
+        self.venue = Venue(*((params, FIRST_PRICES[ticker]) for ticker, params in self.params.items()))
+        self.model = SlowVenue()
+        for ticker, params in self.params.items():
+            self.model.listed(rules_of(params), self.unticked(ticker, FIRST_PRICES[ticker]))
+        self.deposits: list[tuple[str, str]] = []
+        self.trades: list[Trade] = []
+        for user in USERS:
+            self.venue.add_user(user, deposit, REFERRERS[user])
+            self.model.referrers[user] = REFERRERS[user]
+            self.move(user, deposit)
+        for user, side in (("ann", Side.LONG), ("bob", Side.SHORT), ("cid", Side.LONG)):
+            for ticker in self.params:
+                self.open_position(user, ticker, side, 300, 0)
+
+    def unticked(self, ticker: str, price: int) -> str:
+        return f"{price * self.params[ticker].tick_size}e-12"
+
+    def move(self, user: str, amount: int) -> None:
+        self.model.deposited(user, amount)
+        self.deposits.append((user, f"{amount}e-6"))
+
+    @rule(
+        user=st.sampled_from(USERS),
+        ticker=TICKERS,
+        side=st.sampled_from(list(Side)),
+        size=SIZES,
+        leverage=st.sampled_from([0, 0, 1, 3, 101]),
+    )
+    def open_position(self, user: str, ticker: str, side: Side, size: int, leverage: int) -> None:
+        """A leverage of 0 stands for the most there is."""
+        leverage = leverage or self.params[ticker].max_leverage
+        command = new_open(user, side, size * MICRO, ticker=ticker, leverage=leverage)
+        self.follow(ticker, self.venue.send(command), command)
+
+    @rule(ticker=TICKERS, which=st.integers(0, 10), share=SHARES)
+    def close_position(self, ticker: str, which: int, share: int) -> None:
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        number = own[which % len(own)]
+        user = self.venue.markets[ticker].positions[number].user
+        fields: dict[str, Any] = {"ticker": ticker, "user": user, "position_id": position_id(ticker, number)}
+        command = ClosePosition(**fields, share=Ppb(share))
+        self.follow(ticker, self.venue.send(command), command)
+
+    @rule(ticker=TICKERS, bps=BPS_OF_PRICE)
+    def move_price(self, ticker: str, bps: int) -> None:
+        price = max(self.venue.markets[ticker].index_price * bps // 10_000, 1)
+        price = min(price, 3 * FIRST_PRICES[ticker])
+        self.follow(ticker, self.venue.price(price, ticker=ticker))
+
+    @rule(ticker=TICKERS, mode=MODES)
+    def change_mode(self, ticker: str, mode: Mode) -> None:
+        self.follow(ticker, self.venue.mode(mode, ticker=ticker))
+
+    @rule(user=st.sampled_from(USERS), amount=st.integers(1, START))
+    def deposit_or_withdraw(self, user: str, amount: int) -> None:
+        self.venue.send(Deposit(user=user, amount=Micros(amount)))
+        self.move(user, amount)
+        if not isinstance(self.venue.send(Withdraw(user=user, amount=Micros(2 * amount))), Rejected):
+            self.move(user, -2 * amount)
+
+    def follow(
+        self, ticker: str, outcome: Events | Rejected, command: OpenPosition | ClosePosition | None = None
+    ) -> None:
+        """Tell the slow model what was accepted; it works out the money on its own."""
+        if isinstance(outcome, Rejected):
+            assert command is not None
+            return
+        for event in outcome:
+            match event:
+                case PriceUpdated(price=price):
+                    self.model.priced(ticker, self.unticked(ticker, price))
+                case PositionOpened(position=position):
+                    assert isinstance(command, OpenPosition)
+                    name = position_id(ticker, position.number)
+                    self.model.opened(command.user, ticker, name, position.lots, command.leverage)
+                    assert abs(event.fill.cost) <= command.size
+                    self.note(ticker, "open", event)
+                case PositionReduced(position=position, reason=CloseReason.OWNER):
+                    self.model.closed(position_id(ticker, position.number), abs(event.fill.lots))
+                    self.note(ticker, "close", event)
+                case PositionReduced(position=position):
+                    name = position_id(ticker, position.number)
+                    assert self.model.is_liquidatable(name)
+                    self.model.liquidated(name)
+                    self.note(ticker, "liquidation", event)
+                case _:
+                    pass
+
+    def note(self, ticker: str, kind: str, event: PositionOpened | PositionReduced) -> None:
+        """What an outsider sees of a fill, by the strings that REST shows."""
+        lot, lots = self.params[ticker].lot_size, event.fill.lots
+        trade = Trade.of(
+            user=event.position.user,
+            ticker=ticker,
+            position=position_id(ticker, event.position.number),
+            kind=kind,
+            side="buy" if lots > 0 else "sell",
+            quantity=f"{abs(lots) * lot}e-12",
+            index_price=self.unticked(ticker, event.fill.index_price),
+            lot_size=f"{lot}e-12",
+            leverage=event.position.leverage,
+        )
+        self.trades.append(trade)
+
+    @rule()
+    def crash_and_recover(self) -> None:
+        state = self.venue.replayed()
+        live = full_state(self.venue.ledger, self.venue.markets)
+        assert full_state(state.ledger, state.markets) == live
+        alone = {
+            ticker: replay_market(row for row in self.venue.rows if row.stream == ticker)
+            for ticker in self.venue.markets
+        }
+        assert full_state(self.venue.ledger, alone) == live
+        self.venue.ledger, self.venue.markets = state.ledger, state.markets
+        self.venue.funds = type(self.venue.funds)(state.ledger)
+
+    @rule()
+    def recompute_from_outside(self) -> None:
+        """The same books from deposits and trades alone."""
+        rules = [rules_of(params) for params in self.params.values()]
+        books = recompute_balances(markets=rules, deposits=self.deposits, trades=self.trades, referrers=REFERRERS)
+        assert {user: books.wallets[user] for user in USERS} == {user: self.venue.ledger.wallet(user) for user in USERS}
+
+    @invariant()
+    def all_accounts_sum_to_nothing_and_no_wallet_is_negative(self) -> None:
+        assert self.venue.ledger.total() == 0
+        assert self.model.total() == 0
+        assert all(self.venue.ledger.wallet(user) >= 0 for user in USERS)
+        assert self.venue.funds.in_flight == (0, 0)
+
+    @invariant()
+    def every_account_is_what_the_slow_model_says(self) -> None:
+        balances, wallets = self.venue.ledger.balances, self.model.wallets
+        assert {user: self.venue.ledger.wallet(user) for user in USERS} == {user: wallets[user] for user in USERS}
+        assert balances.get("fees", 0) == self.model.fees
+        assert balances["world"] == self.model.world
+        for ticker, market in self.model.markets.items():
+            assert balances.get(f"house:{ticker}", 0) == market.house
+            assert balances.get(f"insurance:{ticker}", 0) == market.insurance
+            assert balances.get(f"margin:{ticker}", 0) == self.model.margin(ticker)
+
+    @invariant()
+    def every_position_is_what_the_slow_model_says(self) -> None:
+        fast = {
+            position_id(ticker, number): (each.user, each.lots, each.cash, each.margin)
+            for ticker, market in self.venue.markets.items()
+            for number, each in market.positions.items()
+        }
+        assert fast == {
+            name: (each.user, each.lots, each.cash, each.margin) for name, each in self.model.positions.items()
+        }
+
+    @invariant()
+    def running_sums_are_the_sums_over_the_positions(self) -> None:
+        for ticker, market in self.venue.markets.items():
+            book = market.positions.values()
+            assert market.skew == sum(each.lots for each in book) == self.model.markets[ticker].skew
+            assert market.long_lots == sum(each.lots for each in book if each.lots > 0)
+            assert market.short_lots == -sum(each.lots for each in book if each.lots < 0)
+            assert (market.cash, market.margin) == (sum(each.cash for each in book), sum(each.margin for each in book))
+            assert len(market.order) == len(book)
+            assert max(market.long_lots, market.short_lots) <= market.params.max_open_interest
+
+    @invariant()
+    def nobody_is_left_who_is_due(self) -> None:
+        for ticker, market in self.venue.markets.items():
+            if market.mode is not Mode.HALTED:
+                names = (position_id(ticker, number) for number in market.positions)
+                assert not any(self.model.is_liquidatable(name) for name in names)
+
+
+TestExchange = Exchange.TestCase
+TestExchange.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)

@@ -1,0 +1,176 @@
+"""A tiny venue over HTTP, in memory: enough of the contract's routes and codes to try the tools against."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Refusal = tuple[int, str]
+
+ADMIN_KEY = "admin-key"
+
+
+class FakeVenue:
+    """Markets, users, keys, prices and positions. ``refusals`` are answered first, by route, each once."""
+
+    def __init__(self) -> None:
+        self.markets: dict[str, dict[str, Any]] = {}
+        self.users: dict[str, Decimal] = {}
+        self.keys: dict[str, str | None] = {ADMIN_KEY: None}
+        self.prices: list[dict[str, Any]] = []
+        self.positions: dict[str, dict[str, Any]] = {}
+        self.seen: Counter[str] = Counter()
+        self.bodies: list[tuple[str, dict[str, Any]]] = []
+        self.refusals: dict[str, deque[Refusal]] = {}
+        self.retry_after = "0"
+        self.changed = asyncio.Condition()
+        self._numbers = count(1)
+
+    def app(self) -> web.Application:
+        """The routes."""
+        app = web.Application(middlewares=[self._middleware])
+        app.add_routes(
+            [
+                web.get("/api/markets/perps", self._list, name="markets"),
+                web.get("/api/markets/perps/{ticker}", self._market, name="market"),
+                web.post("/api/markets/perps/open", self._open, name="open"),
+                web.post("/api/markets/perps/{id}/close", self._close, name="close"),
+                web.post("/api/markets/perps/{ticker}/price", self._price, name="price"),
+                web.get("/api/markets/positions/{user}", self._positions, name="positions"),
+                web.get("/api/users/{user}/balance", self._balance, name="balance"),
+                web.post("/api/admin/markets", self._create_market, name="create_market"),
+                web.post("/api/admin/users", self._create_user, name="create_user"),
+                web.post("/api/admin/users/{user}/deposit", self._deposit, name="deposit"),
+                web.post("/api/admin/keys", self._create_key, name="create_key"),
+            ]
+        )
+        return app
+
+    def add_market(self, ticker: str, price: str = "100.00", tick_size: str = "0.01") -> None:
+        """List a market without asking."""
+        self.markets[ticker] = {
+            "ticker": ticker,
+            "name": ticker.title(),
+            "status": "enabled",
+            "indexPrice": price,
+            "markPrice": price,
+            "tickSize": tick_size,
+            "maxLeverage": 50,
+            "minOrderSize": "10.00",
+            "openInterest": {"long": "0.00", "short": "0.00"},
+        }
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something asked of the venue has made ``condition`` true."""
+        async with self.changed:
+            await self.changed.wait_for(condition)
+
+    @web.middleware
+    async def _middleware(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        name = request.match_info.route.name or ""
+        self.seen[name] += 1
+        queued = self.refusals.get(name)
+        try:
+            if queued:
+                status, code = queued.popleft()
+                return self._refuse(status, code)
+            if name not in ("markets", "market") and self._key(request) not in self.keys:
+                return self._refuse(401, "unauthorized")
+            if request.method == "POST":
+                self.bodies.append((name, await request.json()))
+            return await handler(request)
+        finally:
+            async with self.changed:
+                self.changed.notify_all()
+
+    def _refuse(self, status: int, code: str) -> web.Response:
+        body = {"error": {"code": code, "message": "No.", "details": {"required": "2.00"}, "requestId": "r"}}
+        headers = {"Retry-After": self.retry_after} if status == 503 else {}
+        return web.json_response(body, status=status, headers=headers)
+
+    async def _list(self, request: web.Request) -> web.Response:
+        return web.json_response({"markets": list(self.markets.values()), "count": len(self.markets), "offset": 1})
+
+    async def _market(self, request: web.Request) -> web.Response:
+        found = self.markets.get(request.match_info["ticker"])
+        return web.json_response({"market": found, "offset": 1}) if found else self._refuse(404, "market_not_found")
+
+    async def _create_market(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if body["ticker"] in self.markets:
+            return self._refuse(409, "market_exists")
+        self.add_market(body["ticker"], body["price"], body.get("tickSize", "0.01"))
+        return web.json_response({"market": self.markets[body["ticker"]]}, status=201)
+
+    async def _price(self, request: web.Request) -> web.Response:
+        body, ticker = await request.json(), request.match_info["ticker"]
+        newest = max(
+            (p["sequence"] for p in self.prices if (p["ticker"], p["source"]) == (ticker, body["source"])), default=-1
+        )
+        if body["sequence"] <= newest:
+            return self._refuse(409, "price_stale")
+        self.prices.append({"ticker": ticker, **body})
+        market = self.markets[ticker]
+        market["indexPrice"] = market["markPrice"] = body["price"]
+        return web.json_response({"market": market, "liquidations": 0, "offset": len(self.prices)})
+
+    async def _create_user(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        if body["userId"] in self.users:
+            return self._refuse(409, "user_exists")
+        self.users[body["userId"]] = Decimal(body.get("deposit", "0"))
+        return web.json_response({"userId": body["userId"], "balance": body.get("deposit", "0")}, status=201)
+
+    async def _deposit(self, request: web.Request) -> web.Response:
+        user, body = request.match_info["user"], await request.json()
+        self.users[user] += Decimal(body["amount"])
+        return web.json_response({"userId": user, "newBalance": str(self.users[user])})
+
+    async def _balance(self, request: web.Request) -> web.Response:
+        amount = str(self.users[request.match_info["user"]])
+        return web.json_response({"balance": amount, "available": amount, "offset": 1})
+
+    async def _create_key(self, request: web.Request) -> web.Response:
+        number = next(self._numbers)
+        self.keys[f"secret-{number}"] = (await request.json()).get("userId")
+        return web.json_response({"keyId": f"key-{number}", "key": f"secret-{number}"}, status=201)
+
+    async def _open(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        position = {
+            "id": f"{body['ticker']}-{next(self._numbers)}",
+            "ticker": body["ticker"],
+            "side": body["side"],
+            "userId": self.keys[self._key(request)],
+        }
+        self.positions[position["id"]] = position
+        return web.json_response({"position": position, "offset": 1}, status=201)
+
+    async def _close(self, request: web.Request) -> web.Response:
+        body, name = await request.json(), request.match_info["id"]
+        if name not in self.positions:
+            return self._refuse(409, "position_closed")
+        position = self.positions[name] if "percentage" in body else self.positions.pop(name)
+        return web.json_response({"position": position, "offset": 1})
+
+    async def _positions(self, request: web.Request) -> web.Response:
+        user, ticker = request.match_info["user"], request.query["ticker"]
+        mine = [p for p in self.positions.values() if (p["userId"], p["ticker"]) == (user, ticker)]
+        return web.json_response({"perpetuals": {"positions": mine}, "offset": 1})
+
+    @staticmethod
+    def _key(request: web.Request) -> str:
+        return request.headers.get("Authorization", "").removeprefix("Bearer ")
+
+
+async def started(venue: FakeVenue) -> TestServer:
+    """The venue on a port of its own; close it."""
+    server = TestServer(venue.app())
+    await server.start_server()
+    return server

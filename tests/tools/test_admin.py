@@ -1,0 +1,105 @@
+"""Administration from the command line: tables, lines and JSON; exit codes; where the key comes from."""
+
+import asyncio
+import json
+import stat
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+from tests.tools.conftest import Running
+from tests.tools.fake_venue import ADMIN_KEY
+from tools.cli import main
+from tools.output import flat
+
+Captured = pytest.CaptureFixture[str]
+
+
+async def run(running: Running, *arguments: str) -> int:
+    """The command line, in a thread, so that the fake venue can answer."""
+    return await asyncio.to_thread(main, [*arguments, "--url", running.url])
+
+
+def write_key(key: str, directory: str = "data") -> None:
+    Path(directory).mkdir()
+    path = Path(directory) / "admin.key"
+    path.write_text(f"{key}\n")
+    path.chmod(stat.S_IRUSR)
+
+
+async def test_markets_are_lines_with_tabs_where_there_is_no_terminal(running: Running, capsys: Captured) -> None:
+    running.venue.add_market("BTC-PERP", "64000.00")
+    assert await run(running, "market", "list") == 0
+    header, line = capsys.readouterr().out.splitlines()
+    row = dict(zip(header.split("\t"), line.split("\t"), strict=True))
+    assert (row["ticker"], row["index"], row["OI long"]) == ("BTC-PERP", "64000.00", "0.00")
+
+
+async def test_json_is_what_the_venue_said(running: Running, capsys: Captured) -> None:
+    running.venue.add_market("BTC-PERP")
+    assert await run(running, "market", "list", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["markets"] == [running.venue.markets["BTC-PERP"]]
+
+
+async def test_the_key_is_found_in_the_data_directory(running: Running, capsys: Captured) -> None:
+    write_key(ADMIN_KEY)
+    assert await run(running, "user", "create", "ann", "--deposit", "12.50") == 0
+    assert capsys.readouterr().out == "userId\tann\nbalance\t12.50\n"
+
+
+async def test_a_given_key_beats_the_one_in_the_data_directory(running: Running, capsys: Captured) -> None:
+    write_key("not the one", "elsewhere")
+    options = ("--data-dir", "elsewhere", "--key", ADMIN_KEY)
+    assert await run(running, "user", "create", "ann", *options) == 0
+
+
+async def test_the_administrators_variable_is_a_key_too(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERPS_ADMIN_KEY", ADMIN_KEY)
+    assert await run(running, "user", "create", "ann") == 0
+    monkeypatch.setenv("PERPS_KEY", "wrong")
+    assert await run(running, "user", "create", "bob") == 1
+
+
+async def test_a_refusal_is_one_line_and_exit_code_1(running: Running, capsys: Captured) -> None:
+    running.venue.add_market("BTC-PERP")
+    options = ("--organization-id", "b", "--name", "B", "--price", "1", "--key", ADMIN_KEY)
+    assert await run(running, "market", "create", "BTC-PERP", *options) == 1
+    assert capsys.readouterr().err == "perps: error: market_exists: No. (required 2.00)\n"
+
+
+async def test_a_market_is_created_with_what_was_given_and_nothing_else(running: Running) -> None:
+    options = ("--organization-id", "b", "--name", "B", "--price", "0.50", "--taker-fee", "0", "--max-leverage", "5")
+    assert await run(running, "market", "create", "BTC-PERP", *options, "--key", ADMIN_KEY) == 0
+    sent = {"organizationId": "b", "name": "B", "price": "0.50", "takerFee": "0", "maxLeverage": 5}
+    assert running.venue.bodies == [("create_market", {"ticker": "BTC-PERP", **sent})]
+
+
+async def test_a_deposit_in_doubt_is_sent_again_under_its_client_id(running: Running, capsys: Captured) -> None:
+    running.venue.refusals["deposit"] = deque([(503, "outcome_unknown")])
+    assert await run(running, "user", "create", "ann", "--key", ADMIN_KEY) == 0
+    assert await run(running, "user", "deposit", "ann", "7", "--key", ADMIN_KEY) == 0
+    [(_, body)] = [sent for sent in running.venue.bodies if sent[0] == "deposit"]
+    assert body["clientOrderId"]
+    assert running.venue.seen["deposit"] == 2
+    assert "newBalance\t7" in capsys.readouterr().out
+
+
+async def test_a_key_is_made_for_its_scopes_and_its_user(running: Running, capsys: Captured) -> None:
+    options = ("--scope", "read", "--scope", "trade", "--user-id", "ann", "--expires-at", "2030-01-01")
+    assert await run(running, "key", "create", *options, "--json", "--key", ADMIN_KEY) == 0
+    assert json.loads(capsys.readouterr().out) == {"keyId": "key-1", "key": "secret-1"}
+    sent = {"userId": "ann", "scopes": ["read", "trade"], "expiresAt": "2030-01-01T00:00:00.000Z"}
+    assert running.venue.bodies == [("create_key", sent)]
+
+
+async def test_a_balance_is_told(running: Running, capsys: Captured) -> None:
+    assert await run(running, "user", "create", "ann", "--deposit", "3", "--json", "--key", ADMIN_KEY) == 0
+    capsys.readouterr()
+    assert await run(running, "user", "balance", "ann", "--json", "--key", ADMIN_KEY) == 0
+    assert json.loads(capsys.readouterr().out)["balance"] == "3"
+
+
+def test_a_record_is_told_by_dotted_names() -> None:
+    record = {"a": {"b": "1", "c": None}, "d": [1, 2], "e": [{"f": True}]}
+    assert dict(flat(record)) == {"a.b": "1", "a.c": "-", "d": "1, 2", "e.0.f": "True"}

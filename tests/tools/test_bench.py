@@ -1,0 +1,143 @@
+"""The benchmark's own parts: its load client counts what it gets, its market liquidates nobody, its report is whole."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from tools import bench_echo, bench_load, bench_prices, bench_report
+from tools.bench_load import LoadResult, LoadSpec, answer_end, percentile, request_parts
+from tools.bench_report import Figure, machine, show
+
+
+def spec(port: int, connections: int = 4) -> LoadSpec:
+    return LoadSpec(
+        host="127.0.0.1",
+        port=port,
+        path="/open",
+        keys=[f"key-{number}" for number in range(connections)],
+        tickers=["A", "B"],
+        run="r",
+        warm_up_s=0.02,
+        seconds=0.2,
+    )
+
+
+async def load(app: web.Application) -> LoadResult:
+    server = TestServer(app)
+    await server.start_server()
+    try:
+        assert server.port is not None
+        return await bench_load.run(spec(server.port))
+    finally:
+        await server.close()
+
+
+def an_app(handler: object) -> web.Application:
+    app = web.Application()
+    app.router.add_post("/open", handler)  # type: ignore[arg-type]
+    return app
+
+
+async def test_the_load_client_measures_answers() -> None:
+    result = await load(an_app(bench_echo.handle))
+    assert result.succeeded > 20
+    assert result.failures == {}
+    assert 0 < result.p50_ms <= result.p99_ms
+    assert result.per_second == result.succeeded / 0.2
+
+
+async def test_every_request_is_whole_and_unlike_any_other() -> None:
+    bodies: list[dict[str, object]] = []
+    keys: set[str] = set()
+
+    async def handle(request: web.Request) -> web.Response:
+        bodies.append(await request.json())
+        keys.add(request.headers["Authorization"])
+        return web.json_response({})
+
+    await load(an_app(handle))
+    ids = [body["clientOrderId"] for body in bodies]
+    assert len(set(ids)) == len(ids) > 20
+    assert keys == {f"Bearer key-{number}" for number in range(4)}
+    assert {body["ticker"] for body in bodies} == {"A", "B"}
+    longs = sum(body["side"] == "long" for body in bodies)
+    assert abs(2 * longs - len(bodies)) <= 4
+
+
+async def test_refusals_are_counted_and_are_no_successes() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.json_response({}, status=503)
+
+    result = await load(an_app(handle))
+    assert result.succeeded == 0
+    assert result.failures["503"] > 20
+
+
+async def test_broken_connections_are_counted() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.close()
+        return web.json_response({})
+
+    assert (await load(an_app(handle))).failures == {"lost": 4}
+
+
+@pytest.mark.parametrize(
+    ("buffer", "end"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Le", None),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", 40),
+        (b"HTTP/1.1 200 OK\r\nA: b\r\ncontent-length:0\r\n\r\n", 43),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", 40),
+    ],
+)
+def test_the_end_of_an_answer_is_found(buffer: bytes, end: int | None) -> None:
+    assert answer_end(buffer) == end
+
+
+def test_an_answer_without_a_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="Content-Length"):
+        answer_end(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+
+
+def test_a_request_says_how_long_its_body_is() -> None:
+    for head, tail in request_parts(spec(1), 0):
+        headers, _, body = (head + b"%010d" % 7 + tail).partition(b"\r\n\r\n")
+        assert f"Content-Length: {len(body)}".encode() in headers
+        assert msgspec.json.decode(body)["clientOrderId"] == "r-00000-0000000007"
+
+
+def test_a_percentile_is_one_of_the_numbers() -> None:
+    numbers = list(range(1, 101))
+    assert [percentile(numbers, percent) for percent in (1, 50, 99, 100)] == [1, 50, 99, 100]
+    assert percentile([5], 50) == 5
+    assert percentile([], 50) == 0
+
+
+def test_price_updates_are_timed_on_a_market_that_liquidates_nobody() -> None:
+    found = list(bench_prices.figures((100, 300), lambda _: None, updates=200))
+    assert [figure.name for figure in found] == ["price update, 100 positions", "price update, 300 positions"]
+    assert all(figure.value > 0 for figure in found)
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "json"])
+def test_a_report_has_the_machine_and_every_figure(
+    form: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [Figure("http", "opens, 16 in flight", 12_345.6, "/s", p50=1.25, p99=20.0, note="a | b")]
+    show(found, machine(tmp_path, "18.6"), form)
+    out = capsys.readouterr().out
+    assert "18.6" in out
+    if form == "json":
+        assert json.loads(out)["figures"][0]["value"] == 12_345.6
+    else:
+        assert all(text in out for text in ("12,346 /s", "1.25 ms", "20.0 ms"))
+    if form == "markdown":
+        assert "a \\| b" in out
+        table = [line for line in out.splitlines() if line.startswith("|")]
+        assert len(table) == 3
+        assert all(line.replace("\\|", "").count("|") == len(bench_report.COLUMNS) + 1 for line in table)

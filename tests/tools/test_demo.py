@@ -1,0 +1,187 @@
+"""The demo: made once however often it starts, moving, calm about refusals, and gone when it is told to stop."""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Mapping
+from random import Random
+
+import msgspec
+import pytest
+
+from perps.params import check_params
+from tests.tools.conftest import Running
+from tests.tools.fake_venue import ADMIN_KEY
+from tools.bench_http import MARKET, TICKERS
+from tools.client import Venue
+from tools.demo import run_demo
+from tools.demo_agents import Agent, wish
+from tools.demo_setup import AGENTS, MARKETS, PEOPLE, AgentPlan, Style, prepare
+from tools.errors import ApiError
+from web.market_requests import MarketBody, list_command
+
+PACE = 40.0
+PLAN = AgentPlan("ann", "BTC-PERP", Style.NOISE, 500.0, (2,), 1.0, positions_max=2)
+
+
+class Demo:
+    """A demo beside a fake venue."""
+
+    def __init__(self, running: Running) -> None:
+        self.venue = running.venue
+        self.said: list[str] = []
+        self._stop = asyncio.Event()
+        self._task = asyncio.create_task(run_demo(running.url, ADMIN_KEY, self._stop, say=self.said.append, pace=PACE))
+
+    async def until_it_trades(self) -> None:
+        venue, seen = self.venue, self.venue.seen.copy()
+        await venue.until(
+            lambda: all(
+                venue.seen[name] - seen[name] >= count for name, count in (("open", 8), ("close", 3), ("price", 8))
+            )
+        )
+
+    async def stop(self) -> None:
+        self._stop.set()
+        await asyncio.wait_for(self._task, 3)
+
+
+def an_agent(venue: Venue) -> Agent:
+    async def top_up() -> None:
+        await venue.deposit("ann", "100")
+
+    return Agent(PLAN, venue, Random(1), top_up)
+
+
+def refusal(code: str) -> ApiError:
+    return ApiError(code, "No.", {}, 422)
+
+
+@pytest.mark.parametrize("parameters", [*MARKETS, {"ticker": TICKERS[0], **MARKET}], ids=lambda p: str(p["ticker"]))
+def test_the_sample_markets_keep_the_listing_rules(parameters: Mapping[str, object]) -> None:
+    command = list_command(msgspec.json.decode(json.dumps(parameters), type=MarketBody))
+    assert check_params(command.params, command.price) is None
+
+
+async def test_a_demo_lists_markets_makes_users_moves_prices_and_trades(running: Running) -> None:
+    demo = Demo(running)
+    await demo.until_it_trades()
+    await demo.stop()
+    venue = running.venue
+    assert list(venue.markets) == [market["ticker"] for market in MARKETS]
+    assert set(venue.users) == {plan.user for plan in AGENTS} | set(PEOPLE)
+    assert {price["ticker"] for price in venue.prices} >= {"BTC-PERP", "ETH-PERP"}
+    assert len(demo.said) == len(PEOPLE)
+    assert all(any(key in line for key in venue.keys) for line in demo.said)
+
+
+async def test_a_second_start_makes_nothing_twice_and_tells_no_key_again(running: Running) -> None:
+    for expected in (len(PEOPLE), 0):
+        demo = Demo(running)
+        await demo.until_it_trades()
+        await demo.stop()
+        assert len(demo.said) == expected
+    assert len(running.venue.users) == len(AGENTS) + len(PEOPLE)
+
+
+async def test_a_demo_waits_for_a_venue_that_is_not_ready_for_it(running: Running) -> None:
+    running.venue.refusals["create_market"] = deque([(500, "internal_error")] * 2)
+    demo = Demo(running)
+    await demo.until_it_trades()
+    await demo.stop()
+
+
+async def test_a_feed_that_fails_begins_again_while_the_others_go_on(running: Running) -> None:
+    running.venue.refusals["price"] = deque([(400, "validation_error")] * 4)
+    demo = Demo(running)
+    await demo.until_it_trades()
+    await demo.stop()
+
+
+async def test_an_agent_whose_key_has_ended_asks_for_another(running: Running) -> None:
+    demo = Demo(running)
+    await demo.until_it_trades()
+    keys = running.venue.keys
+    for key in [key for key, user in keys.items() if user is not None]:
+        del keys[key]
+    await demo.until_it_trades()
+    await demo.stop()
+
+
+async def test_a_demo_stops_while_it_is_being_made(running: Running) -> None:
+    running.venue.refusals["create_market"] = deque([(503, "overloaded")] * 1000)
+    running.venue.retry_after = "5"
+    demo = Demo(running)
+    await running.venue.until(lambda: running.venue.seen["create_market"] > 0)
+    await demo.stop()
+
+
+async def test_preparing_twice_is_preparing_once(running: Running) -> None:
+    said: list[str] = []
+    async with Venue(running.url, ADMIN_KEY) as admin:
+        await prepare(admin, said.append)
+        await prepare(admin, said.append)
+    assert len(said) == len(PEOPLE)
+    assert len(running.venue.markets) == len(MARKETS)
+
+
+async def test_an_agent_without_money_or_positions_is_topped_up(running: Running) -> None:
+    async with Venue(running.url, ADMIN_KEY) as venue:
+        await venue.create_user("ann")
+        await an_agent(venue).refused(refusal("insufficient_funds"))
+    assert running.venue.users["ann"] == 100
+
+
+@pytest.mark.parametrize("code", ["insufficient_funds", "max_skew_exceeded", "open_interest_exceeded"])
+async def test_an_agent_that_cannot_open_closes_what_it_has(running: Running, code: str) -> None:
+    running.venue.add_market("BTC-PERP")
+    async with Venue(running.url, ADMIN_KEY) as venue:
+        agent = an_agent(venue)
+        agent.positions.append((await venue.open("BTC-PERP", "long", "500", 2)).id)
+        await agent.refused(refusal(code))
+        await agent.step()
+    assert list(agent.positions) == []
+    assert running.venue.positions == {}
+
+
+async def test_an_agent_learns_that_its_position_is_gone(running: Running) -> None:
+    async with Venue(running.url, ADMIN_KEY) as venue:
+        agent = an_agent(venue)
+        agent.positions.append("BTC-PERP-7")
+        await agent.refused(refusal("position_closed"))
+    assert list(agent.positions) == []
+
+
+async def test_an_agent_never_holds_more_than_its_plan_allows(running: Running) -> None:
+    running.venue.add_market("BTC-PERP")
+    async with Venue(running.url, ADMIN_KEY) as venue:
+        agent = an_agent(venue)
+        for _ in range(60):
+            await agent.step()
+            assert len(agent.positions) <= PLAN.positions_max
+    assert running.venue.seen["close"] > 0
+
+
+async def test_an_agent_waits_longer_after_each_failure_in_a_row(running: Running) -> None:
+    async with Venue(running.url, ADMIN_KEY) as venue:
+        agent = an_agent(venue)
+        pauses = []
+        for agent.failures in range(0, 60, 4):
+            pauses.append(agent.next_pause())
+    assert pauses[0] < pauses[1] < pauses[-1] == 30
+
+
+@pytest.mark.parametrize(
+    ("style", "marks", "side"),
+    [
+        (Style.MOMENTUM, [100.0] * 10 + [100.1], "long"),
+        (Style.MOMENTUM, [100.0] * 10 + [99.9], "short"),
+        (Style.MOMENTUM, [100.0] * 11, None),
+        (Style.MOMENTUM, [100.0, 200.0], None),
+        (Style.REVERSION, [100.0] * 10 + [101.0], "short"),
+        (Style.REVERSION, [100.0] * 10 + [99.0], "long"),
+        (Style.REVERSION, [100.0] * 11, None),
+    ],
+)
+def test_momentum_goes_with_a_move_and_reversion_against_it(style: Style, marks: list[float], side: str | None) -> None:
+    assert wish(style, marks, Random(1)) == side

@@ -1,0 +1,158 @@
+"""Replayed and simulated prices reach the venue on its tick, in order, at their time."""
+
+import asyncio
+import json
+from collections import deque
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.tools.conftest import Running
+from tests.tools.fake_venue import ADMIN_KEY
+from tools.cli import main
+from tools.client import Venue
+from tools.errors import ToolError
+from tools.feed_csv import Tick
+from tools.feed_player import Pacer, PriceFeed, on_tick, replay, simulate
+from tools.price_process import price_path
+
+BARS = "open_time_ms,open,high,low,close,volume\n0,10.004,14,9,12,1\n3600000,12,13,8,9,1\n"
+
+
+def tick(at_ms: int, price: str) -> Tick:
+    return Tick(at_ms, Decimal(price), at_ms // 1000 + 2, 0)
+
+
+def write(name: str, text: str) -> None:
+    Path(name).write_text(text)
+
+
+async def run(running: Running, *arguments: str) -> int:
+    """The command line, in a thread, so that the fake venue can answer."""
+    return await asyncio.to_thread(main, [*arguments, "--url", running.url, "--key", ADMIN_KEY])
+
+
+@pytest.mark.parametrize(
+    ("price", "tick_size", "expected"),
+    [
+        ("10.004", "0.01", "10.00"),
+        ("10.005", "0.01", "10.00"),
+        ("10.015", "0.01", "10.02"),
+        ("10.3", "0.5", "10.5"),
+        ("0.001", "0.01", "0.01"),
+        ("123456789.987654321", "0.0001", "123456789.9877"),
+    ],
+)
+def test_a_price_is_put_on_the_nearest_tick_and_never_on_zero(price: str, tick_size: str, expected: str) -> None:
+    assert on_tick(Decimal(price), Decimal(tick_size)) == Decimal(expected)
+
+
+async def test_a_replayed_file_arrives_tick_by_tick(running: Running) -> None:
+    running.venue.add_market("BTC-PERP")
+    write("bars.csv", BARS)
+    assert await run(running, "feed", "replay", "bars.csv", "--ticker", "BTC-PERP", "--speed", "max") == 0
+    sent = running.venue.prices
+    assert [price["price"] for price in sent] == ["10.00", "9.00", "14.00", "12.00", "12.00", "13.00", "8.00", "9.00"]
+    assert {price["source"] for price in sent} == {"oracle"}
+    sequences = [price["sequence"] for price in sent]
+    assert sequences == sorted(set(sequences))
+
+
+async def test_a_second_replay_goes_on_above_the_first(running: Running) -> None:
+    running.venue.add_market("BTC-PERP")
+    write("bars.csv", BARS)
+    for _ in range(2):
+        assert await run(running, "feed", "replay", "bars.csv", "--ticker", "BTC-PERP", "--speed", "max") == 0
+    assert len(running.venue.prices) == 16
+
+
+async def test_a_window_of_a_file_can_be_replayed(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    running.venue.add_market("BTC-PERP")
+    write("bars.csv", BARS)
+    options = ("--speed", "max", "--from", "1970-01-01T01:00:00Z", "--limit", "1", "--json")
+    assert await run(running, "feed", "replay", "bars.csv", "--ticker", "BTC-PERP", *options) == 0
+    answer = {"ticker": "BTC-PERP", "prices": 4, "lastPrice": "9.00", "liquidations": 0}
+    assert json.loads(capsys.readouterr().out) == {"feeds": [answer]}
+
+
+async def test_a_bad_row_ends_a_replay_with_its_line(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    running.venue.add_market("BTC-PERP")
+    write("ticks.csv", "time,price\n1,1\n2,oops\n")
+    assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP", "--speed", "max") == 1
+    assert capsys.readouterr().err == "perps: error: ticks.csv line 3: price is not a number above 0: 'oops'\n"
+
+
+async def test_an_unknown_market_ends_a_replay(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    write("ticks.csv", "time,price\n1,1\n")
+    assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "NONE") == 1
+    assert "market_not_found" in capsys.readouterr().err
+
+
+async def test_a_refused_price_names_its_line(running: Running) -> None:
+    running.venue.add_market("BTC-PERP")
+    running.venue.refusals["price"] = deque([(400, "validation_error")])
+    async with Venue(running.url, ADMIN_KEY) as venue:
+        feed, _ = await PriceFeed.of(venue, "BTC-PERP")
+        with pytest.raises(ToolError, match=r"line 2, price 1: validation_error"):
+            await replay(feed, iter([tick(0, "1")]), Pacer(None), lambda _: None)
+
+
+async def test_a_replay_keeps_recorded_time_divided_by_its_speed() -> None:
+    now, waits = 50.0, []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        waits.append(seconds)
+        now += seconds
+
+    pacer = Pacer(10.0, now=lambda: now, sleep=sleep)
+    for at_ms in (7_000, 17_000, 17_000, 37_000):
+        await pacer.until(at_ms)
+    assert waits == pytest.approx([1.0, 2.0])
+
+
+async def test_a_replay_that_fell_behind_catches_up_without_waiting() -> None:
+    now = 0.0
+
+    async def sleep(seconds: float) -> None:
+        raise AssertionError("nothing to wait for")
+
+    pacer = Pacer(1.0, now=lambda: now, sleep=sleep)
+    await pacer.until(0)
+    now = 10.0
+    await pacer.until(4_000)
+
+
+async def test_a_simulated_feed_repeats_itself_for_a_seed(running: Running) -> None:
+    arguments = ("feed", "simulate", "--ticker", "A", "--ticker", "B", "--seed", "7", "--steps", "20")
+    paths = []
+    for _ in range(2):
+        for name in ("A", "B"):
+            running.venue.add_market(name, price="250.00")
+        running.venue.prices.clear()
+        assert await run(running, *arguments, "--interval-ms", "1") == 0
+        paths.append({name: [p["price"] for p in running.venue.prices if p["ticker"] == name] for name in ("A", "B")})
+    assert paths[0] == paths[1]
+    assert paths[0]["A"] != paths[0]["B"]
+    assert [len(path) for path in paths[0].values()] == [20, 20]
+
+
+async def test_a_simulated_feed_waits_between_prices_and_leaves_out_those_it_is_late_for(running: Running) -> None:
+    running.venue.add_market("A")
+    now, waits = 0.0, []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        waits.append(seconds)
+        now += seconds
+
+    def slow() -> None:
+        nonlocal now
+        now += 3.5 if len(waits) == 1 else 0.25
+
+    async with Venue(running.url, ADMIN_KEY) as venue:
+        feed, _ = await PriceFeed.of(venue, "A")
+        path = price_path(100.0, 1)
+        await simulate(feed, path, interval_s=1.0, steps=4, tell=slow, now=lambda: now, sleep=sleep)
+    assert waits == pytest.approx([0.75, 0.0, 0.75, 0.75])
