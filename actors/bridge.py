@@ -1,7 +1,7 @@
 """The one bridge between asyncio and the actors.
 
-``await pykka_future`` and ``ref.ask().get()`` block the event loop; here nothing does. Commands of one loop turn leave as
-one ``tell``; rows and answers come back as one ``call_soon_threadsafe`` per batch.
+``await pykka_future`` and ``ref.ask().get()`` block the event loop; here nothing does. Commands of one loop turn
+leave as one ``tell``; rows and answers come back as one ``call_soon_threadsafe`` per batch.
 """
 
 from __future__ import annotations
@@ -86,25 +86,23 @@ class Bridge:
             return Failure(FailureKind.OVERLOADED, f"{self._in_flight_max} commands are in flight")
         self._next_token = token = self._next_token + 1
         now_ms = self._clock.now_ms()
-        deadline_ms = Millis(now_ms + DEADLINE_MS)
+        envelope = Envelope(
+            command=command,
+            token=token,
+            trace_id=trace_id,
+            sender=sender,
+            client_order_id=client_order_id,
+            fresh=fresh,
+            fingerprint=fingerprint(command),
+            now_ms=now_ms,
+            deadline_ms=Millis(now_ms + DEADLINE_MS),
+        )
         future: asyncio.Future[Outcome] = self._loop.create_future()
         self._waiting[token] = future
         self._deadlines.append((self._clock.monotonic_ns() + DEADLINE_MS * 1_000_000, token))
         if not self._outgoing:
             self._loop.call_soon(self._flush)
-        self._outgoing.append(
-            Envelope(
-                command=command,
-                token=token,
-                trace_id=trace_id,
-                sender=sender,
-                client_order_id=client_order_id,
-                fresh=fresh,
-                fingerprint=fingerprint(command),
-                now_ms=now_ms,
-                deadline_ms=deadline_ms,
-            )
-        )
+        self._outgoing.append(envelope)
         return await future
 
     def _flush(self) -> None:

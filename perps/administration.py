@@ -39,14 +39,15 @@ def decide_price(market: Market, command: UpdatePrice, at: Millis) -> MarketEven
     """
     worth = market.params.max_open_interest * command.price * market.params.unit
     if command.price < 1 or worth > AMOUNT_MAX:
-        rule = "price is at least one tick, and maxOpenInterest is worth less than 10^12 at it"
+        rule = "price is at least one tick, and maxOpenInterest is worth at most 10^12 at it"
         return Rejected(code=RejectCode.VALIDATION_ERROR, facts={"rule": rule, "price_ticks": command.price})
     source_at = command.source_at
     if source_at is not None and source_at > at + SOURCE_CLOCK_AHEAD_MS_MAX:
         facts: dict[str, Fact] = {"rule": "at is not in the future", "at_ms": source_at, "now_ms": at}
         return Rejected(code=RejectCode.VALIDATION_ERROR, facts=facts)
-    if source_at is not None and market.source_at is not None and source_at < market.source_at:
-        facts = {"at_ms": source_at, "known_at_ms": market.source_at}
+    known_at = market.source_times.get(command.source)
+    if source_at is not None and known_at is not None and source_at < known_at:
+        facts = {"at_ms": source_at, "known_at_ms": known_at}
         return Rejected(code=RejectCode.PRICE_STALE, facts=facts)
     known = market.source_sequences.get(command.source)
     if command.sequence is not None and known is not None and command.sequence <= known:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from perps.params import MarketParams, Mode
-from perps.units import Lots, Micros, Millis, Pico, Ppb, Ticks
+from perps.units import Lots, Micros, Millis, Nano, Ppb, Ticks
 
 
 class Side(StrEnum):
@@ -34,8 +34,8 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     side: Side
     size: Micros
     leverage: int
-    acceptable_price: Pico | None = None
-    """Worst average fill price, 10⁻¹² of the quote currency per base unit."""
+    acceptable_price: Nano | None = None
+    """Worst average fill price."""
     max_slippage_bps: int | None = None
     """Worst average fill price, in 1/10,000 of the quote price just before the trade."""
 
@@ -48,7 +48,7 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
     position_id: str
     share: Ppb
     """0 < share ≤ 10⁹; the lots closed are rounded down, and at least one."""
-    acceptable_price: Pico | None = None
+    acceptable_price: Nano | None = None
     max_slippage_bps: int | None = None
     any_owner: bool = False
 

@@ -46,8 +46,8 @@ class Market:
         "price_at",
         "seq",
         "short_lots",
-        "source_at",
         "source_sequences",
+        "source_times",
         "unit",
     )
 
@@ -58,7 +58,7 @@ class Market:
         self.mode_reason = ""
         self.index_price: Ticks = listing.price
         self.price_at: Millis = listing.at
-        self.source_at: Millis | None = None
+        self.source_times: dict[str, Millis] = {}
         self.source_sequences: dict[str, int] = {}
         self.funding_index = FundingIndex(0)
         self.positions: dict[int, Position] = {}
@@ -133,7 +133,7 @@ class Market:
                 self.index_price = event.price
                 self.price_at = event.at
                 if event.source_at is not None:
-                    self.source_at = event.source_at
+                    self.source_times[event.source] = event.source_at
                 if event.sequence is not None:
                     self.source_sequences[event.source] = event.sequence
             case ModeChanged():

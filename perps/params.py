@@ -4,10 +4,12 @@ from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from perps.refusals import RejectCode, Rejected
 from perps.units import (
     AMOUNT_MAX,
+    INTEGER_MAX,
     MICRO,
     PICO,
     PPB,
@@ -94,6 +96,7 @@ def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
     worst_lots_twice = params.max_open_interest + max(2 * params.max_skew, params.max_open_interest)
     worst_impact = div_ceil(PPB * worst_lots_twice, 2 * max(params.skew_scale, 1))
     rules: tuple[tuple[str, bool], ...] = (
+        ("every parameter fits 63 bits", all(abs(value) <= INTEGER_MAX for value in _integers(params))),
         ("price is a whole number of ticks, at least 1", price >= 1),
         (
             "tickSize × lotSize is a whole number of micros, at least 1",
@@ -102,13 +105,14 @@ def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
         ("0 < maxSkew < skewScale", 0 < params.max_skew < params.skew_scale),
         ("0 < maxOpenInterest", params.max_open_interest > 0),
         (
-            "maxOpenInterest is worth less than 10^12 at this price",
+            "maxOpenInterest is worth at most 10^12 at this price",
             params.max_open_interest * price * params.unit <= AMOUNT_MAX,
         ),
         (f"1 ≤ maxLeverage ≤ {LEVERAGE_MAX}", 1 <= params.max_leverage <= LEVERAGE_MAX),
         ("0 ≤ referralShare ≤ 1", 0 <= params.referral_share <= PPB),
         ("0 ≤ makerFee and 0 ≤ takerFee", params.maker_fee >= 0 and params.taker_fee >= 0),
         ("0 < minOrderSize", params.min_order_size > 0),
+        ("0 ≤ houseCreditLimit", params.house_credit_limit is None or params.house_credit_limit >= 0),
         ("0 ≤ houseDeposit ≤ 10^12", 0 <= params.house_deposit <= AMOUNT_MAX),
         (
             "0 < maintenanceRate < 1/maxLeverage",
@@ -125,3 +129,7 @@ def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
         if not holds:
             return Rejected(code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": rule})
     return None
+
+
+def _integers(params: MarketParams) -> list[int]:
+    return [value for value in astuple(params) if isinstance(value, int)]

@@ -19,12 +19,12 @@ from perps.params import MarketParams, Mode
 from perps.position import Position, equity, funding_owed, is_liquidatable, maintenance
 from perps.pricing import most_lots
 from perps.refusals import Fact, RejectCode, Rejected
-from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, div_ceil, div_floor
+from perps.units import BPS, MICRO, NANO, PICO, PPB, Lots, Micros, Millis, Nano, Ppb, div_ceil, div_floor
 
 
 def hold_bound(size: Micros, leverage: int, taker_fee: Ppb) -> Micros:
     """The most an open of ``size`` can take from a wallet: ceil(size/leverage) + ceil(size·fee), micros."""
-    return Micros(div_ceil(size, leverage) + div_ceil(size * taker_fee, PPB))
+    return Micros(div_ceil(size, max(leverage, 1)) + div_ceil(size * taker_fee, PPB))
 
 
 def decide_open(
@@ -32,6 +32,8 @@ def decide_open(
 ) -> PositionOpened | Rejected:
     """Open a position of at most ``command.size``, paid from ``held`` (what the ledger set aside for it)."""
     params = market.params
+    if command.leverage < 1 or command.size < 1:
+        return _reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
     shut = _shut(market, at, opening=True)
     if shut:
         return shut
@@ -87,6 +89,8 @@ def decide_open(
 
 def decide_close(market: Market, command: ClosePosition, at: Millis) -> PositionReduced | Rejected:
     """Close ``share`` of a position: floor(|q|·share/10⁹) lots, at least one."""
+    if not 0 < command.share <= PPB:
+        return _reject(RejectCode.VALIDATION_ERROR, rule="0 < share ≤ 1", share_ppb=command.share)
     found = _find(market, command)
     if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
         return found
@@ -255,7 +259,7 @@ def _fill(market: Market, lots: Lots) -> Fill:
 
 
 def _beyond_limit(
-    market: Market, fill: Fill, acceptable_price: Pico | None, max_slippage_bps: int | None
+    market: Market, fill: Fill, acceptable_price: Nano | None, max_slippage_bps: int | None
 ) -> Rejected | None:
     """Refuse a fill worse than the caller accepts; compared exactly, by cross-multiplication.
 
@@ -266,7 +270,7 @@ def _beyond_limit(
     direction = 1 if fill.lots > 0 else -1
     paid = abs(fill.cost)
     if acceptable_price is not None:
-        scale = PICO * PICO // MICRO
+        scale = NANO * PICO // MICRO
         if direction * (paid * scale - acceptable_price * count * params.lot_size) > 0:
             return _reject(
                 RejectCode.PRICE_BEYOND_LIMIT,

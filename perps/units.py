@@ -15,7 +15,10 @@ Lots = NewType("Lots", int)
 """An amount of the base asset, as a multiple of its market's lot size. Signed where it is a position: long > 0."""
 
 Pico = NewType("Pico", int)
-"""10⁻¹² of a unit: how tick sizes, lot sizes and limit prices are given, so that any decimal of 12 places is exact."""
+"""10⁻¹² of a unit: how tick sizes and lot sizes are given, so that any decimal of 12 places is exact."""
+
+Nano = NewType("Nano", int)
+"""10⁻⁹ of the quote currency per base unit: limit prices, up to 9·10⁹ within 64 bits."""
 
 Ppb = NewType("Ppb", int)
 """A rate in parts per billion."""
@@ -28,11 +31,15 @@ Millis = NewType("Millis", int)
 
 MICRO: Final = 10**6
 PPB: Final = 10**9
+NANO: Final = 10**9
 PICO: Final = 10**12
 BPS: Final = 10_000
 
 AMOUNT_MAX: Final = Micros(10**18)
 """The most micros one command may name (10¹² of the quote currency)."""
+
+INTEGER_MAX: Final = 2**63 - 1
+"""No stored integer is larger: it must fit a 64-bit column and a MessagePack integer."""
 
 BALANCE_MAX: Final = Micros(2**62)
 """No account may hold more than this, either side of zero, so that every balance fits a 64-bit column."""

@@ -1,11 +1,13 @@
 """Why a venue may not be served from a database. One clear line each, for whoever starts it."""
 
+from perps.journal import OwnershipLost
+
 
 class CannotServe(Exception):
     """This database cannot be served by this program now."""
 
 
-class ShardTaken(CannotServe):
+class ShardTaken(CannotServe, OwnershipLost):
     """Another venue holds the shard's lock."""
 
 

@@ -9,13 +9,15 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 import uvloop
 from aiohttp import web
 from msgspec import Struct
 
+from actors.limits import IN_FLIGHT_MAX
+from actors.ports import Clock, History
 from perps.journal import JournalUnavailable
 from perps.venue import JournalCorrupt
 from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
@@ -25,14 +27,14 @@ from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import PostgresJournal
 from persistence.queries import PostgresQueries
 from web import app, logs
-from web.auth import Keys
+from web.auth import Keys, KeyStore
 from web.clock import SystemClock
-from web.context import Context
+from web.context import Context, Queries
 from web.data_directory import CannotStart, DataDirectory, say
-from web.host import Host
+from web.host import Host, OpenJournal
 from web.metrics import Metrics
-from web.read_model import ReadModel
-from web.streams import Streams
+from web.read_model import ENTRIES_KEPT, ReadModel
+from web.streams import BEHIND_BYTES_MAX, HEARTBEAT_S, Streams
 
 log = structlog.get_logger()
 
@@ -84,7 +86,7 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
             server = EmbeddedPostgres(directory.path / "postgres", say=say)
             url = await asyncio.to_thread(server.start)
             stack.push_async_callback(asyncio.to_thread, server.stop)
-        venue = Venue(url, admin_key)
+        venue = Venue(postgres(url), admin_key)
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
         await venue.start()
@@ -102,20 +104,70 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
     return 0
 
 
-class Venue:
-    """One running venue on one database: the web server, the read side and the core's host."""
+class ReadSide(Queries, Protocol):
+    """Queries that live as long as the venue."""
 
-    def __init__(self, url: str, admin_key: str) -> None:
-        clock = SystemClock()
-        model, metrics = ReadModel(), Metrics()
-        streams = Streams(model)
-        self._queries = PostgresQueries(url)
-        self.host = Host(lambda: PostgresJournal.acquire(url), PostgresHistory(url), clock, model, streams, metrics)
+    async def open(self) -> None:
+        """Connect."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class Stores(Struct, frozen=True, kw_only=True):
+    """Where a venue keeps what must last."""
+
+    open_journal: OpenJournal
+    history: History
+    queries: ReadSide
+    keys: KeyStore
+
+
+def postgres(url: str) -> Stores:
+    """The stores in one PostgreSQL database."""
+    return Stores(
+        open_journal=lambda: PostgresJournal.acquire(url),
+        history=PostgresHistory(url),
+        queries=PostgresQueries(url),
+        keys=PostgresKeys(url),
+    )
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What of a venue is bounded, and by how much."""
+
+    in_flight_max: int = IN_FLIGHT_MAX
+    entries_kept: int = ENTRIES_KEPT
+    behind_bytes_max: int = BEHIND_BYTES_MAX
+    heartbeat_s: float = HEARTBEAT_S
+
+
+class Venue:
+    """One running venue: the web server, the read side and the core's host."""
+
+    def __init__(
+        self, stores: Stores, admin_key: str, *, clock: Clock | None = None, limits: Limits | None = None
+    ) -> None:
+        clock, limits = clock or SystemClock(), limits or Limits()
+        model, metrics = ReadModel(entries_kept=limits.entries_kept), Metrics()
+        streams = Streams(model, behind_bytes_max=limits.behind_bytes_max, heartbeat_s=limits.heartbeat_s)
+        self._queries = stores.queries
+        self.host = Host(
+            stores.open_journal,
+            stores.history,
+            clock,
+            model,
+            streams,
+            metrics,
+            in_flight_max=limits.in_flight_max,
+        )
         self.context = Context(
             bridge=self.host.bridge,
             model=model,
             queries=self._queries,
-            keys=Keys(PostgresKeys(url), admin_key, clock),
+            keys=Keys(stores.keys, admin_key, clock),
             streams=streams,
             metrics=metrics,
             clock=clock,

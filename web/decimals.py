@@ -6,6 +6,7 @@ from typing import Final
 from perps.units import MICRO
 
 MONEY_PLACES: Final = 6
+NANO_PLACES: Final = 9
 PICO_PLACES: Final = 12
 DIGITS_MAX: Final = 30
 """Significant digits a number may have: far beyond any amount, and small enough to compute with at once."""

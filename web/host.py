@@ -11,8 +11,9 @@ import structlog
 
 from actors.bridge import CORE, Bridge
 from actors.core import Core, Recovered, recover
+from actors.limits import IN_FLIGHT_MAX
 from actors.messages import Failure, FailureKind, Settled
-from actors.ports import Clock, History, Journal, JournalUnavailable
+from actors.ports import Clock, History, Journal, JournalUnavailable, OwnershipLost
 from perps.journal import Entry
 from web.logs import CommandLog
 from web.metrics import Metrics
@@ -23,6 +24,9 @@ log = structlog.get_logger()
 
 DRAIN_S: Final = 15.0
 """How long an orderly stop waits for answers. Commands end by themselves at their deadline, which is sooner."""
+
+TAKEN_S: Final = 30.0
+"""How long a rebuild believes that the shard's lock is its own old session's, which the database still winds up."""
 
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0)
 """Pauses between attempts to reach the database again; the last one repeats."""
@@ -41,15 +45,19 @@ class Host:
         model: ReadModel,
         streams: Streams,
         metrics: Metrics,
+        *,
+        taken_s: float = TAKEN_S,
+        in_flight_max: int = IN_FLIGHT_MAX,
     ) -> None:
         self._open_journal, self._history, self._clock = open_journal, history, clock
         self._model, self._streams, self._metrics = model, streams, metrics
         self._log = CommandLog()
+        self._taken_s = taken_s
         self._core: Core | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.health: dict[str, str] = {CORE: "starting"}
         """What is not well, by part (a ticker, or ``core``). Empty: ready."""
-        self.bridge = Bridge(clock, on_settled=self._publish, on_health=self._health)
+        self.bridge = Bridge(clock, on_settled=self._publish, on_health=self._health, in_flight_max=in_flight_max)
         self.ended: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Set when the core cannot be brought back: the database belongs to another, or the journal is corrupt."""
 
@@ -58,12 +66,7 @@ class Host:
 
         Raises what ``open_journal`` and ``recover`` raise: a shard that is taken, a journal that is corrupt.
         """
-        journal = await asyncio.to_thread(self._open_journal)
-        try:
-            recovered = await asyncio.to_thread(recover, self._history, self._recovered)
-        except BaseException:
-            await asyncio.to_thread(journal.close)
-            raise
+        journal, recovered = await asyncio.to_thread(self._open, self._recovered)
         self._run(journal, recovered)
         self._watcher = asyncio.create_task(self._watch())
 
@@ -105,25 +108,41 @@ class Host:
                 return
 
     async def _rebuild(self) -> None:
-        """Recover again. What was in doubt and proves durable is published now, before anything newer."""
-        journal = await self._acquire_again()
-        missed: list[Entry] = []
-        known = self._model.offset
-        recovered = await asyncio.to_thread(
-            recover, self._history, lambda entry: missed.append(entry) if entry.row.offset > known else None
-        )
-        self._show(missed)
-        self._run(journal, recovered)
+        """Recover again. What was in doubt and proves durable is published now, before anything newer.
 
-    async def _acquire_again(self) -> Journal:
+        Tries as long as the database is away. Raises ``OwnershipLost`` when another venue keeps the shard,
+        ``JournalCorrupt`` when the journal cannot be believed.
+        """
+        known, loop = self._model.offset, asyncio.get_running_loop()
+        give_up_at = loop.time() + self._taken_s
         for attempt in count():
+            missed: list[Entry] = []
+
+            def keep(entry: Entry, missed: list[Entry] = missed) -> None:
+                if entry.row.offset > known:
+                    missed.append(entry)
+
             try:
-                return await asyncio.to_thread(self._open_journal)
-            except JournalUnavailable as error:
+                journal, recovered = await asyncio.to_thread(self._open, keep)
+            except (JournalUnavailable, OwnershipLost) as error:
+                if isinstance(error, OwnershipLost) and loop.time() >= give_up_at:
+                    raise
                 pause = RETRY_S[min(attempt, len(RETRY_S) - 1)]
-                log.warning("core.database_unavailable", error=str(error), retry_in_s=pause)
+                log.warning("core.cannot_rebuild_yet", error=str(error), retry_in_s=pause)
                 await asyncio.sleep(pause)
-        raise AssertionError("count() never ends")
+            else:
+                self._show(missed)
+                self._run(journal, recovered)
+                return
+
+    def _open(self, on_entry: Callable[[Entry], None]) -> tuple[Journal, Recovered]:
+        """Take the shard and recover. Blocking."""
+        journal = self._open_journal()
+        try:
+            return journal, recover(self._history, on_entry)
+        except BaseException:
+            journal.close()
+            raise
 
     def _recovered(self, entry: Entry) -> None:
         """A row read at start-up, in the recovering thread: nobody reads the model yet."""
@@ -139,10 +158,10 @@ class Host:
         self._metrics.committed(rows, self._clock.monotonic_ns())
 
     def _show(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            self._model.apply(entry)
+        fresh = [entry for entry in entries if self._model.apply(entry)]
+        for entry in fresh:
             self._log.learn(entry)
-        self._streams.publish(entries)
+        self._streams.publish(fresh)
 
     def _health(self, part: str, problem: str | None) -> None:
         if problem is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
@@ -37,9 +38,25 @@ class Candle:
 
     def price(self, price: int) -> None:
         """Take a newer price."""
-        self.high = max(self.high, price)
-        self.low = min(self.low, price)
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
         self.close = price
+
+    def starting(self, start: int) -> Candle:
+        """The same candle, as the beginning of a longer one that starts at ``start``."""
+        copy = Candle(start, self.open)
+        copy.high, copy.low, copy.close = self.high, self.low, self.close
+        copy.volume, copy.count = self.volume, self.count
+        return copy
+
+    def followed_by(self, later: Candle) -> Candle:
+        """This candle and a later one, as one."""
+        both = self.starting(self.start)
+        both.high, both.low, both.close = max(self.high, later.high), min(self.low, later.low), later.close
+        both.volume, both.count = self.volume + later.volume, self.count + later.count
+        return both
 
 
 class Day:
@@ -52,37 +69,34 @@ class Day:
 
 
 class MarketHistory:
-    """Candles of one market, built from committed prices and trades in order."""
+    """Candles of one market, built from committed prices and trades in order.
+
+    Only the present minute is kept up to date; when it ends it is joined to the longer candles.
+    """
 
     def __init__(self) -> None:
-        self._candles: dict[int, dict[int, Candle]] = {interval: {} for interval in INTERVALS.values()}
-        self.complete_since: int | None = None
-        """Time of the first price: before it there is nothing to look for elsewhere."""
+        self._minute: Candle | None = None
+        self._ended: dict[int, dict[int, Candle]] = {interval: {} for interval in INTERVALS.values()}
 
     def price(self, at: Millis, quote: Ticks) -> None:
-        """A price, from a feed or from a trade."""
-        if self.complete_since is None:
-            self.complete_since = at
-        for interval, candles in self._candles.items():
-            self._candle(candles, interval, at, quote).price(quote)
+        """A price, from a feed."""
+        self._at(at, quote).price(quote)
 
     def trade(self, at: Millis, quote: Ticks, volume: Micros) -> None:
         """A trade: the quote it left behind and its notional."""
-        for interval, candles in self._candles.items():
-            candle = self._candle(candles, interval, at, quote)
-            candle.price(quote)
-            candle.volume += volume
-            candle.count += 1
+        minute = self._at(at, quote)
+        minute.price(quote)
+        minute.volume += volume
+        minute.count += 1
 
     def candles(self, interval: int, start_ms: int, end_ms: int, limit: int) -> list[Candle] | None:
         """The newest ``limit`` candles opening in [start, end), oldest first; None if memory does not reach back."""
-        candles = self._candles[interval]
-        first = next(iter(candles), None)
-        reaches_back = first is None or len(candles) < CANDLES_KEPT or start_ms >= first
-        found = list(islice((c for c in reversed(candles.values()) if start_ms <= c.start < end_ms), limit))
-        if not reaches_back and len(found) < limit:
-            return None
-        return found[::-1]
+        ended = self._ended[interval]
+        first = next(iter(ended), None)
+        whole = len(ended) < CANDLES_KEPT or (first is not None and start_ms >= first)
+        wanted = (candle for candle in self._newest_first(interval) if start_ms <= candle.start < end_ms)
+        found = list(islice(wanted, limit))
+        return found[::-1] if whole or len(found) == limit else None
 
     def day(self, now_ms: int, price: int) -> Day:
         """The 24 hours up to ``now_ms``, to the minute, at the present ``price``. No candle, no change: price holds."""
@@ -90,25 +104,43 @@ class MarketHistory:
         first: int | None = None
         high = low = price
         volume = 0
-        before: Candle | None = None
-        for candle in reversed(self._candles[MINUTE_MS].values()):
+        for candle in self._newest_first(MINUTE_MS):
             if candle.start <= since:
-                before = candle
+                first = candle.close
+                high, low = max(high, first), min(low, first)
                 break
             first = candle.open
             high, low = max(high, candle.high), min(low, candle.low)
             volume += candle.volume
-        if before is not None:
-            first = before.close
-            high, low = max(high, first), min(low, first)
         return Day(price if first is None else first, price, high, low, volume)
 
-    @staticmethod
-    def _candle(candles: dict[int, Candle], interval: int, at: int, quote: int) -> Candle:
-        start = at - at % interval
-        candle = candles.get(start)
-        if candle is None:
-            candle = candles[start] = Candle(start, quote)
-            if len(candles) > CANDLES_KEPT:
-                del candles[next(iter(candles))]
-        return candle
+    def _at(self, at: int, quote: int) -> Candle:
+        """The candle of the minute ``at`` falls in."""
+        minute = self._minute
+        if minute is None or at - minute.start >= MINUTE_MS:
+            if minute is not None:
+                self._end(minute)
+            minute = self._minute = Candle(at - at % MINUTE_MS, quote)
+        return minute
+
+    def _end(self, minute: Candle) -> None:
+        """The minute is over: it goes into every interval."""
+        for interval, ended in self._ended.items():
+            start = minute.start - minute.start % interval
+            begun = ended.get(start)
+            ended[start] = minute.starting(start) if begun is None else begun.followed_by(minute)
+            if len(ended) > CANDLES_KEPT:
+                del ended[next(iter(ended))]
+
+    def _newest_first(self, interval: int) -> Iterator[Candle]:
+        minute, ended = self._minute, reversed(self._ended[interval].values())
+        last = next(ended, None)
+        if minute is not None:
+            start = minute.start - minute.start % interval
+            if last is not None and last.start == start:
+                last = last.followed_by(minute)
+            else:
+                yield minute.starting(start)
+        if last is not None:
+            yield last
+        yield from ended

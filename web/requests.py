@@ -14,8 +14,8 @@ from msgspec import Struct
 from perps.commands import ClosePosition, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.market import split_position_id
 from perps.params import MarketParams, Mode
-from perps.units import AMOUNT_MAX, BPS, PICO, PPB, Micros, Millis, Pico, Ppb, Ticks
-from web.decimals import MONEY_PLACES, PICO_PLACES, BadNumber, scaled
+from perps.units import AMOUNT_MAX, BPS, INTEGER_MAX, PPB, Micros, Millis, Nano, Ppb, Ticks
+from web.decimals import MONEY_PLACES, NANO_PLACES, PICO_PLACES, BadNumber, scaled
 from web.errors import RequestError, invalid
 
 BODY_BYTES_MAX: Final = 64 * 1024
@@ -284,13 +284,13 @@ def price_command(body: PriceBody, params: MarketParams) -> UpdatePrice:
     )
 
 
-def _limit_price(value: Decimal | None) -> Pico | None:
+def _limit_price(value: Decimal | None) -> Nano | None:
     if value is None:
         return None
-    exact = number(value, PICO_PLACES, "acceptablePrice")
-    if not 0 < exact <= AMOUNT_MAX * PICO:
-        raise invalid("acceptablePrice must be positive.", field="acceptablePrice")
-    return Pico(exact)
+    exact = number(value, NANO_PLACES, "acceptablePrice")
+    if not 0 < exact <= INTEGER_MAX:
+        raise invalid("acceptablePrice must be positive and below 9·10^9.", field="acceptablePrice")
+    return Nano(exact)
 
 
 def _slippage(value: int | None) -> int | None:

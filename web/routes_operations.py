@@ -56,7 +56,7 @@ async def market_stream(request: web.Request) -> EventSourceResponse:
     if context.streams.readers >= READERS_MAX or context.streams.closing:
         raise RequestError("overloaded", f"{READERS_MAX} streams are open.")
     since = request.headers.get("Last-Event-ID") or request.query.get("since")
-    reader = Reader(tickers)
+    reader = Reader(tickers, behind_bytes_max=context.streams.behind_bytes_max)
 
     def snapshot() -> dict[str, object]:
         now_ms = context.clock.now_ms()

@@ -48,8 +48,9 @@ _encode = msgspec.json.Encoder().encode
 class Reader:
     """One open stream: what it wants and what waits for it."""
 
-    def __init__(self, tickers: frozenset[str] | None) -> None:
+    def __init__(self, tickers: frozenset[str] | None, *, behind_bytes_max: int = BEHIND_BYTES_MAX) -> None:
         self.tickers = tickers
+        self._behind_bytes_max = behind_bytes_max
         self.blocks: list[bytes] = []
         self.bytes_waiting = 0
         self.wake = asyncio.Event()
@@ -62,7 +63,7 @@ class Reader:
     def push(self, block: bytes) -> None:
         """Queue bytes; past the limit the reader is cut off instead."""
         self.bytes_waiting += len(block)
-        if self.bytes_waiting > BEHIND_BYTES_MAX:
+        if self.bytes_waiting > self._behind_bytes_max:
             self.cut_off = True
             self.blocks.clear()
         else:
@@ -81,7 +82,10 @@ class Reader:
 class Streams:
     """Every open market stream, fed by ``publish`` after each commit."""
 
-    def __init__(self, model: ReadModel) -> None:
+    def __init__(
+        self, model: ReadModel, *, behind_bytes_max: int = BEHIND_BYTES_MAX, heartbeat_s: float = HEARTBEAT_S
+    ) -> None:
+        self.behind_bytes_max, self.heartbeat_s = behind_bytes_max, heartbeat_s
         self._model = model
         self._readers: set[Reader] = set()
         self.closing = False
@@ -210,7 +214,7 @@ class MarketStream:
 
         ``since`` is the id it saw last; one that is too old, from the future or garbled gets ``reset`` and a snapshot.
         """
-        response = EventSourceResponse(ping_interval=HEARTBEAT_S, sep="\n")
+        response = EventSourceResponse(ping_interval=self._streams.heartbeat_s, sep="\n")
         await response.prepare(request)
         async with response:
             try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from actors.messages import Failure, FailureKind, Repeated, Settled
 from perps.commands import Deposit
@@ -40,8 +42,8 @@ class FlakyJournal:
 async def _recovered(venue: Running) -> None:
     """Until the core is up again: commands are refused as unavailable until then."""
     async with asyncio.timeout(5):
-        while venue.host.health:
-            await asyncio.sleep(0)  # noqa: ASYNC110 - health is a plain value, polled as /readyz would
+        while venue.host.health:  # noqa: ASYNC110 - health is a plain value, polled as /readyz would
+            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("fault", "done"), [("before", False), ("after", True)])
@@ -99,7 +101,8 @@ async def test_a_command_that_breaks_the_ledger_does_not_stop_the_venue() -> Non
         await venue.list_market("A")
         await venue.add_user("ann")
 
-        outcome = await venue.send(open_long("A", "ann", leverage=0), sender="ann", order_id="p")
+        words: Any = "not a number"
+        outcome = await venue.send(replace(open_long("A", "ann"), size=words), sender="ann", order_id="p")
         await _recovered(venue)
 
         assert isinstance(outcome, Failure)

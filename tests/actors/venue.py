@@ -109,7 +109,7 @@ async def running(
     def acquire() -> Journal:
         return store.acquire()
 
-    host = Host(open_journal or acquire, store, clock, model, Streams(model), Metrics())
+    host = Host(open_journal or acquire, store, clock, model, Streams(model), Metrics(), taken_s=0.0)
     await host.start()
     try:
         yield Running(host, model, clock, store)

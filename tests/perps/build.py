@@ -32,7 +32,7 @@ from perps.params import MarketParams, MarkSource, Mode
 from perps.position import Position
 from perps.refusals import Rejected
 from perps.trading import hold_bound
-from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, Ticks
+from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks
 from perps.venue import VenueState
 
 START_MS = 1_700_000_000_000
@@ -112,7 +112,7 @@ def new_open(
         side=side,
         size=Micros(size),
         leverage=leverage,
-        acceptable_price=None if limit is None else Pico(limit),
+        acceptable_price=None if limit is None else Nano(limit),
         **more,
     )
 

@@ -13,7 +13,7 @@ from perps.market import Market, position_id
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.trading import decide_close, decide_open, hold_bound
-from perps.units import MICRO, PICO, PPB, Micros, Millis, Ppb
+from perps.units import MICRO, NANO, PICO, PPB, Micros, Millis, Ppb
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -74,7 +74,7 @@ OPEN_FAULTS: list[tuple[RejectCode, dict[str, Any]]] = [
     (RejectCode.MAX_SKEW_EXCEEDED, {"max_skew": 100}),
     (RejectCode.OPEN_INTEREST_EXCEEDED, {"long_lots": 19_900}),
     (RejectCode.WOULD_BE_LIQUIDATED, {"maintenance_fixed": SIZE}),
-    (RejectCode.PRICE_BEYOND_LIMIT, {"limit": PICO}),
+    (RejectCode.PRICE_BEYOND_LIMIT, {"limit": NANO}),
     (RejectCode.INSUFFICIENT_FUNDS, {"held": 0}),
 ]
 
@@ -125,7 +125,7 @@ CLOSE_FAULTS: list[tuple[RejectCode, dict[str, Any]]] = [
     (RejectCode.PRICE_STALE, {"late": 1_001}),
     (RejectCode.POSITION_CLOSED, {"number": 1}),
     (RejectCode.WOULD_BE_LIQUIDATED, {"share": PPB // 2, "maintenance_fixed": 60 * MICRO}),
-    (RejectCode.PRICE_BEYOND_LIMIT, {"acceptable_price": PICO * 60_000}),
+    (RejectCode.PRICE_BEYOND_LIMIT, {"acceptable_price": NANO * 60_000}),
 ]
 
 
@@ -258,13 +258,13 @@ def test_a_hold_is_rounded_up_twice(size: int, leverage: int, fee: int, bound: i
 @pytest.mark.parametrize("side", Side)
 @pytest.mark.parametrize("closing", [False, True])
 def test_an_acceptable_price_is_kept_exactly(side: Side, closing: bool) -> None:
-    """A fill exactly at the limit passes; one 10⁻¹² worse does not. Which way is worse depends on what it trades."""
+    """A fill exactly at the limit passes; one 10⁻⁹ worse does not. Which way is worse depends on what it trades."""
     market = fresh()
     must_open(market, SIZE, side)
     plain = try_close(market) if closing else try_open(market, SIZE, side)
     assert not isinstance(plain, Rejected)
     buys = plain.fill.lots > 0
-    lot_worth = abs(plain.fill.cost) * PICO * PICO // MICRO
+    lot_worth = abs(plain.fill.cost) * NANO * PICO // MICRO
     size = abs(plain.fill.lots) * market.params.lot_size
     tightest = -(-lot_worth // size) if buys else lot_worth // size
     too_tight = tightest - 1 if buys else tightest + 1
