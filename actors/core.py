@@ -33,7 +33,7 @@ class Recovered:
     answers: Answers
 
 
-def recover(history: History, on_entry: Callable[[Entry], None]) -> Recovered:
+def recover(history: History, on_entry: Callable[[Entry], object]) -> Recovered:
     """Rebuild everything from the journal: what every start is.
 
     ``on_entry`` sees each row after it has been checked and applied. A snapshot, once there are any, becomes the

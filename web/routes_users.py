@@ -23,7 +23,7 @@ async def balance(request: web.Request) -> web.Response:
 
 @routes.get("/api/markets/positions/{user_id}")
 async def positions(request: web.Request) -> web.Response:
-    """Open positions from memory; past ones from the query tables."""
+    """Positions, newest first: the open ones from memory when they fit on a page, else from the query tables."""
     status = request.query.get("status", "open")
     if status not in ("open", "closed", "all"):
         raise invalid("status must be open, closed or all.", field="status")
@@ -32,33 +32,22 @@ async def positions(request: web.Request) -> web.Response:
         ticker(only)
     count, before = limit(request), cursor(request)
     context, user = _own(request)
-    model = context.model
-    shown = []
-    total_pnl = total_funding = 0
-    if status in ("open", "all") and before is None:
-        for name, position in model.open_positions(user):
-            if only is not None and name != only:
-                continue
-            market = model.markets[name].market
-            shown.append(views.open_position(position, market.params, market.mark, market.funding_index))
-            total_pnl += views.unrealized_pnl(position, market)
-            total_funding += position.funding_paid
-    next_cursor = None
-    if status in ("closed", "all"):
-        records = await context.queries.positions(user, status="closed", ticker=only, before=before, limit=count)
-        shown += [views.past_position(record, model.markets[record.ticker].market.params) for record in records]
-        total_pnl += sum(record.realized_pnl for record in records)
-        total_funding += sum(record.funding_paid for record in records)
-        if len(records) == count:
-            next_cursor = f"{records[-1].opened_offset}-0"
+    model, next_cursor = context.model, None
+    found = [entry for entry in model.open_positions(user) if only in (None, entry[0])]
+    if status == "open" and before is None and len(found) <= count:
+        valued = [views.valued(position, model.markets[name].market) for name, position in found]
+    else:
+        records = await context.queries.positions(user, status=status, ticker=only, before=before, limit=count)
+        valued = [views.recorded(record, model.markets[record.ticker].market) for record in records]
+        next_cursor = f"{records[-1].opened_offset}-0" if len(records) == count else None
     return json_response(
         {
             "perpetuals": {
-                "positions": shown,
+                "positions": [item.shown for item in valued],
                 "stats": {
-                    "totalPositions": len(shown),
-                    "totalPnL": decimals.money(total_pnl),
-                    "totalFunding": decimals.money(total_funding),
+                    "totalPositions": len(valued),
+                    "totalPnL": decimals.money(sum(item.pnl for item in valued)),
+                    "totalFunding": decimals.money(sum(item.funding for item in valued)),
                 },
             },
             "timestamp": rfc3339(context.clock.now_ms()),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from perps.events import CloseReason, Fill, PositionOpened, PositionReduced
 from perps.journal import Entry
-from perps.market import Market, position_id
+from perps.market import Market, position_id, split_position_id
 from perps.params import MarketParams
 from perps.position import Position, bankruptcy_price, equity, liquidation_price
-from perps.records import FillRecord, LegRecord, PositionRecord
-from perps.units import FundingIndex, Ticks
+from perps.records import STATUS_OPEN, FillRecord, LegRecord, PositionRecord
+from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 from web import decimals
 from web.market_history import DAY_MS
 from web.read_model import MarketView, ReadModel
@@ -95,9 +95,38 @@ def open_position(position: Position, params: MarketParams, mark: Ticks, index: 
     }
 
 
-def unrealized_pnl(position: Position, market: Market) -> int:
-    """Micros a position has gained at the market's present mark, before fees and exit impact."""
-    return equity(position, market.mark, market.params.unit, market.funding_index) - position.margin
+class Valued(NamedTuple):
+    """A position as shown, with the numbers that a list adds up: its pnl (unrealised or realised) and its funding."""
+
+    shown: Json
+    pnl: int
+    funding: int
+
+
+def valued(position: Position, market: Market) -> Valued:
+    """An open position at the market's present mark."""
+    mark, index = market.mark, market.funding_index
+    pnl = equity(position, mark, market.unit, index) - position.margin
+    return Valued(open_position(position, market.params, mark, index), pnl, position.funding_paid)
+
+
+def recorded(record: PositionRecord, market: Market) -> Valued:
+    """A position from the query tables: at the present mark if it is open, with its exit if it is past."""
+    if record.status != STATUS_OPEN:
+        return Valued(past_position(record, market.params), record.realized_pnl, record.funding_paid)
+    parts = split_position_id(record.id)
+    position = Position(
+        number=parts[1] if parts else 0,
+        user=record.user_id,
+        lots=Lots(record.lots),
+        cash=Micros(record.cash),
+        margin=Micros(record.margin),
+        leverage=record.leverage,
+        entry_cost=Micros(record.entry_cost),
+        funding_paid=Micros(record.funding_paid),
+        opened_at=Millis(record.opened_at),
+    )
+    return valued(position, market)
 
 
 def closed_position(event: PositionReduced, params: MarketParams, at: int) -> Json:
