@@ -23,10 +23,8 @@ MARKET_COLUMNS = {
     "index": "indexPrice",
     "mark": "markPrice",
     "24h %": "changePercent24h",
-    "volume 24h": "volume24h",
     "OI long": "openInterest.long",
     "OI short": "openInterest.short",
-    "leverage": "maxLeverage",
     "name": "name",
 }
 

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from typing import Final
 
 import rich_click as click
-from click.exceptions import NoArgsIsHelpError
 
 from tools.errors import ToolError
 from tools.options import SettingsGroup, origin
@@ -62,8 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code = perps.main(args=arguments, prog_name="perps", standalone_mode=False)
         sys.stdout.flush()
-    except NoArgsIsHelpError as error:
-        print(error.message, file=sys.stderr)
+    except SystemExit:  # rich-click has shown the help of a group that was given no command
         return USAGE
     except click.ClickException as error:
         return _say(_in_one_line(error), error.exit_code if isinstance(error, click.FileError) else USAGE)

@@ -49,7 +49,7 @@ def replay_file(
     limit: int | None,
     access: Access,
     as_json: bool,
-) -> None:
+) -> int:
     """Play a CSV file: OHLC bars (time, open, high, low, close, …) or ticks (time, price, …).
 
     A bar becomes four prices over its time: open, low and high (high and low in a falling bar), close. Times may be
@@ -73,7 +73,7 @@ def replay_file(
                 await replay(player, ticks, Pacer(speed), tell)
             return player
 
-    _summary([asyncio.run(play())], as_json=as_json)
+    return _summary([asyncio.run(play())], as_json=as_json)
 
 
 @feed.command("simulate")
@@ -98,7 +98,7 @@ def simulate_feed(
     volatility: float,
     access: Access,
     as_json: bool,
-) -> None:
+) -> int:
     """Move markets by a simulated price: calm, normal and stormy weather, jumps, and an anchor it returns to."""
     from tools.client import Venue
     from tools.feed_player import PriceFeed, simulate
@@ -131,15 +131,18 @@ def simulate_feed(
 
     with contextlib.suppress(KeyboardInterrupt):  # the way to end it
         asyncio.run(play())
-    _summary(players, as_json=as_json)
+    return _summary(players, as_json=as_json)
 
 
-def _summary(players: Sequence[PriceFeed], *, as_json: bool) -> None:
-    """What was sent, and what that did."""
+def _summary(players: Sequence[PriceFeed], *, as_json: bool) -> int:
+    """Tell what was sent and what that did; 1 if a market took nothing."""
+    names = ("ticker", "prices", "overtaken", "lastPrice", "liquidations")
+    feeds = [
+        (p.ticker, p.sent, p.overtaken, None if p.last is None else f"{p.last:f}", p.liquidations) for p in players
+    ]
     if as_json:
-        names = ("ticker", "prices", "lastPrice", "liquidations")
-        feeds = [dict(zip(names, (p.ticker, p.sent, str(p.last), p.liquidations), strict=True)) for p in players]
-        click.echo(json.dumps({"feeds": feeds}))
-        return
-    rows = [(p.ticker, str(p.sent), str(p.last), str(p.liquidations)) for p in players]
-    show_table(("ticker", "prices", "last price", "liquidations"), rows)
+        click.echo(json.dumps({"feeds": [dict(zip(names, row, strict=True)) for row in feeds]}))
+    else:
+        columns = ("ticker", "prices", "overtaken", "last price", "liquidations")
+        show_table(columns, [["-" if cell is None else str(cell) for cell in row] for row in feeds])
+    return 0 if all(player.sent for player in players) else 1

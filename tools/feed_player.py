@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import islice
 from typing import Final, TypeVar
@@ -22,30 +22,34 @@ T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[object]]
 
 
-def first_sequence() -> int:
-    """Where a feed's sequence begins: microseconds since 1970, so that a later run is always ahead of an earlier one.
+def next_sequence(last: int) -> int:
+    """The number of a feed's next price: microseconds since 1970, or one more than ``last`` if that is not newer.
 
-    A feed counts up from here by one a price, which no feed does a million times a second.
+    So a later run is ahead of an earlier one, and of two feeds into one market the newer price counts.
     """
-    return time.time_ns() // 1000
+    return max(last + 1, time.time_ns() // 1000)
 
 
 def on_tick(price: Decimal, tick_size: Decimal) -> Decimal:
     """The nearest multiple of the tick size, half to even, at least one tick."""
-    ticks = (price / tick_size).to_integral_value(rounding=ROUND_HALF_EVEN)
+    ticks = (price / tick_size).quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
     return max(ticks, Decimal(1)) * tick_size
 
 
 @dataclass
 class PriceFeed:
-    """One market's prices, in order: each on its tick, under a sequence that grows."""
+    """One market's prices, in order: each on its tick, under a sequence that grows.
+
+    ``overtaken`` counts prices that came too late: another feed into the market had sent a newer one.
+    """
 
     venue: Venue
     ticker: str
     tick_size: Decimal
-    sequence: int = field(default_factory=first_sequence)
+    sequence: int = 0
     source: str = "oracle"
     sent: int = 0
+    overtaken: int = 0
     liquidations: int = 0
     last: Decimal | None = None
 
@@ -57,12 +61,19 @@ class PriceFeed:
 
     async def send(self, price: Decimal, *, reason: str | None = None) -> None:
         """Set the market's index to the tick nearest to ``price``. Errors: ApiError, VenueUnreachable."""
-        self.sequence += 1
-        self.last = on_tick(price, self.tick_size)
-        self.liquidations += await self.venue.set_price(
-            self.ticker, self.last, sequence=self.sequence, source=self.source, reason=reason
-        )
-        self.sent += 1
+        self.sequence = next_sequence(self.sequence)
+        price = on_tick(price, self.tick_size)
+        try:
+            self.liquidations += await self.venue.set_price(
+                self.ticker, price, sequence=self.sequence, source=self.source, reason=reason
+            )
+        except ApiError as error:
+            if error.code != "price_stale":
+                raise
+            self.overtaken += 1
+        else:
+            self.sent += 1
+            self.last = price
 
     async def send_float(self, price: float, *, reason: str | None = None) -> None:
         """As ``send``, of a simulated price: exact from its shortest decimal on."""

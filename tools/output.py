@@ -20,19 +20,21 @@ class Reporter(Protocol):
     def __call__(self, done: float, note: str = "") -> None: ...
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
-    """A table on a terminal; elsewhere one line a row, tabs between."""
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on a terminal, its last column the one to wrap; elsewhere one line a row, tabs between."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print("\t".join(row))
         return
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for at, column in enumerate(columns):
         is_number = bool(rows) and all(_is_number(row[at]) for row in rows)
-        table.add_column(column, justify="right" if is_number else "left")
+        is_last = at == len(columns) - 1
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=not is_last)
     for row in rows:
         table.add_row(*(_literal(cell) for cell in row))
     Console().print(table)
@@ -45,10 +47,11 @@ def show_record(record: Mapping[str, object]) -> None:
         for name, value in rows:
             print(f"{name}\t{value}")
         return
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(show_header=False)
+    table = Table(box=SIMPLE, show_header=False)
     for name, value in rows:
         table.add_row(_literal(name), _literal(value))
     Console().print(table)

@@ -72,7 +72,7 @@ async def test_a_window_of_a_file_can_be_replayed(running: Running, capsys: pyte
     write("bars.csv", BARS)
     options = ("--speed", "max", "--from", "1970-01-01T01:00:00Z", "--limit", "1", "--json")
     assert await run(running, "feed", "replay", "bars.csv", "--ticker", "BTC-PERP", *options) == 0
-    answer = {"ticker": "BTC-PERP", "prices": 4, "lastPrice": "9.00", "liquidations": 0}
+    answer = {"ticker": "BTC-PERP", "prices": 4, "overtaken": 0, "lastPrice": "9.00", "liquidations": 0}
     assert json.loads(capsys.readouterr().out) == {"feeds": [answer]}
 
 
@@ -87,6 +87,27 @@ async def test_an_unknown_market_ends_a_replay(running: Running, capsys: pytest.
     write("ticks.csv", "time,price\n1,1\n")
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "NONE") == 1
     assert "market_not_found" in capsys.readouterr().err
+
+
+async def test_two_feeds_into_one_market_take_turns_and_a_late_price_is_no_failure(running: Running) -> None:
+    running.venue.add_market("BTC-PERP")
+    async with Venue(running.url, ADMIN_KEY) as venue:
+        one, _ = await PriceFeed.of(venue, "BTC-PERP")
+        other, _ = await PriceFeed.of(venue, "BTC-PERP")
+        for price in ("1", "2", "3"):
+            await one.send(Decimal(price))
+            await other.send(Decimal(price))
+        running.venue.refusals["price"] = deque([(409, "price_stale")])
+        await one.send(Decimal("4"))
+    assert (one.sent, one.overtaken, one.last) == (3, 1, Decimal("3.00"))
+    assert (other.sent, other.overtaken) == (3, 0)
+
+
+async def test_a_replay_of_which_nothing_was_taken_is_a_failure(running: Running) -> None:
+    running.venue.add_market("BTC-PERP")
+    running.venue.refusals["price"] = deque([(409, "price_stale")])
+    write("ticks.csv", "time,price\n1,1\n")
+    assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP") == 1
 
 
 async def test_a_refused_price_names_its_line(running: Running) -> None:

@@ -1,0 +1,150 @@
+"""``perps bench``: what this machine does, beside yardsticks that have nothing to do with the venue."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import rich_click as click
+
+from tools.options import SettingsCommand, database_url_option, json_option
+
+if TYPE_CHECKING:
+    from tools.bench_report import Figure
+
+
+PART_NAMES: Final = ("postgres", "engine", "http", "domain")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What every part of the benchmark is given."""
+
+    directory: Path
+    """Private to this run; the database's files lie here too."""
+    server_url: str
+    client: str
+    is_quick: bool
+    tell: Callable[[str], None]
+
+    @property
+    def run(self) -> str:
+        """Makes the names of this run's databases its own."""
+        return f"perps_bench_{os.getpid()}"
+
+
+@click.command(cls=SettingsCommand)
+@click.option("--quick", is_flag=True, help="Shorter runs, fewer positions: to see that it works.")
+@click.option("--only", "parts", type=click.Choice(PART_NAMES), multiple=True, help="Some parts.")
+@click.option(
+    "--client",
+    type=click.Choice(["auto", "wrk", "lean"]),
+    default="auto",
+    show_default=True,
+    help="What makes the HTTP load: wrk if it is installed, or our own.",
+)
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where to put the database: a file system like the real one's.  [default: a temporary directory]",
+)
+@click.option("--markdown", is_flag=True, help="Print Markdown.")
+@database_url_option
+@json_option
+def bench(
+    quick: bool,
+    parts: tuple[str, ...],
+    client: str,
+    directory: Path | None,
+    markdown: bool,
+    database_url: str | None,
+    as_json: bool,
+) -> None:
+    """Measure commits, HTTP opens and price updates, each beside a yardstick.
+
+    Everything happens in databases of its own, dropped at the end: in an embedded PostgreSQL, or on the server
+    at the database URL.
+    """
+    from tools import bench_postgres
+    from tools.bench_report import machine, show
+
+    if markdown and as_json:
+        raise click.UsageError("--json or --markdown, not both")
+    chosen = parts or tuple(PARTS)
+    if client == "auto":
+        client = "wrk" if shutil.which("wrk") else "lean"
+    elif client == "wrk" and not shutil.which("wrk"):
+        raise click.UsageError("wrk is not installed; --client lean needs nothing")
+    found: list[Figure] = []
+    with _work_directory(directory) as place, bench_postgres.server(place, database_url) as server_url:
+        about = machine(place, bench_postgres.version(server_url))
+        setting = Setting(place, server_url, client, quick, _tell)
+        for part in chosen:
+            found.extend(PARTS[part](setting))
+    show(found, about, "json" if as_json else "markdown" if markdown else "table")
+
+
+def _postgres(setting: Setting) -> Iterator[Figure]:
+    from tools import bench_postgres
+
+    seconds = 1 if setting.is_quick else 5
+    with bench_postgres.database(setting.server_url, f"{setting.run}_pgbench") as url:
+        setting.tell("pgbench")
+        yield bench_postgres.tpc_b(url, scale=1 if setting.is_quick else 10, seconds=seconds)
+        yield bench_postgres.commit_latency(url, setting.directory, seconds=seconds)
+
+
+def _engine(setting: Setting) -> Iterator[Figure]:
+    from tools import bench_engine, bench_postgres
+
+    seconds = 1.0 if setting.is_quick else 5.0
+    with bench_postgres.database(setting.server_url, f"{setting.run}_engine") as url:
+        yield from bench_engine.figures(url, setting.directory, seconds, setting.tell)
+
+
+def _http(setting: Setting) -> Iterator[Figure]:
+    from tools import bench_postgres
+    from tools.bench_http import HttpBench
+
+    with bench_postgres.database(setting.server_url, f"{setting.run}_venue") as url:
+        http = HttpBench(setting.directory, url, setting.client, seconds=1.0 if setting.is_quick else 5.0)
+        yield from http.figures(setting.tell)
+
+
+def _domain(setting: Setting) -> Iterator[Figure]:
+    from tools.bench_prices import POSITIONS, figures
+    from tools.output import progress
+
+    counts = POSITIONS[:2] if setting.is_quick else POSITIONS
+    with progress("opening positions", counts[-1]) as report:
+        yield from figures(counts, lambda count: report(count, f"{count:,}"))
+
+
+PARTS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
+    "postgres": _postgres,
+    "engine": _engine,
+    "http": _http,
+    "domain": _domain,
+}
+"""What can be measured, in the order it is."""
+
+
+@contextlib.contextmanager
+def _work_directory(parent: Path | None) -> Iterator[Path]:
+    """A directory of this run's own, removed at the end; open, so that root's PostgreSQL user may enter it."""
+    if parent is not None:
+        parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="perps-bench-", dir=parent) as name:
+        os.chmod(name, 0o755)
+        yield Path(name).resolve()
+
+
+def _tell(doing: str) -> None:
+    print(f"measuring: {doing}", file=sys.stderr, flush=True)

@@ -1,0 +1,186 @@
+"""Opens over HTTP: ``perps serve`` as a process of its own, beside an empty handler under the same load."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tools import bench_wrk
+from tools.bench_load import LoadResult, LoadSpec
+from tools.bench_report import Figure
+from tools.client import Venue
+from tools.errors import ToolError
+
+IN_FLIGHT: Final = (1, 16, 64, 256)
+WARM_UP_S: Final = 1.0
+READY_S_MAX: Final = 60.0
+STOP_S_MAX: Final = 30.0
+POLL_S: Final = 0.05
+TOGETHER: Final = 32
+"""Requests in flight while users and keys are made."""
+
+TICKERS: Final = ("BENCH-A", "BENCH-B", "BENCH-C", "BENCH-D")
+MARKET: Final = {
+    "organizationId": "bench",
+    "name": "Benchmark",
+    "price": "1000.00",
+    "maxLeverage": 10,
+    "skewScale": "300000000",
+    "maxSkew": "1000000",
+    "maxOpenInterest": "10000000",
+}
+"""Room for more opens than any run makes."""
+DEPOSIT: Final = "1000000000"
+OPEN_PATH: Final = "/api/markets/perps/open"
+
+
+@dataclass(frozen=True)
+class HttpBench:
+    """How to measure. ``client``: ``wrk`` or ``lean``. ``directory``: for logs and scripts."""
+
+    directory: Path
+    database_url: str
+    client: str
+    seconds: float
+
+    def figures(self, tell: Callable[[str], None]) -> Iterator[Figure]:
+        """The empty handler and the venue, one after the other, at each number in flight; ``tell`` hears which."""
+        users = [f"bench-{number}" for number in range(max(IN_FLIGHT))]
+        empty: dict[int, LoadResult] = {}
+        with _empty_handler() as port:
+            for count in IN_FLIGHT:
+                tell(f"empty handler, {count} in flight")
+                empty[count] = self._load(port, users[:count])
+                yield _figure("empty handler", count, empty[count], self.client)
+        with _venue(self.directory, self.database_url) as (port, admin_key):
+            tell("users and keys")
+            keys = asyncio.run(_prepare(f"http://127.0.0.1:{port}", admin_key, users))
+            for count in IN_FLIGHT:
+                tell(f"opens, {count} in flight")
+                result = self._load(port, keys[:count])
+                share = result.per_second / empty[count].per_second if empty[count].succeeded else 0.0
+                yield _figure("opens", count, result, f"{100 * share:.0f} % of the empty handler")
+
+    def _load(self, port: int, keys: Sequence[str]) -> LoadResult:
+        spec = LoadSpec(
+            host="127.0.0.1",
+            port=port,
+            path=OPEN_PATH,
+            keys=list(keys),
+            tickers=list(TICKERS),
+            run=secrets.token_hex(4),
+            warm_up_s=WARM_UP_S,
+            seconds=self.seconds,
+        )
+        if self.client == "wrk":
+            return bench_wrk.run(spec, self.directory)
+        command = [sys.executable, "-m", "tools.bench_load"]
+        done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=False)
+        if done.returncode != 0:
+            raise ToolError(f"the load client failed: {_last_line(done.stderr)}")
+        return msgspec.json.decode(done.stdout, type=LoadResult)
+
+
+@contextlib.contextmanager
+def _empty_handler() -> Iterator[int]:
+    """The empty handler's port, while it runs."""
+    process = subprocess.Popen([sys.executable, "-m", "tools.bench_echo"], stdout=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line.strip().isdigit():
+            raise ToolError("the empty handler did not start")
+        yield int(line)
+    finally:
+        process.terminate()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+@contextlib.contextmanager
+def _venue(directory: Path, database_url: str) -> Iterator[tuple[int, str]]:
+    """The port and the administrator's key of a venue, while it runs. Errors: ToolError with its last words."""
+    port, admin_key = _free_port(), secrets.token_urlsafe(32)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PERPS_")}
+    command = [sys.executable, "-m", "tools", "serve", f"--port={port}", f"--data-dir={directory / 'venue'}"]
+    command.append("--no-demo")
+    environment = own | {"PERPS_ADMIN_KEY": admin_key, "DATABASE_URL": database_url}
+    log = directory / "serve.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        try:
+            asyncio.run(_await_ready(f"http://127.0.0.1:{port}", process, log))
+            yield port, admin_key
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_S_MAX)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+async def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    begun = time.monotonic()
+    async with Venue(url, attempts_max=1, timeout_s=5.0) as venue:
+        while time.monotonic() - begun < READY_S_MAX:
+            if process.poll() is not None:
+                break
+            with contextlib.suppress(ToolError):
+                await venue.get("/readyz")
+                return
+            await asyncio.sleep(POLL_S)
+    last = _last_line(await asyncio.to_thread(log.read_bytes))
+    raise ToolError(f"perps serve did not become ready: {last}")
+
+
+async def _prepare(url: str, admin_key: str, users: Sequence[str]) -> list[str]:
+    """List the markets and make the users; their keys."""
+    together = asyncio.Semaphore(TOGETHER)
+    async with Venue(url, admin_key) as admin:
+        for ticker in TICKERS:
+            await admin.create_market({"ticker": ticker, **MARKET})
+
+        async def make(user: str) -> str:
+            async with together:
+                await admin.create_user(user, deposit=DEPOSIT)
+                return (await admin.create_key(["trade"], user=user, label="bench")).key
+
+        return list(await asyncio.gather(*map(make, users)))
+
+
+def _figure(name: str, in_flight: int, result: LoadResult, note: str) -> Figure:
+    failed = ", ".join(f"{count} × {code}" for code, count in sorted(result.failures.items()))
+    return Figure(
+        "http",
+        f"{name}, {in_flight} in flight",
+        result.per_second,
+        "/s",
+        p50=result.p50_ms,
+        p99=result.p99_ms,
+        note=f"{note}; failed: {failed}" if failed else note,
+    )
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _last_line(output: bytes) -> str:
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"

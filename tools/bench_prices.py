@@ -1,0 +1,102 @@
+"""What a price update costs that liquidates nobody, by the number of open positions: the domain alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from perps.administration import decide_list
+from perps.commands import ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
+from perps.engine import execute
+from perps.market import Market
+from perps.params import MarketParams, MarkSource
+from perps.refusals import Rejected
+from perps.units import AMOUNT_MAX, MICRO, Lots, Micros, Millis, Pico, Ppb, Ticks
+from tools.bench_load import percentile
+from tools.bench_report import Figure
+from tools.errors import ToolError
+
+POSITIONS: Final = (1_000, 10_000, 100_000, 1_000_000)
+UPDATES: Final = 5_000
+TOLD_EVERY: Final = 5_000
+PRICE: Final = 100_000
+"""The index in ticks; updates go up to ``SWING`` ticks either side, far from everybody's liquidation."""
+SWING: Final = 50
+SIZE: Final = Micros(100 * MICRO)
+LEVERAGES: Final = (2, 3, 5, 8, 10)
+
+PARAMS: Final = MarketParams(
+    ticker="BENCH",
+    organization_id="bench",
+    name="Benchmark",
+    tick_size=Pico(10**10),
+    lot_size=Pico(10**8),
+    mark_source=MarkSource.INDEX,
+    skew_scale=Lots(10**12),
+    max_skew=Lots(5 * 10**9),
+    max_open_interest=Lots(5 * 10**9),
+    max_leverage=10,
+    min_order_size=Micros(10 * MICRO),
+    maker_fee=Ppb(1_000_000),
+    taker_fee=Ppb(1_000_000),
+    referral_share=Ppb(500_000_000),
+    maintenance_rate=Ppb(50_000_000),
+    liquidation_fee=Ppb(2_000_000),
+)
+
+
+def figures(counts: Sequence[int], tell: Callable[[int], None], *, updates: int = UPDATES) -> Iterator[Figure]:
+    """One market filled further and further; the time of an update at each of ``counts``, which must grow."""
+    market = new_market()
+    for count in counts:
+        fill(market, count, tell)
+        waits_ns = sorted(update_times(market, updates))
+        yield Figure(
+            "domain",
+            f"price update, {count:,} positions",
+            percentile(waits_ns, 50) / 1000,
+            "µs",
+            p50=percentile(waits_ns, 50) / 1000,
+            p99=percentile(waits_ns, 99) / 1000,
+            percentile_unit="µs",
+            note="nobody liquidated",
+        )
+
+
+def new_market() -> Market:
+    """An empty market with room for millions of positions."""
+    listing = decide_list(ListMarket(params=PARAMS, price=Ticks(PRICE)), Millis(0))
+    if isinstance(listing, Rejected):
+        raise ToolError(f"the benchmark's market cannot be listed: {dict(listing.facts)}")
+    return Market(listing)
+
+
+def fill(market: Market, count: int, tell: Callable[[int], None]) -> None:
+    """Open positions, longs and shorts of various leverage, until there are ``count``."""
+    for number in range(len(market.positions), count):
+        command = OpenPosition(
+            ticker=PARAMS.ticker,
+            user=f"u{number % 10_000}",
+            side=Side.LONG if number % 2 else Side.SHORT,
+            size=SIZE,
+            leverage=LEVERAGES[number % len(LEVERAGES)],
+        )
+        outcome = execute(market, command, Millis(number), held=AMOUNT_MAX, referrer=None)
+        if isinstance(outcome, Rejected):
+            raise ToolError(f"the benchmark's open {number} was refused: {outcome.code} {dict(outcome.facts)}")
+        if number % TOLD_EVERY == 0:
+            tell(number)
+
+
+def update_times(market: Market, updates: int) -> Iterator[int]:
+    """Nanoseconds of each of ``updates`` price updates. Errors: ToolError if one liquidates anybody."""
+    open_before = len(market.positions)
+    for number in range(updates):
+        price = PRICE - SWING + number * 7 % (2 * SWING + 1)
+        command = UpdatePrice(ticker=PARAMS.ticker, price=Ticks(price), source=PriceSource.ORACLE)
+        begun = time.perf_counter_ns()
+        execute(market, command, Millis(number), held=Micros(0), referrer=None)
+        yield time.perf_counter_ns() - begun
+    if len(market.positions) != open_before:
+        raise ToolError("the benchmark's price updates liquidated somebody")

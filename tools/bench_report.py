@@ -1,0 +1,96 @@
+"""What a benchmark found, and on which machine: as a table, Markdown or JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tools.output import show_table
+
+COLUMNS = ("part", "what", "result", "p50", "p99", "note")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured number. ``unit`` is that of ``value``; the percentiles carry their own."""
+
+    part: str
+    name: str
+    value: float
+    unit: str
+    p50: float | None = None
+    p99: float | None = None
+    percentile_unit: str = "ms"
+    note: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """As a row under ``COLUMNS``."""
+        p50, p99 = (
+            "" if share is None else f"{_figures(share)} {self.percentile_unit}" for share in (self.p50, self.p99)
+        )
+        return self.part, self.name, f"{_figures(self.value)} {self.unit}", p50, p99, self.note
+
+
+def machine(directory: Path, postgres: str) -> Mapping[str, str]:
+    """What the figures were measured on. ``directory``: where the database's files lie."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cpu": _cpu_model(),
+        "cores": str(os.cpu_count()),
+        "memory": f"{pages / 2**30:.0f} GiB",
+        "disk": _file_system(directory),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "postgresql": postgres,
+    }
+
+
+def show(found: Sequence[Figure], about: Mapping[str, str], form: str) -> None:
+    """Print the figures: ``table``, ``markdown`` or ``json``."""
+    if form == "json":
+        print(json.dumps({"machine": dict(about), "figures": [asdict(figure) for figure in found]}, indent=2))
+        return
+    described = " · ".join(f"{name}: {value}" for name, value in about.items())
+    rows = [figure.cells() for figure in found]
+    if form == "markdown":
+        lines = [f"Measured on {described}.", "", _markdown_row(COLUMNS), "|---|---|--:|--:|--:|---|"]
+        print("\n".join([*lines, *map(_markdown_row, rows)]))
+        return
+    print(described)
+    show_table(COLUMNS, rows)
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _figures(value: float) -> str:
+    """Three significant figures, no exponent."""
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _file_system(directory: Path) -> str:
+    """The type of the file system: on tmpfs a commit costs nothing, and the figures say nothing."""
+    command = ["df", "--output=fstype", str(directory)]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()
+    except OSError:
+        listed = []
+    return listed[-1] if listed else "unknown"

@@ -1,0 +1,130 @@
+"""``perps serve --demo``: sample markets, users, a live feed and agents, all through HTTP like anybody else.
+
+Nothing here can stop the server: what fails is logged and tried again, a part that dies of a bug is logged and left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from functools import partial
+from random import Random
+from typing import Any, Final
+from uuid import uuid4
+
+import structlog
+
+from tools.client import Venue
+from tools.demo_agents import Agent, pause
+from tools.demo_setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, SEED, STORIES, STORY_TICKER, AgentPlan, prepare
+from tools.errors import ToolError
+from tools.feed_player import PriceFeed, simulate
+from tools.price_process import Process, price_path
+from tools.values import rfc3339
+
+LOG: Final = structlog.get_logger("demo")
+
+INTERVAL_S: Final = 1.0
+STORY_PAUSE_S: Final = (15.0, 45.0)
+STORY_DRIFT: Final = 0.1
+"""The part of the way back to the first price that a story takes."""
+RETRY_S: Final = 2.0
+RETRY_S_MAX: Final = 30.0
+KEY_LIFE_S: Final = 24 * 3600
+"""An agent's key expires by itself: a killed demo leaves none behind for long. It asks for another in time."""
+
+Work = Callable[[], Awaitable[None]]
+
+
+async def run_demo(
+    base_url: str, admin_key: str, stop: asyncio.Event, *, say: Callable[[str], None] = print, pace: float = 1.0
+) -> None:
+    """Make the demo and keep it moving until ``stop``. New users' keys go to ``say``, once.
+
+    ``pace``: how much faster than usual everything happens.
+    """
+    async with Venue(base_url, admin_key) as admin:
+        await _until_stopped([_keep("setup", partial(prepare, admin, say), stop, pace, once=True)], stop)
+        if stop.is_set():
+            return
+        LOG.info("demo.ready", url=base_url, agents=len(AGENTS))
+        works: dict[str, Work] = {ticker: partial(_run_feed, admin, ticker, pace) for ticker in FEED_VOLATILITY}
+        works[STORY_TICKER] = partial(_run_stories, admin, stop, pace)
+        for plan in AGENTS:
+            faster = replace(plan, pause_s=plan.pause_s / pace)
+            works[plan.user] = partial(_run_agent, admin, base_url, faster, stop)
+        await _until_stopped([_keep(name, work, stop, pace) for name, work in works.items()], stop)
+
+
+async def _keep(name: str, work: Work, stop: asyncio.Event, pace: float, *, once: bool = False) -> None:
+    """Do a work again and again until ``stop``, waiting longer after each failure in a row; ``once``: until done."""
+    wait = RETRY_S
+    while not stop.is_set():
+        begun = time.monotonic()
+        try:
+            await work()
+            if once:
+                return
+        except ToolError as error:
+            LOG.warning("demo.part_failed", part=name, reason=str(error), retry_s=wait)
+        if time.monotonic() - begun > RETRY_S_MAX:
+            wait = RETRY_S
+        await pause(stop, wait / pace)
+        wait = min(wait * 2, RETRY_S_MAX)
+
+
+async def _until_stopped(parts: list[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
+    """Run all parts to their end or until ``stop``. One that dies of a bug is logged, the others go on.
+
+    None outlives this call.
+    """
+    tasks = {asyncio.create_task(part) for part in parts}
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        pending: set[asyncio.Task[Any]] = {stopping, *tasks}
+        while not stopping.done() and len(pending) > 1:
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopping}:
+                if not task.cancelled() and (error := task.exception()) is not None:
+                    LOG.error("demo.part_died", exc_info=error)
+    finally:
+        for task in (stopping, *tasks):
+            task.cancel()
+        await asyncio.gather(stopping, *tasks, return_exceptions=True)
+
+
+async def _run_feed(admin: Venue, ticker: str, pace: float) -> None:
+    """One market's outside price, a second apart, for ever."""
+    feed, market = await PriceFeed.of(admin, ticker)
+    process = replace(Process(), volatility=FEED_VOLATILITY[ticker])
+    path = price_path(float(market.index_price), f"{SEED}:{ticker}:{time.time_ns()}", process)
+    await simulate(feed, path, interval_s=INTERVAL_S / pace, steps=None, tell=lambda: None)
+
+
+async def _run_stories(admin: Venue, stop: asyncio.Event, pace: float) -> None:
+    """Now and then something happens to the organisation, and its index moves."""
+    feed, market = await PriceFeed.of(admin, STORY_TICKER)
+    feed.source = "event"
+    random = Random(f"{SEED}:{time.time_ns()}")
+    level = begin = math.log(float(market.index_price))
+    while not stop.is_set():
+        await pause(stop, random.uniform(*STORY_PAUSE_S) / pace)
+        story, move = random.choice(STORIES)
+        level += move * random.uniform(0.5, 1.5) + STORY_DRIFT * (begin - level)
+        await feed.send_float(math.exp(level), reason=story)
+
+
+async def _run_agent(admin: Venue, base_url: str, plan: AgentPlan, stop: asyncio.Event) -> None:
+    """One agent with a key of its own, until ``stop`` or until the key is no longer good."""
+    expiry = rfc3339(int((time.time() + KEY_LIFE_S) * 1000))
+    made = await admin.create_key(["read", "trade"], user=plan.user, label="demo agent", expires_at=expiry)
+    async with Venue(base_url, made.key) as venue:
+
+        async def top_up() -> None:
+            await admin.deposit(plan.user, AGENT_DEPOSIT, client_order_id=uuid4().hex)
+            LOG.info("demo.agent_topped_up", agent=plan.user, amount=AGENT_DEPOSIT)
+
+        await Agent(plan, venue, Random(f"{SEED}:{plan.user}"), top_up).run(stop)

@@ -1,0 +1,141 @@
+"""The demo's trading agents: each watches one market, opens and closes, and takes a refusal calmly."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from random import Random
+from typing import Final
+
+import structlog
+
+from tools.client import MarketView, Venue
+from tools.demo_setup import AgentPlan, Style
+from tools.errors import ApiError, VenueUnreachable
+
+LOG: Final = structlog.get_logger("demo")
+
+MEMORY: Final = 40
+"""Marks an agent remembers."""
+MOMENTUM_LOOKBACK: Final = 10
+SIGNAL: Final = 0.0006
+"""The part of the price that a move must be to count."""
+NOISE_CHANCE: Final = 0.5
+CLOSE_CHANCE: Final = 0.06
+"""Chance a step to close the oldest position although nothing asks for it."""
+PART_CHANCE: Final = 0.25
+"""Chance that a close takes half only."""
+SIZE_SPREAD: Final = 0.7
+"""Spread of the lognormal sizes."""
+SIZE_PARTS_MAX: Final = 6.0
+"""The largest size, in typical sizes."""
+PAUSE_S_MAX: Final = 30.0
+
+
+class Agent:
+    """One agent at its market, trading with its own key. ``top_up`` gives it money when it has run out."""
+
+    def __init__(self, plan: AgentPlan, venue: Venue, random: Random, top_up: Callable[[], Awaitable[object]]) -> None:
+        self.plan = plan
+        self.positions: deque[str] = deque()
+        self.failures = 0
+        self._venue, self._random, self._top_up = venue, random, top_up
+        self._marks: deque[float] = deque(maxlen=MEMORY)
+        self._must_close = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Trade until ``stop``. Errors: ApiError when the key is no longer good."""
+        await self._attempt(self._refresh)
+        while not stop.is_set():
+            await self._attempt(self.step)
+            await pause(stop, self.next_pause())
+
+    async def step(self) -> None:
+        """Look at the market once and do at most one thing. Errors: ApiError, VenueUnreachable."""
+        market = await self._venue.market(self.plan.ticker)
+        self._marks.append(float(market.mark_price))
+        is_full = len(self.positions) >= self.plan.positions_max
+        if self.positions and (self._must_close or is_full or self._random.random() < CLOSE_CHANCE):
+            await self._close_oldest()
+            return
+        side = wish(self.plan.style, self._marks, self._random)
+        if side is not None:
+            await self._open(side, market)
+
+    def next_pause(self) -> float:
+        """Seconds to the next step: about the plan's, doubled with every failure in a row, bounded."""
+        usual = self.plan.pause_s * self._random.uniform(0.5, 1.5)
+        return min(usual * float(1 << min(self.failures, 10)), PAUSE_S_MAX)
+
+    async def refused(self, error: ApiError) -> None:
+        """What to make of a refusal. Errors: the refusal itself, if the key is no longer good."""
+        match error.code:
+            case "unauthorized" | "forbidden":
+                raise error
+            case "insufficient_funds" if not self.positions:
+                await self._top_up()
+            case "insufficient_funds" | "max_skew_exceeded" | "open_interest_exceeded" | "would_be_liquidated":
+                self._must_close = bool(self.positions)
+            case "position_closed" | "position_not_found":
+                await self._refresh()
+            case "market_halted" | "market_reduce_only" | "price_stale" | "rate_limited" | "price_beyond_limit":
+                pass
+            case _:
+                LOG.warning("demo.agent_refused", agent=self.plan.user, code=error.code, reason=str(error))
+        LOG.debug("demo.agent_refused", agent=self.plan.user, code=error.code)
+
+    async def _attempt(self, what: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await what()
+            self.failures = 0
+        except ApiError as error:
+            self.failures += 1
+            try:
+                await self.refused(error)
+            except VenueUnreachable:
+                LOG.debug("demo.agent_cut_off", agent=self.plan.user)
+        except VenueUnreachable as error:
+            self.failures += 1
+            LOG.debug("demo.agent_cut_off", agent=self.plan.user, reason=str(error))
+
+    async def _refresh(self) -> None:
+        """Learn which positions are open: after a restart, or when one has gone."""
+        found = await self._venue.open_positions(self.plan.user, self.plan.ticker)
+        self.positions = deque(position.id for position in found)
+
+    async def _open(self, side: str, market: MarketView) -> None:
+        parts = min(self._random.lognormvariate(0.0, SIZE_SPREAD), SIZE_PARTS_MAX)
+        size = max(self.plan.size * parts, 2 * float(market.min_order_size))
+        leverage = min(self._random.choice(self.plan.leverages), market.max_leverage)
+        position = await self._venue.open(self.plan.ticker, side, f"{size:.2f}", leverage)
+        self.positions.append(position.id)
+
+    async def _close_oldest(self) -> None:
+        is_part = not self._must_close and self._random.random() < PART_CHANCE
+        await self._venue.close(self.positions[0], "0.5" if is_part else None)
+        if not is_part:
+            self.positions.popleft()
+        self._must_close = False
+
+
+def wish(style: Style, marks: Sequence[float], random: Random) -> str | None:
+    """The side an agent of this style wants now, if any."""
+    if style is Style.NOISE:
+        return random.choice(("long", "short")) if random.random() < NOISE_CHANCE else None
+    if len(marks) <= MOMENTUM_LOOKBACK:
+        return None
+    now = marks[-1]
+    is_momentum = style is Style.MOMENTUM
+    move = now / marks[-1 - MOMENTUM_LOOKBACK] - 1 if is_momentum else sum(marks) / len(marks) / now - 1
+    if abs(move) < SIGNAL:
+        return None
+    return "long" if move > 0 else "short"
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait, but no longer than until ``stop``."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,136 @@
+"""What the demo starts with: sample markets, agents and two people. Making it twice is the same as making it once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from tools.client import Venue
+from tools.errors import ApiError
+
+SEED: Final = 20_260_101
+
+MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
+    {
+        "ticker": "BTC-PERP",
+        "organizationId": "bitcoin",
+        "name": "Bitcoin",
+        "price": "64000.00",
+        "markSource": "index",
+        "maxLeverage": 50,
+        "skewScale": "20000",
+        "maxSkew": "60",
+        "maxOpenInterest": "120",
+        "houseDeposit": "1000000",
+    },
+    {
+        "ticker": "ETH-PERP",
+        "organizationId": "ethereum",
+        "name": "Ether",
+        "price": "3200.00",
+        "markSource": "index",
+        "maxLeverage": 50,
+        "skewScale": "300000",
+        "maxSkew": "900",
+        "maxOpenInterest": "1800",
+        "houseDeposit": "1000000",
+    },
+    {
+        "ticker": "NOVA-PERP",
+        "organizationId": "nova-dynamics",
+        "name": "Nova Dynamics",
+        "price": "120.00",
+        "lotSize": "0.01",
+        "markSource": "quote",
+        "maxLeverage": 3,
+        "skewScale": "20000",
+        "maxSkew": "1600",
+        "maxOpenInterest": "3200",
+        "houseDeposit": "250000",
+    },
+)
+"""Two with an outside feed, and one organisation of a game whose price is made by trading and by stories."""
+
+FEED_VOLATILITY: Final[Mapping[str, float]] = {"BTC-PERP": 5e-4, "ETH-PERP": 6e-4}
+"""The markets with a feed, and the volatility of a second in normal weather."""
+
+STORY_TICKER: Final = "NOVA-PERP"
+STORIES: Final[tuple[tuple[str, float], ...]] = (
+    ("A test flight lands upright", 0.02),
+    ("A launch is called off for weather", -0.01),
+    ("A rival shows a larger rocket", -0.02),
+    ("The space agency orders six flights", 0.03),
+    ("An engine fails on the stand", -0.03),
+    ("A well-known fund buys in", 0.015),
+    ("The founder sells some shares", -0.015),
+    ("The first crew comes home", 0.025),
+)
+"""What happens to the organisation, and what part of its price that moves."""
+
+PEOPLE: Final = ("alice", "bob")
+PERSON_DEPOSIT: Final = "10000"
+AGENT_DEPOSIT: Final = "25000"
+
+
+class Style(StrEnum):
+    """How an agent makes up its mind."""
+
+    MOMENTUM = "momentum"
+    """Goes with the last move."""
+    REVERSION = "reversion"
+    """Bets on a return to the mean."""
+    NOISE = "noise"
+    """Throws a coin."""
+
+
+@dataclass(frozen=True)
+class AgentPlan:
+    """One agent: who, where and how. Sizes are USD notional."""
+
+    user: str
+    ticker: str
+    style: Style
+    size: float
+    leverages: tuple[int, ...]
+    pause_s: float
+    positions_max: int = 4
+
+
+AGENTS: Final = (
+    AgentPlan("agent-btc-momentum", "BTC-PERP", Style.MOMENTUM, 2500.0, (5, 10, 25), 1.5),
+    AgentPlan("agent-btc-reversion", "BTC-PERP", Style.REVERSION, 2000.0, (3, 5, 10), 2.0),
+    AgentPlan("agent-btc-noise", "BTC-PERP", Style.NOISE, 800.0, (2, 5, 10, 20), 1.0),
+    AgentPlan("agent-eth-momentum", "ETH-PERP", Style.MOMENTUM, 1500.0, (5, 10, 25), 1.7),
+    AgentPlan("agent-eth-noise", "ETH-PERP", Style.NOISE, 600.0, (2, 5, 10, 20), 1.2),
+    AgentPlan("agent-nova-momentum", "NOVA-PERP", Style.MOMENTUM, 2500.0, (1, 2), 2.5),
+    AgentPlan("agent-nova-reversion", "NOVA-PERP", Style.REVERSION, 2500.0, (1, 2, 3), 2.2),
+    AgentPlan("agent-nova-noise", "NOVA-PERP", Style.NOISE, 1200.0, (1, 2, 3), 1.4),
+)
+
+
+async def prepare(admin: Venue, say: Callable[[str], None]) -> None:
+    """List the markets and create the users that are not there yet; tell a new person's key, this once.
+
+    Errors: ApiError, VenueUnreachable; then call it again.
+    """
+    for parameters in MARKETS:
+        await _unless(admin.create_market(parameters), "market_exists")
+    for plan in AGENTS:
+        await _unless(admin.create_user(plan.user, deposit=AGENT_DEPOSIT), "user_exists")
+    for person in PEOPLE:
+        if await _unless(admin.create_user(person, deposit=PERSON_DEPOSIT), "user_exists"):
+            made = await admin.create_key(["read", "trade"], user=person, label="demo")
+            say(f"demo: user {person} has {PERSON_DEPOSIT} USD and the key {made.key}")
+
+
+async def _unless(making: Awaitable[bytes], code: str) -> bool:
+    """Whether it was made now; False if it had been there before."""
+    try:
+        await making
+    except ApiError as error:
+        if error.code == code:
+            return False
+        raise
+    return True
