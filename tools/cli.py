@@ -25,8 +25,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "user": "tools.admin:user",
     "key": "tools.admin:key",
     "stats": "tools.admin:stats",
-    "feed": "tools.feed:feed",
-    "bench": "tools.bench:bench",
+    "feed": "tools.feeds.command:feed",
+    "bench": "tools.benchmark.command:bench",
 }
 """Where each command lives: ``module:name``, imported when it is asked for."""
 

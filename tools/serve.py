@@ -31,7 +31,7 @@ def serve(host: str, port: int, data_dir: Path, database_url: str | None, demo: 
     if admin_key is not None and not (admin_key.isascii() and admin_key.isprintable() and " " not in admin_key):
         raise click.UsageError("PERPS_ADMIN_KEY: printable ASCII without spaces")
 
-    from tools.demo import run_demo
+    from tools.sample.demo import run_demo
     from web.compose import ServeSettings
     from web.compose import serve as run
 

@@ -42,8 +42,14 @@ def text(value: int, places: int, least: int = 2) -> str:
 
 
 def money(micros: int) -> str:
-    """Micros as decimal text: ``"1000.00"``."""
-    return text(micros, MONEY_PLACES)
+    """Micros as decimal text: ``"1000.00"``. The commonest of all, so the common cases come first."""
+    whole, fraction = divmod(abs(micros), MICRO)
+    sign = "-" if micros < 0 else ""
+    if not fraction:
+        return f"{sign}{whole}.00"
+    if not fraction % 10_000:
+        return f"{sign}{whole}.{fraction // 10_000:02d}"
+    return sign + f"{whole}.{fraction:06d}".rstrip("0")
 
 
 def pico(value: int) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,6 +17,7 @@ from perps.commands import ClosePosition, OpenPosition, PriceSource, Side, Updat
 from perps.market import split_position_id
 from perps.params import MarketParams, Mode
 from perps.units import AMOUNT_MAX, BPS, INTEGER_MAX, PPB, Micros, Millis, Nano, Ppb, Ticks
+from web import exact_json
 from web.decimals import MONEY_PLACES, NANO_PLACES, PICO_PLACES, BadNumber, scaled
 from web.errors import RequestError, invalid
 
@@ -28,6 +31,8 @@ PPB_PERCENT: Final = 7
 USER_ID: Final = re.compile(r"[A-Za-z0-9._:@-]{1,64}", re.ASCII)
 TICKER: Final = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}", re.ASCII)
 CLIENT_ORDER_ID: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,62}[\x21-\x7e])?", re.ASCII)
+TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Body(Struct, forbid_unknown_fields=True, rename="camel", kw_only=True):
@@ -110,7 +115,7 @@ class ModeBody(Body):
 
 T = TypeVar("T")
 
-_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+_readers: dict[type[Any], tuple[msgspec.json.Decoder[Any], Callable[[bytes], None]]] = {}
 
 
 async def body(request: web.Request, kind: type[T], *, optional: bool = False) -> T:
@@ -121,15 +126,19 @@ async def body(request: web.Request, kind: type[T], *, optional: bool = False) -
         raise RequestError(
             "payload_too_large", f"A body may have {BODY_BYTES_MAX} bytes.", {"maxBytes": BODY_BYTES_MAX}
         ) from error
+    except web.RequestPayloadError as error:
+        raise RequestError("invalid_json", "The body's chunks are malformed.") from error
     if not raw and optional:
         raw = b"{}"
-    decoder = _decoders.get(kind)
-    if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    reader = _readers.get(kind)
+    if reader is None:
+        reader = _readers[kind] = msgspec.json.Decoder(kind), exact_json.checker(kind)
+    decoder, check = reader
     try:
         decoded: T = decoder.decode(raw)
+        check(raw)
         return decoded
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, exact_json.NotExact) as error:
         raise invalid(f"{error}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestError("invalid_json", f"The body is not valid JSON: {error}.") from error
@@ -191,26 +200,29 @@ def price_ticks(value: Decimal, tick_size: int, field: str = "price") -> Ticks:
     """A positive price on its market's tick."""
     exact = number(value, PICO_PLACES, field)
     ticks, rest = divmod(exact, tick_size)
-    if exact <= 0 or rest:
-        raise invalid(f"{field} must be a positive multiple of the tick size.", field=field)
+    if exact <= 0 or rest or ticks > INTEGER_MAX:
+        raise invalid(f"{field} must be a positive multiple of the tick size, less than 2^63 of it.", field=field)
     return Ticks(ticks)
 
 
 def time_ms(text: str, field: str) -> Millis:
     """An RFC 3339 time with an offset."""
     try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError("no offset from UTC")
-        return Millis(int(moment.timestamp() * 1000))
+        if not TIME.fullmatch(text):
+            raise ValueError("not RFC 3339")
+        return Millis((datetime.fromisoformat(text) - EPOCH) // timedelta(milliseconds=1))
     except (ValueError, OverflowError) as error:
         raise invalid(f"{field} must be an RFC 3339 time such as 2026-01-31T12:00:00.000Z.", field=field) from error
 
 
 def rfc3339(at_ms: int) -> str:
     """Milliseconds since 1970 as RFC 3339 UTC with milliseconds."""
-    moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _second(at_s: int) -> str:
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def limit(request: web.Request) -> int:

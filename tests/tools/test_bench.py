@@ -8,9 +8,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tools import bench_echo, bench_load, bench_prices, bench_report
-from tools.bench_load import LoadResult, LoadSpec, answer_end, percentile, request_parts
-from tools.bench_report import Figure, machine, show
+from tools.benchmark import echo, prices, report
+from tools.benchmark import load as bench_load
+from tools.benchmark.load import LoadResult, LoadSpec, answer_end, percentile, request_parts
+from tools.benchmark.report import Figure, machine, show
 
 
 def spec(port: int, connections: int = 4) -> LoadSpec:
@@ -43,7 +44,7 @@ def an_app(handler: object) -> web.Application:
 
 
 async def test_the_load_client_measures_answers() -> None:
-    result = await load(an_app(bench_echo.handle))
+    result = await load(an_app(echo.handle))
     assert result.succeeded > 20
     assert result.failures == {}
     assert 0 < result.p50_ms <= result.p99_ms
@@ -119,7 +120,7 @@ def test_a_percentile_is_one_of_the_numbers() -> None:
 
 
 def test_price_updates_are_timed_on_a_market_that_liquidates_nobody() -> None:
-    found = list(bench_prices.figures((100, 300), lambda _: None, updates=200))
+    found = list(prices.figures((100, 300), lambda _: None, updates=200))
     assert [figure.name for figure in found] == ["price update, 100 positions", "price update, 300 positions"]
     assert all(figure.value > 0 for figure in found)
 
@@ -140,4 +141,4 @@ def test_a_report_has_the_machine_and_every_figure(
         assert "a \\| b" in out
         table = [line for line in out.splitlines() if line.startswith("|")]
         assert len(table) == 3
-        assert all(line.replace("\\|", "").count("|") == len(bench_report.COLUMNS) + 1 for line in table)
+        assert all(line.replace("\\|", "").count("|") == len(report.COLUMNS) + 1 for line in table)

@@ -12,12 +12,12 @@ import pytest
 from perps.params import check_params
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
-from tools.bench_http import MARKET, TICKERS
+from tools.benchmark.http import MARKET, TICKERS
 from tools.client import Venue
-from tools.demo import run_demo
-from tools.demo_agents import Agent, wish
-from tools.demo_setup import AGENTS, MARKETS, PEOPLE, AgentPlan, Style, prepare
 from tools.errors import ApiError
+from tools.sample.agents import Agent, wish
+from tools.sample.demo import run_demo
+from tools.sample.setup import AGENTS, MARKETS, PEOPLE, AgentPlan, Style, prepare
 from web.market_requests import MarketBody, list_command
 
 PACE = 40.0

@@ -13,9 +13,9 @@ from tests.tools.fake_venue import ADMIN_KEY
 from tools.cli import main
 from tools.client import Venue
 from tools.errors import ToolError
-from tools.feed_csv import Tick
-from tools.feed_player import Pacer, PriceFeed, on_tick, replay, simulate
-from tools.price_process import price_path
+from tools.feeds.csv_file import Tick
+from tools.feeds.player import Pacer, PriceFeed, on_tick, replay, simulate
+from tools.feeds.price_process import price_path
 
 BARS = "open_time_ms,open,high,low,close,volume\n0,10.004,14,9,12,1\n3600000,12,13,8,9,1\n"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tools.errors import ToolError
-from tools.feed_csv import BadRow, Format, Tick, Window, read_ticks
+from tools.feeds.csv_file import BadRow, Format, Tick, Window, read_ticks
 
 HOUR_MS = 3_600_000
 

@@ -7,7 +7,7 @@ from statistics import fmean, pstdev
 
 import pytest
 
-from tools.price_process import Process, price_path
+from tools.feeds.price_process import Process, price_path
 
 STEPS = 20_000
 SEEDS = (1, 2, 3, 4, 5)

@@ -1,7 +1,7 @@
 """A lean HTTP load: keep-alive connections, one request in flight on each, HTTP/1.1 by hand. A process of its own.
 
-``python -m tools.bench_load`` reads a ``LoadSpec`` as JSON from stdin and prints a ``LoadResult``. Every request opens
-a position under a client id never used before; a connection has its own user's key and alternates long and short.
+``python -m tools.benchmark.load`` reads a ``LoadSpec`` as JSON from stdin and prints a ``LoadResult``. Every request
+opens a position under a client id never used before; a connection has its own user's key and alternates long and short.
 """
 
 from __future__ import annotations

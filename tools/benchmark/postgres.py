@@ -13,7 +13,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from persistence import embedded
-from tools.bench_report import Figure
+from tools.benchmark.report import Figure
 from tools.errors import ToolError
 
 CLIENTS: Final = (8, 16, 32)
@@ -104,7 +104,7 @@ def _logged(directory: Path) -> Iterator[float]:
 
 def _run(program: str, arguments: Sequence[str]) -> str:
     """Runs a program of the wheel; what it printed. Errors: ToolError with its last line."""
-    command = [embedded._program(program), *arguments]
+    command = [embedded.program_path(program), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]

@@ -17,9 +17,9 @@ from typing import Final
 
 import msgspec
 
-from tools import bench_wrk
-from tools.bench_load import LoadResult, LoadSpec
-from tools.bench_report import Figure
+from tools.benchmark import wrk
+from tools.benchmark.load import LoadResult, LoadSpec
+from tools.benchmark.report import Figure
 from tools.client import Venue
 from tools.errors import ToolError
 
@@ -85,8 +85,8 @@ class HttpBench:
             seconds=self.seconds,
         )
         if self.client == "wrk":
-            return bench_wrk.run(spec, self.directory)
-        command = [sys.executable, "-m", "tools.bench_load"]
+            return wrk.run(spec, self.directory)
+        command = [sys.executable, "-m", "tools.benchmark.load"]
         done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=False)
         if done.returncode != 0:
             raise ToolError(f"the load client failed: {_last_line(done.stderr)}")
@@ -96,7 +96,7 @@ class HttpBench:
 @contextlib.contextmanager
 def _empty_handler() -> Iterator[int]:
     """The empty handler's port, while it runs."""
-    process = subprocess.Popen([sys.executable, "-m", "tools.bench_echo"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-m", "tools.benchmark.echo"], stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line.strip().isdigit():

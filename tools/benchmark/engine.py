@@ -1,6 +1,6 @@
 """Opens from inside the venue's process, and the replay of what they left: no HTTP, everything else.
 
-Runs as a process of its own (``python -m tools.bench_engine``): specification in by standard input, figures out.
+Runs as a process of its own (``python -m tools.benchmark.engine``): specification in by standard input, figures out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from actors.core import recover
 from actors.messages import Outcome, Settled
 from perps.commands import Command, CreateUser, OpenPosition, Side
 from perps.units import MICRO, Micros
-from tools.bench_report import Figure
+from tools.benchmark.report import Figure
 from tools.errors import ToolError
 from web import compose, logs
 from web.market_requests import MarketBody, list_command
@@ -65,7 +65,7 @@ def figures(database_url: str, directory: Path, seconds: float, tell: Callable[[
     tell("opens in the process, and their replay")
     spec = msgspec.json.encode(EngineSpec(database_url, seconds))
     with (directory / "engine.log").open("wb") as log:
-        command = [sys.executable, "-m", "tools.bench_engine"]
+        command = [sys.executable, "-m", "tools.benchmark.engine"]
         done = subprocess.run(command, input=spec, stdout=subprocess.PIPE, stderr=log, check=False)
     if done.returncode != 0:
         last = (directory / "engine.log").read_text().strip().splitlines()[-1:]

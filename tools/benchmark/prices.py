@@ -13,8 +13,8 @@ from perps.market import Market
 from perps.params import MarketParams, MarkSource
 from perps.refusals import Rejected
 from perps.units import AMOUNT_MAX, MICRO, Lots, Micros, Millis, Pico, Ppb, Ticks
-from tools.bench_load import percentile
-from tools.bench_report import Figure
+from tools.benchmark.load import percentile
+from tools.benchmark.report import Figure
 from tools.errors import ToolError
 
 POSITIONS: Final = (1_000, 10_000, 100_000, 1_000_000)

@@ -18,7 +18,7 @@ from tools.output import progress, show_table
 from tools.values import MOMENT, SPEED, TICKER
 
 if TYPE_CHECKING:
-    from tools.feed_player import PriceFeed
+    from tools.feeds.player import PriceFeed
 
 BPS: Final = 1e-4
 SEEDS: Final = 2**32
@@ -56,8 +56,8 @@ def replay_file(
     ISO 8601, seconds or milliseconds; prices are put on the market's tick.
     """
     from tools.client import Venue
-    from tools.feed_csv import Format, Tick, Window, read_ticks
-    from tools.feed_player import Pacer, PriceFeed, replay
+    from tools.feeds.csv_file import Format, Tick, Window, read_ticks
+    from tools.feeds.player import Pacer, PriceFeed, replay
 
     ticks = read_ticks(file, Format(form), Window(from_ms, to_ms, limit))
     size = file.stat().st_size
@@ -101,8 +101,8 @@ def simulate_feed(
 ) -> int:
     """Move markets by a simulated price: calm, normal and stormy weather, jumps, and an anchor it returns to."""
     from tools.client import Venue
-    from tools.feed_player import PriceFeed, simulate
-    from tools.price_process import Process, price_path
+    from tools.feeds.player import PriceFeed, simulate
+    from tools.feeds.price_process import Process, price_path
 
     chosen = randbelow(SEEDS) if seed is None else seed
     if seed is None:

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from tools.client import MarketView, Venue
 from tools.errors import ApiError, ToolError
-from tools.feed_csv import Tick
+from tools.feeds.csv_file import Tick
 
 CHUNK_TICKS: Final = 1024
 """Ticks read from a file at a time, in a thread."""

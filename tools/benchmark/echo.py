@@ -1,6 +1,6 @@
 """The yardstick for HTTP: an aiohttp handler that reads the body and answers a small JSON. A process of its own.
 
-``python -m tools.bench_echo`` prints the port it listens on and runs until it is terminated.
+``python -m tools.benchmark.echo`` prints the port it listens on and runs until it is terminated.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ import rich_click as click
 from tools.options import SettingsCommand, database_url_option, json_option
 
 if TYPE_CHECKING:
-    from tools.bench_report import Figure
+    from tools.benchmark.report import Figure
 
 
 PART_NAMES: Final = ("postgres", "engine", "http", "domain")
@@ -72,8 +72,8 @@ def bench(
     Everything happens in databases of its own, dropped at the end: in an embedded PostgreSQL, or on the server
     at the database URL.
     """
-    from tools import bench_postgres
-    from tools.bench_report import machine, show
+    from tools.benchmark import postgres
+    from tools.benchmark.report import machine, show
 
     if markdown and as_json:
         raise click.UsageError("--json or --markdown, not both")
@@ -83,8 +83,8 @@ def bench(
     elif client == "wrk" and not shutil.which("wrk"):
         raise click.UsageError("wrk is not installed; --client lean needs nothing")
     found: list[Figure] = []
-    with _work_directory(directory) as place, bench_postgres.server(place, database_url) as server_url:
-        about = machine(place, bench_postgres.version(server_url))
+    with _work_directory(directory) as place, postgres.server(place, database_url) as server_url:
+        about = machine(place, postgres.version(server_url))
         setting = Setting(place, server_url, client, quick, _tell)
         for part in chosen:
             found.extend(PARTS[part](setting))
@@ -92,34 +92,34 @@ def bench(
 
 
 def _postgres(setting: Setting) -> Iterator[Figure]:
-    from tools import bench_postgres
+    from tools.benchmark import postgres
 
     seconds = 1 if setting.is_quick else 5
-    with bench_postgres.database(setting.server_url, f"{setting.run}_pgbench") as url:
+    with postgres.database(setting.server_url, f"{setting.run}_pgbench") as url:
         setting.tell("pgbench")
-        yield bench_postgres.tpc_b(url, scale=1 if setting.is_quick else 10, seconds=seconds)
-        yield bench_postgres.commit_latency(url, setting.directory, seconds=seconds)
+        yield postgres.tpc_b(url, scale=1 if setting.is_quick else 10, seconds=seconds)
+        yield postgres.commit_latency(url, setting.directory, seconds=seconds)
 
 
 def _engine(setting: Setting) -> Iterator[Figure]:
-    from tools import bench_engine, bench_postgres
+    from tools.benchmark import engine, postgres
 
     seconds = 1.0 if setting.is_quick else 5.0
-    with bench_postgres.database(setting.server_url, f"{setting.run}_engine") as url:
-        yield from bench_engine.figures(url, setting.directory, seconds, setting.tell)
+    with postgres.database(setting.server_url, f"{setting.run}_engine") as url:
+        yield from engine.figures(url, setting.directory, seconds, setting.tell)
 
 
 def _http(setting: Setting) -> Iterator[Figure]:
-    from tools import bench_postgres
-    from tools.bench_http import HttpBench
+    from tools.benchmark import postgres
+    from tools.benchmark.http import HttpBench
 
-    with bench_postgres.database(setting.server_url, f"{setting.run}_venue") as url:
+    with postgres.database(setting.server_url, f"{setting.run}_venue") as url:
         http = HttpBench(setting.directory, url, setting.client, seconds=1.0 if setting.is_quick else 5.0)
         yield from http.figures(setting.tell)
 
 
 def _domain(setting: Setting) -> Iterator[Figure]:
-    from tools.bench_prices import POSITIONS, figures
+    from tools.benchmark.prices import POSITIONS, figures
     from tools.output import progress
 
     counts = POSITIONS[:2] if setting.is_quick else POSITIONS

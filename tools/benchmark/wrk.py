@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tools.bench_load import LoadResult, LoadSpec
+from tools.benchmark.load import LoadResult, LoadSpec
 from tools.errors import ToolError
 
 THREADS_MAX: Final = 4

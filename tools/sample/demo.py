@@ -18,11 +18,11 @@ from uuid import uuid4
 import structlog
 
 from tools.client import Venue
-from tools.demo_agents import Agent, pause
-from tools.demo_setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, SEED, STORIES, STORY_TICKER, AgentPlan, prepare
 from tools.errors import ToolError
-from tools.feed_player import PriceFeed, simulate
-from tools.price_process import Process, price_path
+from tools.feeds.player import PriceFeed, simulate
+from tools.feeds.price_process import Process, price_path
+from tools.sample.agents import Agent, pause
+from tools.sample.setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, SEED, STORIES, STORY_TICKER, AgentPlan, prepare
 from tools.values import rfc3339
 
 LOG: Final = structlog.get_logger("demo")
