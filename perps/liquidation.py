@@ -16,6 +16,8 @@ def next_due(market: Market) -> Position | None:
     if market.mode is Mode.HALTED:
         return None
     mark, params, index = market.mark, market.params, market.funding_index
+    if not market.order.may_be_due(mark, params, index):
+        return None
     for number in market.order.candidates(mark, params, index):
         position = market.positions[number]
         if is_liquidatable(position, mark, params, index):

@@ -30,6 +30,15 @@ class LiquidationOrder:
         """Take out a position that was entered with the same lots, cash and ``params``."""
         self._side(position).remove(_entry(position, params))
 
+    def may_be_due(self, price: Ticks, params: MarketParams, index: FundingIndex) -> bool:
+        """Whether there is any candidate: one comparison a side, whatever the number of positions."""
+        value = price * params.unit
+        longs, shorts = self._longs, self._shorts
+        return bool(
+            (longs and -(longs[0] >> _NUMBER_BITS) >= value * (PPB - params.maintenance_rate) - index)
+            or (shorts and shorts[0] >> _NUMBER_BITS <= value * (PPB + params.maintenance_rate) - index)
+        )
+
     def candidates(self, price: Ticks, params: MarketParams, index: FundingIndex) -> Iterator[int]:
         """Numbers of the positions whose κ says they are due at ``price``, most endangered first, longs then shorts.
 

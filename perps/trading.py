@@ -213,7 +213,7 @@ def _check_size(market: Market, command: OpenPosition, lots: Lots) -> Rejected |
     if abs(lots) > params.max_open_interest:
         return _reject(
             RejectCode.POSITION_SIZE_TOO_LARGE,
-            lots=abs(lots),
+            quantity_lots=abs(lots),
             max_open_interest_lots=params.max_open_interest,
         )
     if command.leverage > params.max_leverage:

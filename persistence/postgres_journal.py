@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
 
 STATEMENT_ROWS_MAX: Final = 512
-"""Up to here a batch is one statement in one round trip. By itself COPY is quicker from about 100 rows on; in a busy venue
-each of its ten round trips waits for the interpreter, and the statement commits 15 % more rows per second."""
+"""Up to here a batch is one statement in one round trip. By itself COPY is quicker from about 100 rows on; in a busy
+venue each of its ten round trips waits for the interpreter, and the statement commits 15 % more rows per second."""
 
 APPEND_TIMEOUT_S: Final = 10.0
 """Longest wait for a commit. Past it the outcome is unknown and the connection is given up."""

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
+from perps.journal import JournalUnavailable
 from web import errors, routes_admin, routes_markets, routes_operations, routes_trading, routes_users
-from web.context import CONTEXT, Context
+from web.context import CONTEXT, REQUEST_ID, Context
 from web.errors import RequestError
 from web.requests import BODY_BYTES_MAX
 
@@ -31,7 +32,7 @@ def build(context: Context) -> web.Application:
 async def _outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request its id, turn every error into its body, and count it."""
     request_id = secrets.token_hex(12)
-    request["request_id"] = request_id
+    request[REQUEST_ID] = request_id
     try:
         if not request.app[CONTEXT].started and request.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting.")
@@ -40,6 +41,11 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
         response = _refuse(request, error)
     except web.HTTPException as error:
         response = _refuse(request, _of_http(error))
+    except JournalUnavailable as error:
+        log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))
+        response = _refuse(request, RequestError("unavailable", "The database does not answer. Send it again."))
+    except ConnectionError:
+        raise  # the client is gone: nobody to answer, nothing to say
     except Exception as error:
         log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
         response = _refuse(request, RequestError("internal_error", "A fault of ours stopped this request."))
@@ -54,13 +60,13 @@ def _refuse(request: web.Request, error: RequestError) -> web.Response:
     context.metrics.refusals.labels(error.code).inc()
     log.info(
         "refused",
-        trace=request["request_id"],
+        trace=request[REQUEST_ID],
         method=request.method,
         path=request.path,
         code=error.code,
         details=error.details,
     )
-    return errors.response(error, request["request_id"])
+    return errors.response(error, request[REQUEST_ID])
 
 
 def _of_http(error: web.HTTPException) -> RequestError:

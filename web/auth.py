@@ -18,7 +18,7 @@ from web.errors import RequestError
 SCOPES: Final = ("read", "trade", "price", "admin")
 KEY_BYTES: Final = 32
 
-ADMIN_SENDER: Final = "@admin"
+ADMIN_SENDER: Final = "!admin"
 """Whose client order ids an administrator's commands live under when no user is named. Not a possible user id."""
 
 
@@ -37,7 +37,7 @@ class Principal(Struct, frozen=True):
     @property
     def sender(self) -> str:
         """Whose client order ids these are."""
-        return self.user or (ADMIN_SENDER if self.is_admin else f"@key:{self.key_id}")
+        return self.user or (ADMIN_SENDER if self.is_admin else f"!key:{self.key_id}")
 
 
 class KeyStore(Protocol):
@@ -124,9 +124,8 @@ class Keys:
         for hashed, record in self._by_digest.items():
             if record.key_id == key_id:
                 await self._store.revoke(key_id, self._clock.now_ms())
-                del self._by_digest[hashed]
-                del self._principals[hashed]
-                return True
+                self._principals.pop(hashed, None)
+                return self._by_digest.pop(hashed, None) is not None
         return False
 
     def _remember(self, record: KeyRecord) -> None:

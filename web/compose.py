@@ -64,7 +64,6 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
 def serve(settings: ServeSettings, companion: Companion | None = None) -> int:
     """Run a venue until SIGTERM or SIGINT. 0: stopped in order; 1: it could not start, or could not go on."""
     logs.configure(settings.log_level)
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
     try:
         return uvloop.run(_serve(settings, companion))
     except (CannotStart, CannotServe, EmbeddedPostgresError, JournalCorrupt, JournalUnavailable) as error:
@@ -90,7 +89,7 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
         await venue.start()
-        _tune_collector()
+        tune_process()
         base_url = f"http://{settings.host}:{port}"
         say(f"perps is ready on {base_url}")
         waits: list[asyncio.Future[object]] = [asyncio.ensure_future(stop.wait()), venue.host.ended]  # type: ignore[list-item]
@@ -176,7 +175,9 @@ class Venue:
         metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)
         metrics.gauge("perps_offset", "The last durable row.", lambda: model.offset)
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
-        self._runner = web.AppRunner(app.build(self.context), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        self._runner = web.AppRunner(
+            app.build(self.context), access_log=None, shutdown_timeout=SHUTDOWN_S, auto_decompress=False
+        )
 
     async def listen(self, host: str, port: int) -> int:
         """Answer on a port; ``/readyz`` says 503 until ``start`` has ended. Returns the port (0 asks for any)."""
@@ -204,8 +205,9 @@ class Venue:
         await self._queries.close()
 
 
-def _tune_collector() -> None:
-    """What recovery built stays: the collector need not walk it again and again."""
+def tune_process() -> None:
+    """Once recovery is done: threads take turns quickly, and the collector does not walk what will stay."""
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)

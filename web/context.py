@@ -90,3 +90,6 @@ class Context:
 
 
 CONTEXT: Final = web.AppKey("context", Context)
+
+REQUEST_ID: Final = web.RequestKey("request_id", str)
+"""What a request is called in its answer, its errors and the logs."""

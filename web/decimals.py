@@ -37,8 +37,10 @@ def text(value: int, places: int, least: int = 2) -> str:
     """An integer count of 10^-places as decimal text, trailing zeros dropped down to ``least`` decimals."""
     sign = "-" if value < 0 else ""
     whole, fraction = divmod(abs(value), 10**places)
-    decimals = f"{fraction:0{places}d}".rstrip("0") if places else ""
-    return f"{sign}{whole}.{decimals:0<{least}}" if least or decimals else f"{sign}{whole}"
+    decimals = str(fraction).zfill(places).rstrip("0") if fraction else ""
+    if len(decimals) < least:
+        decimals = decimals.ljust(least, "0")
+    return f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
 
 
 def money(micros: int) -> str:

@@ -142,7 +142,7 @@ def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, obj
     if isinstance(fact, int) and unit == "micros":
         return _camel(name), decimals.money(fact)
     if isinstance(fact, int) and unit == "lots" and params is not None:
-        return _camel(name), decimals.quantity(fact, params.lot_size)
+        return _camel(name or "quantity"), decimals.quantity(fact, params.lot_size)
     if isinstance(fact, int) and unit == "ticks" and params is not None:
         return _camel(name), decimals.price(fact, params.tick_size)
     return _camel(key), fact

@@ -135,7 +135,7 @@ class Host:
                 self._run(journal, recovered)
                 return
 
-    def _open(self, on_entry: Callable[[Entry], None]) -> tuple[Journal, Recovered]:
+    def _open(self, on_entry: Callable[[Entry], object]) -> tuple[Journal, Recovered]:
         """Take the shard and recover. Blocking."""
         journal = self._open_journal()
         try:

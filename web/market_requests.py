@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-import msgspec
 from msgspec import Raw
 
 from perps.commands import ListMarket
 from perps.params import MarketParams, MarkSource
-from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, Ticks, div_floor
+from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, Ticks, div_floor
 from web.decimals import MONEY_PLACES, PICO_PLACES
 from web.errors import invalid
+from web.exact_json import LITERAL
 from web.requests import Body, number, plain_text, positive_money, price_ticks, rate, ticker
 
 DEPTH_MICROS = 10**10 * MICRO
@@ -55,8 +55,8 @@ def list_command(body: MarketBody) -> ListMarket:
     """The command a listing asks for. Raises ``validation_error``; the market decides whether it fits together."""
     tick = number(body.tick_size, PICO_PLACES, "tickSize")
     lot = number(body.lot_size, PICO_PLACES, "lotSize")
-    if tick <= 0 or lot <= 0:
-        raise invalid("tickSize and lotSize must be positive.", field="tickSize")
+    if not (0 < tick <= INTEGER_MAX and 0 < lot <= INTEGER_MAX):
+        raise invalid("tickSize and lotSize must be positive and below 9·10^6.", field="tickSize")
     price = price_ticks(body.price, tick)
     if not 1 <= body.max_leverage <= 10**6:
         raise invalid("maxLeverage must be a whole number, at least 1.", field="maxLeverage")
@@ -128,7 +128,8 @@ def _age(raw: Raw) -> Millis | None:
 def _decimal_or_none(raw: Raw, field: str) -> Decimal | None:
     if raw == NONE:
         return None
-    try:
-        return msgspec.json.decode(raw, type=Decimal)
-    except msgspec.ValidationError as error:
-        raise invalid(f'{field} must be a number or "none".', field=field) from error
+    text = bytes(raw).decode(errors="replace")
+    literal = text[1:-1] if text.startswith('"') else text
+    if not LITERAL.fullmatch(literal):
+        raise invalid(f'{field} must be a number or "none".', field=field)
+    return Decimal(literal)

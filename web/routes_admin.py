@@ -11,7 +11,7 @@ from perps.commands import CreateUser, Deposit, LedgerCommand, SetMode, Withdraw
 from perps.journal import Entry
 from perps.units import Micros
 from web import decimals, views
-from web.auth import SCOPES
+from web.auth import ADMIN_SENDER, SCOPES
 from web.context import CONTEXT, Context
 from web.errors import RequestError, invalid, not_found
 from web.market_requests import MarketBody, list_command
@@ -98,7 +98,7 @@ async def list_market(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     command = list_command(await body(request, MarketBody))
     context.keys.require(request, "admin")
-    await done(context, request, command, "@admin", None, command.params, keyed=False)
+    await done(context, request, command, ADMIN_SENDER, None, command.params, keyed=False)
     view = context.market(command.ticker)
     return json_response({"market": views.market(view, context.clock.now_ms()), "offset": view.offset}, 201)
 
@@ -112,7 +112,7 @@ async def set_mode(request: web.Request) -> web.Response:
     context.keys.require(request, "admin")
     view = context.market(name)
     command = SetMode(ticker=name, mode=asked.mode)
-    entry, _ = await done(context, request, command, "@admin", None, view.market.params, keyed=False)
+    entry, _ = await done(context, request, command, ADMIN_SENDER, None, view.market.params, keyed=False)
     return json_response({"market": views.market(view, context.clock.now_ms()), "offset": entry.row.offset})
 
 

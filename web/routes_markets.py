@@ -112,6 +112,7 @@ async def prices(request: web.Request) -> web.Response:
 async def funding(request: web.Request) -> web.Response:
     """Funding settled so far: none, the index stands at 0."""
     context = request.app[CONTEXT]
+    limit(request), cursor(request)
     context.market(ticker(request.match_info["ticker"]))
     return json_response({"funding": [], "nextCursor": None})
 

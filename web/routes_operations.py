@@ -27,13 +27,14 @@ async def healthz(request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """200 when every part takes commands; else 503 with what does not, and why."""
     context = request.app[CONTEXT]
-    ready = not context.health and not context.draining
     problems = dict(context.health)
     if context.draining:
         problems["venue"] = "stopping"
+    elif not context.started:
+        problems["venue"] = "starting"
     return json_response(
-        {"status": "ready" if ready else "not_ready", "problems": problems, "offset": context.model.offset},
-        200 if ready else 503,
+        {"status": "not_ready" if problems else "ready", "problems": problems, "offset": context.model.offset},
+        503 if problems else 200,
     )
 
 

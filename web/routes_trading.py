@@ -19,7 +19,7 @@ from perps.trading import decide_open
 from perps.units import AMOUNT_MAX
 from web import decimals, errors, views
 from web.auth import Principal
-from web.context import CONTEXT, Context
+from web.context import CONTEXT, REQUEST_ID, Context
 from web.errors import RequestError
 from web.requests import CloseBody, OpenBody, body, client_order_id, close_command, open_command, user_id
 from web.responses import json_response
@@ -47,6 +47,7 @@ async def quote(request: web.Request) -> web.Response:
     """What an open would do now, from committed state; nothing changes and no money is looked at."""
     context = request.app[CONTEXT]
     asked = await body(request, OpenBody)
+    client_order_id(asked.client_order_id)
     named = None if asked.user_id is None else user_id(asked.user_id)
     command = open_command(asked, named or "")
     principal = context.keys.require(request, "trade")
@@ -88,6 +89,9 @@ async def close_position(request: web.Request) -> web.Response:
     parts = split_position_id(position_id)
     if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
         raise errors.not_found("position", position=position_id[:64])
+    position = view.market.positions.get(parts[1])
+    if position is not None and position.user != principal.user and not principal.is_admin:
+        raise RequestError("forbidden", "This position belongs to somebody else.", {"position": position_id})
     params = view.market.params
     entry, repeated = await done(context, request, command, principal.sender, order_id, params)
     return answer(views.reduced(entry, params), 200, repeated=repeated)
@@ -112,7 +116,7 @@ async def send(
     context: Context, request: web.Request, command: Command, sender: str, order_id: str | None, *, keyed: bool = True
 ) -> Outcome:
     """Send a command through the bridge under the request's id. ``keyed``: give it a client order id if it has none."""
-    request_id = request["request_id"]
+    request_id = request[REQUEST_ID]
     fresh = order_id is None
     if order_id is None and keyed:
         order_id = f"req-{request_id}"
