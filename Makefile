@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: serve test check bench format clean
+.PHONY: serve test lint check bench format clean
 
 serve: $(READY)
 	$(BIN)/perps serve $(ARGS)
@@ -12,12 +12,13 @@ serve: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(READY)
+lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest $(ARGS)
+
+check: lint test
 
 bench: $(READY)
 	$(BIN)/perps bench $(ARGS)
@@ -33,5 +34,5 @@ $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "perps needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test,check]'
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[test,check]'
 	touch $(READY)

@@ -176,7 +176,7 @@ def decode_events(payload: bytes) -> Events:
 
 def transfers_of(event: Event) -> Transfers:
     """The money an event moved; none for a price or a mode."""
-    return () if isinstance(event, ModeChanged | PriceUpdated) else event.transfers
+    return () if isinstance(event, (ModeChanged, PriceUpdated)) else event.transfers
 
 
 def subject_of(event: Event) -> str | None:

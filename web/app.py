@@ -45,7 +45,7 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
         log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))
         response = _refuse(request, RequestError("unavailable", "The database does not answer. Send it again."))
     except ConnectionError:
-        raise  # the client is gone: nobody to answer, nothing to say
+        response = web.Response(status=400)  # the client is gone: nobody reads this
     except Exception as error:
         log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
         response = _refuse(request, RequestError("internal_error", "A fault of ours stopped this request."))

@@ -103,7 +103,7 @@ class CommandLog:
             "commit_ms": _ms(stages.sequenced_ns, stages.committed_ns),
             "publish_ms": _ms(stages.committed_ns, now_ns),
         }
-        if isinstance(event, PositionOpened | PositionReduced):
+        if isinstance(event, (PositionOpened, PositionReduced)):
             fields["index_price_ticks"] = event.fill.index_price
             fields["price_offset"], fields["price_source"] = self._prices.get(row.stream, (None, None))
         if settled.liquidations:

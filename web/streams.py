@@ -14,11 +14,12 @@ from itertools import islice
 from typing import Final
 
 import msgspec
+import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from perps.events import CloseReason, MarketListed, ModeChanged, PositionOpened, PositionReduced, PriceUpdated
-from perps.journal import Entry
+from perps.journal import Entry, JournalUnavailable
 from perps.params import MarketParams
 from web import decimals
 from web.read_model import ReadModel
@@ -42,6 +43,8 @@ RETRY_MS: Final = 1_000
 EventId = tuple[int, int]
 """(epoch, offset)."""
 
+log = structlog.get_logger()
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -54,7 +57,12 @@ class Reader:
         self.blocks: list[bytes] = []
         self.bytes_waiting = 0
         self.wake = asyncio.Event()
-        self.cut_off = False
+        self.ended = False
+        """It has left, or has been cut off: nothing more is written to it."""
+        self.is_behind = False
+        """It has not taken yet what was written to it last."""
+        self.abort: Callable[[], None] = lambda: None
+        """Ends its connection at once, also while a write to it waits."""
 
     def wants(self, ticker: str) -> bool:
         """Whether this reader follows a market."""
@@ -64,10 +72,16 @@ class Reader:
         """Queue bytes; past the limit the reader is cut off instead."""
         self.bytes_waiting += len(block)
         if self.bytes_waiting > self._behind_bytes_max:
-            self.cut_off = True
             self.blocks.clear()
+            self.end()
+            self.abort()
         else:
             self.blocks.append(block)
+        self.wake.set()
+
+    def end(self) -> None:
+        """Write nothing more to it."""
+        self.ended = True
         self.wake.set()
 
     def take(self) -> bytes:
@@ -87,13 +101,15 @@ class Streams:
     ) -> None:
         self.behind_bytes_max, self.heartbeat_s = behind_bytes_max, heartbeat_s
         self._model = model
+        self._open: set[Reader] = set()
         self._readers: set[Reader] = set()
+        """Those of the open ones that are fed; the others are still catching up."""
         self.closing = False
 
     @property
     def readers(self) -> int:
         """Open streams."""
-        return len(self._readers)
+        return len(self._open)
 
     def publish(self, entries: Sequence[Entry]) -> None:
         """Give rows that the read model has just taken to everybody who follows their markets."""
@@ -111,19 +127,26 @@ class Streams:
                 if chosen:
                     reader.push(chosen)
 
+    def open(self, reader: Reader) -> None:
+        """A reader has come."""
+        self._open.add(reader)
+
     def add(self, reader: Reader) -> None:
         """Begin to feed a reader."""
         self._readers.add(reader)
 
     def remove(self, reader: Reader) -> None:
-        """Stop feeding a reader."""
+        """A reader has gone."""
         self._readers.discard(reader)
+        self._open.discard(reader)
 
     def close(self) -> None:
-        """End every stream: the venue stops."""
+        """End every stream: the venue stops. It does not wait for readers that do not read."""
         self.closing = True
-        for reader in self._readers:
+        for reader in self._open:
             reader.wake.set()
+            if reader.is_behind:
+                reader.abort()
 
     def encode(self, entries: Iterable[Entry], reader: Reader) -> bytes:
         """What one reader wants of these rows."""
@@ -216,25 +239,39 @@ class MarketStream:
         """
         response = EventSourceResponse(ping_interval=self._streams.heartbeat_s, sep="\n")
         await response.prepare(request)
+        if request.transport is not None:
+            reader.abort = request.transport.abort
+        self._streams.open(reader)
         async with response:
+            heartbeat = asyncio.create_task(response.wait())
+            heartbeat.add_done_callback(lambda _: reader.end())
             try:
-                await response.write(b"retry: %d\n\n" % RETRY_MS)
+                await self._write(response, reader, b"retry: %d\n\n" % RETRY_MS)
                 if since is None or not await self._resume(response, reader, since):
                     if since is not None:
                         reader.push(frame("reset", {"since": since[:64], "offset": self._model.offset}))
                     reader.push(frame("snapshot", snapshot(), (self._model.epoch, self._model.offset)))
                     self._streams.add(reader)
-                while not (reader.cut_off or self._streams.closing):
+                while not (reader.ended or self._streams.closing):
                     data = reader.take()
                     if data:
-                        await response.write(data)
+                        await self._write(response, reader, data)
                     else:
                         await reader.wake.wait()
+            except ConnectionError:
+                pass  # the reader has left, or has been cut off
+            except JournalUnavailable as error:
+                log.warning("stream.ended", error=str(error))  # the reader comes back in a second
             finally:
+                heartbeat.cancel()
                 self._streams.remove(reader)
-        if reader.cut_off and request.transport is not None:
-            request.transport.abort()
         return response
+
+    @staticmethod
+    async def _write(response: EventSourceResponse, reader: Reader, data: bytes) -> None:
+        reader.is_behind = True
+        await response.write(data)
+        reader.is_behind = False
 
     async def _resume(self, response: EventSourceResponse, reader: Reader, since: str) -> bool:
         """Write all that a reader missed and begin to feed it; False if that cannot be done without a gap."""
@@ -242,11 +279,12 @@ class MarketStream:
         if position is None:
             return False
         epoch, offset = position
-        known = model.entry(offset)
-        if offset > model.offset or epoch > model.epoch or (known is not None and known.row.epoch != epoch):
+        if offset > model.offset or epoch > model.epoch or model.offset - offset > RESUME_ROWS_MAX:
             return False
-        if model.offset - offset > RESUME_ROWS_MAX:
-            return False
+        if offset:
+            known = model.entry(offset) or next(iter(await self._entries_after(offset - 1, 1)), None)
+            if known is None or known.row.epoch != epoch:
+                return False
         while offset < model.offset:
             oldest = model.oldest_offset
             if oldest is not None and offset + 1 >= oldest:
@@ -256,6 +294,6 @@ class MarketStream:
             if not entries:
                 return False
             offset = entries[-1].row.offset
-            await response.write(self._streams.encode(entries, reader))
+            await self._write(response, reader, self._streams.encode(entries, reader))
         self._streams.add(reader)
         return True

@@ -56,15 +56,15 @@ def sql(url: str, statement: str) -> str:
 
 
 def tpc_b(url: str, *, scale: int, seconds: int) -> Figure:
-    """pgbench's own TPC-B-like transaction, prepared statements: the best of a few numbers of clients."""
+    """pgbench's own TPC-B-like transaction as it comes: the best of a few numbers of clients."""
     _run("pgbench", ["--initialize", "--quiet", f"--scale={scale}", url])
     runs: dict[float, int] = {}
     for clients in CLIENTS:
         threads = min(clients, os.cpu_count() or 1)
-        load = [f"--client={clients}", f"--jobs={threads}", f"--time={seconds}", "--protocol=prepared", url]
+        load = [f"--client={clients}", f"--jobs={threads}", f"--time={seconds}", url]
         runs[_parse(r"tps = " + _NUMBER, _run("pgbench", load))] = clients
     best = max(runs)
-    note = f"scale {scale}, {runs[best]} clients, prepared; best of {'/'.join(map(str, CLIENTS))}"
+    note = f"scale {scale}, {runs[best]} clients; best of {'/'.join(map(str, CLIENTS))}"
     return Figure(PART, "pgbench TPC-B-like", best, "tx/s", note=note)
 
 
