@@ -112,7 +112,8 @@ def of_failure(failure: Failure) -> RequestError:
         FailureKind.OUTCOME_UNKNOWN: "It may or may not have been done. Send it again with the same clientOrderId.",
         FailureKind.INTERNAL_ERROR: "A fault of ours stopped this request. Nothing was done.",
     }[failure.kind]
-    details = {} if failure.kind is FailureKind.INTERNAL_ERROR else {"reason": failure.reason}
+    # Behind the colon stands an exception, which may quote another user's command: that is for the logs.
+    details = {} if failure.kind is FailureKind.INTERNAL_ERROR else {"reason": failure.reason.partition(":")[0]}
     return RequestError(failure.kind, message, details)
 
 

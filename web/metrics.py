@@ -72,6 +72,10 @@ class Metrics:
         for kind, count in kinds.items():
             self.commands.labels(kind).inc(count)
 
+    def done(self, began_ns: int, now_ns: int) -> None:
+        """A command has its durable answer."""
+        self.latency.observe((now_ns - began_ns) / NS_PER_S)
+
     def text(self) -> bytes:
         """The exposition format."""
         return generate_latest(self.registry)

@@ -120,7 +120,13 @@ async def send(
     fresh = order_id is None
     if order_id is None and keyed:
         order_id = f"req-{request_id}"
-    return await context.bridge.send(command, sender=sender, client_order_id=order_id, fresh=fresh, trace_id=request_id)
+    began_ns = context.clock.monotonic_ns()
+    outcome = await context.bridge.send(
+        command, sender=sender, client_order_id=order_id, fresh=fresh, trace_id=request_id
+    )
+    if isinstance(outcome, Settled):
+        context.metrics.done(began_ns, context.clock.monotonic_ns())
+    return outcome
 
 
 async def done(

@@ -1,0 +1,37 @@
+"""What holds for every test: no actor outlives it, and nothing is logged where nobody reads."""
+
+import logging
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+import pykka
+import pytest
+import structlog
+
+Event = MutableMapping[str, Any]
+
+STOPPING_S = 5.0
+
+
+@pytest.fixture(autouse=True)
+def no_actor_outlives_its_test() -> Iterator[None]:
+    """Every actor that a test starts has stopped when it ends; one that is stopping may finish."""
+    yield
+    left = [ref for ref in pykka.ActorRegistry.get_all() if not ref.actor_stopped.wait(STOPPING_S)]
+    pykka.ActorRegistry.stop_all(block=False)
+    assert not left, f"actors that outlived the test: {left}"
+
+
+@pytest.fixture(autouse=True)
+def error_lines() -> Iterator[list[Event]]:
+    """What the venue logged as an error during the test. Everything below that is dropped."""
+    lines: list[Event] = []
+
+    def keep(_: object, __: str, event: Event) -> Event:
+        lines.append(event)
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[keep], wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    yield lines
+    structlog.configure(**before)

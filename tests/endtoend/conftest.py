@@ -1,0 +1,48 @@
+"""Places for venues, and their end: no process and no database server outlives its test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.endtoend.venue_process import VenueProcess
+
+Venues = Callable[..., VenueProcess]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """An empty directory with a short path that the database's system user may enter, gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="perps-e2e-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def venues(place: Path, tmp_path: Path) -> Iterator[Venues]:
+    """Makes venues, each on the data directory of its name, and ends every one whatever happened.
+
+    The logs stay in ``tmp_path``; their last lines are printed, for pytest to show if the test failed.
+    """
+    made: list[VenueProcess] = []
+
+    def make(name: str = "venue", *, log: str | None = None, **settings: object) -> VenueProcess:
+        venue = VenueProcess(place / name, log=tmp_path / f"{log or name}.log", **settings)  # type: ignore[arg-type]
+        made.append(venue)
+        return venue
+
+    yield make
+    problems: list[str] = []
+    for venue in made:
+        try:
+            venue.end()
+        except Exception as error:  # noqa: BLE001 - the other venues must end too
+            problems.append(repr(error))
+        if venue.log.exists():
+            print(venue.tail())
+    assert problems == []

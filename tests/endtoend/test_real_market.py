@@ -1,0 +1,132 @@
+"""November and December 2017, and November 2018, as they were: fifty traders, four markets, every balance recomputed.
+
+The hourly candles of both stretches are played in full, four prices an hour, each stretch into two markets, by HTTP
+into a venue in a process of its own on its own PostgreSQL. Afterwards the slow model, in fractions, is led through the
+prices and fills that REST shows, and must arrive at every balance to the micro.
+
+Two ways to play:
+
+- *all at once*: what a half hour brings, prices and orders, is sent at once. What comes of it depends on who is
+  first; the books must balance whatever it is.
+- *in order*: within a market one request follows the answer to the other; the four markets run at once. The end then
+  depends on nothing but the script, although rows of different markets interleave differently each time:
+
+  - A fill's price follows from its market's index price and skew, which only this market's requests move.
+  - Whether an open is refused for want of money follows from the trader's wallet. A trader of one market is paid by
+    his own trades and by those he referred, who trade in the same market. The two whales trade everywhere and are
+    referred from everywhere, but are never short of money (the script checks), so when they are paid does not matter.
+  - A refusal changes nothing, so deciding it again after a crash gives the same; a command that was done is answered
+    with its first answer; a price that was taken is refused by its sequence.
+
+  So the same script, run over a venue that is killed in the middle, must end in the same state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import pytest
+
+from tests.endtoend.api import Api, client
+from tests.endtoend.audit import Observed, Replay, differences, observe
+from tests.endtoend.conftest import Venues
+from tests.endtoend.play import HOUSE_DEPOSITS, MARKETS, STEPS, Play, prepare
+from tests.endtoend.venue_process import VenueProcess
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+
+SEED: Final = 2017
+
+
+STEPS_TO_REST: Final = STEPS // 5
+STEPS_TO_KILLS: Final = tuple(STEPS * part // 20 for part in range(5, 13))
+LIQUIDATIONS_MIN: Final = 50
+"""Of longs, and of shorts."""
+
+
+async def never() -> None:
+    """No step waits for anything."""
+
+
+class Killer:
+    """Kills a venue, and starts it again, when so many steps have been played.
+
+    Once while all markets rest between two steps, the other times while they are in the middle of theirs.
+    """
+
+    def __init__(self, venue: VenueProcess) -> None:
+        self._venue = venue
+        self._steps = self._resting = 0
+        self._restarted = asyncio.Event()
+        self._restarts: list[asyncio.Task[None]] = []
+
+    async def before_step(self) -> None:
+        """What each market awaits before each step."""
+        self._steps += 1
+        if self._steps >= STEPS_TO_REST and not self._restarted.is_set():
+            self._resting += 1
+            if self._resting == len(MARKETS):
+                self._venue.kill()
+                await asyncio.to_thread(self._venue.start)
+                self._restarted.set()
+            await self._restarted.wait()
+        elif self._steps in STEPS_TO_KILLS:
+            self._venue.kill()
+            self._restarts.append(asyncio.create_task(asyncio.to_thread(self._venue.start)))
+
+    async def end(self) -> int:
+        """Wait for the last restart: how often the venue was killed."""
+        await asyncio.gather(*self._restarts)
+        return 1 + len(self._restarts)
+
+
+async def test_every_balance_follows_from_prices_fills_and_deposits(venues: Venues) -> None:
+    venue = venues()
+    venue.start()
+    async with client(venue.url) as api:
+        play = await prepare(api, SEED, never)
+        await play.run(in_order=False)
+
+        await audited(api, play)
+
+
+async def test_a_venue_killed_in_the_middle_ends_where_one_that_lived_ends(venues: Venues) -> None:
+    lived, killed = venues("lived"), venues("killed")
+    lived.start()
+    async with client(lived.url) as api:
+        play = await prepare(api, SEED, never)
+        await play.run(in_order=True)
+        expected = await audited(api, play)
+    assert lived.stop() == 0
+
+    killed.start()
+    killer = Killer(killed)
+    async with client(killed.url) as api:
+        play = await prepare(api, SEED, killer.before_step)
+        await play.run(in_order=True)
+        kills = await killer.end()
+        seen = await audited(api, play)
+
+    assert seen.stats["epoch"] == 1 + kills == 2 + len(STEPS_TO_KILLS)
+    assert play.counts["retried"] >= len(STEPS_TO_KILLS), play.counts
+    assert play.counts["replayed"] + play.counts["price_stale"] > 0, "no kill fell between a commit and its answer"
+    assert differences(expected, seen) == []
+
+
+async def audited(api: Api, play: Play) -> Observed:
+    """What REST shows at the end, once it has passed: the market was a wild one, and the books are right."""
+    seen = await observe(api, play.users, MARKETS)
+    print(dict(play.counts), seen.stats["accounts"])
+    assert play.counts["tick"] + play.counts["price_stale"] == 2 * STEPS
+    for side in ("long", "short"):
+        assert len(seen.of_kind("liquidation", side)) >= LIQUIDATIONS_MIN, f"{side}s"
+    assert play.counts["max_skew_exceeded"] > 0
+    assert play.counts["insufficient_funds"] > 0
+    replay = Replay(seen, house_deposits=HOUSE_DEPOSITS, referrers=play.referrers)
+    replay.run()
+    replay.check()
+    assert [market["positions"] for market in seen.stats["markets"]] == [0] * len(MARKETS)
+    assert seen.stats["accounts"]["margin"] == seen.stats["accounts"]["total"] == "0.00"
+    assert {user.balance["margin"] for user in seen.users.values()} == {"0.00"}
+    return seen

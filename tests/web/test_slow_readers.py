@@ -1,0 +1,143 @@
+"""Readers that do not read, or go away without a word: they are cut off and forgotten; nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+from tests.web.conftest import Starter
+from tests.web.events import listening
+from tests.web.venue import Running
+from web.compose import Limits
+
+ENOUGH_S = 10.0
+
+
+@asynccontextmanager
+async def _not_reading(venue: Running) -> AsyncIterator[None]:
+    """A stream whose reader takes its first bytes and then nothing, with as little buffer as there can be."""
+    address, loop = urlsplit(venue.url), asyncio.get_running_loop()
+    with socket.socket() as plug:
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        plug.setblocking(False)
+        await loop.sock_connect(plug, (address.hostname, address.port))
+        await loop.sock_sendall(plug, b"GET /api/sse/markets HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await loop.sock_recv(plug, 12) == b"HTTP/1.1 200"
+        yield
+
+
+async def _streams(venue: Running) -> int:
+    streams: int = (await venue.admin.get("/api/admin/stats")).ok()["streams"]
+    return streams
+
+
+async def _prices(venue: Running, count: int) -> int:
+    """Many prices, 500 to a request; the offset of the last."""
+    offset = 0
+    for _ in range(count // 500):
+        sent = [{"ticker": "BTC-PERP", "price": 50_000 + number} for number in range(500)]
+        body = (await venue.admin.post("/api/markets/prices", sent)).ok()
+        assert not any("error" in result for result in body["results"])
+        offset = body["results"][-1]["offset"]
+    return offset
+
+
+async def test_a_reader_that_does_not_read_is_cut_off_and_another_gets_everything(starter: Starter) -> None:
+    venue = await starter(limits=Limits(behind_bytes_max=100_000))
+    await venue.market()
+    async with listening(venue) as good, _not_reading(venue):
+        await good.next()
+        assert await _streams(venue) == 2
+
+        got = 0
+        sent = 0
+        async with asyncio.timeout(ENOUGH_S):
+            while await _streams(venue) == 2:
+                reading = asyncio.create_task(good.take(500))
+                await _prices(venue, 500)
+                events = await reading
+                offsets = [event.offset for event in events]
+                assert offsets == list(range(offsets[0], offsets[0] + 500))
+                got, sent = got + len(events), sent + 500
+
+        assert got == sent
+        await venue.price("1")
+        assert (await good.next()).data["indexPrice"] == "1.00"
+
+
+async def test_a_reader_that_does_not_read_does_not_hold_up_a_stop(starter: Starter) -> None:
+    venue = await starter(limits=Limits(behind_bytes_max=10_000_000))
+    await venue.market()
+    async with _not_reading(venue):
+        await _prices(venue, 10_000)
+
+        async with asyncio.timeout(ENOUGH_S):
+            await starter.stop(venue)
+
+
+async def test_a_reader_that_left_is_forgotten_on_a_quiet_venue(starter: Starter) -> None:
+    venue = await starter(limits=Limits(heartbeat_s=0.05))
+    await venue.market()
+    for query in ("", "?tickers=BTC-PERP"):
+        async with listening(venue, query) as stream:
+            await stream.next()
+            assert await _streams(venue) == 1
+        async with asyncio.timeout(ENOUGH_S):
+            while await _streams(venue):
+                await venue.anybody.get("/healthz")
+
+
+async def test_a_reader_that_left_is_forgotten_at_the_next_event(starter: Starter) -> None:
+    venue = await starter(limits=Limits(heartbeat_s=1000))
+    await venue.market()
+    async with listening(venue) as stream:
+        await stream.next()
+    async with asyncio.timeout(ENOUGH_S):
+        while await _streams(venue):
+            await venue.price("50001")
+
+
+async def test_many_readers_come_and_go(starter: Starter) -> None:
+    venue = await starter(limits=Limits(heartbeat_s=0.05))
+    await venue.market()
+
+    async def visit() -> None:
+        async with listening(venue) as stream:
+            assert (await stream.next()).name == "snapshot"
+
+    for _ in range(5):
+        await asyncio.gather(*(visit() for _ in range(60)))
+    async with asyncio.timeout(ENOUGH_S):
+        while await _streams(venue):
+            await venue.price("50001")
+
+
+async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_fault(venue: Running) -> None:
+    address = urlsplit(venue.url)
+    for body in (b"", b'{"ticker": "BTC', b"x" * 5000):
+        _, writer = await asyncio.open_connection(address.hostname, address.port)
+        head = b"POST /api/markets/perps/open HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n"
+        writer.write(head + body)
+        await writer.drain()
+        writer.transport.abort()
+        (await venue.anybody.get("/healthz")).ok()
+    await venue.price("50001")
+
+
+async def test_a_client_that_leaves_before_its_answer_has_been_served(venue: Running) -> None:
+    await venue.user("ann")
+    address = urlsplit(venue.url)
+    body = b'{"ticker":"BTC-PERP","side":"long","size":"20","leverage":2,"userId":"ann","clientOrderId":"gone"}'
+    head = b"POST /api/markets/perps/open HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer the-administrator\r\n"
+    _, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    await writer.drain()
+    writer.transport.abort()
+
+    answer = await venue.admin.post("/api/markets/perps/open", body)
+
+    answer.ok(201)
+    assert len(await venue.client("ann").positions()) == 1
