@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import pykka
 import structlog
 from pykka._actor import ActorInbox
+from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from actors.messages import Ref
@@ -35,7 +36,10 @@ class FailStopActor(pykka.ThreadingActor):
         raise NotImplementedError
 
     def on_death(self, reason: str, queued: list[Any]) -> None:
-        """Say that this actor is gone. ``queued`` are the messages behind the batch that killed it."""
+        """Say that this actor is gone. ``reason`` names the exception, without what it carries: it is shown outside.
+
+        ``queued`` are the messages behind the batch that killed it.
+        """
         raise NotImplementedError
 
     def on_receive(self, message: Any) -> None:
@@ -58,23 +62,38 @@ class FailStopActor(pykka.ThreadingActor):
         traceback: TracebackType | None,
     ) -> None:
         """Called by pykka in the dying actor's thread."""
+        reason = exception_type.__name__ if exception_type else "unknown"
+        self.on_death(reason, drain(self.actor_ref))
         log.error("actor.died", actor=type(self).__name__, error=repr(exception_value), exc_info=exception_value)
-        self.on_death(repr(exception_value), drain(self.actor_ref))
+
+    def _actor_loop_teardown(self) -> None:
+        """Answer who waits for the stop, and leave the rest where it is.
+
+        pykka would throw away what arrives between the death and this: a sender that saw the actor alive a moment ago.
+        The supervisor drains the inbox once nobody sends any more.
+        """
+        for message in _take(self.actor_ref):
+            self.actor_inbox.put(message)
 
 
 def drain(ref: Ref) -> list[Any]:
     """Take what is queued at an actor that is dead: its messages, in order, flattened."""
     left: list[Any] = []
-    stops = []
+    for envelope in _take(ref):
+        _extend(left, envelope.message)
+    return left
+
+
+def _take(ref: Ref) -> list[Envelope[Any]]:
+    """Empty a dead actor's inbox. Whoever asked it to stop is told that it has."""
+    taken: list[Envelope[Any]] = []
     while not ref.actor_inbox.empty():
         envelope = ref.actor_inbox.get()
-        if isinstance(envelope.message, _ActorStop):
-            stops.append(envelope)
-        else:
-            _extend(left, envelope.message)
-    for envelope in stops:
-        ref.actor_inbox.put(envelope)
-    return left
+        if not isinstance(envelope.message, _ActorStop):
+            taken.append(envelope)
+        elif envelope.reply_to is not None:
+            envelope.reply_to.set(None)
+    return taken
 
 
 def _extend(batch: list[Any], message: Any) -> None:

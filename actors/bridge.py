@@ -31,10 +31,36 @@ OnHealth = Callable[[str, str | None], None]
 """(a ticker or ``CORE``, the problem or None)."""
 
 
+class Outlet:
+    """One core's way out: the actors' ``Outbox``. Called from their threads; everything happens on the loop.
+
+    When another core has taken its place, what it says of itself no longer counts. Rows it made durable always do.
+    """
+
+    def __init__(self, bridge: Bridge) -> None:
+        self._bridge = bridge
+
+    def settled(self, rows: list[Settled]) -> None:
+        """Publish durable rows and answer their callers."""
+        self._bridge.call(self._bridge.deliver, rows)
+
+    def replies(self, replies: list[Reply]) -> None:
+        """Answer callers."""
+        self._bridge.call(self._bridge.answer, replies)
+
+    def market_health(self, ticker: str, problem: str | None) -> None:
+        """A market's health changed."""
+        self._bridge.call(self._bridge.market_health, self, ticker, problem)
+
+    def core_failed(self, reason: str) -> None:
+        """The core is gone."""
+        self._bridge.call(self._bridge.core_failed, self, reason)
+
+
 class Bridge:
     """Sends commands in and brings rows and answers out, on one event loop.
 
-    Implements the actors' ``Outbox``. ``on_settled`` takes every durable row, in order, before its caller is answered:
+    ``on_settled`` takes every durable row, in order, before its caller is answered:
     whoever got an answer can read what it says.
     """
 
@@ -46,15 +72,20 @@ class Bridge:
         self._on_settled, self._on_health = on_settled, on_health
         self._in_flight_max = in_flight_max
         self._supervisor: Ref | None = None
+        self._outlet: Outlet | None = None
         self._closed: Failure | None = Failure(FailureKind.UNAVAILABLE, "the venue is starting")
         self._waiting: dict[Token, asyncio.Future[Outcome]] = {}
         self._deadlines: deque[tuple[int, Token]] = deque()
         self._outgoing: list[Envelope] = []
         self._next_token = 0
         self.failed = asyncio.Event()
-        """Set when the core has stopped by itself; ``failure`` says why."""
-        self.failure = ""
+        """Set while the core has stopped by itself."""
         self._expiry = self._loop.call_later(EXPIRY_CHECK_S, self._expire)
+
+    def outlet(self) -> Outlet:
+        """The way out for a new core; the one before counts no more."""
+        self._outlet = Outlet(self)
+        return self._outlet
 
     def attach(self, supervisor: Ref) -> None:
         """Open the doors: commands go to this supervisor from now on."""
@@ -109,55 +140,41 @@ class Bridge:
         outgoing, self._outgoing = self._outgoing, []
         if self._supervisor is None or not tell(self._supervisor, outgoing):
             gone = Failure(FailureKind.UNAVAILABLE, "the venue is being rebuilt")
-            self._answer([(envelope.token, gone) for envelope in outgoing])
+            self.answer([(envelope.token, gone) for envelope in outgoing])
 
-    def settled(self, rows: list[Settled]) -> None:
-        """Outbox: publish durable rows and answer their callers. From any thread."""
-        self._call(self._deliver, rows)
+    def market_health(self, outlet: Outlet, ticker: str, problem: str | None) -> None:
+        """A market of the present core is well, or is not."""
+        if outlet is self._outlet:
+            self._on_health(ticker, problem)
 
-    def replies(self, replies: list[Reply]) -> None:
-        """Outbox: answer callers. From any thread."""
-        self._call(self._answer, replies)
-
-    def market_health(self, ticker: str, problem: str | None) -> None:
-        """Outbox: a market's health changed. From any thread."""
-        self._call(self._on_health, ticker, problem)
-
-    def core_failed(self, reason: str) -> None:
-        """Outbox: the core is gone. From any thread."""
-        self._call(self._fail, reason)
+    def core_failed(self, outlet: Outlet, reason: str) -> None:
+        """The core died. Everything in flight is in doubt: the same client id, sent again later, tells."""
+        if outlet is not self._outlet or self.failed.is_set():
+            return
+        in_flight = len(self._waiting)
+        self._closed = Failure(FailureKind.UNAVAILABLE, "the venue is being rebuilt")
+        self._supervisor = None
+        self.failed.set()
+        self._on_health(CORE, f"being rebuilt: {reason}")
+        unknown = Failure(FailureKind.OUTCOME_UNKNOWN, reason)
+        self.answer([(token, unknown) for token in self._waiting])
+        log.error("core.failed", reason=reason, in_flight=in_flight)
 
     def close(self) -> None:
         """Stop the expiry timer. Nobody may wait any more."""
         self._expiry.cancel()
 
-    def _deliver(self, rows: list[Settled]) -> None:
+    def deliver(self, rows: list[Settled]) -> None:
+        """Publish durable rows, then answer who waits for them."""
         self._on_settled(rows)
-        waiting = self._waiting
-        for row in rows:
-            if row.token:
-                future = waiting.pop(row.token, None)
-                if future is not None and not future.done():
-                    future.set_result(row)
+        self.answer([(row.token, row) for row in rows if row.token])
 
-    def _answer(self, replies: list[Reply]) -> None:
+    def answer(self, replies: Sequence[Reply]) -> None:
+        """Answer callers that still wait."""
         for token, outcome in replies:
             future = self._waiting.pop(token, None)
             if future is not None and not future.done():
                 future.set_result(outcome)
-
-    def _fail(self, reason: str) -> None:
-        """The core died. Everything in flight is in doubt: the same client id, sent again later, tells."""
-        if self.failed.is_set():
-            return
-        self._on_health(CORE, f"being rebuilt: {reason}")
-        log.error("core.failed", reason=reason, in_flight=len(self._waiting))
-        self._closed = Failure(FailureKind.UNAVAILABLE, "the venue is being rebuilt")
-        self._supervisor = None
-        self.failure = reason
-        unknown = Failure(FailureKind.OUTCOME_UNKNOWN, reason)
-        self._answer([(token, unknown) for token in self._waiting])
-        self.failed.set()
 
     def _expire(self) -> None:
         """Answer callers whose deadline has passed: the command may still be done."""
@@ -167,10 +184,11 @@ class Bridge:
         while deadlines and (deadlines[0][1] not in self._waiting or deadlines[0][0] <= now_ns):
             _, token = deadlines.popleft()
             late.append((token, Failure(FailureKind.OUTCOME_UNKNOWN, "no answer before the deadline")))
-        self._answer(late)
+        self.answer(late)
         self._expiry = self._loop.call_later(EXPIRY_CHECK_S, self._expire)
 
-    def _call(self, function: Callable[..., None], *args: object) -> None:
+    def call(self, function: Callable[..., None], *args: object) -> None:
+        """Run something on the loop, from any thread."""
         try:
             self._loop.call_soon_threadsafe(function, *args)
         except RuntimeError:

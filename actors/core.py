@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,13 +17,16 @@ from actors.look_up_actor import LookUpActor
 from actors.messages import Ref, Wire
 from actors.ports import Clock, History, Journal, Outbox
 from actors.supervisor import StartMarket, Supervisor
-from perps.journal import Entry
+from perps.journal import Entry, JournalUnavailable
 from perps.market import Market
 from perps.venue import VenueState, replay_market
 
 log = structlog.get_logger()
 
 STOP_TIMEOUT_S = 30.0
+
+RELOAD_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Between attempts to read a dead market's rows back, in its successor's own thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class Core:
         )
 
         def load_market(ticker: str) -> Callable[[], Market]:
-            return lambda: replay_market(history.rows_of(ticker))
+            return lambda: _reload(history, ticker)
 
         self.supervisor: Ref = Supervisor.start(recovered.answers, load_market, clock=clock, outbox=outbox)
         wire = Wire(self.ledger_ref, self.journal_ref, self.supervisor, self.look_up_ref)
@@ -88,6 +92,17 @@ class Core:
                 ref.stop(timeout=STOP_TIMEOUT_S)
             except pykka.Timeout:
                 log.error("actor.stop_timed_out", actor=ref.actor_class.__name__)
+
+
+def _reload(history: History, ticker: str) -> Market:
+    """A market from its rows, however often the store does not answer at first. Raises ``JournalCorrupt``."""
+    for pause_s in RELOAD_PAUSES_S:
+        try:
+            return replay_market(history.rows_of(ticker))
+        except JournalUnavailable as error:
+            log.warning("market.cannot_reload_yet", ticker=ticker, error=str(error), retry_in_s=pause_s)
+            time.sleep(pause_s)
+    return replay_market(history.rows_of(ticker))
 
 
 def _hand_over(market: Market) -> Callable[[], Market]:

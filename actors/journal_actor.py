@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.base import FailStopActor
+from actors.base import FailStopActor, tell
 from actors.limits import ROWS_PER_COMMIT_MAX
-from actors.messages import Committed, Sequenced, Settled, Stages, Stopped, Wire
+from actors.messages import Committed, Refused, Sequenced, Settled, Stages, Stopped, Wire
 from actors.ports import Clock, Journal, Outbox
 
 
@@ -14,8 +14,8 @@ class JournalActor(FailStopActor):
     """Group commit, *commit while collecting*: take all that is queued (bounded), commit, repeat. Never a timer.
 
     After each commit, in this order: the ledger may spend the credits, the outbox publishes and answers, the
-    supervisor remembers the answers. An error from the store kills this actor: the outcome is unknown, the core is
-    rebuilt from what the store says then.
+    supervisor remembers the answers. (It hears of listings first: who is told of a market may use it at once.) An
+    error from the store kills this actor: the outcome is unknown, the core is rebuilt from what the store says then.
     """
 
     def __init__(self, journal: Journal, *, clock: Clock, outbox: Outbox) -> None:
@@ -24,8 +24,9 @@ class JournalActor(FailStopActor):
         self._wire: Wire | None = None
 
     def handle(self, batch: list[Any]) -> None:
-        """Commit the rows of ``batch``; a ``Stopped`` goes on when the rows before it are durable."""
+        """Commit the rows of ``batch``. A refusal and a market's death go on when the rows before them are durable."""
         rows: list[Sequenced] = []
+        behind: list[Refused | Stopped] = []
         for message in batch:
             match message:
                 case Sequenced():
@@ -33,15 +34,15 @@ class JournalActor(FailStopActor):
                     if len(rows) == ROWS_PER_COMMIT_MAX:
                         self._commit(rows)
                         rows = []
-                case Stopped():
-                    self._commit(rows)
-                    rows = []
-                    self._wired.supervisor.tell(message)
+                case Refused() | Stopped():
+                    behind.append(message)
                 case Wire():
                     self._wire = message
                 case _:
                     raise TypeError(f"the journal does not take {message!r}")
         self._commit(rows)
+        if behind:
+            tell(self._wired.supervisor, behind)
 
     def on_stop(self) -> None:
         """Everything queued before the stop is durable by now: give the shard back."""
@@ -49,8 +50,10 @@ class JournalActor(FailStopActor):
 
     def on_death(self, reason: str, queued: list[Any]) -> None:
         """What was in the batch is in doubt; what was queued is not durable. Recovery finds out."""
-        self._journal.close()
-        self._outbox.core_failed(f"the journal died: {reason}")
+        try:
+            self._journal.close()
+        finally:
+            self._outbox.core_failed(f"the journal died: {reason}")
 
     def _commit(self, rows: list[Sequenced]) -> None:
         if not rows:
@@ -67,9 +70,12 @@ class JournalActor(FailStopActor):
             )
             for row in rows
         ]
-        self._wired.ledger.tell(Committed(rows[-1].entry.row.offset))
+        tell(self._wired.ledger, Committed(rows[-1].entry.row.offset))
+        listings = [row for row in settled if row.entry.row.kind == "list"]
+        if listings:
+            tell(self._wired.supervisor, listings)
         self._outbox.settled(settled)
-        self._wired.supervisor.tell(settled)
+        tell(self._wired.supervisor, settled)
 
     @property
     def _wired(self) -> Wire:

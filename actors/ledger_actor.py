@@ -22,10 +22,10 @@ from actors.messages import (
     Work,
 )
 from actors.ports import Clock, Outbox
-from perps.commands import CreateUser, Deposit, LedgerCommand, OpenPosition, Withdraw
+from perps.commands import CreateUser, Deposit, LedgerCommand, ListMarket, OpenPosition, Withdraw
 from perps.events import LedgerEvent, MarketListed, encode_events, subject_of, transfers_of
 from perps.journal import LEDGER_STREAM, SCHEMA_VERSION, Entry, make_row
-from perps.ledger import Funds, Ledger, Leg, decide_ledger
+from perps.ledger import PLEDGED, Funds, Ledger, Leg, check_deposit, decide_ledger
 from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.trading import hold_bound
 from perps.units import Micros, Ppb
@@ -58,9 +58,10 @@ class LedgerActor(FailStopActor):
         self._clock, self._outbox = clock, outbox
         self._markets: dict[str, Ref] = {}
         self._wire: Wire | None = None
-        self._rows: list[Sequenced | Stopped] = []
+        self._rows: list[Sequenced | Refused | Stopped] = []
+        """What goes to the journal, in order. A refusal goes behind the rows it rests on: it leaves when they are
+        durable."""
         self._funded: dict[str, list[Work]] = {}
-        self._refused: list[Refused] = []
 
     def handle(self, batch: list[Any]) -> None:
         """Take each message in order; one ``tell`` to each neighbour for all that came of them."""
@@ -96,6 +97,8 @@ class LedgerActor(FailStopActor):
             self._refuse(envelope, Failure(FailureKind.OVERLOADED, "its deadline passed in the queue"))
         elif isinstance(command, OpenPosition):
             self._hold(envelope, command, now_ns)
+        elif isinstance(command, ListMarket):
+            self._pledge(envelope, command, now_ns)
         elif isinstance(command, CreateUser | Deposit | Withdraw):
             self._decide(envelope, command, now_ns)
         else:
@@ -113,6 +116,17 @@ class LedgerActor(FailStopActor):
         held = Micros(min(bound, self._funds.free(command.user)))
         self._funds.hold(command.user, held)
         funded = Funded(envelope, command.user, held, self._ledger.referrers[command.user], now_ns)
+        self._funded.setdefault(command.ticker, []).append(funded)
+
+    def _pledge(self, envelope: Envelope, command: ListMarket, now_ns: int) -> None:
+        """A listing brings the house's deposit in from outside: hold it against the limit of all deposits."""
+        deposit = command.params.house_deposit
+        refused = check_deposit(self._ledger, deposit, pledged=self._funds.held(PLEDGED))
+        if refused:
+            self._refuse(envelope, refused)
+            return
+        self._funds.hold(PLEDGED, deposit)
+        funded = Funded(envelope, PLEDGED, deposit, None, now_ns)
         self._funded.setdefault(command.ticker, []).append(funded)
 
     def _decide(self, envelope: Envelope, command: LedgerCommand, now_ns: int) -> None:
@@ -180,13 +194,13 @@ class LedgerActor(FailStopActor):
         )
 
     def _refuse(self, envelope: Envelope, outcome: Rejected | Failure) -> None:
-        self._refused.append(Refused(envelope, outcome))
+        self._rows.append(Refused(envelope, outcome))
 
     def _void(self, refused: Refused) -> None:
         work = refused.work
         if isinstance(work, Funded):
             self._funds.release(work.user, work.held)
-        self._refused.append(refused)
+        self._rows.append(refused)
 
     def _flush(self) -> None:
         wire = self._wire
@@ -195,9 +209,7 @@ class LedgerActor(FailStopActor):
         for ticker, works in self._funded.items():
             market = self._markets.get(ticker)
             if market is None or not tell(market, works):
-                wire.supervisor.tell(works)
+                tell(wire.supervisor, works)
         if self._rows:
-            wire.journal.tell(self._rows)
-        if self._refused:
-            wire.supervisor.tell(self._refused)
-        self._funded, self._rows, self._refused = {}, [], []
+            tell(wire.journal, self._rows)
+        self._funded, self._rows = {}, []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.base import FailStopActor
+from actors.base import FailStopActor, tell
 from actors.messages import Envelope, LookedUp, Wire
 from actors.ports import History, JournalUnavailable, Outbox
 
@@ -34,7 +34,7 @@ class LookUpActor(FailStopActor):
             answers = [LookedUp(envelope, failure=str(error)) for envelope in envelopes]
         else:
             answers = [LookedUp(envelope, found.get(key)) for envelope, key in zip(envelopes, keys, strict=True)]
-        self._wire.supervisor.tell(answers)
+        tell(self._wire.supervisor, answers)
 
     def on_death(self, reason: str, queued: list[Any]) -> None:
         """Commands would wait for an answer that never comes: rebuild."""

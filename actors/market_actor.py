@@ -66,7 +66,7 @@ class MarketActor(FailStopActor):
                 self._add_rows(None, "sweep", self._market.at, sweep(self._market))
                 self._flush()
         except Exception as error:
-            self._supervisor.tell(MarketDown(self._ticker, self._incarnation, repr(error)))
+            self._supervisor.tell(MarketDown(self._ticker, self._incarnation, type(error).__name__))
             raise
         self._supervisor.tell(MarketReady(self._ticker, self._incarnation))
 
@@ -77,7 +77,7 @@ class MarketActor(FailStopActor):
                 self._execute(work)
             except Exception as error:
                 self._behind = batch[position + 1 :]
-                reason = f"{self._ticker} failed on this command: {error!r}"
+                reason = f"{self._ticker} failed on this command: {type(error).__name__}"
                 self._out.append(Refused(work, Failure(FailureKind.INTERNAL_ERROR, reason)))
                 raise
         self._flush()
@@ -91,7 +91,7 @@ class MarketActor(FailStopActor):
     def _execute(self, work: Work) -> None:
         envelope = work if isinstance(work, Envelope) else work.envelope
         command: MarketCommand = envelope.command  # type: ignore[assignment]
-        if envelope.now_ms > envelope.deadline_ms or self._clock.now_ms() > envelope.deadline_ms:
+        if self._clock.now_ms() > envelope.deadline_ms:
             self._out.append(Refused(work, Failure(FailureKind.OVERLOADED, "its deadline passed in the queue")))
             return
         if self._market is None:

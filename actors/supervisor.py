@@ -27,6 +27,7 @@ from actors.messages import (
     Route,
     Settled,
     Stopped,
+    Token,
     Wire,
     Work,
 )
@@ -36,7 +37,8 @@ from perps.refusals import RejectCode, Rejected
 
 log = structlog.get_logger()
 
-MARKET_STOP_TIMEOUT_S = 20.0
+MARKETS_STOP_NS = 20 * 10**9
+"""How long all markets together may take to decide what is queued and stop."""
 
 LoadMarket = Callable[[str], Load]
 """Gives the way to rebuild one market from the journal, by ticker."""
@@ -55,13 +57,14 @@ class _Slot:
     """One market's place in the routing table."""
 
     ref: Ref | None
-    incarnation: int = 1
+    incarnation: int = 0
+    """Which actor of all that were ever started; so that a late word of a predecessor is not taken for this one's."""
     ready: bool = False
     waiting: list[Work] = field(default_factory=list)
     deaths_ms: list[int] = field(default_factory=list)
     down: str | None = None
-    listed: bool = True
-    """False while the market exists only as a wish: its listing is not durable yet."""
+    listing: Token | None = None
+    """Whose listing made it, while that is not durable yet: until then the market exists only as a wish."""
 
 
 class Supervisor(FailStopActor):
@@ -76,6 +79,7 @@ class Supervisor(FailStopActor):
         self._answers, self._load_market = answers, load_market
         self._clock, self._outbox = clock, outbox
         self._slots: dict[str, _Slot] = {}
+        self._incarnations = 0
         self._wire: Wire | None = None
         self._to_ledger: list[Envelope | Refused | Route] = []
         self._to_market: dict[str, list[Work]] = {}
@@ -112,24 +116,29 @@ class Supervisor(FailStopActor):
 
     def on_death(self, reason: str, queued: list[Any]) -> None:
         """Nobody routes any more: the whole core is rebuilt."""
-        self._stop_markets()
         self._outbox.core_failed(f"the supervisor died: {reason}")
+        self._stop_markets()
 
     def on_stop(self) -> None:
         """The markets live no longer than the routing table: each decides what is queued, then stops."""
         self._stop_markets()
 
     def _stop_markets(self) -> None:
-        for slot in self._slots.values():
-            if slot.ref is not None:
-                slot.ref.stop(timeout=MARKET_STOP_TIMEOUT_S)
+        refs = [slot.ref for slot in self._slots.values() if slot.ref is not None]
+        for ref in refs:
+            ref.stop(block=False)
+        give_up_ns = self._clock.monotonic_ns() + MARKETS_STOP_NS
+        for ref in refs:
+            left_s = max(0, give_up_ns - self._clock.monotonic_ns()) / 1e9
+            if not ref.actor_stopped.wait(left_s):
+                log.error("market.stop_timed_out", actor=str(ref))
 
     def _admit(self, envelope: Envelope) -> None:
         command = envelope.command
         ticker = getattr(command, "ticker", None)
         if ticker is not None and not isinstance(command, ListMarket):
             slot = self._slots.get(ticker)
-            if slot is None or not slot.listed:
+            if slot is None or slot.listing is not None:
                 unknown = Rejected(code=RejectCode.MARKET_NOT_FOUND, facts={"ticker": ticker})
                 self._replies.append((envelope.token, unknown))
                 return
@@ -156,8 +165,8 @@ class Supervisor(FailStopActor):
                     self._refuse(envelope, Rejected(code=RejectCode.MARKET_EXISTS, facts={"ticker": ticker}))
                 else:
                     self._start(ticker, lambda: None)
-                    self._slots[ticker].listed = False
-                    self._slots[ticker].waiting.append(envelope)
+                    self._slots[ticker].listing = envelope.token
+                    self._to_ledger.append(envelope)
             case command:
                 self._work(command.ticker, envelope)
 
@@ -191,7 +200,7 @@ class Supervisor(FailStopActor):
         command = envelope.command
         if isinstance(command, ListMarket):
             slot = self._slots.get(command.ticker)
-            if slot is not None and not slot.listed:
+            if slot is not None and slot.listing == envelope.token:
                 self._forget(command.ticker, slot)
 
     def _settled(self, settled: Settled) -> None:
@@ -200,7 +209,9 @@ class Supervisor(FailStopActor):
             waiting = self._answers.done(row.user_id, row.client_order_id, row.fingerprint, row.offset)
             self._replies.extend((token, Repeated(row.offset)) for token in waiting)
         if row.kind == "list":
-            self._slots[row.stream].listed = True
+            slot = self._slots.get(row.stream)
+            if slot is not None:
+                slot.listing = None
 
     def _looked_up(self, looked_up: LookedUp) -> None:
         envelope = looked_up.envelope
@@ -217,7 +228,8 @@ class Supervisor(FailStopActor):
     def _start(self, ticker: str, load: Load) -> None:
         """Start an actor for a market; it says ready when it has its state."""
         slot = self._slots.setdefault(ticker, _Slot(ref=None))
-        slot.incarnation += 1
+        self._incarnations += 1
+        slot.incarnation = self._incarnations
         slot.ready = False
         slot.ref = MarketActor.start(
             ticker, slot.incarnation, load, ledger=self._wired.ledger, supervisor=self.actor_ref, clock=self._clock
@@ -261,10 +273,10 @@ class Supervisor(FailStopActor):
         waiting, slot.waiting = slot.waiting, []
         for work in waiting:
             self._refuse(work, _unavailable(ticker, reason))
-        if slot.listed:
+        if slot.listing is None:
             log.error("market.down", ticker=ticker, reason=reason)
             self._outbox.market_health(ticker, reason)
-        else:
+        elif self._slots.get(ticker) is slot:
             self._forget(ticker, slot)
 
     def _forget(self, ticker: str, slot: _Slot) -> None:

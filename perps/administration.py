@@ -60,7 +60,7 @@ def decide_price(market: Market, command: UpdatePrice, at: Millis) -> MarketEven
             market.mark_given(quote, command.price),
             quote,
             command.source,
-            at,
+            at if source_at is None else min(at, source_at),
             command.reason,
             command.sequence,
             source_at,

@@ -83,7 +83,10 @@ class ModeChanged(Struct, frozen=True, array_like=True, tag=True):
 
 
 class PriceUpdated(Struct, frozen=True, array_like=True, tag=True):
-    """The index price is ``price`` from here on. ``quote`` and ``mark`` are what follow from it."""
+    """The index price is ``price`` from here on. ``quote`` and ``mark`` are what follow from it.
+
+    ``at``: how old the price is: its source's own time where it gave one.
+    """
 
     price: Ticks
     mark: Ticks

@@ -20,7 +20,13 @@ from perps.events import (
 )
 from perps.market import WORLD, Market, house_account, insurance_account, margin_account, user_account
 from perps.refusals import Fact, InvariantViolated, RejectCode, Rejected
-from perps.units import AMOUNT_MAX, BALANCE_MAX, Micros, Millis
+from perps.units import BALANCE_MAX, HOUSE_DEBT_MAX, Micros, Millis
+
+PLEDGED = "!houses"
+"""Under this name the deposits of listings in flight are held. Not a possible user id."""
+
+DEPOSITS_MAX = HOUSE_DEBT_MAX
+"""All money from outside together: half of what an account may hold."""
 
 
 class Leg(Struct, frozen=True, array_like=True, gc=False):
@@ -122,6 +128,10 @@ class Funds:
         account = user_account(user)
         self._held[account] = self._held.get(account, 0) + amount
 
+    def held(self, user: str) -> Micros:
+        """Micros set aside."""
+        return Micros(self._held.get(user_account(user), 0))
+
     def release(self, user: str, amount: Micros) -> None:
         """End a hold: posted or voided."""
         account = user_account(user)
@@ -177,13 +187,13 @@ def decide_ledger(ledger: Ledger, funds: Funds, command: LedgerCommand, at: Mill
                 return Rejected(
                     code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": "a user does not refer himself"}
                 )
-            deposit = _deposit(ledger, user, command.deposit) if command.deposit else ()
+            deposit = _deposit(ledger, funds, user, command.deposit) if command.deposit else ()
             return deposit if isinstance(deposit, Rejected) else UserCreated(user, referrer, at, deposit)
         case Deposit(user=user, amount=amount) | Withdraw(user=user, amount=amount):
             if user not in ledger.referrers:
                 return Rejected(code=RejectCode.USER_NOT_FOUND, facts={"user": user})
             if isinstance(command, Deposit):
-                moved = _deposit(ledger, user, amount)
+                moved = _deposit(ledger, funds, user, amount)
                 return moved if isinstance(moved, Rejected) else Deposited(user, amount, moved)
             free = funds.free(user)
             if amount > free:
@@ -193,9 +203,15 @@ def decide_ledger(ledger: Ledger, funds: Funds, command: LedgerCommand, at: Mill
             return Withdrawn(user, amount, (out,))
 
 
-def _deposit(ledger: Ledger, user: str, amount: Micros) -> Transfers | Rejected:
-    outside = -ledger.balances.get(WORLD, 0)
-    if outside + amount > BALANCE_MAX - AMOUNT_MAX:
-        facts: dict[str, Fact] = {"rule": "all deposits together stay below 2^62 micros", "deposited_micros": outside}
-        return Rejected(code=RejectCode.VALIDATION_ERROR, facts=facts)
-    return (Transfer(WORLD, user_account(user), amount, TransferKind.DEPOSIT),)
+def check_deposit(ledger: Ledger, amount: Micros, *, pledged: Micros) -> Rejected | None:
+    """Refuse money from outside that would take all deposits together, listings in flight included, past a bound."""
+    outside = pledged - ledger.balances.get(WORLD, 0)
+    if outside + amount <= DEPOSITS_MAX:
+        return None
+    facts: dict[str, Fact] = {"rule": "all deposits together stay below 2^61 micros", "deposited_micros": outside}
+    return Rejected(code=RejectCode.VALIDATION_ERROR, facts=facts)
+
+
+def _deposit(ledger: Ledger, funds: Funds, user: str, amount: Micros) -> Transfers | Rejected:
+    refused = check_deposit(ledger, amount, pledged=funds.held(PLEDGED))
+    return refused or (Transfer(WORLD, user_account(user), amount, TransferKind.DEPOSIT),)

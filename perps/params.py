@@ -90,7 +90,7 @@ def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
     0 < μ < 1/max_leverage ≤ 1; L ≥ 0; liquidation fee ≥ taker fee (a liquidation never pays better than closing);
     liquidation fee + taker fee + worst exit impact ≤ μ. The worst exit is the whole open-interest cap leaving at the
     far skew cap, (K_max + OI_max/2)/Ks, or, since reductions pass every cap, the last of a side leaving when only the
-    other side is left, OI_max/Ks.
+    other side is left, OI_max/Ks. With ``mark_source = quote`` maintenance also covers the mark's widest swing.
     """
     unit_scale = PICO * MICRO
     worst_lots_twice = params.max_open_interest + max(2 * params.max_skew, params.max_open_interest)
@@ -103,6 +103,10 @@ def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
             params.tick_size > 0 and params.lot_size > 0 and params.tick_size * params.lot_size % unit_scale == 0,
         ),
         ("0 < maxSkew < skewScale", 0 < params.max_skew < params.skew_scale),
+        (
+            "with markSource quote: 2 × maxOpenInterest ≤ maintenanceRate × (skewScale - maxOpenInterest)",
+            params.mark_source is MarkSource.INDEX or _survives_a_swing(params),
+        ),
         ("0 < maxOpenInterest", params.max_open_interest > 0),
         (
             "maxOpenInterest is worth at most 10^12 at this price",
@@ -129,6 +133,16 @@ def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
         if not holds:
             return Rejected(code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": rule})
     return None
+
+
+def _survives_a_swing(params: MarketParams) -> bool:
+    """Whether maintenance covers the widest swing of a mark that trading makes: from one side's cap to the other's.
+
+    A position is only known to be sound at the mark S·(1 − OI/Ks), and may have to leave at S·(1 + OI/Ks): the swing,
+    2·OI/(Ks − OI) of the notional, must fit into μ, or a gang can make bad debt for the house and collect it.
+    """
+    interest = params.max_open_interest
+    return 2 * interest * PPB <= params.maintenance_rate * (params.skew_scale - interest)
 
 
 def _integers(params: MarketParams) -> list[int]:

@@ -19,7 +19,21 @@ from perps.params import MarketParams, Mode
 from perps.position import Position, equity, funding_owed, is_liquidatable, maintenance
 from perps.pricing import most_lots
 from perps.refusals import Fact, RejectCode, Rejected
-from perps.units import BPS, MICRO, NANO, PICO, PPB, Lots, Micros, Millis, Nano, Ppb, div_ceil, div_floor
+from perps.units import (
+    BPS,
+    HOUSE_DEBT_MAX,
+    MICRO,
+    NANO,
+    PICO,
+    PPB,
+    Lots,
+    Micros,
+    Millis,
+    Nano,
+    Ppb,
+    div_ceil,
+    div_floor,
+)
 
 
 def hold_bound(size: Micros, leverage: int, taker_fee: Ppb) -> Micros:
@@ -172,7 +186,8 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
 def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | None:
     """A refusal that halts the market, when a gain would take the house below its credit limit."""
     limit = market.params.house_credit_limit
-    if limit is None or reduced.pnl <= 0 or market.house - reduced.pnl >= -limit:
+    limit = HOUSE_DEBT_MAX if limit is None else limit
+    if reduced.pnl <= 0 or market.house - reduced.pnl >= -limit:
         return None
     facts: dict[str, Fact] = {
         "reason": "house_empty",

@@ -44,6 +44,9 @@ INTEGER_MAX: Final = 2**63 - 1
 BALANCE_MAX: Final = Micros(2**62)
 """No account may hold more than this, either side of zero, so that every balance fits a 64-bit column."""
 
+HOUSE_DEBT_MAX: Final = Micros(2**61)
+"""How far below 0 a house may go that has no limit of its own: half of what an account may hold."""
+
 
 def div_floor(numerator: int, denominator: int) -> int:
     """Quotient rounded towards −∞. ``denominator`` must be positive."""

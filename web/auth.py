@@ -16,6 +16,9 @@ from perps.units import Millis
 from web.errors import RequestError
 
 SCOPES: Final = ("read", "trade", "price", "admin")
+READING: Final = frozenset(("read", "trade"))
+"""Either of these lets a key see what belongs to its user."""
+
 KEY_BYTES: Final = 32
 
 ADMIN_SENDER: Final = "!admin"
@@ -96,6 +99,8 @@ class Keys:
     def require_self(self, request: web.BaseRequest, user: str) -> Principal:
         """The sender, who must be ``user`` or an administrator."""
         principal = self.principal(request)
+        if not principal.is_admin and not principal.scopes & READING:
+            raise RequestError("forbidden", "This key lacks the scope 'read'.", {"scope": "read"})
         if principal.user != user and not principal.is_admin:
             raise RequestError("forbidden", "This belongs to another user.", {"userId": user})
         return principal

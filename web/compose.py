@@ -176,7 +176,11 @@ class Venue:
         metrics.gauge("perps_offset", "The last durable row.", lambda: model.offset)
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
         self._runner = web.AppRunner(
-            app.build(self.context), access_log=None, shutdown_timeout=SHUTDOWN_S, auto_decompress=False
+            app.build(self.context),
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_S,
+            auto_decompress=False,
+            handler_cancellation=True,
         )
 
     async def listen(self, host: str, port: int) -> int:

@@ -8,7 +8,7 @@ from perps.units import MICRO
 MONEY_PLACES: Final = 6
 NANO_PLACES: Final = 9
 PICO_PLACES: Final = 12
-DIGITS_MAX: Final = 30
+DIGITS_MAX: Final = 28
 """Significant digits a number may have: far beyond any amount, and small enough to compute with at once."""
 
 

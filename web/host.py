@@ -88,9 +88,8 @@ class Host:
         state = recovered.state
         log.info("core.recovered", offset=state.offset, epoch=journal.epoch, markets=len(state.markets))
         self.health.update(dict.fromkeys(state.markets, "starting"))
-        self._core = Core(recovered, journal, self._history, clock=self._clock, outbox=self.bridge)
+        self._core = Core(recovered, journal, self._history, clock=self._clock, outbox=self.bridge.outlet())
         self.bridge.attach(self._core.supervisor)
-        self._model.epoch = journal.epoch
         self._health(CORE, None)
 
     async def _watch(self) -> None:
@@ -103,8 +102,8 @@ class Host:
             try:
                 await self._rebuild()
             except Exception as error:  # noqa: BLE001 - whatever it is, the venue cannot go on: end with the reason
+                self._end(error)
                 log.error("core.lost", error=repr(error))
-                self.ended.set_result(error)
                 return
 
     async def _rebuild(self) -> None:
@@ -150,12 +149,29 @@ class Host:
         self._log.learn(entry)
 
     def _publish(self, rows: Sequence[Settled]) -> None:
-        """A commit: read model first, then streams, logs and metrics; callers are answered after this."""
-        model, now_ns = self._model, self._clock.monotonic_ns()
-        fresh = [settled for settled in rows if model.apply(settled.entry)]
-        self._streams.publish([settled.entry for settled in fresh])
-        self._log.commit(fresh, model.markets, now_ns)
-        self._metrics.committed(rows, self._clock.monotonic_ns())
+        """A commit: the read model and the streams take it; then callers are answered, then it is logged and counted.
+
+        A read model that cannot take a durable row would be wrong from then on: the venue ends instead.
+        """
+        now_ns = self._clock.monotonic_ns()
+        try:
+            fresh = [settled for settled in rows if self._model.apply(settled.entry)]
+            self._streams.publish([settled.entry for settled in fresh])
+        except Exception as error:
+            self._end(error)
+            raise
+        asyncio.get_running_loop().call_soon(self._record, fresh, now_ns)
+
+    def _record(self, rows: Sequence[Settled], now_ns: int) -> None:
+        if rows:
+            self._log.commit(rows, self._model.markets, now_ns)
+            self._metrics.committed(rows, self._clock.monotonic_ns())
+
+    def _end(self, error: BaseException) -> None:
+        """The venue cannot go on; whoever runs it finds the reason in ``ended``."""
+        self._health(CORE, f"lost: {type(error).__name__}")
+        if not self.ended.done():
+            self.ended.set_result(error)
 
     def _show(self, entries: list[Entry]) -> None:
         fresh = [entry for entry in entries if self._model.apply(entry)]

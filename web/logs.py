@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Container, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 import structlog
@@ -14,10 +14,9 @@ import structlog
 from actors.messages import Settled
 from perps.events import MarketListed, PositionOpened, PositionReduced, PriceUpdated, subject_of
 from perps.journal import Entry
+from web.log_sink import LogSink
 
 log = structlog.get_logger()
-
-LEVELS: Final = ("debug", "info", "warning", "error")
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 
@@ -41,7 +40,8 @@ def configure(level: str = "info") -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(serializer=lambda event, **_: _encode(event)),
         ]
-        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        sink: Any = LogSink(sys.stderr.buffer)
+        factory = structlog.BytesLoggerFactory(sink)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
@@ -51,13 +51,17 @@ def configure(level: str = "info") -> None:
     logging.getLogger("pykka").setLevel(logging.CRITICAL)
 
 
+def _is_bytes() -> bool:
+    return isinstance(structlog.get_config()["logger_factory"], structlog.BytesLoggerFactory)
+
+
 class CommandLog:
     """The canonical line: trace, user, ticker, price used with its source and offset, outcome, ms per stage."""
 
     def __init__(self) -> None:
         self._prices: dict[str, tuple[int, str]] = {}
         self._enabled = log.is_enabled_for(logging.INFO)
-        self._lines = None if sys.stderr.isatty() else structlog.BytesLogger(sys.stderr.buffer)
+        self._lines = structlog.get_config()["logger_factory"]() if _is_bytes() else None
 
     def learn(self, entry: Entry) -> None:
         """A row that is not logged itself, but may carry a market's price."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from perps.units import Micros, Millis, Ticks
 
@@ -20,6 +20,9 @@ INTERVALS: Final[dict[str, int]] = {
     "1d": DAY_MS,
 }
 """Candle intervals, milliseconds. Candles begin at multiples of their interval since 1970 UTC."""
+
+FAR: Final = 1 << 62
+"""Above every price."""
 
 CANDLES_KEPT: Final = 1_500
 """Candles in memory per interval; older ones come from the query tables. More than the minutes of a day."""
@@ -68,6 +71,14 @@ class Day:
         self.first, self.last, self.high, self.low, self.volume = first, last, high, low, volume
 
 
+class _PastDay(NamedTuple):
+    key: tuple[int, int | None]
+    first: int | None
+    high: int
+    low: int
+    volume: int
+
+
 class MarketHistory:
     """Candles of one market, built from committed prices and trades in order.
 
@@ -76,6 +87,7 @@ class MarketHistory:
 
     def __init__(self) -> None:
         self._minute: Candle | None = None
+        self._past: _PastDay | None = None
         self._ended: dict[int, dict[int, Candle]] = {interval: {} for interval in INTERVALS.values()}
 
     def price(self, at: Millis, quote: Ticks) -> None:
@@ -101,18 +113,33 @@ class MarketHistory:
     def day(self, now_ms: int, price: int) -> Day:
         """The 24 hours up to ``now_ms``, to the minute, at the present ``price``. No candle, no change: price holds."""
         since = now_ms - DAY_MS
+        past = self._past_day(since)
+        first, high, low, volume = past.first, past.high, past.low, past.volume
+        minute = self._minute
+        if minute is not None and minute.start > since:
+            first = minute.open if first is None else first
+            high, low, volume = max(high, minute.high), min(low, minute.low), volume + minute.volume
+        elif minute is not None:
+            first = minute.close
+        first = price if first is None else first
+        return Day(first, price, max(high, price, first), min(low, price, first), volume)
+
+    def _past_day(self, since: int) -> _PastDay:
+        """What the ended minutes after ``since`` have in common: walked once a minute, not at every request."""
+        key = (since // MINUTE_MS, None if self._minute is None else self._minute.start)
+        if self._past is not None and self._past.key == key:
+            return self._past
         first: int | None = None
-        high = low = price
-        volume = 0
-        for candle in self._newest_first(MINUTE_MS):
+        high, low, volume = 0, FAR, 0
+        for candle in reversed(self._ended[MINUTE_MS].values()):
             if candle.start <= since:
                 first = candle.close
-                high, low = max(high, first), min(low, first)
                 break
             first = candle.open
             high, low = max(high, candle.high), min(low, candle.low)
             volume += candle.volume
-        return Day(price if first is None else first, price, high, low, volume)
+        self._past = _PastDay(key, first, high, low, volume)
+        return self._past
 
     def _at(self, at: int, quote: int) -> Candle:
         """The candle of the minute ``at`` falls in."""

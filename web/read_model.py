@@ -23,6 +23,7 @@ from perps.journal import Entry
 from perps.liquidation_order import NoOrder
 from perps.market import Market, user_account
 from perps.position import Position
+from perps.refusals import InvariantViolated
 from perps.units import Micros, Millis
 from web.market_history import MarketHistory
 
@@ -72,10 +73,15 @@ class ReadModel:
         self._recent: deque[Entry] = deque(maxlen=entries_kept)
 
     def apply(self, entry: Entry) -> bool:
-        """Take the next committed row; False if it is known already (after a restart of the core)."""
+        """Take the next committed row; False if it is known already (after a restart of the core).
+
+        Raises ``InvariantViolated`` on a gap.
+        """
         row = entry.row
         if row.offset <= self.offset:
             return False
+        if row.offset != self.offset + 1:
+            raise InvariantViolated(f"row {row.offset} after row {self.offset}")
         for event in entry.events:
             match event:
                 case PositionOpened() | PositionReduced():

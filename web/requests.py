@@ -25,9 +25,6 @@ BODY_BYTES_MAX: Final = 64 * 1024
 TEXT_MAX: Final = 256
 LIMIT_MAX: Final = 500
 LIMIT_DEFAULT: Final = 100
-PPB_PERCENT: Final = 7
-"""1 % = 10⁷ ppb."""
-
 USER_ID: Final = re.compile(r"[A-Za-z0-9._:@-]{1,64}", re.ASCII)
 TICKER: Final = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}", re.ASCII)
 CLIENT_ORDER_ID: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,62}[\x21-\x7e])?", re.ASCII)
@@ -282,15 +279,24 @@ def close_command(body: CloseBody, position_id: str, user: str, *, any_owner: bo
     )
 
 
-def price_command(body: PriceBody, params: MarketParams) -> UpdatePrice:
-    """The command a price asks for."""
+def check_price(body: PriceBody) -> None:
+    """Everything about a price that can be wrong without knowing its market."""
+    if number(body.price, PICO_PLACES, "price") <= 0:
+        raise invalid("price must be positive.", field="price")
     if body.sequence is not None and not 0 <= body.sequence < 2**63:
         raise invalid("sequence must be a whole number from 0 to 2^63 - 1.", field="sequence")
+    plain_text(body.reason, "reason")
+    if body.at is not None:
+        time_ms(body.at, "at")
+
+
+def price_command(body: PriceBody, params: MarketParams) -> UpdatePrice:
+    """The command a price asks for, once ``check_price`` has passed."""
     return UpdatePrice(
         ticker=params.ticker,
         price=price_ticks(body.price, params.tick_size),
         source=body.source,
-        reason=plain_text(body.reason, "reason"),
+        reason=body.reason,
         sequence=body.sequence,
         source_at=None if body.at is None else time_ms(body.at, "at"),
     )

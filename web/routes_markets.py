@@ -13,7 +13,19 @@ from web.auth import Principal
 from web.context import CONTEXT, Context
 from web.errors import RequestError, invalid
 from web.market_history import CANDLES_KEPT, INTERVALS
-from web.requests import PRICES_MAX, PriceBody, PriceItem, body, cursor, limit, price_command, rfc3339, ticker, time_ms
+from web.requests import (
+    PRICES_MAX,
+    PriceBody,
+    PriceItem,
+    body,
+    check_price,
+    cursor,
+    limit,
+    price_command,
+    rfc3339,
+    ticker,
+    time_ms,
+)
 from web.responses import json_response, page
 from web.routes_trading import send
 
@@ -123,6 +135,7 @@ async def set_price(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     asked = await body(request, PriceBody)
     name = ticker(request.match_info["ticker"])
+    check_price(asked)
     principal = context.keys.require(request, "price")
     return json_response(await _set_price(context, request, principal, name, asked))
 
@@ -136,6 +149,7 @@ async def set_prices(request: web.Request) -> web.Response:
         raise invalid(f"Send 1 to {PRICES_MAX} prices.", maximum=PRICES_MAX)
     for item in asked:
         ticker(item.ticker)
+        check_price(item)
     principal = context.keys.require(request, "price")
     outcomes = await asyncio.gather(
         *(_set_price(context, request, principal, item.ticker, item) for item in asked), return_exceptions=True

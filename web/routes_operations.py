@@ -8,7 +8,7 @@ from aiohttp_sse import EventSourceResponse
 from perps.events import decode_events
 from perps.journal import Entry
 from web import views
-from web.context import CONTEXT
+from web.context import CONTEXT, REQUEST_ID
 from web.errors import RequestError
 from web.requests import ticker
 from web.responses import json_response
@@ -68,4 +68,5 @@ async def market_stream(request: web.Request) -> EventSourceResponse:
         rows = await context.queries.rows_after(offset, limit)
         return [Entry(row, decode_events(row.payload), ()) for row in rows]
 
-    return await MarketStream(context.streams, context.model, entries_after).serve(request, reader, since, snapshot)
+    stream = MarketStream(context.streams, context.model, entries_after)
+    return await stream.serve(request, reader, since, snapshot, request_id=request[REQUEST_ID])

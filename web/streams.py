@@ -30,10 +30,16 @@ BEHIND_BYTES_MAX: Final = 1 << 20
 
 READERS_MAX: Final = 10_000
 
-RESUME_ROWS_MAX: Final = 100_000
+RESUME_ROWS_MAX: Final = 50_000
 """How far back a stream may resume from the journal; further back it is reset."""
 
 RESUME_PAGE: Final = 2_000
+
+RESUMING_MAX: Final = 4
+"""Readers that catch up at a time: the others wait their turn."""
+
+WRITE_S: Final = 15.0
+"""How long one write may wait for a reader before it is cut off."""
 
 HEARTBEAT_S: Final = 15.0
 
@@ -69,14 +75,17 @@ class Reader:
         return self.tickers is None or ticker in self.tickers
 
     def push(self, block: bytes) -> None:
-        """Queue bytes; past the limit the reader is cut off instead."""
-        self.bytes_waiting += len(block)
+        """Queue bytes; a reader that had more than the limit waiting already is cut off instead.
+
+        One commit may be larger than the limit (a crash that liquidates thousands): it cuts off nobody who reads.
+        """
         if self.bytes_waiting > self._behind_bytes_max:
             self.blocks.clear()
             self.end()
             self.abort()
         else:
             self.blocks.append(block)
+            self.bytes_waiting += len(block)
         self.wake.set()
 
     def end(self) -> None:
@@ -101,6 +110,7 @@ class Streams:
     ) -> None:
         self.behind_bytes_max, self.heartbeat_s = behind_bytes_max, heartbeat_s
         self._model = model
+        self.resuming = asyncio.Semaphore(RESUMING_MAX)
         self._open: set[Reader] = set()
         self._readers: set[Reader] = set()
         """Those of the open ones that are fed; the others are still catching up."""
@@ -231,13 +241,20 @@ class MarketStream:
         self._streams, self._model, self._entries_after = streams, model, entries_after
 
     async def serve(
-        self, request: web.Request, reader: Reader, since: str | None, snapshot: Callable[[], object]
+        self,
+        request: web.Request,
+        reader: Reader,
+        since: str | None,
+        snapshot: Callable[[], object],
+        *,
+        request_id: str,
     ) -> EventSourceResponse:
         """Begin where the reader left off, or with a snapshot, and write until it leaves or is cut off.
 
         ``since`` is the id it saw last; one that is too old, from the future or garbled gets ``reset`` and a snapshot.
         """
-        response = EventSourceResponse(ping_interval=self._streams.heartbeat_s, sep="\n")
+        headers = {"X-Request-Id": request_id}
+        response = EventSourceResponse(ping_interval=self._streams.heartbeat_s, sep="\n", headers=headers)
         await response.prepare(request)
         if request.transport is not None:
             reader.abort = request.transport.abort
@@ -247,9 +264,14 @@ class MarketStream:
             heartbeat.add_done_callback(lambda _: reader.end())
             try:
                 await self._write(response, reader, b"retry: %d\n\n" % RETRY_MS)
-                if since is None or not await self._resume(response, reader, since):
+                if since is None or not await self._resume_in_turn(response, reader, since):
                     if since is not None:
-                        reader.push(frame("reset", {"since": since[:64], "offset": self._model.offset}))
+                        reader.push(
+                            frame(
+                                "reset",
+                                {"since": since.encode("ascii", "replace")[:64].decode(), "offset": self._model.offset},
+                            )
+                        )
                     reader.push(frame("snapshot", snapshot(), (self._model.epoch, self._model.offset)))
                     self._streams.add(reader)
                 while not (reader.ended or self._streams.closing):
@@ -270,8 +292,17 @@ class MarketStream:
     @staticmethod
     async def _write(response: EventSourceResponse, reader: Reader, data: bytes) -> None:
         reader.is_behind = True
-        await response.write(data)
+        try:
+            async with asyncio.timeout(WRITE_S):
+                await response.write(data)
+        except TimeoutError as error:
+            reader.abort()
+            raise ConnectionResetError("the reader does not read") from error
         reader.is_behind = False
+
+    async def _resume_in_turn(self, response: EventSourceResponse, reader: Reader, since: str) -> bool:
+        async with self._streams.resuming:
+            return await self._resume(response, reader, since)
 
     async def _resume(self, response: EventSourceResponse, reader: Reader, since: str) -> bool:
         """Write all that a reader missed and begin to feed it; False if that cannot be done without a gap."""

@@ -66,7 +66,7 @@ async def test_other_markets_trade_on_while_one_is_rebuilt() -> None:
         )
 
         assert len(venue.model.open_positions("bob")) == 20
-        assert venue.host.bridge.failure == ""
+        assert not venue.host.bridge.failed.is_set()
 
 
 async def test_its_holds_are_voided() -> None:

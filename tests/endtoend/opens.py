@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import aiohttp
 
 from tests.endtoend.api import Answer, Api, Json
 
-TICKER = "AAA"
+TICKER: Final = "AAA"
+STORM_S: Final = 20.0
+"""Longest wait for a storm to have brought enough."""
 
 
 @dataclass
@@ -49,6 +55,16 @@ class Opens:
             assert answer.status in (201, 503), answer.body
             if answer.status == 503:
                 return
+
+    async def storm(self, enough: Callable[[], bool]) -> asyncio.Future[list[None]]:
+        """Let everybody open without end. Returns when it is ``enough``, the storm still going on, to be awaited."""
+        tasks = [asyncio.ensure_future(self.until_refused(user)) for user in self.keys]
+        deadline = time.monotonic() + STORM_S
+        while not enough():
+            ended, _ = await asyncio.wait(tasks, timeout=0.001, return_when=asyncio.FIRST_COMPLETED)
+            assert not ended, f"somebody was refused before his time: {[task.result() for task in ended]}"
+            assert time.monotonic() < deadline, f"{len(self.answers)} answers in {STORM_S} s"
+        return asyncio.gather(*tasks)
 
     async def resolve(self) -> None:
         """Send what is in doubt again, until it has a verdict."""

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -42,13 +43,10 @@ async def test_a_venue_serves_again_by_itself_after_its_database_was_restarted(
     await asyncio.to_thread(venue.start)
     async with client(venue.url) as api:
         opens = await Opens.prepare(api, CLIENTS)
-        for _ in range(3):
-            storm = [asyncio.create_task(opens.until_refused(user)) for user in opens.keys]
-            enough = len(opens.answers) + 5 * CLIENTS
-            while len(opens.answers) < enough:
-                await asyncio.wait(storm, timeout=0.01)
+        for faults in range(1, 4):
+            storm = await opens.storm(partial(has_answers, opens, 10 * faults * CLIENTS))
             await asyncio.to_thread(server.stop)
-            await asyncio.wait_for(asyncio.gather(*storm), 5)
+            await asyncio.wait_for(storm, 5)
             assert opens.in_doubt
             assert (await api.send("GET", "/readyz")).status == 503
             await asyncio.to_thread(server.start)
@@ -66,11 +64,9 @@ async def test_nothing_is_acknowledged_and_nothing_lost_while_the_database_is_de
     venue.start()
     async with client(venue.url) as api:
         opens = await Opens.prepare(api, CLIENTS)
-        storm = [asyncio.create_task(opens.until_refused(user)) for user in opens.keys]
-        while len(opens.answers) < 5 * CLIENTS:
-            await asyncio.wait(storm, timeout=0.01)
+        storm = await opens.storm(partial(has_answers, opens, 10 * CLIENTS))
         kill_postmaster(venue.postgres)
-        await asyncio.wait_for(asyncio.gather(*storm), 5)
+        await asyncio.wait_for(storm, 5)
         assert (await api.send("GET", "/readyz")).status == 503
         assert (await opens.one("user-0")).code == "unavailable"
         assert (await api.send("GET", "/api/users/user-0/trades")).code == "unavailable"
@@ -116,6 +112,11 @@ def test_a_venue_started_while_its_database_recovers_waits_for_it(venues: Venues
     if venue.exit_code() is not None and venue.is_database_recovering():
         pytest.xfail("a start gives up when the database server is just recovering")
     assert venue.exit_code() is None, venue.tail()
+
+
+def has_answers(opens: Opens, count: int) -> bool:
+    """Whether so many opens were answered."""
+    return len(opens.answers) >= count
 
 
 def kill_postmaster(server: EmbeddedPostgres) -> None:

@@ -76,7 +76,7 @@ def quote_market(**changes: Any) -> MarketParams:
         mark_source=MarkSource.QUOTE,
         skew_scale=Lots(100_000),
         max_skew=Lots(4_000),
-        max_open_interest=Lots(8_000),
+        max_open_interest=Lots(4_000),
         max_leverage=5,
         min_order_size=Micros(1 * MICRO),
         maker_fee=Ppb(PPB // 1000),

@@ -163,11 +163,33 @@ def test_a_pump_that_liquidates_the_gangs_own_other_hand_does_not_pay() -> None:
     """On a quote market a push can liquidate: bob's loss stops at his margin, ann's gain must not exceed it."""
     for first, second in ((LONG, SHORT), (SHORT, LONG)):
         venue = gang_venue(*MARKETS["quote, no fees"])
-        done(venue.open("bob", first, 3_000 * MICRO, ticker=STORY, leverage=5))
-        done(venue.open("ann", second, 6_000 * MICRO, ticker=STORY, leverage=5))
+        done(venue.open("bob", first, 2_000 * MICRO, ticker=STORY, leverage=5))
+        done(venue.open("ann", second, 3_800 * MICRO, ticker=STORY, leverage=5))
         leave_all(venue, STORY, newest_first=True)
 
         assert profit(venue) <= 0
+
+
+@pytest.mark.parametrize("pushes", [SHORT, LONG])
+@pytest.mark.parametrize("leverage", [2, 3, 9])
+def test_a_gang_that_swings_the_mark_from_cap_to_cap_does_not_make_the_house_pay(pushes: Side, leverage: int) -> None:
+    """Many small positions push the mark of a quote market to its cap, one large one swings it to the other side.
+
+    The small ones are liquidated past their margin if it does not cover the swing, and the large one collects.
+    """
+    rate = PPB // leverage - 1
+    tight = TIGHT | {"skew_scale": 100_000, "max_skew": 99_999, "max_leverage": leverage, "maintenance_rate": rate}
+    params = fullest(quote_market(**tight | {"max_skew": 1}), STORY_PRICE)
+    params = fullest(replace(params, max_skew=params.max_open_interest), STORY_PRICE)
+    venue = gang_venue(params, STORY_PRICE)
+    worth = params.max_open_interest * STORY_PRICE * params.unit
+    for _ in range(50):
+        venue.open("bob", pushes, Micros(worth // 50), ticker=STORY, leverage=leverage)
+    venue.open("ann", SHORT if pushes is LONG else LONG, Micros(worth), ticker=STORY, leverage=1)
+    leave_all(venue, STORY)
+
+    assert profit(venue) <= 0
+    assert venue.markets[STORY].insurance >= 0
 
 
 def test_paper_gains_buy_nothing() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from perps.commands import CreateUser, Deposit, Side, Withdraw
 from perps.events import PositionReduced, Transfer, TransferKind, UserCreated, Withdrawn
-from perps.ledger import Funds, Ledger, MarketSums, decide_ledger
+from perps.ledger import DEPOSITS_MAX, Funds, Ledger, MarketSums, decide_ledger
 from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.units import AMOUNT_MAX, BALANCE_MAX, MICRO, Micros, Millis
 from tests.perps.build import BTC_PRICE, START_MS, Venue, done, index_market, opened, reductions, refused
@@ -176,8 +176,8 @@ def test_a_referral_waits_for_its_commit() -> None:
         (Deposit(user="bob", amount=Micros(1)), RejectCode.USER_NOT_FOUND),
         (Withdraw(user="bob", amount=Micros(10**9)), RejectCode.USER_NOT_FOUND),
         (Withdraw(user="ann", amount=Micros(101)), RejectCode.INSUFFICIENT_FUNDS),
-        (Deposit(user="ann", amount=Micros(BALANCE_MAX - AMOUNT_MAX - 99)), RejectCode.VALIDATION_ERROR),
-        (CreateUser(user="bob", deposit=Micros(BALANCE_MAX - AMOUNT_MAX - 99)), RejectCode.VALIDATION_ERROR),
+        (Deposit(user="ann", amount=Micros(DEPOSITS_MAX - 99)), RejectCode.VALIDATION_ERROR),
+        (CreateUser(user="bob", deposit=Micros(DEPOSITS_MAX - 99)), RejectCode.VALIDATION_ERROR),
     ],
 )
 def test_what_the_ledger_refuses(command: CreateUser | Deposit | Withdraw, code: RejectCode) -> None:
@@ -190,7 +190,7 @@ def test_what_the_ledger_refuses(command: CreateUser | Deposit | Withdraw, code:
     "command",
     [
         Withdraw(user="ann", amount=Micros(100)),
-        Deposit(user="ann", amount=Micros(BALANCE_MAX - AMOUNT_MAX - 100)),
+        Deposit(user="ann", amount=Micros(DEPOSITS_MAX - 100)),
         CreateUser(user="bob", deposit=Micros(5), referrer="ann"),
         CreateUser(user="bob"),
     ],

@@ -9,7 +9,6 @@ import pytest
 from tests.web.venue import Running
 
 
-@pytest.mark.xfail(reason="the supervisor hears of a listing after its caller does (actors/journal_actor.py)")
 async def test_a_market_takes_commands_as_soon_as_its_listing_is_answered(venue: Running) -> None:
     for number in range(100):
         body = {"ticker": f"M{number}", "organizationId": "acme", "name": "M", "price": "100"}
@@ -117,7 +116,6 @@ async def test_the_first_four_parameters_are_required(venue: Running, field: str
     (await venue.admin.post("/api/admin/markets", listing)).refused(400, "validation_error")
 
 
-@pytest.mark.xfail(reason="a second listing's refusal forgets the first (Supervisor._refused): no answer", run=False)
 async def test_two_listings_of_one_ticker_at_once_make_one_market(venue: Running) -> None:
     answers = await asyncio.gather(*(venue.admin.post("/api/admin/markets", LISTING) for _ in range(10)))
 

@@ -67,7 +67,7 @@ async def test_a_price_answers_with_the_market_after_it(venue: Running, clock: M
 
     fits(body, {"market": MARKET, "liquidations": number, "offset": number})
     assert body["market"]["indexPrice"] == "50123.45"
-    assert body["market"]["priceAt"] == "2026-01-01T00:00:01.500Z"
+    assert body["market"]["priceAt"] == sent["at"]
     assert body["liquidations"] == 0
 
 

@@ -70,18 +70,17 @@ async def test_a_market_being_rebuilt_is_not_ready_and_says_why(venue: Running, 
 
 
 async def test_commands_are_counted_by_kind(venue: Running) -> None:
-    ann = await venue.user("ann")
-    for _ in range(3):
-        await ann.opened(leverage=100)
+    ann = await venue.user("ann", "1000000")
+    await asyncio.gather(*(ann.opened(leverage=100) for _ in range(30)))
     (await ann.close("BTC-PERP-1")).ok()
     await venue.price("40000")
 
     metrics = await _metrics(venue)
 
     counted = {name.partition("kind=")[2]: value for name, value in metrics.items() if "perps_commands_total" in name}
-    assert counted["open"] == 3
+    assert counted["open"] == 30
     assert counted["close"] == counted["price"] == counted["list"] == 1
-    assert metrics["perps_liquidations_total ticker=BTC-PERP"] == 2
+    assert metrics["perps_liquidations_total ticker=BTC-PERP"] == 29
     assert metrics["perps_offset"] == (await venue.admin.get("/api/admin/stats")).ok()["offset"]
 
 

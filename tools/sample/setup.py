@@ -46,8 +46,8 @@ MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
         "markSource": "quote",
         "maxLeverage": 3,
         "skewScale": "20000",
-        "maxSkew": "1600",
-        "maxOpenInterest": "3200",
+        "maxSkew": "1000",
+        "maxOpenInterest": "1500",
         "houseDeposit": "250000",
     },
 )
