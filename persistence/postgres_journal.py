@@ -46,6 +46,9 @@ venue each of its ten round trips waits for the interpreter, and the statement c
 APPEND_TIMEOUT_S: Final = 10.0
 """Longest wait for a commit. Past it the outcome is unknown and the connection is given up."""
 
+ACQUIRE_TIMEOUT_S: Final = 120.0
+"""Longest wait for a take-over, beyond the wait for the lock: it may have to migrate a large database."""
+
 LOCK_POLL_S: Final = 0.05
 LOCK_CLASS: Final = 0x70657270
 """"perp": first half of the advisory lock's key; the second is the shard."""
@@ -85,7 +88,8 @@ class PostgresJournal:
         loop = uvloop.new_event_loop()
         try:
             with database_errors("taking over the journal"):
-                session, epoch, offset = loop.run_until_complete(_acquire(url, shard, wait_s))
+                taking = asyncio.wait_for(_acquire(url, shard, wait_s), wait_s + ACQUIRE_TIMEOUT_S)
+                session, epoch, offset = loop.run_until_complete(taking)
         except BaseException:
             loop.close()
             raise
@@ -168,7 +172,8 @@ class Session:
 
     async def warm_up(self) -> None:
         """Prepare the statements of the common commands, so that the first of each is as quick as the rest."""
-        for tables in ((FILLS, LEGS, POSITIONS), (PRICES,), (LEGS,), (FILLS, LEGS, PRICES, POSITIONS)):
+        common = ((), (PRICES,), (LEGS,), (LEGS, PRICES), (FILLS, LEGS, POSITIONS), (FILLS, LEGS, PRICES, POSITIONS))
+        for tables in common:
             await self._prepare((JOURNAL, *tables))
         await self.connection.execute("select 1")  # asyncpg ends a prepare without a sync: the tables stay locked
 
@@ -178,13 +183,13 @@ class Session:
 
     async def append(self, journal: list[Record], queries: QueryRows, timeout_s: float) -> None:
         """Write a batch. Raises ``OwnershipLost`` and what asyncpg raises."""
-        if len(journal) <= STATEMENT_ROWS_MAX:
-            await self._append_statement(journal, queries, timeout_s)
-        else:
-            async with asyncio.timeout(timeout_s):
+        async with asyncio.timeout(timeout_s):
+            if len(journal) <= STATEMENT_ROWS_MAX:
+                await self._append_statement(journal, queries)
+            else:
                 await self._append_copy(journal, queries)
 
-    async def _append_statement(self, journal: list[Record], queries: QueryRows, timeout_s: float) -> None:
+    async def _append_statement(self, journal: list[Record], queries: QueryRows) -> None:
         """One round trip. Only the tables that get records are named in it."""
         batches = (
             (JOURNAL, journal),
@@ -195,7 +200,7 @@ class Session:
         )
         prepared = await self._prepare([table for table, records in batches if records])
         arrays = [records for _, records in batches if records]
-        if await prepared.fetchval(self._shard, self._epoch, *arrays, timeout=timeout_s) != 1:
+        if await prepared.fetchval(self._shard, self._epoch, *arrays) != 1:
             raise self._lost()
 
     async def _prepare(self, tables: Sequence[Table]) -> PreparedStatement[PgRecord]:

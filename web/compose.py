@@ -90,7 +90,7 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
         stack.push_async_callback(venue.close)
         await venue.start()
         tune_process()
-        base_url = f"http://{settings.host}:{port}"
+        base_url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}"
         say(f"perps is ready on {base_url}")
         waits: list[asyncio.Future[object]] = [asyncio.ensure_future(stop.wait()), venue.host.ended]  # type: ignore[list-item]
         beside = asyncio.create_task(_beside(companion, base_url, admin_key, stop)) if companion else None

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from actors.messages import Outcome, Settled
 from actors.ports import Journal
-from perps.commands import ClosePosition, Command, CreateUser, OpenPosition, PriceSource, Side, UpdatePrice
+from perps.commands import ClosePosition, Command, CreateUser, ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.units import PPB, Micros, Millis, Ppb, Ticks
 from persistence.memory import MemoryStore
 from web.host import Host, OpenJournal
@@ -64,8 +64,7 @@ class Running:
 
     async def list_market(self, ticker: str) -> None:
         """A market at a price of 100."""
-        body = MarketBody(ticker=ticker, organization_id="org", name=ticker, price=Decimal(100))
-        await self.do(list_command(body))
+        await self.do(listing(ticker))
 
     async def add_user(self, user: str, dollars: int = 1_000) -> None:
         """A user with money."""
@@ -75,6 +74,11 @@ class Running:
         """Wait until everything told to the markets so far has come back: a price goes the whole way."""
         for ticker in self.model.markets:
             await self.send(set_price(ticker, 100))
+
+
+def listing(ticker: str) -> ListMarket:
+    """A market at a price of 100."""
+    return list_command(MarketBody(ticker=ticker, organization_id="org", name=ticker, price=Decimal(100)))
 
 
 def open_long(ticker: str, user: str, dollars: int = 100, leverage: int = 10) -> OpenPosition:
