@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 from hashlib import sha256
@@ -125,7 +126,10 @@ class Keys:
         return key_id, key
 
     async def revoke(self, key_id: str) -> bool:
-        """End a key; False if there is none with this id."""
+        """End a key, in the store and here, also if the caller does not wait; False if there is none with this id."""
+        return await asyncio.shield(self._revoke(key_id))
+
+    async def _revoke(self, key_id: str) -> bool:
         for hashed, record in self._by_digest.items():
             if record.key_id == key_id:
                 await self._store.revoke(key_id, self._clock.now_ms())

@@ -80,12 +80,12 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
     admin_key = settings.admin_key or directory.admin_key()
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(directory.close)
-        url = settings.database_url
+        url, server = settings.database_url, None
         if url is None:
             server = EmbeddedPostgres(directory.path / "postgres", say=say)
             url = await asyncio.to_thread(server.start)
             stack.push_async_callback(asyncio.to_thread, server.stop)
-        venue = Venue(postgres(url), admin_key)
+        venue = Venue(postgres(url, server), admin_key)
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
         await venue.start()
@@ -124,10 +124,19 @@ class Stores(Struct, frozen=True, kw_only=True):
     keys: KeyStore
 
 
-def postgres(url: str) -> Stores:
-    """The stores in one PostgreSQL database."""
+def postgres(url: str, server: EmbeddedPostgres | None = None) -> Stores:
+    """The stores in one PostgreSQL database; on ``server``, if it is the venue's own to bring back when it dies."""
+
+    def open_journal() -> PostgresJournal:
+        if server is not None:
+            try:
+                server.start()
+            except EmbeddedPostgresError as error:
+                raise JournalUnavailable(str(error)) from error
+        return PostgresJournal.acquire(url)
+
     return Stores(
-        open_journal=lambda: PostgresJournal.acquire(url),
+        open_journal=open_journal,
         history=PostgresHistory(url),
         queries=PostgresQueries(url),
         keys=PostgresKeys(url),

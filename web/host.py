@@ -66,8 +66,16 @@ class Host:
 
         Raises what ``open_journal`` and ``recover`` raise: a shard that is taken, a journal that is corrupt.
         """
-        journal, recovered = await asyncio.to_thread(self._open, self._recovered)
-        self._run(journal, recovered)
+        for pause in RETRY_S:
+            try:
+                journal = await asyncio.to_thread(self._open_journal)
+                break
+            except JournalUnavailable as error:  # a server that is just recovering
+                log.warning("core.cannot_start_yet", error=str(error), retry_in_s=pause)
+                await asyncio.sleep(pause)
+        else:
+            journal = await asyncio.to_thread(self._open_journal)
+        self._run(journal, await asyncio.to_thread(self._recover, journal, self._recovered))
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
@@ -90,6 +98,7 @@ class Host:
         self.health.update(dict.fromkeys(state.markets, "starting"))
         self._core = Core(recovered, journal, self._history, clock=self._clock, outbox=self.bridge.outlet())
         self.bridge.attach(self._core.supervisor)
+        self._model.serving_epoch = journal.epoch
         self._health(CORE, None)
 
     async def _watch(self) -> None:
@@ -137,8 +146,12 @@ class Host:
     def _open(self, on_entry: Callable[[Entry], object]) -> tuple[Journal, Recovered]:
         """Take the shard and recover. Blocking."""
         journal = self._open_journal()
+        return journal, self._recover(journal, on_entry)
+
+    def _recover(self, journal: Journal, on_entry: Callable[[Entry], object]) -> Recovered:
+        """Recover, or give the shard back. Blocking."""
         try:
-            return journal, recover(self._history, on_entry)
+            return recover(self._history, on_entry)
         except BaseException:
             journal.close()
             raise

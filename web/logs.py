@@ -48,7 +48,16 @@ def configure(level: str = "info") -> None:
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
-    logging.getLogger("pykka").setLevel(logging.CRITICAL)
+    logging.basicConfig(handlers=[_Passing()], level=logging.WARNING, force=True)
+    logging.getLogger("pykka").setLevel(logging.CRITICAL)  # deaths are told by actors/base.py
+
+
+class _Passing(logging.Handler):
+    """What libraries log by themselves, as lines like all others."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        log.log(record.levelno, "library", logger=record.name, message=record.getMessage(), exc_info=error)
 
 
 def _is_bytes() -> bool:

@@ -67,6 +67,9 @@ class ReadModel:
     def __init__(self, *, entries_kept: int = ENTRIES_KEPT) -> None:
         self.offset = 0
         self.epoch = 0
+        """The epoch that wrote the last row."""
+        self.serving_epoch = 0
+        """The ownership that serves now; it may not have written yet."""
         self.markets: dict[str, MarketView] = {}
         self.users: dict[str, UserView] = {}
         self.balances: dict[str, int] = {}

@@ -126,7 +126,7 @@ async def stats(request: web.Request) -> web.Response:
     return json_response(
         {
             "offset": model.offset,
-            "epoch": model.epoch,
+            "epoch": model.serving_epoch,
             "time": rfc3339(context.clock.now_ms()),
             "users": len(model.users),
             "markets": [_market_stats(context, name) for name in model.markets],

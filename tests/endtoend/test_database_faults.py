@@ -77,8 +77,7 @@ async def test_nothing_is_acknowledged_and_nothing_lost_while_the_database_is_de
         opens.api = api
         await opens.resolve()
         await opens.check()
-    if venue.foreign_lines():
-        pytest.xfail("what libraries log by themselves is not put into JSON lines")
+    assert not venue.foreign_lines()
 
 
 async def test_a_venue_brings_its_own_database_back(venues: Venues) -> None:
@@ -93,8 +92,6 @@ async def test_a_venue_brings_its_own_database_back(venues: Venues) -> None:
         while status == 503 and time.monotonic() < deadline:
             status = (await opens.one("user-0")).status
             await asyncio.sleep(0.05)
-    if status == 503:
-        pytest.xfail("the venue does not start its own database server again")
     assert status == 201
 
 
@@ -109,8 +106,6 @@ def test_a_venue_started_while_its_database_recovers_waits_for_it(venues: Venues
     venue.spawn()
     until(lambda: venue.exit_code() is not None or venue.readiness() == 200 or None, within_s=20, what="a start")
 
-    if venue.exit_code() is not None and venue.is_database_recovering():
-        pytest.xfail("a start gives up when the database server is just recovering")
     assert venue.exit_code() is None, venue.tail()
 
 

@@ -21,7 +21,7 @@ from persistence.postgres_journal import LOCK_CLASS
 from tests.endtoend.api import Answer, Api, Json, client
 from tests.endtoend.conftest import Venues
 from tests.endtoend.opens import TICKER, Opens
-from tests.endtoend.venue_process import ADMIN_KEY, SAID, STOP_S, VenueProcess, until
+from tests.endtoend.venue_process import ADMIN_KEY, STOP_S, VenueProcess, until
 from web.auth import ADMIN_SENDER
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
@@ -214,8 +214,8 @@ async def test_the_log_is_json_lines_with_one_for_each_durable_command(venues: V
         last, opened, closed = await a_small_market(api)
     assert venue.stop() == 0
 
-    lines = [line for line in venue.log.read_text().splitlines() if not line.startswith(SAID)]
-    events = [json.loads(line) for line in lines]
+    assert venue.foreign_lines() == []
+    events = [json.loads(line) for line in venue.log.read_text().splitlines() if line.startswith("{")]
     commands = {event["offset"]: event for event in events if event["event"] == "command"}
     assert [event["offset"] for event in events if event["event"] == "command"] == list(range(1, last + 1))
     assert [event["kind"] for event in commands.values()] == [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -31,7 +32,7 @@ POLL_S: Final = 0.01
 PORTS: Final = range(20_000, 32_000)
 """Below the range from which the system gives ports to clients, so that none of them takes one of ours."""
 TAIL_LINES: Final = 25
-SAID: Final = ("perps is ready on ", "the admin key is in ")
+SAID: Final = re.compile(r"perps is ready on |the admin key is in |.*, \d+ s so far: ")
 """Lines for whoever started the venue; all others are for machines."""
 
 T = TypeVar("T")
@@ -162,17 +163,21 @@ class VenueProcess:
         return EmbeddedPostgres(self.data_dir / "postgres", say=lambda _: None)
 
     def end(self) -> None:
-        """Whatever state it is in: nothing of it runs afterwards."""
-        try:
-            if self._process is not None:
-                self.kill()
-        finally:
-            self.postgres.stop()
+        """Whatever state it is in: nothing of it runs afterwards.
+
+        The database is stopped at once, not in order: an orderly stop in the middle of its recovery may never end.
+        """
+        if self._process is not None:
+            self.kill()
+        lock = self.data_dir / "postgres" / "postmaster.pid"
+        if self.postgres.is_running():
+            os.kill(int(lock.read_text().split()[0]), signal.SIGQUIT)
+            until(lambda: not self.postgres.is_running() or None, within_s=STOP_S, what="the end of PostgreSQL")
 
     def foreign_lines(self) -> list[str]:
         """What it wrote that is neither JSON nor meant for whoever started it."""
         lines = self.log.read_text(errors="replace").splitlines()
-        return [line for line in lines if not line.startswith(SAID) and not line.startswith("{")]
+        return [line for line in lines if not line.startswith("{") and SAID.match(line) is None]
 
     def tail(self) -> str:
         """The last lines it wrote."""

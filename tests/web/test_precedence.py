@@ -66,6 +66,8 @@ PAIRS: list[tuple[str, str, str, str, object]] = [
     ("validation_error", "market_not_found", "ann", OPEN, _open("NONE", clientOrderId=" ")),
     ("validation_error", "client_order_id_reused", "ann", OPEN, _open(size="0", clientOrderId="used")),
     ("validation_error", "insufficient_funds", "ann", OPEN, _open(size="1000000.0000001")),
+    ("validation_error", "market_not_found", "admin", "/api/markets/perps/NONE/price", {"price": "0"}),
+    ("validation_error", "unauthorized", "anybody", "/api/markets/perps/OLD/price", {"price": "1", "at": "now"}),
     ("unauthorized", "market_not_found", "anybody", OPEN, _open("NONE")),
     ("unauthorized", "position_not_found", "anybody", _close("BTC-PERP-99"), {}),
     ("unauthorized", "market_halted", "anybody", OPEN, _open("HALTED")),

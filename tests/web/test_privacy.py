@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
+from persistence.memory import MemoryKeys
 from tests.web.conftest import Starter
 from tests.web.shapes import words
 from tests.web.venue import Backend, ManualClock, OnMemory, Running
@@ -28,6 +30,19 @@ async def test_a_users_data_is_for_him_and_the_administrator(venue: Running, pat
     (await venue.anybody.get(path)).refused(401, "unauthorized")
     (await ann.get(path)).ok()
     (await venue.admin.get(path)).ok()
+
+
+@pytest.mark.parametrize(("scope", "may"), [("read", True), ("trade", True), ("price", False)])
+async def test_a_users_key_reads_his_data_if_it_reads_or_trades(venue: Running, scope: str, may: bool) -> None:
+    await venue.user("ann")
+    client = await venue.key(scope, userId="ann")
+
+    for path in PRIVATE:
+        answer = await client.get(path)
+        if may:
+            answer.ok()
+        else:
+            assert answer.refused(403, "forbidden") == {"scope": "read"}
 
 
 async def test_who_may_not_read_a_user_does_not_learn_whether_he_exists(venue: Running) -> None:
@@ -155,6 +170,38 @@ async def test_revoking_a_key_many_times_at_once_ends_it_once(starter: Starter, 
     answers = await asyncio.gather(*(venue.admin.delete(path) for _ in range(5)))
 
     assert sorted(answer.status for answer in answers) == [200, 404, 404, 404, 404]
+
+
+class SlowKeys(MemoryKeys):
+    """A key store that takes its time to revoke."""
+
+    def __init__(self, backend: OnMemory) -> None:
+        super().__init__(backend.store)
+        self.asked, self.answer, self.done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def revoke(self, key_id: str, at: int) -> None:
+        """As in memory, when the test says so."""
+        self.asked.set()
+        await self.answer.wait()
+        await super().revoke(key_id, at)
+        self.done.set()
+
+
+async def test_a_key_ends_also_when_who_revokes_it_does_not_wait(starter: Starter) -> None:
+    backend = OnMemory()
+    keys = SlowKeys(backend)
+    venue = await starter(backend, stores=replace(backend.stores(), keys=keys))
+    ann = await venue.user("ann")
+    key_id = next(iter(backend.store.api_keys))
+    revoking = asyncio.create_task(venue.admin.delete(f"/api/admin/keys/{key_id}"))
+    await keys.asked.wait()
+
+    revoking.cancel()
+    await venue.anybody.get("/healthz")
+    keys.answer.set()
+    await keys.done.wait()
+
+    (await ann.get("/api/users/ann/balance")).refused(401, "unauthorized")
 
 
 async def test_a_key_ends_at_its_time(venue: Running, clock: ManualClock) -> None:

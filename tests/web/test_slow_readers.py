@@ -68,6 +68,19 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_another_gets_everythin
         assert (await good.next()).data["indexPrice"] == "1.00"
 
 
+async def test_a_commit_larger_than_the_limit_cuts_off_nobody_who_reads(starter: Starter) -> None:
+    venue = await starter(limits=Limits(behind_bytes_max=10_000))
+    await venue.market()
+    ann = await venue.user("ann", "100000")
+    await asyncio.gather(*(ann.opened(size="20", leverage=50) for _ in range(200)))
+    async with listening(venue) as stream:
+        await stream.next()
+        body = await venue.price("40000")
+        events = await stream.until_offset(body["offset"])
+
+    assert [event.name for event in events] == ["price", *["trade", "liquidation"] * 200]
+
+
 async def test_a_reader_that_does_not_read_does_not_hold_up_a_stop(starter: Starter) -> None:
     venue = await starter(limits=Limits(behind_bytes_max=10_000_000))
     await venue.market()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 import pytest
 from yarl import URL
@@ -145,8 +146,20 @@ async def test_a_garbled_place_in_the_query_is_reset(venue: Running, since: str)
 
 
 async def test_bytes_that_are_no_text_are_reset(venue: Running) -> None:
-    async with listening(venue, headers={"Last-Event-ID": "\u00ff\u00fe"}) as stream:
-        await _starts_anew(stream, venue)
+    address = urlsplit(venue.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(b"GET /api/sse/markets HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 1-\xff\xfe\r\n\r\n")
+    told = b""
+    async with asyncio.timeout(5):
+        while b"event: snapshot" not in told:
+            line = await reader.readline()
+            assert line, told
+            told += line
+    writer.close()
+    await writer.wait_closed()
+
+    assert told.startswith(b"HTTP/1.1 200 ")
+    assert b"event: reset" in told
 
 
 async def test_no_place_at_all_is_a_snapshot_without_a_reset(venue: Running) -> None:

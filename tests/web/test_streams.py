@@ -58,6 +58,7 @@ async def test_a_stream_begins_with_a_snapshot(venue: Running) -> None:
         snapshot = await stream.next()
 
     assert snapshot.name == "snapshot"
+    assert stream.response.headers["X-Request-Id"]
     fits(snapshot.data["markets"][0], MARKET)
     assert snapshot.id == f"1-{snapshot.offset}"
     assert snapshot.data["markets"] == (await venue.anybody.get("/api/markets/perps")).ok()["markets"]

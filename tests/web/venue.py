@@ -220,20 +220,7 @@ class Running:
     async def market(self, ticker: str = "BTC-PERP", price: str = "50000", **more: object) -> Json:
         """A new market."""
         body = {"ticker": ticker, "organizationId": "acme", "name": ticker, "price": price, **more}
-        listed = (await self.admin.post("/api/admin/markets", body)).ok(201)
-        await self._until_it_takes_commands(ticker, price)
-        return listed
-
-    async def _until_it_takes_commands(self, ticker: str, price: str) -> None:
-        """Ask with a price that changes nothing: the supervisor hears of a listing after its caller does.
-
-        See ``test_a_market_takes_commands_as_soon_as_its_listing_is_answered``; then this can go.
-        """
-        nonsense = {"price": price, "at": "2999-01-01T00:00:00.000Z"}
-        code = "market_not_found"
-        while code == "market_not_found":
-            code = (await self.admin.post(f"/api/markets/perps/{ticker}/price", nonsense)).error()["code"]
-        assert code == "validation_error"
+        return (await self.admin.post("/api/admin/markets", body)).ok(201)
 
     async def price(self, price: object, ticker: str = "BTC-PERP", **more: object) -> Json:
         """Set a price that must be taken."""
