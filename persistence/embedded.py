@@ -33,6 +33,7 @@ DATABASE = "perps"  # the database, and its superuser inside PostgreSQL
 SERVER_WAIT_S = 3600  # how long one pg_ctl waits for recovery or for the last checkpoint
 SAY_EVERY_S = 3.0
 POLL_S = 0.05
+NOT_YET = ("in recovery mode", "starting up", "not yet accepting connections")
 SOCKET_PATH_BYTES_MAX = 103  # sun_path without its final zero: 103 on macOS, 107 on Linux
 NO_PROCESS = 2**31 - 1  # above every kernel's largest pid
 CAPABILITIES = ("dac_read_search", "dac_override")  # the weaker first; Docker's root has only the second
@@ -248,6 +249,9 @@ class EmbeddedPostgres:
         psql = ["-X", "-w", "-At", *where, "-c"]
         query = f"SELECT 'it exists' FROM pg_database WHERE datname = '{DATABASE}'"
         code, output = self._run(_RunAs(), "psql", [*psql, query], "looking for the database")
+        while code != 0 and any(state in output for state in NOT_YET):  # found again while it recovers
+            time.sleep(POLL_S)
+            code, output = self._run(_RunAs(), "psql", [*psql, query], "waiting for recovery")
         if code == 0 and "it exists" not in output:
             create = f"CREATE DATABASE {DATABASE}"
             code, output = self._run(_RunAs(), "psql", [*psql, create], "making the database")
