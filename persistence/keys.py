@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -10,6 +11,9 @@ from persistence.connect import connect, database_errors, end
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
+
+CONNECTIONS_MAX: Final = 4
+"""Calls under way at a time: the server's connections are few, and the journal needs one."""
 
 QUERY_TIMEOUT_S: Final = 10.0
 """Longest wait for one answer."""
@@ -30,6 +34,7 @@ class PostgresKeys:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._turns = asyncio.Semaphore(CONNECTIONS_MAX)
 
     async def load(self) -> list[KeyRecord]:
         """Every key, also the revoked ones, oldest first."""
@@ -49,11 +54,15 @@ class PostgresKeys:
 
     async def _run(self, ask: Callable[[Connection[Record]], Awaitable[T]]) -> T:
         with database_errors("API keys"):
-            connection = await connect(self._url, name="perps keys")
-            try:
-                return await ask(connection)
-            finally:
-                await end(connection)
+            async with self._turns:
+                return await self._ask(ask)
+
+    async def _ask(self, ask: Callable[[Connection[Record]], Awaitable[T]]) -> T:
+        connection = await connect(self._url, name="perps keys")
+        try:
+            return await ask(connection)
+        finally:
+            await end(connection)
 
 
 def _key(record: Record) -> KeyRecord:

@@ -44,6 +44,9 @@ SWITCH_INTERVAL_S: Final = 0.0005
 GC_THRESHOLD: Final = 50_000
 """Allocations between young collections: the venue's values are acyclic, collecting often only costs time."""
 
+LOCK_WAIT_S: Final = 1.0
+"""How long a start waits for the shard's lock: the session of a venue that was just killed may still be ending."""
+
 SHUTDOWN_S: Final = 5.0
 
 Companion = Callable[[str, str, asyncio.Event], Awaitable[None]]
@@ -133,7 +136,7 @@ def postgres(url: str, server: EmbeddedPostgres | None = None) -> Stores:
                 server.start()
             except EmbeddedPostgresError as error:
                 raise JournalUnavailable(str(error)) from error
-        return PostgresJournal.acquire(url)
+        return PostgresJournal.acquire(url, wait_s=LOCK_WAIT_S)
 
     return Stores(
         open_journal=open_journal,

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost, Row
+from perps.ledger import DEPOSITS_MAX
 from persistence import postgres_history
 from persistence.errors import ShardTaken, UnsafeServer
 from persistence.keys import PostgresKeys
@@ -202,11 +203,11 @@ def test_amounts_at_the_edge_of_64_bits_are_stored_exactly(
     postgres: PostgresBackend, database_url: str, size: int
 ) -> None:
     scribe, journal = Scribe(), postgres.acquire()
-    scribe.add_user("ann", deposit=2**62 - 10**18 - 2000)
+    scribe.add_user("ann", deposit=DEPOSITS_MAX - 2000)
     for _ in range(size):
         scribe.deposit("ann", 1)
     journal.append(scribe.entries)
-    balance = 2**62 - 10**18 - 2000 + size
+    balance = DEPOSITS_MAX - 2000 + size
     last = sql(database_url, 'select * from legs order by "offset" desc limit 1')[0]
     assert (last["source_balance"], last["target_balance"]) == (-balance, balance)
 
