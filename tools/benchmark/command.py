@@ -73,7 +73,7 @@ def bench(
     at the database URL.
     """
     from tools.benchmark import postgres
-    from tools.benchmark.report import machine, show
+    from tools.benchmark.report import machine, ratios, show
 
     if markdown and as_json:
         raise click.UsageError("--json or --markdown, not both")
@@ -88,6 +88,7 @@ def bench(
         setting = Setting(place, server_url, client, quick, _tell)
         for part in chosen:
             found.extend(PARTS[part](setting))
+    found.extend(ratios(found))
     show(found, about, "json" if as_json else "markdown" if markdown else "table")
 
 

@@ -6,11 +6,17 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from tools.output import show_table
+
+PGBENCH: Final = ("postgres", "pgbench TPC-B-like")
+INSERT: Final = ("postgres", "one client, one-row INSERT")
+MILLION: Final = ("domain", "price update, 1,000,000 positions")
+THOUSAND: Final = ("domain", "price update, 1,000 positions")
 
 COLUMNS = ("part", "what", "result", "p50", "p99", "note")
 
@@ -34,6 +40,32 @@ class Figure:
             "" if share is None else f"{_figures(share)} {self.percentile_unit}" for share in (self.p50, self.p99)
         )
         return self.part, self.name, f"{_figures(self.value)} {self.unit}", p50, p99, self.note
+
+
+RATIOS: Final = (
+    (
+        "opens in the process, 256 in flight / pgbench",
+        ("engine", "opens, 256 in flight"),
+        PGBENCH,
+        "to reach: ≥ 4",
+    ),
+    ("opens over HTTP, 64 in flight / pgbench", ("http", "opens, 64 in flight"), PGBENCH, "to reach: ≥ 1"),
+    ("one open's wait / one INSERT's wait (p50)", ("engine", "opens, 1 in flight"), INSERT, "to reach: ≤ 3"),
+    ("price update, 1,000,000 / 1,000 positions", MILLION, THOUSAND, "to reach: ≤ 1.5"),
+)
+"""What is compared, with what, and the goal. Waits are compared where the name says so."""
+
+
+def ratios(found: Sequence[Figure]) -> Iterator[Figure]:
+    """Figures of this run against its yardsticks: what survives a noisy machine."""
+    by_name = {(figure.part, figure.name): figure for figure in found}
+    for name, above, below, goal in RATIOS:
+        one, other = by_name.get(above), by_name.get(below)
+        if one is None or other is None:
+            continue
+        first, second = (one.p50, other.p50) if "p50" in name else (one.value, other.value)
+        if first and second:
+            yield Figure("ratio", name, first / second, "×", note=goal)
 
 
 def machine(directory: Path, postgres: str) -> Mapping[str, str]:
