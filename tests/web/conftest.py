@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
-from blockbuster import BlockBuster
 
 from actors.ports import Clock
 from tests.conftest import Event
+from tests.support.blocking import loop_never_blocks
 from tests.support.postgres import fresh_database, running_server
 from tests.web.venue import Backend, ManualClock, OnMemory, OnPostgres, Running, start
 from web.compose import Limits, Stores
@@ -19,24 +18,9 @@ from web.compose import Limits, Stores
 
 @pytest.fixture(autouse=True)
 def the_loop_never_blocks() -> Iterator[None]:
-    """No blocking call on the event loop that serves: no lock, no sleep, no file."""
-    detector = BlockBuster()
-    for function in detector.functions.values():
-        function.can_block_predicate = _or_elsewhere(function.can_block_predicate)
-    # asyncpg looks for ~/.pgpass whenever it connects: one stat of a file that is not there.
-    detector.functions["os.stat"].can_block_in("asyncpg/connect_utils.py", "_read_password_file")
-    detector.activate()
-    yield
-    detector.deactivate()
-
-
-def _or_elsewhere(allowed: Callable[..., bool]) -> Callable[..., bool]:
-    """Other threads may block, also those that run a loop of their own, as the journal's connection does."""
-
-    def may_block(*args: object, **kwargs: object) -> bool:
-        return threading.current_thread() is not threading.main_thread() or allowed(*args, **kwargs)
-
-    return may_block
+    """No blocking call on the event loop that serves."""
+    with loop_never_blocks():
+        yield
 
 
 @pytest.fixture(autouse=True)
