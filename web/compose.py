@@ -31,7 +31,7 @@ from web.auth import Keys, KeyStore
 from web.clock import SystemClock
 from web.context import Context, Queries
 from web.data_directory import CannotStart, DataDirectory, say
-from web.host import Host, OpenJournal
+from web.host import Host, OpenJournal, StartAborted
 from web.metrics import Metrics
 from web.read_model import ENTRIES_KEPT, ReadModel
 from web.streams import BEHIND_BYTES_MAX, HEARTBEAT_S, Streams
@@ -91,7 +91,8 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
         venue = Venue(postgres(url, server), admin_key)
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
-        await venue.start()
+        if not await _started(venue, stop):
+            return 0
         tune_process()
         base_url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}"
         say(f"perps is ready on {base_url}")
@@ -227,6 +228,21 @@ def tune_process() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
+
+
+async def _started(venue: Venue, stop: asyncio.Event) -> bool:
+    """Start the venue; False if it was told to stop before it was ready."""
+    starting, stopping = asyncio.create_task(venue.start()), asyncio.create_task(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        venue.host.abort()
+    try:
+        await starting
+    except StartAborted:
+        return False
+    finally:
+        stopping.cancel()
+    return True
 
 
 async def _beside(companion: Companion, base_url: str, admin_key: str, stop: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Final
@@ -34,6 +35,10 @@ RETRY_S: Final = (0.1, 0.2, 0.5, 1.0)
 OpenJournal = Callable[[], Journal]
 
 
+class StartAborted(Exception):
+    """The start was called off before the venue was ready. Nothing was changed."""
+
+
 class Host:
     """Runs the core for one event loop and feeds what it commits to the read model, the streams, metrics and logs."""
 
@@ -53,6 +58,7 @@ class Host:
         self._model, self._streams, self._metrics = model, streams, metrics
         self._log = CommandLog()
         self._taken_s = taken_s
+        self._aborted = threading.Event()
         self._core: Core | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.health: dict[str, str] = {CORE: "starting"}
@@ -156,8 +162,14 @@ class Host:
             journal.close()
             raise
 
+    def abort(self) -> None:
+        """Call off a start: it raises ``StartAborted`` at the next row it reads."""
+        self._aborted.set()
+
     def _recovered(self, entry: Entry) -> None:
         """A row read at start-up, in the recovering thread: nobody reads the model yet."""
+        if self._aborted.is_set():
+            raise StartAborted
         self._model.apply(entry)
         self._log.learn(entry)
 
