@@ -28,6 +28,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
+from persistence.cluster_settings import SETTINGS, SETTINGS_FILE
+
 SERVER_USER = "perps"  # the system user as whom the server runs when the venue is root
 DATABASE = "perps"  # the database, and its superuser inside PostgreSQL
 SERVER_WAIT_S = 3600  # how long one pg_ctl waits for recovery
@@ -38,21 +40,6 @@ NOT_YET = ("in recovery mode", "starting up", "not yet accepting connections")
 SOCKET_PATH_BYTES_MAX = 103  # sun_path without its final zero: 103 on macOS, 107 on Linux
 NO_PROCESS = 2**31 - 1  # above every kernel's largest pid
 CAPABILITIES = ("dac_read_search", "dac_override")  # the weaker first; Docker's root has only the second
-
-SETTINGS_FILE = "perps.conf"
-SETTINGS = """\
-# Written when the cluster was made; included last by postgresql.conf. The socket is set at every start.
-fsync = on                   # these three: what the venue has answered for survives a power cut
-full_page_writes = on
-synchronous_commit = on
-max_wal_size = 4GB           # rare checkpoints: the full page images after each would multiply the WAL
-checkpoint_timeout = 15min
-shared_buffers = 256MB       # holds the journal's tail; the kernel caches the rest
-max_connections = 50         # one venue and its tools
-jit = off                    # queries are short: compiling costs more than it saves
-timezone = 'UTC'
-log_timezone = 'UTC'
-"""
 
 
 class EmbeddedPostgresError(Exception):
