@@ -3,7 +3,10 @@
 from typing import Final
 
 IN_FLIGHT_MAX: Final = 8_192
-"""Commands between the bridge and their answer. It bounds every mailbox: nothing else puts work in."""
+"""Commands between the bridge and their answer: nothing else puts work into the mailboxes.
+
+A caller past his deadline makes room while his command may still be under way; the journal's own time limit ends that.
+"""
 
 DEADLINE_MS: Final = 10_000
 """A command not begun by then is refused; a caller not answered by then gets ``outcome_unknown``."""

@@ -99,7 +99,7 @@ class PriceUpdated(Struct, frozen=True, array_like=True, tag=True):
 
 
 class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
-    """A new position stands. ``price_offset`` (the row of the price used) is known to the reader of the journal."""
+    """A new position stands."""
 
     position: Position
     fill: Fill

@@ -34,11 +34,10 @@ ENTRIES_KEPT: Final = 20_000
 class UserView:
     """One user: what he has done with money so far, and his open positions by (ticker, number)."""
 
-    __slots__ = ("created_at", "deposited", "fees", "pnl", "positions", "referrer", "withdrawn")
+    __slots__ = ("deposited", "fees", "pnl", "positions", "referrer", "withdrawn")
 
-    def __init__(self, referrer: str | None, created_at: Millis) -> None:
+    def __init__(self, referrer: str | None) -> None:
         self.referrer = referrer
-        self.created_at = created_at
         self.positions: dict[tuple[str, int], Position] = {}
         self.deposited = 0
         self.withdrawn = 0
@@ -49,14 +48,12 @@ class UserView:
 class MarketView:
     """One market as committed: its state, its history, and whether it is up."""
 
-    __slots__ = ("changed_at", "history", "market", "offset", "price_source", "problem")
+    __slots__ = ("history", "market", "offset", "problem")
 
     def __init__(self, market: Market) -> None:
         self.market = market
         self.history = MarketHistory()
-        self.price_source = "system"
         self.offset = 0
-        self.changed_at: Millis = market.at
         self.problem: str | None = None
         """Why it takes no commands at the moment; None when it does."""
 
@@ -92,7 +89,6 @@ class ReadModel:
                 case PriceUpdated():
                     view = self.markets[row.stream]
                     view.market.apply(event)
-                    view.price_source = event.source
                     view.history.price(row.at, event.quote)
                 case ModeChanged():
                     self.markets[row.stream].market.apply(event)
@@ -100,7 +96,7 @@ class ReadModel:
                     view = self.markets[row.stream] = MarketView(Market(event, NoOrder()))
                     view.history.price(row.at, view.market.quote)
                 case UserCreated(user=user, referrer=referrer):
-                    self.users[user] = UserView(referrer, event.at)
+                    self.users[user] = UserView(referrer)
                     self.users[user].deposited += sum(transfer.amount for transfer in event.transfers)
                 case Deposited(user=user, amount=amount):
                     self.users[user].deposited += amount
@@ -112,7 +108,7 @@ class ReadModel:
             balances[leg.transfer.target] = leg.target_balance
         touched = self.markets.get(row.stream)
         if touched is not None:
-            touched.offset, touched.changed_at = row.offset, row.at
+            touched.offset = row.offset
         self.offset, self.epoch = row.offset, row.epoch
         self._recent.append(entry)
         return True
