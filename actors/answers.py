@@ -33,11 +33,12 @@ class Answers:
     Refusals are not remembered: they changed nothing, so the same id may be tried again.
     """
 
-    def __init__(self, *, recent_max: int = RECENT_ANSWERS_MAX) -> None:
+    def __init__(self, *, recent_max: int = RECENT_ANSWERS_MAX, forgotten: bool = False) -> None:
+        """``forgotten``: there are answers in the journal from before this memory begins."""
         self._in_flight: dict[str, _InFlight] = {}
         self._recent: dict[str, tuple[int, bytes]] = {}
         self._recent_max = recent_max
-        self._forgotten = False
+        self._forgotten = forgotten
 
     def admit(self, envelope: Envelope) -> Step | Repeated | Rejected:
         """Whether a command may begin. A reused id (another command under it) is refused."""

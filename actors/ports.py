@@ -21,8 +21,17 @@ class Journal(Protocol):
     def append(self, entries: Sequence[Entry]) -> None:
         """Make rows and their query tables durable: all of them or none.
 
-        Raises ``OwnershipLost`` when another owner has taken over (nothing written), ``JournalUnavailable`` when the
-        outcome is unknown.
+        Raises ``OwnershipLost`` when another owner has taken over (nothing written), ``JournalRefused`` when a row
+        cannot be (nothing written: whoever made it is wrong about what is in the journal), ``JournalUnavailable`` when
+        the outcome is unknown.
+        """
+        ...
+
+    def probe(self) -> None:
+        """Ask whether the next ``append`` could succeed; writes nothing.
+
+        Raises ``OwnershipLost`` when another owner has taken over, ``JournalUnavailable`` when the store does not
+        answer within the probe's time limit, and what the store has for one that must not be written to any more.
         """
         ...
 
@@ -38,8 +47,19 @@ class History(Protocol):
         """Every durable row with ``offset > after``, in order. Raises ``JournalUnavailable``."""
         ...
 
-    def rows_of(self, stream: str) -> Iterator[Row]:
-        """Every durable row of one stream, in order. Raises ``JournalUnavailable``."""
+    def rows_of(self, stream: str, after: int = 0) -> Iterator[Row]:
+        """Every durable row of one stream with ``market_seq > after``, in order. Raises ``JournalUnavailable``."""
+        ...
+
+    def hash_at(self, offset: int) -> bytes | None:
+        """The stored hash of one row; None if there is no such row. Raises ``JournalUnavailable``."""
+        ...
+
+    def snapshots(self, until: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """Offset and bytes of the stored snapshots, at most at row ``until``, newest first; each read when asked for.
+
+        Raises ``JournalUnavailable``.
+        """
         ...
 
     def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:

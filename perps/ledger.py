@@ -18,6 +18,7 @@ from perps.events import (
     UserCreated,
     Withdrawn,
 )
+from perps.images import LedgerImage
 from perps.market import WORLD, Market, house_account, insurance_account, margin_account, user_account
 from perps.refusals import Fact, InvariantViolated, RejectCode, Rejected
 from perps.units import BALANCE_MAX, HOUSE_DEBT_MAX, Micros, Millis
@@ -61,6 +62,19 @@ class Ledger:
         self.referrers: dict[str, str | None] = {}
         self.seq = 0
         """Rows the ledger itself has written (users, deposits, withdrawals)."""
+
+    @classmethod
+    def from_image(cls, image: LedgerImage) -> "Ledger":
+        """The ledger an image was taken of."""
+        ledger = cls()
+        ledger.seq = image.seq
+        ledger.balances.update(image.balances)
+        ledger.referrers.update(image.referrers)
+        return ledger
+
+    def image(self, offset: int) -> LedgerImage:
+        """All of it, frozen, as it stands after row ``offset``."""
+        return LedgerImage(offset, self.seq, dict(self.balances), dict(self.referrers))
 
     def wallet(self, user: str) -> Micros:
         """A user's balance, holds included, micros."""

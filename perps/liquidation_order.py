@@ -3,7 +3,7 @@
 Insert and remove O(log n); asking whether anybody is due is one comparison, whatever the number of positions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sortedcontainers import SortedList
 
@@ -25,6 +25,14 @@ class LiquidationOrder:
     def add(self, position: Position, params: MarketParams) -> None:
         """Enter a position. Its key follows from its lots, cash and ``params`` alone."""
         self._side(position).add(_entry(position, params))
+
+    def add_all(self, positions: Iterable[Position], params: MarketParams) -> None:
+        """Enter many at once, for less than one by one."""
+        entries: tuple[list[int], list[int]] = ([], [])
+        for position in positions:
+            entries[position.lots > 0].append(_entry(position, params))
+        self._shorts.update(entries[False])
+        self._longs.update(entries[True])
 
     def remove(self, position: Position, params: MarketParams) -> None:
         """Take out a position that was entered with the same lots, cash and ``params``."""
@@ -68,6 +76,9 @@ class NoOrder(LiquidationOrder):
     """For followers that liquidate nobody (the read model): keeps nothing."""
 
     def add(self, position: Position, params: MarketParams) -> None:
+        """Nothing to keep."""
+
+    def add_all(self, positions: Iterable[Position], params: MarketParams) -> None:
         """Nothing to keep."""
 
     def remove(self, position: Position, params: MarketParams) -> None:

@@ -23,7 +23,7 @@ from perps.ledger import Ledger, Leg, MarketSums
 from perps.market import Market
 from perps.refusals import InvariantViolated
 
-_UNREPLAYABLE = (MsgspecError, KeyError, ValueError, InvariantViolated)
+_UNREPLAYABLE = (MsgspecError, KeyError, ValueError, ArithmeticError, InvariantViolated)
 """What replay stumbles over when a row is not what was written."""
 
 
@@ -49,6 +49,12 @@ class VenueState:
     def apply(self, row: Row) -> Entry:
         """Check and take in the next row; return it with its meaning. Raises ``JournalCorrupt``."""
         self._check_place(row)
+        return self.take_in(row)
+
+    def take_in(self, row: Row) -> Entry:
+        """What ``apply`` does once the row's place is known to be right. Raises ``JournalCorrupt``; then nothing more
+        of this state is to be believed.
+        """
         try:
             entry = self._replay(row)
         except _UNREPLAYABLE as error:
@@ -97,13 +103,12 @@ class VenueState:
             raise JournalCorrupt(row.offset, f"{subject} has {balance}, the row says {row.user_balance}")
 
 
-def replay_market(rows: Iterable[Row]) -> Market:
-    """One market from the rows of its stream alone. Raises ``JournalCorrupt``.
+def replay_market(rows: Iterable[Row], market: Market | None = None) -> Market:
+    """One market from the rows of its stream alone, or from a snapshot's and those after it. Raises ``JournalCorrupt``.
 
     For the restart of one market while its neighbours trade on: it checks the stream's sequence; the hash chain, which
     runs through every row of the shard, is checked at start-up and by verification.
     """
-    market: Market | None = None
     for row in rows:
         expected = market.seq + 1 if market else 1
         if row.market_seq != expected:

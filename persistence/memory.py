@@ -28,6 +28,7 @@ class MemoryStore:
         self.prices: list[PriceRecord] = []
         self.positions: dict[str, PositionRecord] = {}
         self.api_keys: dict[str, KeyRecord] = {}
+        self.saved_snapshots: dict[int, bytes] = {}
         self._position_records: dict[str, Record] = {}
         self._answers: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._places: set[tuple[str, int]] = set()
@@ -44,9 +45,27 @@ class MemoryStore:
             found = self.journal[max(after, 0) :]
         return iter(found)
 
-    def rows_of(self, stream: str) -> Iterator[Row]:
-        """Every row of one stream, in order."""
-        return (row for row in self.rows() if row.stream == stream)
+    def rows_of(self, stream: str, after: int = 0) -> Iterator[Row]:
+        """Every row of one stream with ``market_seq > after``, in order."""
+        return (row for row in self.rows() if row.stream == stream and row.market_seq > after)
+
+    def hash_at(self, offset: int) -> bytes | None:
+        """The hash of one row; None if there is no such row."""
+        with self.lock:
+            return self.journal[offset - 1].hash if 0 < offset <= len(self.journal) else None
+
+    def snapshots(self, until: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """Offset and bytes of the snapshots, at most at row ``until``, newest first."""
+        with self.lock:
+            found = sorted(self.saved_snapshots.items(), reverse=True)
+        return ((offset, body) for offset, body in found if until is None or offset <= until)
+
+    def save(self, offset: int, body: bytes, *, keep: int) -> None:
+        """Store a snapshot, in place of one at the same row, and forget all but the newest ``keep``."""
+        with self.lock:
+            self.saved_snapshots[offset] = body
+            for old in sorted(self.saved_snapshots)[:-keep]:
+                del self.saved_snapshots[old]
 
     def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
         """Offset and fingerprint of the rows that answered these (sender, client order id) pairs, where there are."""
@@ -57,7 +76,7 @@ class MemoryStore:
         """Take in a batch, all of it or, on an exception, none."""
         with self.lock:
             if epoch != self.epoch:
-                raise OwnershipLost(f"epoch {epoch} is over: another owner has taken over")
+                raise OwnershipLost(f"another venue has taken over: epoch {epoch} is over")
             self._refuse_conflicts(entries)
             for entry in entries:
                 row = entry.row
@@ -125,6 +144,14 @@ class MemoryJournal:
             self._closed = True
             raise
         self._offset = entries[-1].row.offset
+
+    def probe(self) -> None:
+        """Raise ``OwnershipLost`` when another owner has taken over, ``JournalUnavailable`` when closed."""
+        if self._closed:
+            raise JournalUnavailable("the journal is closed")
+        if self._store.epoch != self._epoch:
+            self._closed = True
+            raise OwnershipLost(f"another venue has taken over: epoch {self._epoch} is over")
 
     def close(self) -> None:
         """Give the shard back. Idempotent."""

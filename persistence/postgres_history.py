@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 BATCH_ROWS: Final = 10_000
 """Rows fetched at a time, each time on a short connection: an abandoned iterator leaves nothing behind."""
 
+OFFSET_MAX: Final = 2**63 - 1
+
 KEYS_MAX: Final = 5_000
 """Client ids looked up by one statement."""
 
@@ -26,6 +28,9 @@ _ROWS: Final = f'select {_COLUMNS} from journal where shard = $1 and "offset" > 
 _ROWS_OF: Final = (
     f"select {_COLUMNS} from journal where shard = $1 and stream = $4 and market_seq > $2 order by market_seq limit $3"
 )
+_HASH: Final = 'select hash from journal where shard = $1 and "offset" = $2'
+_SNAPSHOTS: Final = 'select "offset" from snapshots where shard = $1 and "offset" <= $2 order by "offset" desc'
+_PARTS: Final = 'select body from snapshot_parts where shard = $1 and "offset" = $2 order by n'
 _ANSWERS: Final = (
     'select user_id, client_order_id, "offset", fingerprint from journal'
     " join unnest($2::text[], $3::text[]) as asked (who, which) on user_id = who and client_order_id = which"
@@ -43,9 +48,22 @@ class PostgresHistory:
         """Every durable row with ``offset > after``, in order. Raises ``JournalUnavailable``."""
         return self._pages(_ROWS, after, lambda row: row.offset)
 
-    def rows_of(self, stream: str) -> Iterator[Row]:
-        """Every durable row of one stream, in order. Raises ``JournalUnavailable``."""
-        return self._pages(_ROWS_OF, 0, lambda row: row.market_seq, stream)
+    def rows_of(self, stream: str, after: int = 0) -> Iterator[Row]:
+        """Every durable row of one stream with ``market_seq > after``, in order. Raises ``JournalUnavailable``."""
+        return self._pages(_ROWS_OF, after, lambda row: row.market_seq, stream)
+
+    def hash_at(self, offset: int) -> bytes | None:
+        """The stored hash of one row; None if there is no such row. Raises ``JournalUnavailable``."""
+        found = self._fetch(_HASH, self._shard, offset)
+        return found[0][0] if found else None
+
+    def snapshots(self, until: int | None = None) -> Iterator[tuple[int, bytes]]:
+        """Offset and bytes of the stored snapshots, at most at row ``until``, newest first; each read when asked for.
+
+        Raises ``JournalUnavailable``.
+        """
+        for (offset,) in self._fetch(_SNAPSHOTS, self._shard, OFFSET_MAX if until is None else until):
+            yield offset, b"".join(part for (part,) in self._fetch(_PARTS, self._shard, offset))
 
     def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
         """Offset and fingerprint of the rows that answered these (sender, client order id) pairs, where there are."""

@@ -25,6 +25,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "user": "tools.admin:user",
     "key": "tools.admin:key",
     "stats": "tools.admin:stats",
+    "verify": "tools.audit.verify:verify",
+    "snapshot": "tools.snapshot:snapshot",
     "feed": "tools.feeds.command:feed",
     "bench": "tools.benchmark.command:bench",
 }

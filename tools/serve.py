@@ -1,6 +1,7 @@
 """``perps serve``: settings in, ``web.compose`` does the rest."""
 
 import os
+import sys
 from pathlib import Path
 
 import rich_click as click
@@ -18,8 +19,31 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--demo/--no-demo", default=False, show_default=True, help="Sample markets, users, a moving feed and agents."
 )
+@click.option(
+    "--snapshot-rows",
+    type=click.IntRange(1),
+    default=100_000,
+    show_default=True,
+    help="Take a snapshot after this many journal rows.",
+)
+@click.option(
+    "--snapshot-seconds",
+    type=click.FloatRange(1),
+    default=300.0,
+    show_default=True,
+    help="Take a snapshot after this time, if there is any new row.",
+)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS, case_sensitive=False), default="info", show_default=True)
-def serve(host: str, port: int, data_dir: Path, database_url: str | None, demo: bool, log_level: str) -> int:
+def serve(
+    host: str,
+    port: int,
+    data_dir: Path,
+    database_url: str | None,
+    demo: bool,
+    snapshot_rows: int,
+    snapshot_seconds: float,
+    log_level: str,
+) -> int:
     """Run the venue until SIGTERM or Ctrl-C.
 
     Without a database URL it runs on an embedded PostgreSQL in the data directory. PERPS_ADMIN_KEY sets the
@@ -34,6 +58,7 @@ def serve(host: str, port: int, data_dir: Path, database_url: str | None, demo: 
     from tools.sample.demo import run_demo
     from web.compose import ServeSettings
     from web.compose import serve as run
+    from web.snapshots import SnapshotPolicy
 
     return run(
         ServeSettings(
@@ -42,6 +67,8 @@ def serve(host: str, port: int, data_dir: Path, database_url: str | None, demo: 
             data_dir=data_dir,
             database_url=database_url,
             admin_key=admin_key,
+            snapshots=SnapshotPolicy(rows=snapshot_rows, seconds=snapshot_seconds),
+            snapshot_command=(sys.executable, "-m", "tools", "snapshot", "--offline", "--json"),
             log_level=log_level.lower(),
         ),
         run_demo if demo else None,

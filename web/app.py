@@ -9,7 +9,15 @@ import structlog
 from aiohttp import web
 
 from perps.journal import JournalUnavailable
-from web import errors, routes_admin, routes_markets, routes_operations, routes_trading, routes_users
+from web import (
+    errors,
+    routes_admin,
+    routes_markets,
+    routes_operations,
+    routes_snapshots,
+    routes_trading,
+    routes_users,
+)
 from web.context import CONTEXT, REQUEST_ID, Context
 from web.errors import RequestError
 from web.requests import BODY_BYTES_MAX
@@ -23,7 +31,7 @@ def build(context: Context) -> web.Application:
     """The application around a running venue."""
     app = web.Application(middlewares=[_outermost], client_max_size=BODY_BYTES_MAX)
     app[CONTEXT] = context
-    for module in (routes_markets, routes_trading, routes_users, routes_admin, routes_operations):
+    for module in (routes_markets, routes_trading, routes_users, routes_admin, routes_snapshots, routes_operations):
         app.add_routes(module.routes)
     return app
 

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -25,8 +25,9 @@ from persistence.errors import CannotServe
 from persistence.keys import PostgresKeys
 from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import PostgresJournal
+from persistence.postgres_snapshots import PostgresSnapshots
 from persistence.queries import PostgresQueries
-from web import app, logs
+from web import app, logs, snapshot_process
 from web.auth import Keys, KeyStore
 from web.clock import SystemClock
 from web.context import Context, Queries
@@ -34,6 +35,7 @@ from web.data_directory import CannotStart, DataDirectory, say
 from web.host import Host, OpenJournal, StartAborted
 from web.metrics import Metrics
 from web.read_model import ENTRIES_KEPT, ReadModel
+from web.snapshots import SnapshotPolicy, Snapshots, SnapshotTaken, TakeSnapshot, take_snapshot
 from web.streams import BEHIND_BYTES_MAX, HEARTBEAT_S, Streams
 
 log = structlog.get_logger()
@@ -61,6 +63,9 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     data_dir: Path
     database_url: str | None
     admin_key: str | None
+    snapshots: SnapshotPolicy = SnapshotPolicy()
+    snapshot_command: tuple[str, ...] = ()
+    """The program that takes a snapshot of PERPS_DATABASE_URL and prints it as JSON."""
     log_level: str = "info"
 
 
@@ -88,7 +93,8 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
             server = EmbeddedPostgres(directory.path / "postgres", say=say)
             url = await asyncio.to_thread(server.start)
             stack.push_async_callback(asyncio.to_thread, server.stop)
-        venue = Venue(postgres(url, server), admin_key)
+        stores = postgres(url, server, settings.snapshot_command)
+        venue = Venue(stores, admin_key, limits=Limits(snapshots=settings.snapshots))
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
         if not await _started(venue, stop):
@@ -126,10 +132,14 @@ class Stores(Struct, frozen=True, kw_only=True):
     history: History
     queries: ReadSide
     keys: KeyStore
+    take_snapshot: TakeSnapshot
 
 
-def postgres(url: str, server: EmbeddedPostgres | None = None) -> Stores:
-    """The stores in one PostgreSQL database; on ``server``, if it is the venue's own to bring back when it dies."""
+def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command: Sequence[str] = ()) -> Stores:
+    """The stores in one PostgreSQL database; on ``server``, if it is the venue's own to bring back when it dies.
+
+    Snapshots are taken by ``snapshot_command`` in a process of its own, or in a thread if there is none.
+    """
 
     def open_journal() -> PostgresJournal:
         if server is not None:
@@ -139,12 +149,23 @@ def postgres(url: str, server: EmbeddedPostgres | None = None) -> Stores:
                 raise JournalUnavailable(str(error)) from error
         return PostgresJournal.acquire(url, wait_s=LOCK_WAIT_S)
 
+    async def take() -> SnapshotTaken:
+        if snapshot_command:
+            return await snapshot_process.run(snapshot_command, url)
+        return await asyncio.to_thread(snapshot_of, url)
+
     return Stores(
         open_journal=open_journal,
         history=PostgresHistory(url),
         queries=PostgresQueries(url),
         keys=PostgresKeys(url),
+        take_snapshot=take,
     )
+
+
+def snapshot_of(url: str) -> SnapshotTaken:
+    """Take a snapshot of a database here and now. Blocking. Raises ``JournalCorrupt``, ``JournalUnavailable``."""
+    return take_snapshot(PostgresHistory(url), PostgresSnapshots(url))
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -154,6 +175,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     entries_kept: int = ENTRIES_KEPT
     behind_bytes_max: int = BEHIND_BYTES_MAX
     heartbeat_s: float = HEARTBEAT_S
+    snapshots: SnapshotPolicy = SnapshotPolicy()
 
 
 class Venue:
@@ -166,6 +188,7 @@ class Venue:
         model, metrics = ReadModel(entries_kept=limits.entries_kept), Metrics()
         streams = Streams(model, behind_bytes_max=limits.behind_bytes_max, heartbeat_s=limits.heartbeat_s)
         self._queries = stores.queries
+        self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots)
         self.host = Host(
             stores.open_journal,
             stores.history,
@@ -181,12 +204,14 @@ class Venue:
             queries=self._queries,
             keys=Keys(stores.keys, admin_key, clock),
             streams=streams,
+            snapshots=self._snapshots,
             metrics=metrics,
             clock=clock,
             health=self.host.health,
         )
         metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)
         metrics.gauge("perps_offset", "The last durable row.", lambda: model.offset)
+        metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
         self._runner = web.AppRunner(
             app.build(self.context),
@@ -211,11 +236,13 @@ class Venue:
         await self.host.start()
         await self._queries.open()
         await self.context.keys.open()
+        self._snapshots.start(self.host.began_at)
         self.context.started = True
 
     async def close(self) -> None:
         """Drain and stop: answers first, then streams and connections, then the core."""
         self.context.draining = True
+        await self._snapshots.stop()
         await self.host.stop()
         self.context.streams.close()
         await self._runner.cleanup()

@@ -16,6 +16,7 @@ from web.auth import Keys
 from web.errors import not_found
 from web.metrics import Metrics
 from web.read_model import MarketView, ReadModel
+from web.snapshots import Snapshots
 from web.streams import Streams
 
 Page = tuple[int, int] | None
@@ -73,6 +74,7 @@ class Context:
     queries: Queries
     keys: Keys
     streams: Streams
+    snapshots: Snapshots
     metrics: Metrics
     clock: Clock
     health: dict[str, str] = field(default_factory=dict)

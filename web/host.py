@@ -11,15 +11,19 @@ from typing import Final
 import structlog
 
 from actors.bridge import CORE, Bridge
-from actors.core import Core, Recovered, recover
+from actors.core import Core
 from actors.limits import IN_FLIGHT_MAX
 from actors.messages import Failure, FailureKind, Settled
 from actors.ports import Clock, History, Journal, JournalUnavailable, OwnershipLost
+from actors.recovery import OnEntry, OnSnapshot, Recovered, recover
 from perps.journal import Entry
+from perps.snapshot import Snapshot
+from perps.venue import VenueState
 from web.logs import CommandLog
 from web.metrics import Metrics
 from web.read_model import ReadModel
 from web.streams import Streams
+from web.views_image import load_views
 
 log = structlog.get_logger()
 
@@ -59,6 +63,8 @@ class Host:
         self._log = CommandLog()
         self._taken_s = taken_s
         self._aborted = threading.Event()
+        self.began_at = 0
+        """The row of the snapshot that the start began from; 0 if there was none."""
         self._core: Core | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.health: dict[str, str] = {CORE: "starting"}
@@ -81,7 +87,9 @@ class Host:
                 await asyncio.sleep(pause)
         else:
             journal = await asyncio.to_thread(self._open_journal)
-        self._run(journal, await asyncio.to_thread(self._recover, journal, self._recovered))
+        recovered = await asyncio.to_thread(self._recover, journal, self._recovered, self._begun)
+        self.began_at = recovered.begun_at
+        self._run(journal, recovered)
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
@@ -100,11 +108,18 @@ class Host:
 
     def _run(self, journal: Journal, recovered: Recovered) -> None:
         state = recovered.state
-        log.info("core.recovered", offset=state.offset, epoch=journal.epoch, markets=len(state.markets))
+        log.info(
+            "core.recovered",
+            offset=state.offset,
+            snapshot=recovered.begun_at,
+            epoch=journal.epoch,
+            markets=len(state.markets),
+        )
         self.health.update(dict.fromkeys(state.markets, "starting"))
         self._core = Core(recovered, journal, self._history, clock=self._clock, outbox=self.bridge.outlet())
         self.bridge.attach(self._core.supervisor)
         self._model.serving_epoch = journal.epoch
+        self._log.know(self._model.markets)
         self._health(CORE, None)
 
     async def _watch(self) -> None:
@@ -152,12 +167,14 @@ class Host:
     def _open(self, on_entry: Callable[[Entry], object]) -> tuple[Journal, Recovered]:
         """Take the shard and recover. Blocking."""
         journal = self._open_journal()
-        return journal, self._recover(journal, on_entry)
+        return journal, self._recover(journal, on_entry, None, until=self._model.offset)
 
-    def _recover(self, journal: Journal, on_entry: Callable[[Entry], object]) -> Recovered:
+    def _recover(
+        self, journal: Journal, on_entry: OnEntry, on_snapshot: OnSnapshot | None, *, until: int | None = None
+    ) -> Recovered:
         """Recover, or give the shard back. Blocking."""
         try:
-            return recover(self._history, on_entry)
+            return recover(self._history, on_entry, on_snapshot, until=until)
         except BaseException:
             journal.close()
             raise
@@ -171,7 +188,10 @@ class Host:
         if self._aborted.is_set():
             raise StartAborted
         self._model.apply(entry)
-        self._log.learn(entry)
+
+    def _begun(self, snapshot: Snapshot, state: VenueState) -> None:
+        """The snapshot that a start begins from, in the recovering thread."""
+        load_views(self._model, snapshot, state)
 
     def _publish(self, rows: Sequence[Settled]) -> None:
         """A commit: the read model and the streams take it; then callers are answered, then it is logged and counted.
@@ -200,8 +220,6 @@ class Host:
 
     def _show(self, entries: list[Entry]) -> None:
         fresh = [entry for entry in entries if self._model.apply(entry)]
-        for entry in fresh:
-            self._log.learn(entry)
         self._streams.publish(fresh)
 
     def _health(self, part: str, problem: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from actors.messages import Settled
 from perps.events import MarketListed, PositionOpened, PositionReduced, PriceUpdated, subject_of
 from perps.journal import Entry
 from web.log_sink import LogSink
+from web.read_model import MarketView
 
 log = structlog.get_logger()
 
@@ -72,13 +73,9 @@ class CommandLog:
         self._enabled = log.is_enabled_for(logging.INFO)
         self._lines = structlog.get_config()["logger_factory"]() if _is_bytes() else None
 
-    def learn(self, entry: Entry) -> None:
-        """A row that is not logged itself, but may carry a market's price."""
-        event = entry.events[0]
-        if isinstance(event, PriceUpdated):
-            self._prices[entry.row.stream] = (entry.row.offset, event.source)
-        elif isinstance(event, MarketListed):
-            self._prices[entry.row.stream] = (entry.row.offset, "system")
+    def know(self, markets: Mapping[str, MarketView]) -> None:
+        """The prices that stand when the venue starts, or after rows that were not logged."""
+        self._prices = {ticker: (view.price_offset, view.price_source) for ticker, view in markets.items()}
 
     def commit(self, rows: Sequence[Settled], markets: Container[str], now_ns: int) -> None:
         """The durable commands of one commit, in journal order: each price offset is the one decided on.
@@ -88,7 +85,7 @@ class CommandLog:
         """
         events = []
         for settled in rows:
-            self.learn(settled.entry)
+            self._learn(settled.entry)
             if self._enabled:
                 events.append(self._event(settled, markets, now_ns))
         if not events:
@@ -99,6 +96,13 @@ class CommandLog:
             return
         common = {"level": "info", "timestamp": datetime.now(UTC).isoformat()}
         self._lines.info(b"\n".join([_encode(event | common) for event in events]))
+
+    def _learn(self, entry: Entry) -> None:
+        event = entry.events[0]
+        if isinstance(event, PriceUpdated):
+            self._prices[entry.row.stream] = (entry.row.offset, event.source)
+        elif isinstance(event, MarketListed):
+            self._prices[entry.row.stream] = (entry.row.offset, "system")
 
     def _event(self, settled: Settled, markets: Container[str], now_ns: int) -> dict[str, Any]:
         row, stages = settled.entry.row, settled.stages

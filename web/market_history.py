@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
+from msgspec import Struct
+
 from perps.units import Micros, Millis, Ticks
 
 MINUTE_MS: Final = 60_000
@@ -20,6 +22,9 @@ INTERVALS: Final[dict[str, int]] = {
     "1d": DAY_MS,
 }
 """Candle intervals, milliseconds. Candles begin at multiples of their interval since 1970 UTC."""
+
+CandleImage = tuple[int, int, int, int, int, int, int]
+"""start, open, high, low, close, volume, count."""
 
 FAR: Final = 1 << 62
 """Above every price."""
@@ -38,6 +43,17 @@ class Candle:
         self.open = self.high = self.low = self.close = price
         self.volume = 0
         self.count = 0
+
+    @classmethod
+    def from_image(cls, image: CandleImage) -> Candle:
+        """The candle an image was taken of."""
+        candle = cls(image[0], image[1])
+        _, _, candle.high, candle.low, candle.close, candle.volume, candle.count = image
+        return candle
+
+    def image(self) -> CandleImage:
+        """All of it, frozen."""
+        return self.start, self.open, self.high, self.low, self.close, self.volume, self.count
 
     def price(self, price: int) -> None:
         """Take a newer price."""
@@ -79,6 +95,13 @@ class _PastDay(NamedTuple):
     volume: int
 
 
+class HistoryImage(Struct, frozen=True, array_like=True):
+    """A market's history, frozen: the present minute, and the ended candles of each interval, oldest first."""
+
+    minute: CandleImage | None
+    ended: dict[int, list[CandleImage]]
+
+
 class MarketHistory:
     """Candles of one market, built from committed prices and trades in order.
 
@@ -89,6 +112,20 @@ class MarketHistory:
         self._minute: Candle | None = None
         self._past: _PastDay | None = None
         self._ended: dict[int, dict[int, Candle]] = {interval: {} for interval in INTERVALS.values()}
+
+    @classmethod
+    def from_image(cls, image: HistoryImage) -> MarketHistory:
+        """The history an image was taken of."""
+        history = cls()
+        history._minute = Candle.from_image(image.minute) if image.minute else None
+        for interval, candles in image.ended.items():
+            history._ended[interval] = {candle[0]: Candle.from_image(candle) for candle in candles}
+        return history
+
+    def image(self) -> HistoryImage:
+        """All of it, frozen."""
+        ended = {interval: [candle.image() for candle in candles.values()] for interval, candles in self._ended.items()}
+        return HistoryImage(self._minute.image() if self._minute else None, ended)
 
     def price(self, at: Millis, quote: Ticks) -> None:
         """A price, from a feed."""

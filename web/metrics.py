@@ -11,6 +11,7 @@ from actors.messages import Settled
 NS_PER_S = 1e9
 
 LATENCY_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+SNAPSHOT_BUCKETS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -47,6 +48,12 @@ class Metrics:
         )
         self.core_restarts = Counter(
             "perps_core_restarts_total", "Times the core was rebuilt from the journal.", registry=self.registry
+        )
+        self.snapshots = Counter(
+            "perps_snapshots_total", "Snapshots, by outcome: taken or failed.", ["outcome"], registry=self.registry
+        )
+        self.snapshot_seconds = Histogram(
+            "perps_snapshot_seconds", "Time to take a snapshot.", buckets=SNAPSHOT_BUCKETS_S, registry=self.registry
         )
         self._stages = {name: self.stage.labels(name) for name in ("decide", "sequence", "commit", "publish")}
 

@@ -48,12 +48,15 @@ class UserView:
 class MarketView:
     """One market as committed: its state, its history, and whether it is up."""
 
-    __slots__ = ("history", "market", "offset", "problem")
+    __slots__ = ("history", "market", "offset", "price_offset", "price_source", "problem")
 
     def __init__(self, market: Market) -> None:
         self.market = market
         self.history = MarketHistory()
         self.offset = 0
+        self.price_offset = 0
+        """The row that set the present index price, and what its source was."""
+        self.price_source = "system"
         self.problem: str | None = None
         """Why it takes no commands at the moment; None when it does."""
 
@@ -90,11 +93,13 @@ class ReadModel:
                     view = self.markets[row.stream]
                     view.market.apply(event)
                     view.history.price(row.at, event.quote)
+                    view.price_offset, view.price_source = row.offset, event.source
                 case ModeChanged():
                     self.markets[row.stream].market.apply(event)
                 case MarketListed():
                     view = self.markets[row.stream] = MarketView(Market(event, NoOrder()))
                     view.history.price(row.at, view.market.quote)
+                    view.price_offset = row.offset
                 case UserCreated(user=user, referrer=referrer):
                     self.users[user] = UserView(referrer)
                     self.users[user].deposited += sum(transfer.amount for transfer in event.transfers)

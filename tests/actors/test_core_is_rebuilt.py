@@ -14,7 +14,7 @@ from perps.commands import Deposit
 from perps.journal import Entry, JournalUnavailable, OwnershipLost
 from perps.units import Micros
 from persistence.memory import MemoryJournal, MemoryStore
-from tests.actors.venue import USD, Running, open_long, running
+from tests.actors.venue import USD, open_long, running
 
 
 class FlakyJournal:
@@ -39,13 +39,6 @@ class FlakyJournal:
         self._journal.close()
 
 
-async def _recovered(venue: Running) -> None:
-    """Until the core is up again: commands are refused as unavailable until then."""
-    async with asyncio.timeout(5):
-        while venue.host.health:  # noqa: ASYNC110 - health is a plain value, polled as /readyz would
-            await asyncio.sleep(0)
-
-
 @pytest.mark.parametrize(("fault", "done"), [("before", False), ("after", True)])
 async def test_an_unknown_outcome_resolves_by_retry_to_what_the_journal_says(fault: str, done: bool) -> None:
     """I13. Lost before the commit: the retry does it now. Lost after: the retry gets the first answer."""
@@ -56,7 +49,7 @@ async def test_an_unknown_outcome_resolves_by_retry_to_what_the_journal_says(fau
         fails.append(fault)
 
         doubtful = await venue.send(open_long("A", "ann"), sender="ann", order_id="1")
-        await _recovered(venue)
+        await venue.rebuilt()
         retried = await venue.send(open_long("A", "ann"), sender="ann", order_id="1")
 
         assert isinstance(doubtful, Failure)
@@ -72,7 +65,7 @@ async def test_what_was_in_doubt_and_is_durable_is_published_before_anything_new
         await venue.add_user("ann")
         fails.append("after")
         await venue.send(Deposit(user="ann", amount=Micros(5 * USD)), sender="ann", order_id="1")
-        await _recovered(venue)
+        await venue.rebuilt()
 
         assert venue.model.wallet("ann") == 1_005 * USD
         assert [entry.row.offset for entry in venue.model.entries_after(0)] == [1, 2]
@@ -88,7 +81,7 @@ async def test_what_was_lost_leaves_no_trace_in_any_balance() -> None:
         await asyncio.gather(
             *(venue.send(open_long("A", "ann"), sender="ann", order_id=str(n)) for n in range(20)),
         )
-        await _recovered(venue)
+        await venue.rebuilt()
 
         assert venue.model.wallet("ann") == 1_000 * USD
         assert not venue.model.open_positions("ann")
@@ -103,7 +96,7 @@ async def test_a_command_that_breaks_the_ledger_does_not_stop_the_venue() -> Non
 
         words: Any = "not a number"
         outcome = await venue.send(replace(open_long("A", "ann"), size=words), sender="ann", order_id="p")
-        await _recovered(venue)
+        await venue.rebuilt()
 
         assert isinstance(outcome, Failure)
         await venue.do(open_long("A", "ann"), sender="ann", order_id="1")

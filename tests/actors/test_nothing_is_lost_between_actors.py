@@ -112,10 +112,10 @@ async def test_a_market_whose_rows_cannot_be_read_at_first_comes_back_by_itself(
         await venue.add_user("ann")
         read, failures = store.rows_of, [JournalUnavailable("away"), JournalUnavailable("away")]
 
-        def flaky(stream: str) -> object:
+        def flaky(stream: str, after: int = 0) -> object:
             if failures:
                 raise failures.pop()
-            return read(stream)
+            return read(stream, after)
 
         store.rows_of = flaky  # type: ignore[method-assign, assignment]
         await venue.send(poison("A", "ann"), sender="ann", order_id="p")

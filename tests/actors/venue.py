@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -69,6 +70,12 @@ class Running:
     async def add_user(self, user: str, dollars: int = 1_000) -> None:
         """A user with money."""
         await self.do(CreateUser(user=user, deposit=Micros(dollars * USD)))
+
+    async def rebuilt(self) -> None:
+        """Until every part is well again: commands are refused as unavailable until then."""
+        async with asyncio.timeout(5):
+            while self.host.health:  # noqa: ASYNC110 - health is a plain value, polled as /readyz would
+                await asyncio.sleep(0)
 
     async def settled_market(self) -> None:
         """Wait until everything told to the markets so far has come back: a price goes the whole way."""

@@ -10,6 +10,7 @@ from persistence.keys import PostgresKeys
 from persistence.memory import MemoryJournal, MemoryKeys, MemoryQueries, MemoryStore
 from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import PostgresJournal
+from persistence.postgres_snapshots import PostgresSnapshots
 from persistence.queries import PostgresQueries
 from tests.support.postgres import sql
 
@@ -21,6 +22,10 @@ class Keys(Protocol):
     async def load(self) -> list[KeyRecord]: ...
     async def add(self, key: KeyRecord) -> None: ...
     async def revoke(self, key_id: str, at: int) -> None: ...
+
+
+class Snapshots(Protocol):
+    def save(self, offset: int, body: bytes, *, keep: int) -> None: ...
 
 
 class Store(Protocol):
@@ -36,6 +41,9 @@ class Store(Protocol):
 
     @property
     def history(self) -> History: ...
+
+    @property
+    def snapshots(self) -> Snapshots: ...
 
     def queries(self) -> Queries: ...
 
@@ -58,6 +66,10 @@ class MemoryBackend:
 
     @property
     def history(self) -> MemoryStore:
+        return self._store
+
+    @property
+    def snapshots(self) -> MemoryStore:
         return self._store
 
     def queries(self) -> MemoryQueries:
@@ -86,6 +98,10 @@ class PostgresBackend:
     @property
     def history(self) -> PostgresHistory:
         return PostgresHistory(self._url)
+
+    @property
+    def snapshots(self) -> PostgresSnapshots:
+        return PostgresSnapshots(self._url)
 
     def queries(self) -> PostgresQueries:
         return PostgresQueries(self._url)

@@ -65,7 +65,18 @@ def test_a_stream_has_its_own_rows_in_order(store: Store) -> None:
         expected = [entry.row for entry in entries if entry.row.stream == stream]
         assert [row.market_seq for row in expected] == list(range(1, len(expected) + 1))
         assert list(store.history.rows_of(stream)) == expected
+        assert list(store.history.rows_of(stream, after=3)) == expected[3:]
+        assert list(store.history.rows_of(stream, after=len(expected))) == []
     assert list(store.history.rows_of("NO-PERP")) == []
+
+
+def test_the_hash_of_a_row_is_found_by_its_offset(store: Store) -> None:
+    entries = Scribe().live(20)
+    store.acquire().append(entries)
+    last = entries[-1].row.offset
+    assert store.history.hash_at(7) == entries[6].row.hash
+    assert store.history.hash_at(last) == entries[-1].row.hash
+    assert [store.history.hash_at(offset) for offset in (-1, 0, last + 1)] == [None, None, None]
 
 
 def test_a_client_id_finds_the_row_that_answered_it(store: Store) -> None:

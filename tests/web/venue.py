@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import string
 import time
@@ -19,6 +20,7 @@ from actors.ports import Clock
 from perps.units import Millis
 from persistence.memory import MemoryKeys, MemoryQueries, MemoryStore
 from web.compose import Limits, Stores, Venue, postgres
+from web.snapshots import SnapshotTaken, take_snapshot
 
 ADMIN_KEY = "the-administrator"
 START_MS = 1_767_225_600_000
@@ -67,7 +69,11 @@ class OnMemory:
             history=self.store,
             queries=MemoryQueries(self.store),
             keys=MemoryKeys(self.store),
+            take_snapshot=self._take_snapshot,
         )
+
+    async def _take_snapshot(self) -> SnapshotTaken:
+        return await asyncio.to_thread(take_snapshot, self.store, self.store)
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from typing import Final
 import msgspec
 import uvloop
 
-from actors.core import recover
 from actors.messages import Outcome, Settled
+from actors.recovery import recover
 from perps.commands import Command, CreateUser, OpenPosition, Side
 from perps.units import MICRO, Micros
 from tools.benchmark.report import Figure

@@ -1,0 +1,116 @@
+"""Recovery: the newest snapshot that can be used, and the rows after it. It is what every start is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from actors.answers import Answers
+from actors.ports import History
+from perps.journal import Entry, JournalUnavailable
+from perps.market import Market
+from perps.snapshot import Snapshot, SnapshotBroken
+from perps.venue import JournalCorrupt, VenueState, replay_market
+
+log = structlog.get_logger()
+
+RELOAD_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Between attempts to read a dead market's rows back, in its successor's own thread."""
+
+Sleep = Callable[[float], None]
+OnEntry = Callable[[Entry], object]
+OnSnapshot = Callable[[Snapshot, VenueState], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """A venue's state and its answered client ids, as of the last durable row."""
+
+    state: VenueState
+    answers: Answers
+    begun_at: int
+    """The row of the snapshot it began from; 0: there was none."""
+
+
+def recover(
+    history: History, on_entry: OnEntry, on_snapshot: OnSnapshot | None = None, *, until: int | None = None
+) -> Recovered:
+    """Rebuild everything.
+
+    ``on_snapshot`` sees the snapshot to begin from and its state, if there is one (at most at row ``until``);
+    ``on_entry`` sees each row after it, checked and applied. Raises ``JournalCorrupt`` at the first row that cannot be
+    what was written, or that a snapshot knows and the journal does not.
+    """
+    state, answers = VenueState(), Answers()
+    begun = begin(history, on_snapshot, until=until)
+    if begun is not None:
+        state, answers = begun, Answers(forgotten=True)
+    begun_at = state.offset
+    for row in history.rows(state.offset):
+        entry = state.apply(row)
+        if row.user_id is not None and row.client_order_id is not None and row.fingerprint is not None:
+            answers.done(row.user_id, row.client_order_id, row.fingerprint, row.offset)
+        on_entry(entry)
+    return Recovered(state, answers, begun_at)
+
+
+def begin(history: History, on_snapshot: OnSnapshot | None = None, *, until: int | None = None) -> VenueState | None:
+    """The state of the newest usable snapshot; None when there is none. A broken one is skipped, with a warning.
+
+    ``on_snapshot`` may find it broken too, by raising ``SnapshotBroken``. Raises ``JournalCorrupt`` when the journal
+    does not hold the row that a whole snapshot stands on.
+    """
+    for snapshot in _readable(history, until):
+        found = history.hash_at(snapshot.offset)
+        if found != snapshot.last_hash:
+            problem = "missing, but a snapshot stands on it" if found is None else "its hash is not its snapshot's"
+            raise JournalCorrupt(snapshot.offset, problem)
+        try:
+            state = snapshot.state()
+            if on_snapshot is not None:
+                on_snapshot(snapshot, state)
+        except SnapshotBroken as error:
+            log.warning("snapshot.skipped", offset=snapshot.offset, problem=str(error))
+        else:
+            return state
+    return None
+
+
+def reload_market(history: History, ticker: str, sleep: Sleep = time.sleep) -> Market:
+    """A market from a snapshot and its rows, however often the store does not answer at first.
+
+    Raises ``JournalCorrupt``, and in the end ``JournalUnavailable``.
+    """
+    for pause_s in RELOAD_PAUSES_S:
+        try:
+            return _load(history, ticker)
+        except JournalUnavailable as error:
+            log.warning("market.cannot_reload_yet", ticker=ticker, error=str(error), retry_in_s=pause_s)
+            sleep(pause_s)
+    return _load(history, ticker)
+
+
+def _load(history: History, ticker: str) -> Market:
+    market: Market | None = None
+    for snapshot in _readable(history, None):
+        if ticker in snapshot.markets:
+            try:
+                market = snapshot.market(ticker)
+            except msgspec.MsgspecError as error:
+                log.warning("snapshot.skipped", offset=snapshot.offset, problem=str(error))
+                continue
+            break
+    return replay_market(history.rows_of(ticker, market.seq if market else 0), market)
+
+
+def _readable(history: History, until: int | None) -> Iterator[Snapshot]:
+    """Snapshots that are whole, newest first."""
+    for offset, stored in history.snapshots(until):
+        try:
+            yield Snapshot.decode(stored)
+        except SnapshotBroken as error:
+            log.warning("snapshot.skipped", offset=offset, problem=str(error))

@@ -1,0 +1,154 @@
+"""Snapshots: taken by a follower in a process of its own, so that no mailbox and no request ever waits for one.
+
+The follower is recovery once more: the newest usable snapshot, the durable rows after it, and then the state it has
+come to, saved at the journal's end. It checks every row on the way; a journal that cannot be believed is noticed here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+import structlog
+from msgspec import Struct
+
+from actors.ports import History
+from actors.recovery import recover
+from perps.snapshot import Snapshot
+from web.metrics import Metrics
+from web.read_model import ReadModel
+from web.views_image import encode_views, load_views
+
+log = structlog.get_logger()
+
+SNAPSHOTS_KEPT: Final = 3
+"""Snapshots in the store: if the newest is broken, start-up begins from the one before."""
+
+CHECK_S: Final = 1.0
+"""How often it is asked whether one is due."""
+
+RETRY_S: Final = 30.0
+"""Pause after one that failed."""
+
+
+class SnapshotStore(Protocol):
+    """Where snapshots are kept. Blocking; safe from any thread."""
+
+    def save(self, offset: int, body: bytes, *, keep: int) -> None:
+        """Store one and forget all but the newest ``keep``. Raises ``JournalUnavailable``."""
+        ...
+
+
+class SnapshotTaken(Struct, frozen=True):
+    """A snapshot that is stored."""
+
+    offset: int
+    state_hash: bytes
+    size: int
+    """Bytes stored."""
+    rows: int
+    """Rows read since the snapshot before it."""
+
+
+def take_snapshot(history: History, store: SnapshotStore, *, keep: int = SNAPSHOTS_KEPT) -> SnapshotTaken:
+    """Follow the journal to its end and save the state there. Blocking: belongs in another process.
+
+    Raises ``JournalCorrupt`` and ``JournalUnavailable``.
+    """
+    model = ReadModel(entries_kept=0)
+    recovered = recover(history, model.apply, lambda snapshot, state: load_views(model, snapshot, state))
+    snapshot = Snapshot.of(recovered.state, encode_views(model))
+    body = snapshot.encode()
+    store.save(snapshot.offset, body, keep=keep)
+    return SnapshotTaken(snapshot.offset, snapshot.state_hash, len(body), snapshot.offset - recovered.begun_at)
+
+
+TakeSnapshot = Callable[[], Awaitable[SnapshotTaken]]
+
+
+class SnapshotPolicy(Struct, frozen=True, kw_only=True):
+    """When a snapshot is due: this many rows after the last one, or this many seconds if there is any new row."""
+
+    rows: int = 100_000
+    seconds: float = 300.0
+
+
+class Snapshots:
+    """Takes snapshots when they are due or asked for, one at a time. A failed one costs nothing but a warning."""
+
+    def __init__(self, take: TakeSnapshot, model: ReadModel, metrics: Metrics, policy: SnapshotPolicy) -> None:
+        self._take, self._model, self._metrics, self._policy = take, model, metrics, policy
+        self._one_at_a_time = asyncio.Lock()
+        self._next: asyncio.Task[SnapshotTaken] | None = None
+        self._tasks: set[asyncio.Task[object]] = set()
+        self._last_s = 0.0
+        self.last_offset = 0
+        """The newest snapshot known."""
+
+    def start(self, last_offset: int) -> None:
+        """Take them as they come due, from now on; the venue began from the one at ``last_offset``, or at 0."""
+        self.last_offset = last_offset
+        self._last_s = asyncio.get_running_loop().time()
+        self._hold(asyncio.create_task(self._run()))
+
+    async def stop(self) -> None:
+        """Take no more. One that is being taken is given up: a snapshot is stored whole or not at all."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def take(self) -> SnapshotTaken:
+        """Take one of every row that is durable by now. Raises what the taking raised.
+
+        Who asks while one is being taken shares the next one with everybody else who asks.
+        """
+        if self._next is None:
+            self._next = asyncio.create_task(self._take_next())
+            self._hold(self._next)
+        return await asyncio.shield(self._next)
+
+    async def _take_next(self) -> SnapshotTaken:
+        async with self._one_at_a_time:
+            self._next = None
+            loop = asyncio.get_running_loop()
+            began_s = loop.time()
+            try:
+                taken = await self._take()
+            except Exception as error:
+                self._metrics.snapshots.labels("failed").inc()
+                log.warning("snapshot.failed", error=repr(error))
+                raise
+        took_s = loop.time() - began_s
+        self.last_offset, self._last_s = taken.offset, loop.time()
+        self._metrics.snapshots.labels("taken").inc()
+        self._metrics.snapshot_seconds.observe(took_s)
+        log.info(
+            "snapshot.taken",
+            offset=taken.offset,
+            rows=taken.rows,
+            bytes=taken.size,
+            state_hash=taken.state_hash.hex(),
+            took_ms=round(took_s * 1000),
+        )
+        return taken
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(CHECK_S)
+            if not self._due():
+                continue
+            try:
+                await self.take()
+            except Exception:  # noqa: BLE001 - said already; the journal is whole without it: try again later
+                await asyncio.sleep(RETRY_S)
+
+    def _hold(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _due(self) -> bool:
+        new_rows = self._model.offset - self.last_offset
+        waited_s = asyncio.get_running_loop().time() - self._last_s
+        return new_rows >= self._policy.rows or (new_rows > 0 and waited_s >= self._policy.seconds)
