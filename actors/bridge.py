@@ -9,14 +9,28 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import structlog
 
 from actors.base import tell
 from actors.limits import DEADLINE_MS, IN_FLIGHT_MAX
-from actors.messages import Envelope, Failure, FailureKind, Outcome, Ref, Reply, Settled, Token
+from actors.messages import (
+    Envelope,
+    Failure,
+    FailureKind,
+    ImageTaken,
+    Outcome,
+    Ref,
+    Reply,
+    Settled,
+    TakeImage,
+    Token,
+    VenueImage,
+)
 from actors.ports import Clock
 from perps.commands import Command, fingerprint
+from perps.images import LedgerImage, MarketImage
 from perps.units import Millis
 
 log = structlog.get_logger()
@@ -48,6 +62,10 @@ class Outlet:
         """Answer callers."""
         self._bridge.call(self._bridge.answer, replies)
 
+    def image(self, taken: ImageTaken) -> None:
+        """Add to the image somebody waits for."""
+        self._bridge.call(self._bridge.gather, taken)
+
     def market_health(self, ticker: str, problem: str | None) -> None:
         """A market's health changed."""
         self._bridge.call(self._bridge.market_health, self, ticker, problem)
@@ -74,7 +92,8 @@ class Bridge:
         self._supervisor: Ref | None = None
         self._outlet: Outlet | None = None
         self._closed: Failure | None = Failure(FailureKind.UNAVAILABLE, "the venue is starting")
-        self._waiting: dict[Token, asyncio.Future[Outcome]] = {}
+        self._waiting: dict[Token, asyncio.Future[Any]] = {}
+        self._images: dict[Token, list[ImageTaken]] = {}
         self._deadlines: deque[tuple[int, Token]] = deque()
         self._outgoing: list[Envelope] = []
         self._next_token = 0
@@ -115,7 +134,7 @@ class Bridge:
             return self._closed
         if len(self._waiting) >= self._in_flight_max:
             return Failure(FailureKind.OVERLOADED, f"{self._in_flight_max} commands are in flight")
-        self._next_token = token = self._next_token + 1
+        token, future = self._wait()
         now_ms = self._clock.now_ms()
         envelope = Envelope(
             command=command,
@@ -128,13 +147,45 @@ class Bridge:
             now_ms=now_ms,
             deadline_ms=Millis(now_ms + DEADLINE_MS),
         )
-        future: asyncio.Future[Outcome] = self._loop.create_future()
-        self._waiting[token] = future
-        self._deadlines.append((self._clock.monotonic_ns() + DEADLINE_MS * 1_000_000, token))
         if not self._outgoing:
             self._loop.call_soon(self._flush)
         self._outgoing.append(envelope)
-        return await future
+        outcome: Outcome = await future
+        return outcome
+
+    async def image(self) -> VenueImage | Failure:
+        """What the actors hold in memory, each at a row of its own. One at a time."""
+        if self._closed is not None or self._supervisor is None:
+            return self._closed or Failure(FailureKind.UNAVAILABLE, "the venue is being rebuilt")
+        if self._images:
+            return Failure(FailureKind.OVERLOADED, "an image is being taken")
+        token, future = self._wait()
+        self._images[token] = []
+        try:
+            tell(self._supervisor, TakeImage(token))
+            outcome: VenueImage | Failure = await future
+        finally:
+            del self._images[token]
+        return outcome
+
+    def gather(self, taken: ImageTaken) -> None:
+        """One more part of an image; the last one completes it."""
+        parts = self._images.get(taken.token)
+        if parts is None:
+            return
+        parts.append(taken)
+        ledger = parts[0].image
+        if len(parts) == parts[0].of and isinstance(ledger, LedgerImage):
+            markets = [part.image for part in parts if isinstance(part.image, MarketImage)]
+            self.answer([(taken.token, VenueImage(ledger, markets))])
+
+    def _wait(self) -> tuple[Token, asyncio.Future[Any]]:
+        """A token, and the future that its answer or its deadline completes."""
+        self._next_token = token = self._next_token + 1
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._waiting[token] = future
+        self._deadlines.append((self._clock.monotonic_ns() + DEADLINE_MS * 1_000_000, token))
+        return token, future
 
     def _flush(self) -> None:
         outgoing, self._outgoing = self._outgoing, []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from perps.images import digest
 from perps.snapshot import Snapshot, state_hash
 from perps.venue import VenueState
 from tests.web.conftest import Starter
@@ -241,3 +242,36 @@ async def test_views_of_another_program_are_no_reason_not_to_start(starter: Star
     after = await _seen(again)
     after["stats"]["epoch"] = before["stats"]["epoch"]
     assert after == before
+
+
+async def test_the_state_in_memory_has_the_digests_of_a_replay(starter: Starter) -> None:
+    """I6, live."""
+    memory = OnMemory()
+    venue = await starter(memory)
+    await _busy(venue)
+
+    told = (await venue.admin.get("/api/admin/state")).ok()
+
+    state = VenueState()
+    for row in memory.store.rows():
+        state.apply(row)
+    assert told["ledger"] == {
+        "offset": state.offset,
+        "seq": state.ledger.seq,
+        "hash": digest(state.ledger.image(state.offset).chunks()).hex(),
+    }
+    assert told["markets"] == [
+        {
+            "ticker": ticker,
+            "seq": state.markets[ticker].seq,
+            "positions": len(state.markets[ticker].positions),
+            "hash": digest(state.markets[ticker].image().chunks()).hex(),
+        }
+        for ticker in ("BTC-PERP", "STORY")
+    ]
+
+
+async def test_only_an_administrator_sees_the_state(venue: Running) -> None:
+    ann = await venue.user("ann")
+    (await ann.get("/api/admin/state")).refused(403, "forbidden")
+    (await venue.anybody.get("/api/admin/state")).refused(401, "unauthorized")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tools.benchmark.report import Figure
 
 
-PART_NAMES: Final = ("postgres", "engine", "http", "domain")
+PART_NAMES: Final = ("postgres", "engine", "http", "domain", "recovery")
 
 
 @dataclass(frozen=True)
@@ -128,11 +128,20 @@ def _domain(setting: Setting) -> Iterator[Figure]:
         yield from figures(counts, lambda count: report(count, f"{count:,}"))
 
 
+def _recovery(setting: Setting) -> Iterator[Figure]:
+    from tools.benchmark import postgres, recovery
+
+    rows, positions = (20_000, 2_000) if setting.is_quick else (1_000_000, 100_000)
+    with postgres.database(setting.server_url, f"{setting.run}_recovery") as url:
+        yield from recovery.figures(url, setting.directory, rows, positions, setting.tell)
+
+
 PARTS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "postgres": _postgres,
     "engine": _engine,
     "http": _http,
     "domain": _domain,
+    "recovery": _recovery,
 }
 """What can be measured, in the order it is."""
 

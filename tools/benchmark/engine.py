@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +22,7 @@ from actors.messages import Outcome, Settled
 from actors.recovery import recover
 from perps.commands import Command, CreateUser, OpenPosition, Side
 from perps.units import MICRO, Micros
+from tools.benchmark.process import run_part
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
 from web import compose, logs
@@ -63,14 +63,8 @@ class EngineResult(msgspec.Struct, frozen=True):
 def figures(database_url: str, directory: Path, seconds: float, tell: Callable[[str], None]) -> Iterator[Figure]:
     """Durable opens per second from inside the process, then rows per second of recovery."""
     tell("opens in the process, and their replay")
-    spec = msgspec.json.encode(EngineSpec(database_url, seconds))
-    with (directory / "engine.log").open("wb") as log:
-        command = [sys.executable, "-m", "tools.benchmark.engine"]
-        done = subprocess.run(command, input=spec, stdout=subprocess.PIPE, stderr=log, check=False)
-    if done.returncode != 0:
-        last = (directory / "engine.log").read_text().strip().splitlines()[-1:]
-        raise ToolError(f"the engine's benchmark failed: {' '.join(last)}")
-    result = msgspec.json.decode(done.stdout, type=EngineResult)
+    spec = EngineSpec(database_url, seconds)
+    result = msgspec.json.decode(run_part("tools.benchmark.engine", spec, directory), type=EngineResult)
     for opens in result.opens:
         name = f"opens, {opens.in_flight} in flight"
         yield Figure("engine", name, opens.per_second, "/s", p50=opens.p50_ms, p99=opens.p99_ms)

@@ -9,6 +9,7 @@ from typing import Final
 from perps.administration import decide_list
 from perps.commands import ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.engine import execute
+from perps.events import MarketListed
 from perps.market import Market
 from perps.params import MarketParams, MarkSource
 from perps.refusals import Rejected
@@ -66,10 +67,15 @@ def figures(counts: Sequence[int], tell: Callable[[int], None], *, updates: int 
 
 def new_market() -> Market:
     """An empty market with room for millions of positions."""
+    return Market(list_market())
+
+
+def list_market() -> MarketListed:
+    """The listing of such a market."""
     listing = decide_list(ListMarket(params=PARAMS, price=Ticks(PRICE)), Millis(0))
     if isinstance(listing, Rejected):
         raise ToolError(f"the benchmark's market cannot be listed: {dict(listing.facts)}")
-    return Market(listing)
+    return listing
 
 
 def fill(market: Market, count: int, tell: Callable[[int], None]) -> None:

@@ -1,0 +1,123 @@
+"""What the actors hold in memory can be seen at any time, and is what the journal says at that row."""
+
+from __future__ import annotations
+
+import asyncio
+
+from actors.messages import Failure, FailureKind, VenueImage
+from perps.images import LedgerImage, MarketImage, digest
+from perps.journal import LEDGER_STREAM
+from perps.venue import VenueState
+from persistence.memory import MemoryStore
+from tests.actors.venue import Running, open_long, poison, running, set_price
+
+
+def replayed_digests(store: MemoryStore, image: VenueImage) -> tuple[bytes, dict[str, bytes]]:
+    """The digests that a replay has at the rows an image was taken at."""
+    state, markets, ledger = VenueState(), dict[str, bytes](), b""
+    wanted = {market.head.params.ticker: market.head.seq for market in image.markets}
+    for row in store.rows():
+        state.apply(row)
+        if row.stream != LEDGER_STREAM and row.market_seq == wanted.get(row.stream):
+            markets[row.stream] = digest(state.markets[row.stream].image().chunks())
+        if row.offset == image.ledger.offset:
+            ledger = digest(state.ledger.image(row.offset).chunks())
+    return ledger, markets
+
+
+def digests(image: VenueImage) -> tuple[bytes, dict[str, bytes]]:
+    """The digests of an image."""
+    markets = {market.head.params.ticker: digest(market.chunks()) for market in image.markets}
+    return digest(image.ledger.chunks()), markets
+
+
+async def taken(venue: Running) -> VenueImage:
+    """An image that must be taken."""
+    image = await venue.host.bridge.image()
+    assert isinstance(image, VenueImage), image
+    return image
+
+
+async def test_memory_is_what_a_replay_comes_to() -> None:
+    """I6, live."""
+    store = MemoryStore()
+    async with running(store) as venue:
+        await venue.list_market("A")
+        await venue.list_market("B")
+        await venue.add_user("ann")
+        await venue.do(open_long("A", "ann"), sender="ann", order_id="1")
+        await venue.do(set_price("B", 101))
+
+        image = await taken(venue)
+
+        assert {market.head.params.ticker for market in image.markets} == {"A", "B"}
+        assert image.ledger.offset == len(store.journal) == 5
+        assert digests(image) == replayed_digests(store, image)
+
+
+async def test_memory_is_what_a_replay_comes_to_also_amid_trading() -> None:
+    """Each actor is seen at a row of its own; all those rows are durable when the image arrives."""
+    store = MemoryStore()
+    async with running(store) as venue:
+        await venue.list_market("A")
+        await venue.list_market("B")
+        await venue.add_user("ann", 1_000_000)
+
+        async def trade(ticker: str) -> None:
+            for number in range(60):
+                await venue.do(open_long(ticker, "ann", 20), sender="ann", order_id=f"{ticker}{number}")
+
+        trading = [asyncio.create_task(trade(ticker)) for ticker in ("A", "B", "A", "B")[:2]]
+        seen = []
+        while not all(task.done() for task in trading):
+            image = await taken(venue)
+            durable = len(store.journal)
+            assert image.ledger.offset <= durable
+            seen.append(image)
+        await asyncio.gather(*trading)
+
+        assert len(seen) > 3
+        for image in seen:
+            assert digests(image) == replayed_digests(store, image)
+
+
+async def test_a_market_that_dies_does_not_keep_an_image_from_ever_being_taken() -> None:
+    store = MemoryStore()
+    async with running(store) as venue:
+        for ticker in ("A", "B"):
+            await venue.list_market(ticker)
+        await venue.add_user("ann")
+        dying = asyncio.create_task(venue.send(poison("A", "ann"), sender="ann", order_id="p"))
+        asked = asyncio.create_task(venue.host.bridge.image())
+        await dying
+        await venue.do(set_price("A", 101))
+        asked.cancel()
+        await asyncio.gather(asked, return_exceptions=True)
+
+        image = await taken(venue)
+
+        assert digests(image) == replayed_digests(store, image)
+        assert len(image.markets) == 2
+
+
+async def test_two_at_once_are_one_too_many() -> None:
+    async with running() as venue:
+        first = asyncio.create_task(venue.host.bridge.image())
+        await asyncio.sleep(0)
+        second = await venue.host.bridge.image()
+        assert isinstance(second, Failure)
+        assert second.kind is FailureKind.OVERLOADED
+        assert isinstance(await first, VenueImage)
+        await taken(venue)
+
+
+async def test_an_image_shares_the_positions_it_shows() -> None:
+    """What makes it cheap: nothing is copied, so nothing may ever change them."""
+    async with running() as venue:
+        await venue.list_market("A")
+        await venue.add_user("ann")
+        await venue.do(open_long("A", "ann"), sender="ann", order_id="1")
+        first, second = await taken(venue), await taken(venue)
+        assert first.markets[0].positions[0] is second.markets[0].positions[0]
+        assert isinstance(first.ledger, LedgerImage)
+        assert isinstance(first.markets[0], MarketImage)
