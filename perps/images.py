@@ -7,10 +7,11 @@ from: the live actor, a snapshot with the rows after it, or a replay of the whol
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
+from heapq import merge
 from itertools import islice
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 import msgspec
@@ -52,7 +53,7 @@ class MarketImage(Struct, frozen=True):
     def chunks(self) -> Iterator[bytes]:
         """The canonical bytes: the head, then the positions by number."""
         yield _encode(self.head)
-        yield from _in_chunks(sorted(self.positions, key=attrgetter("number")))
+        yield from _in_chunks(self.positions, attrgetter("number"))
 
     @classmethod
     def from_chunks(cls, chunks: Sequence[bytes]) -> MarketImage:
@@ -72,8 +73,8 @@ class LedgerImage(Struct, frozen=True):
     def chunks(self) -> Iterator[bytes]:
         """The canonical bytes: offset, sequence and sizes, then accounts by name, then users by name."""
         yield _encode((self.offset, self.seq, len(self.balances), len(self.referrers)))
-        yield from _in_chunks(sorted(self.balances.items()))
-        yield from _in_chunks(sorted(self.referrers.items()))
+        yield from _in_chunks(self.balances.items(), itemgetter(0))
+        yield from _in_chunks(self.referrers.items(), itemgetter(0))
 
     @classmethod
     def from_chunks(cls, chunks: Sequence[bytes]) -> LedgerImage:
@@ -99,10 +100,20 @@ def in_order(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return dict(sorted(mapping.items()))
 
 
-def _in_chunks(items: Iterable[object]) -> Iterator[bytes]:
+def _in_chunks(items: Iterable[Any], key: Callable[[Any], Any]) -> Iterator[bytes]:
+    """``items`` in the order of ``key``, encoded a chunk at a time.
+
+    Sorted in pieces and merged: sorting 100,000 at once would keep every other thread waiting for 20 ms.
+    """
+    merged = merge(*(sorted(piece, key=key) for piece in _pieces(items)), key=key)
+    for piece in _pieces(merged):
+        yield _encode(piece)
+
+
+def _pieces(items: Iterable[Any]) -> Iterator[list[Any]]:
     iterator = iter(items)
-    while chunk := list(islice(iterator, CHUNK_ITEMS)):
-        yield _encode(chunk)
+    while piece := list(islice(iterator, CHUNK_ITEMS)):
+        yield piece
 
 
 _encode = msgspec.msgpack.Encoder().encode
