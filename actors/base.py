@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import threading
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -13,8 +14,13 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from actors.messages import Ref
+from actors.vitals import Pulse
 
 log = structlog.get_logger()
+
+
+class Interrupted(Exception):
+    """Something that is no ``Exception`` came out of a batch. Its cause says what."""
 
 
 class FailStopActor(pykka.ThreadingActor):
@@ -22,10 +28,15 @@ class FailStopActor(pykka.ThreadingActor):
 
     pykka lets an actor live on, half-changed, after ``ask`` raises, and kills it after ``tell`` raises. Only the second
     is safe for state, so every message comes by ``tell``. A message is a value or a list of values; ``handle`` gets one
-    flat list. When it raises, ``on_death`` gets the reason and what was queued behind.
+    flat list. When it raises, ``on_death`` gets the reason and what was queued behind; also ``SystemExit`` and its
+    kind, with which pykka would stop every actor of the process. No end of the thread goes unnoticed (``vitals``).
     """
 
     use_daemon_thread: ClassVar[bool] = True
+
+    def __init__(self, *, pulse: Pulse | None = None) -> None:
+        super().__init__()
+        self.pulse = pulse or Pulse(type(self).__name__)
 
     @staticmethod
     def _create_actor_inbox() -> ActorInbox:
@@ -53,7 +64,15 @@ class FailStopActor(pykka.ThreadingActor):
                 inbox.put(envelope)
                 break
             _extend(batch, envelope.message)
-        self.handle(batch)
+        pulse = self.pulse
+        pulse.turn += 1
+        try:
+            self.handle(batch)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise Interrupted(repr(error)) from error
+        pulse.turn += 1
 
     def on_failure(
         self,
@@ -62,9 +81,39 @@ class FailStopActor(pykka.ThreadingActor):
         traceback: TracebackType | None,
     ) -> None:
         """Called by pykka in the dying actor's thread."""
-        reason = exception_type.__name__ if exception_type else "unknown"
-        self.on_death(reason, drain(self.actor_ref))
-        log.error("actor.died", actor=type(self).__name__, error=repr(exception_value), exc_info=exception_value)
+        error = exception_value
+        if isinstance(error, Interrupted):
+            error = error.__cause__
+        self.pulse.died(error)
+        try:
+            self.on_death(type(error).__name__, drain(self.actor_ref))
+        except BaseException as untold:
+            log.error("actor.died_untold", actor=type(self).__name__, error=repr(untold), exc_info=untold)
+            self.pulse.lost()
+        log.error("actor.died", actor=type(self).__name__, error=repr(error), exc_info=error)
+
+    def _start_actor_loop(self) -> None:
+        """Pykka's, in a thread whose every end is told."""
+        name = self.pulse.ticker or self.pulse.part
+        self.pulse.thread = threading.Thread(target=self._live, name=name, daemon=self.use_daemon_thread)
+        self.pulse.thread.start()
+
+    def _live(self) -> None:
+        try:
+            self._actor_loop()
+        except BaseException as error:  # noqa: BLE001 - between two batches, where pykka catches nothing
+            self._handle_failure(type(error), error, error.__traceback__)
+            self.on_failure(type(error), error, error.__traceback__)
+            self._actor_loop_teardown()
+        self.pulse.ended()
+
+    def _stop(self) -> None:
+        """Stop because somebody asked for it; ``on_stop`` may fail in any way."""
+        try:
+            super()._stop()
+        except BaseException as error:
+            log.error("actor.stop_failed", actor=type(self).__name__, error=repr(error), exc_info=error)
+        self.pulse.stopped()
 
     def _actor_loop_teardown(self) -> None:
         """Answer who waits for the stop, and leave the rest where it is.

@@ -15,12 +15,14 @@ from actors.messages import Probe, Ref, Wire
 from actors.ports import Clock, History, Journal, Outbox
 from actors.recovery import Recovered, reload_market
 from actors.supervisor import StartMarket, Supervisor
-from actors.vitals import Vitals
+from actors.vitals import Pulse, Vitals
 from perps.market import Market
 
 log = structlog.get_logger()
 
-STOP_TIMEOUT_S = 30.0
+STOP_LOOK_S = 0.25
+STOP_LOOKS_MAX = 120
+"""How often, every ``STOP_LOOK_S``, to look whether an actor has stopped: for half a minute."""
 
 
 class Core:
@@ -39,11 +41,12 @@ class Core:
         state = recovered.state
         self.vitals = vitals = vitals or Vitals(outbox.core_failed)
         """Whether all of them are there and get on."""
-        pulse = vitals.pulse("journal")
+        self._pulses = {part: vitals.pulse(part) for part in ("supervisor", "ledger", "journal", "look-up")}
+        pulse = self._pulses["journal"]
         journal_ref: Ref = JournalActor.start(journal, clock=clock, outbox=outbox, pulse=pulse)
         pulse.on_idle = lambda: tell(journal_ref, Probe())
         self.journal_ref = journal_ref
-        self.look_up_ref: Ref = LookUpActor.start(history, outbox=outbox, pulse=vitals.pulse("look-up"))
+        self.look_up_ref: Ref = LookUpActor.start(history, outbox=outbox, pulse=self._pulses["look-up"])
         self.ledger_ref: Ref = LedgerActor.start(
             state.ledger,
             offset=state.offset,
@@ -52,7 +55,7 @@ class Core:
             taker_fees={ticker: market.params.taker_fee for ticker, market in state.markets.items()},
             clock=clock,
             outbox=outbox,
-            pulse=vitals.pulse("ledger"),
+            pulse=self._pulses["ledger"],
         )
 
         def load_market(ticker: str) -> Callable[[], Market]:
@@ -64,7 +67,7 @@ class Core:
             clock=clock,
             outbox=outbox,
             vitals=vitals,
-            pulse=vitals.pulse("supervisor"),
+            pulse=self._pulses["supervisor"],
         )
         wire = Wire(self.ledger_ref, self.journal_ref, self.supervisor, self.look_up_ref)
         for ref in (self.journal_ref, self.look_up_ref, self.ledger_ref, self.supervisor):
@@ -79,11 +82,23 @@ class Core:
         (if the core was alive), and the shard is given back.
         """
         self.vitals.expect_stops()
-        for ref in (self.supervisor, self.ledger_ref, self.journal_ref, self.look_up_ref):
-            try:
-                ref.stop(timeout=STOP_TIMEOUT_S)
-            except pykka.Timeout:
+        refs = (self.supervisor, self.ledger_ref, self.journal_ref, self.look_up_ref)
+        for ref, pulse in zip(refs, self._pulses.values(), strict=True):
+            if not has_stopped(ref.stop(block=False), pulse):
                 log.error("actor.stop_timed_out", actor=ref.actor_class.__name__)
+
+
+def has_stopped(answer: pykka.Future[bool], pulse: Pulse) -> bool:
+    """Wait for an actor that was asked to stop. An actor that was just dying never answers: its end will do too."""
+    for _ in range(STOP_LOOKS_MAX):
+        try:
+            answer.get(timeout=STOP_LOOK_S)
+        except pykka.Timeout:
+            if pulse.over:
+                return True
+        else:
+            return True
+    return False
 
 
 def _hand_over(market: Market) -> Callable[[], Market]:

@@ -6,27 +6,32 @@ from typing import Any
 
 from actors.base import FailStopActor, tell
 from actors.limits import ROWS_PER_COMMIT_MAX
-from actors.messages import Committed, Refused, Sequenced, Settled, Stages, Stopped, Wire
+from actors.messages import Committed, ImageTaken, Probe, Refused, Sequenced, Settled, Stages, Stopped, Wire
 from actors.ports import Clock, Journal, Outbox
+from actors.vitals import Pulse
 
 
 class JournalActor(FailStopActor):
     """Group commit, *commit while collecting*: take all that is queued (bounded), commit, repeat. Never a timer.
 
     After each commit, in this order: the ledger may spend the credits, the outbox publishes and answers, the
-    supervisor remembers the answers. (It hears of listings first: who is told of a market may use it at once.) An
-    error from the store kills this actor: the outcome is unknown, the core is rebuilt from what the store says then.
+    supervisor remembers the answers. (It hears of listings first: who is told of a market may use it at once.)
+
+    Any error from the store kills this actor, and the core is rebuilt from what the store says then. An unknown outcome
+    is found out that way; a row that was refused came from a memory that is wrong.
     """
 
-    def __init__(self, journal: Journal, *, clock: Clock, outbox: Outbox) -> None:
-        super().__init__()
+    def __init__(self, journal: Journal, *, clock: Clock, outbox: Outbox, pulse: Pulse | None = None) -> None:
+        super().__init__(pulse=pulse)
         self._journal, self._clock, self._outbox = journal, clock, outbox
         self._wire: Wire | None = None
 
     def handle(self, batch: list[Any]) -> None:
-        """Commit the rows of ``batch``. A refusal and a market's death go on when the rows before them are durable."""
+        """Commit the rows of ``batch``. All else that is in it goes on when the rows before it are durable."""
         rows: list[Sequenced] = []
         behind: list[Refused | Stopped] = []
+        images: list[ImageTaken] = []
+        probe = False
         for message in batch:
             match message:
                 case Sequenced():
@@ -36,6 +41,10 @@ class JournalActor(FailStopActor):
                         rows = []
                 case Refused() | Stopped():
                     behind.append(message)
+                case ImageTaken():
+                    images.append(message)
+                case Probe():
+                    probe = True
                 case Wire():
                     self._wire = message
                 case _:
@@ -43,6 +52,11 @@ class JournalActor(FailStopActor):
         self._commit(rows)
         if behind:
             tell(self._wired.supervisor, behind)
+        for image in images:
+            self._outbox.image(image)
+        if probe and not rows:
+            self.pulse.doing = "asking whether its database is there"
+            self._journal.probe()
 
     def on_stop(self) -> None:
         """Everything queued before the stop is durable by now: give the shard back."""
@@ -58,6 +72,7 @@ class JournalActor(FailStopActor):
     def _commit(self, rows: list[Sequenced]) -> None:
         if not rows:
             return
+        self.pulse.doing = "committing"
         self._journal.append([row.entry for row in rows])
         now_ns = self._clock.monotonic_ns()
         settled = [

@@ -13,15 +13,19 @@ from actors.messages import (
     Failure,
     FailureKind,
     Funded,
+    ImageTaken,
     Ref,
     Refused,
     Route,
     Sequenced,
     Stopped,
+    TakeImage,
+    Token,
     Wire,
     Work,
 )
 from actors.ports import Clock, Outbox
+from actors.vitals import Pulse
 from perps.commands import CreateUser, Deposit, LedgerCommand, ListMarket, OpenPosition, Withdraw
 from perps.events import LedgerEvent, MarketListed, encode_events, subject_of, transfers_of
 from perps.journal import LEDGER_STREAM, SCHEMA_VERSION, Entry, make_row
@@ -50,15 +54,16 @@ class LedgerActor(FailStopActor):
         taker_fees: dict[str, Ppb],
         clock: Clock,
         outbox: Outbox,
+        pulse: Pulse | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(pulse=pulse)
         self._ledger, self._funds = ledger, Funds(ledger)
         self._offset, self._last_hash, self._epoch = offset, last_hash, epoch
         self._taker_fees = taker_fees
         self._clock, self._outbox = clock, outbox
         self._markets: dict[str, Ref] = {}
         self._wire: Wire | None = None
-        self._rows: list[Sequenced | Refused | Stopped] = []
+        self._rows: list[Sequenced | Refused | ImageTaken | Stopped] = []
         """What goes to the journal, in order. A refusal goes behind the rows it rests on: it leaves when they are
         durable."""
         self._funded: dict[str, list[Work]] = {}
@@ -76,11 +81,18 @@ class LedgerActor(FailStopActor):
                     self._funds.committed(offset)
                 case Refused():
                     self._void(message)
+                case ImageTaken():
+                    self._rows.append(message)
+                case TakeImage(token=token):
+                    self._take_image(token)
                 case Stopped():
                     self._markets.pop(message.stream, None)
                     self._rows.append(message)
                 case Route(stream=stream, market=market):
-                    self._markets[stream] = market
+                    if market is None:
+                        self._markets.pop(stream, None)
+                    else:
+                        self._markets[stream] = market
                 case Wire():
                     self._wire = message
                 case _:
@@ -192,6 +204,11 @@ class LedgerActor(FailStopActor):
                 decided.liquidations,
             )
         )
+
+    def _take_image(self, token: Token) -> None:
+        """The ledger's own, and a request to every market that is up: one that is down at this moment is left out."""
+        asked = sum(tell(market, TakeImage(token)) for market in self._markets.values())
+        self._rows.append(ImageTaken(token, self._ledger.image(self._offset), of=1 + asked))
 
     def _refuse(self, envelope: Envelope, outcome: Rejected | Failure) -> None:
         self._rows.append(Refused(envelope, outcome))

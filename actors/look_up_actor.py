@@ -7,13 +7,14 @@ from typing import Any
 from actors.base import FailStopActor, tell
 from actors.messages import Envelope, LookedUp, Wire
 from actors.ports import History, JournalUnavailable, Outbox
+from actors.vitals import Pulse
 
 
 class LookUpActor(FailStopActor):
     """One query per batch of envelopes; the answers go back to the supervisor."""
 
-    def __init__(self, history: History, *, outbox: Outbox) -> None:
-        super().__init__()
+    def __init__(self, history: History, *, outbox: Outbox, pulse: Pulse | None = None) -> None:
+        super().__init__(pulse=pulse)
         self._history, self._outbox = history, outbox
         self._wire: Wire | None = None
 

@@ -5,23 +5,36 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from actors.base import FailStopActor
+from actors.base import FailStopActor, Interrupted, tell
 from actors.messages import (
     Decided,
     Envelope,
     Failure,
     FailureKind,
     Funded,
+    ImageTaken,
     MarketDown,
     MarketReady,
     Ref,
     Refused,
     Stopped,
+    TakeImage,
     Work,
 )
 from actors.ports import Clock
+from actors.vitals import Pulse
 from perps.administration import decide_list
-from perps.commands import ClosePosition, ListMarket, MarketCommand, OpenPosition, SetMode, UpdatePrice
+from perps.commands import (
+    ClosePosition,
+    CreateUser,
+    Deposit,
+    ListMarket,
+    MarketCommand,
+    OpenPosition,
+    SetMode,
+    UpdatePrice,
+    Withdraw,
+)
 from perps.engine import execute, halted, sweep
 from perps.events import CloseReason, MarketEvent, MarketEvents, PositionReduced
 from perps.ledger import MarketSums
@@ -37,6 +50,8 @@ KINDS: dict[type, str] = {
     SetMode: "mode",
 }
 
+NOT_FOR_MARKETS = (CreateUser, Deposit, Withdraw)
+
 Load = Callable[[], Market | None]
 """How a market gets its state, in its own thread: at start-up handed over, after a death replayed from the journal."""
 
@@ -49,13 +64,21 @@ class MarketActor(FailStopActor):
     """
 
     def __init__(
-        self, ticker: str, incarnation: int, load: Load, *, ledger: Ref, supervisor: Ref, clock: Clock
+        self,
+        ticker: str,
+        incarnation: int,
+        load: Load,
+        *,
+        ledger: Ref,
+        supervisor: Ref,
+        clock: Clock,
+        pulse: Pulse | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(pulse=pulse)
         self._ticker, self._incarnation, self._load = ticker, incarnation, load
         self._ledger, self._supervisor, self._clock = ledger, supervisor, clock
         self._market: Market | None = None
-        self._out: list[Decided | Refused] = []
+        self._out: list[Decided | Refused | ImageTaken] = []
         self._behind: list[Work] = []
 
     def on_start(self) -> None:
@@ -65,9 +88,10 @@ class MarketActor(FailStopActor):
             if self._market is not None:
                 self._add_rows(None, "sweep", self._market.at, sweep(self._market))
                 self._flush()
-        except Exception as error:
-            self._supervisor.tell(MarketDown(self._ticker, self._incarnation, type(error).__name__))
-            raise
+        except BaseException as error:
+            self.pulse.died(error)
+            tell(self._supervisor, MarketDown(self._ticker, self._incarnation, type(error).__name__))
+            raise Interrupted(repr(error)) from error
         self._supervisor.tell(MarketReady(self._ticker, self._incarnation))
 
     def handle(self, batch: list[Any]) -> None:
@@ -75,22 +99,33 @@ class MarketActor(FailStopActor):
         for position, work in enumerate(batch):
             try:
                 self._execute(work)
-            except Exception as error:
+            except BaseException as error:
                 self._behind = batch[position + 1 :]
                 reason = f"{self._ticker} failed on this command: {type(error).__name__}"
-                self._out.append(Refused(work, Failure(FailureKind.INTERNAL_ERROR, reason)))
+                if not isinstance(work, TakeImage):
+                    self._out.append(Refused(work, Failure(FailureKind.INTERNAL_ERROR, reason)))
                 raise
         self._flush()
 
     def on_death(self, reason: str, queued: list[Any]) -> None:
         """What was decided goes on; what was not begun goes back. Ordered behind this market's last rows."""
-        leftovers = (*self._behind, *queued)
+        leftovers = tuple(work for work in (*self._behind, *queued) if not isinstance(work, TakeImage))
         stopped = Stopped(stream=self._ticker, incarnation=self._incarnation, reason=reason, leftovers=leftovers)
         self._ledger.tell([*self._out, stopped])
 
-    def _execute(self, work: Work) -> None:
+    def on_stop(self) -> None:
+        """Nothing if the supervisor asked for it. If nobody did, this is a death like any other, and rebuilt."""
+        tell(self._ledger, Stopped(stream=self._ticker, incarnation=self._incarnation, reason="it was stopped"))
+
+    def _execute(self, work: Work | TakeImage) -> None:
+        if isinstance(work, TakeImage):
+            if self._market is not None:
+                self._out.append(ImageTaken(work.token, self._market.image()))
+            return
         envelope = work if isinstance(work, Envelope) else work.envelope
-        command: MarketCommand = envelope.command  # type: ignore[assignment]
+        command = envelope.command
+        if isinstance(command, NOT_FOR_MARKETS):
+            raise TypeError(f"{type(command).__name__} for {self._ticker}")
         if self._clock.now_ms() > envelope.deadline_ms:
             self._out.append(Refused(work, Failure(FailureKind.OVERLOADED, "its deadline passed in the queue")))
             return

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from perps.commands import Command
 from perps.events import Events
+from perps.images import LedgerImage, MarketImage
 from perps.journal import Entry
 from perps.ledger import MarketSums
 from perps.refusals import Rejected
@@ -125,10 +126,33 @@ class Settled(Struct, frozen=True, gc=False):
     liquidations: int
 
 
+class TakeImage(Struct, frozen=True):
+    """Say what you hold in memory. The answer travels behind the rows it rests on."""
+
+    token: Token
+
+
+class ImageTaken(Struct, frozen=True):
+    """What one actor held: the ledger, or a market. Goes ledger → journal → out, like a refusal."""
+
+    token: Token
+    image: LedgerImage | MarketImage
+    of: int = 0
+    """The ledger's comes first and says how many there will be."""
+
+
+class VenueImage(Struct, frozen=True):
+    """What the actors hold in memory, each at its own row; all of those rows are durable."""
+
+    ledger: LedgerImage
+    markets: list[MarketImage]
+    """Those that were up."""
+
+
 Outcome = Settled | Repeated | Rejected | Failure
 """What a caller gets: his durable row, the row of the first answer, a refusal, or no verdict."""
 
-Reply = tuple[Token, Outcome]
+Reply = tuple[Token, Outcome | VenueImage]
 
 
 class Sequenced(Struct, frozen=True, gc=False):
@@ -141,6 +165,10 @@ class Sequenced(Struct, frozen=True, gc=False):
     decided_ns: int
     sequenced_ns: int
     liquidations: int
+
+
+class Probe(Struct, frozen=True, gc=False):
+    """The journal has had nothing to do for a while: is its store still there, and still its own?"""
 
 
 class Committed(Struct, frozen=True, gc=False):
@@ -170,10 +198,10 @@ class Wire(Struct, frozen=True):
 
 
 class Route(Struct, frozen=True):
-    """From now on this market's work goes there. Travels inside one process only."""
+    """From now on this market's work goes there; None: back to the supervisor. Travels inside one process only."""
 
     stream: str
-    market: Ref
+    market: Ref | None
 
 
 class MarketReady(Struct, frozen=True):

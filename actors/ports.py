@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
-from actors.messages import Reply, Settled
+from actors.messages import ImageTaken, Reply, Settled
 from perps.journal import Entry, JournalUnavailable, OwnershipLost, Row
 from perps.units import Millis
 
@@ -88,6 +88,10 @@ class Outbox(Protocol):
 
     def replies(self, replies: list[Reply]) -> None:
         """Answer these callers."""
+        ...
+
+    def image(self, taken: ImageTaken) -> None:
+        """What one actor holds in memory; its rows are durable."""
         ...
 
     def market_health(self, ticker: str, problem: str | None) -> None:

@@ -27,11 +27,13 @@ from actors.messages import (
     Route,
     Settled,
     Stopped,
+    TakeImage,
     Token,
     Wire,
     Work,
 )
 from actors.ports import Clock, Outbox
+from actors.vitals import Pulse, Vitals
 from perps.commands import CreateUser, Deposit, ListMarket, OpenPosition, Withdraw
 from perps.refusals import RejectCode, Rejected
 
@@ -74,14 +76,24 @@ class Supervisor(FailStopActor):
     on. A market that dies is rebuilt from the journal while the others trade; what it had not begun waits for it.
     """
 
-    def __init__(self, answers: Answers, load_market: LoadMarket, *, clock: Clock, outbox: Outbox) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        answers: Answers,
+        load_market: LoadMarket,
+        *,
+        clock: Clock,
+        outbox: Outbox,
+        vitals: Vitals | None = None,
+        pulse: Pulse | None = None,
+    ) -> None:
+        super().__init__(pulse=pulse)
+        self._vitals = vitals or Vitals(outbox.core_failed)
         self._answers, self._load_market = answers, load_market
         self._clock, self._outbox = clock, outbox
         self._slots: dict[str, _Slot] = {}
         self._incarnations = 0
         self._wire: Wire | None = None
-        self._to_ledger: list[Envelope | Refused | Route] = []
+        self._to_ledger: list[Envelope | Refused | Route | TakeImage] = []
         self._to_market: dict[str, list[Work]] = {}
         self._to_look_up: list[Envelope] = []
         self._replies: list[Reply] = []
@@ -96,8 +108,10 @@ class Supervisor(FailStopActor):
                     self._settled(message)
                 case Refused():
                     self._refused(message)
-                case Funded():
-                    self._work(message.envelope.command.ticker, message)  # type: ignore[union-attr]
+                case Funded(envelope=Envelope(command=OpenPosition() | ListMarket() as command)):
+                    self._work(command.ticker, message)
+                case TakeImage():
+                    self._to_ledger.append(message)
                 case LookedUp():
                     self._looked_up(message)
                 case Stopped():
@@ -232,7 +246,13 @@ class Supervisor(FailStopActor):
         slot.incarnation = self._incarnations
         slot.ready = False
         slot.ref = MarketActor.start(
-            ticker, slot.incarnation, load, ledger=self._wired.ledger, supervisor=self.actor_ref, clock=self._clock
+            ticker,
+            slot.incarnation,
+            load,
+            ledger=self._wired.ledger,
+            supervisor=self.actor_ref,
+            clock=self._clock,
+            pulse=self._vitals.pulse("market", ticker),
         )
 
     def _ready(self, ready: MarketReady) -> None:
@@ -251,7 +271,8 @@ class Supervisor(FailStopActor):
         slot = self._slots.get(stopped.stream)
         if slot is None or slot.ref is None or slot.incarnation != stopped.incarnation:
             return
-        slot.waiting = [*stopped.leftovers, *drain(slot.ref), *slot.waiting]
+        behind = [work for work in drain(slot.ref) if not isinstance(work, TakeImage)]
+        slot.waiting = [*stopped.leftovers, *behind, *slot.waiting]
         slot.ready = False
         now_ms = self._clock.now_ms()
         slot.deaths_ms = [at for at in slot.deaths_ms if at > now_ms - MARKET_DEATHS_WINDOW_MS] + [now_ms]
@@ -280,15 +301,19 @@ class Supervisor(FailStopActor):
             self._forget(ticker, slot)
 
     def _forget(self, ticker: str, slot: _Slot) -> None:
-        """A listing that came to nothing leaves no market behind."""
+        """A listing that came to nothing leaves no market behind.
+
+        Nor a route to its actor: the ledger must not send there what belongs to the next listing under this ticker.
+        """
         del self._slots[ticker]
+        self._to_ledger.append(Route(ticker, None))
         if slot.ref is not None:
             slot.ref.stop(block=False)
 
     def _flush(self) -> None:
         for ticker, works in self._to_market.items():
             slot = self._slots.get(ticker)
-            if slot is None or slot.ref is None or not tell(slot.ref, works):
+            if slot is None or slot.ref is None or not slot.ready or not tell(slot.ref, works):
                 self._keep(ticker, works)
         self._to_market = {}
         if self._to_ledger:
@@ -300,7 +325,10 @@ class Supervisor(FailStopActor):
         self._to_ledger, self._to_look_up, self._replies = [], [], []
 
     def _keep(self, ticker: str, works: list[Work]) -> None:
-        """The market died under our hands; its ``Stopped`` is on the way, and its successor takes these."""
+        """The market died under our hands; its ``Stopped`` is on the way or just came, and its successor takes these.
+
+        They wait for it here until it is ready: what an actor is told that then cannot be built is lost.
+        """
         slot = self._slots.get(ticker)
         if slot is not None:
             slot.ready = False

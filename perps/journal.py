@@ -30,11 +30,14 @@ class JournalUnavailable(Exception):
 
 
 class JournalRefused(JournalUnavailable):
-    """The store said for certain that a row cannot be: nothing of its batch was written. The message names the row."""
+    """The store said for certain that a row cannot be: nothing of its batch was written. The message names the row.
+
+    Whoever made the row believes something of the journal that is not so: he starts again from what it holds.
+    """
 
 
 class OwnershipLost(Exception):
-    """Another process owns the shard now. Nothing was written, and nothing more may be."""
+    """Another process owns the shard now, or has owned it. Nothing was written, and nothing more may be."""
 
 
 class Row(Struct, frozen=True, gc=False):

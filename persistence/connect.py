@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 
@@ -35,9 +36,29 @@ NEVER_WRITTEN: Final = ("22", "23")
 
 async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S, **settings: str) -> Connection[Record]:
     """One connection of its own. ``name`` is what ``pg_stat_activity`` shows."""
-    return await asyncpg.connect(
-        url, timeout=timeout_s, server_settings={**SESSION, "application_name": name, **settings}
-    )
+    with reaching(url):
+        return await asyncpg.connect(
+            url, timeout=timeout_s, server_settings={**SESSION, "application_name": name, **settings}
+        )
+
+
+@contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """Say where, when there is no connection. Raises ``OSError``, also for one that took too long."""
+    try:
+        yield
+    except OSError as error:  # TimeoutError is one
+        why = error.strerror or str(error) or "no answer in time"
+        raise OSError(f"no connection to {_address(url)}: {why}") from error
+
+
+def _address(url: str) -> str:
+    """``host:port`` of a database URL, without its password; a socket's directory counts as a host."""
+    parts = urlsplit(url)
+    asked = parse_qs(parts.query)
+    place = parts.netloc.rpartition("@")[2]
+    host = asked["host"][0] if "host" in asked else place or "the default server"
+    return f"{host}:{asked['port'][0]}" if "port" in asked else host
 
 
 @contextmanager

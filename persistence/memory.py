@@ -250,6 +250,12 @@ class MemoryQueries:
             ]
         return sorted(found, key=lambda position: -position.opened_offset)[:limit]
 
+    async def owner(self, position_id: str) -> str | None:
+        """Whose a position is or was; None if there never was one."""
+        with self._store.lock:
+            position = self._store.positions.get(position_id)
+        return None if position is None else position.user_id
+
     async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
         """The newest ``limit`` candles that begin in [start, end), oldest first; one without events is absent."""
         events = [
@@ -284,6 +290,11 @@ class MemoryKeys:
         with self._store.lock:
             keys = list(self._store.api_keys.values())
         return sorted(keys, key=lambda key: (key.created_at, key.key_id))
+
+    async def newest(self, *, before: tuple[int, str] | None, limit: int) -> list[KeyRecord]:
+        """Keys made last first, the revoked ones too, after the (created_at, key_id) of the last one seen."""
+        keys = [key for key in (await self.load())[::-1] if before is None or (key.created_at, key.key_id) < before]
+        return keys[:limit]
 
     async def add(self, key: KeyRecord) -> None:
         """Store a new key. Raises ``JournalRefused`` when its id or digest is known already."""

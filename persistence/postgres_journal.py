@@ -11,16 +11,19 @@ import asyncio
 from collections.abc import Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
+from uuid import uuid4
 
 import uvloop
 from msgspec.structs import astuple
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost
 from persistence.connect import connect, database_errors, end
-from persistence.errors import ShardTaken, UnsafeServer
+from persistence.errors import ShardTaken
 from persistence.migrate import migrate
+from persistence.partitions import PARTITION_ROWS, PartitionMaker
 from persistence.place import check_place
 from persistence.query_rows import QueryRows, query_rows
+from persistence.server_checks import SETTINGS, check_server, check_settings, pin_commit
 from persistence.tables import (
     FENCE,
     FILLS,
@@ -46,15 +49,33 @@ venue each of its ten round trips waits for the interpreter, and the statement c
 APPEND_TIMEOUT_S: Final = 10.0
 """Longest wait for a commit. Past it the outcome is unknown and the connection is given up."""
 
+PROBE_TIMEOUT_S: Final = 8.0
+"""Longest wait for the answer to a probe. A line that is cut and a server that died are known at once; this is for
+silence only, which shows as "not ready" within a second anyway. Long enough for a server that stands still for 5 s (its
+machine pauses, its disk is slow) to keep its venue: a new session could not write either, and costs a recovery. Shorter
+than the wait for a commit, so that a dead line is not found out later because nobody writes."""
+
+STEP_TIMEOUT_S: Final = 5.0
+"""Longest wait for each answer during a take-over, the migrations excepted."""
+
 ACQUIRE_TIMEOUT_S: Final = 120.0
 """Longest wait for a take-over, beyond the wait for the lock: it may have to migrate a large database."""
 
 LOCK_POLL_S: Final = 0.05
+APPLICATION_NAME_MAX: Final = 63
+"""Bytes of a session's name that the server keeps."""
+
 LOCK_CLASS: Final = 0x70657270
 """"perp": first half of the advisory lock's key; the second is the shard."""
 
-SAFE_COMMIT: Final = ("on", "remote_apply")
-"""Settings of ``synchronous_commit`` under which a committed row survives a crash."""
+HOLDER: Final = (
+    "select pid, application_name from pg_locks join pg_stat_activity using (pid)"
+    " where locktype = 'advisory' and granted and classid = $1 and objid = $2 and objsubid = 2"
+    " and database = (select oid from pg_database where datname = current_database())"
+)
+"""Whose session keeps a shard's lock."""
+
+PROBE: Final = f"select epoch, {SETTINGS} from owner where shard = $1"
 
 
 class PostgresJournal:
@@ -67,33 +88,57 @@ class PostgresJournal:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, session: Session, epoch: int, offset: int, append_timeout_s: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        session: Session,
+        epoch: int,
+        offset: int,
+        partitions: PartitionMaker,
+        append_timeout_s: float,
+        probe_timeout_s: float,
     ) -> None:
         """Use ``acquire``."""
         self._loop = loop
+        self._partitions = partitions
         self._session: Session | None = session
         self._epoch = epoch
         self._offset = offset
-        self._append_timeout_s = append_timeout_s
+        self._append_timeout_s, self._probe_timeout_s = append_timeout_s, probe_timeout_s
 
     @classmethod
     def acquire(
-        cls, url: str, shard: int = 0, *, wait_s: float = 2.0, append_timeout_s: float = APPEND_TIMEOUT_S
+        cls,
+        url: str,
+        shard: int = 0,
+        *,
+        wait_s: float = 2.0,
+        append_timeout_s: float = APPEND_TIMEOUT_S,
+        probe_timeout_s: float = PROBE_TIMEOUT_S,
+        venue: str | None = None,
+        last_epoch: int = 0,
+        partition_rows: int = PARTITION_ROWS,
     ) -> Self:
         """Become the owner of a shard: migrate the database, begin a new epoch.
 
-        Raises ``ShardTaken`` when another owner is still there after ``wait_s``, other ``CannotServe`` when this
-        program or this server will not do, ``JournalUnavailable`` when the server does not answer.
+        ``venue`` names whoever asks, the same each time and nobody else's (None: a new name). A session of that name
+        that still keeps the lock is an earlier one of his, given up: it is ended. ``last_epoch`` is the last that he
+        owned; when the lock is another's and a later epoch has begun, the other has taken over.
+
+        Raises ``ShardTaken`` at once in that case, and when another owner is still there after ``wait_s``; other
+        ``CannotServe`` when this program or this server will not do; ``JournalUnavailable`` when the server does not
+        answer, or his own earlier session does not end.
         """
         loop = uvloop.new_event_loop()
         try:
             with database_errors("taking over the journal"):
-                taking = asyncio.wait_for(_acquire(url, shard, wait_s), wait_s + ACQUIRE_TIMEOUT_S)
+                partitions = PartitionMaker(url, partition_rows)
+                taker = _Taker(shard, venue or uuid4().hex, last_epoch, partitions)
+                taking = asyncio.wait_for(taker.acquire(url, wait_s), wait_s + ACQUIRE_TIMEOUT_S)
                 session, epoch, offset = loop.run_until_complete(taking)
         except BaseException:
             loop.close()
             raise
-        return cls(loop, session, epoch, offset, append_timeout_s)
+        return cls(loop, session, epoch, offset, partitions, append_timeout_s, probe_timeout_s)
 
     @property
     def epoch(self) -> int:
@@ -113,8 +158,8 @@ class PostgresJournal:
     def append(self, entries: Sequence[Entry]) -> None:
         """Make rows and their query tables durable: all of them or none.
 
-        Raises ``OwnershipLost`` (nothing written), ``JournalRefused`` (nothing written, and the journal goes on) or
-        ``JournalUnavailable`` (outcome unknown).
+        Raises ``OwnershipLost`` (nothing written), ``JournalRefused`` (nothing written; the caller is wrong about what
+        is in the journal, while the session is as good as before) or ``JournalUnavailable`` (outcome unknown).
         """
         if not entries:
             return
@@ -123,15 +168,35 @@ class PostgresJournal:
             raise JournalUnavailable("the journal is closed")
         check_place(entries, self._epoch, self._offset)
         journal, queries = session.records(entries)
+        last = entries[-1].row.offset
         try:
-            with database_errors(f"rows {entries[0].row.offset} to {entries[-1].row.offset}"):
+            with database_errors(f"rows {entries[0].row.offset} to {last}"):
+                if last > self._partitions.room:
+                    making = self._partitions.make_now(session.connection, last)
+                    self._loop.run_until_complete(asyncio.wait_for(making, self._append_timeout_s))
                 self._loop.run_until_complete(session.append(journal, queries, self._append_timeout_s))
         except JournalRefused:
             raise
         except BaseException:
             self._give_up(session)
             raise
-        self._offset = entries[-1].row.offset
+        self._offset = last
+        self._partitions.look_ahead(last)
+
+    def probe(self) -> None:
+        """Ask the server whether this session lives, owns the shard and may trust its settings; writes nothing.
+
+        Raises ``OwnershipLost``, ``UnsafeServer`` or ``JournalUnavailable``; the journal is dead then.
+        """
+        session = self._session
+        if session is None:
+            raise JournalUnavailable("the journal is closed")
+        try:
+            with database_errors("asking whether the journal's session lives"):
+                self._loop.run_until_complete(session.probe(self._probe_timeout_s))
+        except BaseException:
+            self._give_up(session)
+            raise
 
     def close(self) -> None:
         """Give the shard back: the session ends, and its lock with it. Idempotent."""
@@ -139,6 +204,7 @@ class PostgresJournal:
         if session is not None:
             self._loop.run_until_complete(end(session.connection))
             self._finish()
+            self._partitions.close()
 
     def __enter__(self) -> Self:
         return self
@@ -169,13 +235,24 @@ class Session:
         self.connection = connection
         self._shard, self._epoch = shard, epoch
         self._prepared: dict[tuple[str, ...], PreparedStatement[PgRecord]] = {}
+        self._probe: PreparedStatement[PgRecord] | None = None
 
     async def warm_up(self) -> None:
         """Prepare the statements of the common commands, so that the first of each is as quick as the rest."""
         common = ((), (PRICES,), (LEGS,), (LEGS, PRICES), (FILLS, LEGS, POSITIONS), (FILLS, LEGS, PRICES, POSITIONS))
         for tables in common:
             await self._prepare((JOURNAL, *tables))
+        self._probe = await self.connection.prepare(PROBE)
         await self.connection.execute("select 1")  # asyncpg ends a prepare without a sync: the tables stay locked
+
+    async def probe(self, timeout_s: float) -> None:
+        """One round trip. Raises ``OwnershipLost``, ``UnsafeServer`` and what asyncpg raises."""
+        async with asyncio.timeout(timeout_s):
+            prepared = self._probe or await self.connection.prepare(PROBE)
+            found = await prepared.fetchrow(self._shard)
+        if found is None or found[0] != self._epoch:
+            raise self._lost()
+        check_settings(found[1:])
 
     def records(self, entries: Sequence[Entry]) -> tuple[list[Record], QueryRows]:
         """What ``append`` writes for these entries."""
@@ -235,57 +312,71 @@ class Session:
             raise
 
     def _lost(self) -> OwnershipLost:
-        return OwnershipLost(f"epoch {self._epoch} of shard {self._shard} is over: another owner has taken over")
+        return OwnershipLost(f"another venue has taken over: epoch {self._epoch} of shard {self._shard} is over")
 
 
-async def _acquire(url: str, shard: int, wait_s: float) -> tuple[Session, int, int]:
-    connection = await connect(
-        url,
-        name=f"perps journal, shard {shard}",
-        statement_timeout="60s",
-        idle_in_transaction_session_timeout="60s",
-        plan_cache_mode="force_generic_plan",
-        client_connection_check_interval="2s",
-    )
-    try:
-        await check_server(connection)
-        await _lock(connection, shard, wait_s)
-        await migrate(connection)
-        epoch = await connection.fetchval(
-            "insert into owner values ($1, 1) on conflict (shard)"
-            " do update set epoch = owner.epoch + 1 returning epoch",
-            shard,
+class _Taker:
+    """Takes a shard over, in somebody's name."""
+
+    def __init__(self, shard: int, venue: str, last_epoch: int, partitions: PartitionMaker) -> None:
+        self._shard, self._last_epoch, self._partitions = shard, last_epoch, partitions
+        self._name = f"perps journal, shard {shard}, {venue}"[:APPLICATION_NAME_MAX]
+
+    async def acquire(self, url: str, wait_s: float) -> tuple[Session, int, int]:
+        """The session, its epoch and the last row's offset."""
+        shard = self._shard
+        connection = await connect(
+            url,
+            name=self._name,
+            statement_timeout="60s",
+            idle_in_transaction_session_timeout="60s",
+            plan_cache_mode="force_generic_plan",
+            client_connection_check_interval="2s",
         )
-        offset = await connection.fetchval('select coalesce(max("offset"), 0) from journal where shard = $1', shard)
-        session = Session(connection, shard, epoch)
-        await session.warm_up()
-        return session, epoch, offset
-    except BaseException:
-        await end(connection)
-        raise
+        try:
+            async with asyncio.timeout(STEP_TIMEOUT_S):
+                await check_server(connection)
+                await pin_commit(connection)
+            async with asyncio.timeout(STEP_TIMEOUT_S + wait_s):
+                await self._lock(connection, wait_s)
+            await migrate(connection)
+            async with asyncio.timeout(STEP_TIMEOUT_S):
+                epoch = await connection.fetchval(
+                    "insert into owner values ($1, 1) on conflict (shard)"
+                    " do update set epoch = owner.epoch + 1 returning epoch",
+                    shard,
+                )
+                offset = await connection.fetchval(
+                    'select coalesce(max("offset"), 0) from journal where shard = $1', shard
+                )
+                await self._partitions.make_now(connection, offset + 1)
+                session = Session(connection, shard, epoch)
+                await session.warm_up()
+            return session, epoch, offset
+        except BaseException:
+            await end(connection)
+            raise
 
-
-async def check_server(connection: Connection[PgRecord]) -> None:
-    """Raise ``UnsafeServer`` if a commit here would not be durable; strengthen a weak ``synchronous_commit``."""
-    safe, shared, standby, commit = await connection.fetchrow(
-        "select current_setting('fsync') = 'on', current_setting('full_page_writes') = 'on',"
-        " pg_is_in_recovery(), current_setting('synchronous_commit')"
-    ) or (False, False, False, "")
-    if standby:
-        raise UnsafeServer("this database server is a read-only standby: use the primary")
-    for name, is_on in (("fsync", safe), ("full_page_writes", shared)):
-        if not is_on:
-            raise UnsafeServer(f"the database server runs with {name} = off: it can lose what was committed")
-    if commit not in SAFE_COMMIT:
-        await connection.execute("set synchronous_commit = on")
-
-
-async def _lock(connection: Connection[PgRecord], shard: int, wait_s: float) -> None:
-    """Take the shard's lock for this session; raise ``ShardTaken`` when somebody else keeps it."""
-    deadline = monotonic() + wait_s
-    while not await connection.fetchval("select pg_try_advisory_lock($1, $2)", LOCK_CLASS, shard):
-        if monotonic() >= deadline:
-            raise ShardTaken(
-                f"another venue serves this database (shard {shard}): stop it, or give this one a database of its own"
-            )
-        await asyncio.sleep(LOCK_POLL_S)
+    async def _lock(self, connection: Connection[PgRecord], wait_s: float) -> None:
+        """Take the shard's lock for this session; say who has it otherwise."""
+        shard, deadline = self._shard, monotonic() + wait_s
+        while not await connection.fetchval("select pg_try_advisory_lock($1, $2)", LOCK_CLASS, shard):
+            holder = await connection.fetchrow(HOLDER, LOCK_CLASS, shard)
+            is_own = holder is not None and holder["application_name"] == self._name
+            if holder is not None and is_own:
+                await connection.execute("select pg_terminate_backend($1)", holder["pid"])
+            elif holder is not None and self._last_epoch:
+                epoch = await connection.fetchval("select epoch from owner where shard = $1", shard)
+                if epoch > self._last_epoch:
+                    raise ShardTaken(
+                        f"another venue has taken over this database (shard {shard}): its epoch is {epoch}, "
+                        f"this one's was {self._last_epoch}"
+                    )
+            if monotonic() >= deadline:
+                if is_own:
+                    raise JournalUnavailable("the server still winds up this venue's last session")
+                raise ShardTaken(
+                    f"another venue serves this database (shard {shard}): "
+                    "stop it, or give this one a database of its own"
+                )
+            await asyncio.sleep(LOCK_POLL_S)

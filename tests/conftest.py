@@ -1,16 +1,35 @@
-"""What holds for every test: no actor outlives it, and nothing is logged where nobody reads."""
+"""What holds for every test: no actor outlives it, the loop never blocks, nothing is logged where nobody reads."""
 
 import logging
 from collections.abc import Iterator, MutableMapping
+from inspect import iscoroutinefunction
 from typing import Any
 
 import pykka
 import pytest
 import structlog
 
+from tests.support.blocking import loop_never_blocks
+
 Event = MutableMapping[str, Any]
 
 STOPPING_S = 5.0
+
+OTHER_PROCESSES = {"endtoend", "faults"}
+"""Where the product runs in processes of its own, and the loop here is only the test's, which may wait."""
+
+
+@pytest.fixture(autouse=True)
+def the_loop_never_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No blocking call on the event loop that a test shares with the product. A pykka wait would be a lock wait.
+
+    A test that is no coroutine has no such loop; what blocks there has one of its own.
+    """
+    if OTHER_PROCESSES.intersection(request.path.parts) or not iscoroutinefunction(request.function):
+        yield
+        return
+    with loop_never_blocks():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
+from uuid import uuid4
 
 import structlog
 import uvloop
@@ -69,19 +71,25 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     log_level: str = "info"
 
 
-def serve(settings: ServeSettings, companion: Companion | None = None) -> int:
-    """Run a venue until SIGTERM or SIGINT. 0: stopped in order; 1: it could not start, or could not go on."""
+def serve(settings: ServeSettings, companion: Companion | None = None, *, wrap: WrapStores | None = None) -> int:
+    """Run a venue until SIGTERM or SIGINT. 0: stopped in order; 1: it could not start, or could not go on.
+
+    ``wrap`` may put something between the venue and its stores.
+    """
     logs.configure(settings.log_level)
     try:
-        return uvloop.run(_serve(settings, companion))
+        code = uvloop.run(_serve(settings, companion, wrap))
     except (CannotStart, CannotServe, EmbeddedPostgresError, JournalCorrupt, JournalUnavailable) as error:
         print(f"perps: error: {error}", file=sys.stderr)
         return 1
+    say("perps has stopped")
+    return code
 
 
-async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
+async def _serve(settings: ServeSettings, companion: Companion | None, wrap: WrapStores | None) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     directory = DataDirectory(settings.data_dir)
@@ -94,7 +102,7 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
             url = await asyncio.to_thread(server.start)
             stack.push_async_callback(asyncio.to_thread, server.stop)
         stores = postgres(url, server, settings.snapshot_command)
-        venue = Venue(stores, admin_key, limits=Limits(snapshots=settings.snapshots))
+        venue = Venue(wrap(stores) if wrap else stores, admin_key, limits=Limits(snapshots=settings.snapshots))
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
         if not await _started(venue, stop):
@@ -102,9 +110,11 @@ async def _serve(settings: ServeSettings, companion: Companion | None) -> int:
         tune_process()
         base_url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}"
         say(f"perps is ready on {base_url}")
-        waits: list[asyncio.Future[object]] = [asyncio.ensure_future(stop.wait()), venue.host.ended]  # type: ignore[list-item]
+        waits: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait()), venue.host.ended]
         beside = asyncio.create_task(_beside(companion, base_url, admin_key, stop)) if companion else None
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            say("perps is stopping")
         stop.set()
         if beside is not None:
             await beside
@@ -135,19 +145,27 @@ class Stores(Struct, frozen=True, kw_only=True):
     take_snapshot: TakeSnapshot
 
 
+WrapStores = Callable[[Stores], Stores]
+
+
 def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command: Sequence[str] = ()) -> Stores:
     """The stores in one PostgreSQL database; on ``server``, if it is the venue's own to bring back when it dies.
 
     Snapshots are taken by ``snapshot_command`` in a process of its own, or in a thread if there is none.
     """
 
+    venue, epoch = uuid4().hex, 0
+
     def open_journal() -> PostgresJournal:
+        nonlocal epoch
         if server is not None:
             try:
                 server.start()
             except EmbeddedPostgresError as error:
                 raise JournalUnavailable(str(error)) from error
-        return PostgresJournal.acquire(url, wait_s=LOCK_WAIT_S)
+        journal = PostgresJournal.acquire(url, wait_s=LOCK_WAIT_S, venue=venue, last_epoch=epoch)
+        epoch = journal.epoch
+        return journal
 
     async def take() -> SnapshotTaken:
         if snapshot_command:
@@ -207,8 +225,9 @@ class Venue:
             snapshots=self._snapshots,
             metrics=metrics,
             clock=clock,
-            health=self.host.health,
+            problems=self.host.problems,
         )
+        metrics.gauge("perps_problems", "Parts that are not well.", lambda: len(self.host.problems()))
         metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)
         metrics.gauge("perps_offset", "The last durable row.", lambda: model.offset)
         metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
@@ -269,7 +288,7 @@ async def _started(venue: Venue, stop: asyncio.Event) -> bool:
         return False
     finally:
         stopping.cancel()
-    return True
+    return not stop.is_set()
 
 
 async def _beside(companion: Companion, base_url: str, admin_key: str, stop: asyncio.Event) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -18,6 +18,7 @@ from web.metrics import Metrics
 from web.read_model import MarketView, ReadModel
 from web.snapshots import Snapshots
 from web.streams import Streams
+from web.watchdog import Problem
 
 Page = tuple[int, int] | None
 """Where a list goes on: the last (offset, n) already seen; None for its newest entries."""
@@ -60,6 +61,10 @@ class Queries(Protocol):
         """Positions of a user: ``open``, ``closed`` (liquidated ones too) or ``all``."""
         ...
 
+    async def owner(self, position_id: str) -> str | None:
+        """Whose a position is or was; None if there never was one."""
+        ...
+
     async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
         """The newest candles that open in [start, end), oldest first."""
         ...
@@ -77,8 +82,8 @@ class Context:
     snapshots: Snapshots
     metrics: Metrics
     clock: Clock
-    health: dict[str, str] = field(default_factory=dict)
-    """What is not well, by part (a ticker, or ``core``). Empty: ready."""
+    problems: Callable[[], Mapping[str, Problem]]
+    """What is not well, by part (a ticker, ``core``, or what an actor is called). Empty: ready."""
     started: bool = False
     """Whether recovery has ended: before that there is nothing true to serve."""
     draining: bool = False
@@ -92,6 +97,9 @@ class Context:
 
 
 CONTEXT: Final = web.AppKey("context", Context)
+
+COMMAND: Final = web.RequestKey("command", object)
+"""What a request asked for, once that is known: for the log line of a refusal."""
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 """What a request is called in its answer, its errors and the logs."""

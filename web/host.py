@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -16,22 +17,28 @@ from actors.limits import IN_FLIGHT_MAX
 from actors.messages import Failure, FailureKind, Settled
 from actors.ports import Clock, History, Journal, JournalUnavailable, OwnershipLost
 from actors.recovery import OnEntry, OnSnapshot, Recovered, recover
+from actors.vitals import Vitals
 from perps.journal import Entry
 from perps.snapshot import Snapshot
+from perps.units import Millis
 from perps.venue import VenueState
+from web.daemon_thread import in_daemon_thread
 from web.logs import CommandLog
+from web.loop_watch import LoopWatch
 from web.metrics import Metrics
 from web.read_model import ReadModel
 from web.streams import Streams
 from web.views_image import load_views
+from web.watchdog import Problem, Watchdog
 
 log = structlog.get_logger()
 
 DRAIN_S: Final = 15.0
 """How long an orderly stop waits for answers. Commands end by themselves at their deadline, which is sooner."""
 
-TAKEN_S: Final = 30.0
-"""How long a rebuild believes that the shard's lock is its own old session's, which the database still winds up."""
+REBUILD_STOP_S: Final = 10.0
+"""How long an orderly stop waits for a rebuild to notice it. Past this the rebuild is left behind: what it opens it
+closes again by itself, if the process lives so long."""
 
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0)
 """Pauses between attempts to reach the database again; the last one repeats."""
@@ -55,20 +62,21 @@ class Host:
         streams: Streams,
         metrics: Metrics,
         *,
-        taken_s: float = TAKEN_S,
         in_flight_max: int = IN_FLIGHT_MAX,
     ) -> None:
         self._open_journal, self._history, self._clock = open_journal, history, clock
         self._model, self._streams, self._metrics = model, streams, metrics
         self._log = CommandLog()
-        self._taken_s = taken_s
         self._aborted = threading.Event()
         self.began_at = 0
         """The row of the snapshot that the start began from; 0 if there was none."""
         self._core: Core | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._rebuilding = False
+        self.watchdog = Watchdog(LoopWatch(metrics), clock, metrics)
         self.health: dict[str, str] = {CORE: "starting"}
-        """What is not well, by part (a ticker, or ``core``). Empty: ready."""
+        """What has failed, by part (a ticker, or ``core``). Empty: every part takes commands."""
+        self._since: dict[str, Millis] = {CORE: clock.now_ms()}
         self.bridge = Bridge(clock, on_settled=self._publish, on_health=self._health, in_flight_max=in_flight_max)
         self.ended: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Set when the core cannot be brought back: the database belongs to another, or the journal is corrupt."""
@@ -93,9 +101,15 @@ class Host:
         self._watcher = asyncio.create_task(self._watch())
 
     async def stop(self) -> None:
-        """Refuse what is new, answer what is in flight, make it durable, give the shard back."""
+        """Refuse what is new, answer what is in flight, make it durable, give the shard back.
+
+        A rebuild that is under way is called off.
+        """
         self.bridge.detach(Failure(FailureKind.UNAVAILABLE, "the venue is stopping"))
+        self._aborted.set()
         if self._watcher is not None:
+            if self._rebuilding:
+                await asyncio.wait((self._watcher,), timeout=REBUILD_STOP_S)
             self._watcher.cancel()
         try:
             await asyncio.wait_for(self.bridge.drained(), DRAIN_S)
@@ -103,8 +117,13 @@ class Host:
             log.error("host.drain_timed_out", in_flight=self.bridge.in_flight)
         if self._core is not None:
             await asyncio.to_thread(self._core.stop)
-        await asyncio.sleep(0)
+        await asyncio.to_thread(self.watchdog.stop)
         self.bridge.close()
+
+    def problems(self) -> dict[str, Problem]:
+        """What is not well, by part: failed, or taking too long over something. Empty: ready."""
+        failed = {part: Problem(why, self._since.get(part)) for part, why in self.health.items()}
+        return self.watchdog.problems() | failed
 
     def _run(self, journal: Journal, recovered: Recovered) -> None:
         state = recovered.state
@@ -116,58 +135,78 @@ class Host:
             markets=len(state.markets),
         )
         self.health.update(dict.fromkeys(state.markets, "starting"))
-        self._core = Core(recovered, journal, self._history, clock=self._clock, outbox=self.bridge.outlet())
+        self._since.update(dict.fromkeys(state.markets, self._clock.now_ms()))
+        outlet = self.bridge.outlet()
+        vitals = Vitals(outlet.core_failed, self._metrics.died)
+        self._core = Core(recovered, journal, self._history, clock=self._clock, outbox=outlet, vitals=vitals)
+        self.watchdog.watch(vitals)
         self.bridge.attach(self._core.supervisor)
         self._model.serving_epoch = journal.epoch
         self._log.know(self._model.markets)
         self._health(CORE, None)
 
     async def _watch(self) -> None:
-        """Rebuild the core each time it fails, until it cannot be rebuilt."""
-        while True:
+        """Rebuild the core each time it fails, until it cannot be rebuilt, or the venue stops."""
+        while not self._aborted.is_set():
+            self._rebuilding = False
             await self.bridge.failed.wait()
+            self._rebuilding = True
             self._metrics.core_restarts.inc()
             if self._core is not None:
                 await asyncio.to_thread(self._core.stop)
             try:
+                self._check_ownership()
                 await self._rebuild()
+            except StartAborted:
+                return
             except Exception as error:  # noqa: BLE001 - whatever it is, the venue cannot go on: end with the reason
                 self._end(error)
                 log.error("core.lost", error=repr(error))
                 return
 
+    def _check_ownership(self) -> None:
+        """Raise ``OwnershipLost`` if that is what the core died of: another has served this shard meanwhile."""
+        if self._core is not None and isinstance(self._core.vitals.cause, OwnershipLost):
+            raise self._core.vitals.cause
+
     async def _rebuild(self) -> None:
         """Recover again. What was in doubt and proves durable is published now, before anything newer.
 
-        Tries as long as the database is away. Raises ``OwnershipLost`` when another venue keeps the shard,
-        ``JournalCorrupt`` when the journal cannot be believed.
+        Tries as long as the database is away. Raises ``OwnershipLost`` when another venue has the shard,
+        ``JournalCorrupt`` when the journal cannot be believed, ``StartAborted`` when the venue stops.
         """
-        known, loop = self._model.offset, asyncio.get_running_loop()
-        give_up_at = loop.time() + self._taken_s
+        known = self._model.offset
         for attempt in count():
             missed: list[Entry] = []
 
             def keep(entry: Entry, missed: list[Entry] = missed) -> None:
+                self._check_aborted()
                 if entry.row.offset > known:
                     missed.append(entry)
 
             try:
-                journal, recovered = await asyncio.to_thread(self._open, keep)
-            except (JournalUnavailable, OwnershipLost) as error:
-                if isinstance(error, OwnershipLost) and loop.time() >= give_up_at:
-                    raise
+                journal, recovered = await in_daemon_thread("rebuild", partial(self._open, keep))
+            except JournalUnavailable as error:
                 pause = RETRY_S[min(attempt, len(RETRY_S) - 1)]
                 log.warning("core.cannot_rebuild_yet", error=str(error), retry_in_s=pause)
                 await asyncio.sleep(pause)
             else:
+                if self._aborted.is_set():
+                    await asyncio.to_thread(journal.close)
+                    raise StartAborted
                 self._show(missed)
                 self._run(journal, recovered)
                 return
 
     def _open(self, on_entry: Callable[[Entry], object]) -> tuple[Journal, Recovered]:
-        """Take the shard and recover. Blocking."""
+        """Take the shard and recover. Blocking. When the venue stops meanwhile, the shard is given back."""
+        self._check_aborted()
         journal = self._open_journal()
-        return journal, self._recover(journal, on_entry, None, until=self._model.offset)
+        recovered = self._recover(journal, on_entry, None, until=self._model.offset)
+        if self._aborted.is_set():
+            journal.close()
+            raise StartAborted
+        return journal, recovered
 
     def _recover(
         self, journal: Journal, on_entry: OnEntry, on_snapshot: OnSnapshot | None, *, until: int | None = None
@@ -183,10 +222,13 @@ class Host:
         """Call off a start: it raises ``StartAborted`` at the next row it reads."""
         self._aborted.set()
 
-    def _recovered(self, entry: Entry) -> None:
-        """A row read at start-up, in the recovering thread: nobody reads the model yet."""
+    def _check_aborted(self) -> None:
         if self._aborted.is_set():
             raise StartAborted
+
+    def _recovered(self, entry: Entry) -> None:
+        """A row read at start-up, in the recovering thread: nobody reads the model yet."""
+        self._check_aborted()
         self._model.apply(entry)
 
     def _begun(self, snapshot: Snapshot, state: VenueState) -> None:
@@ -225,8 +267,10 @@ class Host:
     def _health(self, part: str, problem: str | None) -> None:
         if problem is None:
             self.health.pop(part, None)
+            self._since.pop(part, None)
         else:
             self.health[part] = problem
+            self._since.setdefault(part, self._clock.now_ms())
         view = self._model.markets.get(part)
         if view is not None:
             view.problem = problem

@@ -10,9 +10,10 @@ from perps.journal import Entry
 from web import views
 from web.context import CONTEXT, REQUEST_ID
 from web.errors import RequestError
-from web.requests import ticker
+from web.requests import rfc3339, ticker
 from web.responses import json_response
 from web.streams import READERS_MAX, MarketStream, Reader
+from web.watchdog import Problem
 
 routes = web.RouteTableDef()
 
@@ -27,15 +28,18 @@ async def healthz(request: web.Request) -> web.Response:
 async def readyz(request: web.Request) -> web.Response:
     """200 when every part takes commands; else 503 with what does not, and why."""
     context = request.app[CONTEXT]
-    problems = dict(context.health)
+    problems = dict(context.problems())
     if context.draining:
-        problems["venue"] = "stopping"
+        problems["venue"] = Problem("stopping", None)
     elif not context.started:
-        problems["venue"] = "starting"
-    return json_response(
-        {"status": "not_ready" if problems else "ready", "problems": problems, "offset": context.model.offset},
-        503 if problems else 200,
-    )
+        problems["venue"] = Problem("starting", None)
+    body = {
+        "status": "not_ready" if problems else "ready",
+        "problems": {part: problem.why for part, problem in problems.items()},
+        "since": {part: rfc3339(problem.since) for part, problem in problems.items() if problem.since},
+        "offset": context.model.offset,
+    }
+    return json_response(body, 503 if problems else 200)
 
 
 @routes.get("/metrics")

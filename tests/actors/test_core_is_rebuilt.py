@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import Failure, FailureKind, Repeated, Settled
-from perps.commands import Deposit
-from perps.journal import Entry, JournalUnavailable, OwnershipLost
+from actors.messages import Failure, FailureKind, Outcome, Repeated, Settled
+from perps.commands import Deposit, SetMode
+from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost
+from perps.params import Mode
+from perps.refusals import RejectCode, Rejected
 from perps.units import Micros
 from persistence.memory import MemoryJournal, MemoryStore
-from tests.actors.venue import USD, open_long, running
+from tests.actors.venue import USD, Running, open_long, running
 
 
 class FlakyJournal:
@@ -34,6 +37,9 @@ class FlakyJournal:
         self._journal.append(entries)
         if fault == "after":
             raise JournalUnavailable("the test broke the connection after the commit")
+
+    def probe(self) -> None:
+        self._journal.probe()
 
     def close(self) -> None:
         self._journal.close()
@@ -122,3 +128,101 @@ async def test_a_store_that_another_took_over_ends_the_venue_with_the_reason() -
         assert isinstance(outcome, Failure)
         assert isinstance(ended, OwnershipLost)
         assert len(list(store.rows())) == 1
+
+
+async def test_a_retry_of_an_unknown_outcome_may_be_refused_and_then_was_never_done() -> None:
+    """I13: done, refused or never seen, and exactly one of them."""
+    store, fails = MemoryStore(), list[str]()
+    async with running(store, open_journal=lambda: FlakyJournal(store.acquire(), fails)) as venue:
+        await venue.list_market("A")
+        await venue.add_user("ann")
+        fails.append("before")
+        await venue.send(open_long("A", "ann"), sender="ann", order_id="1")
+        await venue.rebuilt()
+        await venue.do(SetMode(ticker="A", mode=Mode.HALTED))
+
+        for _ in range(2):
+            refused = await venue.send(open_long("A", "ann"), sender="ann", order_id="1")
+            assert isinstance(refused, Rejected)
+            assert refused.code is RejectCode.MARKET_HALTED
+
+        assert not venue.model.open_positions("ann")
+        assert venue.model.wallet("ann") == 1_000 * USD
+
+
+async def test_another_command_under_the_id_of_one_in_doubt_is_a_reuse_only_if_that_one_was_done() -> None:
+    for fault, done in (("before", False), ("after", True)):
+        store, fails = MemoryStore(), list[str]()
+        async with running(store, open_journal=partial(flaky, store, fails)) as venue:
+            await venue.list_market("A")
+            await venue.add_user("ann")
+            fails.append(fault)
+            await venue.send(open_long("A", "ann"), sender="ann", order_id="1")
+            await venue.rebuilt()
+
+            other = await venue.send(open_long("A", "ann", dollars=50), sender="ann", order_id="1")
+
+            if done:
+                assert isinstance(other, Rejected)
+                assert other.code is RejectCode.CLIENT_ORDER_ID_REUSED
+            else:
+                assert isinstance(other, Settled)
+            assert len(venue.model.open_positions("ann")) == 1
+
+
+async def test_of_many_in_doubt_each_is_done_once_or_never_seen() -> None:
+    """The first commit becomes durable and is not heard of; what queued behind it is never written."""
+    store, fails = MemoryStore(), list[str]()
+    async with running(store, open_journal=lambda: FlakyJournal(store.acquire(), fails)) as venue:
+        await venue.list_market("A")
+        await venue.add_user("ann", dollars=100_000)
+        fails.append("after")
+        ids = [str(n) for n in range(200)]
+        doubtful = [venue.send(open_long("A", "ann", dollars=20), sender="ann", order_id=n) for n in ids]
+        first = await asyncio.gather(*doubtful)
+        written = {row.client_order_id for row in store.rows()} & set(ids)
+        while any(
+            isinstance(outcome, Failure) and outcome.kind is FailureKind.UNAVAILABLE
+            for outcome in (await asyncio.gather(*(_retry(venue, n) for n in ids)))
+        ):
+            await venue.rebuilt()
+
+        assert any(isinstance(outcome, Failure) for outcome in first)
+        assert written
+        positions = venue.model.open_positions("ann")
+        answers = [row.client_order_id for row in store.rows() if row.client_order_id in ids]
+        assert sorted(answers) == sorted(ids), "each id has one row"
+        assert len(positions) == len(ids)
+
+
+async def _retry(venue: Running, order_id: str) -> Outcome:
+    return await venue.send(open_long("A", "ann", dollars=20), sender="ann", order_id=order_id)
+
+
+def flaky(store: MemoryStore, fails: list[str]) -> FlakyJournal:
+    """The next owner's journal, which fails as planned."""
+    return FlakyJournal(store.acquire(), fails)
+
+
+async def test_a_row_that_the_store_refuses_makes_the_core_start_again_from_the_journal() -> None:
+    """Nothing of the batch was written; the memory that made the row is thrown away, and the venue goes on."""
+    store, refuse = MemoryStore(), [True]
+
+    class Refusing(FlakyJournal):
+        def append(self, entries: Sequence[Entry]) -> None:
+            if refuse and entries[0].row.kind == "deposit":
+                refuse.pop()
+                raise JournalRefused("row 2 cannot be")
+            super().append(entries)
+
+    async with running(store, open_journal=lambda: Refusing(store.acquire(), [])) as venue:
+        await venue.add_user("ann")
+        deposit = Deposit(user="ann", amount=Micros(USD))
+        outcome = await venue.send(deposit, sender="ann", order_id="1")
+        await venue.rebuilt()
+
+        assert isinstance(outcome, Failure)
+        assert outcome.kind is FailureKind.OUTCOME_UNKNOWN
+        assert venue.model.wallet("ann") == 1_000 * USD
+        await venue.do(deposit, sender="ann", order_id="1")
+        assert venue.model.wallet("ann") == 1_001 * USD

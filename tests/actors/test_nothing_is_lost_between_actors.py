@@ -34,6 +34,9 @@ class HeldJournal:
             raise JournalUnavailable("the test lost the rows")
         self._journal.append(entries)
 
+    def probe(self) -> None:
+        self._journal.probe()
+
     def close(self) -> None:
         self._journal.close()
 

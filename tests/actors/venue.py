@@ -50,6 +50,7 @@ class Running:
     model: ReadModel
     clock: FixedClock
     store: MemoryStore
+    metrics: Metrics
 
     async def send(self, command: Command, *, sender: str = "@admin", order_id: str | None = None) -> Outcome:
         """Send a command as the web layer would."""
@@ -115,14 +116,14 @@ async def running(
 ) -> AsyncIterator[Running]:
     """A core on ``store``, stopped in order at the end."""
     store = MemoryStore() if store is None else store
-    model, clock = ReadModel(), FixedClock()
+    model, clock, metrics = ReadModel(), FixedClock(), Metrics()
 
     def acquire() -> Journal:
         return store.acquire()
 
-    host = Host(open_journal or acquire, store, clock, model, Streams(model), Metrics(), taken_s=0.0)
+    host = Host(open_journal or acquire, store, clock, model, Streams(model), metrics)
     await host.start()
     try:
-        yield Running(host, model, clock, store)
+        yield Running(host, model, clock, store, metrics)
     finally:
         await host.stop()

@@ -1,0 +1,135 @@
+"""The event loop is watched: one that stands is told of, counted and in the end ended; a frozen process is not."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.conftest import Event
+from web.loop_watch import BLOCKED_AFTER_S, LOOP_BLOCKED_EXIT, LOOP_BLOCKED_MAX_S, LoopWatch
+from web.metrics import Metrics
+
+ROOT: Final = Path(__file__).parents[2]
+
+VENUE: Final = """
+import asyncio, sys, time
+from actors.vitals import Vitals
+from web import logs
+from web.clock import SystemClock
+from web.loop_watch import LoopWatch
+from web.metrics import Metrics
+from web.watchdog import Watchdog
+
+def the_culprit():
+    time.sleep(30)
+
+async def slow_turns():
+    for _ in range(10):
+        end = time.process_time() + 0.3
+        while time.process_time() < end:
+            pass
+        await asyncio.sleep(0)
+
+async def main():
+    metrics = Metrics()
+    dog = Watchdog(LoopWatch(metrics, max_s={max_s}), SystemClock(), metrics)
+    dog.watch(Vitals(print))
+    print("up", flush=True)
+    {body}
+    dog.stop()
+    print("blocked", int(metrics.loop_blocked._value.get()), metrics.loop_blocked_seconds._value.get())
+
+logs.configure("warning")
+asyncio.run(main())
+"""
+"""A watched loop in a process of its own, and what happens on it."""
+
+
+def _process(body: str, *, max_s: float = 60.0) -> subprocess.Popen[str]:
+    code = VENUE.format(body=body, max_s=max_s)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def _counts(metrics: Metrics) -> tuple[float, float]:
+    return metrics.loop_blocked._value.get(), metrics.loop_blocked_seconds._value.get()
+
+
+async def test_a_blocked_loop_is_told_of_once_with_its_stack_and_counted(error_lines: list[Event]) -> None:
+    metrics = Metrics()
+    watch = LoopWatch(metrics)
+    watch.look(0.0)
+    watch.look(BLOCKED_AFTER_S - 0.1)
+    assert _counts(metrics) == (0, 0)
+    for now in (1.0, 1.2, 3.5):
+        watch.look(now)
+    assert _counts(metrics) == (1, 3.5)
+    (line,) = error_lines
+    assert line["event"] == "loop.blocked"
+    assert "test_a_blocked_loop_is_told_of_once" in line["stack"]
+    error_lines.clear()
+
+    await asyncio.sleep(0)
+    watch.look(3.7)
+    await asyncio.sleep(0)
+    watch.look(3.9)
+
+    assert _counts(metrics) == (1, 3.5)
+    assert error_lines == []
+
+
+async def test_a_loop_that_stays_blocked_is_ended_with_the_reason(error_lines: list[Event]) -> None:
+    ends: list[str] = []
+    watch = LoopWatch(Metrics(), end=ends.append)
+    watch.look(0.0)
+    watch.look(LOOP_BLOCKED_MAX_S - 0.1)
+    assert ends == []
+    watch.look(LOOP_BLOCKED_MAX_S)
+    assert ends == ["the event loop has been blocked for 60 s"]
+    error_lines.clear()
+
+
+async def test_a_loop_that_takes_its_turns_is_not_blocked_however_long_it_runs() -> None:
+    metrics = Metrics()
+    watch = LoopWatch(metrics)
+    for second in range(1_000):
+        watch.look(second)
+        await asyncio.sleep(0)
+    assert _counts(metrics) == (0, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(20)
+def test_the_process_of_a_loop_that_stays_blocked_ends_and_says_where_everybody_stood() -> None:
+    with _process("the_culprit()", max_s=1.5) as process:
+        _, said = process.communicate(timeout=15)
+    assert process.returncode == LOOP_BLOCKED_EXIT
+    assert "perps: error: the event loop has been blocked for" in said
+    assert said.count('"event":"loop.blocked"') == 1
+    words = said.partition("perps: error:")[2]
+    assert words.count("Thread 0x") >= 2
+    assert "in the_culprit" in words
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(20)
+def test_a_process_that_is_frozen_and_thawed_has_no_blocked_loop() -> None:
+    """Its turns are slow, so that it is surely frozen within one."""
+    with _process("await slow_turns()", max_s=2.0) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "up\n"
+        time.sleep(0.5)
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        process.send_signal(signal.SIGCONT)
+        counts, said = process.communicate(timeout=15)
+    assert process.returncode == 0, said
+    assert counts == "blocked 0 0.0\n"
