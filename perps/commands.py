@@ -87,7 +87,7 @@ class SetMode(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class CreateUser(Struct, frozen=True, kw_only=True, tag=True):
-    """Create a user, optionally with a first deposit and the user who referred him."""
+    """Create a user, optionally with a first deposit and the user who referred them."""
 
     user: str
     deposit: Micros = Micros(0)

@@ -133,7 +133,7 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
 
 
 class UserCreated(Struct, frozen=True, array_like=True, tag=True):
-    """A user and his wallet exist from here on."""
+    """A user and their wallet exist from here on."""
 
     user: str
     referrer: str | None

@@ -199,7 +199,7 @@ def decide_ledger(ledger: Ledger, funds: Funds, command: LedgerCommand, at: Mill
                 return Rejected(code=RejectCode.USER_EXISTS, facts={"user": user})
             if referrer == user:
                 return Rejected(
-                    code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": "a user does not refer himself"}
+                    code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": "a user cannot be their own referrer"}
                 )
             deposit = _deposit(ledger, funds, user, command.deposit) if command.deposit else ()
             return deposit if isinstance(deposit, Rejected) else UserCreated(user, referrer, at, deposit)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import RawIOBase
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -18,6 +19,17 @@ class Reporter(Protocol):
     """Is told how far a long work has come."""
 
     def __call__(self, done: float, note: str = "") -> None: ...
+
+
+def buffer_stdout() -> None:
+    """Give stdout its buffer back where Python runs without (``PYTHONUNBUFFERED``, ``-u``), as often in containers.
+
+    Without one, text that a pipe does not take at once is dropped, silently. Lines still leave as they end.
+    """
+    if isinstance(getattr(sys.stdout, "buffer", None), RawIOBase):
+        encoding, errors = sys.stdout.encoding, sys.stdout.errors
+        sys.stdout = open(sys.stdout.fileno(), "w", encoding=encoding, errors=errors, closefd=False)  # noqa: SIM115
+        sys.stdout.reconfigure(line_buffering=True)
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -66,6 +78,8 @@ def flat(record: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
             yield from flat({str(at): item for at, item in enumerate(value)}, f"{prefix}{name}.")
         elif isinstance(value, list):
             yield f"{prefix}{name}", ", ".join(map(str, value))
+        elif isinstance(value, bool):
+            yield f"{prefix}{name}", "yes" if value else "no"
         else:
             yield f"{prefix}{name}", "-" if value is None else str(value)
 

@@ -9,11 +9,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from perps.commands import ClosePosition, Deposit, OpenPosition, Side, Withdraw
 from perps.events import CloseReason, Events, PositionOpened, PositionReduced, PriceUpdated
 from perps.market import position_id
-from perps.params import MarketParams, MarkSource, Mode
+from perps.params import Mode
 from perps.refusals import Rejected
 from perps.units import MICRO, PPB, Micros, Ppb
 from perps.venue import replay_market
-from tests.model.slow_model import Rules, SlowVenue, Trade, recompute_balances
+from tests.model.rules import rules_of
+from tests.model.slow_model import SlowVenue, Trade, recompute_balances
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -35,22 +36,6 @@ SHARES = st.integers(1, PPB) | st.just(PPB) | st.just(1)
 SIZES = st.integers(10, 1_500) | st.sampled_from([1, 10, 1_000, 2_000, 50_000])
 MODES = st.sampled_from([*[Mode.ENABLED] * 4, Mode.REDUCE_ONLY, Mode.HALTED])
 BPS_OF_PRICE = st.integers(9_940, 10_060) | st.integers(9_000, 11_000) | st.sampled_from([5_000, 9_960, 20_000])
-
-
-def rules_of(params: MarketParams) -> Rules:
-    """The slow model's view of a market's parameters, by way of the decimals a listing is made of."""
-    return Rules.of(
-        ticker=params.ticker,
-        lot_size=f"{params.lot_size}e-12",
-        tick_size=f"{params.tick_size}e-12",
-        skew_scale=f"{params.skew_scale * params.lot_size}e-12",
-        taker_fee=f"{params.taker_fee}e-9",
-        liquidation_fee=f"{params.liquidation_fee}e-9",
-        referral_share=f"{params.referral_share}e-9",
-        maintenance_rate=f"{params.maintenance_rate}e-9",
-        mark_is_quote=params.mark_source is MarkSource.QUOTE,
-        house_deposit=f"{params.house_deposit}e-6",
-    )
 
 
 class Exchange(RuleBasedStateMachine):

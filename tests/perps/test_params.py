@@ -58,12 +58,20 @@ def test_a_consistent_market_breaks_no_rule(params: MarketParams, price: int) ->
     assert check_params(params, Ticks(price)) is None
 
 
+def _field(fact: str) -> str:
+    """The parameter that a fact tells: without its unit."""
+    head, _, unit = fact.rpartition("_")
+    return head if unit in ("ppb", "lots", "micros", "ticks", "pico") else fact
+
+
 @pytest.mark.parametrize(("rule", "changes"), BROKEN)
 def test_a_rule_broken_alone_is_reported_by_name(rule: str, changes: dict[str, Any]) -> None:
     broken = refused(check_params(index_market(**changes), Ticks(BTC_PRICE)))
 
     assert broken.code is RejectCode.PARAMETERS_INCONSISTENT
-    assert broken.facts == {"rule": rule}
+    assert broken.facts["rule"] == rule
+    named = {_field(key) for key in broken.facts if key != "rule"}
+    assert not named or named & changes.keys(), "the numbers compared are those of the parameters that break it"
     assert not broken.may_succeed_later
 
 
@@ -71,7 +79,7 @@ def test_a_rule_broken_alone_is_reported_by_name(rule: str, changes: dict[str, A
 def test_a_price_below_one_tick_lists_nothing(price: int) -> None:
     broken = refused(check_params(index_market(), Ticks(price)))
 
-    assert broken.facts == {"rule": "price is a whole number of ticks, at least 1"}
+    assert broken.facts == {"rule": "price is a whole number of ticks, at least 1", "price_ticks": price}
 
 
 @pytest.mark.parametrize(("price", "fits"), [(AMOUNT_MAX // 20_000, True), (AMOUNT_MAX // 20_000 + 1, False)])

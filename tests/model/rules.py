@@ -1,0 +1,20 @@
+"""How the slow model sees a market's parameters."""
+
+from perps.params import MarketParams, MarkSource
+from tests.model.slow_model import Rules
+
+
+def rules_of(params: MarketParams) -> Rules:
+    """The slow model's view of a market's parameters, by way of the decimals a listing is made of."""
+    return Rules.of(
+        ticker=params.ticker,
+        lot_size=f"{params.lot_size}e-12",
+        tick_size=f"{params.tick_size}e-12",
+        skew_scale=f"{params.skew_scale * params.lot_size}e-12",
+        taker_fee=f"{params.taker_fee}e-9",
+        liquidation_fee=f"{params.liquidation_fee}e-9",
+        referral_share=f"{params.referral_share}e-9",
+        maintenance_rate=f"{params.maintenance_rate}e-9",
+        mark_is_quote=params.mark_source is MarkSource.QUOTE,
+        house_deposit=f"{params.house_deposit}e-6",
+    )

@@ -1,0 +1,165 @@
+"""A journal row for people, in words with decimal money and prices, and for machines, by name and field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, Final, assert_never
+
+import msgspec
+from msgspec import Struct
+
+from perps.events import (
+    CloseReason,
+    Deposited,
+    Event,
+    MarketListed,
+    ModeChanged,
+    PositionOpened,
+    PositionReduced,
+    PriceUpdated,
+    UserCreated,
+    Withdrawn,
+    decode_events,
+    subject_of,
+)
+from perps.journal import Row
+from perps.market import position_id
+from perps.params import MarketParams
+from tools.values import rfc3339
+from web import decimals
+
+EVENTS_SHOWN: Final = 3
+"""Events of a row put into words; of a crash's hundreds, the others are counted."""
+
+
+def row_in_words(row: Row, params: MarketParams | None) -> list[str]:
+    """Offset, time, stream and sequence, kind, sender, and what happened, one printable line each.
+
+    Without the market's ``params``, sizes and prices are told in lots and ticks.
+    """
+    try:
+        at = rfc3339(row.at)
+    except ValueError:
+        at = str(row.at)
+    place = f"{row.stream}#{row.market_seq}"
+    cells = (str(row.offset), at, place, row.kind, row.user_id or "-", _happened(row, params))
+    return [_printable(cell) for cell in cells]
+
+
+def row_as_json(row: Row) -> dict[str, Any]:
+    """Everything that is stored, under names: events by name and field, in the domain's units; bytes in hex."""
+    told: dict[str, Any] = {}
+    for name in row.__struct_fields__:
+        value = getattr(row, name)
+        told[_camel(name)] = value.hex() if isinstance(value, bytes) else value
+    try:
+        events = decode_events(row.payload)
+    except msgspec.MsgspecError as error:
+        told["problem"] = f"its payload cannot be decoded: {error}"
+    else:
+        del told["payload"]
+        told["events"] = [{"event": type(event).__name__, **_named(event)} for event in events]
+    return told
+
+
+def _happened(row: Row, params: MarketParams | None) -> str:
+    try:
+        events = decode_events(row.payload)
+    except msgspec.MsgspecError as error:
+        return f"a payload that cannot be decoded: {error}"
+    words = [_Words(row.stream, params).of(event) for event in events[:EVENTS_SHOWN]]
+    if len(events) > EVENTS_SHOWN:
+        words.append(f"and {len(events) - EVENTS_SHOWN} more")
+    if events and row.user_balance is not None:
+        words.append(f"{subject_of(events[0])} has {decimals.money(row.user_balance)}")
+    return "; ".join(words)
+
+
+class _Words:
+    """Events of one stream in words."""
+
+    def __init__(self, stream: str, params: MarketParams | None) -> None:
+        self._stream, self._params = stream, params
+
+    def of(self, event: Event) -> str:
+        money = decimals.money
+        match event:
+            case MarketListed():
+                self._params = event.params
+                house = event.params.house_deposit
+                return f"listed at {self._price(event.price)}" + (f", house deposit {money(house)}" if house else "")
+            case ModeChanged():
+                return f"mode {event.mode}" + (f": {event.reason}" if event.reason else "")
+            case PriceUpdated():
+                reason = f", {event.reason}" if event.reason else ""
+                mark = f", mark {self._price(event.mark)}" if event.mark != event.price else ""
+                return f"price {self._price(event.price)}{mark} from {event.source}{reason}"
+            case PositionOpened():
+                return self._opened(event)
+            case PositionReduced():
+                return self._reduced(event)
+            case UserCreated():
+                deposit = sum(transfer.amount for transfer in event.transfers)
+                referrer = f", brought by {event.referrer}" if event.referrer else ""
+                return f"user {event.user}{referrer}" + (f", deposit {money(deposit)}" if deposit else "")
+            case Deposited():
+                return f"{event.user} deposited {money(event.amount)}"
+            case Withdrawn():
+                return f"{event.user} withdrew {money(event.amount)}"
+            case _:
+                assert_never(event)
+
+    def _opened(self, event: PositionOpened) -> str:
+        position, money = event.position, decimals.money
+        side = "long" if position.lots > 0 else "short"
+        return (
+            f"{position.user} opened {position_id(self._stream, position.number)}: {side} {self._traded(event)},"
+            f" {position.leverage}x, margin {money(position.margin)}, fee {money(event.fee)}"
+        )
+
+    def _reduced(self, event: PositionReduced) -> str:
+        position, money = event.position, decimals.money
+        name = position_id(self._stream, position.number)
+        debt = f", bad debt {money(event.bad_debt)}" if event.bad_debt else ""
+        if event.reason is CloseReason.LIQUIDATION:
+            begin = f"{position.user} was liquidated of {name}"
+        else:
+            begin = f"{position.user} {'reduced' if position.lots else 'closed'} {name}"
+        return f"{begin}: {self._traded(event)}, pnl {money(event.pnl)}, fee {money(event.fee)}{debt}"
+
+    def _traded(self, event: PositionOpened | PositionReduced) -> str:
+        fill = event.fill
+        if self._params is None:
+            return f"{abs(fill.lots)} lots for {decimals.money(abs(fill.cost))}"
+        lot = self._params.lot_size
+        return f"{decimals.quantity(abs(fill.lots), lot)} at {decimals.average_price(fill.cost, fill.lots, lot)}"
+
+    def _price(self, ticks: int) -> str:
+        return f"{ticks} ticks" if self._params is None else decimals.price(ticks, self._params.tick_size)
+
+
+def _named(value: Struct) -> dict[str, Any]:
+    return {_camel(name): _plain(getattr(value, name)) for name in value.__struct_fields__}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Struct):
+        return _named(value)
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value.value if isinstance(value, Enum) else value
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(word.capitalize() for word in rest)
+
+
+def _printable(text: str) -> str:
+    """Text that is one line and moves no cursor: whatever cannot be printed is spelt out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

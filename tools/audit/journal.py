@@ -1,0 +1,100 @@
+"""``perps journal``: the rows themselves, as they stand in the database."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import rich_click as click
+
+from tools.audit.database import venue_database
+from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
+from tools.values import TICKER
+
+if TYPE_CHECKING:
+    from perps.journal import Row
+    from perps.params import MarketParams
+    from persistence.postgres_rows import Pick, PostgresRows
+
+OFFSETS: Final = click.IntRange(1, 2**63 - 1)
+WIDTHS: Final = (8, 24, 18, 8, 16)
+"""Of the columns on a terminal, but for the last; elsewhere there are tabs between."""
+
+
+@click.command(cls=SettingsCommand)
+@click.option("--from", "first", type=OFFSETS, default=1, help="The first offset.")
+@click.option("--to", "last", type=OFFSETS, default=2**63 - 1, help="The last offset.")
+@click.option("--ticker", type=TICKER, help="Rows of this market only.")
+@click.option("--user", help="Rows this user sent, or that changed the user's wallet or positions.")
+@click.option("--kind", help="Rows of this kind only: open, close, price, sweep, deposit, …")
+@click.option("--last", "count", type=click.IntRange(min=1), help="Of all these, the newest so many.")
+@data_dir_option
+@database_url_option
+@json_option
+def journal(
+    first: int,
+    last: int,
+    ticker: str | None,
+    user: str | None,
+    kind: str | None,
+    count: int | None,
+    data_dir: Path,
+    database_url: str | None,
+    as_json: bool,
+) -> None:
+    """Print journal rows, oldest first: one line each, or with --json one object each.
+
+    Nothing is checked here, so that rows can be read which ``perps verify`` complains of.
+    """
+    from persistence.postgres_rows import Pick, PostgresRows
+
+    pick = Pick(first=first, last=last, stream=ticker, user=user, kind=kind)
+    with venue_database(database_url, data_dir) as url:
+        rows = PostgresRows(url)
+        if count is not None:
+            pick = msgspec.structs.replace(pick, first=rows.first_of_last(pick, count))
+        for page in _json_lines(rows, pick) if as_json else _lines(rows, pick):
+            sys.stdout.write(page)
+            sys.stdout.flush()
+
+
+def _json_lines(rows: PostgresRows, pick: Pick) -> Iterator[str]:
+    from tools.audit.event_text import row_as_json
+
+    for page in rows.pages(pick):
+        yield "".join(msgspec.json.encode(row_as_json(row)).decode() + "\n" for row in page)
+
+
+def _lines(rows: PostgresRows, pick: Pick) -> Iterator[str]:
+    from tools.audit.event_text import row_in_words
+
+    listed: dict[str, MarketParams | None] = {}
+    for page in rows.pages(pick):
+        for row in page:
+            if row.stream not in listed:
+                listed[row.stream] = _params(rows.listing(row.stream))
+        yield "".join(_aligned(row_in_words(row, listed[row.stream])) for row in page)
+
+
+def _aligned(cells: list[str]) -> str:
+    if not sys.stdout.isatty():
+        return "\t".join(cells) + "\n"
+    *columns, last = cells
+    padded = [cell.rjust(WIDTHS[0]) if at == 0 else cell.ljust(WIDTHS[at]) for at, cell in enumerate(columns)]
+    return " ".join([*padded, last]) + "\n"
+
+
+def _params(listing: Row | None) -> MarketParams | None:
+    """A market's parameters by its first row; None where that is no listing."""
+    from perps.events import MarketListed, decode_events
+
+    if listing is None:
+        return None
+    try:
+        events = decode_events(listing.payload)
+    except msgspec.MsgspecError:
+        return None
+    return next((event.params for event in events if isinstance(event, MarketListed)), None)

@@ -1,0 +1,238 @@
+"""What a running venue says by REST, beside what its journal leads to at the very same row.
+
+Every answer names the row it is as of, and nothing leaves a venue before its row is durable: so the rows up to there
+can be replayed, and what was said must be equal to the letter, however busy the venue is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from perps.journal import Row
+from perps.ledger import Ledger
+from perps.market import Market, position_id
+from perps.venue import VenueState
+from tools.client import Venue
+from tools.errors import BadAnswer
+from tools.options import Access
+from web import decimals, views
+
+USERS_AT_ONCE: Final = 8
+ASKED_MAX: Final = 20
+ASK_AGAIN_S: Final = 0.1
+POSITIONS_MAX: Final = 500
+"""Open positions a user may have for the venue to answer from memory: the longest page of a list."""
+
+Values = Mapping[str, object]
+
+
+class Said(Struct, frozen=True):
+    """One thing a venue said: about itself, a market, or a user's open positions."""
+
+    offset: int
+    """The row it is as of."""
+    about: str
+    """``venue``, ``market`` or ``positions``."""
+    name: str
+    """The market's ticker or the user's id; the venue has none."""
+    values: Mapping[str, Values]
+    """Of positions by id; else by the empty text."""
+
+
+class Difference(Struct, frozen=True, omit_defaults=True, rename="camel"):
+    """One value that is not the same in two places."""
+
+    field: str
+    journal: str
+    """What the rows lead to, up to ``offset``."""
+    offset: int
+    ticker: str | None = None
+    position_id: str | None = None
+    memory: str | None = None
+    """What the running venue says."""
+    tables: str | None = None
+    """What the query tables hold."""
+
+
+ABSENT: Final = "absent"
+"""In place of a value, where one side knows nothing of the other's market or position."""
+
+
+async def ask_venue(access: Access, *, not_before: int = 0) -> list[Said]:
+    """What the venue says of itself and of each market.
+
+    A row that has just become durable reaches the venue's readers a moment later: it is given that moment to say
+    something as of row ``not_before`` or a later one.
+    """
+    async with Venue(access.url, access.key) as venue:
+        markets = _decoded(await venue.markets())
+        for _ in range(ASKED_MAX):
+            if markets.get("offset", 0) >= not_before:
+                break
+            await asyncio.sleep(ASK_AGAIN_S)
+            markets = _decoded(await venue.markets())
+        stats = _decoded(await venue.get("/api/admin/stats"))
+    try:
+        said = [
+            Said(markets["offset"], "market", shown["ticker"], {"": _prices(shown)}) for shown in markets["markets"]
+        ]
+        said += [Said(stats["offset"], "market", own["ticker"], {"": _numbers(own)}) for own in stats["markets"]]
+        said.append(Said(stats["offset"], "venue", "", {"": {"users": stats["users"], **stats["accounts"]}}))
+    except (KeyError, TypeError, msgspec.ValidationError) as error:
+        raise BadAnswer(f"not an answer that this version knows: {error!r}") from error
+    return said
+
+
+async def ask_positions(access: Access, users: Sequence[str], tell: Callable[[int], object]) -> list[Said]:
+    """What the venue says of these users' open positions. Users with more than ``POSITIONS_MAX`` are left out."""
+    said: list[Said] = []
+    waiting = iter(users)
+
+    async def work(venue: Venue) -> None:
+        for user in waiting:
+            path = f"/api/markets/positions/{user}?status=open&limit={POSITIONS_MAX}"
+            answer = _decoded(await venue.get(path))
+            try:
+                shown = answer["perpetuals"]["positions"]
+                if answer["nextCursor"] is None:
+                    by_id = {position["id"]: position for position in shown}
+                    said.append(Said(answer["offset"], "positions", user, by_id))
+            except (KeyError, TypeError) as error:
+                raise BadAnswer(f"not an answer that this version knows: {error!r}") from error
+            tell(len(said))
+
+    async with Venue(access.url, access.key) as venue:
+        await asyncio.gather(*(work(venue) for _ in range(USERS_AT_ONCE)))
+    return said
+
+
+class Follower:
+    """A state that is led through the journal to the rows that answers are as of."""
+
+    def __init__(self, state: VenueState, rows_after: Callable[[int], Iterator[Row]]) -> None:
+        self.state = state
+        self._rows_after = rows_after
+        self._rows = rows_after(state.offset)
+        self._owned: dict[str, list[tuple[str, int]]] | None = None
+
+    def follow(self, offset: int) -> bool:
+        """Take in all rows up to ``offset``; False when it is not there or behind. Raises ``JournalCorrupt``."""
+        while self.state.offset < offset:
+            row = next(self._rows, None)
+            if row is None:  # the end as it was when this page was read
+                self._rows = self._rows_after(self.state.offset)
+                row = next(self._rows, None)
+            if row is None:
+                return False
+            self.state.apply(row)
+            self._owned = None
+        return self.state.offset == offset
+
+    def owners(self) -> list[str]:
+        """Users with open positions."""
+        users = (position.user for market in self.state.markets.values() for position in market.positions.values())
+        return sorted(set(users))
+
+    def owned_by(self, user: str) -> Sequence[tuple[str, int]]:
+        """Ticker and number of a user's open positions."""
+        if self._owned is None:
+            self._owned = {}
+            for ticker, market in self.state.markets.items():
+                for position in market.positions.values():
+                    self._owned.setdefault(position.user, []).append((ticker, position.number))
+        return self._owned.get(user, ())
+
+
+def differences_in_memory(follower: Follower, said: Iterable[Said]) -> Iterator[Difference]:
+    """Where what was said is not what the rows lead to. Raises ``JournalCorrupt``."""
+    for words in sorted(said, key=lambda words: words.offset):
+        if not follower.follow(words.offset):
+            stands = str(follower.state.offset)
+            yield Difference("offset", stands, words.offset, memory=str(words.offset))
+            return
+        expected = _expected(follower, words)
+        for key in sorted(words.values.keys() | expected.keys()):
+            yield from _unequal(words, key, words.values.get(key), expected.get(key))
+
+
+def _unequal(words: Said, key: str, memory: Values | None, journal: Values | None) -> Iterator[Difference]:
+    named = Difference("", "", words.offset)
+    if words.about == "market":
+        named = msgspec.structs.replace(named, ticker=words.name)
+    elif words.about == "positions":
+        named = msgspec.structs.replace(named, ticker=key.rpartition("-")[0], position_id=key)
+    if memory is None or journal is None:
+        sides = [ABSENT if side is None else "open" for side in (memory, journal)]
+        yield msgspec.structs.replace(named, field=words.about, memory=sides[0], journal=sides[1])
+        return
+    for name, value in memory.items():
+        if name in journal and journal[name] != value:
+            yield msgspec.structs.replace(named, field=name, memory=str(value), journal=str(journal[name]))
+
+
+def _expected(follower: Follower, words: Said) -> Mapping[str, Values]:
+    state = follower.state
+    match words.about:
+        case "venue":
+            return {"": {"users": len(state.ledger.referrers), **account_sums(state.ledger)}}
+        case "market":
+            market = state.markets.get(words.name)
+            return {} if market is None else {"": market_values(market)}
+        case _:
+            return {position_id(*place): _position(state, *place) for place in follower.owned_by(words.name)}
+
+
+def _position(state: VenueState, ticker: str, number: int) -> Values:
+    market = state.markets[ticker]
+    return views.open_position(market.positions[number], market.params, market.mark, market.funding_index)
+
+
+def market_values(market: Market) -> Values:
+    """A market's numbers under the names that REST gives them."""
+    tick, lot = market.params.tick_size, market.params.lot_size
+    return {
+        "indexPrice": decimals.price(market.index_price, tick),
+        "markPrice": decimals.price(market.mark, tick),
+        "currentPrice": decimals.price(market.quote, tick),
+        "openInterest.long": decimals.quantity(market.long_lots, lot),
+        "openInterest.short": decimals.quantity(market.short_lots, lot),
+        "skew": decimals.quantity(market.skew, lot),
+        "status": market.mode,
+        "positions": len(market.positions),
+        "margin": decimals.money(market.margin),
+        "house": decimals.money(market.house),
+        "insurance": decimals.money(market.insurance),
+    }
+
+
+def account_sums(ledger: Ledger) -> Values:
+    """Sums of accounts by kind, under the names that REST gives them."""
+    sums = dict.fromkeys(("wallets", "margin", "house", "insurance", "fees", "world"), 0)
+    for account, amount in ledger.balances.items():
+        kind = account.partition(":")[0]
+        sums["wallets" if kind == "user" else kind] += amount
+    return {name: decimals.money(amount) for name, amount in (*sums.items(), ("total", ledger.total()))}
+
+
+def _prices(shown: Mapping[str, Any]) -> Values:
+    """What ``GET /api/markets/perps`` says of a market, apart from what depends on the hour."""
+    names = ("indexPrice", "markPrice", "currentPrice", "skew")
+    interest = {f"openInterest.{side}": shown["openInterest"][side] for side in ("long", "short")}
+    return {**{name: shown[name] for name in names}, **interest}
+
+
+def _numbers(own: Mapping[str, Any]) -> Values:
+    """What ``GET /api/admin/stats`` says of a market."""
+    return {name: own[name] for name in ("status", "positions", "margin", "skew", "house", "insurance")}
+
+
+def _decoded(answer: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(answer, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise BadAnswer(f"not an answer that this version knows: {error}") from error

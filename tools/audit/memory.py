@@ -1,0 +1,75 @@
+"""Digests of what a running venue's actors hold in memory, beside those of a replay up to the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from perps.images import digest
+from perps.verification import Finding
+from tools.audit.live import Follower
+from tools.client import Venue
+from tools.errors import BadAnswer
+from tools.options import Access
+
+
+class LedgerDigest(Struct, frozen=True):
+    """All accounts and users, after row ``offset``."""
+
+    offset: int
+    seq: int
+    hash: str
+
+
+class MarketDigest(Struct, frozen=True):
+    """One market, after row ``seq`` of its stream."""
+
+    ticker: str
+    seq: int
+    hash: str
+
+
+class Memory(Struct, frozen=True):
+    """The answer of ``GET /api/admin/state``. Every row it rests on is durable."""
+
+    ledger: LedgerDigest
+    markets: Sequence[MarketDigest]
+
+
+async def ask_memory(access: Access) -> Memory:
+    """What the actors hold now."""
+    async with Venue(access.url, access.key) as venue:
+        answer = await venue.get("/api/admin/state")
+    try:
+        return msgspec.json.decode(answer, type=Memory)
+    except msgspec.MsgspecError as error:
+        raise BadAnswer(f"not an answer that this version knows: {error}") from error
+
+
+def contradictions_of_memory(follower: Follower, memory: Memory) -> Iterator[Finding]:
+    """Whose memory is not what the rows lead to. Raises ``JournalCorrupt``."""
+    markets = {market.ticker: market for market in memory.markets}
+    ledger: LedgerDigest | None = memory.ledger
+    while True:
+        state = follower.state
+        if ledger is not None and state.offset == ledger.offset:
+            if digest(state.ledger.image(state.offset).chunks()) != bytes.fromhex(ledger.hash):
+                yield Finding("the ledger's memory after this row is not what the rows lead to", state.offset)
+            for ticker in state.markets.keys() - {market.ticker for market in memory.markets}:
+                yield Finding("the venue has no such market in memory: it is down", state.offset, ticker)
+            ledger = None
+        for ticker, market in list(markets.items()):
+            replayed = state.markets.get(ticker)
+            if replayed is not None and replayed.seq == market.seq:
+                if digest(replayed.image().chunks()) != bytes.fromhex(market.hash):
+                    problem = f"the market's memory after its row {market.seq} is not what the rows lead to"
+                    yield Finding(problem, state.offset, ticker)
+                del markets[ticker]
+        if (ledger is None and not markets) or not follower.follow(state.offset + 1):
+            break
+    if ledger is not None:
+        yield Finding(f"the ledger stands at row {ledger.offset} in memory, the rows end at {follower.state.offset}")
+    for ticker, market in markets.items():
+        yield Finding(f"the market stands at its row {market.seq} in memory, which is not among the rows", None, ticker)

@@ -1,0 +1,191 @@
+"""``perps reconcile``: is it the same price everywhere? In memory, in the tables, in the journal; and outside."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import rich_click as click
+
+from tools.audit.database import venue_database
+from tools.errors import ToolError
+from tools.options import Access, SettingsCommand, data_dir_option, database_url_option, find_key, json_option
+from tools.output import progress, show_table
+from tools.values import DATABASE_URL, NOT_NEGATIVE, VENUE_URL
+
+if TYPE_CHECKING:
+    from perps.venue import VenueState
+    from persistence.postgres_history import PostgresHistory
+    from tools.audit.compare_prices import PriceRow
+    from tools.audit.external import ExternalPrice
+    from tools.audit.live import Difference, Follower, Said
+
+_IS_URL: Final = re.compile(r"https?://")
+
+
+@click.command(cls=SettingsCommand)
+@data_dir_option
+@database_url_option
+@click.option("--url", type=VENUE_URL, help="Also compare with the memory of the venue that runs there.")
+@click.option("--key", envvar="PERPS_ADMIN_KEY", help="The key for --url.  [default: <data-dir>/admin.key]")
+@click.option("--external", help="Prices from outside: a CSV file or its http address; ticker,price or …,positionId.")
+@click.option("--external-url", type=DATABASE_URL, help="Prices from outside: a PostgreSQL, only read.")
+@click.option("--external-query", help="What to ask it; the columns are those of the CSV file.")
+@click.option("--price", "kind", type=click.Choice(["index", "mark", "quote"]), default="index", show_default=True)
+@click.option("--tolerance-bps", type=NOT_NEGATIVE, default="0", show_default=True, help="In 1/10,000 of their price.")
+@json_option
+def reconcile(
+    data_dir: Path,
+    database_url: str | None,
+    url: str | None,
+    key: str | None,
+    external: str | None,
+    external_url: str | None,
+    external_query: str | None,
+    kind: str,
+    tolerance_bps: str,
+    as_json: bool,
+) -> int:
+    """Compare prices and open positions wherever they are kept. Exit code 1 if something differs.
+
+    The journal is the measure: the query tables, the running venue (--url) and the outside (--external) are held
+    against it. Outside prices are compared with the one of ours that --price names.
+    """
+    if (external_url is None) is not (external_query is None):
+        raise click.UsageError("--external-url and --external-query go together")
+    if external is not None and external_url is not None:
+        raise click.UsageError("--external or --external-url, not both")
+    access = None if url is None else Access(url, find_key(key, data_dir))
+    theirs = _outside(external, external_url, external_query)
+    with venue_database(database_url, data_dir) as database:
+        state, differences = _inside(database, access)
+    prices = [] if theirs is None else _compared(state, theirs, kind, Decimal(tolerance_bps))
+    _tell(state, differences, prices, as_json=as_json)
+    return 0 if not differences and all(row.within for row in prices) else 1
+
+
+def _inside(database: str, access: Access | None) -> tuple[VenueState, list[Difference]]:
+    """The state at the journal's end, and where memory and tables differ from it."""
+    from perps.venue import JournalCorrupt
+    from persistence.audit import Audit
+    from persistence.postgres_history import PostgresHistory
+    from tools.audit.live import Difference, Follower, ask_venue
+    from tools.audit.tables import differences_in_tables
+
+    history = PostgresHistory(database)
+    try:
+        with Audit(database) as audit:
+            before = audit.last_offset()
+        said = [] if access is None else asyncio.run(ask_venue(access, not_before=before))
+        first = min((words.offset for words in said), default=None)
+        follower = Follower(_newest_state(history, first), history.rows)
+        if first is not None and first < before:
+            found = [Difference("offset", str(before), before, memory=str(first))]
+        else:
+            found = [] if access is None else _in_memory(access, follower, said)
+        with Audit(database) as audit:
+            last = audit.last_offset()
+            if follower.follow(last):
+                found += differences_in_tables(audit, follower.state)
+            elif not found:
+                found.append(Difference("offset", str(last), last, memory=str(follower.state.offset)))
+    except JournalCorrupt as corrupt:
+        raise ToolError(f"{corrupt}; perps verify tells more") from corrupt
+    return follower.state, found
+
+
+def _in_memory(access: Access, follower: Follower, said: Sequence[Said]) -> list[Difference]:
+    from tools.audit.live import ask_positions, differences_in_memory
+
+    found = list(differences_in_memory(follower, said))
+    owners = follower.owners()
+    with progress("asking for open positions", len(owners) or None) as report:
+        positions = asyncio.run(ask_positions(access, owners, report))
+    if len(positions) < len(owners):
+        click.echo(f"{len(owners) - len(positions)} users have too many open positions to be asked for", err=True)
+    return found + list(differences_in_memory(follower, positions))
+
+
+def _newest_state(history: PostgresHistory, until: int | None) -> VenueState:
+    """The state of the newest usable snapshot, at most at row ``until``; the beginning where there is none."""
+    from perps.snapshot import Snapshot, SnapshotBroken
+    from perps.venue import JournalCorrupt, VenueState
+
+    for offset, stored in history.snapshots(until):
+        try:
+            snapshot = Snapshot.decode(stored)
+            state = snapshot.state()
+        except SnapshotBroken:
+            continue
+        if history.hash_at(offset) != snapshot.last_hash:
+            raise JournalCorrupt(offset, "not the row that its snapshot was taken of")
+        return state
+    return VenueState()
+
+
+def _outside(external: str | None, url: str | None, query: str | None) -> list[ExternalPrice] | None:
+    """The prices from outside; None if none were asked for."""
+    from perps.journal import JournalUnavailable
+    from tools.audit.external import ROWS_MAX, read_file, read_rows, read_url
+
+    if external is not None:
+        return asyncio.run(read_url(external)) if _IS_URL.match(external) else read_file(Path(external))
+    if url is None or query is None:
+        return None
+    from persistence.foreign import ask
+
+    try:
+        header, rows = ask(url, query, ROWS_MAX + 1)
+    except JournalUnavailable as error:
+        raise ToolError(str(error)) from error
+    return read_rows("the query", header, enumerate(rows, 1))
+
+
+def _compared(state: VenueState, theirs: Sequence[ExternalPrice], kind: str, tolerance_bps: Decimal) -> list[PriceRow]:
+    from tools.audit.compare_prices import compare_prices
+
+    return compare_prices(state, theirs, kind=kind, tolerance_bps=tolerance_bps)
+
+
+def _tell(state: VenueState, found: Sequence[Difference], prices: Sequence[PriceRow], *, as_json: bool) -> None:
+    bad = sum(not row.within for row in prices)
+    positions = sum(len(market.positions) for market in state.markets.values())
+    if as_json:
+        answer = {
+            "ok": not found and not bad,
+            "offset": state.offset,
+            "markets": len(state.markets),
+            "positions": positions,
+            "differences": found,
+            "external": prices,
+        }
+        click.echo(msgspec.json.encode(answer))
+        return
+    if found:
+        columns = ("offset", "ticker", "position", "field", "memory", "tables", "journal")
+        cells = [(row.ticker, row.position_id, row.field, row.memory, row.tables, row.journal) for row in found]
+        show_table(
+            columns, [[str(row.offset), *(cell or "" for cell in more)] for row, more in zip(found, cells, strict=True)]
+        )
+    if prices:
+        columns = ("ticker", "position", "external", "ours", "bps", "verdict", "at")
+        show_table(columns, [_cells(row) for row in prices])
+    counts = [f"{len(state.markets)} markets", f"{positions} open positions", f"differences: {len(found)}"]
+    if prices:
+        counts.append(f"outside prices: {len(prices)}, of them not ours: {bad}")
+    click.echo(f"row {state.offset}: {', '.join(counts)}")
+
+
+def _cells(row: PriceRow) -> list[str]:
+    if row.ours is None:
+        verdict = "only outside"
+    elif row.external is None:
+        verdict = "only here"
+    else:
+        verdict = "equal" if row.within else "differs"
+    return [cell or "" for cell in (row.ticker, row.position_id, row.external, row.ours, row.bps, verdict, row.at)]

@@ -1,0 +1,76 @@
+"""The command ``perps`` itself: its sub-commands by name, and how their errors are told."""
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import rich_click as click
+
+from tools.cli import COMMANDS, FAILED, USAGE
+from tools.errors import ToolError
+from tools.options import SettingsGroup, origin
+from tools.output import buffer_stdout
+
+
+class _LazyGroup(SettingsGroup):
+    """Imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command = getattr(importlib.import_module(module), name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name]} is not a command")
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("perps"), prog_name="perps")
+def perps() -> None:
+    """A self-hosted venue for perpetual futures.
+
+    Settings - every option of serve, and of the others those that say which venue - are also environment variables
+    PERPS_<NAME> and lines of an optional TOML file.
+    """
+
+
+def run(arguments: Sequence[str] | None) -> int:
+    """Run a command; return the exit code. Raises ``KeyboardInterrupt``."""
+    buffer_stdout()
+    try:
+        code = perps.main(args=arguments, prog_name="perps", standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit as ended:  # click's way to end at a broken pipe, or with the help of a group without a command
+        return FAILED if ended.code == FAILED else USAGE
+    except click.ClickException as error:
+        return _say(_in_one_line(error), error.exit_code if isinstance(error, click.FileError) else USAGE)
+    except ToolError as error:
+        if error.as_json:
+            print(json.dumps({"error": error.record()}, ensure_ascii=False))
+        return _say(str(error), FAILED)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except BrokenPipeError:  # whoever read us has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return code if isinstance(code, int) else 0
+
+
+def _in_one_line(error: click.ClickException) -> str:
+    """What was wrong, and with which flag, variable or line of the TOML file."""
+    parameter, context = getattr(error, "param", None), getattr(error, "ctx", None)
+    if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) and parameter:
+        return f"{origin(parameter, context)}: {error.message}" if context else error.message
+    return error.format_message()
+
+
+def _say(problem: str, code: int) -> int:
+    print("perps: error: " + " ".join(problem.split()), file=sys.stderr)
+    return code
