@@ -95,8 +95,9 @@ class FailStopActor(pykka.ThreadingActor):
     def _start_actor_loop(self) -> None:
         """Pykka's, in a thread whose every end is told."""
         name = self.pulse.ticker or self.pulse.part
-        self.pulse.thread = threading.Thread(target=self._live, name=name, daemon=self.use_daemon_thread)
-        self.pulse.thread.start()
+        thread = threading.Thread(target=self._live, name=name, daemon=self.use_daemon_thread)
+        thread.start()
+        self.pulse.thread = thread  # not before: a thread that has not begun looks like one that is gone
 
     def _live(self) -> None:
         try:
@@ -116,13 +117,12 @@ class FailStopActor(pykka.ThreadingActor):
         self.pulse.stopped()
 
     def _actor_loop_teardown(self) -> None:
-        """Answer who waits for the stop, and leave the rest where it is.
+        """Leave what is queued where it is.
 
         pykka would throw away what arrives between the death and this: a sender that saw the actor alive a moment ago.
-        The supervisor drains the inbox once nobody sends any more.
+        The supervisor drains the inbox once nobody sends any more, and nobody but him: two who look through it at once
+        lose what one of them has in hand. (Who asked to stop what was just dying gets no answer; see ``has_stopped``.)
         """
-        for message in _take(self.actor_ref):
-            self.actor_inbox.put(message)
 
 
 def drain(ref: Ref) -> list[Any]:
@@ -136,13 +136,15 @@ def drain(ref: Ref) -> list[Any]:
 def _take(ref: Ref) -> list[Envelope[Any]]:
     """Empty a dead actor's inbox. Whoever asked it to stop is told that it has."""
     taken: list[Envelope[Any]] = []
-    while not ref.actor_inbox.empty():
-        envelope = ref.actor_inbox.get()
+    while True:
+        try:
+            envelope = ref.actor_inbox.get_nowait()  # type: ignore[attr-defined]
+        except queue.Empty:
+            return taken
         if not isinstance(envelope.message, _ActorStop):
             taken.append(envelope)
         elif envelope.reply_to is not None:
             envelope.reply_to.set(None)
-    return taken
 
 
 def _extend(batch: list[Any], message: Any) -> None:

@@ -85,8 +85,9 @@ class LedgerActor(FailStopActor):
                     self._rows.append(message)
                 case TakeImage(token=token):
                     self._take_image(token)
-                case Stopped():
-                    self._markets.pop(message.stream, None)
+                case Stopped(stream=stream):
+                    if stream in self._markets and not self._markets[stream].is_alive():
+                        del self._markets[stream]
                     self._rows.append(message)
                 case Route(stream=stream, market=market):
                     if market is None:

@@ -5,7 +5,7 @@ from typing import Final
 IN_FLIGHT_MAX: Final = 8_192
 """Commands between the bridge and their answer: nothing else puts work into the mailboxes.
 
-A caller past his deadline makes room while his command may still be under way; the journal's own time limit ends that.
+A caller past the deadline makes room while the command may still be under way; the journal's own time limit ends that.
 """
 
 DEADLINE_MS: Final = 10_000

@@ -150,7 +150,7 @@ class VenueImage(Struct, frozen=True):
 
 
 Outcome = Settled | Repeated | Rejected | Failure
-"""What a caller gets: his durable row, the row of the first answer, a refusal, or no verdict."""
+"""What a caller gets: a durable row, the row of the first answer, a refusal, or no verdict."""
 
 Reply = tuple[Token, Outcome | VenueImage]
 

@@ -42,6 +42,18 @@ class PostgresKeys:
         found = await self._run(lambda connection: connection.fetch(query, timeout=QUERY_TIMEOUT_S))
         return [_key(record) for record in found]
 
+    async def newest(self, *, before: tuple[int, str] | None, limit: int) -> list[KeyRecord]:
+        """Keys made last first, the revoked ones too, after the (created_at, key_id) of the last one seen."""
+        query = (
+            f"select {_COLUMNS} from api_keys where $1::bigint is null or (created_at, key_id) < ($1, $2)"
+            " order by created_at desc, key_id desc limit $3"
+        )
+        created_at, key_id = before or (None, None)
+        found = await self._run(
+            lambda connection: connection.fetch(query, created_at, key_id, limit, timeout=QUERY_TIMEOUT_S)
+        )
+        return [_key(record) for record in found]
+
     async def add(self, key: KeyRecord) -> None:
         """Store a new key. Raises ``JournalRefused`` when its id or digest is known already."""
         values = [getattr(key, name) for name in KeyRecord.__struct_fields__]

@@ -10,7 +10,7 @@ import asyncpg
 from perps.journal import JournalUnavailable, Row
 from perps.market import user_account
 from perps.records import LIQUIDATION, STATUS_OPEN, Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
-from persistence.connect import CONNECT_TIMEOUT_S, SESSION, database_errors
+from persistence.connect import CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
 
 if TYPE_CHECKING:
     from asyncpg import Pool, Record
@@ -41,11 +41,20 @@ _ROWS_AFTER: Final = (
     f'select {_columns(Row)} from journal where shard = $1 and "offset" > $2 order by "offset" limit $3'
 )
 
-_IN_MARKET: Final = """
-    ticker = $1 and ($2::bigint = 9223372036854775807 or (at, "offset", n) <
-        ((select at from journal where shard = $5 and journal."offset" = $2), $2::bigint, $3::int))
-"""
-"""Records of a market before a place; in index order because within a market ``at`` never falls."""
+
+def _in_market(table: str) -> str:
+    """Records of a market before a place; in index order because within a market ``at`` never falls.
+
+    The time of the place is its row's; where that has been archived, the record's own is looked for from the oldest on.
+    """
+    return f"""
+        ticker = $1 and ($2::bigint = 9223372036854775807 or (at, "offset", n) < (
+            coalesce(
+                (select at from journal where shard = $5 and journal."offset" = $2),
+                (select own.at from {table} own where own.ticker = $1 and own."offset" = $2 order by own.at limit 1)
+            ), $2::bigint, $3::int))
+    """
+
 
 _TRANSACTIONS: Final = f"""
     (select {_columns(LegRecord)} from legs
@@ -89,7 +98,7 @@ class PostgresQueries:
             "statement_timeout": f"{QUERY_TIMEOUT_S:.0f}s",
             "default_transaction_read_only": "on",
         }
-        with database_errors("opening the read side"):
+        with database_errors("opening the read side"), reaching(self._url):
             self._pool = await asyncpg.create_pool(
                 self._url,
                 min_size=1,
@@ -135,7 +144,7 @@ class PostgresQueries:
                 values.append(ticker)
                 where += f" and ticker = ${len(values)}"
         elif ticker is not None:
-            where, order = _IN_MARKET, 'at desc, "offset" desc, n desc'
+            where, order = _in_market("fills"), 'at desc, "offset" desc, n desc'
             values.append(self._shard)
         else:
             raise ValueError("fills of which user or market?")
@@ -155,7 +164,7 @@ class PostgresQueries:
     async def prices(self, ticker: str, *, before: Place | None = None, limit: int) -> list[PriceRecord]:
         """Prices a market took, newest first."""
         query = (
-            f"select {_columns(PriceRecord)} from prices where {_IN_MARKET}"
+            f"select {_columns(PriceRecord)} from prices where {_in_market('prices')}"
             ' order by at desc, "offset" desc, n desc limit $4'
         )
         found = await self._fetch(query, ticker, *(before or NEWEST), max(limit, 0), self._shard)
@@ -178,6 +187,11 @@ class PostgresQueries:
             where += f" and ticker = ${len(values)}"
         query = f"select {_columns(PositionRecord)} from positions where {where} order by opened_offset desc limit $3"
         return [PositionRecord(*record) for record in await self._fetch(query, *values)]
+
+    async def owner(self, position_id: str) -> str | None:
+        """Whose a position is or was; None if there never was one."""
+        found = await self._fetch("select user_id from positions where id = $1", position_id)
+        return str(found[0]["user_id"]) if found else None
 
     async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
         """The newest ``limit`` candles that begin in [start, end), oldest first; one without events is absent.

@@ -1,30 +1,45 @@
-"""What the outside can see is written down."""
+"""What the outside can see is written down, and what is written down is so."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import aiohttp
+import msgspec
 import pytest
+import rich_click as click
 from aiohttp import web
 
+from perps.events import TransferKind
+from perps.params import check_params
 from perps.refusals import RejectCode
+from tests.web.events import listening
+from tests.web.venue import ADMIN_KEY, Json, OnMemory, Running, start
+from tools.commands import perps
+from tools.options import setting_name
 from tools.serve import serve
-from web import routes_admin, routes_markets, routes_operations, routes_trading, routes_users
+from web.app import MODULES
 from web.errors import STATUS
-from web.market_requests import MarketBody
+from web.market_requests import MarketBody, list_command
 
 ROOT = Path(__file__).parent.parent
 API = (ROOT / "docs" / "api.md").read_text()
+RUNNING = (ROOT / "docs" / "running.md").read_text()
 README = (ROOT / "README.md").read_text()
-MODULES = (routes_admin, routes_markets, routes_operations, routes_trading, routes_users)
 ROUTES = [route for module in MODULES for route in module.routes if isinstance(route, web.RouteDef)]
+JSON_BLOCKS = re.findall(r"```json\n(.*?)```", API, re.DOTALL)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
 def test_every_route_is_documented(route: web.RouteDef) -> None:
-    path = re.sub(r"\{(\w+)\}", lambda match: "{" + _camel(match[1]) + "}", route.path)
-    assert f"`{route.method} {path}" in API
+    path = re.sub(r"\{(\w+)(?::[^}]*)?\}", lambda match: "{" + _camel(match[1]) + "}", route.path)
+    assert re.search(rf"`{route.method} {re.escape(path)}[`?]", API)
 
 
 @pytest.mark.parametrize("code", STATUS)
@@ -38,14 +53,142 @@ def test_every_refusal_has_a_status() -> None:
 
 @pytest.mark.parametrize("field", MarketBody.__struct_encode_fields__)
 def test_every_market_parameter_is_documented(field: str) -> None:
-    assert re.search(rf"\b{field}\b", API)
+    assert f"`{field}`" in API
 
 
-@pytest.mark.parametrize("option", ["--host", "--port", "--data-dir", "--database-url", "--demo/--no-demo", "--config"])
-def test_every_important_option_is_in_the_readme(option: str) -> None:
+@pytest.mark.parametrize("kind", sorted(set(TransferKind) - {TransferKind.HOUSE_DEPOSIT, TransferKind.BAD_DEBT}))
+def test_every_movement_of_a_wallet_is_documented(kind: str) -> None:
+    assert f"`{kind}`" in API
+
+
+@pytest.mark.parametrize("option", [option for option in serve.params if isinstance(option, click.Option)])
+def test_every_setting_is_documented(option: click.Option) -> None:
+    assert f"`--{setting_name(option)}" in RUNNING
+
+
+@pytest.mark.parametrize("option", ["--host", "--port", "--data-dir", "--database-url", "--demo/--no-demo"])
+def test_the_settings_of_the_contract_are_there(option: str) -> None:
     known = {name for parameter in serve.params for name in (*parameter.opts, *parameter.secondary_opts)}
     assert set(option.split("/")) <= known
-    assert option in README
+
+
+def _commands(command: click.Command, name: str) -> Iterator[str]:
+    if not isinstance(command, click.Group):
+        yield name
+        return
+    context = click.Context(command)
+    for below in command.list_commands(context):
+        found = command.get_command(context, below)
+        assert found is not None
+        yield from _commands(found, f"{name} {below}")
+
+
+@pytest.mark.parametrize("command", list(_commands(perps, "perps")))
+def test_every_command_has_a_line(command: str) -> None:
+    assert f"    {command}" in RUNNING
+
+
+@pytest.mark.parametrize("line", [line for line in RUNNING.splitlines() if line.startswith("    perps ")])
+def test_every_line_with_a_command_can_be_typed(line: str) -> None:
+    words = re.split(r" {3,}", line.strip())[0]
+    command: click.Command = perps
+    context = click.Context(perps)
+    arguments = re.sub(r"\[.*", "", words).split()[1:]
+    while isinstance(command, click.Group):
+        below = command.get_command(context, arguments.pop(0))
+        assert below is not None
+        command, context = below, click.Context(below, parent=context)
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in arguments if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("block", JSON_BLOCKS)
+def test_every_example_is_json(block: str) -> None:
+    json.loads(block)
+
+
+def test_the_market_with_the_highest_leverage_can_be_listed() -> None:
+    (block,) = [block for block in JSON_BLOCKS if '"maxLeverage": 1000' in block]
+    command = list_command(msgspec.json.decode(block.encode(), type=MarketBody))
+    assert command.params.max_leverage == 1000
+    assert check_params(command.params, command.price) is None
+
+
+def test_the_readme_and_the_manual_lead_somewhere() -> None:
+    for text, place in ((README, ROOT), (RUNNING, ROOT / "docs"), (API, ROOT / "docs")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (place / target).exists(), target
+
+
+@pytest.fixture
+async def venue() -> AsyncIterator[Running]:
+    """A venue on memory, empty."""
+    async with aiohttp.ClientSession() as session:
+        running = await start(OnMemory(), session)
+        yield running
+        await running.venue.close()
+
+
+def _fields(value: object) -> Iterator[str]:
+    """Every name in an answer but those that are data: tickers, parts."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield name
+            yield from _fields(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _fields(inner)
+
+
+async def test_every_field_of_every_answer_is_documented(venue: Running) -> None:
+    answers: list[Json] = [await venue.market()]
+    async with listening(venue) as stream:
+        ann = await venue.user("ann", "1000", referrer=None)
+        answers += [await ann.opened(leverage=100), await ann.opened(side="short")]
+        answers += [(await ann.close("BTC-PERP-2", percentage="0.5")).ok(), (await ann.close("BTC-PERP-2")).ok()]
+        opening = {"ticker": "BTC-PERP", "side": "long", "size": "20", "leverage": 2}
+        answers += [(await ann.post("/api/markets/perps/quote", opening)).ok(), await venue.price("40000", reason="x")]
+        answers += [(await venue.admin.post("/api/admin/users/ann/withdraw", {"amount": "1"})).ok()]
+        answers += [(await venue.admin.post("/api/admin/keys", {"scopes": ["price"]})).ok(201)]
+        answers += [(await venue.admin.post("/api/admin/snapshots")).ok(201)]
+        await venue.mode("halted")
+        events = await stream.until_offset(venue.venue.context.model.offset)
+    for route in ROUTES:
+        if route.method != "GET" or route.path in ("/metrics", "/api/sse/markets"):
+            continue
+        path = re.sub(r"\{ticker[^}]*\}", "BTC-PERP", route.path).replace("{user_id}", "ann")
+        answers.append((await venue.admin.get(path)).ok())
+    answers.append((await venue.admin.get("/api/markets/positions/ann?status=all")).ok())
+
+    words = set(re.findall(r"\w+", API))
+    told = {name for answer in answers for name in _fields(answer)}
+    assert told <= words, sorted(told - words)
+    rows = {name: line for line in API.splitlines() for name in re.findall(r"^\| `(\w+)` \|", line)}
+    assert {"snapshot", "price", "trade", "liquidation", "market"} == {event.name for event in events}
+    for event in events:
+        row = rows["trade" if event.name == "liquidation" else event.name]
+        missing = event.data.keys() - set(re.findall(r"\w+", row))
+        assert not missing, (event.name, missing)
+    async with listening(venue, "?since=99-1") as stream:
+        reset = await stream.next()
+    assert (reset.name, set(reset.data)) == ("reset", {"since", "offset"})
+    assert '`reset` | `{"since", "offset"}`' in API
+
+
+@pytest.mark.skipif(not (shutil.which("jq") and shutil.which("curl")), reason="the session needs curl and jq")
+async def test_the_session_of_the_readme_prints_what_it_says(venue: Running, tmp_path: Path) -> None:
+    script, _, printed = re.search(r"```sh\n(.*?)```\n\n(prints)\n\n```\n(.*?)```", README, re.DOTALL).groups()  # type: ignore[union-attr]
+    script = script.replace("http://127.0.0.1:8000", venue.url)
+
+    def run() -> subprocess.CompletedProcess[str]:
+        (tmp_path / "first").mkdir()
+        (tmp_path / "first" / "admin.key").write_text(ADMIN_KEY)
+        return subprocess.run(
+            ["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=15
+        )
+
+    done = await asyncio.to_thread(run)
+    assert (done.stdout, done.stderr) == (printed, "")
 
 
 def _camel(name: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from tools.options import Access, SettingsCommand, SettingsGroup, access_options, json_option, url_option
+from tools.options import Access, SettingsCommand, SettingsGroup, access_options, json_option, public_access_options
 from tools.output import flat, show_record, show_table
-from tools.values import AMOUNT, KEY_ID, MOMENT, NOT_NEGATIVE, TICKER, USER_ID, rfc3339
+from tools.values import AMOUNT, CURSOR, KEY_ID, MOMENT, NOT_NEGATIVE, TICKER, USER_ID, Whole, rfc3339
 
 if TYPE_CHECKING:
     from tools.client import Venue
@@ -27,6 +27,58 @@ MARKET_COLUMNS = {
     "OI short": "openInterest.short",
     "name": "name",
 }
+LISTED = (
+    "ticker",
+    "status",
+    "name",
+    "indexPrice",
+    "tickSize",
+    "lotSize",
+    "markSource",
+    "skewScale",
+    "maxSkew",
+    "maxOpenInterest",
+    "maxLeverage",
+    "minOrderSize",
+    "takerFee",
+    "liquidationFee",
+    "maintenanceRate",
+    "referralShare",
+)
+"""What a listing is told with: its parameters, chosen ones and the venue's."""
+
+MARKET_STATS = {
+    "ticker": "ticker",
+    "status": "status",
+    "positions": "positions",
+    "margin": "margin",
+    "skew": "skew",
+    "house": "house",
+    "insurance": "insurance",
+    "offset": "offset",
+    "reason": "reason",
+}
+USER_COLUMNS = {
+    "user": "userId",
+    "balance": "balance",
+    "in margin": "margin",
+    "open": "openPositions",
+    "lifetime pnl": "lifetimePnL",
+    "fees": "totalFees",
+    "referrer": "referrer",
+}
+KEY_COLUMNS = {
+    "key id": "keyId",
+    "user": "userId",
+    "scopes": "scopes",
+    "label": "label",
+    "created": "createdAt",
+    "expires": "expiresAt",
+    "revoked": "revokedAt",
+}
+
+limit_option = click.option("--limit", type=Whole(1, 500), default=100, show_default=True, help="At most so many.")
+cursor_option = click.option("--cursor", type=CURSOR, help="Where to go on: as the page before has told.")
 
 
 @click.group(cls=SettingsGroup)
@@ -35,16 +87,15 @@ def market() -> None:
 
 
 @market.command("list")
-@url_option
+@public_access_options
 @json_option
-def list_markets(url: str, as_json: bool) -> None:
+def list_markets(access: Access, as_json: bool) -> None:
     """Every market, as it stands."""
-    answer = _ask(Access(url, None), lambda venue: venue.markets())
+    answer = _ask(access, lambda venue: venue.markets())
     if as_json:
         click.echo(answer)
-        return
-    markets = [dict(flat(view)) for view in json.loads(answer)["markets"]]
-    show_table(list(MARKET_COLUMNS), [[view.get(name, "") for name in MARKET_COLUMNS.values()] for view in markets])
+    else:
+        _show_rows(json.loads(answer)["markets"], MARKET_COLUMNS)
 
 
 @market.command("create")
@@ -58,7 +109,7 @@ def list_markets(url: str, as_json: bool) -> None:
 @click.option("--skew-scale", type=AMOUNT, help="Skew that moves the quote by 100 %, base units.")
 @click.option("--max-skew", type=AMOUNT, help="Largest skew, base units.")
 @click.option("--max-open-interest", type=AMOUNT, help="Largest open interest a side, base units.")
-@click.option("--max-leverage", type=click.IntRange(1, 1000))
+@click.option("--max-leverage", type=Whole(1, 1000), help="The most an order may ask for.")
 @click.option("--min-order-size", type=AMOUNT, help="Smallest order, USD.")
 @click.option("--maker-fee", type=NOT_NEGATIVE, help="Part of the notional.")
 @click.option("--taker-fee", type=NOT_NEGATIVE, help="Part of the notional.")
@@ -67,12 +118,18 @@ def list_markets(url: str, as_json: bool) -> None:
 @click.option("--liquidation-fee", type=NOT_NEGATIVE, help="Part of the notional.")
 @click.option("--house-deposit", type=NOT_NEGATIVE, help="Money the house starts with.")
 @click.option("--house-credit-limit", help="How far below 0 the house may go: an amount, or none.")
+@click.option("--max-price-age", type=AMOUNT, help="Seconds after which a price is too old to trade at.")
 @access_options
 @json_option
 def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:
     """List a market. What is left out, the venue chooses to suit the price."""
     body = {"ticker": ticker, **{_camel(name): value for name, value in parameters.items()}}
-    _show(_ask(access, lambda venue: venue.create_market(body)), as_json=as_json)
+    answer = _ask(access, lambda venue: venue.create_market(body))
+    if as_json:
+        click.echo(answer)
+    else:
+        made = json.loads(answer)["market"]
+        show_record({name: made[name] for name in LISTED if name in made})
 
 
 @market.command("mode")
@@ -82,18 +139,32 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
 @json_option
 def set_mode(ticker: str, mode: str, access: Access, as_json: bool) -> None:
     """Enable a market, let it only reduce, or halt it."""
-    _show(_ask(access, lambda venue: venue.set_mode(ticker, mode)), as_json=as_json)
+    answer = _ask(access, lambda venue: venue.set_mode(ticker, mode))
+    if as_json:
+        click.echo(answer)
+    else:
+        _show_rows([json.loads(answer)["market"]], MARKET_COLUMNS)
 
 
 @click.group(cls=SettingsGroup)
 def user() -> None:
-    """Create users, move their money, look at their wallets."""
+    """List and create users, move their money, look at their wallets."""
+
+
+@user.command("list")
+@limit_option
+@cursor_option
+@access_options
+@json_option
+def list_users(limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
+    """Users with what they have, the newest first."""
+    _show_page(_ask(access, lambda venue: venue.users(limit, cursor)), "users", USER_COLUMNS, as_json=as_json)
 
 
 @user.command("create")
 @click.argument("user_id", type=USER_ID)
 @click.option("--deposit", type=AMOUNT, help="A first deposit.")
-@click.option("--referrer", type=USER_ID, help="Who brought him.")
+@click.option("--referrer", type=USER_ID, help="Who brought them here, and gets a part of their fees.")
 @access_options
 @json_option
 def create_user(user_id: str, deposit: str | None, referrer: str | None, access: Access, as_json: bool) -> None:
@@ -131,13 +202,23 @@ def withdraw_money(user_id: str, amount: str, client_order_id: str | None, acces
 @access_options
 @json_option
 def balance(user_id: str, access: Access, as_json: bool) -> None:
-    """A user's wallet and what he has made."""
+    """A user's wallet, deposits and results."""
     _show(_ask(access, lambda venue: venue.get(f"/api/users/{user_id}/balance")), as_json=as_json)
 
 
 @click.group(cls=SettingsGroup)
 def key() -> None:
-    """Create and revoke API keys."""
+    """List, create and revoke API keys."""
+
+
+@key.command("list")
+@limit_option
+@cursor_option
+@access_options
+@json_option
+def list_keys(limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
+    """Every key ever made but the administrator's own, the newest first: whose it is, what it may, never the key."""
+    _show_page(_ask(access, lambda venue: venue.keys(limit, cursor)), "keys", KEY_COLUMNS, as_json=as_json)
 
 
 @key.command("create")
@@ -179,7 +260,16 @@ def revoke_key(key_id: str, access: Access, as_json: bool) -> None:
 @json_option
 def stats(access: Access, as_json: bool) -> None:
     """The venue's own numbers."""
-    _show(_ask(access, lambda venue: venue.get("/api/admin/stats")), as_json=as_json)
+    answer = _ask(access, lambda venue: venue.get("/api/admin/stats"))
+    if as_json:
+        click.echo(answer)
+        return
+    figures = json.loads(answer)
+    markets = figures.pop("markets", [])
+    show_record(figures)
+    if markets:
+        click.echo()
+        _show_rows(markets, MARKET_STATS)
 
 
 def _ask(access: Access, question: Callable[[Venue], Awaitable[bytes]]) -> bytes:
@@ -187,7 +277,7 @@ def _ask(access: Access, question: Callable[[Venue], Awaitable[bytes]]) -> bytes
     from tools.client import Venue
 
     async def ask() -> bytes:
-        async with Venue(access.url, access.key) as venue:
+        async with Venue(access.url, access.key, key_from=access.key_from) as venue:
             return await question(venue)
 
     return asyncio.run(ask())
@@ -198,6 +288,22 @@ def _show(answer: bytes, *, as_json: bool) -> None:
         click.echo(answer)
     elif answer.strip():
         show_record(json.loads(answer))
+
+
+def _show_page(answer: bytes, name: str, columns: Mapping[str, str], *, as_json: bool) -> None:
+    if as_json:
+        click.echo(answer)
+        return
+    page = json.loads(answer)
+    _show_rows(page[name], columns)
+    if page["nextCursor"] is not None:
+        click.echo(f"there are more: --cursor {page['nextCursor']}", err=True)
+
+
+def _show_rows(records: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
+    """Records as a table: ``columns`` says which of their values, by dotted name."""
+    rows = [dict(flat(record)) for record in records]
+    show_table(list(columns), [[row.get(name, "-") for name in columns.values()] for row in rows])
 
 
 def _camel(name: str) -> str:

@@ -1,18 +1,18 @@
-"""``perps``: what runs first. It imports nothing heavy, so that Ctrl-C is told in one line from the first moment.
+"""``perps``: what runs first. It imports next to nothing, so that Ctrl-C is told in one line from the first moment.
 
 Exit codes: 0 fine · 1 found something, or failed · 2 usage · 70 a venue whose loop stood still ·
 130 stopped by Ctrl-C. An error is one line on stderr: ``perps: error: …``.
 """
 
+from __future__ import annotations
+
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Final
 
-FAILED: Final = 1
-USAGE: Final = 2
-INTERRUPTED: Final = 130
+FAILED = 1
+USAGE = 2
+INTERRUPTED = 130
 
-COMMANDS: Final[Mapping[str, str]] = {
+COMMANDS = {
     "serve": "tools.serve:serve",
     "market": "tools.admin:market",
     "user": "tools.admin:user",
@@ -30,7 +30,7 @@ COMMANDS: Final[Mapping[str, str]] = {
 """Where each command lives: ``module:name``, imported when it is asked for."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: list[str] | tuple[str, ...] | None = None) -> int:
     """Run the command line; return the exit code."""
     try:
         from tools.commands import run

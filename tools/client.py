@@ -2,15 +2,19 @@
 
 A request is sent again only when that cannot do anything twice: after any 503 or 429 that says nothing was done, and,
 if the request is idempotent (a GET, or a command under a client id or a sequence), also when the outcome is unknown.
+It is sent a few times, or as long as there is patience.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
 from typing import Final, Self, TypeVar
+from urllib.parse import quote
 from uuid import uuid4
 
 import aiohttp
@@ -26,6 +30,7 @@ __all__ = [
     "MarketView",
     "NewKey",
     "Opened",
+    "Patience",
     "PositionView",
     "Venue",
     "VenueUnreachable",
@@ -110,13 +115,30 @@ class _ErrorBody(Struct, frozen=True):
     error: _Error
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long a request that can be sent again is sent again, and who is told that it takes long."""
+
+    seconds: float = 0.0
+    tell: Callable[[str], None] = lambda _: None
+
+
 class Venue:
     """One venue, spoken to with one key. An async context manager; raises ``ApiError`` and ``VenueUnreachable``."""
 
     def __init__(
-        self, url: str, key: str | None = None, *, attempts_max: int = ATTEMPTS_MAX, timeout_s: float = TIMEOUT_S
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        attempts_max: int = ATTEMPTS_MAX,
+        timeout_s: float = TIMEOUT_S,
+        key_from: str = "",
     ) -> None:
+        """``key_from``: where the key was found, for the error when it is not taken."""
         self.url = url.rstrip("/")
+        self.patience = Patience()
+        self._key_from = key_from
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._attempts_max = attempts_max
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -137,31 +159,35 @@ class Venue:
         return await self.call("GET", path, None, idempotent=True)
 
     async def call(self, method: str, path: str, body: Mapping[str, object] | None, *, idempotent: bool) -> bytes:
-        """Send a request until it is answered, at most ``attempts_max`` times; the answer's JSON.
+        """Send a request until it is answered, at most ``attempts_max`` times and ``patience``; the answer's JSON.
 
         None among the values of ``body`` means: leave it out.
         """
         sent = None if body is None else {name: value for name, value in body.items() if value is not None}
         is_repeated = False
-        for attempts_left in range(self._attempts_max - 1, -1, -1):
+        begun, attempt = time.monotonic(), 0
+        while True:
+            attempt += 1
+            is_last = attempt >= self._attempts_max and time.monotonic() - begun >= self.patience.seconds
+            if attempt == self._attempts_max and not is_last:
+                self.patience.tell(f"{self.url} does not answer; trying for {self.patience.seconds:g} s")
             try:
                 status, retry_after, answer = await self._once(method, path, sent)
             except VenueUnreachable:
-                if not idempotent or attempts_left == 0:
+                if not idempotent or is_last:
                     raise
                 is_repeated = True
                 await asyncio.sleep(RETRY_AFTER_S)
                 continue
             if status < 400:
                 return answer
-            error = _error(status, answer, is_repeated=is_repeated)
+            error = self._error(status, answer, is_repeated=is_repeated)
             unknown = error.code == "outcome_unknown" or (status >= 500 and status != 503)
             may_repeat = idempotent if unknown else status in (429, 503)
-            if not may_repeat or attempts_left == 0:
+            if not may_repeat or is_last:
                 raise error
             is_repeated = is_repeated or unknown
             await asyncio.sleep(retry_after)
-        raise ValueError("attempts_max is at least 1")
 
     async def markets(self) -> bytes:
         """``GET /api/markets/perps``."""
@@ -202,6 +228,14 @@ class Venue:
         """A new key. Not repeated when in doubt: the first would be lost."""
         body = {"userId": user, "scopes": list(scopes), "label": label, "expiresAt": expires_at}
         return _decode(await self.call("POST", "/api/admin/keys", body, idempotent=False), NewKey)
+
+    async def keys(self, limit: int, cursor: str | None = None) -> bytes:
+        """``GET /api/admin/keys``: a page."""
+        return await self.get(_page("/api/admin/keys", limit, cursor))
+
+    async def users(self, limit: int, cursor: str | None = None) -> bytes:
+        """``GET /api/admin/users``: a page."""
+        return await self.get(_page("/api/admin/users", limit, cursor))
 
     async def revoke_key(self, key_id: str) -> bytes:
         """End a key."""
@@ -255,9 +289,22 @@ class Venue:
         except TimeoutError:
             raise VenueUnreachable(f"{self.url} did not answer within {self._timeout.total:g} s") from None
         except aiohttp.ClientConnectorError as error:
-            raise VenueUnreachable(f"{self.url} cannot be reached: {error.os_error.strerror or error}") from error
+            why = f"{self.url} cannot be reached: {error.os_error.strerror or error}"
+            raise VenueUnreachable(f"{why}. Does the venue run? If it is elsewhere: --url") from error
         except aiohttp.ClientError as error:
             raise VenueUnreachable(f"{self.url} cannot be reached: {error}") from error
+
+    def _error(self, status: int, answer: bytes, *, is_repeated: bool) -> ApiError:
+        try:
+            error = msgspec.json.decode(answer, type=_ErrorBody).error
+        except msgspec.MsgspecError:
+            error = _Error(f"http_{status}", "an answer that is not the venue's")
+        hint = f"the key came from {self._key_from}" if status == 401 and self._key_from else ""
+        return ApiError(error.code, error.message, error.details, status, is_repeated=is_repeated, hint=hint)
+
+
+def _page(path: str, limit: int, cursor: str | None) -> str:
+    return f"{path}?limit={limit}" + ("" if cursor is None else f"&cursor={quote(cursor, safe='')}")
 
 
 def _decode(answer: bytes, kind: type[T]) -> T:
@@ -265,14 +312,6 @@ def _decode(answer: bytes, kind: type[T]) -> T:
         return msgspec.json.decode(answer, type=kind)
     except msgspec.MsgspecError as error:
         raise BadAnswer(f"not an answer that this version knows: {error}") from error
-
-
-def _error(status: int, answer: bytes, *, is_repeated: bool) -> ApiError:
-    try:
-        error = msgspec.json.decode(answer, type=_ErrorBody).error
-    except msgspec.MsgspecError:
-        error = _Error(f"http_{status}", "an answer that is not the venue's")
-    return ApiError(error.code, error.message, error.details, status, is_repeated=is_repeated)
 
 
 def _retry_after(header: str | None) -> float:

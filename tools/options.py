@@ -1,16 +1,23 @@
-"""Where a setting's value comes from: flag, then ``PERPS_<NAME>``, then a line of the TOML file, then the default."""
+"""Where a setting's value comes from: flag, then ``PERPS_<NAME>``, then a line of the TOML file, then the default.
+
+A setting is what belongs to the venue: every option of ``serve``, and of the other commands those that say which venue
+and with which key. What an administrator's act is about is no setting: a variable left over must not fill it.
+"""
 
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import rich_click as click
 from click.core import ParameterSource
+from click.globals import get_current_context
 
+from tools.errors import ToolError
 from tools.values import DATABASE_URL, VENUE_URL
 
 ENV_PREFIX: Final = "PERPS_"
@@ -23,12 +30,19 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 R = TypeVar("R")
 
 
+ACCESS: Final = frozenset(("url", "key", "data-dir", "database-url"))
+"""Settings of every command that knows them: how the venue is reached, and where its data lies."""
+
+
 class SettingsCommand(click.RichCommand):
-    """A command whose every option ``--some-name`` is also ``PERPS_SOME_NAME`` and a line ``some-name = …`` of TOML."""
+    """A command whose settings ``--some-name`` are also ``PERPS_SOME_NAME`` and a line ``some-name = …`` of TOML."""
+
+    settings: frozenset[str] | None = ACCESS
+    """Which options are settings; None: all."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for option in _options(self):
+        for option in _settings(self):
             given = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
             option.envvar = [env_name(option), *given]
             option.show_envvar = True
@@ -41,15 +55,42 @@ class SettingsCommand(click.RichCommand):
                 callback=_use_config,
                 envvar=f"{ENV_PREFIX}CONFIG",
                 show_envvar=True,
-                help=f"A TOML file with a line per option.  [default: {CONFIG_FILE} if it is there]",
+                help=f"A TOML file with a line per setting.  [default: {CONFIG_FILE} if it is there]",
             )
         )
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; an error knows whether it is to be told in JSON."""
+        try:
+            return super().invoke(ctx)
+        except ToolError as error:
+            error.as_json = bool(ctx.params.get("as_json"))
+            raise
+
+
+class ServeCommand(SettingsCommand):
+    """A command whose every option is a setting."""
+
+    settings = None
+
 
 class SettingsGroup(click.RichGroup):
-    """A group of commands with settings."""
+    """A group of commands with settings. A name that is none of them is told with the nearest."""
 
     command_class = SettingsCommand
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names. Errors: UsageError."""
+        known, name = self.list_commands(ctx), args[0]
+        if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(name, known, 1)
+            ctx.fail(
+                f"There is no command {name!r}. "
+                + (f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}.")
+            )
+        return super().resolve_command(ctx, args)
 
 
 @dataclass(frozen=True)
@@ -58,6 +99,8 @@ class Access:
 
     url: str
     key: str | None
+    key_from: str = ""
+    """Where the key was found, in words for an error message."""
 
 
 def url_option(function: Decorated) -> Decorated:
@@ -72,10 +115,32 @@ def access_options(function: Callable[..., R]) -> Callable[..., R]:
 
     @wraps(function)
     def run(*args: Any, url: str, key: str | None, data_dir: Path, **others: Any) -> R:
-        return function(*args, access=Access(url, find_key(key, data_dir)), **others)
+        access = Access(url, find_key(key, data_dir), _key_from(key, data_dir))
+        return function(*args, access=access, **others)
 
-    key = click.option("--key", envvar="PERPS_ADMIN_KEY", help="The key to act with.  [default: <data-dir>/admin.key]")
-    return url_option(key(data_dir_option(run)))
+    return url_option(_key_option(data_dir_option(run)))
+
+
+def public_access_options(function: Callable[..., R]) -> Callable[..., R]:
+    """As ``access_options``, for what anybody may ask: a key is neither needed nor looked for."""
+
+    @wraps(function)
+    def run(*args: Any, url: str, key: str | None, data_dir: Path, **others: Any) -> R:
+        return function(*args, access=Access(url, key, _key_from(key, data_dir)), **others)
+
+    return url_option(_key_option(data_dir_option(run)))
+
+
+def _key_option(function: Decorated) -> Decorated:
+    return click.option(
+        "--key", envvar="PERPS_ADMIN_KEY", help="The key to act with.  [default: <data-dir>/admin.key]"
+    )(function)
+
+
+def _key_from(key: str | None, data_dir: Path) -> str:
+    context = get_current_context()
+    parameter = next(parameter for parameter in context.command.params if parameter.name == "key")
+    return str(data_dir / "admin.key") if key is None else origin(parameter, context)
 
 
 def data_dir_option(function: Decorated) -> Decorated:
@@ -91,12 +156,17 @@ def data_dir_option(function: Decorated) -> Decorated:
 
 def database_url_option(function: Decorated) -> Decorated:
     """``--database-url``: a PostgreSQL of the caller's own; ``DATABASE_URL`` counts too."""
+    return database_url_option_else("an embedded one in the data directory")(function)
+
+
+def database_url_option_else(default: str) -> Callable[[Decorated], Decorated]:
+    """``--database-url`` of a command that uses something else when there is none."""
     return click.option(
         "--database-url",
         type=DATABASE_URL,
         envvar="DATABASE_URL",
-        help="A PostgreSQL server.  [default: an embedded one in the data directory]",
-    )(function)
+        help=f"A PostgreSQL server.  [default: {default}]",
+    )
 
 
 def json_option(function: Decorated) -> Decorated:
@@ -148,17 +218,25 @@ def _use_config(context: click.Context, parameter: click.Parameter, value: Path 
     if value is None and not path.is_file():
         return
     lines = _read(path)
-    known = {setting_name(option) for option in _all_options(context.find_root())}
-    for name in lines:
+    known = {setting_name(option) for option in _all_settings(context.find_root())}
+    for name, line in lines.items():
         if name not in known:
-            raise click.UsageError(f"{path}: {name} is not a setting")
+            raise click.UsageError(f"{path}: {_unknown(name, line, known)}")
     defaults: dict[str, str | list[str]] = {}
-    for option in _options(context.command):
+    for option in _settings(context.command):
         name = setting_name(option)
         if name in lines and option.name:
             defaults[option.name] = _as_given(lines[name], f"{name} in {path}", is_list=option.multiple)
     context.default_map = defaults
     context.meta[_CONFIG_USED] = path
+
+
+def _unknown(name: str, value: object, known: Collection[str]) -> str:
+    """What to say of a line that is no setting."""
+    if isinstance(value, dict):
+        return f"[{name}]: settings stand at the top, without a table, such as: port = 8001"
+    near = get_close_matches(name, known, 1, 0.7)
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
 
 
 def _read(path: Path) -> Mapping[str, object]:
@@ -186,19 +264,22 @@ def _text(value: object, where: str) -> str:
     return str(value)
 
 
-def _options(command: click.Command) -> Iterator[click.Option]:
+def _settings(command: click.Command) -> Iterator[click.Option]:
     """The options of a command that are settings."""
+    chosen = command.settings if isinstance(command, SettingsCommand) else frozenset[str]()
     for parameter in command.params:
-        if isinstance(parameter, click.Option) and parameter.expose_value and parameter.name:
+        if not isinstance(parameter, click.Option) or not parameter.expose_value:
+            continue
+        if chosen is None or setting_name(parameter) in chosen:
             yield parameter
 
 
-def _all_options(context: click.Context) -> Iterator[click.Option]:
-    """The options of a context's command and of every command below it."""
+def _all_settings(context: click.Context) -> Iterator[click.Option]:
+    """The settings of a context's command and of every command below it."""
     command = context.command
-    yield from _options(command)
+    yield from _settings(command)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             below = command.get_command(context, name)
             if below is not None:
-                yield from _all_options(click.Context(below, info_name=name, parent=context))
+                yield from _all_settings(click.Context(below, info_name=name, parent=context))

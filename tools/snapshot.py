@@ -9,6 +9,7 @@ from typing import Final
 
 import rich_click as click
 
+from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.options import SettingsCommand, data_dir_option, database_url_option, find_key, json_option, url_option
 from tools.output import show_record
@@ -48,18 +49,16 @@ def _by_venue(url: str, key: str) -> dict[str, object]:
 
 
 def _offline(database_url: str | None, data_dir: Path) -> dict[str, object]:
-    from perps.journal import JournalUnavailable
     from perps.venue import JournalCorrupt
     from web import logs
     from web.compose import snapshot_of
 
-    if database_url is None:
-        raise click.UsageError("--offline needs --database-url")
     logs.configure("warning")
-    try:
-        taken = snapshot_of(database_url)
-    except (JournalCorrupt, JournalUnavailable) as error:
-        raise ToolError(str(error)) from error
+    with venue_database(database_url, data_dir) as url:
+        try:
+            taken = snapshot_of(url)
+        except JournalCorrupt as error:
+            raise ToolError(str(error)) from error
     return {
         "offset": taken.offset,
         "stateHash": taken.state_hash.hex(),

@@ -3,12 +3,17 @@
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from math import isfinite, nan
 from typing import Final
 from urllib.parse import urlsplit
 
 import rich_click as click
 
-_DECIMAL = re.compile(r"[+-]?\d{1,18}(\.\d{1,12})?")
+_DIGITS: Final = 18
+_DECIMALS: Final = 12
+_DECIMAL = re.compile(rf"[+-]?\d{{1,{_DIGITS}}}(\.\d{{1,{_DECIMALS}}})?", re.ASCII)
+_PLAIN = re.compile(r"\+?\d+(\.\d+)?", re.ASCII)
+_EXPONENT = re.compile(r"\+?\d+(\.\d+)?[eE][+-]?\d{1,9}", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d{1,19}(\.\d{1,9})?")
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}")
 _USER_ID = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
@@ -43,10 +48,58 @@ class _Decimal(click.ParamType[str]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
-        value_is_good = _DECIMAL.fullmatch(text) is not None and Decimal(text) >= 0
-        if not value_is_good or (Decimal(text) == 0 and not self._may_be_zero):
-            self.fail(f"{text!r} is not a decimal number {'≥' if self._may_be_zero else '>'} 0", param, ctx)
+        if _DECIMAL.fullmatch(text) is None or Decimal(text) < 0 or (Decimal(text) == 0 and not self._may_be_zero):
+            self.fail(f"{text!r}{self._problem(text)}", param, ctx)
         return text
+
+    def _problem(self, text: str) -> str:
+        """What is wrong with it."""
+        if _EXPONENT.fullmatch(text) and int(text.lower().partition("e")[2]) >= _DIGITS:
+            return f" is too large: below 10^{_DIGITS}"
+        if _EXPONENT.fullmatch(text):
+            return ": write it out, without an exponent"
+        if _PLAIN.fullmatch(text):
+            whole, _, decimals = text.partition(".")
+            if len(whole) > _DIGITS:
+                return f" is too large: below 10^{_DIGITS}"
+            if len(decimals) > _DECIMALS:
+                return f" has more than {_DECIMALS} decimals"
+        return f" is not a decimal number{', 0 or more' if self._may_be_zero else ' above 0'}, such as 12.50"
+
+
+class Whole(click.IntRange):
+    """A whole number within bounds."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return int(super().convert(str(value), param, ctx))  # type: ignore[arg-type]
+        except click.BadParameter:
+            self.fail(f"{str(value)!r} is not a whole number{_within(self.min, self.max)}", param, ctx)
+
+
+class Real(click.FloatRange):
+    """A number within bounds; neither infinite nor NaN."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            number = float(super().convert(str(value), param, ctx))  # type: ignore[arg-type]
+        except click.BadParameter:
+            number = nan
+        if not isfinite(number):
+            self.fail(f"{str(value)!r} is not a number{_within(self.min, self.max, self.min_open)}", param, ctx)
+        return number
+
+
+def _within(least: float | None, most: float | None, is_above: bool = False) -> str:
+    """Bounds, in words."""
+    if least is not None and most is not None and not is_above:
+        return f" from {least:g} to {most:.0f}"
+    words = [] if least is None else [f" above {least:g}" if is_above else f", {least:g} or more"]
+    return "".join(words) + ("" if most is None else f", at most {most:.0f}")
 
 
 class _Address(click.ParamType[str]):
@@ -142,6 +195,7 @@ def _without_password(url: str) -> str:
 
 
 KEY_ID: Final = _Pattern("key", re.compile(r"[A-Za-z0-9._-]{1,64}"), "the id of a key")
+CURSOR: Final = _Pattern("cursor", re.compile(r"[\x21-\x7e]{1,128}"), "what a page before has told")
 AMOUNT: Final = _Decimal(may_be_zero=False)
 NOT_NEGATIVE: Final = _Decimal(may_be_zero=True)
 TICKER: Final = _Pattern("ticker", _TICKER, "a ticker: A-Z 0-9 . _ -, at most 32, first a letter or digit")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 from aiohttp import web
@@ -12,17 +13,29 @@ from perps.journal import JournalUnavailable
 from web import (
     errors,
     routes_admin,
+    routes_index,
     routes_markets,
     routes_operations,
     routes_snapshots,
     routes_trading,
     routes_users,
 )
-from web.context import CONTEXT, REQUEST_ID, Context
+from web.context import COMMAND, CONTEXT, REQUEST_ID, Context
 from web.errors import RequestError
 from web.requests import BODY_BYTES_MAX
 
 log = structlog.get_logger()
+
+MODULES: Final = (
+    routes_markets,
+    routes_trading,
+    routes_users,
+    routes_admin,
+    routes_snapshots,
+    routes_operations,
+    routes_index,
+)
+"""Where the routes are."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -31,7 +44,7 @@ def build(context: Context) -> web.Application:
     """The application around a running venue."""
     app = web.Application(middlewares=[_outermost], client_max_size=BODY_BYTES_MAX)
     app[CONTEXT] = context
-    for module in (routes_markets, routes_trading, routes_users, routes_admin, routes_snapshots, routes_operations):
+    for module in MODULES:
         app.add_routes(module.routes)
     return app
 
@@ -66,11 +79,14 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
 def _refuse(request: web.Request, error: RequestError) -> web.Response:
     context = request.app[CONTEXT]
     context.metrics.refusals.labels(error.code).inc()
+    command = request.get(COMMAND)
     log.info(
         "refused",
         trace=request[REQUEST_ID],
         method=request.method,
         path=request.path,
+        user=getattr(command, "user", None),
+        ticker=getattr(command, "ticker", None),
         code=error.code,
         details=error.details,
     )
@@ -79,9 +95,9 @@ def _refuse(request: web.Request, error: RequestError) -> web.Response:
 
 def _of_http(error: web.HTTPException) -> RequestError:
     if error.status == 404:
-        return RequestError("not_found", "There is no such path.")
-    if error.status == 405:
-        return RequestError("method_not_allowed", "This path does not take that method.")
+        return RequestError("not_found", "There is no such path. GET / lists those that are.")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return errors.method_not_allowed(error.allowed_methods)
     if error.status == 413:
         return RequestError("payload_too_large", f"A body may have {BODY_BYTES_MAX} bytes.")
     return RequestError("validation_error", error.reason)

@@ -1,4 +1,4 @@
-"""Who asks, and what his key lets him do. Keys are stored as digests and shown once."""
+"""Who asks, and what the key allows. Keys are stored as digests and shown once."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ class KeyStore(Protocol):
 
     async def load(self) -> list[KeyRecord]:
         """Every key, revoked ones too."""
+        ...
+
+    async def newest(self, *, before: tuple[int, str] | None, limit: int) -> list[KeyRecord]:
+        """Keys made last first, the revoked ones too, after the (created_at, key_id) of the last one seen."""
         ...
 
     async def add(self, key: KeyRecord) -> None:
@@ -124,6 +128,10 @@ class Keys:
         await self._store.add(record)
         self._remember(record)
         return key_id, key
+
+    async def newest(self, *, before: tuple[int, str] | None, limit: int) -> list[KeyRecord]:
+        """Keys as they are stored, made last first; the administrator's own is not among them."""
+        return await self._store.newest(before=before, limit=limit)
 
     async def revoke(self, key_id: str) -> bool:
         """End a key, in the store and here, also if the caller does not wait; False if there is none with this id."""

@@ -27,8 +27,14 @@ class DataDirectory:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            owner = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip()
             os.close(self._lock)
-            raise CannotStart(f"another venue runs on the data directory {path}; stop it first") from error
+            process, how = (f" (process {owner})", f": kill {owner}") if owner.isdigit() else ("", "")
+            raise CannotStart(
+                f"another venue{process} runs on the data directory {path}; stop it first{how}"
+            ) from error
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
 
     def admin_key(self) -> str:
         """The administrator's key, made at the first start and kept in ``admin.key``, which only its owner reads."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -84,6 +84,22 @@ class RequestError(Exception):
         super().__init__(message)
         self.code, self.message, self.details = code, message, details or {}
 
+    allow: Sequence[str] = ()
+    """The methods that a path takes, where it does not take the request's."""
+
+
+def method_not_allowed(allowed: Collection[str]) -> RequestError:
+    """The path is there, and does not take the request's method: 405, with those it takes."""
+    error = RequestError("method_not_allowed", "This path does not take that method.", {"allowed": sorted(allowed)})
+    error.allow = sorted(allowed)
+    return error
+
+
+def not_one_of(field: str, allowed: Iterable[str]) -> RequestError:
+    """A value that is none of the ``allowed`` ones: 400."""
+    choices = list(allowed)
+    return invalid(f"{field} must be one of {', '.join(choices)}.", field=field, allowed=choices)
+
 
 def invalid(message: str, **details: object) -> RequestError:
     """A body, path or query that breaks a rule: 400."""
@@ -135,6 +151,8 @@ def response(error: RequestError, request_id: str) -> web.Response:
         headers["Retry-After"] = RETRY_AFTER_S
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if error.allow:
+        headers["Allow"] = ", ".join(error.allow)
     return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json", headers=headers)
 
 
@@ -146,6 +164,10 @@ def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, obj
         return _camel(name or "quantity"), decimals.quantity(fact, params.lot_size)
     if isinstance(fact, int) and unit == "ticks" and params is not None:
         return _camel(name), decimals.price(fact, params.tick_size)
+    if isinstance(fact, int) and unit == "ppb":
+        return _camel(name), decimals.text(fact, 9, 0)
+    if isinstance(fact, int) and unit == "pico":
+        return _camel(name), decimals.pico(fact)
     return _camel(key), fact
 
 

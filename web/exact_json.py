@@ -19,7 +19,11 @@ LITERAL: Final = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 class NotExact(ValueError):
-    """A body that could be read in two ways. The text says where."""
+    """A body that could be read in two ways: which field, and why."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"{field} {why}")
+        self.field = field
 
 
 def checker(kind: Any) -> Callable[[bytes], None]:
@@ -30,11 +34,13 @@ def checker(kind: Any) -> Callable[[bytes], None]:
     )
 
     def check_object(pairs: list[tuple[str, Any]]) -> None:
-        if len({name for name, _ in pairs}) < len(pairs):
-            raise NotExact("an object has a name twice")
+        seen = set()
         for name, value in pairs:
+            if name in seen:
+                raise NotExact(name, "is there twice")
+            seen.add(name)
             if name in numbers and isinstance(value, str) and not LITERAL.fullmatch(value):
-                raise NotExact(f"{name} is not a decimal number")
+                raise NotExact(name, 'must be a decimal number, such as 12.5 or "12.5"')
 
     decoder = json.JSONDecoder(object_pairs_hook=check_object, parse_int=str, parse_float=str)
 

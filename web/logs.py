@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,7 +27,7 @@ def configure(level: str = "info") -> None:
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _timestamp,
     ]
     if sys.stderr.isatty():
         processors = [
@@ -59,6 +59,17 @@ class _Passing(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         log.log(record.levelno, "library", logger=record.name, message=record.getMessage(), exc_info=error)
+
+
+def _timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The processor that adds the time."""
+    event["timestamp"] = _now()
+    return event
+
+
+def _now() -> str:
+    """RFC 3339 UTC with microseconds: the one spelling of time in logs."""
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def _is_bytes() -> bool:
@@ -94,7 +105,7 @@ class CommandLog:
             for event in events:
                 log.info(**event)
             return
-        common = {"level": "info", "timestamp": datetime.now(UTC).isoformat()}
+        common = {"level": "info", "timestamp": _now()}
         self._lines.info(b"\n".join([_encode(event | common) for event in events]))
 
     def _learn(self, entry: Entry) -> None:

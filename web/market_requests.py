@@ -9,6 +9,7 @@ from msgspec import Raw
 from perps.commands import ListMarket
 from perps.params import MarketParams, MarkSource
 from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, Ticks, div_floor
+from web import decimals
 from web.decimals import MONEY_PLACES, PICO_PLACES
 from web.errors import invalid
 from web.exact_json import LITERAL
@@ -55,8 +56,9 @@ def list_command(body: MarketBody) -> ListMarket:
     """The command a listing asks for. Raises ``validation_error``; the market decides whether it fits together."""
     tick = number(body.tick_size, PICO_PLACES, "tickSize")
     lot = number(body.lot_size, PICO_PLACES, "lotSize")
-    if not (0 < tick <= INTEGER_MAX and 0 < lot <= INTEGER_MAX):
-        raise invalid("tickSize and lotSize must be positive and below 9·10^6.", field="tickSize")
+    for field, value in (("tickSize", tick), ("lotSize", lot)):
+        if not 0 < value <= INTEGER_MAX:
+            raise invalid(f"{field} must be positive and below 9·10^6.", field=field)
     price = price_ticks(body.price, tick)
     if not 1 <= body.max_leverage <= 10**6:
         raise invalid("maxLeverage must be a whole number, at least 1.", field="maxLeverage")
@@ -101,7 +103,12 @@ def _lots(value: Decimal | None, lot: int, field: str) -> Lots | None:
     exact = number(value, PICO_PLACES, field)
     lots, rest = divmod(exact, lot)
     if exact <= 0 or rest or lots >= 2**60:
-        raise invalid(f"{field} must be a positive multiple of the lot size.", field=field)
+        size = decimals.pico(lot)
+        raise invalid(
+            f"{field} must be a positive multiple of the lot size, {size}.",
+            field=field,
+            **{field: str(value), "lotSize": size},
+        )
     return Lots(lots)
 
 

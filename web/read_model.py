@@ -32,7 +32,7 @@ ENTRIES_KEPT: Final = 20_000
 
 
 class UserView:
-    """One user: what he has done with money so far, and his open positions by (ticker, number)."""
+    """One user: what they have done with money so far, and their open positions by (ticker, number)."""
 
     __slots__ = ("deposited", "fees", "pnl", "positions", "referrer", "withdrawn")
 

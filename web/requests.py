@@ -17,7 +17,7 @@ from perps.commands import ClosePosition, OpenPosition, PriceSource, Side, Updat
 from perps.market import split_position_id
 from perps.params import MarketParams, Mode
 from perps.units import AMOUNT_MAX, BPS, INTEGER_MAX, PPB, Micros, Millis, Nano, Ppb, Ticks
-from web import exact_json
+from web import body_errors, decimals, exact_json
 from web.decimals import MONEY_PLACES, NANO_PLACES, PICO_PLACES, BadNumber, scaled
 from web.errors import RequestError, invalid
 
@@ -135,10 +135,12 @@ async def body(request: web.Request, kind: type[T], *, optional: bool = False) -
         decoded: T = decoder.decode(raw)
         check(raw)
         return decoded
-    except (msgspec.ValidationError, exact_json.NotExact) as error:
-        raise invalid(f"{error}.") from error
+    except exact_json.NotExact as error:
+        raise invalid(f"{error}.", field=error.field[:TEXT_MAX]) from error
+    except msgspec.ValidationError as error:
+        raise body_errors.misfit(raw, kind) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestError("invalid_json", f"The body is not valid JSON: {error}.") from error
+        raise body_errors.malformed(raw) from error
 
 
 def user_id(text: str, field: str = "userId") -> str:
@@ -198,7 +200,12 @@ def price_ticks(value: Decimal, tick_size: int, field: str = "price") -> Ticks:
     exact = number(value, PICO_PLACES, field)
     ticks, rest = divmod(exact, tick_size)
     if exact <= 0 or rest or ticks > INTEGER_MAX:
-        raise invalid(f"{field} must be a positive multiple of the tick size, less than 2^63 of it.", field=field)
+        tick = decimals.pico(tick_size)
+        raise invalid(
+            f"{field} must be a positive multiple of the tick size, {tick}, and less than 2^63 of it.",
+            field=field,
+            **{field: str(value), "tickSize": tick},
+        )
     return Ticks(ticks)
 
 
@@ -243,10 +250,22 @@ def cursor(request: web.Request) -> tuple[int, int] | None:
     return int(match[1]), int(match[2])
 
 
+def key_cursor(request: web.Request) -> tuple[int, str] | None:
+    """The query's ``cursor`` of a list of keys: ``<created>-<keyId>``; None for the first page."""
+    text = request.query.get("cursor")
+    if text is None:
+        return None
+    match = re.fullmatch(r"(\d{1,15})-([A-Za-z0-9._-]{1,64})", text, re.ASCII)
+    if match is None:
+        raise invalid("cursor must be a nextCursor of this list.", field="cursor")
+    return int(match[1]), match[2]
+
+
 def open_command(body: OpenBody, user: str) -> OpenPosition:
     """The command an open asks for."""
-    if body.take_profit is not None or body.stop_loss is not None:
-        raise invalid("takeProfit and stopLoss are not supported yet.", field="takeProfit")
+    for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
+        if price is not None:
+            raise invalid(f"{field} is not supported yet.", field=field)
     if not 1 <= body.leverage <= 10**6:
         raise invalid("leverage must be a whole number, at least 1.", field="leverage")
     return OpenPosition(

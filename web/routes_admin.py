@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from aiohttp import web
@@ -22,6 +23,9 @@ from web.requests import (
     UserBody,
     body,
     client_order_id,
+    cursor,
+    key_cursor,
+    limit,
     plain_text,
     positive_money,
     rfc3339,
@@ -51,6 +55,24 @@ async def create_user(request: web.Request) -> web.Response:
     )
 
 
+@routes.get("/api/admin/users")
+async def list_users(request: web.Request) -> web.Response:
+    """Every user with what they have, the newest first."""
+    context = request.app[CONTEXT]
+    count, before = limit(request), cursor(request)
+    context.keys.require(request, "admin")
+    users = context.model.users
+    left = len(users) if before is None else min(before[0], len(users))
+    names = list(islice(reversed(users), len(users) - left, len(users) - left + count))
+    return json_response(
+        {
+            "users": [views.user(context.model, name) for name in names],
+            "offset": context.model.offset,
+            "nextCursor": f"{left - count}-0" if left > count else None,
+        }
+    )
+
+
 @routes.post("/api/admin/users/{user_id}/deposit")
 async def deposit(request: web.Request) -> web.Response:
     """Money in."""
@@ -63,6 +85,22 @@ async def withdraw(request: web.Request) -> web.Response:
     return await _move(request, Withdraw)
 
 
+@routes.get("/api/admin/keys")
+async def list_keys(request: web.Request) -> web.Response:
+    """Every key ever made, the newest first: whose it is and what it may, never the key itself."""
+    context = request.app[CONTEXT]
+    count, before = limit(request), key_cursor(request)
+    context.keys.require(request, "admin")
+    records = await context.keys.newest(before=before, limit=count)
+    last = records[-1] if len(records) == count else None
+    return json_response(
+        {
+            "keys": [views.key(record) for record in records],
+            "nextCursor": None if last is None else f"{last.created_at}-{last.key_id}",
+        }
+    )
+
+
 @routes.post("/api/admin/keys")
 async def create_key(request: web.Request) -> web.Response:
     """Make a key: 201 and, this once, the key itself."""
@@ -72,7 +110,12 @@ async def create_key(request: web.Request) -> web.Response:
     label = plain_text(asked.label, "label")
     expires = None if asked.expires_at is None else time_ms(asked.expires_at, "expiresAt")
     if not asked.scopes or not set(asked.scopes) <= set(SCOPES):
-        raise invalid(f"scopes must be one or more of {', '.join(SCOPES)}.", field="scopes")
+        raise invalid(f"scopes must be one or more of {', '.join(SCOPES)}.", field="scopes", allowed=list(SCOPES))
+    if user is None and "trade" in asked.scopes and "admin" not in asked.scopes:
+        raise invalid("A key to trade with needs a userId: whose wallet it trades from.", field="userId")
+    now_ms = context.clock.now_ms()
+    if expires is not None and expires <= now_ms:
+        raise invalid("expiresAt has passed already.", field="expiresAt", now=rfc3339(now_ms))
     context.keys.require(request, "admin")
     if user is not None and user not in context.model.users:
         raise not_found("user", userId=user)
@@ -141,7 +184,7 @@ async def stats(request: web.Request) -> web.Response:
                 "world": decimals.money(accounts.get("world", 0)),
                 "total": decimals.money(sum(accounts.values())),
             },
-            "health": context.health,
+            "health": {part: problem.why for part, problem in context.problems().items()},
         }
     )
 

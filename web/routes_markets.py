@@ -11,7 +11,7 @@ from actors.messages import Settled
 from web import decimals, errors, views
 from web.auth import Principal
 from web.context import CONTEXT, Context
-from web.errors import RequestError, invalid
+from web.errors import RequestError, invalid, not_one_of
 from web.market_history import CANDLES_KEPT, INTERVALS
 from web.requests import (
     PRICES_MAX,
@@ -41,7 +41,7 @@ async def markets(request: web.Request) -> web.Response:
     return json_response({"markets": shown, "count": len(shown), "offset": context.model.offset})
 
 
-@routes.get("/api/markets/perps/{ticker}")
+@routes.get("/api/markets/perps/{ticker:(?!(?:open|quote)$)[^/]+}")
 async def market(request: web.Request) -> web.Response:
     """One market."""
     context = request.app[CONTEXT]
@@ -56,7 +56,7 @@ async def candles(request: web.Request) -> web.Response:
     name = request.query.get("interval", "1m")
     interval = INTERVALS.get(name)
     if interval is None:
-        raise invalid(f"interval must be one of {', '.join(INTERVALS)}.", field="interval")
+        raise not_one_of("interval", INTERVALS)
     count = limit(request)
     now_ms = context.clock.now_ms()
     end = _moment(request, "to", now_ms + 1)

@@ -19,8 +19,9 @@ from perps.trading import decide_open
 from perps.units import AMOUNT_MAX
 from web import decimals, errors, views
 from web.auth import Principal
-from web.context import CONTEXT, REQUEST_ID, Context
+from web.context import COMMAND, CONTEXT, REQUEST_ID, Context
 from web.errors import RequestError
+from web.read_model import MarketView
 from web.requests import CloseBody, OpenBody, body, client_order_id, close_command, open_command, user_id
 from web.responses import json_response
 
@@ -36,7 +37,7 @@ async def open_position(request: web.Request) -> web.Response:
     named = None if asked.user_id is None else user_id(asked.user_id)
     command = open_command(asked, named or "")
     principal = context.keys.require(request, "trade")
-    command = replace(command, user=trader(principal, named))
+    request[COMMAND] = command = replace(command, user=trader(principal, named))
     params = context.market(command.ticker).market.params
     entry, repeated = await done(context, request, command, principal_sender(principal, command.user), order_id, params)
     return answer(views.opened(entry, params), 201, repeated=repeated)
@@ -51,7 +52,7 @@ async def quote(request: web.Request) -> web.Response:
     named = None if asked.user_id is None else user_id(asked.user_id)
     command = open_command(asked, named or "")
     principal = context.keys.require(request, "trade")
-    command = replace(command, user=trader(principal, named))
+    request[COMMAND] = command = replace(command, user=trader(principal, named))
     market = context.market(command.ticker).market
     user = context.model.users.get(command.user)
     if user is None:
@@ -84,17 +85,22 @@ async def close_position(request: web.Request) -> web.Response:
     position_id = request.match_info["position_id"]
     command = close_command(asked, position_id, "", any_owner=False)
     principal = context.keys.require(request, "trade")
-    command = replace(command, user=principal.user or "", any_owner=principal.is_admin)
+    request[COMMAND] = command = replace(command, user=principal.user or "", any_owner=principal.is_admin)
     view = context.model.markets.get(command.ticker)
     parts = split_position_id(position_id)
     if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
         raise errors.not_found("position", position=position_id[:64])
-    position = view.market.positions.get(parts[1])
-    if position is not None and position.user != principal.user and not principal.is_admin:
+    if not principal.is_admin and await _owner(context, view, position_id, parts[1]) != principal.user:
         raise RequestError("forbidden", "This position belongs to somebody else.", {"position": position_id})
     params = view.market.params
     entry, repeated = await done(context, request, command, principal.sender, order_id, params)
     return answer(views.reduced(entry, params), 200, repeated=repeated)
+
+
+async def _owner(context: Context, view: MarketView, position_id: str, number: int) -> str | None:
+    """Whose a committed position is, also when it is closed: a stranger must not learn which it is."""
+    position = view.market.positions.get(number)
+    return await context.queries.owner(position_id) if position is None else position.user
 
 
 def trader(principal: Principal, named: str | None) -> str:
@@ -102,8 +108,13 @@ def trader(principal: Principal, named: str | None) -> str:
     if named is not None and named != principal.user and not principal.is_admin:
         raise RequestError("forbidden", "Only an administrator may name another user.", {"userId": named})
     user = named or principal.user
-    if user is None:
+    if user is None and principal.is_admin:
         raise errors.invalid("This key is bound to no user: name one in userId.", field="userId")
+    if user is None:
+        raise errors.invalid(
+            "This key is bound to no user and cannot trade: an administrator can make one with a userId.",
+            field="userId",
+        )
     return user
 
 
@@ -116,7 +127,7 @@ async def send(
     context: Context, request: web.Request, command: Command, sender: str, order_id: str | None, *, keyed: bool = True
 ) -> Outcome:
     """Send a command through the bridge under the request's id. ``keyed``: give it a client order id if it has none."""
-    request_id = request[REQUEST_ID]
+    request[COMMAND], request_id = command, request[REQUEST_ID]
     fresh = order_id is None
     if order_id is None and keyed:
         order_id = f"req-{request_id}"
@@ -155,7 +166,8 @@ async def stored_entry(context: Context, offset: int) -> Entry:
         return entry
     row = await context.queries.row(offset)
     if row is None:
-        raise RequestError("internal_error", f"Row {offset} is not in the journal.")
+        message = "This clientOrderId was answered so long ago that the answer has been archived."
+        raise RequestError("client_order_id_reused", message, {"offset": offset})
     return Entry(row, decode_events(row.payload), ())
 
 

@@ -1,15 +1,20 @@
-"""A user's own data: his to read, and an administrator's."""
+"""A user's own data: for that user to read, and for an administrator."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from aiohttp import web
 
 from perps.market import user_account
 from web import decimals, views
 from web.context import CONTEXT, Context
-from web.errors import invalid, not_found
+from web.errors import not_found, not_one_of
 from web.requests import cursor, limit, rfc3339, ticker, user_id
 from web.responses import json_response, page
+
+STATUSES: Final = ("open", "closed", "all")
+"""Which positions a list may be asked for; ``closed`` has the liquidated ones too."""
 
 routes = web.RouteTableDef()
 
@@ -25,8 +30,8 @@ async def balance(request: web.Request) -> web.Response:
 async def positions(request: web.Request) -> web.Response:
     """Positions, newest first: the open ones from memory when they fit on a page, else from the query tables."""
     status = request.query.get("status", "open")
-    if status not in ("open", "closed", "all"):
-        raise invalid("status must be open, closed or all.", field="status")
+    if status not in STATUSES:
+        raise not_one_of("status", STATUSES)
     only = request.query.get("ticker")
     if only is not None:
         ticker(only)

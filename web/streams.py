@@ -314,7 +314,7 @@ class MarketStream:
             return False
         if offset:
             known = model.entry(offset) or next(iter(await self._entries_after(offset - 1, 1)), None)
-            if known is None or known.row.epoch != epoch:
+            if known is None or (known.row.epoch, known.row.offset) != (epoch, offset):
                 return False
         while offset < model.offset:
             oldest = model.oldest_offset
@@ -322,7 +322,7 @@ class MarketStream:
                 entries = list(islice(model.entries_after(offset), RESUME_PAGE))
             else:
                 entries = await self._entries_after(offset, RESUME_PAGE)
-            if not entries:
+            if not entries or entries[0].row.offset != offset + 1:  # the rows between have been archived
                 return False
             offset = entries[-1].row.offset
             await self._write(response, reader, self._streams.encode(entries, reader))

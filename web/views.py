@@ -9,7 +9,7 @@ from perps.journal import Entry
 from perps.market import Market, position_id, split_position_id
 from perps.params import MarketParams
 from perps.position import Position, bankruptcy_price, equity, liquidation_price
-from perps.records import STATUS_OPEN, FillRecord, LegRecord, PositionRecord
+from perps.records import OPEN, STATUS_OPEN, FillRecord, KeyRecord, LegRecord, PositionRecord
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 from web import decimals
 from web.market_history import DAY_MS
@@ -265,8 +265,29 @@ def balance(model: ReadModel, user: str) -> Json:
     }
 
 
+def user(model: ReadModel, name: str) -> Json:
+    """A user in the administrator's list. The caller has seen that the user exists."""
+    view = model.users[name]
+    figures = balance(model, name)
+    del figures["offset"]
+    return {"userId": name, "referrer": view.referrer, **figures, "openPositions": len(view.positions)}
+
+
+def key(record: KeyRecord) -> Json:
+    """A key in the administrator's list: all but the key itself."""
+    return {
+        "keyId": record.key_id,
+        "userId": record.user_id,
+        "scopes": list(record.scopes),
+        "label": record.label,
+        "createdAt": rfc3339(record.created_at),
+        "expiresAt": None if record.expires_at is None else rfc3339(record.expires_at),
+        "revokedAt": None if record.revoked_at is None else rfc3339(record.revoked_at),
+    }
+
+
 def trade(record: FillRecord, params: MarketParams, *, private: bool) -> Json:
-    """A fill in a list of trades: public without its user and position, private with them."""
+    """A fill in a list of trades, as streams tell it: public without its user and position, private with them."""
     shown: Json = {
         "id": f"{record.offset}-{record.n}",
         "ticker": record.ticker,
@@ -275,9 +296,13 @@ def trade(record: FillRecord, params: MarketParams, *, private: bool) -> Json:
         "price": decimals.average_price(record.cost, record.lots, params.lot_size),
         "quantity": decimals.quantity(abs(record.lots), params.lot_size),
         "size": decimals.money(abs(record.cost)),
+        "markPrice": decimals.price(record.mark_price, params.tick_size),
+        "quotePrice": decimals.price(record.quote_after, params.tick_size),
         "at": rfc3339(record.at),
         "offset": record.offset,
     }
+    if record.kind != OPEN:
+        shown["realizedPnL"] = decimals.money(record.pnl)
     if private:
         shown |= {
             "positionId": record.position_id,

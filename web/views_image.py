@@ -17,7 +17,7 @@ from web.read_model import MarketView, ReadModel, UserView
 
 
 class UserImage(NamedTuple):
-    """A user's sums, micros, and his open positions in the order he opened them."""
+    """A user's sums, micros, and their open positions in the order they were opened."""
 
     user: str
     deposited: int

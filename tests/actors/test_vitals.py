@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from actors.base import FailStopActor
 from actors.vitals import IDLE_AFTER_S, SHOWN_AFTER_S, Pulse, Vitals
 
 
@@ -114,3 +115,27 @@ def test_a_pulse_without_a_core_may_end_in_any_way() -> None:
     pulse.stopped()
     pulse.lost()
     pulse.ended()
+
+
+class _Idle(FailStopActor):
+    """Does nothing."""
+
+    def handle(self, batch: list[object]) -> None:
+        """Nothing."""
+
+
+def test_an_actor_whose_thread_is_just_starting_is_not_gone(
+    vitals: Vitals, lost: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def looked_at(thread: threading.Thread) -> None:
+        vitals.look(0.0)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", looked_at)
+    ref = _Idle.start(pulse=vitals.pulse("market", "NEW-PERP"))
+    vitals.look(0.1)
+    ref.stop()
+
+    assert lost == []

@@ -60,7 +60,10 @@ async def test_a_second_venue_on_the_same_data_directory_is_refused(venues: Venu
     async with undisturbed(first):
         code, lines, took = await asyncio.to_thread(refusal, venues(log="second"))
 
-    assert lines == [f"perps: error: another venue runs on the data directory {first.data_dir}; stop it first"]
+    assert lines == [
+        f"perps: error: another venue (process {first.pid}) runs on the data directory {first.data_dir};"
+        f" stop it first: kill {first.pid}"
+    ]
     assert code == 1
     assert took < REFUSED_S
 

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.error import HTTPError
@@ -32,7 +32,7 @@ POLL_S: Final = 0.01
 PORTS: Final = range(20_000, 32_000)
 """Below the range from which the system gives ports to clients, so that none of them takes one of ours."""
 TAIL_LINES: Final = 25
-SAID: Final = re.compile(r"perps is ready on |the admin key is in |.*, \d+ s so far: ")
+SAID: Final = re.compile(r"perps is (ready on |stopping$)|perps has stopped$|the admin key is in |.*, \d+ s so far: ")
 """Lines for whoever started the venue; all others are for machines."""
 
 T = TypeVar("T")
@@ -67,26 +67,31 @@ class VenueProcess:
         database_url: str | None = None,
         admin_key: str | None = ADMIN_KEY,
         port: int | None = None,
+        program: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """``program`` takes the place of the command ``perps``; ``environment`` is added to what each start gets."""
         self.data_dir, self.log = data_dir, log
+        self.environment = dict(environment or {})
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._database_url, self._admin_key = database_url, admin_key
+        self._program = [*program] or [str(Path(sys.executable).with_name("perps"))]
         self._process: subprocess.Popen[bytes] | None = None
 
     def spawn(self) -> None:
         """Begin to start; returns at once."""
         assert self._process is None, "this venue runs already"
-        perps = str(Path(sys.executable).with_name("perps"))
-        command = [perps, "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        command = [*self._program, "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
         if self._database_url is not None:
             command += ["--database-url", self._database_url]
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
         own = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
         key = {} if self._admin_key is None else {"PERPS_ADMIN_KEY": self._admin_key}
+        environment = kept | own | key | self.environment
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=self.log.parent, env=kept | own | key, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, cwd=self.log.parent, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
 
     def start(self) -> None:
@@ -145,6 +150,12 @@ class VenueProcess:
         """Send a signal; returns at once."""
         assert self._process is not None, "this venue does not run"
         self._process.send_signal(number)
+
+    @property
+    def pid(self) -> int:
+        """Of the running process."""
+        assert self._process is not None, "this venue does not run"
+        return self._process.pid
 
     def exit_code(self) -> int | None:
         """None while it runs."""

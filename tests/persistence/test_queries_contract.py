@@ -214,6 +214,12 @@ async def test_a_users_positions_are_what_their_events_made_of_them(
         assert eth == [position for position in found if position.ticker == "ETH-PERP"]
 
 
+async def test_a_position_has_an_owner_open_or_past(queries: Queries, scribe: Scribe) -> None:
+    for identity, fields in slow_positions(scribe.entries).items():
+        assert await queries.owner(identity) == fields["user_id"]
+    assert await queries.owner("BTC-PERP-0") is None
+
+
 def slow_candles(entries: list[Entry], ticker: str, interval: int) -> list[Candle]:
     """All candles of a market, event by event."""
     prices: dict[int, list[int]] = {}
@@ -320,3 +326,18 @@ async def test_a_key_is_stored_once_and_revoked_once(store: Store, written: None
     await keys.revoke("k1", 60)
     await keys.revoke("never", 60)
     assert [key.revoked_at for key in await keys.load()] == [50, None]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 100])
+async def test_keys_are_paged_newest_first_those_of_one_moment_by_id(store: Store, written: None, limit: int) -> None:
+    keys = store.keys()
+    made = [(5, "b"), (5, "a"), (1, "d"), (9, "c")]
+    for created_at, key_id in made:
+        await keys.add(KeyRecord(key_id, key_id.encode() * 32, None, ("read",), "", created_at=created_at))
+    found: list[tuple[int, str]] = []
+    before = None
+    while page := await keys.newest(before=before, limit=limit):
+        assert len(page) <= limit
+        found += [(key.created_at, key.key_id) for key in page]
+        before = found[-1]
+    assert found == [(9, "c"), (5, "b"), (5, "a"), (1, "d")]

@@ -29,6 +29,8 @@ class FakeVenue:
         self.bodies: list[tuple[str, dict[str, Any]]] = []
         self.refusals: dict[str, deque[Refusal]] = {}
         self.retry_after = "0"
+        self.hang_ups: Counter[str] = Counter()
+        """How often the line is cut instead of an answer, by route."""
         self.changed = asyncio.Condition()
         self._numbers = count(1)
 
@@ -48,6 +50,11 @@ class FakeVenue:
                 web.post("/api/admin/users", self._create_user, name="create_user"),
                 web.post("/api/admin/users/{user}/deposit", self._deposit, name="deposit"),
                 web.post("/api/admin/keys", self._create_key, name="create_key"),
+                web.get("/api/admin/keys", self._list_keys, name="list_keys"),
+                web.delete("/api/admin/keys/{key}", self._revoke_key, name="revoke_key"),
+                web.get("/api/admin/users", self._list_users, name="list_users"),
+                web.post("/api/admin/markets/{ticker}/mode", self._mode, name="mode"),
+                web.get("/api/admin/stats", self._stats, name="stats"),
             ]
         )
         return app
@@ -76,6 +83,9 @@ class FakeVenue:
         name = request.match_info.route.name or ""
         self.seen[name] += 1
         queued = self.refusals.get(name)
+        if self.hang_ups[name] and request.transport is not None:
+            self.hang_ups[name] -= 1
+            request.transport.abort()
         try:
             if queued:
                 status, code = queued.popleft()
@@ -140,6 +150,51 @@ class FakeVenue:
         number = next(self._numbers)
         self.keys[f"secret-{number}"] = (await request.json()).get("userId")
         return web.json_response({"keyId": f"key-{number}", "key": f"secret-{number}"}, status=201)
+
+    async def _list_keys(self, request: web.Request) -> web.Response:
+        made = [(name, body) for name, body in self.bodies if name == "create_key"]
+        last = int(request.query.get("cursor", len(made) + 1))
+        shown = range(last - 1, max(0, last - 1 - int(request.query.get("limit", 100))), -1)
+        keys = [
+            {
+                "keyId": f"key-{number}",
+                "userId": made[number - 1][1].get("userId"),
+                "scopes": made[number - 1][1]["scopes"],
+                "label": made[number - 1][1].get("label", ""),
+                "createdAt": "2026-01-01T00:00:00.000Z",
+                "expiresAt": None,
+                "revokedAt": None,
+            }
+            for number in shown
+        ]
+        return web.json_response({"keys": keys, "nextCursor": str(shown[-1]) if shown and shown[-1] > 1 else None})
+
+    async def _revoke_key(self, request: web.Request) -> web.Response:
+        return web.json_response({"keyId": request.match_info["key"], "revoked": True})
+
+    async def _list_users(self, request: web.Request) -> web.Response:
+        users = [
+            {
+                "userId": user,
+                "referrer": None,
+                "balance": str(amount),
+                "margin": "0.00",
+                "lifetimePnL": "0.00",
+                "totalFees": "0.00",
+                "openPositions": 0,
+            }
+            for user, amount in reversed(self.users.items())
+        ]
+        return web.json_response({"users": users, "offset": 1, "nextCursor": None})
+
+    async def _mode(self, request: web.Request) -> web.Response:
+        market = self.markets[request.match_info["ticker"]]
+        market["status"] = (await request.json())["mode"]
+        return web.json_response({"market": market, "offset": 1})
+
+    async def _stats(self, request: web.Request) -> web.Response:
+        markets = [{"ticker": name, "status": "enabled", "positions": 0} for name in self.markets]
+        return web.json_response({"offset": 1, "users": len(self.users), "markets": markets, "health": {}})
 
     async def _open(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -11,6 +11,7 @@ import pytest
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.cli import main
+from tools.errors import ApiError
 from tools.output import flat
 
 Captured = pytest.CaptureFixture[str]
@@ -43,13 +44,13 @@ async def test_json_is_what_the_venue_said(running: Running, capsys: Captured) -
 
 
 async def test_the_key_is_found_in_the_data_directory(running: Running, capsys: Captured) -> None:
-    write_key(ADMIN_KEY)
+    await asyncio.to_thread(write_key, ADMIN_KEY)
     assert await run(running, "user", "create", "ann", "--deposit", "12.50") == 0
     assert capsys.readouterr().out == "userId\tann\nbalance\t12.50\n"
 
 
 async def test_a_given_key_beats_the_one_in_the_data_directory(running: Running, capsys: Captured) -> None:
-    write_key("not the one", "elsewhere")
+    await asyncio.to_thread(write_key, "not the one", "elsewhere")
     options = ("--data-dir", "elsewhere", "--key", ADMIN_KEY)
     assert await run(running, "user", "create", "ann", *options) == 0
 
@@ -101,5 +102,110 @@ async def test_a_balance_is_told(running: Running, capsys: Captured) -> None:
 
 
 def test_a_record_is_told_by_dotted_names() -> None:
-    record = {"a": {"b": "1", "c": None}, "d": [1, 2], "e": [{"f": True}]}
-    assert dict(flat(record)) == {"a.b": "1", "a.c": "-", "d": "1, 2", "e.0.f": "True"}
+    record = {"a": {"b": "1", "c": None}, "d": [1, 2], "e": [{"f": True, "g": False}]}
+    assert dict(flat(record)) == {"a.b": "1", "a.c": "-", "d": "1, 2", "e.0.f": "yes", "e.0.g": "no"}
+
+
+async def test_a_change_of_mode_is_told_in_one_line(running: Running, capsys: Captured) -> None:
+    running.venue.add_market("BTC-PERP", "64000.00")
+    assert await run(running, "market", "mode", "BTC-PERP", "halted", "--key", ADMIN_KEY) == 0
+    header, line = capsys.readouterr().out.splitlines()
+    row = dict(zip(header.split("\t"), line.split("\t"), strict=True))
+    assert (row["ticker"], row["status"]) == ("BTC-PERP", "halted")
+
+
+async def test_stats_are_a_record_and_a_table_of_markets(running: Running, capsys: Captured) -> None:
+    running.venue.add_market("BTC-PERP", "64000.00")
+    running.venue.add_market("ETH-PERP", "3000.00")
+    assert await run(running, "stats", "--key", ADMIN_KEY) == 0
+    figures, _, markets = capsys.readouterr().out.partition("\n\n")
+    assert dict(line.split("\t") for line in figures.splitlines())["users"] == "0"
+    header, *lines = [line.split("\t") for line in markets.splitlines()]
+    assert header[:2] == ["ticker", "status"]
+    assert [line[0] for line in lines] == ["BTC-PERP", "ETH-PERP"]
+
+
+async def test_a_revoked_key_is_told_in_words(running: Running, capsys: Captured) -> None:
+    assert await run(running, "key", "create", "--scope", "price", "--key", ADMIN_KEY) == 0
+    assert await run(running, "key", "revoke", "key-1", "--key", ADMIN_KEY) == 0
+    assert "keyId\tkey-1\nrevoked\tyes\n" in capsys.readouterr().out
+
+
+async def test_keys_are_listed_without_the_keys(running: Running, capsys: Captured) -> None:
+    for label in ("one", "two", "three"):
+        assert await run(running, "key", "create", "--scope", "price", "--label", label, "--key", ADMIN_KEY) == 0
+    capsys.readouterr()
+    assert await run(running, "key", "list", "--limit", "2", "--key", ADMIN_KEY) == 0
+    out, err = capsys.readouterr()
+    header, *lines = [line.split("\t") for line in out.splitlines()]
+    assert header == ["key id", "user", "scopes", "label", "created", "expires", "revoked"]
+    assert [(line[0], line[2], line[3]) for line in lines] == [("key-3", "price", "three"), ("key-2", "price", "two")]
+    assert err == "there are more: --cursor 2\n"
+    assert await run(running, "key", "list", "--cursor", "2", "--json", "--key", ADMIN_KEY) == 0
+    assert [key["keyId"] for key in json.loads(capsys.readouterr().out)["keys"]] == ["key-1"]
+
+
+async def test_users_are_listed(running: Running, capsys: Captured) -> None:
+    for name in ("ann", "bob"):
+        assert await run(running, "user", "create", name, "--deposit", "3", "--key", ADMIN_KEY) == 0
+    capsys.readouterr()
+    assert await run(running, "user", "list", "--key", ADMIN_KEY) == 0
+    header, *lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert header == ["user", "balance", "in margin", "open", "lifetime pnl", "fees", "referrer"]
+    assert [line[:2] for line in lines] == [["bob", "3"], ["ann", "3"]]
+
+
+async def test_a_market_may_be_listed_with_an_age_after_which_its_price_is_too_old(running: Running) -> None:
+    options = ("--organization-id", "b", "--name", "B", "--price", "1", "--max-price-age", "2.5", "--key", ADMIN_KEY)
+    assert await run(running, "market", "create", "BTC-PERP", *options) == 0
+    assert running.venue.bodies[0][1]["maxPriceAge"] == "2.5"
+
+
+async def test_the_public_list_of_markets_takes_what_its_siblings_take(running: Running) -> None:
+    running.venue.add_market("BTC-PERP")
+    assert await run(running, "market", "list", "--key", "whatever", "--data-dir", "nowhere") == 0
+    assert await run(running, "market", "list") == 0
+
+
+async def test_a_key_that_is_not_known_is_told_with_where_it_came_from(running: Running, capsys: Captured) -> None:
+    await asyncio.to_thread(write_key, "stale")
+    assert await run(running, "user", "create", "ann") == 1
+    assert "the key came from data/admin.key" in capsys.readouterr().err
+    assert await run(running, "user", "create", "ann", "--key", "wrong") == 1
+    assert "the key came from --key" in capsys.readouterr().err
+
+
+async def test_a_key_from_the_environment_is_told_by_its_variable(
+    running: Running, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERPS_ADMIN_KEY", "wrong")
+    assert await run(running, "user", "create", "ann") == 1
+    assert "the key came from PERPS_ADMIN_KEY" in capsys.readouterr().err
+
+
+def test_a_venue_that_is_not_there_is_told_with_what_to_do(capsys: Captured) -> None:
+    assert main(["user", "create", "ann", "--key", "k", "--url", "http://127.0.0.1:1"]) == 1
+    said = capsys.readouterr().err
+    assert "http://127.0.0.1:1 cannot be reached" in said
+    assert "Does the venue run? If it is elsewhere: --url" in said
+
+
+async def test_an_error_is_json_too_for_whom_wants_json(running: Running, capsys: Captured) -> None:
+    running.venue.add_market("BTC-PERP")
+    options = ("--organization-id", "b", "--name", "B", "--price", "1", "--key", ADMIN_KEY, "--json")
+    assert await run(running, "market", "create", "BTC-PERP", *options) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"error": {"code": "market_exists", "message": "No.", "details": {"required": "2.00"}}}
+    assert err == "perps: error: market_exists: No. (required 2.00)\n"
+
+
+def test_a_venue_that_is_not_there_is_json_too(capsys: Captured) -> None:
+    assert main(["stats", "--key", "k", "--url", "http://127.0.0.1:1", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "venue_unreachable"
+
+
+def test_a_rule_is_told_once() -> None:
+    rule = "takerFee ≤ liquidationFee"
+    details = {"rule": rule, "takerFee": "0.002", "liquidationFee": "0.001"}
+    error = ApiError("parameters_inconsistent", f"Rule broken: {rule}.", details, 422)
+    assert str(error) == f"parameters_inconsistent: Rule broken: {rule}. (takerFee 0.002, liquidationFee 0.001)"

@@ -75,12 +75,16 @@ async def test_a_demo_lists_markets_makes_users_moves_prices_and_trades(running:
     assert all(any(key in line for key in venue.keys) for line in demo.said)
 
 
-async def test_a_second_start_makes_nothing_twice_and_tells_no_key_again(running: Running) -> None:
-    for expected in (len(PEOPLE), 0):
+async def test_a_second_start_makes_nothing_twice_and_says_how_to_get_another_key(running: Running) -> None:
+    for again in (False, True):
         demo = Demo(running)
         await demo.until_it_trades()
         await demo.stop()
-        assert len(demo.said) == expected
+        assert len(demo.said) == len(PEOPLE)
+        for person, line in zip(PEOPLE, demo.said, strict=True):
+            assert f"user {person}" in line
+            assert (f"perps key create --user-id {person} --scope read --scope trade" in line) is again
+            assert any(key in line for key in running.venue.keys) is not again
     assert len(running.venue.users) == len(AGENTS) + len(PEOPLE)
 
 
@@ -121,7 +125,7 @@ async def test_preparing_twice_is_preparing_once(running: Running) -> None:
     async with Venue(running.url, ADMIN_KEY) as admin:
         await prepare(admin, said.append)
         await prepare(admin, said.append)
-    assert len(said) == len(PEOPLE)
+    assert len(said) == 2 * len(PEOPLE)
     assert len(running.venue.markets) == len(MARKETS)
 
 

@@ -24,8 +24,9 @@ def tick(at_ms: int, price: str) -> Tick:
     return Tick(at_ms, Decimal(price), at_ms // 1000 + 2, 0)
 
 
-def write(name: str, text: str) -> None:
-    Path(name).write_text(text)
+async def write(name: str, text: str) -> None:
+    """A file, written in a thread: the loop is the fake venue's."""
+    await asyncio.to_thread(Path(name).write_text, text)
 
 
 async def run(running: Running, *arguments: str) -> int:
@@ -50,7 +51,7 @@ def test_a_price_is_put_on_the_nearest_tick_and_never_on_zero(price: str, tick_s
 
 async def test_a_replayed_file_arrives_tick_by_tick(running: Running) -> None:
     running.venue.add_market("BTC-PERP")
-    write("bars.csv", BARS)
+    await write("bars.csv", BARS)
     assert await run(running, "feed", "replay", "bars.csv", "--ticker", "BTC-PERP", "--speed", "max") == 0
     sent = running.venue.prices
     assert [price["price"] for price in sent] == ["10.00", "9.00", "14.00", "12.00", "12.00", "13.00", "8.00", "9.00"]
@@ -61,7 +62,7 @@ async def test_a_replayed_file_arrives_tick_by_tick(running: Running) -> None:
 
 async def test_a_second_replay_goes_on_above_the_first(running: Running) -> None:
     running.venue.add_market("BTC-PERP")
-    write("bars.csv", BARS)
+    await write("bars.csv", BARS)
     for _ in range(2):
         assert await run(running, "feed", "replay", "bars.csv", "--ticker", "BTC-PERP", "--speed", "max") == 0
     assert len(running.venue.prices) == 16
@@ -69,7 +70,7 @@ async def test_a_second_replay_goes_on_above_the_first(running: Running) -> None
 
 async def test_a_window_of_a_file_can_be_replayed(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     running.venue.add_market("BTC-PERP")
-    write("bars.csv", BARS)
+    await write("bars.csv", BARS)
     options = ("--speed", "max", "--from", "1970-01-01T01:00:00Z", "--limit", "1", "--json")
     assert await run(running, "feed", "replay", "bars.csv", "--ticker", "BTC-PERP", *options) == 0
     answer = {"ticker": "BTC-PERP", "prices": 4, "overtaken": 0, "lastPrice": "9.00", "liquidations": 0}
@@ -78,13 +79,13 @@ async def test_a_window_of_a_file_can_be_replayed(running: Running, capsys: pyte
 
 async def test_a_bad_row_ends_a_replay_with_its_line(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     running.venue.add_market("BTC-PERP")
-    write("ticks.csv", "time,price\n1,1\n2,oops\n")
+    await write("ticks.csv", "time,price\n1,1\n2,oops\n")
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP", "--speed", "max") == 1
     assert capsys.readouterr().err == "perps: error: ticks.csv line 3: price is not a number above 0: 'oops'\n"
 
 
 async def test_an_unknown_market_ends_a_replay(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    write("ticks.csv", "time,price\n1,1\n")
+    await write("ticks.csv", "time,price\n1,1\n")
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "NONE") == 1
     assert "market_not_found" in capsys.readouterr().err
 
@@ -106,7 +107,7 @@ async def test_two_feeds_into_one_market_take_turns_and_a_late_price_is_no_failu
 async def test_a_replay_of_which_nothing_was_taken_is_a_failure(running: Running) -> None:
     running.venue.add_market("BTC-PERP")
     running.venue.refusals["price"] = deque([(409, "price_stale")])
-    write("ticks.csv", "time,price\n1,1\n")
+    await write("ticks.csv", "time,price\n1,1\n")
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP") == 1
 
 
@@ -177,3 +178,47 @@ async def test_a_simulated_feed_waits_between_prices_and_leaves_out_those_it_is_
         path = price_path(100.0, 1)
         await simulate(feed, path, interval_s=1.0, steps=4, tell=slow, now=lambda: now, sleep=sleep)
     assert waits == pytest.approx([0.75, 0.0, 0.75, 0.75])
+
+
+async def test_a_feed_outlives_a_restart_of_the_venue(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    running.venue.add_market("A")
+    running.venue.refusals["price"] = deque([(503, "unavailable")] * 12)
+    arguments = ("feed", "simulate", "--ticker", "A", "--seed", "1", "--steps", "3", "--interval-ms", "1")
+    assert await run(running, *arguments) == 0
+    assert len(running.venue.prices) == 3
+    assert "does not answer" in capsys.readouterr().err
+
+
+async def test_a_feed_reaches_a_venue_again_that_was_gone(running: Running) -> None:
+    running.venue.add_market("A")
+    running.venue.hang_ups["price"] = 6
+    arguments = ("feed", "simulate", "--ticker", "A", "--seed", "1", "--steps", "3", "--interval-ms", "1")
+    assert await run(running, *arguments, "--patience", "60") == 0
+    assert len(running.venue.prices) == 3
+
+
+async def test_a_feed_without_patience_ends_with_the_venue(running: Running) -> None:
+    running.venue.add_market("A")
+    running.venue.refusals["price"] = deque([(503, "unavailable")] * 12)
+    arguments = ("feed", "simulate", "--ticker", "A", "--seed", "1", "--steps", "3", "--interval-ms", "1")
+    assert await run(running, *arguments, "--patience", "0") == 1
+
+
+async def test_a_replay_outlives_a_restart_of_the_venue(running: Running) -> None:
+    running.venue.add_market("BTC-PERP")
+    await write("bars.csv", BARS)
+    running.venue.refusals["price"] = deque([(503, "unavailable")] * 12)
+    assert await run(running, "feed", "replay", "bars.csv", "--ticker", "BTC-PERP", "--speed", "max") == 0
+    assert len(running.venue.prices) == 8
+
+
+async def test_a_simulated_feed_tells_its_seed_also_to_programs(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.venue.add_market("A")
+    arguments = ("feed", "simulate", "--ticker", "A", "--steps", "1", "--interval-ms", "1", "--json")
+    assert await run(running, *arguments) == 0
+    out, err = capsys.readouterr()
+    assert f"seed {json.loads(out)['seed']}" in err
+    assert await run(running, *arguments, "--seed", "7") == 0
+    assert json.loads(capsys.readouterr().out)["seed"] == 7

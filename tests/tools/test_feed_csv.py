@@ -77,7 +77,7 @@ def test_a_file_without_a_header_is_told_by_its_columns(file: Path) -> None:
 def test_the_format_can_be_forced(file: Path) -> None:
     text = "time,open,high,low,close\n0,1,3,0.5,2\n"
     assert prices(read(file, text, Format.TICK)) == ["2"]
-    with pytest.raises(BadRow, match="no column for open, high, low"):
+    with pytest.raises(BadRow, match=r"no column for open \(open, open_price or o\), high"):
         read(file, "time,price\n0,1\n", Format.OHLC)
 
 
@@ -104,8 +104,10 @@ def test_empty_lines_are_passed_over_and_counted(file: Path) -> None:
         ("time,price\n5,1\n4,1\n", "line 3: its time is 1000 ms before the row above"),
         ("time,open,high,low,close\n0,1,3,2,2\n", "line 2: open and close must lie between low and high"),
         ("time,open,high,low,close\n0,1,3,1,4\n", "line 2: open and close must lie between low and high"),
-        ("time,open,high,low\nx,1,3,1\n", "line 1: the header has no column for price"),
-        ("when,price\nx,1\n", "line 1: the header has no column for time"),
+        ("time,open,high,low\nx,1,3,1\n", "line 1: the header has no column for price (price, last, close, p or c)"),
+        ("when,price\nx,1\n", "line 1: the header has no column for time (open_time_ms, open_time, time_ms, time, "),
+        ("time;price\n1;1\n", "line 1: columns are separated by commas, and there is none in 'time;price'"),
+        ("1;1\n", "line 1: columns are separated by commas, and there is none in '1;1'"),
     ],
 )
 def test_a_bad_row_is_told_with_its_line(file: Path, text: str, said: str) -> None:

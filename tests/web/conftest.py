@@ -1,4 +1,4 @@
-"""Venues to ask, on memory and on PostgreSQL; the event loop never blocks; no fault goes unnoticed."""
+"""Venues to ask, on memory and on PostgreSQL; no fault goes unnoticed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,9 @@ import pytest
 
 from actors.ports import Clock
 from tests.conftest import Event
-from tests.support.blocking import loop_never_blocks
 from tests.support.postgres import fresh_database, running_server
 from tests.web.venue import Backend, ManualClock, OnMemory, OnPostgres, Running, start
 from web.compose import Limits, Stores
-
-
-@pytest.fixture(autouse=True)
-def the_loop_never_blocks() -> Iterator[None]:
-    """No blocking call on the event loop that serves."""
-    with loop_never_blocks():
-        yield
 
 
 @pytest.fixture(autouse=True)

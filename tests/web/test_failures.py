@@ -52,6 +52,10 @@ class Doubtful:
         if failure == "after":
             raise JournalUnavailable("the line broke")
 
+    def probe(self) -> None:
+        """As the journal."""
+        self._journal.probe()
+
     def close(self) -> None:
         """As the journal."""
         self._journal.close()

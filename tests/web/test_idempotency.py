@@ -195,7 +195,7 @@ async def test_a_restart_forgets_no_answer(starter: Starter, backend: Backend) -
 async def test_an_answer_that_memory_has_forgotten_comes_from_the_journal(
     starter: Starter, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.core.Answers", partial(Answers, recent_max=1))
+    monkeypatch.setattr("actors.recovery.Answers", partial(Answers, recent_max=1))
     venue = await starter(backend, limits=Limits(entries_kept=1))
     await venue.market()
     commands = await _each_once(venue)

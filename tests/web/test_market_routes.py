@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.web.events import listening
 from tests.web.shapes import CURSOR, MARKET, PRICE, TRADE, amount, fits, number
-from tests.web.venue import ManualClock, Running
+from tests.web.venue import Json, ManualClock, Running
 
 TICKER = "/api/markets/perps/BTC-PERP"
 
@@ -128,3 +129,28 @@ async def test_trades_are_listed_newest_first(venue: Running) -> None:
 async def test_funding_and_liquidations_are_empty_lists_before_there_are_any(venue: Running) -> None:
     assert (await venue.anybody.get(f"{TICKER}/funding")).ok() == {"funding": [], "nextCursor": None}
     assert (await venue.anybody.get(f"{TICKER}/liquidations")).ok() == {"liquidations": [], "nextCursor": None}
+
+
+async def test_the_list_of_trades_says_of_each_what_the_stream_said(venue: Running) -> None:
+    ann = await venue.user("ann")
+    async with listening(venue) as stream:
+        await ann.opened(leverage=100)
+        await ann.opened()
+        (await ann.close("BTC-PERP-2", percentage="0.5")).ok()
+        await venue.price("40000")
+        events = await stream.until_offset(venue.venue.context.model.offset)
+    told = [event.data for event in events if event.name == "trade"]
+
+    listed = (await venue.anybody.get(f"{TICKER}/trades")).ok()["trades"]
+
+    assert [trade["kind"] for trade in listed] == ["liquidation", "liquidation", "close", "open", "open"]
+    for trade in listed:
+        assert ("realizedPnL" in trade) is (trade["kind"] != "open")
+    fields = ("kind", "side", "price", "size", "quantity", "realizedPnL", "markPrice", "quotePrice", "at", "offset")
+
+    def shown(trades: list[Json]) -> list[Json]:
+        chosen = [{name: trade[name] for name in fields if name in trade} for trade in trades]
+        return sorted(chosen, key=lambda trade: (trade["offset"], trade["size"]))
+
+    assert shown(listed) == shown(told)
+    assert (await venue.anybody.get(f"{TICKER}/liquidations")).ok()["liquidations"] == listed[:2]

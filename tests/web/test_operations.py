@@ -29,7 +29,12 @@ async def _metrics(venue: Running) -> dict[str, float]:
 
 async def test_a_running_venue_is_alive_and_ready(venue: Running) -> None:
     assert (await venue.anybody.get("/healthz")).ok() == {"status": "ok"}
-    assert (await venue.anybody.get("/readyz")).ok() == {"status": "ready", "problems": {}, "offset": 1}
+    assert (await venue.anybody.get("/readyz")).ok() == {
+        "status": "ready",
+        "problems": {},
+        "since": {},
+        "offset": 1,
+    }
 
 
 async def test_a_venue_that_has_not_started_is_alive_but_not_ready(starter: Starter) -> None:
@@ -141,3 +146,30 @@ async def test_every_answer_has_an_id_of_its_own(venue: Running) -> None:
     ids = [answer.headers["X-Request-Id"] for answer in answers]
     assert len(set(ids)) == len(ids)
     assert all(re.fullmatch(r"[0-9a-f]{24}", ident) for ident in ids)
+
+
+async def test_metrics_hold_no_times_of_birth(venue: Running) -> None:
+    await venue.user("ann")
+
+    assert b"_created" not in (await venue.anybody.get("/metrics")).body
+
+
+async def test_the_root_names_every_route_and_where_to_read_on(venue: Running) -> None:
+    body = (await venue.anybody.get("/")).ok()
+
+    assert (body["name"], body["ready"], body["docs"]) == ("perps", "/readyz", "docs/api.md")
+    for line in (
+        "GET /healthz",
+        "GET /api/markets/perps/{ticker}",
+        "POST /api/markets/perps/open",
+        "GET /api/admin/keys",
+    ):
+        assert line in body["routes"]
+    assert not [line for line in body["routes"] if line.startswith("HEAD") or "(" in line]
+
+
+async def test_a_path_that_is_not_there_says_where_the_paths_are(venue: Running) -> None:
+    answer = await venue.anybody.get("/nothing")
+
+    answer.refused(404, "not_found")
+    assert "GET / lists" in answer.error()["message"]

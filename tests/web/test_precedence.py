@@ -41,6 +41,8 @@ async def _everything(venue: Running, clock: ManualClock) -> dict[str, Client]:
         await ann.opened(ticker, "20")
         (await ann.close(f"{ticker}-1")).ok()
         await bob.opened(ticker, "20")
+    await bob.opened("HALTED", "20")
+    (await bob.close("HALTED-3")).ok()
     await bob.opened()
     await ann.opened("NARROW", "400", leverage=100)
     clock.advance(2)
@@ -75,6 +77,7 @@ PAIRS: list[tuple[str, str, str, str, object]] = [
     ("forbidden", "market_not_found", "ann", "/api/markets/perps/NONE/price", {"price": "1"}),
     ("forbidden", "user_not_found", "ann", OPEN, _open(userId="nobody")),
     ("forbidden", "position_not_found", "reader", _close("BTC-PERP-99"), {}),
+    ("forbidden", "position_closed", "ann", _close("HALTED-3"), {}),
     ("forbidden", "market_halted", "ann", _close("HALTED-2"), {}),
     ("forbidden", "price_stale", "ann", _close("OLD-2"), {}),
     ("forbidden", "client_order_id_reused", "ann", _close("BTC-PERP-2"), {"clientOrderId": "used"}),

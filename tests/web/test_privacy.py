@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from persistence.memory import MemoryKeys
 from tests.web.conftest import Starter
 from tests.web.shapes import words
-from tests.web.venue import Backend, ManualClock, OnMemory, Running
+from tests.web.venue import Backend, Client, ManualClock, OnMemory, Running
 
 PRIVATE = [
     "/api/users/ann/balance",
@@ -23,7 +23,7 @@ PRIVATE = [
 @pytest.mark.parametrize("path", PRIVATE)
 async def test_a_users_data_is_for_him_and_the_administrator(venue: Running, path: str) -> None:
     ann, bob = await venue.user("ann"), await venue.user("bob")
-    nobodys = await venue.key("read", "trade", "price")
+    nobodys = await venue.key("read", "price")
 
     assert (await bob.get(path)).refused(403, "forbidden") == {"userId": "ann"}
     (await nobodys.get(path)).refused(403, "forbidden")
@@ -65,6 +65,25 @@ async def test_another_users_position_cannot_be_closed_or_traded_for(venue: Runn
         asked = {"ticker": "BTC-PERP", "side": "long", "size": "20", "leverage": 2, "userId": "ann"}
         (await bob.post("/api/markets/perps/quote", asked)).refused(403, "forbidden")
     (await bob.open(userId="bob")).ok(201)
+
+
+async def test_a_stranger_does_not_learn_whether_a_position_is_still_open(starter: Starter, backend: Backend) -> None:
+    venue = await starter(backend)
+    await venue.market()
+    ann, bob = await venue.user("ann"), await venue.user("bob")
+    for _ in range(2):
+        await ann.opened(clientOrderId=None)
+    (await ann.close("BTC-PERP-1", clientOrderId="out")).ok()
+
+    is_open, is_closed = await bob.close("BTC-PERP-2"), await bob.close("BTC-PERP-1")
+
+    assert is_open.refused(403, "forbidden") == {"position": "BTC-PERP-2"}
+    assert is_closed.refused(403, "forbidden") == {"position": "BTC-PERP-1"}
+    assert is_open.error()["message"] == is_closed.error()["message"]
+    (await ann.close("BTC-PERP-1")).refused(409, "position_closed")
+    assert (await ann.close("BTC-PERP-1", clientOrderId="out")).headers["Idempotent-Replay"] == "true"
+    (await venue.admin.close("BTC-PERP-1")).refused(409, "position_closed")
+    (await bob.close("BTC-PERP-3")).refused(404, "position_not_found")
 
 
 async def test_public_market_data_names_nobody(venue: Running) -> None:
@@ -135,7 +154,8 @@ async def test_a_key_with_a_scope_may(venue: Running) -> None:
 async def test_a_trading_key_without_a_user_trades_for_nobody(venue: Running) -> None:
     ann = await venue.user("ann")
     await ann.opened()
-    loose = await venue.key("trade")
+    _, key = await venue.venue.context.keys.create(user=None, scopes=["trade"], label=None, expires_at=None)
+    loose = Client(venue.session, venue.url, key)
 
     async with venue.unchanged():
         assert (await loose.open()).refused(400, "validation_error") == {"field": "userId"}

@@ -118,7 +118,7 @@ async def test_what_is_not_there_is_not_found(
         ("/api/users/nobody/transactions", 404, "user_not_found"),
         ("/api/users/nobody/trades", 404, "user_not_found"),
         ("/api/markets/positions/nobody", 404, "user_not_found"),
-        ("/", 404, "not_found"),
+        ("/nothing", 404, "not_found"),
         ("/api/markets/perps/BTC-PERP/", 404, "not_found"),
     ],
 )
@@ -131,10 +131,24 @@ async def test_a_key_that_is_not_there_cannot_be_revoked(venue: Running) -> None
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", OPEN + "x/close"), ("PUT", OPEN), ("DELETE", "/api/users/ann/balance")]
+    ("method", "path", "allowed"),
+    [
+        ("GET", OPEN + "x/close", "POST"),
+        ("PUT", OPEN, "POST"),
+        ("GET", OPEN, "POST"),
+        ("GET", "/api/markets/perps/quote", "POST"),
+        ("GET", "/api/markets/prices", "POST"),
+        ("DELETE", "/api/users/ann/balance", "GET,HEAD"),
+        ("DELETE", "/api/markets/perps/BTC-PERP", "GET,HEAD"),
+    ],
 )
-async def test_a_path_takes_its_methods_only(venue: Running, method: str, path: str) -> None:
-    (await venue.admin.ask(method, path)).refused(405, "method_not_allowed")
+async def test_a_path_takes_its_methods_only_and_says_which(
+    venue: Running, method: str, path: str, allowed: str
+) -> None:
+    answer = await venue.admin.ask(method, path)
+
+    assert answer.refused(405, "method_not_allowed") == {"allowed": allowed.split(",")}
+    assert answer.headers["Allow"] == allowed.replace(",", ", ")
 
 
 async def test_what_is_there_cannot_be_made_again(venue: Running) -> None:

@@ -216,7 +216,7 @@ class Running:
         return Client(self.session, self.url, made["key"], str(more.get("userId", "")))
 
     async def user(self, name: str, deposit: str = "10000", referrer: str | None = None) -> Client:
-        """A new user with money and a key of his own."""
+        """A new user with money and a key of their own."""
         body = {"userId": name, "deposit": deposit, **({"referrer": referrer} if referrer else {})}
         (await self.admin.post("/api/admin/users", body)).ok(201)
         client = await self.key("read", "trade", userId=name)

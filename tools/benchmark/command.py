@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
-from tools.options import SettingsCommand, database_url_option, json_option
+from tools.options import SettingsCommand, database_url_option_else, json_option
 
 if TYPE_CHECKING:
     from tools.benchmark.report import Figure
@@ -56,7 +56,7 @@ class Setting:
     help="Where to put the database: a file system like the real one's.  [default: a temporary directory]",
 )
 @click.option("--markdown", is_flag=True, help="Print Markdown.")
-@database_url_option
+@database_url_option_else("an embedded one of its own, gone afterwards")
 @json_option
 def bench(
     quick: bool,

@@ -15,13 +15,22 @@ import rich_click as click
 
 from tools.options import Access, SettingsGroup, access_options, json_option
 from tools.output import progress, show_table
-from tools.values import MOMENT, SPEED, TICKER
+from tools.values import MOMENT, SPEED, TICKER, Real, Whole
 
 if TYPE_CHECKING:
     from tools.feeds.player import PriceFeed
 
 BPS: Final = 1e-4
 SEEDS: Final = 2**32
+
+
+patience_option = click.option(
+    "--patience",
+    type=Real(0),
+    default=60.0,
+    show_default=True,
+    help="Seconds to go on trying when a venue that had answered does not any more.",
+)
 
 
 @click.group(cls=SettingsGroup)
@@ -36,7 +45,8 @@ def feed() -> None:
 @click.option("--format", "form", type=click.Choice(["auto", "ohlc", "tick"]), default="auto", show_default=True)
 @click.option("--from", "from_ms", type=MOMENT, help="The first time to play: ISO 8601, seconds or milliseconds.")
 @click.option("--to", "to_ms", type=MOMENT, help="Where to stop: the first time not to play.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many rows.")
+@click.option("--limit", type=Whole(min=1), help="At most so many rows.")
+@patience_option
 @access_options
 @json_option
 def replay_file(
@@ -47,15 +57,17 @@ def replay_file(
     from_ms: int | None,
     to_ms: int | None,
     limit: int | None,
+    patience: float,
     access: Access,
     as_json: bool,
 ) -> int:
     """Play a CSV file: OHLC bars (time, open, high, low, close, …) or ticks (time, price, …).
 
-    A bar becomes four prices over its time: open, low and high (high and low in a falling bar), close. Times may be
-    ISO 8601, seconds or milliseconds; prices are put on the market's tick.
+    Columns are separated by commas and found by their names in the header; a file without a header has them in this
+    order. A bar becomes four prices over its time: open, low and high (high and low in a falling bar), close. Times
+    may be ISO 8601, seconds or milliseconds; prices are put on the market's tick.
     """
-    from tools.client import Venue
+    from tools.client import Patience, Venue
     from tools.feeds.csv_file import Format, Tick, Window, read_ticks
     from tools.feeds.player import Pacer, PriceFeed, replay
 
@@ -63,8 +75,9 @@ def replay_file(
     size = file.stat().st_size
 
     async def play() -> PriceFeed:
-        async with Venue(access.url, access.key) as venue:
+        async with Venue(access.url, access.key, key_from=access.key_from) as venue:
             player, _ = await PriceFeed.of(venue, ticker)
+            venue.patience = Patience(patience, _tell)
             with progress(f"{file.name} → {ticker}", size) as report:
 
                 def tell(tick: Tick) -> None:
@@ -78,16 +91,17 @@ def replay_file(
 
 @feed.command("simulate")
 @click.option("--ticker", "tickers", type=TICKER, multiple=True, required=True, help="A market; may be repeated.")
-@click.option("--seed", type=click.IntRange(min=0), help="The same seed, the same path.  [default: a new one, told]")
-@click.option("--interval-ms", type=click.IntRange(min=1), default=1000, show_default=True)
-@click.option("--steps", type=click.IntRange(min=1), help="How many prices.  [default: until Ctrl-C]")
+@click.option("--seed", type=Whole(min=0), help="The same seed, the same path.  [default: a new one, told]")
+@click.option("--interval-ms", type=Whole(min=1), default=1000, show_default=True)
+@click.option("--steps", type=Whole(min=1), help="How many prices.  [default: until Ctrl-C]")
 @click.option(
     "--volatility",
-    type=click.FloatRange(0, 500, min_open=True),
+    type=Real(0, 500, min_open=True),
     default=5.0,
     show_default=True,
     help="Standard deviation of a step in normal weather, in 1/10,000 of the price.",
 )
+@patience_option
 @access_options
 @json_option
 def simulate_feed(
@@ -96,11 +110,12 @@ def simulate_feed(
     interval_ms: int,
     steps: int | None,
     volatility: float,
+    patience: float,
     access: Access,
     as_json: bool,
 ) -> int:
     """Move markets by a simulated price: calm, normal and stormy weather, jumps, and an anchor it returns to."""
-    from tools.client import Venue
+    from tools.client import Patience, Venue
     from tools.feeds.player import PriceFeed, simulate
     from tools.feeds.price_process import Process, price_path
 
@@ -112,12 +127,13 @@ def simulate_feed(
 
     async def play() -> None:
         total = None if steps is None else steps * len(set(tickers))
-        async with Venue(access.url, access.key) as venue:
+        async with Venue(access.url, access.key, key_from=access.key_from) as venue:
             paths = []
             for ticker in dict.fromkeys(tickers):
                 player, market = await PriceFeed.of(venue, ticker)
                 players.append(player)
                 paths.append(price_path(float(market.index_price), f"{chosen}:{ticker}", process))
+            venue.patience = Patience(patience, _tell)
             with progress("simulated feed", total) as report:
 
                 def tell() -> None:
@@ -131,17 +147,22 @@ def simulate_feed(
 
     with contextlib.suppress(KeyboardInterrupt):  # the way to end it
         asyncio.run(play())
-    return _summary(players, as_json=as_json)
+    return _summary(players, as_json=as_json, seed=chosen)
 
 
-def _summary(players: Sequence[PriceFeed], *, as_json: bool) -> int:
+def _tell(waiting: str) -> None:
+    click.echo(waiting, err=True)
+
+
+def _summary(players: Sequence[PriceFeed], *, as_json: bool, seed: int | None = None) -> int:
     """Tell what was sent and what that did; 1 if a market took nothing."""
     names = ("ticker", "prices", "overtaken", "lastPrice", "liquidations")
     feeds = [
         (p.ticker, p.sent, p.overtaken, None if p.last is None else f"{p.last:f}", p.liquidations) for p in players
     ]
     if as_json:
-        click.echo(json.dumps({"feeds": [dict(zip(names, row, strict=True)) for row in feeds]}))
+        told = {"feeds": [dict(zip(names, row, strict=True)) for row in feeds]}
+        click.echo(json.dumps(told if seed is None else {"seed": seed, **told}))
     else:
         columns = ("ticker", "prices", "overtaken", "last price", "liquidations")
         show_table(columns, [["-" if cell is None else str(cell) for cell in row] for row in feeds])

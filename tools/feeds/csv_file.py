@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -27,6 +27,8 @@ NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "low": ("low", "low_price", "l"),
     "close": ("close", "close_price", "c"),
 }
+
+SPELLINGS: Final[Mapping[str, tuple[str, ...]]] = {"time": TIME_NAMES, "price": PRICE_NAMES}
 
 _NUMBER = re.compile(r"\d{1,18}(\.\d{1,30})?([eE][+-]?\d{1,2})?")
 
@@ -164,6 +166,8 @@ def _columns(
     if first is None:
         raise ToolError(f"{path}: no rows")
     line, row = first
+    if len(row) == 1:
+        raise _bad(path, line, f"columns are separated by commas, and there is none in {row[0][:80]!r}")
     if _is_data(row):
         is_bar = form is Format.OHLC or (form is Format.AUTO and len(row) >= 5)
         names = ("time", *NAMES) if is_bar else ("time", "price")
@@ -175,7 +179,7 @@ def _columns(
         wanted |= found
     else:
         wanted["price"] = _find(header, PRICE_NAMES)
-    missing = [name for name, at in wanted.items() if at is None]
+    missing = [f"{name} ({_or(NAMES.get(name) or SPELLINGS[name])})" for name, at in wanted.items() if at is None]
     if missing:
         raise _bad(path, line, f"the header has no column for {', '.join(missing)}")
     return {name: at for name, at in wanted.items() if at is not None}, rows
@@ -215,6 +219,10 @@ def _spread(bars: Iterator[_Bar]) -> Iterator[Tick]:
 def _is_data(row: list[str]) -> bool:
     """Whether a first row is data already: its second cell is a number."""
     return len(row) >= 2 and _NUMBER.fullmatch(row[1].strip()) is not None
+
+
+def _or(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def _find(header: list[str], aliases: tuple[str, ...]) -> int | None:

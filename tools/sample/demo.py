@@ -42,7 +42,7 @@ Work = Callable[[], Awaitable[None]]
 async def run_demo(
     base_url: str, admin_key: str, stop: asyncio.Event, *, say: Callable[[str], None] = print, pace: float = 1.0
 ) -> None:
-    """Make the demo and keep it moving until ``stop``. New users' keys go to ``say``, once.
+    """Make the demo and keep it moving until ``stop``. People's keys go to ``say``, once.
 
     ``pace``: how much faster than usual everything happens.
     """

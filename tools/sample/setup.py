@@ -113,6 +113,8 @@ AGENTS: Final = (
 async def prepare(admin: Venue, say: Callable[[str], None]) -> None:
     """List the markets and create the users that are not there yet; tell a new person's key, this once.
 
+    Of a person who is there already, tell how another key is made.
+
     Errors: ApiError, VenueUnreachable; then call it again.
     """
     for parameters in MARKETS:
@@ -123,6 +125,9 @@ async def prepare(admin: Venue, say: Callable[[str], None]) -> None:
         if await _unless(admin.create_user(person, deposit=PERSON_DEPOSIT), "user_exists"):
             made = await admin.create_key(["read", "trade"], user=person, label="demo")
             say(f"demo: user {person} has {PERSON_DEPOSIT} USD and the key {made.key}")
+        else:
+            another = f"perps key create --user-id {person} --scope read --scope trade"
+            say(f"demo: user {person} is there since an earlier start; for another key: {another}")
 
 
 async def _unless(making: Awaitable[bytes], code: str) -> bool:
