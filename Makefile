@@ -4,13 +4,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: serve test lint check bench format clean
+.PHONY: serve test test-faults lint check bench sim format clean
 
 serve: $(READY)
 	$(BIN)/perps serve $(ARGS)
 
 test: $(READY)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-faults: $(READY)
+	$(BIN)/python -m pytest -m faults $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
@@ -22,6 +25,10 @@ check: lint test
 
 bench: $(READY)
 	$(BIN)/perps bench $(ARGS)
+
+# make sim SEEDS=2000 runs seeds; make sim SEED=1234 replays one with a trace.
+sim: $(READY)
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),500)) $(ARGS)
 
 format: $(READY)
 	$(BIN)/ruff format .

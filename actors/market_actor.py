@@ -136,11 +136,11 @@ class MarketActor(FailStopActor):
         held, referrer = (work.held, work.referrer) if isinstance(work, Funded) else (Micros(0), None)
         outcome = execute(self._market, command, at, held=held, referrer=referrer)
         if isinstance(outcome, Rejected):
-            self._out.append(Refused(work, outcome))
             if outcome.halt:
                 event = halted(outcome)
                 self._market.apply(event)
                 self._add_rows(None, "mode", at, [(event,)])
+            self._out.append(Refused(work, outcome))
             return
         self._add_rows(work, KINDS[type(command)], at, outcome)
 

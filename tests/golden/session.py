@@ -1,0 +1,90 @@
+"""The session that is recorded: short, through the real actors, with every kind of event in it."""
+
+from __future__ import annotations
+
+from perps.commands import (
+    ClosePosition,
+    Command,
+    CreateUser,
+    Deposit,
+    ListMarket,
+    PriceSource,
+    SetMode,
+    Side,
+    UpdatePrice,
+    Withdraw,
+)
+from perps.journal import Row
+from perps.market import position_id
+from perps.params import Mode
+from perps.units import MICRO, NANO, PPB, Micros, Millis, Ppb, Ticks
+from tests.perps.build import BTC, BTC_PRICE, START_MS, STORY, STORY_PRICE, index_market, new_open, quote_market
+from tests.simulation.stage import stage
+
+ADMIN = "@admin"
+
+
+def _money(cents: int) -> Micros:
+    return Micros(cents * MICRO // 100)
+
+
+def _close(user: str, ticker: str, number: int, share: int = PPB) -> ClosePosition:
+    return ClosePosition(ticker=ticker, user=user, position_id=position_id(ticker, number), share=Ppb(share))
+
+
+def _price(ticker: str, ticks: int) -> UpdatePrice:
+    return UpdatePrice(ticker=ticker, price=Ticks(ticks), source=PriceSource.ORACLE)
+
+
+PLAYED: tuple[tuple[str, Command, bool], ...] = (
+    (ADMIN, ListMarket(params=index_market(house_deposit=_money(100_000)), price=Ticks(BTC_PRICE)), False),
+    (
+        ADMIN,
+        ListMarket(params=quote_market(house_credit_limit=_money(500), max_price_age=60_000), price=Ticks(STORY_PRICE)),
+        False,
+    ),
+    (ADMIN, CreateUser(user="ann", deposit=_money(500_000)), False),
+    (ADMIN, CreateUser(user="bob", deposit=_money(500_000), referrer="ann"), False),
+    (ADMIN, CreateUser(user="cid"), False),
+    (ADMIN, Deposit(user="cid", amount=_money(70_025)), True),
+    (ADMIN, Withdraw(user="ann", amount=_money(1_250)), True),
+    ("bob", new_open("bob", Side.LONG, _money(200_000), leverage=50), True),
+    ("ann", new_open("ann", Side.SHORT, _money(90_000), leverage=5, max_slippage_bps=100), True),
+    ("cid", new_open("cid", Side.LONG, _money(300_000), leverage=100, limit=60_000 * NANO), True),
+    ("bob", new_open("bob", Side.LONG, _money(30_000), ticker=STORY, leverage=5), True),
+    ("ann", new_open("ann", Side.SHORT, _money(20_000), ticker=STORY, leverage=2), True),
+    (ADMIN, _price(BTC, BTC_PRICE + 1_234), False),
+    ("bob", _close("bob", BTC, 1, PPB // 3), True),
+    ("ann", _close("ann", BTC, 2), True),
+    (
+        ADMIN,
+        UpdatePrice(
+            ticker=STORY,
+            price=Ticks(STORY_PRICE + 55),
+            source=PriceSource.AGENT,
+            reason="a chapter",
+            sequence=7,
+            source_at=Millis(START_MS),
+        ),
+        False,
+    ),
+    (ADMIN, SetMode(ticker=STORY, mode=Mode.REDUCE_ONLY, reason="end of the day"), False),
+    (ADMIN, SetMode(ticker=STORY, mode=Mode.ENABLED), False),
+    (ADMIN, _price(BTC, BTC_PRICE * 97 // 100), False),
+    (ADMIN, _price(BTC, BTC_PRICE), False),
+    ("cid", new_open("cid", Side.SHORT, _money(5_000), leverage=3), True),
+    (ADMIN, _price(STORY, STORY_PRICE * 3), False),
+    ("bob", _close("bob", STORY, 1), True),
+    (ADMIN, SetMode(ticker=STORY, mode=Mode.REDUCE_ONLY, reason="the house is empty"), False),
+)
+"""Who sends what, and whether under an id of its own."""
+
+
+def play() -> list[Row]:
+    """Play the session; return the rows it made. One liquidation a row, so that there are sweeps."""
+    with stage(liquidations_per_row=1) as venue:
+        for number, (sender, command, keyed) in enumerate(PLAYED):
+            venue.scheduler.time.advance(1_000 * 10**6)
+            venue.send(command, sender=sender, order_id=f"golden-{number}" if keyed else None)
+            venue.rest()
+        return venue.store.durable

@@ -1,0 +1,242 @@
+"""Breaks of the product, on purpose: what the simulation must find, or it proves nothing.
+
+Each is a change of one method, for the length of a run. ``test_breaks`` shows that a few hundred seeds find each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import pykka
+
+import actors.core
+import actors.market_actor
+import actors.recovery
+import actors.supervisor
+import perps.engine
+import perps.trading
+from actors.answers import Answers, Step
+from actors.base import tell
+from actors.journal_actor import JournalActor
+from actors.ledger_actor import LedgerActor
+from actors.market_actor import MarketActor
+from actors.messages import Envelope, ImageTaken, Refused, Route, Sequenced, Settled, Stages, Stopped, Token
+from actors.supervisor import Supervisor
+from perps.ledger import Funds
+from perps.liquidation import next_due
+from perps.units import div_floor
+from perps.venue import replay_market
+
+Change = tuple[object, str, object]
+"""An object, the name of one of its attributes, and what stands there instead."""
+
+
+def _hold_kept(self: LedgerActor, refused: Refused) -> None:
+    """A refusal does not void its hold."""
+    self._rows.append(refused)
+
+
+def _answer_first(commit: Callable[..., None]) -> Callable[..., None]:
+    """Rows are published before they are committed."""
+
+    def broken(self: JournalActor, rows: list[Sequenced]) -> None:
+        early = [Settled(row.entry, row.token, row.trace_id, Stages(), row.liquidations) for row in rows]
+        self._outbox.settled(early)
+        commit(self, rows)
+
+    return broken
+
+
+def _id_kept(self: Answers, envelope: Envelope) -> list[Token]:
+    """A command that ended without a row leaves its id in flight."""
+    return []
+
+
+def _waiters_forgotten(done: Callable[..., list[Token]]) -> Callable[..., list[Token]]:
+    """Who waits for the first answer never gets it."""
+
+    def broken(self: Answers, *args: Any) -> list[Token]:
+        done(self, *args)
+        return []
+
+    return broken
+
+
+def _answers_lost(self: Answers, *args: Any) -> list[Token]:
+    """What was answered is not remembered: the same id is done again."""
+    return []
+
+
+def _never_looked_up(admit: Callable[..., object]) -> Callable[..., object]:
+    """An id that memory has forgotten is taken for a new one."""
+
+    def broken(self: Answers, envelope: Envelope) -> object:
+        step = admit(self, envelope)
+        return Step.BEGIN if step is Step.LOOK_UP else step
+
+    return broken
+
+
+def _leftovers_dropped(self: MarketActor, reason: str, queued: list[Any]) -> None:
+    """What stood behind the poison is forgotten."""
+    self._ledger.tell([*self._out, Stopped(stream=self._ticker, incarnation=self._incarnation, reason=reason)])
+
+
+def _rows_dropped(self: MarketActor, reason: str, queued: list[Any]) -> None:
+    """What was decided before the poison is forgotten."""
+    left = (*self._behind, *queued)
+    stopped = Stopped(stream=self._ticker, incarnation=self._incarnation, reason=reason, leftovers=left)
+    self._ledger.tell([*self._out[-1:], stopped])
+
+
+def _nothing_drained(_: object) -> list[Any]:
+    """What reached a dead market's inbox stays there."""
+    return []
+
+
+def _credits_free(self: Funds, offset: int, transfers: object) -> None:
+    """Credits may be spent before they are durable."""
+
+
+def _gap_after_reload(load: Callable[..., Any]) -> Callable[..., Any]:
+    """A rebuilt market counts its rows from one too far."""
+
+    def broken(*args: Any) -> Any:
+        market = load(*args)
+        market.seq += 1
+        return market
+
+    return broken
+
+
+def _swallowed(execute: Callable[..., None]) -> Callable[..., None]:
+    """A market lives on after a bug, half-changed."""
+
+    def broken(self: MarketActor, work: Any) -> None:
+        try:
+            execute(self, work)
+        except Exception:  # noqa: BLE001 - that is the break
+            return
+
+    return broken
+
+
+def _refusals_first(flush: Callable[..., None]) -> Callable[..., None]:
+    """Refusals overtake the rows they rest on."""
+
+    def broken(self: LedgerActor) -> None:
+        early = [row for row in self._rows if isinstance(row, Refused)]
+        self._rows = [row for row in self._rows if not isinstance(row, Refused)]
+        if early and self._wire is not None:
+            self._wire.supervisor.tell(early)
+        flush(self)
+
+    return broken
+
+
+def _no_sweep(*_: object) -> list[Any]:
+    """What a crash cut off is not finished."""
+    return []
+
+
+def _spared(next_due: Callable[..., Any]) -> Callable[..., Any]:
+    """The last one who is due is left alone."""
+
+    def broken(market: Any) -> Any:
+        position = next_due(market)
+        return None if position is not None and len(market.positions) == 1 else position
+
+    return broken
+
+
+def _kept_for_nobody(self: Supervisor, ticker: str, works: list[Any]) -> None:
+    """What a dead market could not be told is dropped."""
+
+
+def _told_too_early(flush: Callable[..., None]) -> Callable[..., None]:
+    """What was meant for a market that died is told to its successor before that has its state."""
+
+    def broken(self: Supervisor) -> None:
+        for ticker, works in list(self._to_market.items()):
+            slot = self._slots.get(ticker)
+            if slot is not None and slot.ref is not None and not slot.ready and tell(slot.ref, works):
+                del self._to_market[ticker]
+        flush(self)
+
+    return broken
+
+
+def _listing_forgotten(forget: Callable[..., None]) -> Callable[..., None]:
+    """What the ledger still sends to the actor of a failed listing is lost."""
+
+    def broken(self: Supervisor, ticker: str, slot: Any) -> None:
+        forget(self, ticker, slot)
+        self._to_ledger = [each for each in self._to_ledger if not (isinstance(each, Route) and each.market is None)]
+
+    return broken
+
+
+def _silent(self: LedgerActor, reason: str, queued: list[Any]) -> None:
+    """The ledger dies and tells nobody."""
+
+
+def _waits_for_an_answer(answer: Any, pulse: object) -> bool:
+    """A stop is waited for even if who was asked was just dying."""
+    try:
+        answer.get(timeout=30.0)
+    except pykka.Timeout:
+        return False
+    return True
+
+
+def _image_first(self: LedgerActor, token: Token) -> None:
+    """An image of the accounts leaves before the rows it rests on."""
+    self._outbox.image(ImageTaken(token, self._ledger.image(self._offset), of=1))
+
+
+def _unstamped(committed: Callable[..., None]) -> Callable[..., None]:
+    """Credits of the last row of each commit stay locked."""
+
+    def broken(self: Funds, offset: int) -> None:
+        committed(self, offset - 1)
+
+    return broken
+
+
+BREAKS: dict[str, Sequence[Change]] = {
+    "a refusal keeps its hold": [(LedgerActor, "_void", _hold_kept)],
+    "an answer leaves before its commit": [(JournalActor, "_commit", _answer_first(JournalActor._commit))],
+    "an id stays in flight after a refusal": [(Answers, "ended", _id_kept)],
+    "who waits for the first answer is forgotten": [(Answers, "done", _waiters_forgotten(Answers.done))],
+    "answers are not remembered": [(Answers, "done", _answers_lost)],
+    "old ids are not looked up": [(Answers, "admit", _never_looked_up(Answers.admit))],
+    "a market's death drops what is queued": [(MarketActor, "on_death", _leftovers_dropped)],
+    "a market's death drops what it had decided": [(MarketActor, "on_death", _rows_dropped)],
+    "a dead inbox is not drained": [(actors.supervisor, "drain", _nothing_drained)],
+    "credits are spendable before their commit": [(Funds, "await_commit", _credits_free)],
+    "credits stay locked": [(Funds, "committed", _unstamped(Funds.committed))],
+    "a gap in the sequence after a rebuild": [(actors.recovery, "replay_market", _gap_after_reload(replay_market))],
+    "a market lives on after a bug": [(MarketActor, "_execute", _swallowed(MarketActor._execute))],
+    "a refusal overtakes its reasons": [(LedgerActor, "_flush", _refusals_first(LedgerActor._flush))],
+    "no sweep at a market's start": [(actors.market_actor, "sweep", _no_sweep)],
+    "somebody who is due is spared": [(perps.engine, "next_due", _spared(next_due))],
+    "fees are rounded down": [(perps.trading, "div_ceil", div_floor)],
+    "work for a dead market is dropped": [(Supervisor, "_keep", _kept_for_nobody)],
+    "a successor is told too early": [(Supervisor, "_flush", _told_too_early(Supervisor._flush))],
+    "an image overtakes its rows": [(LedgerActor, "_take_image", _image_first)],
+    "the ledger dies in silence": [(LedgerActor, "on_death", _silent)],
+    "the dying are waited for": [(actors.core, "has_stopped", _waits_for_an_answer)],
+    "a failed listing takes the next one along": [(Supervisor, "_forget", _listing_forgotten(Supervisor._forget))],
+}
+
+
+@contextmanager
+def broken(name: str) -> Iterator[None]:
+    """The product, broken in one way."""
+    with ExitStack() as changes:
+        for target, attribute, value in BREAKS[name]:
+            changes.enter_context(patch.object(target, attribute, value))
+        yield

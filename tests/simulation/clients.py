@@ -1,0 +1,201 @@
+"""What clients ask for: commands by chance, poison among them, and the same again under the same id."""
+
+from __future__ import annotations
+
+from itertools import count
+from random import Random
+from typing import Any
+
+from perps.commands import (
+    ClosePosition,
+    Command,
+    CreateUser,
+    Deposit,
+    ListMarket,
+    OpenPosition,
+    PriceSource,
+    SetMode,
+    Side,
+    UpdatePrice,
+    Withdraw,
+)
+from perps.market import position_id
+from perps.params import MarketParams, Mode
+from perps.units import MICRO, PPB, Lots, Micros, Ppb, Ticks
+from perps.venue import VenueState
+from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
+from tests.simulation.orders import Order
+
+ADMIN = "@admin"
+TICKERS = ("A-PERP", "B-PERP", "C-PERP", "D-PERP")
+PRICE_MAX_FACTOR = 3
+FALLS_BPS = (3_000, 6_000, 8_000, 9_000, 11_000, 13_000, 20_000)
+"""What is left of a price after a sudden move, up or down."""
+INVALID_LISTINGS = 0.7
+OPENING_MARKETS, OPENING_USERS = 2, 3
+
+WEIGHTS = {
+    "open": 34,
+    "close": 20,
+    "price": 16,
+    "crash_of_price": 2,
+    "deposit": 5,
+    "withdraw": 6,
+    "user": 3,
+    "mode": 2,
+    "list": 2,
+    "poison_market": 1,
+    "poison_ledger": 0,
+    "again": 12,
+    "reuse": 2,
+}
+"""How often each kind of request comes, for a run of average temper."""
+
+
+class Clients:
+    """Makes the next order. Looks at committed state only, as a client would; what it names may be gone by then."""
+
+    def __init__(self, random: Random, state: VenueState, recent: list[Order], weights: dict[str, int]) -> None:
+        self._random, self._state, self._recent = random, state, recent
+        self._kinds, self._weights = list(weights), list(weights.values())
+        self._ids = count(1)
+        self._users = count(1)
+        self._sequence = count(1)
+
+    def opening(self) -> list[Order]:
+        """What makes a venue of nothing: two markets and three users."""
+        listings = [self._listing(ticker) for ticker in TICKERS[:OPENING_MARKETS]]
+        users = [self._new_user(Micros(chance)) for chance in (20_000 * MICRO, 2_000 * MICRO, 20_000 * MICRO)]
+        commands: list[Command] = [*listings, *users]
+        return [Order(command, ADMIN, None, fresh=True) for command in commands]
+
+    def next(self) -> Order:
+        """One more order."""
+        kind = self._random.choices(self._kinds, self._weights)[0]
+        if kind == "again" and self._recent:
+            order = self._random.choice(self._recent[-20:])
+            return Order(order.command, order.sender, order.order_id, fresh=False)
+        if kind == "reuse" and self._recent:
+            order = self._random.choice(self._recent[-20:])
+            return Order(self._other(order.command), order.sender, order.order_id, fresh=False)
+        return self._order(kind)
+
+    def plain_deposit(self, user: str) -> Order:
+        """What any venue in order must do at once."""
+        return self._keyed(Deposit(user=user, amount=Micros(MICRO)), ADMIN)
+
+    def withdrawal(self, user: str, amount: Micros) -> Order:
+        """All there is, if nothing holds it."""
+        return self._keyed(Withdraw(user=user, amount=amount), ADMIN)
+
+    def price(self, ticker: str, ticks: int) -> Order:
+        """A price from outside."""
+        return Order(UpdatePrice(ticker=ticker, price=Ticks(ticks), source=PriceSource.ORACLE), ADMIN, None, fresh=True)
+
+    def _order(self, kind: str) -> Order:
+        chance = self._random
+        users, tickers = list(self._state.ledger.referrers), list(self._state.markets)
+        user = chance.choice(users) if users and chance.random() < 0.98 else "nobody"
+        ticker = chance.choice(tickers) if tickers and chance.random() < 0.98 else "NONE-PERP"
+        match kind:
+            case "open":
+                return self._keyed(self._open(user, ticker), user)
+            case "poison_market":
+                words: Any = "not a number"
+                return self._keyed(self._open(user, ticker, max_slippage_bps=words), user)
+            case "poison_ledger":
+                words = "not a number"
+                return self._keyed(self._open(user, ticker, size=words), user)
+            case "close":
+                close = self._close(ticker, user)
+                return self._keyed(close, close.user)
+            case "deposit":
+                amount = Micros(chance.randrange(1, 500 * MICRO))
+                return self._keyed(Deposit(user=user, amount=amount), ADMIN)
+            case "withdraw":
+                wallet = self._state.ledger.wallet(user)
+                part = wallet if chance.random() < 0.3 else chance.randrange(1, wallet + 1000)
+                return self._keyed(Withdraw(user=user, amount=Micros(max(part, 1))), ADMIN)
+            case "user":
+                command: Command = self._new_user(Micros(chance.choice([0, 100 * MICRO, 20_000 * MICRO])))
+            case "mode":
+                mode = chance.choice([Mode.ENABLED] * 4 + [Mode.REDUCE_ONLY, Mode.HALTED])
+                command = SetMode(ticker=ticker, mode=mode)
+            case "list":
+                command = self._listing(chance.choice(TICKERS[1:]))
+            case _:
+                command = self._price(ticker, falls=kind == "crash_of_price")
+        return Order(command, ADMIN, None, fresh=True)
+
+    def _keyed(self, command: Command, sender: str) -> Order:
+        fresh = self._random.random() < 0.2
+        return Order(command, sender, f"{'req-' if fresh else ''}{next(self._ids)}", fresh)
+
+    def _open(self, user: str, ticker: str, **more: Any) -> OpenPosition:
+        chance = self._random
+        fields: dict[str, Any] = {
+            "ticker": ticker,
+            "user": user,
+            "side": chance.choice((Side.LONG, Side.SHORT)),
+            "size": Micros(chance.choice((10, 50, 300, 1_000, 2_000, chance.randrange(1, 3_000))) * MICRO),
+            "leverage": self._leverage(ticker),
+        }
+        if chance.random() < 0.1:
+            fields["max_slippage_bps"] = chance.choice((0, 10, 500))
+        return OpenPosition(**{**fields, **more})
+
+    def _leverage(self, ticker: str) -> int:
+        market = self._state.markets.get(ticker)
+        most = market.params.max_leverage if market is not None else 1
+        return self._random.choice((1, 2, most, most, most, most, most // 2, most + (self._random.random() < 0.1)))
+
+    def _close(self, ticker: str, user: str) -> ClosePosition:
+        chance = self._random
+        market = self._state.markets.get(ticker)
+        number = 1
+        if market is not None and market.positions and chance.random() < 0.9:
+            number = chance.choice(list(market.positions))
+            user = market.positions[number].user if chance.random() < 0.97 else user
+        elif market is not None:
+            number = chance.randrange(1, market.next_number + 2)
+        share = chance.choice((PPB, PPB, PPB // 2, 1, chance.randrange(1, PPB)))
+        return ClosePosition(ticker=ticker, user=user, position_id=position_id(ticker, number), share=Ppb(share))
+
+    def _price(self, ticker: str, *, falls: bool) -> UpdatePrice:
+        chance = self._random
+        market = self._state.markets.get(ticker)
+        now, first = (market.index_price, _first_price(market.params)) if market else (Ticks(1), Ticks(1))
+        bps = chance.choice(FALLS_BPS) if falls else chance.randrange(9_800, 10_203)
+        if now < first // 4:
+            bps = 10_500
+        price = min(max(now * bps // 10_000, 1), PRICE_MAX_FACTOR * first)
+        sequence = next(self._sequence) if chance.random() < 0.2 else None
+        return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
+
+    def _new_user(self, deposit: Micros) -> CreateUser:
+        number = next(self._users)
+        referrer = f"u{self._random.randrange(1, number)}" if number > 1 and self._random.random() < 0.7 else None
+        if self._state.markets and self._random.random() < 0.1:
+            number = 1
+        return CreateUser(user=f"u{number}", deposit=deposit, referrer=referrer if number > 1 else None)
+
+    def _listing(self, ticker: str) -> ListMarket:
+        chance = self._random
+        changes: dict[str, Any] = {"house_deposit": Micros(chance.choice((0, 7, 100 * MICRO)))}
+        if chance.random() < 0.3:
+            changes["house_credit_limit"] = Micros(chance.choice((MICRO, 1_000 * MICRO)))
+        if chance.random() < INVALID_LISTINGS and self._state.markets:
+            changes["max_skew"] = Lots(0)
+        if ticker == TICKERS[0]:
+            params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
+        else:
+            params = quote_market(ticker=ticker, **changes)
+        return ListMarket(params=params, price=_first_price(params))
+
+    def _other(self, command: Command) -> Command:
+        user = getattr(command, "user", "u1")
+        return Deposit(user=user, amount=Micros(self._random.randrange(1, 100)))
+
+
+def _first_price(params: MarketParams) -> Ticks:
+    return Ticks(BTC_PRICE if params.ticker == TICKERS[0] else STORY_PRICE)

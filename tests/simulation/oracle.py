@@ -1,0 +1,227 @@
+"""The truth beside the system: every durable row, checked against the slow model and its place in the journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import ceil, floor
+
+from perps.events import (
+    CloseReason,
+    Deposited,
+    Event,
+    Fill,
+    MarketListed,
+    PositionOpened,
+    PositionReduced,
+    PriceUpdated,
+    TransferKind,
+    UserCreated,
+    Withdrawn,
+    transfers_of,
+)
+from perps.journal import LEDGER_STREAM, Entry, Row
+from perps.market import position_id
+from perps.params import MarketParams, Mode
+from perps.refusals import InvariantViolated
+from perps.units import PICO
+from perps.venue import VenueState
+from tests.model.rules import rules_of
+from tests.model.slow_model import SlowMarket, SlowVenue
+
+Complain = Callable[[str], None]
+
+
+class Oracle:
+    """Follows the durable rows. ``complain`` is told of everything that is not as the slow model has it."""
+
+    def __init__(self, complain: Complain) -> None:
+        self._complain = complain
+        self.state = VenueState()
+        """The state after the last durable row, by plain replay."""
+        self.slow = SlowVenue()
+        self._params: dict[str, MarketParams] = {}
+        self._wallets: dict[str, list[tuple[int, int, int]]] = {}
+        """By account: offset of a row, the balance it left, what it took."""
+
+    def follow(self, row: Row, known: int) -> Entry | None:
+        """Check the next durable row and take it in; None when it cannot be taken.
+
+        ``known``: the last row that was durable when the ledger sent this one to the journal.
+        """
+        if row.stream != LEDGER_STREAM and row.kind != "sweep":
+            self._check_nobody_is_due(row)
+        try:
+            entry = self.state.apply(row)
+        except InvariantViolated as error:
+            self._complain(f"I5/I2/I7 row {row.offset} ({row.kind} of {row.stream}): {error}")
+            return None
+        for event in entry.events:
+            self._take(row, event)
+        self._check_accounts(entry)
+        self._check_credits(entry, known)
+        return entry
+
+    def check_at_rest(self) -> None:
+        """What must hold when nothing is in flight."""
+        for ticker in self.state.markets:
+            self._check_nobody_is_due(None, ticker)
+        balances = self.state.ledger.balances
+        wallets = {name.removeprefix("user:"): value for name, value in balances.items() if name.startswith("user:")}
+        self._same("wallets", wallets, {user: self.slow.wallets[user] for user in wallets})
+        self._same("world", balances.get("world", 0), self.slow.world)
+        self._same("fees", balances.get("fees", 0), self.slow.fees)
+        self._same("Σ accounts", (self.state.ledger.total(), self.slow.total()), (0, 0))
+
+    def _take(self, row: Row, event: Event) -> None:
+        slow, ticker = self.slow, row.stream
+        match event:
+            case MarketListed(params=params, price=price):
+                self._params[ticker] = params
+                slow.listed(rules_of(params), self._price(ticker, price))
+            case UserCreated(user=user, referrer=referrer):
+                slow.referrers[user] = referrer
+                deposits = [each.amount for each in event.transfers if each.kind is TransferKind.DEPOSIT]
+                slow.deposited(user, sum(deposits))
+            case Deposited(user=user, amount=amount):
+                slow.deposited(user, amount)
+            case Withdrawn(user=user, amount=amount):
+                slow.deposited(user, -amount)
+            case PriceUpdated(price=price):
+                slow.priced(ticker, self._price(ticker, price))
+                market = slow.markets[ticker]
+                self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
+                self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.mark)
+            case PositionOpened():
+                self._open(row, event)
+            case PositionReduced():
+                self._reduce(row, event)
+            case _:
+                pass
+
+    def _open(self, row: Row, event: PositionOpened) -> None:
+        position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
+        self._check_fill(row, event.fill, market)
+        name = position_id(ticker, position.number)
+        self.slow.opened(position.user, ticker, name, position.lots, position.leverage)
+        self._same(f"row {row.offset} fee", event.fee, ceil(abs(event.fill.cost) * market.rules.taker_fee))
+        stands = self.slow.positions[name]
+        self._same(
+            f"row {row.offset} {name}",
+            (position.user, position.lots, position.cash, position.margin),
+            (stands.user, stands.lots, stands.cash, stands.margin),
+        )
+        if self.slow.is_liquidatable(name):
+            self._complain(f"I7 row {row.offset}: {name} was opened and is due at once")
+
+    def _reduce(self, row: Row, event: PositionReduced) -> None:
+        slow, market = self.slow, self.slow.markets[row.stream]
+        name = position_id(row.stream, event.position.number)
+        stood = slow.positions.get(name)
+        if stood is None:
+            self._complain(f"row {row.offset} reduces {name}, which is not open")
+            return
+        self._check_fill(row, event.fill, market)
+        before = (stood.cash, stood.margin, slow.wallets[stood.user])
+        if event.reason is CloseReason.OWNER:
+            slow.closed(name, abs(event.fill.lots))
+        else:
+            if not slow.is_liquidatable(name):
+                self._complain(f"row {row.offset} liquidates {name}, which is not due")
+            slow.liquidated(name)
+        self._same(f"row {row.offset} margin of {name}", event.margin_released, before[1] - stood.margin)
+        payout = before[0] - stood.cash - event.fill.cost
+        self._same(
+            f"row {row.offset} settlement", (event.settlement, event.bad_debt), (max(payout, 0), max(-payout, 0))
+        )
+        gained = slow.wallets[stood.user] - before[2]
+        self._same(f"row {row.offset} net to {stood.user}", event.settlement - event.fee, gained)
+        rest = slow.positions.get(name)
+        self._same(
+            f"row {row.offset} rest of {name}",
+            (event.position.lots, event.position.cash, event.position.margin),
+            (rest.lots, rest.cash, rest.margin) if rest else (0, 0, 0),
+        )
+
+    def _check_fill(self, row: Row, fill: Fill, market: SlowMarket) -> None:
+        ticker = row.stream
+        said = (fill.cost, fill.quote_before, fill.quote_after, self._price(ticker, fill.index_price))
+        quotes = self._ticks(ticker, market, market.skew), self._ticks(ticker, market, market.skew + fill.lots)
+        self._same(f"row {row.offset} fill", said, (market.cost(fill.lots), *quotes, market.index_price))
+
+    def _check_accounts(self, entry: Entry) -> None:
+        """Each account that the row touched holds what the slow model says."""
+        slow, touched = self.slow, {}
+        for leg in entry.legs:
+            touched[leg.transfer.source] = leg.source_balance
+            touched[leg.transfer.target] = leg.target_balance
+        for account, balance in touched.items():
+            kind, _, name = account.partition(":")
+            if kind == "user":
+                expected = slow.wallets[name]
+            elif kind == "house":
+                expected = slow.markets[name].house
+            elif kind == "insurance":
+                expected = slow.markets[name].insurance
+            elif kind == "margin":
+                expected = slow.margin(name)
+            else:
+                expected = slow.fees if kind == "fees" else slow.world
+            if balance != expected:
+                self._complain(f"row {entry.row.offset}: {account} holds {balance}, the slow model says {expected}")
+            if kind == "user" and balance < 0:
+                self._complain(f"I7 row {entry.row.offset}: {account} at {balance}")
+
+    def _check_credits(self, entry: Entry, known: int) -> None:
+        """What the row takes from a wallet was there without the credits of rows that were not durable yet."""
+        offset = entry.row.offset
+        for account, taken in _taken(entry).items():
+            past = self._wallets.setdefault(account, [(0, 0, 0)])
+            past.append((offset, self.state.ledger.balances[account], max(taken, 0)))
+            if taken <= 0:
+                continue
+            free = 0
+            for row, balance, debit in reversed(past):
+                if row <= known:
+                    free += balance
+                    break
+                free -= debit
+            if free < 0:
+                self._complain(f"I8 row {offset} takes {taken} from {account}, {-free} of it not durable then")
+
+    def _check_nobody_is_due(self, row: Row | None, ticker: str = "") -> None:
+        """Before another command of a market, and at rest: everybody who was due has been liquidated."""
+        ticker = row.stream if row else ticker
+        market = self.state.markets.get(ticker)
+        if market is None or market.mode is Mode.HALTED:
+            return
+        for number in market.positions:
+            if self.slow.is_liquidatable(position_id(ticker, number)):
+                self._complain(
+                    f"{position_id(ticker, number)} is due and stands, before {row.offset if row else 'rest'}"
+                )
+
+    def _price(self, ticker: str, ticks: int) -> Fraction:
+        return Fraction(ticks * self._params[ticker].tick_size, PICO)
+
+    def _ticks(self, ticker: str, market: SlowMarket, skew: int) -> int:
+        return max(floor(market.quote(skew) * PICO / self._params[ticker].tick_size), 1)
+
+    def _same(self, what: str, said: object, expected: object) -> None:
+        if said != expected:
+            self._complain(f"{what}: the venue says {said}, the slow model {expected}")
+
+
+def _taken(entry: Entry) -> dict[str, int]:
+    """What a row takes from each wallet, each event for itself; negative: gives."""
+    taken: dict[str, int] = {}
+    for event in entry.events:
+        net: dict[str, int] = {}
+        for transfer in transfers_of(event):
+            net[transfer.source] = net.get(transfer.source, 0) + transfer.amount
+            net[transfer.target] = net.get(transfer.target, 0) - transfer.amount
+        for account, amount in net.items():
+            if account.startswith("user:"):
+                debit, before = max(amount, 0), taken.get(account, 0)
+                taken[account] = max(before, 0) + debit if debit or before > 0 else min(before, amount)
+    return taken

@@ -1,0 +1,55 @@
+"""The simulation finds bugs: each break of the product, on purpose, is found within a number of seeds."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.breaks import BREAKS, broken
+from tests.simulation.shrink import shrunk
+from tests.simulation.world import Violation, run
+
+SEEDS_MAX = 150
+RARE = {
+    "a failed listing takes the next one along": 4_000,
+    "no sweep at a market's start": 4_000,
+    "a dead inbox is not drained": 4_000,
+    "the dying are waited for": 4_000,
+    "a successor is told too early": 4_000,
+}
+"""Breaks that need a rare moment, and the seeds within which it comes."""
+
+
+def first_failure(seeds: int) -> Violation | None:
+    """The first violation within so many seeds."""
+    for seed in range(1, seeds + 1):
+        try:
+            run(seed)
+        except Violation as violation:
+            return violation
+    return None
+
+
+@pytest.mark.parametrize("name", sorted(set(BREAKS) - set(RARE)))
+def test_a_break_is_found(name: str) -> None:
+    with broken(name):
+        assert first_failure(SEEDS_MAX) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", sorted(RARE))
+def test_a_break_that_shows_seldom_is_found(name: str) -> None:
+    with broken(name):
+        assert first_failure(RARE[name]) is not None
+
+
+def test_a_failing_run_can_be_made_shorter() -> None:
+    with broken("fees are rounded down"):
+        violation = first_failure(SEEDS_MAX)
+        assert violation is not None
+        seed, steps, without = shrunk(violation)
+        with pytest.raises(Violation):
+            run(seed, steps=steps, without=without)
+
+    assert steps <= violation.step
+    assert without
