@@ -67,6 +67,8 @@ class _Slot:
     down: str | None = None
     listing: Token | None = None
     """Whose listing made it, while that is not durable yet: until then the market exists only as a wish."""
+    listers: list[Envelope] = field(default_factory=list)
+    """Who wants to list it too: refused when the market exists, tried in turn if it does not come to that."""
 
 
 class Supervisor(FailStopActor):
@@ -175,8 +177,11 @@ class Supervisor(FailStopActor):
             case CreateUser() | Deposit() | Withdraw():
                 self._to_ledger.append(envelope)
             case ListMarket(ticker=ticker):
-                if ticker in self._slots:
-                    self._refuse(envelope, Rejected(code=RejectCode.MARKET_EXISTS, facts={"ticker": ticker}))
+                listed = self._slots.get(ticker)
+                if listed is not None and listed.listing is not None:
+                    listed.listers.append(envelope)
+                elif listed is not None:
+                    self._refuse(envelope, _exists(ticker))
                 else:
                     self._start(ticker, lambda: None)
                     self._slots[ticker].listing = envelope.token
@@ -226,6 +231,9 @@ class Supervisor(FailStopActor):
             slot = self._slots.get(row.stream)
             if slot is not None:
                 slot.listing = None
+                listers, slot.listers = slot.listers, []
+                for envelope in listers:
+                    self._refuse(envelope, _exists(row.stream))
 
     def _looked_up(self, looked_up: LookedUp) -> None:
         envelope = looked_up.envelope
@@ -307,6 +315,8 @@ class Supervisor(FailStopActor):
         """
         del self._slots[ticker]
         self._to_ledger.append(Route(ticker, None))
+        for envelope in slot.listers:
+            self._begin(envelope)
         if slot.ref is not None:
             slot.ref.stop(block=False)
 
@@ -340,6 +350,10 @@ class Supervisor(FailStopActor):
         if self._wire is None:
             raise RuntimeError("the supervisor was not wired before its first command")
         return self._wire
+
+
+def _exists(ticker: str) -> Rejected:
+    return Rejected(code=RejectCode.MARKET_EXISTS, facts={"ticker": ticker})
 
 
 def _unavailable(ticker: str, reason: str) -> Failure:

@@ -65,13 +65,16 @@ async def test_a_refusal_does_not_leave_before_the_rows_it_rests_on() -> None:
 
 
 async def test_two_listings_at_once_make_one_market() -> None:
+    """I8: that the market exists is not said before it is durable."""
     store, free = MemoryStore(), threading.Event()
     async with running(store, open_journal=lambda: HeldJournal(store.acquire(), free, [])) as venue:
         command: ListMarket = listing("A")
         first = asyncio.create_task(venue.send(command))
         second = asyncio.create_task(venue.send(command))
-        outcome = await asyncio.wait_for(second, 5)
+        done, _ = await asyncio.wait({first, second}, timeout=0.1)
+        assert not done
         free.set()
+        outcome = await asyncio.wait_for(second, 5)
         await asyncio.wait_for(first, 5)
 
         assert isinstance(outcome, Rejected)
