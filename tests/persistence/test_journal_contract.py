@@ -89,7 +89,9 @@ def test_a_client_id_finds_the_row_that_answered_it(store: Store) -> None:
 
 
 @both_sizes
-def test_a_client_id_used_twice_refuses_the_whole_batch_and_the_journal_goes_on(store: Store, size: int) -> None:
+def test_a_client_id_used_twice_refuses_the_whole_batch_and_the_session_is_as_good_as_before(
+    store: Store, size: int
+) -> None:
     scribe, journal = Scribe(), store.acquire()
     scribe.add_user("ann")
     first = scribe.deposit("ann", 5, client_order_id="twice")
@@ -159,6 +161,28 @@ def test_an_owner_after_a_take_over_writes_nothing_more(store: Store, size: int)
     assert store.query_rows() == before
     with pytest.raises(JournalUnavailable, match="closed"):
         journal.append(late)
+
+
+def test_a_probe_of_an_owner_at_rest_or_at_work_changes_nothing(store: Store) -> None:
+    scribe, journal = Scribe(), store.acquire()
+    journal.probe()
+    journal.append([scribe.add_user("ann")])
+    journal.probe()
+    journal.append([scribe.deposit("ann", 1)])
+    assert [row.offset for row in store.history.rows()] == [1, 2]
+
+
+def test_a_probe_finds_out_that_another_owner_has_taken_over_and_ends_the_journal(store: Store) -> None:
+    scribe, journal = Scribe(), store.acquire()
+    journal.append([scribe.add_user("ann")])
+    store.depose()
+    with pytest.raises(OwnershipLost, match="another venue has taken over"):
+        journal.probe()
+    with pytest.raises(JournalUnavailable, match="closed"):
+        journal.probe()
+    with pytest.raises(JournalUnavailable, match="closed"):
+        journal.append([scribe.deposit("ann", 1)])
+    assert len(list(store.history.rows())) == 1
 
 
 def test_every_ownership_has_a_higher_epoch_and_goes_on_where_the_last_one_ended(store: Store) -> None:

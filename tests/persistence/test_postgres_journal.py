@@ -11,10 +11,10 @@ import pytest
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost, Row
 from perps.ledger import DEPOSITS_MAX
 from persistence import postgres_history
-from persistence.errors import ShardTaken, UnsafeServer
+from persistence.errors import ShardTaken
 from persistence.keys import PostgresKeys
 from persistence.postgres_history import PostgresHistory
-from persistence.postgres_journal import STATEMENT_ROWS_MAX, PostgresJournal, check_server
+from persistence.postgres_journal import STATEMENT_ROWS_MAX, PostgresJournal
 from persistence.queries import PostgresQueries
 from persistence.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES
 from tests.persistence.stores import PostgresBackend, write
@@ -227,47 +227,6 @@ def test_history_is_read_page_by_page_to_its_end(
     assert {which: offset for (_, which), (offset, _) in history.answers(asked).items()} == {
         entry.row.client_order_id: entry.row.offset for entry in entries if entry.row.client_order_id is not None
     }
-
-
-@pytest.mark.parametrize("setting", ["fsync", "full_page_writes"])
-def test_a_server_that_can_lose_commits_is_refused(database_url: str, setting: str) -> None:
-    class Reporting:
-        """A server that reports one setting as off."""
-
-        async def fetchrow(self, query: str) -> tuple[object, ...]:
-            return (setting != "fsync", setting != "full_page_writes", False, "on")
-
-    with pytest.raises(UnsafeServer, match=f"{setting} = off"):
-        asyncio.run(check_server(Reporting()))  # type: ignore[arg-type]
-
-
-def test_a_server_set_to_lose_commits_is_refused_for_real(server_url: str, database_url: str) -> None:
-    def set_fsync(value: str) -> None:
-        sql(server_url, f"alter system set fsync = {value}")
-        sql(server_url, "select pg_reload_conf()")
-        deadline = monotonic() + 10
-        while sql(server_url, "show fsync")[0][0] != value:
-            assert monotonic() < deadline
-
-    set_fsync("off")
-    try:
-        with pytest.raises(UnsafeServer, match="fsync = off"):
-            PostgresJournal.acquire(database_url)
-    finally:
-        set_fsync("on")
-    PostgresJournal.acquire(database_url).close()
-
-
-@pytest.mark.parametrize(("configured", "used"), [("off", "on"), ("local", "on"), ("remote_apply", "remote_apply")])
-def test_commits_are_synchronous_whatever_the_database_is_set_to(database_url: str, configured: str, used: str) -> None:
-    async def commit_setting() -> object:
-        connection = await asyncpg.connect(database_url, server_settings={"synchronous_commit": configured})
-        await check_server(connection)
-        found = await connection.fetchval("show synchronous_commit")
-        await connection.close()
-        return found
-
-    assert asyncio.run(commit_setting()) == used
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:

@@ -1,0 +1,52 @@
+"""Databases whose journal lies in tiny partitions."""
+
+from collections.abc import Sequence
+
+from perps.journal import Entry
+from perps.snapshot import Snapshot
+from perps.venue import VenueState
+from persistence.postgres_journal import PostgresJournal
+from persistence.postgres_snapshots import PostgresSnapshots
+from tests.persistence.stores import PostgresBackend
+from tests.support.entries import Scribe
+from tests.support.postgres import sql
+
+
+class TinyPartitions(PostgresBackend):
+    """The PostgreSQL store with partitions of ``rows`` offsets."""
+
+    def __init__(self, url: str, rows: int) -> None:
+        super().__init__(url)
+        self.rows = rows
+        shrink(url, rows)
+
+    def acquire(self) -> PostgresJournal:
+        self._journals.append(PostgresJournal.acquire(self._url, partition_rows=self.rows))
+        return self._journals[-1]
+
+
+def shrink(url: str, rows: int) -> None:
+    """Migrate an empty database, and give its first partition room for ``rows`` rows only."""
+    PostgresJournal.acquire(url).close()
+    sql(url, "alter table journal detach partition journal_1")
+    sql(url, f"alter table journal attach partition journal_1 for values from (1) to ({rows + 1})")
+    sql(url, "delete from owner")
+
+
+def stored_day(url: str, rows: int, partition_rows: int, seed: int = 11) -> list[Entry]:
+    """A market day of at least ``rows`` rows in an empty database, in tiny partitions; the rows."""
+    store = TinyPartitions(url, partition_rows)
+    entries = Scribe().live(rows, seed=seed)
+    journal = store.acquire()
+    for start in range(0, len(entries), 50):
+        journal.append(entries[start : start + 50])
+    store.end()
+    return entries
+
+
+def save_snapshot(url: str, entries: Sequence[Entry], offset: int) -> None:
+    """Store the snapshot of a row."""
+    state = VenueState()
+    for entry in entries[:offset]:
+        state.apply(entry.row)
+    PostgresSnapshots(url).save(offset, Snapshot.of(state).encode(), keep=10)

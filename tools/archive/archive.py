@@ -1,0 +1,128 @@
+"""``perps archive``: whole partitions of old rows into files, and out of the database."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import rich_click as click
+from msgspec import Struct
+
+from tools.audit.database import venue_database
+from tools.errors import ToolError
+from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
+from tools.output import Reporter, progress, show_table
+
+if TYPE_CHECKING:
+    from perps.snapshot import Snapshot
+    from perps.venue import VenueState
+    from persistence.archive import ArchiveFile
+    from persistence.archiving import Archiver, Kept, Rule
+
+KEEP_DAYS_MIN: Final = 1.0
+"""A client order id is answered for at least this long, and its answer is its row."""
+
+DAY_MS: Final = 86_400_000
+
+
+class Archived(Struct, frozen=True):
+    """Rows that are in the archive now and no longer in the database."""
+
+    first: int
+    last: int
+    rows: int
+    size: int
+    """Bytes of the file."""
+    file: str
+
+
+@click.command(cls=SettingsCommand)
+@click.option(
+    "--to",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="The archive's directory: always the same one.",
+)
+@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Only rows before this offset.")
+@click.option(
+    "--keep-days", type=click.FloatRange(0), default=1.0, show_default=True, help="Keep rows that are not so old."
+)
+@click.option(
+    "--forget-client-ids", is_flag=True, help="Allow --keep-days below 1: client order ids may be used again."
+)
+@data_dir_option
+@database_url_option
+@json_option
+def archive(
+    directory: Path,
+    before: int | None,
+    keep_days: float,
+    forget_client_ids: bool,
+    data_dir: Path,
+    database_url: str | None,
+    as_json: bool,
+) -> None:
+    """Move old rows out of the database, one whole partition after the other, oldest first.
+
+    Each is written to a file and read back, hash by hash, before it leaves the database. Rows that a snapshot needs
+    stay. A venue may run meanwhile. What was cut off is finished by doing it again.
+    """
+    if keep_days < KEEP_DAYS_MIN and not forget_client_ids:
+        raise click.UsageError(
+            "--keep-days below 1: client order ids are answered for at least a day, and an id whose row is archived"
+            " could be used again; --forget-client-ids allows that"
+        )
+    from persistence.archive import ArchiveBroken
+    from persistence.archiving import Archiver, Rule
+
+    rule = Rule(before=before, not_after=int(time.time() * 1000 - keep_days * DAY_MS))
+    with venue_database(database_url, data_dir) as url:
+        try:
+            with Archiver(url, directory, on_snapshot=_check_views) as archiver:
+                done, kept = _archive(archiver, rule)
+        except ArchiveBroken as error:
+            raise ToolError(str(error)) from error
+        except OSError as error:
+            raise ToolError(f"cannot write to {directory}: {error.strerror or error}") from error
+    _tell(done, kept, as_json=as_json)
+
+
+def _check_views(snapshot: Snapshot, state: VenueState) -> None:
+    """What a start does with a snapshot besides. Raises ``SnapshotBroken``."""
+    from web.read_model import ReadModel
+    from web.views_image import load_views
+
+    load_views(ReadModel(entries_kept=0), snapshot, state)
+
+
+def _archive(archiver: Archiver, rule: Rule) -> tuple[list[ArchiveFile], Kept | None]:
+    done = archiver.finish()
+    may, kept = archiver.plan(rule)
+    with progress("archiving", len(may) or None) as report:
+        for count, partition in enumerate(may):
+            place = f"rows {partition.first} to {partition.last}"
+            done.append(archiver.archive(partition, partial(_report, report, count, place)))
+    return done, kept
+
+
+def _report(report: Reporter, count: int, place: str, step: str) -> None:
+    report(count, f"{place}: {step}")
+
+
+def _tell(done: list[ArchiveFile], kept: Kept | None, *, as_json: bool) -> None:
+    archived = [
+        Archived(found.first, found.last, found.rows, found.path.stat().st_size, str(found.path)) for found in done
+    ]
+    if as_json:
+        click.echo(msgspec.json.encode({"archived": archived, "kept": kept}))
+        return
+    if archived:
+        cells = [[str(one.first), str(one.last), str(one.size), one.file] for one in archived]
+        show_table(("first", "last", "bytes", "file"), cells)
+    click.echo(f"{sum(one.rows for one in archived)} rows archived")
+    if kept is not None:
+        click.echo(f"rows {kept.first} to {kept.last} stay, and all after them: {kept.why}")

@@ -1,0 +1,173 @@
+"""``perps restore``: a new database from journal rows, as it was at a row or at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import rich_click as click
+from msgspec import Struct
+
+from tools.audit.database import venue_database
+from tools.errors import ToolError
+from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
+from tools.output import progress, show_record
+from tools.values import DATABASE_URL, MOMENT, rfc3339
+
+if TYPE_CHECKING:
+    from perps.journal import Row
+    from perps.venue import VenueState
+    from persistence.archive import ArchiveReader
+    from persistence.restoring import NewDatabase
+
+BATCH_ROWS: Final = 5_000
+"""Rows checked and written together."""
+
+OFFSETS: Final = click.IntRange(1, 2**63 - 1)
+
+
+class Restored(Struct, frozen=True, rename="camel"):
+    """What the new database holds."""
+
+    offset: int
+    """The last row."""
+    at: str
+    """The last row's time."""
+    rows: int
+    epoch: int
+    """The last row's; whoever serves the database begins a newer one."""
+    state_hash: str
+    keys: int
+    """API keys that were copied."""
+
+
+@click.command(cls=SettingsCommand)
+@click.option("--into", type=DATABASE_URL, help="A new, empty PostgreSQL database.")
+@click.option("--into-data-dir", type=click.Path(file_okay=False, path_type=Path), help="A new data directory instead.")
+@click.option("--archive", "archive_dir", type=click.Path(file_okay=False, path_type=Path), help="Archived rows.")
+@click.option("--archive-only", is_flag=True, help="Rows of the archive only: there is no database any more.")
+@click.option("--to-offset", type=OFFSETS, help="The last row to restore.  [default: the last there is]")
+@click.option("--to-time", type=MOMENT, help="Restore up to the last row that is not after this time.")
+@click.option("--with-keys", is_flag=True, help="Copy the API keys too: whoever has one may use it on the copy.")
+@data_dir_option
+@database_url_option
+@json_option
+def restore(
+    into: str | None,
+    into_data_dir: Path | None,
+    archive_dir: Path | None,
+    archive_only: bool,
+    to_offset: int | None,
+    to_time: int | None,
+    with_keys: bool,
+    data_dir: Path,
+    database_url: str | None,
+    as_json: bool,
+) -> None:
+    """Make a new database from the rows of an archive, a database, or both.
+
+    Every row is checked and replayed on the way. It is all or nothing: what was cut off has left no trace. The source
+    is --data-dir or --database-url; a venue may run on it.
+    """
+    if (into is None) == (into_data_dir is None):
+        raise click.UsageError("one of --into and --into-data-dir")
+    if to_offset is not None and to_time is not None:
+        raise click.UsageError("--to-offset or --to-time, not both")
+    if archive_only and (archive_dir is None or with_keys):
+        raise click.UsageError("--archive-only needs --archive, and an archive has no keys")
+    from perps.venue import JournalCorrupt
+    from persistence.archive import ArchiveBroken, ArchiveReader
+    from persistence.errors import CannotServe
+    from web import logs
+
+    logs.configure("warning")
+    with ExitStack() as stack:
+        source = None if archive_only else stack.enter_context(venue_database(database_url, data_dir))
+        try:
+            archive = None if archive_dir is None else ArchiveReader(archive_dir)
+            until = to_offset if to_time is None else _last_until(archive, source, to_time)
+            target = stack.enter_context(_target(into, into_data_dir))
+            restored = _restore(archive, source, target, until, with_keys=with_keys)
+        except (ArchiveBroken, CannotServe, JournalCorrupt) as error:
+            raise ToolError(f"nothing was restored: {error}") from error
+    if as_json:
+        click.echo(msgspec.json.encode(restored))
+    else:
+        show_record(msgspec.to_builtins(restored))
+
+
+@contextmanager
+def _target(url: str | None, data_dir: Path | None) -> Iterator[str]:
+    """The URL of the new database; of an embedded one for as long as it is filled."""
+    from perps.journal import JournalUnavailable
+    from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
+    from web.data_directory import CannotStart, DataDirectory, say
+
+    try:
+        if data_dir is None:
+            yield url or ""
+            return
+        with ExitStack() as stack:
+            stack.callback(DataDirectory(data_dir).close)
+            server = EmbeddedPostgres(data_dir / "postgres", say=say)
+            if not server.is_running():
+                stack.callback(server.stop)
+            yield server.start()
+    except (CannotStart, EmbeddedPostgresError, JournalUnavailable) as error:
+        raise ToolError(str(error)) from error
+
+
+def _last_until(archive: ArchiveReader | None, source: str | None, at: int) -> int:
+    from persistence.restoring import last_until
+
+    found = 0 if source is None else last_until(source, at)
+    if archive is not None and found <= archive.last:
+        found = max(found, archive.last_until(at))
+    if not found:
+        raise ToolError(f"no row is from {rfc3339(at)} or before")
+    return found
+
+
+def _restore(
+    archive: ArchiveReader | None, source: str | None, target: str, until: int | None, *, with_keys: bool
+) -> Restored:
+    from perps.snapshot import state_hash
+    from persistence.postgres_history import PostgresHistory
+    from persistence.restoring import NewDatabase, joined_rows, read_keys
+    from web.compose import snapshot_of
+
+    keys: list[tuple[Any, ...]] = read_keys(source) if with_keys and source is not None else []
+    rows = joined_rows(archive, None if source is None else PostgresHistory(source))
+    with NewDatabase(target) as new:
+        state, at = _copy(rows, new, until)
+        new.commit(state.epoch, keys)
+        taken = snapshot_of(target)
+    if taken.state_hash != state_hash(state):
+        raise ToolError(f"the new database was filled, but leads to another state at row {state.offset}: do not use it")
+    return Restored(state.offset, rfc3339(at), state.offset, state.epoch, taken.state_hash.hex(), len(keys))
+
+
+def _copy(rows: Iterator[Row], new: NewDatabase, until: int | None) -> tuple[VenueState, int]:
+    """Replay rows and write them: the state they lead to, and the time of the last one."""
+    from perps.venue import VenueState
+
+    state, batch, at = VenueState(), [], 0
+    with progress("restoring", until) as report:
+        for row in rows:
+            if until is not None and row.offset > until:
+                break
+            batch.append(state.apply(row))
+            at = row.at
+            if len(batch) == BATCH_ROWS:
+                new.write(batch)
+                batch.clear()
+                report(state.offset, f"row {state.offset}")
+        new.write(batch)
+    if not state.offset:
+        raise ToolError("there are no rows to restore")
+    if until is not None and state.offset < until:
+        raise ToolError(f"nothing was restored: the rows end with row {state.offset}, before row {until}")
+    return state, at
