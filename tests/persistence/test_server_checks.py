@@ -118,9 +118,12 @@ def _probe_until_it_knows(journal: PostgresJournal) -> None:
 def test_a_probe_finds_a_setting_that_was_changed_under_a_running_venue(
     server_url: str, database_url: str, setting: str
 ) -> None:
-    with PostgresJournal.acquire(database_url) as journal, configured(server_url, setting, "off"):
-        with pytest.raises(UnsafeServer, match=f"{setting} = off"):
-            _probe_until_it_knows(journal)
+    with (
+        PostgresJournal.acquire(database_url) as journal,
+        configured(server_url, setting, "off"),
+        pytest.raises(UnsafeServer, match=f"{setting} = off"),
+    ):
+        _probe_until_it_knows(journal)
 
 
 def test_the_embedded_cluster_is_made_with_every_setting_that_may_be_changed_by_reload() -> None:
