@@ -58,6 +58,8 @@ class MarketImage(Struct, frozen=True):
     @classmethod
     def from_chunks(cls, chunks: Sequence[bytes]) -> MarketImage:
         """The image with these bytes. Raises ``msgspec.MsgspecError`` on bytes that are no image's."""
+        if not chunks:
+            raise msgspec.ValidationError("a market without a head")
         positions = (position for chunk in chunks[1:] for position in _positions.decode(chunk))
         return cls(_head.decode(chunks[0]), tuple(positions))
 
@@ -79,6 +81,8 @@ class LedgerImage(Struct, frozen=True):
     @classmethod
     def from_chunks(cls, chunks: Sequence[bytes]) -> LedgerImage:
         """The image with these bytes. Raises ``msgspec.MsgspecError`` on bytes that are no image's."""
+        if not chunks:
+            raise msgspec.ValidationError("a ledger without a head")
         offset, seq, accounts, _ = _ledger_head.decode(chunks[0])
         split = 1 + -(-accounts // CHUNK_ITEMS)
         balances = dict(item for chunk in chunks[1:split] for item in _balances.decode(chunk))

@@ -22,7 +22,8 @@ from perps.market import Market
 from perps.venue import VenueState
 
 MAGIC: Final = b"perpsnp1"
-"""Of this format. Another version is another magic; there is no reading of old ones: the journal is always there."""
+"""Of this format. Another version is another magic; there is no reading of old ones: the journal has it all, or the
+archive and the journal."""
 
 _CHECKSUM: Final = slice(len(MAGIC), len(MAGIC) + 32)
 _BODY: Final = slice(len(MAGIC) + 32, None)

@@ -69,6 +69,7 @@ def serve(
         )
 
     from tools.sample.demo import run_demo
+    from tools.snapshot import FOLLOWER
     from web.compose import ServeSettings
     from web.compose import serve as run
     from web.snapshots import SnapshotPolicy
@@ -81,7 +82,7 @@ def serve(
             database_url=database_url,
             admin_key=admin_key,
             snapshots=SnapshotPolicy(rows=snapshot_rows, seconds=snapshot_seconds),
-            snapshot_command=(sys.executable, "-m", "tools", "snapshot", "--offline", "--json"),
+            snapshot_command=FOLLOWER,
             log_level=log_level.lower(),
         ),
         run_demo if demo else None,

@@ -321,7 +321,8 @@ class MarketStream:
             if oldest is not None and offset + 1 >= oldest:
                 entries = list(islice(model.entries_after(offset), RESUME_PAGE))
             else:
-                entries = await self._entries_after(offset, RESUME_PAGE)
+                rows = await self._entries_after(offset, RESUME_PAGE)
+                entries = [entry for entry in rows if entry.row.offset <= model.offset]  # later ones are yet to come
             if not entries or entries[0].row.offset != offset + 1:  # the rows between have been archived
                 return False
             offset = entries[-1].row.offset

@@ -208,3 +208,11 @@ def test_a_state_whose_accounts_do_not_sum_to_0_is_refused(scribe: Scribe) -> No
     state.ledger.balances["fees"] += 1
     with pytest.raises(SnapshotBroken, match="accounts sum to 1"):
         restored(state)
+
+
+@pytest.mark.parametrize("empty", [{"ledger": []}, {"markets": {"BTC-PERP": []}}])
+def test_a_state_without_a_head_is_broken_and_no_other_error(scribe: Scribe, empty: dict[str, object]) -> None:
+    hollow = replace(Snapshot.of(replayed(scribe, 100)), **empty)
+    whole = replace(hollow, state_hash=hollow.computed_hash())
+    with pytest.raises(SnapshotBroken, match="without a head"):
+        Snapshot.decode(whole.encode()).state()

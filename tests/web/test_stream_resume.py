@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from yarl import URL
 
+from actors.messages import Settled
 from tests.web.conftest import Starter
 from tests.web.events import Event, Stream, listening
 from tests.web.venue import Backend, Running
@@ -207,3 +208,32 @@ async def test_a_reader_comes_back_across_a_restart(starter: Starter, backend: B
             missed = await stream.until_offset(late["offset"])
         assert missed[:-1] == history[place + 1 :]
         assert missed[-1].id == f"2-{late['offset']}"
+
+
+async def test_a_row_that_is_durable_and_not_yet_published_comes_once(starter: Starter) -> None:
+    """I10: the journal may be ahead of the read model when a stream resumes from it."""
+    venue = await starter(limits=Limits(entries_kept=1))
+    await venue.market()
+    async with listening(venue) as stream:
+        first = await stream.next()
+    await venue.price("50100")
+    await venue.price("50200")
+    bridge, held = venue.venue.host.bridge, list[list[Settled]]()
+    deliver, arrived = bridge.deliver, asyncio.Event()
+
+    def hold(rows: list[Settled]) -> None:
+        held.append(rows)
+        arrived.set()
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(bridge, "deliver", hold)
+        late = asyncio.create_task(venue.price("50300"))
+        await arrived.wait()
+        async with listening(venue, headers={"Last-Event-ID": first.id or ""}) as stream:
+            seen = [(await stream.next()).data["indexPrice"] for _ in range(2)]
+            patched.undo()
+            deliver(held.pop())
+            await late
+            await venue.price("50400")
+            seen += [(await stream.next()).data["indexPrice"] for _ in range(2)]
+    assert seen == ["50100.00", "50200.00", "50300.00", "50400.00"]

@@ -25,6 +25,7 @@ from tools.benchmark.load import percentile
 from tools.benchmark.process import run_part
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
+from tools.snapshot import FOLLOWER
 from web import compose, logs
 from web.read_model import ReadModel
 from web.snapshots import SnapshotPolicy
@@ -33,7 +34,6 @@ from web.views_image import load_views
 QUIET_S: Final = 3.0
 IMAGES: Final = 20
 NEVER: Final = SnapshotPolicy(rows=sys.maxsize, seconds=1e9)
-SNAPSHOT_COMMAND: Final = (sys.executable, "-m", "tools", "snapshot", "--offline", "--json")
 
 
 class RecoverySpec(msgspec.Struct, frozen=True):
@@ -101,7 +101,7 @@ def figures(
 async def measure(spec: RecoverySpec) -> RecoveryResult:
     """Write the journal, start from it twice, then drive its market while it is looked at."""
     await asyncio.to_thread(write_journal, spec.database_url, spec.rows, spec.positions)
-    stores = compose.postgres(spec.database_url, snapshot_command=SNAPSHOT_COMMAND)
+    stores = compose.postgres(spec.database_url, snapshot_command=FOLLOWER)
     rows, without_s = await asyncio.to_thread(_start, stores)
     begun = time.perf_counter()
     taken = await stores.take_snapshot()

@@ -1,0 +1,132 @@
+"""The program that takes a snapshot: what it is given, what is believed of it, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from persistence.connect import CONNECT_TIMEOUT_S
+from tests.endtoend.venue_process import until
+from web import snapshot_process
+from web.snapshot_process import NICENESS, SnapshotFailed, run
+from web.snapshots import SnapshotTaken
+
+ROOT = Path(__file__).parents[2]
+URL = "postgresql://bob:secret@db.example/venue"
+GOOD = 'print(\'{"offset": 7, "stateHash": "ab", "size": 3, "rows": 2}\')'
+
+
+def program(text: str) -> tuple[str, ...]:
+    """A program of these lines."""
+    return sys.executable, "-c", text
+
+
+def is_running(pid: int) -> bool:
+    """Whether it does anything any more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+async def until_gone(pid: int, within_s: float = 10) -> None:
+    """Wait for the end of a process."""
+    await asyncio.to_thread(until, lambda: not is_running(pid) or None, within_s=within_s, what="its end")
+
+
+async def until_written(path: Path) -> int:
+    """Wait for a process to say which it is."""
+    said = await asyncio.to_thread(
+        until, lambda: (path.exists() and path.read_text()) or None, within_s=10, what="a word of it"
+    )
+    return int(said)
+
+
+async def test_what_it_prints_is_what_was_taken() -> None:
+    assert await run(program(GOOD), URL) == SnapshotTaken(7, b"\xab", 3, 2)
+
+
+async def test_it_gets_the_database_and_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And it gives way to the venue."""
+    monkeypatch.setenv("PERPS_ADMIN_KEY", "secret")
+    monkeypatch.setenv("PERPS_KEY", "secret")
+    monkeypatch.setenv("PERPS_LOG_LEVEL", "info")
+    seen = tmp_path / "seen"
+    look = f"open({str(seen)!r}, 'w').write(json.dumps([dict(os.environ), os.nice(0)]))"
+
+    await run(program(f"import json, os, time\ntime.sleep(0.2)\n{look}\n{GOOD}"), URL)
+
+    environment, niceness = json.loads(await asyncio.to_thread(seen.read_text))
+    assert environment["PERPS_DATABASE_URL"] == URL
+    assert environment["PERPS_LOG_LEVEL"] == "info"
+    assert not {"PERPS_ADMIN_KEY", "PERPS_KEY"} & set(environment)
+    assert niceness == os.nice(0) + NICENESS
+
+
+async def test_one_that_fails_is_quoted_by_its_last_line() -> None:
+    failing = "import sys; print('{}'); sys.exit('first\\nperps: error: the journal is not there')"
+    with pytest.raises(SnapshotFailed, match=r"^perps: error: the journal is not there \(exit code 1\)$"):
+        await run(program(failing), URL)
+
+
+@pytest.mark.parametrize("printed", ["", "nonsense", "[]", '{"offset": 7}', GOOD.replace("ab", "xy")[7:-2]])
+async def test_one_that_says_something_else_is_not_believed_and_not_quoted(printed: str) -> None:
+    with pytest.raises(SnapshotFailed, match=r"^it printed \d+ bytes that are no answer$"):
+        await run(program(f"print({printed!r})"), URL)
+
+
+async def test_one_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(snapshot_process, "TIMEOUT_S", 1.0)
+    who = tmp_path / "who"
+    with pytest.raises((TimeoutError, SnapshotFailed)):
+        await run(program(f"import os, time; open({str(who)!r}, 'w').write(str(os.getpid())); time.sleep(60)"), URL)
+    await until_gone(await until_written(who))
+
+
+async def test_it_ends_with_whoever_waits_for_it(tmp_path: Path) -> None:
+    who = tmp_path / "who"
+    sleeping = program(f"import os, time; open({str(who)!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+    waiting = asyncio.create_task(run(sleeping, URL))
+    pid = await until_written(who)
+
+    waiting.cancel()
+
+    await until_gone(pid)
+
+
+async def test_it_ends_with_a_venue_that_is_killed(tmp_path: Path) -> None:
+    """The real command, waiting for a database that does not answer: its standard input was the venue's to hold."""
+    who = tmp_path / "who"
+    with socket.create_server(("127.0.0.1", 0)) as database:
+        url = f"postgresql://nobody@127.0.0.1:{database.getsockname()[1]}/none"
+        venue = f"""
+import asyncio, os
+from pathlib import Path
+from tools.snapshot import FOLLOWER
+from web.snapshot_process import run
+async def main():
+    taking = asyncio.create_task(run(FOLLOWER, {url!r}))
+    while not (children := Path(f"/proc/self/task/{{os.getpid()}}/children").read_text().split()):
+        await asyncio.sleep(0.01)
+    Path({str(who)!r}).write_text(children[0])
+    await taking
+asyncio.run(main())
+"""
+        parent = await asyncio.to_thread(subprocess.Popen, program(venue), env={**os.environ, "PYTHONPATH": str(ROOT)})
+        try:
+            pid = await until_written(who)
+            silent, _ = await asyncio.to_thread(database.accept)
+            with silent:
+                parent.send_signal(signal.SIGKILL)
+                await until_gone(pid, within_s=CONNECT_TIMEOUT_S / 2)
+        finally:
+            parent.kill()
+            await asyncio.to_thread(parent.wait)
