@@ -1,0 +1,57 @@
+"""Venues as the end-to-end tests make them, and venues with faults in their stores."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from persistence.embedded import EmbeddedPostgres
+from tests.endtoend.conftest import Venues, place, venues
+from tests.endtoend.venue_process import VenueProcess
+from tests.faults.serve import VARIABLE
+from tests.support.postgres import fresh_database, running_server
+
+__all__ = ["place", "venues"]
+
+Faulty = Callable[[str], VenueProcess]
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """One database server for all tests that do it no harm."""
+    with running_server() as url:
+        yield url
+
+
+@pytest.fixture
+def database(server_url: str) -> Iterator[str]:
+    """A database for this test alone, on the server that is nobody's own."""
+    with fresh_database(server_url) as url:
+        yield url
+
+
+@pytest.fixture
+def server(place: Path) -> Iterator[EmbeddedPostgres]:
+    """A database server for this test alone, that is no venue's own."""
+    server = EmbeddedPostgres(place / "pg", say=lambda _: None)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def faulty(venues: Venues, database: str) -> Faulty:
+    """Makes venues on ``database`` whose stores go wrong as told."""
+
+    def make(faults: str) -> VenueProcess:
+        program = (sys.executable, "-m", "tests.faults.serve")
+        return venues(database_url=database, program=program, environment={VARIABLE: faults})
+
+    return make
+
+
+def arm(venue: VenueProcess, faults: str) -> None:
+    """What goes wrong from its next start on; an empty text: nothing."""
+    venue.environment[VARIABLE] = faults

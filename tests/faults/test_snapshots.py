@@ -1,0 +1,170 @@
+"""Snapshots are taken while everything goes on, and broken in every way: nothing but time may be lost."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.endtoend.api import Api, client
+from tests.endtoend.conftest import Venues
+from tests.endtoend.venue_process import VenueProcess, until
+from tests.faults.siege import BACK_S, besieged, held
+from tests.support.faults import fault
+from tests.support.postgres import sql
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
+
+ROWS: Final = 60
+"""Between two snapshots: one is nearly always being taken."""
+KILLS: Final = 3
+WAIT_S: Final = 20.0
+
+
+def with_snapshots(venues: Venues, database: str, rows: int = ROWS) -> VenueProcess:
+    """A venue that takes one after the other."""
+    return venues(database_url=database, environment={"PERPS_SNAPSHOT_ROWS": str(rows)})
+
+
+def taking(venue: int) -> int | None:
+    """The process that takes a snapshot for the venue with this process id; None when there is none."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+            command = (status.parent / "cmdline").read_bytes()
+        except OSError:  # it has ended
+            continue
+        if int(fields[1]) == venue and b"snapshot" in command and fields[0] not in "ZX":
+            return int(status.parent.name)
+    return None
+
+
+async def snapshot(api: Api) -> int:
+    """Ask for one: its row."""
+    answer = await api.send("POST", "/api/admin/snapshots")
+    assert answer.status == 201, answer.body
+    return int(answer.json["offset"])
+
+
+async def until_taking(venue: int) -> int:
+    """Wait for such a process."""
+    async with asyncio.timeout(WAIT_S):
+        while (found := taking(venue)) is None:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.005)
+    return found
+
+
+def offsets(database: str) -> list[int]:
+    """Of the stored snapshots, newest first."""
+    return [record[0] for record in sql(database, 'select "offset" from snapshots order by 1 desc')]
+
+
+async def until_stored(database: str, more_than: int = 0) -> int:
+    """Wait for a snapshot of a later row."""
+    async with asyncio.timeout(WAIT_S):
+        while True:
+            newest = next(iter(await asyncio.to_thread(offsets, database)), 0)
+            if newest > more_than:
+                return newest
+            await asyncio.sleep(0.05)
+
+
+@fault("kill -9 during a snapshot", "I1", "I3", "I4", "I5", "I6", "I8", "I10", "I12", "I13")
+async def test_kill_9_of_the_venue_during_a_snapshot_loses_nothing(
+    venues: Venues, database: str, tmp_path: Path
+) -> None:
+    venue = with_snapshots(venues, database)
+    await asyncio.to_thread(venue.start)
+    async with besieged(venue.url, database, tmp_path) as siege:
+        await until_stored(database)
+        for _ in range(KILLS):
+            await until_taking(venue.pid)
+            venue.signal(signal.SIGKILL)
+            dead = time.monotonic()
+            assert await asyncio.to_thread(venue.wait_exit) == -signal.SIGKILL
+            await asyncio.to_thread(venue.start_whatever_it_takes)
+            await siege.serves_again(dead)
+            await siege.acknowledges(50)
+    starts = [json.loads(line) for line in venue.log.read_text().splitlines() if '"core.recovered"' in line]
+    assert len(starts) == KILLS + 1
+    assert all(start["snapshot"] > 0 for start in starts[1:])
+
+
+@fault("kill -9 of the process that takes a snapshot", "I1", "I3", "I4", "I8", "I10")
+async def test_kill_9_of_the_snapshots_process_costs_a_warning(venues: Venues, database: str, tmp_path: Path) -> None:
+    venue = with_snapshots(venues, database)
+    async with held(venue, database, tmp_path):
+        last = await until_stored(database)
+        os.kill(await until_taking(venue.pid), signal.SIGKILL)
+        async with client(venue.url) as api, asyncio.timeout(WAIT_S):
+            while "snapshot.failed" not in venue.log.read_text():  # noqa: ASYNC110 - a file
+                await asyncio.sleep(0.05)
+            await snapshot(api)
+        assert await until_stored(database, last) > last
+
+
+@fault("the process that takes a snapshot stands still", "I1", "I3", "I8", "I12")
+async def test_a_venue_stops_in_order_while_its_snapshots_process_stands_still(
+    venues: Venues, database: str, tmp_path: Path
+) -> None:
+    venue = with_snapshots(venues, database)
+    async with held(venue, database, tmp_path):
+        os.kill(taker := await until_taking(venue.pid), signal.SIGSTOP)
+    assert await asyncio.to_thread(venue.stop) == 0
+    await asyncio.to_thread(until, lambda: not Path(f"/proc/{taker}").exists() or None, within_s=WAIT_S, what="its end")
+
+
+HARM: Final = {
+    "truncated": "body = substr(body, 1, length(body) - 1)",
+    "bit flipped": "body = set_byte(body, length(body) / 2, get_byte(body, length(body) / 2) # 1)",
+    "emptied": "body = ''",
+}
+
+
+@fault("snapshot truncated, or a bit of it flipped", "I1", "I3", "I5", "I6", "I12")
+@pytest.mark.parametrize("change", HARM.values(), ids=HARM.keys())
+async def test_a_broken_snapshot_is_skipped_with_a_warning(
+    venues: Venues, database: str, tmp_path: Path, change: str
+) -> None:
+    venue = with_snapshots(venues, database, rows=10**9)
+    await asyncio.to_thread(venue.start)
+    async with client(venue.url) as api, besieged(venue.url, database, tmp_path, clients=4) as siege:
+        first = await snapshot(api)
+        await siege.acknowledges(20)
+        second = await snapshot(api)
+        assert first < second
+        venue.signal(signal.SIGKILL)
+        dead = time.monotonic()
+        await asyncio.to_thread(venue.wait_exit)
+        await asyncio.to_thread(sql, database, f'update snapshot_parts set {change} where "offset" = $1', second)
+        await asyncio.to_thread(venue.start_whatever_it_takes)
+        await siege.serves_again(dead, within_s=2 * BACK_S)
+    log = venue.log.read_text()
+    assert '"event":"snapshot.skipped"' in log
+    assert f'"snapshot":{first}' in log
+
+
+@fault("journal lost rows that a snapshot knows", "I1", "I5", "I6")
+async def test_a_venue_does_not_start_on_a_journal_that_lost_what_a_snapshot_knows(
+    venues: Venues, database: str, tmp_path: Path
+) -> None:
+    """Without the snapshot such a journal would be whole."""
+    venue = with_snapshots(venues, database, rows=10**9)
+    await asyncio.to_thread(venue.start)
+    async with client(venue.url) as api, besieged(venue.url, database, tmp_path, clients=4):
+        pass
+    async with client(venue.url) as api:
+        offset = await snapshot(api)
+    assert await asyncio.to_thread(venue.stop) == 0
+    await asyncio.to_thread(sql, database, 'delete from journal where "offset" = $1', offset)
+
+    venue.spawn()
+
+    assert await asyncio.to_thread(venue.wait_exit) == 1
+    assert f"perps: error: journal row {offset}: missing" in venue.tail()
