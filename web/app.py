@@ -20,7 +20,7 @@ from web import (
     routes_trading,
     routes_users,
 )
-from web.context import COMMAND, CONTEXT, REQUEST_ID, Context
+from web.context import COMMAND, CONTEXT, IS_DONE, REQUEST_ID, Context
 from web.errors import RequestError
 from web.requests import BODY_BYTES_MAX
 
@@ -69,7 +69,7 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
         response = web.Response(status=400)  # the client is gone: nobody reads this
     except Exception as error:
         log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
-        response = _refuse(request, RequestError("internal_error", "A fault of ours stopped this request."))
+        response = _refuse(request, _fault_of_ours(is_done=request.get(IS_DONE, False)))
     else:
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
@@ -91,6 +91,12 @@ def _refuse(request: web.Request, error: RequestError) -> web.Response:
         details=error.details,
     )
     return errors.response(error, request[REQUEST_ID])
+
+
+def _fault_of_ours(*, is_done: bool) -> RequestError:
+    if is_done:
+        return RequestError("outcome_unknown", "A fault of ours stopped the answer. Send it again.")
+    return RequestError("internal_error", "A fault of ours stopped this request. Nothing was done.")
 
 
 def _of_http(error: web.HTTPException) -> RequestError:

@@ -101,5 +101,8 @@ CONTEXT: Final = web.AppKey("context", Context)
 COMMAND: Final = web.RequestKey("command", object)
 """What a request asked for, once that is known: for the log line of a refusal."""
 
+IS_DONE: Final = web.RequestKey("is_done", bool)
+"""Its command is durable: whatever goes wrong from here on, it must not be told that nothing was done."""
+
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 """What a request is called in its answer, its errors and the logs."""

@@ -19,7 +19,7 @@ from perps.trading import decide_open
 from perps.units import AMOUNT_MAX
 from web import decimals, errors, views
 from web.auth import Principal
-from web.context import COMMAND, CONTEXT, REQUEST_ID, Context
+from web.context import COMMAND, CONTEXT, IS_DONE, REQUEST_ID, Context
 from web.errors import RequestError
 from web.read_model import MarketView
 from web.requests import CloseBody, OpenBody, body, client_order_id, close_command, open_command, user_id
@@ -136,6 +136,7 @@ async def send(
         command, sender=sender, client_order_id=order_id, fresh=fresh, trace_id=request_id
     )
     if isinstance(outcome, Settled):
+        request[IS_DONE] = True
         context.metrics.done(began_ns, context.clock.monotonic_ns())
     return outcome
 

@@ -19,6 +19,7 @@ from persistence.memory import MemoryJournal, MemoryQueries, MemoryStore
 from tests.conftest import Event
 from tests.web.conftest import Starter
 from tests.web.venue import OnMemory, Running
+from web import views
 from web.compose import Limits
 
 WORDS: Any = "not a number"
@@ -198,3 +199,19 @@ async def test_a_fault_of_ours_is_an_answer_without_its_secrets(starter: Starter
     assert b"hunter2" not in answer.body
     assert [line["event"] for line in error_lines] == ["request.failed"]
     error_lines.clear()
+
+
+async def test_a_fault_after_the_commit_does_not_say_that_nothing_was_done(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I13: the retry brings the first answer."""
+    ann = await venue.user("ann")
+    with monkeypatch.context() as patched:
+        patched.setattr(views, "opened", None)
+        (await ann.open(clientOrderId="once")).refused(503, "outcome_unknown")
+
+    again = await ann.open(clientOrderId="once")
+
+    assert again.status == 201
+    assert again.headers["Idempotent-Replay"] == "true"
+    assert len(await ann.positions()) == 1
