@@ -202,7 +202,7 @@ async def test_a_fault_of_ours_is_an_answer_without_its_secrets(starter: Starter
 
 
 async def test_a_fault_after_the_commit_does_not_say_that_nothing_was_done(
-    venue: Running, monkeypatch: pytest.MonkeyPatch
+    venue: Running, monkeypatch: pytest.MonkeyPatch, error_lines: list[Event]
 ) -> None:
     """I13: the retry brings the first answer."""
     ann = await venue.user("ann")
@@ -210,6 +210,8 @@ async def test_a_fault_after_the_commit_does_not_say_that_nothing_was_done(
         patched.setattr(views, "opened", None)
         (await ann.open(clientOrderId="once")).refused(503, "outcome_unknown")
 
+    assert [line["event"] for line in error_lines] == ["request.failed"]
+    error_lines.clear()
     again = await ann.open(clientOrderId="once")
 
     assert again.status == 201
