@@ -91,6 +91,7 @@ class FailStopActor(pykka.ThreadingActor):
             log.error("actor.died_untold", actor=type(self).__name__, error=repr(untold), exc_info=untold)
             self.pulse.lost()
         log.error("actor.died", actor=type(self).__name__, error=repr(error), exc_info=error)
+        _forget_frames(exception_value)
 
     def _start_actor_loop(self) -> None:
         """Pykka's, in a thread whose every end is told."""
@@ -123,6 +124,15 @@ class FailStopActor(pykka.ThreadingActor):
         The supervisor drains the inbox once nobody sends any more, and nobody but him: two who look through it at once
         lose what one of them has in hand. (Who asked to stop what was just dying gets no answer; see ``has_stopped``.)
         """
+
+
+def _forget_frames(error: BaseException | None) -> None:
+    """An exception outlives its actor (``Vitals.cause``); the frames it came through must not keep the actor alive."""
+    seen = set[int]()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
 
 
 def drain(ref: Ref) -> list[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Event
+from typing import Final
 
 import pykka
 import structlog
@@ -20,9 +22,12 @@ from perps.market import Market
 
 log = structlog.get_logger()
 
-STOP_LOOK_S = 0.25
-STOP_LOOKS_MAX = 120
+STOP_LOOK_S: Final = 0.25
+STOP_LOOKS_MAX: Final = 120
 """How often, every ``STOP_LOOK_S``, to look whether an actor has stopped: for half a minute."""
+
+LOOK_UP_LOOKS_MAX: Final = 1
+"""The same for the look-up, which owns nothing: one that waits for its database ends by itself, later."""
 
 
 class Core:
@@ -41,6 +46,7 @@ class Core:
         state = recovered.state
         self.vitals = vitals = vitals or Vitals(outbox.core_failed)
         """Whether all of them are there and get on."""
+        self._stopping = Event()
         self._pulses = {part: vitals.pulse(part) for part in ("supervisor", "ledger", "journal", "look-up")}
         pulse = self._pulses["journal"]
         journal_ref: Ref = JournalActor.start(journal, clock=clock, outbox=outbox, pulse=pulse)
@@ -59,7 +65,7 @@ class Core:
         )
 
         def load_market(ticker: str) -> Callable[[], Market]:
-            return lambda: reload_market(history, ticker)
+            return lambda: reload_market(history, ticker, self._stopping.wait)
 
         self.supervisor: Ref = Supervisor.start(
             recovered.answers,
@@ -79,18 +85,21 @@ class Core:
         """Stop in the order of the work: nothing new, then decide, post and commit what is there. Blocking.
 
         The supervisor stops its markets with it. After this everything that was decided is durable and published
-        (if the core was alive), and the shard is given back.
+        (if the core was alive), and the shard is given back. What only reads is not waited for.
         """
         self.vitals.expect_stops()
-        refs = (self.supervisor, self.ledger_ref, self.journal_ref, self.look_up_ref)
-        for ref, pulse in zip(refs, self._pulses.values(), strict=True):
+        self._stopping.set()
+        refs = (self.supervisor, self.ledger_ref, self.journal_ref)
+        for ref, pulse in zip(refs, self._pulses.values(), strict=False):
             if not has_stopped(ref.stop(block=False), pulse):
                 log.error("actor.stop_timed_out", actor=ref.actor_class.__name__)
+        if not has_stopped(self.look_up_ref.stop(block=False), self._pulses["look-up"], LOOK_UP_LOOKS_MAX):
+            log.warning("look_up.left_behind")
 
 
-def has_stopped(answer: pykka.Future[bool], pulse: Pulse) -> bool:
+def has_stopped(answer: pykka.Future[bool], pulse: Pulse, looks_max: int = STOP_LOOKS_MAX) -> bool:
     """Wait for an actor that was asked to stop. An actor that was just dying never answers: its end will do too."""
-    for _ in range(STOP_LOOKS_MAX):
+    for _ in range(looks_max):
         try:
             answer.get(timeout=STOP_LOOK_S)
         except pykka.Timeout:

@@ -18,7 +18,8 @@ REBUILD_QUEUE_MAX: Final = 4_096
 """Commands that wait for one market while it is rebuilt."""
 
 MARKET_DEATHS_MAX: Final = 5
-"""Deaths of one market within ``MARKET_DEATHS_WINDOW_MS`` after which it stays down until the venue is restarted."""
+"""Deaths of one market within ``MARKET_DEATHS_WINDOW_MS`` after which it is still rebuilt. At one more it stays down
+until the venue is restarted."""
 
 MARKET_DEATHS_WINDOW_MS: Final = 60_000
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from actors.base import FailStopActor, tell
+from actors.limits import DEADLINE_MS
 from actors.messages import Envelope, LookedUp, Wire
 from actors.ports import History, JournalUnavailable, Outbox
 from actors.vitals import Pulse
 
 
 class LookUpActor(FailStopActor):
-    """One query per batch of envelopes; the answers go back to the supervisor."""
+    """One query per batch of envelopes; the answers go back to the supervisor.
+
+    It alone uses its way to ask, and ends it with itself.
+    """
 
     def __init__(self, history: History, *, outbox: Outbox, pulse: Pulse | None = None) -> None:
         super().__init__(pulse=pulse)
-        self._history, self._outbox = history, outbox
+        self._look_ups, self._outbox = history.look_ups(DEADLINE_MS / 1000), outbox
         self._wire: Wire | None = None
 
     def handle(self, batch: list[Any]) -> None:
@@ -30,7 +34,7 @@ class LookUpActor(FailStopActor):
             return
         keys = [(envelope.sender, envelope.client_order_id or "") for envelope in envelopes]
         try:
-            found = self._history.answers(keys)
+            found = self._look_ups.answers(keys)
         except JournalUnavailable as error:
             answers = [LookedUp(envelope, failure=str(error)) for envelope in envelopes]
         else:
@@ -40,3 +44,8 @@ class LookUpActor(FailStopActor):
     def on_death(self, reason: str, queued: list[Any]) -> None:
         """Commands would wait for an answer that never comes: rebuild."""
         self._outbox.core_failed(f"the look-up died: {reason}")
+        self._look_ups.close()
+
+    def on_stop(self) -> None:
+        """Nobody asks any more."""
+        self._look_ups.close()

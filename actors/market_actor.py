@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from actors.base import FailStopActor, Interrupted, tell
+from actors.base import FailStopActor, Interrupted, drain, tell
 from actors.messages import (
     Decided,
     Envelope,
@@ -79,7 +79,7 @@ class MarketActor(FailStopActor):
         self._ledger, self._supervisor, self._clock = ledger, supervisor, clock
         self._market: Market | None = None
         self._out: list[Decided | Refused | ImageTaken] = []
-        self._behind: list[Work] = []
+        self._behind: list[Work | TakeImage] = []
 
     def on_start(self) -> None:
         """Get the state, finish liquidations that a crash cut off, and say ready (pykka's ``start`` does not wait)."""
@@ -102,25 +102,31 @@ class MarketActor(FailStopActor):
             except BaseException as error:
                 self._behind = batch[position + 1 :]
                 reason = f"{self._ticker} failed on this command: {type(error).__name__}"
-                if not isinstance(work, TakeImage):
+                if isinstance(work, TakeImage):
+                    self._out.append(ImageTaken(work.token, None))
+                else:
                     self._out.append(Refused(work, Failure(FailureKind.INTERNAL_ERROR, reason)))
                 raise
         self._flush()
 
     def on_death(self, reason: str, queued: list[Any]) -> None:
         """What was decided goes on; what was not begun goes back. Ordered behind this market's last rows."""
-        leftovers = tuple(work for work in (*self._behind, *queued) if not isinstance(work, TakeImage))
-        stopped = Stopped(stream=self._ticker, incarnation=self._incarnation, reason=reason, leftovers=leftovers)
-        self._ledger.tell([*self._out, stopped])
+        self._ledger.tell([*self._out, *self._last_words(reason, [*self._behind, *queued])])
 
     def on_stop(self) -> None:
         """Nothing if the supervisor asked for it. If nobody did, this is a death like any other, and rebuilt."""
-        tell(self._ledger, Stopped(stream=self._ticker, incarnation=self._incarnation, reason="it was stopped"))
+        tell(self._ledger, self._last_words("it was stopped", drain(self.actor_ref)))
+
+    def _last_words(self, reason: str, behind: list[Work | TakeImage]) -> list[ImageTaken | Stopped]:
+        """Whoever asked for an image waits no longer; commands go back."""
+        no_images = [ImageTaken(work.token, None) for work in behind if isinstance(work, TakeImage)]
+        leftovers = tuple(work for work in behind if not isinstance(work, TakeImage))
+        stopped = Stopped(stream=self._ticker, incarnation=self._incarnation, reason=reason, leftovers=leftovers)
+        return [*no_images, stopped]
 
     def _execute(self, work: Work | TakeImage) -> None:
         if isinstance(work, TakeImage):
-            if self._market is not None:
-                self._out.append(ImageTaken(work.token, self._market.image()))
+            self._out.append(ImageTaken(work.token, self._market.image() if self._market is not None else None))
             return
         envelope = work if isinstance(work, Envelope) else work.envelope
         command = envelope.command

@@ -136,7 +136,8 @@ class ImageTaken(Struct, frozen=True):
     """What one actor held: the ledger, or a market. Goes ledger → journal → out, like a refusal."""
 
     token: Token
-    image: LedgerImage | MarketImage
+    image: LedgerImage | MarketImage | None
+    """None: a market that has nothing to show; it is not listed yet, or just dying."""
     of: int = 0
     """The ledger's comes first and says how many there will be."""
 

@@ -7,7 +7,7 @@ from actors.messages import ImageTaken, Reply, Settled
 from perps.journal import Entry, JournalUnavailable, OwnershipLost, Row
 from perps.units import Millis
 
-__all__ = ["Clock", "History", "Journal", "JournalUnavailable", "OwnershipLost"]
+__all__ = ["Clock", "History", "Journal", "JournalUnavailable", "LookUps", "OwnershipLost"]
 
 
 class Journal(Protocol):
@@ -62,8 +62,23 @@ class History(Protocol):
         """
         ...
 
+    def look_ups(self, limit_s: float) -> "LookUps":
+        """A way to ask which row answered a client id, for one thread; each answer or error within ``limit_s``."""
+        ...
+
+
+class LookUps(Protocol):
+    """Questions of one thread, over a session that may be kept between them. Blocking."""
+
     def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
-        """Offset and fingerprint of the rows that answered these (sender, client order id) pairs, where there are."""
+        """Offset and fingerprint of the rows that answered these (sender, client order id) pairs, where there are.
+
+        Raises ``JournalUnavailable``.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the session. Idempotent."""
         ...
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from threading import Event
 
 import msgspec
 import structlog
@@ -21,7 +21,9 @@ log = structlog.get_logger()
 RELOAD_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Between attempts to read a dead market's rows back, in its successor's own thread."""
 
-Sleep = Callable[[float], None]
+Pause = Callable[[float], bool]
+"""Waits for so many seconds; True at once when the core stops meanwhile."""
+
 OnEntry = Callable[[Entry], object]
 OnSnapshot = Callable[[Snapshot, VenueState], object]
 
@@ -80,17 +82,19 @@ def begin(history: History, on_snapshot: OnSnapshot | None = None, *, until: int
     return None
 
 
-def reload_market(history: History, ticker: str, sleep: Sleep = time.sleep) -> Market:
+def reload_market(history: History, ticker: str, pause: Pause | None = None) -> Market:
     """A market from a snapshot and its rows, however often the store does not answer at first.
 
-    Raises ``JournalCorrupt``, and in the end ``JournalUnavailable``.
+    Raises ``JournalCorrupt``, and ``JournalUnavailable`` in the end, or when the core stops.
     """
+    pause = pause or Event().wait
     for pause_s in RELOAD_PAUSES_S:
         try:
             return _load(history, ticker)
         except JournalUnavailable as error:
             log.warning("market.cannot_reload_yet", ticker=ticker, error=str(error), retry_in_s=pause_s)
-            sleep(pause_s)
+            if pause(pause_s):
+                raise
     return _load(history, ticker)
 
 

@@ -17,6 +17,7 @@ from actors.messages import (
     Failure,
     FailureKind,
     Funded,
+    ImageTaken,
     LookedUp,
     MarketDown,
     MarketReady,
@@ -95,7 +96,7 @@ class Supervisor(FailStopActor):
         self._slots: dict[str, _Slot] = {}
         self._incarnations = 0
         self._wire: Wire | None = None
-        self._to_ledger: list[Envelope | Refused | Route | TakeImage] = []
+        self._to_ledger: list[Envelope | Refused | Route | TakeImage | ImageTaken] = []
         self._to_market: dict[str, list[Work]] = {}
         self._to_look_up: list[Envelope] = []
         self._replies: list[Reply] = []
@@ -279,7 +280,9 @@ class Supervisor(FailStopActor):
         slot = self._slots.get(stopped.stream)
         if slot is None or slot.ref is None or slot.incarnation != stopped.incarnation:
             return
-        behind = [work for work in drain(slot.ref) if not isinstance(work, TakeImage)]
+        left = drain(slot.ref)
+        self._to_ledger.extend(ImageTaken(work.token, None) for work in left if isinstance(work, TakeImage))
+        behind = [work for work in left if not isinstance(work, TakeImage)]
         slot.waiting = [*stopped.leftovers, *behind, *slot.waiting]
         slot.ready = False
         now_ms = self._clock.now_ms()
@@ -319,6 +322,7 @@ class Supervisor(FailStopActor):
             self._begin(envelope)
         if slot.ref is not None:
             slot.ref.stop(block=False)
+        self._outbox.market_health(ticker, None)
 
     def _flush(self) -> None:
         for ticker, works in self._to_market.items():

@@ -11,6 +11,7 @@ from perps.journal import JournalUnavailable, Row
 from perps.records import STATUS_OPEN, FillRecord, PositionRecord, PriceRecord
 from persistence.comparison import IN_STEP, RecordStream
 from persistence.connect import connect, database_errors, end
+from persistence.selections import NEWEST_ARCHIVE, OFFSET_MAX, ROW_COLUMNS, SNAPSHOT_PARTS, SNAPSHOTS_UNTIL
 from persistence.tables import FILLS, JOURNAL, POSITIONS, PRICES, Record, Table
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ ANSWER_TIMEOUT_S: Final = 600.0
 
 _HEAP_ONLY: Final = "set local enable_indexscan = off; set local enable_indexonlyscan = off"
 _ANY_SCAN: Final = "set local enable_indexscan = on; set local enable_indexonlyscan = on"
-_ROW: Final = ", ".join(f'"{name}"' for name in Row.__struct_fields__)
 _LAST: Final = 'select coalesce(max("offset"), 0) from journal where shard = $1'
 _OWNER: Final = "select epoch from owner where shard = $1"
 _DOUBLED: Final = (
@@ -37,9 +37,6 @@ _DOUBLED: Final = (
     ' group by user_id, client_order_id having count(*) > 1 order by min("offset") limit $2'
 )
 _NEWEST: Final = 'where ticker = $1 order by at desc, "offset" desc, n desc limit 1'
-_ARCHIVED: Final = "select last_offset, file from archives where shard = $1 order by last_offset desc limit 1"
-_SNAPSHOTS: Final = 'select "offset" from snapshots where shard = $1 order by "offset"'
-_PARTS: Final = 'select body from snapshot_parts where shard = $1 and "offset" = $2 order by n'
 
 T = TypeVar("T")
 
@@ -95,12 +92,12 @@ class Audit:
         """The last row that has left for the archive, and the file it was written to; None when all are here."""
         if self._fetch("select to_regclass('archives')")[0][0] is None:
             return None
-        found = self._fetch(_ARCHIVED, self._shard)
+        found = self._fetch(NEWEST_ARCHIVE, self._shard)
         return (int(found[0][0]), str(found[0][1])) if found else None
 
     def pages(self, after: int = 0) -> Iterator[list[Row]]:
         """Every row with ``offset > after``, in order."""
-        query = f'select {_ROW} from journal where shard = $1 and "offset" > $2 order by "offset"'
+        query = f'select {ROW_COLUMNS} from journal where shard = $1 and "offset" > $2 order by "offset"'
         cursor = self._cursor(query, self._shard, after)
         while page := [Row(*record) for record in self._run(cursor.fetch(PAGE_ROWS, timeout=ANSWER_TIMEOUT_S))]:
             yield page
@@ -164,11 +161,11 @@ class Audit:
         """Where the stored snapshots stand, oldest first; none in a database that has no table for them."""
         if self._fetch("select to_regclass('snapshots')")[0][0] is None:
             return []
-        return [int(found[0]) for found in self._fetch(_SNAPSHOTS, self._shard)]
+        return [int(offset) for (offset,) in self._fetch(SNAPSHOTS_UNTIL, self._shard, OFFSET_MAX)][::-1]
 
     def snapshot(self, offset: int) -> bytes:
         """The bytes of a snapshot."""
-        return b"".join(part for (part,) in self._fetch(_PARTS, self._shard, offset))
+        return b"".join(part for (part,) in self._fetch(SNAPSHOT_PARTS, self._shard, offset))
 
     def _cursor(self, query: str, *values: Any) -> Cursor[Any]:
         async def declare() -> Cursor[Any]:

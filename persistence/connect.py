@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
+import uvloop
 
 from perps.journal import JournalRefused, JournalUnavailable
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """Longest wait for a connection, handshake included."""
@@ -30,23 +33,40 @@ SESSION: Final = {
 }
 """Of every connection. Our statements are short; and a client that vanished must not hold its locks for hours."""
 
+BY_INDEX: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off"}
+"""For queries of which each has an index in its order. Of a partition that was begun a moment ago the planner knows too
+little to see that, and would sort the whole journal for every page."""
+
 NEVER_WRITTEN: Final = ("22", "23")
 """SQLSTATE classes "data exception" and "integrity constraint violation": definitive, the transaction is undone."""
 
 
-async def connect(url: str, *, name: str, timeout_s: float = CONNECT_TIMEOUT_S, **settings: str) -> Connection[Record]:
+async def connect(url: str, *, name: str, **settings: str) -> Connection[Record]:
     """One connection of its own. ``name`` is what ``pg_stat_activity`` shows."""
     with reaching(url):
         return await asyncpg.connect(
-            url, timeout=timeout_s, server_settings={**SESSION, "application_name": name, **settings}
+            url, timeout=CONNECT_TIMEOUT_S, server_settings={**SESSION, "application_name": name, **settings}
         )
+
+
+UNREADABLE: Final = (
+    "the database URL cannot be read; in its parts, the password above all, / is written %2F, ? %3F, # %23 and @ %40"
+)
 
 
 @contextmanager
 def reaching(url: str) -> Iterator[None]:
-    """Say where, when there is no connection. Raises ``OSError``, also for one that took too long."""
+    """Say where, when there is no connection. Raises ``OSError``, also for one that took too long.
+
+    Raises ``JournalUnavailable`` for a URL that cannot be read, without a word of it: some of that may be its password.
+    """
     try:
+        parts = urlsplit(url)
+        if "@" in parts.path + parts.query + parts.fragment:
+            raise ValueError("an @ behind the host")
         yield
+    except (ValueError, OverflowError):
+        raise JournalUnavailable(UNREADABLE) from None
     except OSError as error:  # TimeoutError is one
         why = error.strerror or str(error) or "no answer in time"
         raise OSError(f"no connection to {_address(url)}: {why}") from error
@@ -61,6 +81,23 @@ def _address(url: str) -> str:
     return f"{host}:{asked['port'][0]}" if "port" in asked else host
 
 
+def ask(url: str, work: Callable[[Connection[Record]], Awaitable[T]], *, name: str, doing: str, **settings: str) -> T:
+    """What ``work`` returns, done on a connection of its own. Blocking, in a thread that runs no event loop.
+
+    Raises as ``database_errors`` does, with ``doing`` for what was asked.
+    """
+
+    async def session() -> T:
+        connection = await connect(url, name=name, **settings)
+        try:
+            return await work(connection)
+        finally:
+            await end(connection)
+
+    with database_errors(doing):
+        return uvloop.run(session())
+
+
 @contextmanager
 def database_errors(doing: str) -> Iterator[None]:
     """Raise ``JournalUnavailable``, or ``JournalRefused`` if definitive, for what asyncpg and the system raise."""
@@ -70,12 +107,17 @@ def database_errors(doing: str) -> Iterator[None]:
         definitive = (error.sqlstate or "")[:2] in NEVER_WRITTEN
         kind = JournalRefused if definitive else JournalUnavailable
         raise kind(f"{doing}: {_explain(error)}") from error
-    except (asyncpg.ClientConfigurationError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+    except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         raise JournalUnavailable(f"{doing}: {_explain(error)}") from error
-    except (ValueError, TypeError, OverflowError) as error:  # asyncpg could not encode a value: nothing was written
+
+
+@contextmanager
+def encoding(doing: str) -> Iterator[None]:
+    """Raise ``JournalRefused`` for values that asyncpg cannot encode: nothing was written."""
+    try:
+        yield
+    except (ValueError, TypeError, OverflowError) as error:
         raise JournalRefused(f"{doing}: {_explain(error)}") from error
-    except asyncpg.InterfaceError as error:
-        raise JournalUnavailable(f"{doing}: {_explain(error)}") from error
 
 
 def _explain(error: Exception) -> str:

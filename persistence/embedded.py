@@ -92,6 +92,7 @@ class EmbeddedPostgres:
         """Touches nothing yet. `say` is told every few seconds what a long wait waits for."""
         self.directory = directory.expanduser().resolve()
         self._log = self.directory / "server.log"
+        self._lock = self.directory.with_name(self.directory.name + ".lock")
         self._say = say
 
     def start(self) -> str:
@@ -115,19 +116,20 @@ class EmbeddedPostgres:
     def stop(self) -> None:
         """Orderly stop: cuts connections, writes a last checkpoint. Nothing to do if it is not running.
 
-        A server that is just starting over after a crash of one session can miss the request: then it is cut off, and
-        recovers from its WAL at the next start.
+        Waits for a start that is under way. A server that is just starting over after a crash of one session can miss
+        the request: then it is cut off, and recovers from its WAL at the next start.
         """
         with _os_errors(f"cannot stop PostgreSQL in {self.directory}"):
-            if not self.is_running():
-                return
-            run_as = _past_closed_directories(_server_identity(), self.directory)
-            output = ""
-            for mode, seconds in (("fast", STOP_FAST_S), ("immediate", SERVER_WAIT_S)):
-                how = ["stop", f"--mode={mode}", "--wait", f"--timeout={seconds}", f"--pgdata={self.directory}"]
-                code, output = self._run(run_as, "pg_ctl", how, "PostgreSQL is stopping")
-                if code == 0 or not self.is_running():
+            with self._start_lock() if self._lock.exists() else contextlib.nullcontext():
+                if not self.is_running():
                     return
+                run_as = _past_closed_directories(_server_identity(), self.directory)
+                output = ""
+                for mode, seconds in (("fast", STOP_FAST_S), ("immediate", SERVER_WAIT_S)):
+                    how = ["stop", f"--mode={mode}", "--wait", f"--timeout={seconds}", f"--pgdata={self.directory}"]
+                    code, output = self._run(run_as, "pg_ctl", how, "PostgreSQL is stopping")
+                    if code == 0 or not self.is_running():
+                        return
             raise EmbeddedPostgresError(f"PostgreSQL did not stop in {self.directory}: {_one_line(output)}")
 
     def is_running(self) -> bool:
@@ -138,8 +140,7 @@ class EmbeddedPostgres:
     def _start_lock(self) -> Iterator[int]:
         """Held while starting, so no two starters make one cluster. An orphaned `initdb` holds it on."""
         self.directory.parent.mkdir(parents=True, exist_ok=True)
-        path = self.directory.with_name(self.directory.name + ".lock")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         try:
             self._wait(lambda: _try_lock(descriptor), "waiting for another start of PostgreSQL")
             yield descriptor

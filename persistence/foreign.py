@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import uvloop
+from persistence import connect
 
-from persistence.connect import connect, database_errors, end
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
 
 QUERY_TIMEOUT_S: Final = 60.0
 
@@ -18,25 +19,22 @@ def ask(url: str, query: str, rows_max: int) -> tuple[list[str], list[list[str]]
     Numbers keep every digit they have; a binary one (``float8``) is told by the shortest decimal that names it.
     """
 
-    async def run() -> tuple[list[str], list[list[str]]]:
-        connection = await connect(
-            url,
-            name="perps reconcile",
-            default_transaction_read_only="on",
-            statement_timeout=f"{QUERY_TIMEOUT_S:.0f}s",
-        )
-        try:
-            async with connection.transaction(readonly=True):
-                statement = await connection.prepare(query)
-                names = [attribute.name for attribute in statement.get_attributes()]
-                cursor = await statement.cursor()
-                found = await cursor.fetch(rows_max, timeout=QUERY_TIMEOUT_S)
-                return names, [[_text(value) for value in record] for record in found]
-        finally:
-            await end(connection)
+    async def read(connection: Connection[Record]) -> tuple[list[str], list[list[str]]]:
+        async with connection.transaction(readonly=True):
+            statement = await connection.prepare(query)
+            names = [attribute.name for attribute in statement.get_attributes()]
+            cursor = await statement.cursor()
+            found = await cursor.fetch(rows_max, timeout=QUERY_TIMEOUT_S)
+            return names, [[_text(value) for value in record] for record in found]
 
-    with database_errors("asking the other database"):
-        return uvloop.run(run())
+    return connect.ask(
+        url,
+        read,
+        name="perps reconcile",
+        doing="asking the other database",
+        default_transaction_read_only="on",
+        statement_timeout=f"{QUERY_TIMEOUT_S:.0f}s",
+    )
 
 
 def _text(value: Any) -> str:

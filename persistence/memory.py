@@ -67,6 +67,10 @@ class MemoryStore:
             for old in sorted(self.saved_snapshots)[:-keep]:
                 del self.saved_snapshots[old]
 
+    def look_ups(self, limit_s: float) -> "MemoryLookUps":
+        """A way to ask which row answered a client id. It answers at once."""
+        return MemoryLookUps(self)
+
     def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
         """Offset and fingerprint of the rows that answered these (sender, client order id) pairs, where there are."""
         with self.lock:
@@ -111,6 +115,20 @@ class MemoryStore:
             merged = merge_position(earlier, record) if earlier else record
             self._position_records[record[0]] = merged
             self.positions[record[0]] = PositionRecord(*merged)
+
+
+class MemoryLookUps:
+    """Satisfies ``actors.ports.LookUps``, on a ``MemoryStore``."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
+        """Offset and fingerprint of the rows that answered these (sender, client order id) pairs, where there are."""
+        return self._store.answers(keys)
+
+    def close(self) -> None:
+        """Nothing to do."""
 
 
 class MemoryJournal:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-
-import uvloop
 
 from perps.journal import Row
 from perps.venue import JournalCorrupt
-from persistence.connect import READ_TIMEOUT_S, connect, database_errors, end
+from persistence.connect import BY_INDEX, READ_TIMEOUT_S, ask
+from persistence.look_ups import PostgresLookUps
+from persistence.selections import NEWEST_ARCHIVE, OFFSET_MAX, ROW_COLUMNS, SNAPSHOT_PARTS, SNAPSHOTS_UNTIL
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -17,31 +17,14 @@ if TYPE_CHECKING:
 BATCH_ROWS: Final = 10_000
 """Rows fetched at a time, each time on a short connection: an abandoned iterator leaves nothing behind."""
 
-OFFSET_MAX: Final = 2**63 - 1
-
-KEYS_MAX: Final = 5_000
-"""Client ids looked up by one statement."""
-
 T = TypeVar("T")
 
-_COLUMNS: Final = ", ".join(f'"{column}"' for column in Row.__struct_fields__)
-_ROWS: Final = f'select {_COLUMNS} from journal where shard = $1 and "offset" > $2 order by "offset" limit $3'
+_ROWS: Final = f'select {ROW_COLUMNS} from journal where shard = $1 and "offset" > $2 order by "offset" limit $3'
 _ROWS_OF: Final = (
-    f"select {_COLUMNS} from journal where shard = $1 and stream = $4 and market_seq > $2 order by market_seq limit $3"
+    f"select {ROW_COLUMNS} from journal where shard = $1 and stream = $4 and market_seq > $2"
+    " order by market_seq limit $3"
 )
 _HASH: Final = 'select hash from journal where shard = $1 and "offset" = $2'
-_SNAPSHOTS: Final = 'select "offset" from snapshots where shard = $1 and "offset" <= $2 order by "offset" desc'
-_PARTS: Final = 'select body from snapshot_parts where shard = $1 and "offset" = $2 order by n'
-_ANSWERS: Final = (
-    'select user_id, client_order_id, "offset", fingerprint from unnest($2::text[], $3::text[]) as asked (who, which),'
-    ' lateral (select shard, user_id, client_order_id, "offset", fingerprint from journal'
-    " where user_id = who and client_order_id = which offset 0) found"
-    " where shard = $1"
-)
-"""``offset 0`` keeps the planner from joining the whole journal instead: each id is asked for in the index of each
-partition."""
-
-_ARCHIVED: Final = "select last_offset, file from archives where shard = $1 order by last_offset desc limit 1"
 
 
 class PostgresHistory:
@@ -71,17 +54,12 @@ class PostgresHistory:
 
         Raises ``JournalUnavailable``.
         """
-        for (offset,) in self._fetch(_SNAPSHOTS, self._shard, OFFSET_MAX if until is None else until):
-            yield offset, b"".join(part for (part,) in self._fetch(_PARTS, self._shard, offset))
+        for (offset,) in self._fetch(SNAPSHOTS_UNTIL, self._shard, OFFSET_MAX if until is None else until):
+            yield offset, b"".join(part for (part,) in self._fetch(SNAPSHOT_PARTS, self._shard, offset))
 
-    def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
-        """Offset and fingerprint of the rows that answered these (sender, client order id) pairs, where there are."""
-        found: dict[tuple[str, str], tuple[int, bytes]] = {}
-        for start in range(0, len(keys), KEYS_MAX):
-            users, ids = zip(*keys[start : start + KEYS_MAX], strict=True)
-            for user, client_order_id, offset, fingerprint in self._fetch(_ANSWERS, self._shard, users, ids):
-                found.setdefault((user, client_order_id), (offset, fingerprint or b""))
-        return found
+    def look_ups(self, limit_s: float) -> PostgresLookUps:
+        """A way to ask which row answered a client id, for one thread; each time within ``limit_s``."""
+        return PostgresLookUps(self._url, self._shard, limit_s)
 
     def _pages(self, query: str, after: int, key: Callable[[Row], int], *more: str) -> Iterator[Row]:
         begun = after
@@ -98,7 +76,7 @@ class PostgresHistory:
         """``row`` is not the next one. Raises ``JournalCorrupt`` if that is because those before it have left."""
         if not self._fetch("select 1 where to_regclass('archives') is not null"):
             return
-        for last, file in self._fetch(_ARCHIVED, self._shard):
+        for last, file in self._fetch(NEWEST_ARCHIVE, self._shard):
             if after < last < row.offset:
                 problem = (
                     f"it is in the archive, like all rows up to {last} ({file}), and there is no snapshot to begin from"
@@ -109,17 +87,5 @@ class PostgresHistory:
     def _fetch(self, query: str, *values: Any) -> list[Record]:
         return self._run(lambda connection: connection.fetch(query, *values, timeout=READ_TIMEOUT_S))
 
-    def _run(self, ask: Callable[[Connection[Record]], Awaitable[T]]) -> T:
-        async def session() -> T:
-            # Each query here has an index in its order. Of a partition that was begun a moment ago the planner knows
-            # too little to see that, and would sort the whole journal for every page.
-            connection = await connect(
-                self._url, name="perps history", enable_seqscan="off", enable_bitmapscan="off", enable_sort="off"
-            )
-            try:
-                return await ask(connection)
-            finally:
-                await end(connection)
-
-        with database_errors("reading the journal"):
-            return uvloop.run(session())
+    def _run(self, work: Callable[[Connection[Record]], Awaitable[T]]) -> T:
+        return ask(self._url, work, name="perps history", doing="reading the journal", **BY_INDEX)

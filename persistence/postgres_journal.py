@@ -17,7 +17,7 @@ import uvloop
 from msgspec.structs import astuple
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost
-from persistence.connect import connect, database_errors, end
+from persistence.connect import connect, database_errors, encoding, end
 from persistence.errors import ShardTaken
 from persistence.migrate import migrate
 from persistence.partitions import PARTITION_ROWS, PartitionMaker
@@ -170,11 +170,13 @@ class PostgresJournal:
         journal, queries = session.records(entries)
         last = entries[-1].row.offset
         try:
-            with database_errors(f"rows {entries[0].row.offset} to {last}"):
+            doing = f"rows {entries[0].row.offset} to {last}"
+            with database_errors(doing):
                 if last > self._partitions.room:
                     making = self._partitions.make_now(session.connection, last)
                     self._loop.run_until_complete(asyncio.wait_for(making, self._append_timeout_s))
-                self._loop.run_until_complete(session.append(journal, queries, self._append_timeout_s))
+                with encoding(doing):
+                    self._loop.run_until_complete(session.append(journal, queries, self._append_timeout_s))
         except JournalRefused:
             raise
         except BaseException:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-import uvloop
 from msgspec import Struct
 
 from perps.journal import Row
 from perps.market import user_account
-from persistence.connect import READ_TIMEOUT_S, connect, database_errors, end
+from persistence.connect import READ_TIMEOUT_S, ask
+from persistence.selections import OFFSET_MAX, ROW_COLUMNS
 
 PAGE_ROWS: Final = 1_000
-OFFSET_MAX: Final = 2**63 - 1
 
-_COLUMNS: Final = ", ".join(f'"{column}"' for column in Row.__struct_fields__)
-_LISTING: Final = f"select {_COLUMNS} from journal where shard = $1 and stream = $2 and market_seq = 1"
+_LISTING: Final = f"select {ROW_COLUMNS} from journal where shard = $1 and stream = $2 and market_seq = 1"
 
 _TOUCHED: Final = (
     ("journal", "shard = $1 and user_id = $4"),
@@ -84,7 +82,7 @@ class PostgresRows:
         return Row(*found[0]) if found else None
 
     def _rows(self, pick: Pick, where: str, *values: Any) -> list[Row]:
-        query = f'select {_COLUMNS} from journal where shard = $1 and {where} order by "offset" limit {PAGE_ROWS}'
+        query = f'select {ROW_COLUMNS} from journal where shard = $1 and {where} order by "offset" limit {PAGE_ROWS}'
         return [Row(*found) for found in self._fetch(query, self._shard, *values, *_filter_values(pick))]
 
     def _touched(self, pick: Pick, after: int) -> list[int]:
@@ -100,15 +98,12 @@ class PostgresRows:
         return [int(offset) for (offset,) in found]
 
     def _fetch(self, query: str, *values: Any) -> list[Any]:
-        async def ask() -> list[Any]:
-            connection = await connect(self._url, name="perps rows")
-            try:
-                return await connection.fetch(query, *values, timeout=READ_TIMEOUT_S)
-            finally:
-                await end(connection)
-
-        with database_errors("reading the journal"):
-            return uvloop.run(ask())
+        return ask(
+            self._url,
+            lambda connection: connection.fetch(query, *values, timeout=READ_TIMEOUT_S),
+            name="perps rows",
+            doing="reading the journal",
+        )
 
 
 def _filters(pick: Pick, parameter: int) -> str:

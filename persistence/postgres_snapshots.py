@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import uvloop
+from persistence.connect import ask
 
-from persistence.connect import connect, database_errors, end
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
 
 PART_BYTES: Final = 4 << 20
 """Bytes of a snapshot in one record: PostgreSQL holds a few copies of a record in memory at a time."""
@@ -30,14 +31,10 @@ class PostgresSnapshots:
 
         All of it or nothing. Raises ``JournalUnavailable``.
         """
-        with database_errors(f"saving the snapshot of row {offset}"):
-            uvloop.run(self._save(offset, body, keep))
-
-    async def _save(self, offset: int, body: bytes, keep: int) -> None:
         parts = [body[start : start + PART_BYTES] for start in range(0, len(body), PART_BYTES)]
         records = [(self._shard, offset, n, part) for n, part in enumerate(parts)]
-        connection = await connect(self._url, name="perps snapshot")
-        try:
+
+        async def write(connection: Connection[Record]) -> None:
             async with connection.transaction():
                 await connection.execute(_DELETE, self._shard, offset)
                 await connection.execute(_INSERT, self._shard, offset, len(body))
@@ -45,5 +42,5 @@ class PostgresSnapshots:
                     "snapshot_parts", records=records, columns=("shard", "offset", "n", "body")
                 )
                 await connection.execute(_FORGET, self._shard, keep)
-        finally:
-            await end(connection)
+
+        ask(self._url, write, name="perps snapshot", doing=f"saving the snapshot of row {offset}")

@@ -6,33 +6,43 @@ import fcntl
 import os
 import secrets
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 
 class CannotStart(Exception):
     """The venue cannot be started, or cannot go on. One line says why."""
 
 
+NAMELESS_WAIT_S: Final = 10.0
+"""How long a venue waits for a lock whose holder gives no name: it is nobody to be killed, and soon done."""
+
+POLL_S: Final = 0.05
+
+
 class DataDirectory:
     """Made with mode 0700 if it is missing, and locked while the venue runs: its embedded database serves one venue."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ``CannotStart`` when it cannot be made, or another venue runs on it."""
+        """Raises ``CannotStart`` when it cannot be made, or another venue runs on it. May wait ``NAMELESS_WAIT_S``."""
         self.path = path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path / "venue.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise CannotStart(f"cannot use the data directory {path}: {error.strerror or error}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        tries_end = time.monotonic() + NAMELESS_WAIT_S
+        while not _locked(self._lock):
             owner = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip()
+            if not owner and time.monotonic() < tries_end:
+                time.sleep(POLL_S)
+                continue
             os.close(self._lock)
             process, how = (f" (process {owner})", f": kill {owner}") if owner.isdigit() else ("", "")
-            raise CannotStart(
-                f"another venue{process} runs on the data directory {path}; stop it first{how}"
-            ) from error
+            raise CannotStart(f"another venue{process} runs on the data directory {path}; stop it first{how}")
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
 
@@ -57,6 +67,30 @@ class DataDirectory:
     def close(self) -> None:
         """Let another venue have it."""
         os.close(self._lock)
+
+
+@contextmanager
+def without_venue(path: Path) -> Iterator[bool]:
+    """Keep venues from starting on a data directory for a moment; False if one runs there (or somebody else does so).
+
+    The lock's holder gives no name: a venue that starts meanwhile waits. Raises ``OSError``.
+    """
+    lock = os.open(path / "venue.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        alone = _locked(lock)
+        if alone:
+            os.ftruncate(lock, 0)
+        yield alone
+    finally:
+        os.close(lock)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def say(line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -18,7 +19,7 @@ from actors.messages import Failure, FailureKind, Settled
 from actors.ports import Clock, History, Journal, JournalUnavailable, OwnershipLost
 from actors.recovery import OnEntry, OnSnapshot, Recovered, recover
 from actors.vitals import Vitals
-from perps.journal import Entry
+from perps.journal import Entry, JournalRefused
 from perps.snapshot import Snapshot
 from perps.units import Millis
 from perps.venue import VenueState
@@ -41,13 +42,25 @@ REBUILD_STOP_S: Final = 10.0
 closes again by itself, if the process lives so long."""
 
 RETRY_S: Final = (0.1, 0.2, 0.5, 1.0)
-"""Pauses between attempts to reach the database again; the last one repeats."""
+"""Pauses between attempts to reach the database again, and between deaths that follow one another within
+``CORE_DEATHS_WINDOW_S``; the last one repeats."""
+
+CORE_DEATHS_MAX: Final = 5
+"""Deaths of the core within ``CORE_DEATHS_WINDOW_S`` after which it is still rebuilt. At one more the venue ends: what
+it dies of is in the journal or in the program, and another try would die of it too. A database that is away does not
+count."""
+
+CORE_DEATHS_WINDOW_S: Final = 60.0
 
 OpenJournal = Callable[[], Journal]
 
 
 class StartAborted(Exception):
-    """The start was called off before the venue was ready. Nothing was changed."""
+    """The start was called off before the venue was ready. No row was written."""
+
+
+class CoreLost(Exception):
+    """The core dies again and again."""
 
 
 class Host:
@@ -73,6 +86,8 @@ class Host:
         self._core: Core | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._rebuilding = False
+        self._deaths: deque[tuple[float, bool]] = deque()
+        """When the core died lately, and whether of something other than a database that is away."""
         self.watchdog = Watchdog(LoopWatch(metrics), clock, metrics)
         self.health: dict[str, str] = {CORE: "starting"}
         """What has failed, by part (a ticker, or ``core``). Empty: every part takes commands."""
@@ -151,11 +166,12 @@ class Host:
             self._rebuilding = False
             await self.bridge.failed.wait()
             self._rebuilding = True
-            self._metrics.core_restarts.inc()
-            if self._core is not None:
-                await asyncio.to_thread(self._core.stop)
             try:
+                self._metrics.core_restarts.inc()
+                if self._core is not None:
+                    await asyncio.to_thread(self._core.stop)
                 self._check_ownership()
+                await asyncio.sleep(self._pause_after_death())
                 await self._rebuild()
             except StartAborted:
                 return
@@ -168,6 +184,25 @@ class Host:
         """Raise ``OwnershipLost`` if that is what the core died of: another has served this shard meanwhile."""
         if self._core is not None and isinstance(self._core.vitals.cause, OwnershipLost):
             raise self._core.vitals.cause
+
+    def _pause_after_death(self) -> float:
+        """Seconds to wait before the core is rebuilt: none for the first death in a while.
+
+        Raises ``CoreLost`` when it dies again and again of what is no matter of the database.
+        """
+        cause = self._core.vitals.cause if self._core is not None else None
+        away = isinstance(cause, JournalUnavailable) and not isinstance(cause, JournalRefused)
+        now_s = asyncio.get_running_loop().time()
+        self._deaths.append((now_s, not away))
+        while self._deaths[0][0] <= now_s - CORE_DEATHS_WINDOW_S:
+            self._deaths.popleft()
+        deaths = sum(counts for _, counts in self._deaths)
+        if deaths > CORE_DEATHS_MAX:
+            last = type(cause).__name__ if cause is not None else "no error"
+            raise CoreLost(
+                f"the core died {deaths} times within {CORE_DEATHS_WINDOW_S:.0f} s, last of {last}"
+            ) from cause
+        return RETRY_S[min(len(self._deaths) - 2, len(RETRY_S) - 1)] if len(self._deaths) > 1 else 0.0
 
     async def _rebuild(self) -> None:
         """Recover again. What was in doubt and proves durable is published now, before anything newer.
@@ -255,7 +290,11 @@ class Host:
             self._metrics.committed(rows, self._clock.monotonic_ns())
 
     def _end(self, error: BaseException) -> None:
-        """The venue cannot go on; whoever runs it finds the reason in ``ended``."""
+        """The venue cannot go on; whoever runs it finds the reason in ``ended``.
+
+        Streams end first: one that may have been left out of a row must not be given the next.
+        """
+        self._streams.close()
         self._health(CORE, f"lost: {type(error).__name__}")
         if not self.ended.done():
             self.ended.set_result(error)

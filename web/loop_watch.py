@@ -73,8 +73,8 @@ class LoopWatch:
             self._sent_at, self._counted_s, self._answered = now_s, 0.0, False
             try:
                 self._loop.call_soon_threadsafe(self._answer)
-            except RuntimeError:  # it is closed: the process is ending
-                self._answered = True
+            except RuntimeError:  # it is closed: the process is ending, or hangs at its end and is ended then
+                log.debug("loop.closed")
             return
         blocked_s = now_s - self._sent_at
         if blocked_s < BLOCKED_AFTER_S:

@@ -12,7 +12,7 @@ from perps.venue import JournalCorrupt
 from web.context import CONTEXT
 from web.errors import RequestError
 from web.responses import json_response
-from web.snapshot_process import SnapshotFailed
+from web.snapshots import SnapshotFailed
 
 routes = web.RouteTableDef()
 
@@ -24,7 +24,7 @@ async def take(request: web.Request) -> web.Response:
     context.keys.require(request, "admin")
     try:
         taken = await context.snapshots.take()
-    except (SnapshotFailed, JournalCorrupt, TimeoutError) as error:
+    except (SnapshotFailed, JournalCorrupt) as error:
         raise RequestError("unavailable", f"No snapshot could be taken: {error}") from error
     return json_response(
         {"offset": taken.offset, "stateHash": taken.state_hash.hex(), "size": taken.size, "rows": taken.rows}, 201

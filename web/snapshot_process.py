@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from web.snapshots import SnapshotTaken
+from web.snapshots import SnapshotFailed, SnapshotTaken
 
 NICENESS: Final = 10
 """It gives way to the venue and the database."""
@@ -23,10 +23,6 @@ DATABASE_URL: Final = "PERPS_DATABASE_URL"
 
 SECRET: Final = ("PERPS_ADMIN_KEY", "PERPS_KEY")
 """Not for the program."""
-
-
-class SnapshotFailed(Exception):
-    """No snapshot was stored; the message is what the program said."""
 
 
 class _Printed(msgspec.Struct, rename="camel"):
@@ -43,19 +39,27 @@ async def run(command: Sequence[str], database_url: str) -> SnapshotTaken:
     The program's standard input says nothing and stays open as long as somebody waits for it; at its end, also that of
     a killed venue, the program ends.
     """
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env={**{name: value for name, value in os.environ.items() if name not in SECRET}, DATABASE_URL: database_url},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            env={
+                **{name: value for name, value in os.environ.items() if name not in SECRET},
+                DATABASE_URL: database_url,
+            },
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise SnapshotFailed(f"the program cannot be started: {error.strerror or error}") from error
     try:
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         async with asyncio.timeout(TIMEOUT_S):
             printed, said, code = await asyncio.gather(_all_of(process.stdout), _all_of(process.stderr), process.wait())
+    except TimeoutError as error:
+        raise SnapshotFailed(f"it was not done within {TIMEOUT_S:.0f} s") from error
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

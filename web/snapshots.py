@@ -40,6 +40,10 @@ class SnapshotStore(Protocol):
         ...
 
 
+class SnapshotFailed(Exception):
+    """No snapshot was stored; the message says why."""
+
+
 class SnapshotTaken(Struct, frozen=True):
     """A snapshot that is stored."""
 
@@ -83,6 +87,7 @@ class Snapshots:
         self._next: asyncio.Task[SnapshotTaken] | None = None
         self._tasks: set[asyncio.Task[object]] = set()
         self._last_s = 0.0
+        self._stopped = False
         self.last_offset = 0
         """The newest snapshot known."""
 
@@ -94,20 +99,33 @@ class Snapshots:
 
     async def stop(self) -> None:
         """Take no more. One that is being taken is given up: a snapshot is stored whole or not at all."""
+        self._stopped = True
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def take(self) -> SnapshotTaken:
-        """Take one of every row that is durable by now. Raises what the taking raised.
+        """Take one of every row that is durable by now.
 
+        Raises what the taking raised, and ``SnapshotFailed`` when the venue stops.
         Who asks while one is being taken shares the next one with everybody else who asks.
         """
+        self._check_running()
         if self._next is None:
             self._next = asyncio.create_task(self._take_next())
             self._hold(self._next)
-        return await asyncio.shield(self._next)
+        shared = self._next
+        try:
+            return await asyncio.shield(shared)
+        except asyncio.CancelledError:
+            if shared.cancelled():  # and not who asked
+                self._check_running()
+            raise
+
+    def _check_running(self) -> None:
+        if self._stopped:
+            raise SnapshotFailed("the venue is stopping")
 
     async def _take_next(self) -> SnapshotTaken:
         async with self._one_at_a_time:

@@ -1,7 +1,8 @@
 """The watchdog: one thread that looks, five times a second, whether the actors and the event loop get on.
 
-It changes nothing by itself: deaths are reported to the core's owner, who rebuilds it; what is slow is shown until it
-goes on. Its time stands still while the process does (SIGSTOP, a suspended machine): a frozen venue is not a slow one.
+It changes nothing by itself, but for a loop that stands for good (``loop_watch``): deaths are reported to the core's
+owner, who rebuilds it; what is slow is shown until it goes on. Its time stands still while the process does (SIGSTOP,
+a suspended machine): a frozen venue is not a slow one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ GAP_MAX_S: Final = 2 * LOOK_S
 """What a longer gap between two looks counts for: the process was frozen meanwhile, or had no processor."""
 
 
+WATCHDOG: Final = "watchdog"
+"""What it is called where its own failure is shown."""
+
+
 class Problem(NamedTuple):
     """What is not well with a part of the venue."""
 
@@ -43,6 +48,8 @@ class Watchdog:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._busy: dict[str, tuple[Busy, Problem]] = {}
+        self._blind: Problem | None = None
+        """Why it cannot look at the moment."""
 
     def watch(self, vitals: Vitals) -> None:
         """From now on this core. The first time starts the thread."""
@@ -58,8 +65,10 @@ class Watchdog:
             self._thread.join()
 
     def problems(self) -> dict[str, Problem]:
-        """What takes too long at the moment, by part, as of the last look."""
-        return {part: problem for part, (_, problem) in self._busy.items()}
+        """What takes too long at the moment, by part, as of the last look; and ``watchdog``, if that look failed."""
+        blind = self._blind
+        own = {} if blind is None else {WATCHDOG: blind}
+        return {part: problem for part, (_, problem) in self._busy.items()} | own
 
     def _run(self) -> None:
         last_s, now_s = time.monotonic(), 0.0
@@ -70,8 +79,11 @@ class Watchdog:
                 self._loop_watch.look(now_s)
                 if self._vitals is not None:
                     self._show(self._vitals.look(now_s))
+                self._blind = None
             except Exception as error:
-                log.exception("watchdog.failed", error=repr(error))
+                if self._blind is None:
+                    log.exception("watchdog.failed", error=repr(error))
+                    self._blind = Problem(f"cannot look: {type(error).__name__}", self._clock.now_ms())
 
     def _show(self, busy: list[Busy]) -> None:
         """Publish what is busy; count and tell of each once."""

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import logging
+import threading
+import time
+import weakref
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -10,14 +15,23 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import Failure, FailureKind, Outcome, Repeated, Settled
-from perps.commands import Deposit, SetMode
+import actors.recovery
+import web.host
+from actors.bridge import CORE
+from actors.core import Core
+from actors.ledger_actor import LedgerActor
+from actors.look_up_actor import LookUpActor
+from actors.messages import Envelope, Failure, FailureKind, Outcome, Repeated, Route, Settled, Token
+from perps.commands import CreateUser, Deposit, SetMode
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
-from perps.units import Micros
+from perps.units import Micros, Millis
 from persistence.memory import MemoryJournal, MemoryStore
 from tests.actors.venue import USD, Running, open_long, running
+from web.host import CORE_DEATHS_MAX, CoreLost
+
+WORDS: Any = "not a number"
 
 
 class FlakyJournal:
@@ -226,3 +240,158 @@ async def test_a_row_that_the_store_refuses_makes_the_core_start_again_from_the_
         assert venue.model.wallet("ann") == 1_000 * USD
         await venue.do(deposit, sender="ann", order_id="1")
         assert venue.model.wallet("ann") == 1_001 * USD
+
+
+async def test_a_core_that_dies_of_every_rebuild_is_not_rebuilt_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each try is a new epoch in the database: there is a pause before it, and in the end the venue says why."""
+    monkeypatch.setattr(web.host, "RETRY_S", (0.01, 0.02))
+    store = MemoryStore()
+    async with running(store) as venue:
+        await venue.list_market("A")
+        handle = LedgerActor.handle
+
+        def fail(self: LedgerActor, batch: list[Any]) -> None:
+            if any(isinstance(message, Route) for message in batch):
+                raise RuntimeError("what it is told at its start kills it")
+            handle(self, batch)
+
+        monkeypatch.setattr(LedgerActor, "handle", fail)
+        began = time.monotonic()
+        core = venue.host._core
+        assert core is not None
+        core.ledger_ref.tell(Route("A", None))
+
+        ended = await asyncio.wait_for(venue.host.ended, 5)
+
+        assert isinstance(ended, CoreLost)
+        assert str(ended) == f"the core died {CORE_DEATHS_MAX + 1} times within 60 s, last of RuntimeError"
+        assert isinstance(ended.__cause__, RuntimeError)
+        assert venue.metrics.core_restarts._value.get() == CORE_DEATHS_MAX + 1
+        assert store.epoch == CORE_DEATHS_MAX + 1
+        assert time.monotonic() - began >= 0.01 + (CORE_DEATHS_MAX - 2) * 0.02
+        assert venue.host.problems()[CORE].why == "lost: CoreLost"
+
+
+async def test_a_database_that_comes_and_goes_does_not_end_the_venue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web.host, "RETRY_S", (0.0,))
+    store, fails = MemoryStore(), list[str]()
+    async with running(store, open_journal=lambda: FlakyJournal(store.acquire(), fails)) as venue:
+        await venue.add_user("ann")
+        for number in range(2 * CORE_DEATHS_MAX):
+            fails.append("before")
+            await venue.send(Deposit(user="ann", amount=Micros(USD)), sender="ann", order_id=str(number))
+            await venue.rebuilt()
+
+        assert not venue.host.ended.done()
+        assert store.epoch == 2 * CORE_DEATHS_MAX + 1
+
+
+async def test_a_core_that_cannot_even_be_stopped_ends_the_venue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not the task alone that should have rebuilt it."""
+    store, fails = MemoryStore(), ["before"]
+    async with running(store, open_journal=lambda: FlakyJournal(store.acquire(), fails)) as venue:
+        with monkeypatch.context() as patched:
+
+            def stop(_: Core) -> None:
+                raise MemoryError("no thread can be started")
+
+            patched.setattr(Core, "stop", stop)
+            await venue.send(CreateUser(user="ann"))
+
+            assert isinstance(await asyncio.wait_for(venue.host.ended, 5), MemoryError)
+
+
+async def test_a_core_that_died_leaves_nothing_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although the collector never looks at what was there at the start."""
+    ledgers: list[weakref.ref[LedgerActor]] = []
+    init = LedgerActor.__init__
+
+    def note(self: LedgerActor, *arguments: Any, **named: Any) -> None:
+        init(self, *arguments, **named)
+        ledgers.append(weakref.ref(self))
+
+    monkeypatch.setattr(LedgerActor, "__init__", note)
+    monkeypatch.setattr(logging.getLogger("pykka"), "disabled", True)  # pytest keeps log records, with their frames
+    async with running() as venue:
+        await venue.list_market("A")
+        await venue.add_user("ann")
+        gc.collect()
+        gc.freeze()
+        try:
+            await venue.send(replace(open_long("A", "ann"), size=WORDS))
+            await venue.rebuilt()
+            await venue.do(open_long("A", "ann"))
+            async with asyncio.timeout(5):
+                while ledgers[0]() is not None:  # noqa: ASYNC110 - its thread is just ending
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.unfreeze()
+        assert len(ledgers) == 2
+
+
+async def test_a_silent_database_does_not_hold_up_a_rebuild_by_a_look_up() -> None:
+    store, fails, asked, answer = MemoryStore(), list[str](), threading.Event(), threading.Event()
+
+    class Silent:
+        def answers(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[int, bytes]]:
+            asked.set()
+            assert answer.wait(10)
+            return {}
+
+        def close(self) -> None:
+            pass
+
+    async with running(store, open_journal=lambda: FlakyJournal(store.acquire(), fails)) as venue:
+        await venue.add_user("ann")
+        core = venue.host._core
+        assert core is not None
+        actor = core.look_up_ref._actor_weakref()
+        assert isinstance(actor, LookUpActor)
+        actor._look_ups.close()
+        actor._look_ups = Silent()
+        core.look_up_ref.tell(envelope())
+        assert await asyncio.to_thread(asked.wait, 5)
+        fails.append("before")
+        began = time.monotonic()
+        await venue.send(Deposit(user="ann", amount=Micros(USD)))
+        await venue.rebuilt()
+
+        assert time.monotonic() - began < 2
+        answer.set()
+
+
+async def test_a_market_that_waits_for_its_rows_does_not_hold_up_a_rebuild(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, fails, asked = MemoryStore(), list[str](), threading.Event()
+    monkeypatch.setattr(actors.recovery, "RELOAD_PAUSES_S", (9.0,))
+    async with running(store, open_journal=lambda: FlakyJournal(store.acquire(), fails)) as venue:
+        await venue.list_market("A")
+        await venue.add_user("ann")
+
+        def away(stream: str, after: int = 0) -> object:
+            asked.set()
+            raise JournalUnavailable("away")
+
+        monkeypatch.setattr(store, "rows_of", away)
+        await venue.send(replace(open_long("A", "ann"), max_slippage_bps=WORDS))
+        assert await asyncio.to_thread(asked.wait, 5)
+        fails.append("before")
+        began = time.monotonic()
+        await venue.send(Deposit(user="ann", amount=Micros(USD)))
+        await venue.rebuilt()
+
+        assert time.monotonic() - began < 2
+
+
+def envelope() -> Envelope:
+    """A command whose client id is looked up."""
+    return Envelope(
+        command=CreateUser(user="bob"),
+        token=Token(10**9),
+        trace_id="test",
+        sender="bob",
+        client_order_id="x",
+        fresh=False,
+        fingerprint=b"",
+        now_ms=Millis(0),
+        deadline_ms=Millis(0),
+    )

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
-from actors.messages import Failure, FailureKind, VenueImage
+import pykka
+import pytest
+
+from actors.market_actor import MarketActor
+from actors.messages import Failure, FailureKind, ImageTaken, Route, TakeImage, VenueImage
 from perps.images import LedgerImage, MarketImage, digest
 from perps.journal import LEDGER_STREAM
+from perps.market import Market
 from perps.venue import VenueState
 from persistence.memory import MemoryStore
 from tests.actors.venue import Running, open_long, poison, running, set_price
@@ -91,13 +97,88 @@ async def test_a_market_that_dies_does_not_keep_an_image_from_ever_being_taken()
         asked = asyncio.create_task(venue.host.bridge.image())
         await dying
         await venue.do(set_price("A", 101))
-        asked.cancel()
-        await asyncio.gather(asked, return_exceptions=True)
+
+        amid = await asyncio.wait_for(asked, 2)
+        assert isinstance(amid, VenueImage), amid
+        assert digests(amid) == replayed_digests(store, amid)
 
         image = await taken(venue)
 
         assert digests(image) == replayed_digests(store, image)
         assert len(image.markets) == 2
+
+
+async def test_a_market_that_dies_of_an_image_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does what stands behind it in its mailbox."""
+    async with running() as venue:
+        await venue.list_market("A")
+
+        def fail(_: Market) -> MarketImage:
+            raise RuntimeError("it cannot be shown")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Market, "image", fail)
+            image = await asyncio.wait_for(venue.host.bridge.image(), 2)
+
+        assert isinstance(image, VenueImage), image
+        assert image.markets == []
+        await venue.do(set_price("A", 101))
+        assert len((await taken(venue)).markets) == 1
+
+
+@pytest.mark.parametrize("how", ["a poison", "a stop"])
+async def test_a_dying_market_answers_the_requests_behind_what_ends_it(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running() as venue:
+        await venue.list_market("A")
+        (market,) = pykka.ActorRegistry.get_by_class(MarketActor)
+        parts, heard, held, go_on = list[ImageTaken](), asyncio.Event(), threading.Event(), threading.Event()
+
+        def gather(part: ImageTaken) -> None:
+            parts.append(part)
+            if len(parts) == 2:
+                heard.set()
+
+        def wait(_: Market) -> MarketImage:
+            held.set()
+            assert go_on.wait(5)
+            if how == "a poison":
+                raise RuntimeError("it cannot be shown")
+            return image
+
+        image = (await taken(venue)).markets[0]
+        monkeypatch.setattr(venue.host.bridge, "gather", gather)
+        with monkeypatch.context() as patched:
+            patched.setattr(Market, "image", wait)
+            market.tell(TakeImage(6))
+            assert await asyncio.to_thread(held.wait, 5)
+            if how == "a stop":
+                market.stop(block=False)
+            market.tell(TakeImage(7))
+            go_on.set()
+            await asyncio.wait_for(heard.wait(), 2)
+
+        assert parts == [ImageTaken(6, image if how == "a stop" else None), ImageTaken(7, None)]
+        await venue.do(set_price("A", 101))
+
+
+async def test_a_market_that_is_not_listed_yet_does_not_hold_up_an_image() -> None:
+    """Between its start and its listing it has nothing to show."""
+    async with running() as venue:
+        await venue.list_market("A")
+        core = venue.host._core
+        assert core is not None
+        ledger, supervisor = core.ledger_ref, core.supervisor
+        market = MarketActor.start("B", 99, lambda: None, ledger=ledger, supervisor=supervisor, clock=venue.clock)
+        ledger.tell(Route("B", market))
+        try:
+            image = await asyncio.wait_for(venue.host.bridge.image(), 2)
+        finally:
+            market.stop(block=False)
+
+        assert isinstance(image, VenueImage), image
+        assert len(image.markets) == 1
 
 
 async def test_two_at_once_are_one_too_many() -> None:

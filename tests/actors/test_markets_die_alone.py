@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
+import pykka
+import pytest
+
+from actors.ledger_actor import LedgerActor
 from actors.limits import MARKET_DEATHS_MAX
-from actors.messages import Failure, FailureKind, Settled
+from actors.market_actor import MarketActor
+from actors.messages import Envelope, Failure, FailureKind, Settled
+from perps.commands import ListMarket
 from perps.venue import VenueState
-from tests.actors.venue import Running, close, open_long, poison, running, set_price
+from tests.actors.venue import Running, close, listing, open_long, poison, running, set_price
 
 
 async def _two_markets(venue: Running) -> None:
@@ -81,8 +88,10 @@ async def test_its_holds_are_voided() -> None:
 async def test_a_market_that_dies_again_and_again_stays_down_and_says_why() -> None:
     async with running() as venue:
         await _two_markets(venue)
-        for n in range(MARKET_DEATHS_MAX + 1):
+        for n in range(MARKET_DEATHS_MAX):
             await venue.send(poison("A", "ann"), sender="ann", order_id=f"p{n}")
+        await venue.do(set_price("A", 101))
+        await venue.send(poison("A", "ann"), sender="ann", order_id="once more")
 
         outcome = await venue.send(open_long("A", "ann"), sender="ann", order_id="x")
 
@@ -107,3 +116,30 @@ async def test_the_journal_replays_to_the_same_state_after_a_death() -> None:
         assert state.markets["A"].positions == venue.model.markets["A"].market.positions
         assert state.ledger.balances == venue.model.balances
         assert state.ledger.total() == 0
+
+
+async def test_a_market_that_dies_before_its_listing_leaves_nothing_behind_that_is_not_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was being rebuilt, and then there was nothing to rebuild."""
+    held, go_on, pledge = threading.Event(), threading.Event(), LedgerActor._pledge
+
+    def wait(self: LedgerActor, envelope: Envelope, command: ListMarket, now_ns: int) -> None:
+        held.set()
+        assert go_on.wait(5)
+        pledge(self, envelope, command, now_ns)
+
+    async with running() as venue:
+        monkeypatch.setattr(LedgerActor, "_pledge", wait)
+        sent = asyncio.create_task(venue.send(listing("A")))
+        assert await asyncio.to_thread(held.wait, 5)
+        (market,) = pykka.ActorRegistry.get_by_class(MarketActor)
+        market.stop(block=False)
+        assert await asyncio.to_thread(market.actor_stopped.wait, 5)
+        go_on.set()
+
+        outcome = await asyncio.wait_for(sent, 5)
+
+        assert isinstance(outcome, Failure)
+        assert outcome.kind is FailureKind.UNAVAILABLE
+        assert venue.host.health == {}

@@ -1,6 +1,7 @@
 """One face for both stores, so that one contract suite can run on either."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Protocol
 
 from actors.ports import History, Journal
@@ -117,6 +118,12 @@ class PostgresBackend:
         """Close every journal that was acquired."""
         for journal in self._journals:
             journal.close()
+
+
+def looked_up(history: History, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
+    """The answers to these (sender, client order id) pairs, asked for over a session of their own."""
+    with closing(history.look_ups(10)) as look_ups:
+        return look_ups.answers(keys)
 
 
 def write(journal: Journal, entries: Sequence[Entry], sizes: Sequence[int] = (1, 7, 300, 2, 1000)) -> None:

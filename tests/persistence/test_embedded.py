@@ -4,6 +4,7 @@ Run as root these tests also cover the system user and closed directories: pytes
 """
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -12,7 +13,9 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -377,6 +380,31 @@ def test_a_directory_that_holds_something_else_is_refused_untouched(server: Embe
 def test_a_path_that_a_shell_would_expand_is_refused(servers: Servers, tmp_path: Path) -> None:
     with pytest.raises(EmbeddedPostgresError, match="cannot cope"):
         servers(tmp_path / "$HOME").start()
+
+
+def test_a_server_that_is_just_being_started_is_stopped_too(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.start()
+    server.stop()
+    launching, go, launch = threading.Event(), threading.Event(), server._launch
+
+    def launch_later(run_as: embedded._RunAs) -> embedded._Postmaster:
+        launching.set()
+        assert go.wait(10)
+        return launch(run_as)
+
+    monkeypatch.setattr(server, "_launch", launch_later)
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(server.start)
+        assert launching.wait(10)
+        stopping = pool.submit(server.stop)
+        with contextlib.suppress(TimeoutError):
+            stopping.result(timeout=0.3)
+        go.set()
+        starting.result(10)
+        stopping.result(10)
+    assert not server.is_running()
 
 
 def test_stopping_what_does_not_run_is_no_error(server: EmbeddedPostgres) -> None:

@@ -6,7 +6,7 @@ import pytest
 from perps.journal import GENESIS, Entry, JournalRefused, JournalUnavailable, OwnershipLost, hash_of
 from perps.venue import VenueState
 from persistence.postgres_journal import STATEMENT_ROWS_MAX
-from tests.persistence.stores import Store, write
+from tests.persistence.stores import Store, looked_up, write
 from tests.support.entries import Scribe
 
 SMALL, LARGE = 3, STATEMENT_ROWS_MAX + 44
@@ -53,7 +53,7 @@ def test_an_empty_store_has_no_rows(store: Store) -> None:
     with_owner = store.acquire()
     assert list(store.history.rows()) == []
     assert list(store.history.rows_of("BTC-PERP")) == []
-    assert store.history.answers([]) == {}
+    assert looked_up(store.history, []) == {}
     with_owner.append([])
     assert list(store.history.rows()) == []
 
@@ -84,7 +84,7 @@ def test_a_client_id_finds_the_row_that_answered_it(store: Store) -> None:
     scribe.add_user("ann")
     second = scribe.deposit("ann", 5, client_order_id="mine").row
     store.acquire().append(scribe.entries)
-    found = store.history.answers([("ann", "mine"), ("ann", "never"), ("bob", "mine")])
+    found = looked_up(store.history, [("ann", "mine"), ("ann", "never"), ("bob", "mine")])
     assert found == {("ann", "mine"): (second.offset, second.fingerprint)}
 
 

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable
-from persistence import postgres_history
+from persistence import look_ups, postgres_history
 from persistence.migrate import migrate, migrations
 from persistence.partitions import PARTITION_ROWS, Partition, make_partitions, partitions
 from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import STATEMENT_ROWS_MAX, PostgresJournal
 from tests.persistence.partitioned import TinyPartitions, shrink, stored_day
-from tests.persistence.stores import Store
+from tests.persistence.stores import Store, looked_up
 from tests.persistence.test_journal_contract import (
     test_a_client_id_finds_the_row_that_answered_it,
     test_a_gap_in_the_offsets_is_refused,
@@ -307,16 +307,16 @@ def test_a_client_id_in_two_partitions_is_not_seen_by_the_database_and_its_first
         scribe.deposit("ann", 1)
     scribe.deposit("ann", 1, client_order_id="twice")
     journal.append(scribe.entries)
-    assert tiny.history.answers([("ann", "twice")])["ann", "twice"][0] == first.row.offset
+    assert looked_up(tiny.history, [("ann", "twice")])["ann", "twice"][0] == first.row.offset
 
 
 EXPLAINED = {
     "rows": (postgres_history._ROWS, (0, 0, postgres_history.BATCH_ROWS), "_offset"),
     "a stream": (postgres_history._ROWS_OF, (0, 0, postgres_history.BATCH_ROWS, "BTC-PERP"), "_stream_sequence"),
     "a hash": (postgres_history._HASH, (0, 3 * TINY), "_offset"),
-    "one answer": (postgres_history._ANSWERS, (0, ["user1"], ["cl-7"]), "_client_order_id"),
+    "one answer": (look_ups.ANSWERS, (0, ["user1"], ["cl-7"]), "_client_order_id"),
     "many answers": (
-        postgres_history._ANSWERS,
+        look_ups.ANSWERS,
         (0, ["user1"] * 1000, [f"cl-{n}" for n in range(1000)]),
         "_client_order_id",
     ),

@@ -10,14 +10,14 @@ import pytest
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost, Row
 from perps.ledger import DEPOSITS_MAX
-from persistence import postgres_history
+from persistence import look_ups, postgres_history
 from persistence.errors import ShardTaken
 from persistence.keys import PostgresKeys
 from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import STATEMENT_ROWS_MAX, PostgresJournal
 from persistence.queries import PostgresQueries
 from persistence.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES
-from tests.persistence.stores import PostgresBackend, write
+from tests.persistence.stores import PostgresBackend, looked_up, write
 from tests.support.entries import Scribe
 from tests.support.postgres import sql
 
@@ -218,13 +218,13 @@ def test_history_is_read_page_by_page_to_its_end(
     entries = Scribe().live(100)
     write(postgres.acquire(), entries)
     monkeypatch.setattr(postgres_history, "BATCH_ROWS", 7)
-    monkeypatch.setattr(postgres_history, "KEYS_MAX", 7)
+    monkeypatch.setattr(look_ups, "KEYS_MAX", 7)
     history = PostgresHistory(database_url)
     assert list(history.rows(after=3)) == [entry.row for entry in entries[3:]]
     assert list(history.rows_of("BTC-PERP")) == [entry.row for entry in entries if entry.row.stream == "BTC-PERP"]
     keys = [(entry.row.user_id, entry.row.client_order_id) for entry in entries]
     asked = [(user, which) for user, which in keys if user is not None and which is not None]
-    assert {which: offset for (_, which), (offset, _) in history.answers(asked).items()} == {
+    assert {which: offset for (_, which), (offset, _) in looked_up(history, asked).items()} == {
         entry.row.client_order_id: entry.row.offset for entry in entries if entry.row.client_order_id is not None
     }
 
@@ -235,7 +235,7 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(JournalUnavailable):
         list(PostgresHistory(NOBODY).rows())
     with pytest.raises(JournalUnavailable):
-        PostgresHistory(NOBODY).answers([("ann", "id")])
+        looked_up(PostgresHistory(NOBODY), [("ann", "id")])
     with pytest.raises(JournalUnavailable):
         asyncio.run(PostgresQueries(NOBODY).open())
     with pytest.raises(JournalUnavailable):
@@ -293,3 +293,18 @@ async def test_every_list_is_read_from_an_index(postgres: PostgresBackend, a_lon
     assert len(plans) >= 15
     assert [plan for plan in plans if "Seq Scan" in plan or "Sort Key: fills" in plan] == []
     assert sum("fills_liquidations" in plan for plan in plans) == 2
+
+
+@pytest.mark.parametrize("size", [1, STATEMENT_ROWS_MAX + 1])
+def test_a_value_that_cannot_be_encoded_refuses_its_batch_and_the_session_is_as_good_as_before(
+    postgres: PostgresBackend, size: int
+) -> None:
+    scribe, journal = Scribe(), postgres.acquire()
+    scribe.add_user("ann")
+    for _ in range(size):
+        scribe.deposit("ann", 1)
+    first = scribe.entries[0]
+    bad = msgspec.structs.replace(first, row=msgspec.structs.replace(first.row, at=2**70))
+    with pytest.raises(JournalRefused):
+        journal.append([bad, *scribe.entries[1:]])
+    journal.append(scribe.entries)

@@ -102,6 +102,8 @@ class Checks(Listener):
     def image_taken(self, process: Process, taken: ImageTaken) -> None:
         """I6, I8: what an actor holds in memory is what a replay of the durable rows gives, at the row it names."""
         image, rows = taken.image, self._store.durable
+        if image is None:
+            return
         if isinstance(image, MarketImage):
             ticker, seq = image.head.params.ticker, image.head.seq
             own = [row for row in rows if row.stream == ticker and row.market_seq <= seq]

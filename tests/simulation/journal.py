@@ -102,6 +102,10 @@ class Store:
                 self.check_there()
             yield row
 
+    def look_ups(self, limit_s: float) -> LookUps:
+        """A way to ask which row answered a client id."""
+        return LookUps(self)
+
     def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
         """The rows that answered these ids. Raises ``JournalUnavailable``."""
         self._scheduler.pause("before a look-up")
@@ -167,6 +171,24 @@ class Store:
         except JournalRefused as error:
             self.refusals.append(str(error))
             raise
+
+
+class LookUps:
+    """Satisfies ``actors.ports.LookUps``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._closed = False
+
+    def answers(self, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[str, str], tuple[int, bytes]]:
+        """The rows that answered these ids. Raises ``JournalUnavailable``."""
+        if self._closed:
+            raise AssertionError("a look-up after the end of its session")
+        return self._store.answers(keys)
+
+    def close(self) -> None:
+        """From here on nothing may be asked."""
+        self._closed = True
 
 
 class Session:

@@ -1,7 +1,7 @@
 """pykka's actors on the scheduler: their own loops, with inbox, stop event and future replaced for the length of a run.
 
-``on_scheduler`` changes what pykka's base classes leave open, the limits of the run, and ``time.sleep`` where an actor
-uses it, and puts everything back at the end. The product knows nothing of it.
+``on_scheduler`` changes what pykka's base classes leave open, the limits of the run, and the event that a sleeping
+market wakes at, and puts everything back at the end. The product knows nothing of it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -28,9 +29,6 @@ import actors.supervisor
 import perps.engine
 from actors.answers import Answers
 from actors.base import FailStopActor
-from actors.ports import History
-from actors.recovery import reload_market
-from perps.market import Market
 from tests.simulation.scheduler import Scheduler
 
 Strike = Callable[[str], None]
@@ -103,7 +101,7 @@ class Inbox:
 
 
 class Event:
-    """Whether an actor has stopped."""
+    """Whether an actor has stopped, or shall."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -198,9 +196,6 @@ def on_scheduler(scheduler: Scheduler, limits: Limits, strike: Strike, hear: Hea
     was_disabled, pykka_log.disabled = pykka_log.disabled, True
     structlog.configure(processors=[runtime.log], wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
 
-    def reload(history: History, ticker: str) -> Market:
-        return reload_market(history, ticker, scheduler.sleep)
-
     with ExitStack() as changes:
         changes.callback(structlog.configure, **config)
         changes.callback(setattr, pykka_log, "disabled", was_disabled)
@@ -208,7 +203,7 @@ def on_scheduler(scheduler: Scheduler, limits: Limits, strike: Strike, hear: Hea
             (FailStopActor, "_start_actor_loop", lambda actor: runtime.adopt(actor)),
             (FailStopActor, "_create_future", staticmethod(future)),
             (pykka._actor, "ActorRegistry", _NoRegistry),
-            (actors.core, "reload_market", reload),
+            (actors.core, "Event", partial(Event, scheduler)),
             (actors.journal_actor, "ROWS_PER_COMMIT_MAX", limits.rows_per_commit),
             (actors.supervisor, "REBUILD_QUEUE_MAX", limits.rebuild_queue),
             (actors.supervisor, "MARKET_DEATHS_MAX", limits.market_deaths),

@@ -16,8 +16,8 @@ import pytest
 from persistence.connect import CONNECT_TIMEOUT_S
 from tests.endtoend.venue_process import until
 from web import snapshot_process
-from web.snapshot_process import NICENESS, SnapshotFailed, run
-from web.snapshots import SnapshotTaken
+from web.snapshot_process import NICENESS, run
+from web.snapshots import SnapshotFailed, SnapshotTaken
 
 ROOT = Path(__file__).parents[2]
 URL = "postgresql://bob:secret@db.example/venue"
@@ -86,9 +86,14 @@ async def test_one_that_says_something_else_is_not_believed_and_not_quoted(print
 async def test_one_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(snapshot_process, "TIMEOUT_S", 1.0)
     who = tmp_path / "who"
-    with pytest.raises((TimeoutError, SnapshotFailed)):
+    with pytest.raises(SnapshotFailed, match=r"^it was not done within 1 s$"):
         await run(program(f"import os, time; open({str(who)!r}, 'w').write(str(os.getpid())); time.sleep(60)"), URL)
     await until_gone(await until_written(who))
+
+
+async def test_one_that_cannot_be_started_is_no_snapshot() -> None:
+    with pytest.raises(SnapshotFailed, match=r"^the program cannot be started: No such file or directory$"):
+        await run(("/nowhere/perps",), URL)
 
 
 async def test_it_ends_with_whoever_waits_for_it(tmp_path: Path) -> None:

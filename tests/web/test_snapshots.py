@@ -210,6 +210,30 @@ async def test_a_venue_stops_while_one_is_being_taken(starter: Starter) -> None:
         await starter.stop(venue)
 
 
+async def test_who_asks_for_one_while_the_venue_stops_is_told_so(starter: Starter) -> None:
+    """And nothing is started any more."""
+    taking = list[int]()
+    begun = asyncio.Event()
+
+    async def take() -> SnapshotTaken:
+        taking.append(1)
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    venue = await starter(stores=replace(OnMemory().stores(), take_snapshot=take), limits=Limits(snapshots=NEVER))
+    asked = asyncio.create_task(venue.admin.post("/api/admin/snapshots"))
+    await begun.wait()
+
+    await venue.venue.context.snapshots.stop()
+
+    answer = await asyncio.wait_for(asked, 5)
+    answer.refused(503, "unavailable")
+    assert "the venue is stopping" in answer.body.decode()
+    assert "the venue is stopping" in (await venue.admin.post("/api/admin/snapshots")).body.decode()
+    assert taking == [1]
+
+
 async def test_a_broken_newest_one_does_not_stop_a_start(starter: Starter) -> None:
     memory = OnMemory()
     venue = await starter(memory)

@@ -6,15 +6,19 @@ import asyncio
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from actors.vitals import Vitals
 from tests.conftest import Event
+from web.clock import SystemClock
 from web.loop_watch import BLOCKED_AFTER_S, LOOP_BLOCKED_EXIT, LOOP_BLOCKED_MAX_S, LoopWatch
 from web.metrics import Metrics
+from web.watchdog import Watchdog
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -133,3 +137,41 @@ def test_a_process_that_is_frozen_and_thawed_has_no_blocked_loop() -> None:
         counts, said = process.communicate(timeout=15)
     assert process.returncode == 0, said
     assert counts == "blocked 0 0.0\n"
+
+
+async def test_a_watchdog_that_cannot_look_says_so_once_and_shows_it_until_it_can(
+    error_lines: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Metrics()
+    loop_watch = LoopWatch(metrics)
+    dog = Watchdog(loop_watch, SystemClock(), metrics)
+    looks = threading.Semaphore(0)
+
+    def fail(_: float) -> None:
+        looks.release()
+        raise RuntimeError("a thread that is no thread")
+
+    def look(_: float) -> None:
+        looks.release()
+
+    monkeypatch.setattr(loop_watch, "look", fail)
+    dog.watch(Vitals(print))
+    try:
+        assert await asyncio.to_thread(_many, looks)
+        (problem,) = dog.problems().items()
+        assert problem[0] == "watchdog"
+        assert problem[1].why == "cannot look: RuntimeError"
+        assert problem[1].since is not None
+        assert [line["event"] for line in error_lines] == ["watchdog.failed"]
+        error_lines.clear()
+
+        monkeypatch.setattr(loop_watch, "look", look)
+        assert await asyncio.to_thread(_many, looks)
+        assert dog.problems() == {}
+    finally:
+        await asyncio.to_thread(dog.stop)
+
+
+def _many(looks: threading.Semaphore) -> bool:
+    """More than two looks: the one before the last is over."""
+    return all(looks.acquire(timeout=5) for _ in range(4))

@@ -12,7 +12,7 @@ from typing import Final
 from perps.journal import JournalUnavailable
 from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tools.errors import ToolError
-from web.data_directory import CannotStart, DataDirectory, say
+from web.data_directory import say, without_venue
 
 READERS: Final = "readers.lock"
 """In the data directory: locked, shared, by every command that reads. Its text says whether one of them has started
@@ -66,13 +66,7 @@ def _stop_if_last(server: EmbeddedPostgres, data_dir: Path, lock: int) -> None:
         return
     if not os.pread(lock, len(STARTED), 0):
         return
-    try:
-        venue = DataDirectory(data_dir)
-    except CannotStart:
+    with without_venue(data_dir) as alone:
+        if alone:
+            server.stop()
         os.ftruncate(lock, 0)
-        return
-    try:
-        server.stop()
-        os.ftruncate(lock, 0)
-    finally:
-        venue.close()

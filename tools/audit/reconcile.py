@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,6 @@ from tools.values import DATABASE_URL, NOT_NEGATIVE, VENUE_URL
 
 if TYPE_CHECKING:
     from perps.venue import VenueState
-    from persistence.postgres_history import PostgresHistory
     from tools.audit.compare_prices import PriceRow
     from tools.audit.external import ExternalPrice
     from tools.audit.live import Difference, Follower, Said
@@ -71,19 +71,23 @@ def reconcile(
 
 def _inside(database: str, access: Access | None) -> tuple[VenueState, list[Difference]]:
     """The state at the journal's end, and where memory and tables differ from it."""
-    from perps.venue import JournalCorrupt
+    import structlog
+
+    from actors.recovery import begin
+    from perps.venue import JournalCorrupt, VenueState
     from persistence.audit import Audit
     from persistence.postgres_history import PostgresHistory
     from tools.audit.live import Difference, Follower, ask_venue
     from tools.audit.tables import differences_in_tables
 
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # what is passed over is told there
     history = PostgresHistory(database)
     try:
         with Audit(database) as audit:
             before = audit.last_offset()
         said = [] if access is None else asyncio.run(ask_venue(access, not_before=before))
         first = min((words.offset for words in said), default=None)
-        follower = Follower(_newest_state(history, first), history.rows)
+        follower = Follower(begin(history, until=first) or VenueState(), history.rows)
         if first is not None and first < before:
             found = [Difference("offset", str(before), before, memory=str(first))]
         else:
@@ -109,23 +113,6 @@ def _in_memory(access: Access, follower: Follower, said: Sequence[Said]) -> list
     if len(positions) < len(owners):
         click.echo(f"{len(owners) - len(positions)} users have too many open positions to be asked for", err=True)
     return found + list(differences_in_memory(follower, positions))
-
-
-def _newest_state(history: PostgresHistory, until: int | None) -> VenueState:
-    """The state of the newest usable snapshot, at most at row ``until``; the beginning where there is none."""
-    from perps.snapshot import Snapshot, SnapshotBroken
-    from perps.venue import JournalCorrupt, VenueState
-
-    for offset, stored in history.snapshots(until):
-        try:
-            snapshot = Snapshot.decode(stored)
-            state = snapshot.state()
-        except SnapshotBroken:
-            continue
-        if history.hash_at(offset) != snapshot.last_hash:
-            raise JournalCorrupt(offset, "not the row that its snapshot was taken of")
-        return state
-    return VenueState()
 
 
 def _outside(external: str | None, url: str | None, query: str | None) -> list[ExternalPrice] | None:

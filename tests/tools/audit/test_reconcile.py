@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal, localcontext
@@ -146,6 +149,23 @@ def test_a_broken_snapshot_is_passed_over(stored: Stored, capsys: Captured) -> N
     stored.run("update snapshot_parts set body = 'x'::bytea where \"offset\" = $1", SNAPSHOTS[-1])
 
     assert reconcile(stored, capsys)[0] == 0
+
+
+def test_a_snapshot_that_is_passed_over_is_told_beside_the_answer_not_in_it(stored: Stored) -> None:
+    stored.run("update snapshot_parts set body = 'x'::bytea where \"offset\" = $1", SNAPSHOTS[-1])
+
+    command = [sys.executable, "-m", "tools", "reconcile", "--database-url", stored.url, "--json"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+
+    assert json.loads(ran.stdout)["ok"]
+    assert "snapshot.skipped" in ran.stderr
+
+
+def test_a_journal_without_the_row_of_its_snapshot_is_told_as_at_a_start(stored: Stored, capsys: Captured) -> None:
+    stored.run('delete from journal where "offset" >= $1', SNAPSHOTS[-1])
+
+    assert main(["reconcile", "--database-url", stored.url]) == 1
+    assert "missing, but a snapshot stands on it" in capsys.readouterr().err
 
 
 def test_a_journal_that_cannot_be_replayed_is_one_line_that_sends_to_verify(stored: Stored, capsys: Captured) -> None:
