@@ -107,6 +107,7 @@ class FailStopActor(pykka.ThreadingActor):
             self._handle_failure(type(error), error, error.__traceback__)
             self.on_failure(type(error), error, error.__traceback__)
             self._actor_loop_teardown()
+            self.pulse.lost()  # and with it what it had just taken in hand: only a new core knows what became of that
         self.pulse.ended()
 
     def _stop(self) -> None:

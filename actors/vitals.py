@@ -21,7 +21,7 @@ IDLE_AFTER_S: Final = 0.5
 class Pulse:
     """What one actor shows of itself. Its own thread writes, any thread reads; each field is one value, so no lock."""
 
-    __slots__ = ("_vitals", "doing", "on_idle", "over", "part", "seen_at", "seen_turn", "thread", "ticker", "turn")
+    __slots__ = ("_vitals", "dead", "doing", "on_idle", "over", "part", "seen_at", "seen_turn", "thread", "ticker", "turn")
 
     def __init__(self, part: str, ticker: str | None = None, *, vitals: Vitals | None = None) -> None:
         self.part, self.ticker = part, ticker
@@ -30,6 +30,8 @@ class Pulse:
         self.turn = 0
         """Odd while a batch is being handled, even between batches; higher with each."""
         self.thread: threading.Thread | None = None
+        self.dead = False
+        """Its death has been counted."""
         self.over = False
         """It has ended, and whom it concerns has been told."""
         self.on_idle: Callable[[], object] | None = None
@@ -103,6 +105,7 @@ class Vitals:
 
     def died(self, pulse: Pulse, error: BaseException | None) -> None:
         """Note a death."""
+        pulse.dead = True
         if pulse.ticker is None and self.cause is None:
             self.cause = error
         if self._on_death is not None:
@@ -125,7 +128,7 @@ class Vitals:
         self.forget(pulse)
         if not self._stopping:
             name = pulse.ticker or f"the {pulse.part}"
-            if self._on_death is not None:
+            if self._on_death is not None and not pulse.dead:
                 self._on_death(pulse.ticker or pulse.part, "lost")
             self._on_lost(f"{name} is gone without a word")
 

@@ -185,7 +185,7 @@ async def test_an_actor_that_cannot_even_say_that_it_dies_is_noticed(monkeypatch
         monkeypatch.setattr(LedgerActor, "on_death", silent)
         _ref(LedgerActor).tell("not for the ledger")
 
-        await _until(lambda: ("ledger", "lost") in _deaths(venue))
+        await _until(lambda: ("ledger", "TypeError") in _deaths(venue))
         await _trades(venue)
 
 

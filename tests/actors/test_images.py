@@ -8,6 +8,7 @@ import threading
 import pykka
 import pytest
 
+import actors.market_actor
 from actors.market_actor import MarketActor
 from actors.messages import Failure, FailureKind, ImageTaken, Route, TakeImage, VenueImage
 from perps.images import LedgerImage, MarketImage, digest
@@ -126,7 +127,7 @@ async def test_a_market_that_dies_of_an_image_does_not_hold_it_up(monkeypatch: p
         assert len((await taken(venue)).markets) == 1
 
 
-@pytest.mark.parametrize("how", ["a poison", "a stop"])
+@pytest.mark.parametrize("how", ["a poison", "a stop", "a stop a moment ago"])
 async def test_a_dying_market_answers_the_requests_behind_what_ends_it(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,16 +152,48 @@ async def test_a_dying_market_answers_the_requests_behind_what_ends_it(
         monkeypatch.setattr(venue.host.bridge, "gather", gather)
         with monkeypatch.context() as patched:
             patched.setattr(Market, "image", wait)
+            if how == "a stop a moment ago":
+                patched.setattr(actors.market_actor, "drain", _nothing)
             market.tell(TakeImage(6))
             assert await asyncio.to_thread(held.wait, 5)
-            if how == "a stop":
+            if how != "a poison":
                 market.stop(block=False)
             market.tell(TakeImage(7))
             go_on.set()
             await asyncio.wait_for(heard.wait(), 2)
 
-        assert parts == [ImageTaken(6, image if how == "a stop" else None), ImageTaken(7, None)]
+        assert parts == [ImageTaken(6, None if how == "a poison" else image), ImageTaken(7, None)]
         await venue.do(set_price("A", 101))
+
+
+def _nothing(_: object) -> list[object]:
+    """What a market finds in its mailbox when the request comes just after it has looked."""
+    return []
+
+
+async def test_the_market_of_a_failed_listing_answers_what_is_behind_its_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody buries it."""
+    async with running() as venue:
+        core = venue.host._core
+        assert core is not None
+        parts, heard, go_on = list[ImageTaken](), asyncio.Event(), threading.Event()
+
+        def gather(part: ImageTaken) -> None:
+            parts.append(part)
+            heard.set()
+
+        def load() -> None:
+            assert go_on.wait(5)
+
+        monkeypatch.setattr(venue.host.bridge, "gather", gather)
+        ledger, supervisor = core.ledger_ref, core.supervisor
+        market = MarketActor.start("B", 99, load, ledger=ledger, supervisor=supervisor, clock=venue.clock)
+        market.stop(block=False)
+        market.tell(TakeImage(7))
+        go_on.set()
+
+        await asyncio.wait_for(heard.wait(), 2)
+        assert parts == [ImageTaken(7, None)]
 
 
 async def test_a_market_that_is_not_listed_yet_does_not_hold_up_an_image() -> None:

@@ -6,4 +6,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.endtoend.audit", "tests.endtoend.traders", "tests.endtoend.play")
+pytest.register_assert_rewrite(
+    "tests.endtoend.audit", "tests.endtoend.traders", "tests.endtoend.play", "tests.endtoend.rounds"
+)

@@ -7,4 +7,4 @@ the checks are those of ``tests.endtoend``. ``docs/faults.md`` lists every fault
 
 import pytest
 
-pytest.register_assert_rewrite("tests.faults.siege", "tests.faults.reader", "tests.endtoend.rounds")
+pytest.register_assert_rewrite("tests.faults.siege", "tests.faults.reader")

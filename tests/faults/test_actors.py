@@ -21,11 +21,7 @@ from tests.support.faults import fault
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 MARKET: Final = next(iter(PRICES))
-ACTORS: Final = ("journal", "ledger", "supervisor")
-LOSES_ONE: Final = (
-    pytest.mark.faults,
-    pytest.mark.xfail(reason="what the thread had just taken from its mailbox has no verdict until the next start"),
-)
+ACTORS: Final = ("journal", "ledger", "supervisor", MARKET)
 BLOCKED_S: Final = 3
 LOOP_DEAD_S: Final = 90
 """Longer than the venue lets its loop stand."""
@@ -42,7 +38,7 @@ def logged(venue: VenueProcess, event: str) -> list[dict[str, Any]]:
     "an actor's thread dies: journal, ledger, supervisor, look-up", "I1", "I3", "I4", "I5", "I8", "I10", "I12", "I13"
 )
 @fault("an actor's thread dies: a market", "I1", "I3", "I4", "I5", "I8", "I10", "I12", "I13")
-@pytest.mark.parametrize("actor", [*ACTORS, pytest.param(MARKET, marks=LOSES_ONE)])
+@pytest.mark.parametrize("actor", ACTORS)
 async def test_an_actor_whose_thread_is_ended_is_replaced_and_nothing_is_lost(
     faulty: Faulty, database: str, tmp_path: Path, actor: str
 ) -> None:
