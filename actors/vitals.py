@@ -21,7 +21,19 @@ IDLE_AFTER_S: Final = 0.5
 class Pulse:
     """What one actor shows of itself. Its own thread writes, any thread reads; each field is one value, so no lock."""
 
-    __slots__ = ("_vitals", "dead", "doing", "on_idle", "over", "part", "seen_at", "seen_turn", "thread", "ticker", "turn")
+    __slots__ = (
+        "_vitals",
+        "dead",
+        "doing",
+        "on_idle",
+        "over",
+        "part",
+        "seen_at",
+        "seen_turn",
+        "thread",
+        "ticker",
+        "turn",
+    )
 
     def __init__(self, part: str, ticker: str | None = None, *, vitals: Vitals | None = None) -> None:
         self.part, self.ticker = part, ticker
