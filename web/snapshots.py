@@ -160,6 +160,8 @@ class Snapshots:
             try:
                 await self.take()
             except Exception:  # noqa: BLE001 - said already; the journal is whole without it: try again later
+                if self._stopped:
+                    return
                 await asyncio.sleep(RETRY_S)
 
     def _hold(self, task: asyncio.Task[Any]) -> None:

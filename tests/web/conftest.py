@@ -19,7 +19,8 @@ from web.compose import Limits, Stores
 def no_fault_goes_unnoticed(error_lines: list[Event], caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """A test that makes the venue log an error says so by clearing ``error_lines``; asyncio and aiohttp log none."""
     yield
-    assert not error_lines
+    by_the_venue = [line for line in error_lines if line["event"] != "loop.blocked"]  # tests compute on its loop
+    assert not by_the_venue
     faults = [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR]
     assert not [record for record in faults if record.name != "pykka"], "pykka says again what the venue has logged"
 
