@@ -183,7 +183,7 @@ def _silent(self: LedgerActor, reason: str, queued: list[Any]) -> None:
     """The ledger dies and tells nobody."""
 
 
-def _waits_for_an_answer(answer: Any, pulse: object) -> bool:
+def _waits_for_an_answer(answer: Any, pulse: object, looks_max: int = 0) -> bool:
     """A stop is waited for even if who was asked was just dying."""
     try:
         answer.get(timeout=30.0)

@@ -15,7 +15,7 @@ OPTIONS = [
     (command.name, option)
     for command in (snapshot, archive, restore)
     for parameter in command.params
-    if isinstance(parameter, click.Option)
+    if isinstance(parameter, click.Option) and not parameter.hidden
     for option in parameter.opts
     if option not in GENERAL
 ]
