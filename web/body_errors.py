@@ -45,6 +45,10 @@ def malformed(raw: bytes) -> RequestError:
     return RequestError("invalid_json", "The body is not valid JSON.")
 
 
+EXPLAINED_MAX: Final = 100
+"""Items of a list that are looked through for what is wrong: anybody may send a bad list, before any key is asked for."""
+
+
 def misfit(raw: bytes, kind: Any) -> RequestError:
     """``validation_error`` for JSON that is not a ``kind``: a ``Struct``, or a list of them.
 
@@ -68,7 +72,7 @@ def _of_list(raw: bytes, kind: type[Struct]) -> RequestError | None:
     items = _try(raw, list[Raw])
     if items is None:
         return invalid("The body must be a JSON list.")
-    for index, item in enumerate(items):
+    for index, item in enumerate(items[:EXPLAINED_MAX]):
         given = _try(bytes(item), dict[str, Raw])
         if given is None:
             return invalid(f"Item {index} must be a JSON object.", index=index)

@@ -214,7 +214,8 @@ def time_ms(text: str, field: str) -> Millis:
     try:
         if not TIME.fullmatch(text):
             raise ValueError("not RFC 3339")
-        return Millis((datetime.fromisoformat(text) - EPOCH) // timedelta(milliseconds=1))
+        at = datetime.fromisoformat(text).astimezone(UTC)  # what lies beyond the calendar in UTC cannot be shown again
+        return Millis((at - EPOCH) // timedelta(milliseconds=1))
     except (ValueError, OverflowError) as error:
         raise invalid(f"{field} must be an RFC 3339 time such as 2026-01-31T12:00:00.000Z.", field=field) from error
 

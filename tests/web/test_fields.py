@@ -263,3 +263,15 @@ async def test_a_price_stops_before_the_ledger_overflows(venue: Running) -> None
     assert details["price"] == "2500000000.01"
     await venue.price("2500000000")
     await venue.price("0.01")
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+async def test_a_time_that_cannot_be_shown_again_is_refused(venue: Running, at: str) -> None:
+    """It would be durable, and no list that holds it could be answered any more."""
+    async with venue.unchanged():
+        price = {"price": "50001", "source": "agent", "at": at}
+        (await venue.admin.post("/api/markets/perps/BTC-PERP/price", price)).refused(400, "validation_error")
+        key = {"scopes": ["read"], "expiresAt": at}
+        (await venue.admin.post("/api/admin/keys", key)).refused(400, "validation_error")
+    (await venue.anybody.get("/api/markets/perps")).ok()
+    (await venue.admin.get("/api/admin/keys")).ok()
