@@ -46,7 +46,7 @@ def malformed(raw: bytes) -> RequestError:
 
 
 EXPLAINED_MAX: Final = 100
-"""Items of a list that are looked through for what is wrong: anybody may send a bad list, before any key is asked for."""
+"""Items of a list that are looked through for what is wrong: anybody may send a bad list, before any key is asked."""
 
 
 def misfit(raw: bytes, kind: Any) -> RequestError:
