@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actors.base import FailStopActor, tell
-from actors.limits import ROWS_PER_COMMIT_MAX
+from actors.limits import EVENTS_PER_COMMIT_MAX, ROWS_PER_COMMIT_MAX
 from actors.messages import Committed, ImageTaken, Probe, Refused, Sequenced, Settled, Stages, Stopped, Wire
 from actors.ports import Clock, Journal, Outbox
 from actors.vitals import Pulse
@@ -29,6 +29,7 @@ class JournalActor(FailStopActor):
     def handle(self, batch: list[Any]) -> None:
         """Commit the rows of ``batch``. All else that is in it goes on when the rows before it are durable."""
         rows: list[Sequenced] = []
+        events = 0
         behind: list[Refused | Stopped] = []
         images: list[ImageTaken] = []
         probe = False
@@ -36,9 +37,10 @@ class JournalActor(FailStopActor):
             match message:
                 case Sequenced():
                     rows.append(message)
-                    if len(rows) == ROWS_PER_COMMIT_MAX:
+                    events += len(message.entry.events)
+                    if len(rows) >= ROWS_PER_COMMIT_MAX or events >= EVENTS_PER_COMMIT_MAX:
                         self._commit(rows)
-                        rows = []
+                        rows, events = [], 0
                 case Refused() | Stopped():
                     behind.append(message)
                 case ImageTaken():
@@ -72,6 +74,7 @@ class JournalActor(FailStopActor):
     def _commit(self, rows: list[Sequenced]) -> None:
         if not rows:
             return
+        self.pulse.step()
         self.pulse.doing = "committing"
         self._journal.append([row.entry for row in rows])
         now_ns = self._clock.monotonic_ns()

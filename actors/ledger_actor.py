@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from actors.base import FailStopActor, tell
+from actors.limits import EVENTS_PER_COMMIT_MAX
 from actors.messages import (
     NO_TOKEN,
     Committed,
@@ -66,15 +67,23 @@ class LedgerActor(FailStopActor):
         self._rows: list[Sequenced | Refused | ImageTaken | Stopped] = []
         """What goes to the journal, in order. A refusal goes behind the rows it rests on: it leaves when they are
         durable."""
+        self._events = 0
+        """In those rows."""
         self._funded: dict[str, list[Work]] = {}
 
     def handle(self, batch: list[Any]) -> None:
-        """Take each message in order; one ``tell`` to each neighbour for all that came of them."""
+        """Take each message in order; one ``tell`` to each neighbour for all that came of them.
+
+        The rows of a crash go in pieces: the first are made durable while the last get their place.
+        """
         now_ns = self._clock.monotonic_ns()
         for message in batch:
             match message:
                 case Decided():
                     self._sequence(message, now_ns)
+                    if self._events >= EVENTS_PER_COMMIT_MAX:
+                        self._flush()
+                        self.pulse.step()
                 case Envelope():
                     self._begin(message, now_ns)
                 case Committed(offset=offset):
@@ -194,6 +203,7 @@ class LedgerActor(FailStopActor):
             self._ledger.wallet(subject) if subject else None,
         )
         self._last_hash = row.hash
+        self._events += len(decided.events)
         self._rows.append(
             Sequenced(
                 Entry(row, decided.events, tuple(legs)),
@@ -230,4 +240,4 @@ class LedgerActor(FailStopActor):
                 tell(wire.supervisor, works)
         if self._rows:
             tell(wire.journal, self._rows)
-        self._funded, self._rows = {}, []
+        self._funded, self._rows, self._events = {}, [], 0

@@ -8,11 +8,17 @@ IN_FLIGHT_MAX: Final = 8_192
 A caller past the deadline makes room while the command may still be under way; the journal's own time limit ends that.
 """
 
+IN_FLIGHT_PARTS: Final = 4
+"""One sender (a user, a key bound to none, the administrators) may have one part in this many of them."""
+
 DEADLINE_MS: Final = 10_000
 """A command not begun by then is refused; a caller not answered by then gets ``outcome_unknown``."""
 
 ROWS_PER_COMMIT_MAX: Final = 1_024
 """Journal rows in one transaction: bounds its time and the work lost in doubt."""
+
+EVENTS_PER_COMMIT_MAX: Final = 4_096
+"""Events after which a transaction takes no further row: one row of a crash holds hundreds of liquidations."""
 
 REBUILD_QUEUE_MAX: Final = 4_096
 """Commands that wait for one market while it is rebuilt."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 SHOWN_AFTER_S: Final = 0.6
-"""A batch that takes this long is shown as a problem. With looks every 0.2 s it shows within 0.8 s of its beginning; an
+"""A step that takes this long is shown as a problem. With looks every 0.2 s it shows within 0.8 s of its beginning; an
 ordinary batch takes milliseconds, the largest commits tens of them."""
 
 IDLE_AFTER_S: Final = 0.5
@@ -40,7 +40,7 @@ class Pulse:
         self.doing = "busy with one batch"
         """What it is at, for whoever asks why it takes so long."""
         self.turn = 0
-        """Odd while a batch is being handled, even between batches; higher with each."""
+        """Odd while a batch is being handled, even between batches; higher with each, and with each step of one."""
         self.thread: threading.Thread | None = None
         self.dead = False
         """Its death has been counted."""
@@ -50,6 +50,10 @@ class Pulse:
         self.seen_turn, self.seen_at = 0, 0.0
         """The watchdog's: the turn it saw last, and when it saw it first."""
         self._vitals = vitals
+
+    def step(self) -> None:
+        """A large batch goes on: what has been done of it so far took its time, and is over."""
+        self.turn += 2
 
     def died(self, error: BaseException | None) -> None:
         """This actor dies of ``error``. It tells the others itself."""

@@ -21,6 +21,11 @@ class QueryRows(Struct):
     changed: list[Record]
     """What this batch adds to positions that began before it."""
 
+    @property
+    def count(self) -> int:
+        """All records together."""
+        return len(self.fills) + len(self.legs) + len(self.prices) + len(self.opened) + len(self.changed)
+
 
 def query_rows(entries: Sequence[Entry]) -> QueryRows:
     """The records that ``entries`` add to the query tables."""

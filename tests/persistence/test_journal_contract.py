@@ -5,11 +5,11 @@ import pytest
 
 from perps.journal import GENESIS, Entry, JournalRefused, JournalUnavailable, OwnershipLost, hash_of
 from perps.venue import VenueState
-from persistence.postgres_journal import STATEMENT_ROWS_MAX
+from persistence.postgres_journal import STATEMENT_RECORDS_MAX
 from tests.persistence.stores import Store, looked_up, write
 from tests.support.entries import Scribe
 
-SMALL, LARGE = 3, STATEMENT_ROWS_MAX + 44
+SMALL, LARGE = 3, STATEMENT_RECORDS_MAX + 44
 """Batch sizes that take PostgreSQL's two ways of writing."""
 
 both_sizes = pytest.mark.parametrize("size", [SMALL, LARGE])

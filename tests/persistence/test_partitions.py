@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable
-from persistence import look_ups, postgres_history
+from persistence import look_ups, postgres_history, selections
 from persistence.migrate import migrate, migrations
 from persistence.partitions import PARTITION_ROWS, Partition, make_partitions, partitions
 from persistence.postgres_history import PostgresHistory
-from persistence.postgres_journal import STATEMENT_ROWS_MAX, PostgresJournal
+from persistence.postgres_journal import STATEMENT_RECORDS_MAX, PostgresJournal
 from tests.persistence.partitioned import TinyPartitions, shrink, stored_day
 from tests.persistence.stores import Store, looked_up
 from tests.persistence.test_journal_contract import (
@@ -49,7 +49,7 @@ __all__ = [
 TINY = 40
 WAIT_S = 10.0
 
-both_ways = pytest.mark.parametrize("size", [100, STATEMENT_ROWS_MAX + 1], ids=["statement", "copy"])
+both_ways = pytest.mark.parametrize("size", [100, STATEMENT_RECORDS_MAX + 1], ids=["statement", "copy"])
 
 
 @pytest.fixture
@@ -311,9 +311,9 @@ def test_a_client_id_in_two_partitions_is_not_seen_by_the_database_and_its_first
 
 
 EXPLAINED = {
-    "rows": (postgres_history._ROWS, (0, 0, postgres_history.BATCH_ROWS), "_offset"),
+    "rows": (selections.ROWS_AFTER, (0, 0, postgres_history.BATCH_ROWS), "_offset"),
     "a stream": (postgres_history._ROWS_OF, (0, 0, postgres_history.BATCH_ROWS, "BTC-PERP"), "_stream_sequence"),
-    "a hash": (postgres_history._HASH, (0, 3 * TINY), "_offset"),
+    "a hash": (selections.HASH_AT, (0, 3 * TINY), "_offset"),
     "one answer": (look_ups.ANSWERS, (0, ["user1"], ["cl-7"]), "_client_order_id"),
     "many answers": (
         look_ups.ANSWERS,

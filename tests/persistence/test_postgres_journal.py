@@ -14,14 +14,14 @@ from persistence import look_ups, postgres_history
 from persistence.errors import ShardTaken
 from persistence.keys import PostgresKeys
 from persistence.postgres_history import PostgresHistory
-from persistence.postgres_journal import STATEMENT_ROWS_MAX, PostgresJournal
+from persistence.postgres_journal import STATEMENT_RECORDS_MAX, PostgresJournal
 from persistence.queries import PostgresQueries
 from persistence.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES
 from tests.persistence.stores import PostgresBackend, looked_up, write
 from tests.support.entries import Scribe
 from tests.support.postgres import sql
 
-both_ways = pytest.mark.parametrize("size", [3, STATEMENT_ROWS_MAX + 1], ids=["statement", "copy"])
+both_ways = pytest.mark.parametrize("size", [3, STATEMENT_RECORDS_MAX + 1], ids=["statement", "copy"])
 
 NOBODY = "postgresql://perps@/perps?host=/nowhere&port=1"
 """Where no server is."""
@@ -80,7 +80,7 @@ def test_an_owner_at_rest_locks_no_table(postgres: PostgresBackend, database_url
     scribe, journal = Scribe(), postgres.acquire()
     held = "select relation::regclass::text from pg_locks where pid = $1 and locktype = 'relation'"
     assert sql(database_url, held, journal.backend_pid) == []
-    for size in (1, STATEMENT_ROWS_MAX + 1):
+    for size in (1, STATEMENT_RECORDS_MAX + 1):
         batch = deposits(scribe, size)
         journal.append(batch)
         with pytest.raises(JournalRefused):
@@ -203,11 +203,11 @@ def test_amounts_at_the_edge_of_64_bits_are_stored_exactly(
     postgres: PostgresBackend, database_url: str, size: int
 ) -> None:
     scribe, journal = Scribe(), postgres.acquire()
-    scribe.add_user("ann", deposit=DEPOSITS_MAX - 2000)
+    scribe.add_user("ann", deposit=DEPOSITS_MAX - 2 * size)
     for _ in range(size):
         scribe.deposit("ann", 1)
     journal.append(scribe.entries)
-    balance = DEPOSITS_MAX - 2000 + size
+    balance = DEPOSITS_MAX - size
     last = sql(database_url, 'select * from legs order by "offset" desc limit 1')[0]
     assert (last["source_balance"], last["target_balance"]) == (-balance, balance)
 
@@ -295,7 +295,7 @@ async def test_every_list_is_read_from_an_index(postgres: PostgresBackend, a_lon
     assert sum("fills_liquidations" in plan for plan in plans) == 2
 
 
-@pytest.mark.parametrize("size", [1, STATEMENT_ROWS_MAX + 1])
+@pytest.mark.parametrize("size", [1, STATEMENT_RECORDS_MAX + 1])
 def test_a_value_that_cannot_be_encoded_refuses_its_batch_and_the_session_is_as_good_as_before(
     postgres: PostgresBackend, size: int
 ) -> None:

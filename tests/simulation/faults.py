@@ -79,6 +79,7 @@ def draw(random: Random) -> Plan:
         limits=Limits(
             recent_answers=random.choice((2, 10, 500_000, 500_000)),
             rows_per_commit=random.choice((1, 3, 1_024)),
+            events_per_commit=random.choice((1, 5, 4_096, 4_096)),
             liquidations_per_row=random.choice((1, 2, 256)),
             rebuild_queue=random.choice((2, 4_096, 4_096)),
             market_deaths=random.choice((1, 5, 5)),

@@ -25,6 +25,7 @@ from pykka.messages import _ActorStop
 
 import actors.core
 import actors.journal_actor
+import actors.ledger_actor
 import actors.supervisor
 import perps.engine
 from actors.answers import Answers
@@ -45,6 +46,7 @@ class Limits:
 
     recent_answers: int
     rows_per_commit: int
+    events_per_commit: int
     liquidations_per_row: int
     rebuild_queue: int
     market_deaths: int
@@ -205,6 +207,8 @@ def on_scheduler(scheduler: Scheduler, limits: Limits, strike: Strike, hear: Hea
             (pykka._actor, "ActorRegistry", _NoRegistry),
             (actors.core, "Event", partial(Event, scheduler)),
             (actors.journal_actor, "ROWS_PER_COMMIT_MAX", limits.rows_per_commit),
+            (actors.journal_actor, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
+            (actors.ledger_actor, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
             (actors.supervisor, "REBUILD_QUEUE_MAX", limits.rebuild_queue),
             (actors.supervisor, "MARKET_DEATHS_MAX", limits.market_deaths),
             (perps.engine, "LIQUIDATIONS_PER_ROW_MAX", limits.liquidations_per_row),

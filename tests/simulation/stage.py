@@ -8,7 +8,7 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from actors.limits import DEADLINE_MS, MARKET_DEATHS_MAX, REBUILD_QUEUE_MAX, ROWS_PER_COMMIT_MAX
+from actors.limits import DEADLINE_MS, EVENTS_PER_COMMIT_MAX, MARKET_DEATHS_MAX, REBUILD_QUEUE_MAX, ROWS_PER_COMMIT_MAX
 from actors.messages import Envelope, Outcome, Token
 from perps.commands import Command, fingerprint
 from perps.engine import LIQUIDATIONS_PER_ROW_MAX
@@ -106,6 +106,7 @@ def stage(*commands: Command, liquidations_per_row: int = LIQUIDATIONS_PER_ROW_M
     limits = Limits(
         recent_answers=1_000,
         rows_per_commit=ROWS_PER_COMMIT_MAX,
+        events_per_commit=EVENTS_PER_COMMIT_MAX,
         liquidations_per_row=liquidations_per_row,
         rebuild_queue=REBUILD_QUEUE_MAX,
         market_deaths=MARKET_DEATHS_MAX,
