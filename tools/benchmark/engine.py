@@ -6,6 +6,7 @@ Runs as a process of its own (``python -m tools.benchmark.engine``): specificati
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import sys
 import time
@@ -28,12 +29,16 @@ from tools.errors import ToolError
 from web import compose, logs
 from web.market_requests import MarketBody, list_command
 from web.read_model import ReadModel
+from web.snapshots import SnapshotPolicy
 
 IN_FLIGHT: Final = (1, 16, 64, 256)
 TICKERS: Final = ("BENCH-A", "BENCH-B", "BENCH-C", "BENCH-D")
 WARM_UP_S: Final = 1.0
 DEPOSIT: Final = Micros(10**9 * MICRO)
 SIZE: Final = Micros(100 * MICRO)
+
+NO_SNAPSHOTS: Final = SnapshotPolicy(rows=10**12, seconds=math.inf)
+"""A snapshot here would be taken in the process that is measured, and shorten the replay."""
 
 
 class EngineSpec(msgspec.Struct, frozen=True):
@@ -75,7 +80,7 @@ def figures(database_url: str, directory: Path, seconds: float, tell: Callable[[
 async def measure(spec: EngineSpec) -> EngineResult:
     """Run a venue on the database, without a web server, and drive its bridge."""
     stores = compose.postgres(spec.database_url)
-    venue = compose.Venue(stores, secrets.token_hex())
+    venue = compose.Venue(stores, secrets.token_hex(), limits=compose.Limits(snapshots=NO_SNAPSHOTS))
     await venue.start()
     compose.tune_process()
     users = [f"bench-{number}" for number in range(max(IN_FLIGHT))]
