@@ -7,8 +7,8 @@ from typing import Final
 
 from perps.commands import ListMarket, SetMode, UpdatePrice
 from perps.events import MarketEvents, MarketListed, ModeChanged, PriceUpdated, Transfer, TransferKind
+from perps.listing_rules import check_params
 from perps.market import WORLD, Market, house_account
-from perps.params import check_params
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.units import AMOUNT_MAX, Millis
 

@@ -17,7 +17,7 @@ import rich_click as click
 from aiohttp import web
 
 from perps.events import TransferKind
-from perps.params import check_params
+from perps.listing_rules import check_params
 from perps.refusals import RejectCode
 from tests.web.events import listening
 from tests.web.venue import ADMIN_KEY, Json, OnMemory, Running, start

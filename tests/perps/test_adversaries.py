@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from perps.commands import CreateUser, Side
 from perps.events import CloseReason, Events, PositionOpened
-from perps.params import MarketParams, check_params
+from perps.listing_rules import check_params
+from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
 from perps.trading import reduce
 from perps.units import MICRO, PPB, Micros, Ticks

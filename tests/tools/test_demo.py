@@ -9,7 +9,7 @@ from random import Random
 import msgspec
 import pytest
 
-from perps.params import check_params
+from perps.listing_rules import check_params
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.benchmark.http import MARKET, TICKERS

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from perps.params import LEVERAGE_MAX, MarketParams, check_params
+from perps.listing_rules import check_params
+from perps.params import LEVERAGE_MAX, MarketParams
 from perps.refusals import RejectCode
 from perps.units import AMOUNT_MAX, MICRO, PICO, PPB, Ticks
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market, refused

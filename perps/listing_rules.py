@@ -1,0 +1,127 @@
+"""The rules a listing must keep, so that no order and no price can ever break a market."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec.structs import astuple
+
+from perps.params import LEVERAGE_MAX, MarketParams, MarkSource
+from perps.refusals import Fact, RejectCode, Rejected
+from perps.units import AMOUNT_MAX, INTEGER_MAX, MICRO, PICO, PPB, Ppb, Ticks, div_ceil
+
+UNIT_SCALE: Final = PICO * MICRO
+"""Tick size × lot size, both pico, of one micro per tick·lot."""
+
+Rule = tuple[str, bool, dict[str, Fact]]
+"""A rule in words, whether it holds, and what it compares."""
+
+
+def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
+    """Return the first rule that ``params`` breaks at ``price``, with what it compared; or None."""
+    for rules in (_ranges(params, price), _solvency(params)):
+        for rule, holds, compared in rules:
+            if not holds:
+                return Rejected(code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": rule, **compared})
+    return None
+
+
+def _ranges(params: MarketParams, price: Ticks) -> Iterator[Rule]:
+    """What each parameter may be by itself (formulas: "Units"): u = tick·lot is a whole number of micros, ≥ 1."""
+    tick, lot = params.tick_size, params.lot_size
+    yield "every parameter fits 63 bits", all(abs(value) <= INTEGER_MAX for value in _integers(params)), {}
+    yield "price is a whole number of ticks, at least 1", price >= 1, {"price_ticks": price}
+    yield (
+        "tickSize × lotSize is a whole number of micros, at least 1",
+        tick > 0 and lot > 0 and tick * lot % UNIT_SCALE == 0,
+        {"tick_size_pico": tick, "lot_size_pico": lot},
+    )
+    yield "0 < maxSkew < skewScale", 0 < params.max_skew < params.skew_scale, _depth(params)
+    yield "0 < maxOpenInterest", params.max_open_interest > 0, _interest(params)
+    worth = params.max_open_interest * price * params.unit
+    yield (
+        "maxOpenInterest is worth at most 10^12 at this price",
+        worth <= AMOUNT_MAX,
+        {"worth_micros": worth, "worth_max_micros": AMOUNT_MAX},
+    )
+    leverage, order, deposit = params.max_leverage, params.min_order_size, params.house_deposit
+    yield (
+        f"1 ≤ maxLeverage ≤ {LEVERAGE_MAX}",
+        1 <= leverage <= LEVERAGE_MAX,
+        {"max_leverage": leverage, "allowed": LEVERAGE_MAX},
+    )
+    yield "0 ≤ referralShare ≤ 1", 0 <= params.referral_share <= PPB, {"referral_share_ppb": params.referral_share}
+    yield (
+        "0 ≤ makerFee and 0 ≤ takerFee",
+        params.maker_fee >= 0 and params.taker_fee >= 0,
+        {"maker_fee_ppb": params.maker_fee, "taker_fee_ppb": params.taker_fee},
+    )
+    yield "0 < minOrderSize", order > 0, {"min_order_size_micros": order}
+    yield "0 ≤ houseCreditLimit", params.house_credit_limit is None or params.house_credit_limit >= 0, {}
+    yield "0 ≤ houseDeposit ≤ 10^12", 0 <= deposit <= AMOUNT_MAX, {"house_deposit_micros": deposit}
+
+
+def _solvency(params: MarketParams) -> Iterator[Rule]:
+    """What keeps a liquidation solvent (formulas: "Liquidation"): maintenance covers the way out.
+
+    A liquidation never pays better than closing: its fee is at least the taker's. The worst exit is the whole
+    open-interest cap leaving at the far skew cap, (K_max + OI_max/2)/Ks, or, since reductions pass every cap, the last
+    of a side leaving when only the other side is left, OI_max/Ks. With ``mark_source = quote`` maintenance also covers
+    the mark's widest swing.
+    """
+    interest, scale = params.max_open_interest, params.skew_scale
+    rate, fees = params.maintenance_rate, params.liquidation_fee + params.taker_fee
+    maintenance: dict[str, Fact] = {"maintenance_rate_ppb": rate}
+    charged: dict[str, Fact] = {"taker_fee_ppb": params.taker_fee, "liquidation_fee_ppb": params.liquidation_fee}
+    yield (
+        "with markSource quote: 2 × maxOpenInterest ≤ maintenanceRate × (skewScale - maxOpenInterest)",
+        params.mark_source is MarkSource.INDEX or _survives_a_swing(params),
+        {"needed_ppb": _widest_swing(params), **maintenance, **_interest(params)},
+    )
+    yield (
+        "0 < maintenanceRate < 1/maxLeverage",
+        rate > 0 and rate * params.max_leverage < PPB,
+        {**maintenance, "max_leverage": params.max_leverage},
+    )
+    fixed = params.maintenance_fixed
+    yield "0 ≤ maintenanceFixed", fixed >= 0, {"maintenance_fixed_micros": fixed}
+    yield "takerFee ≤ liquidationFee", params.taker_fee <= params.liquidation_fee, charged
+    impact = div_ceil(PPB * (interest + max(2 * params.max_skew, interest)), 2 * scale)
+    yield (
+        "liquidationFee + takerFee + worst exit impact ≤ maintenanceRate",
+        fees + impact <= rate,
+        {
+            **charged,
+            "worst_exit_impact_ppb": impact,
+            "needed_ppb": fees + impact,
+            **maintenance,
+            **_depth(params),
+            **_interest(params),
+        },
+    )
+
+
+def _depth(params: MarketParams) -> dict[str, Fact]:
+    return {"max_skew_lots": params.max_skew, "skew_scale_lots": params.skew_scale}
+
+
+def _interest(params: MarketParams) -> dict[str, Fact]:
+    return {"max_open_interest_lots": params.max_open_interest}
+
+
+def _survives_a_swing(params: MarketParams) -> bool:
+    """Whether maintenance covers the widest swing of a mark that trading makes: from one side's cap to the other's.
+
+    A position is only known to be sound at the mark S·(1 − OI/Ks), and may have to leave at S·(1 + OI/Ks): the swing,
+    2·OI/(Ks − OI) of the notional, must fit into μ, or a gang can make bad debt for the house and collect it.
+    """
+    interest = params.max_open_interest
+    return 2 * interest * PPB <= params.maintenance_rate * (params.skew_scale - interest)
+
+
+def _widest_swing(params: MarketParams) -> Ppb:
+    """2·OI/(Ks − OI), rounded up: the maintenance rate that a quote-marked market needs."""
+    return Ppb(div_ceil(2 * params.max_open_interest * PPB, max(params.skew_scale - params.max_open_interest, 1)))
+
+
+def _integers(params: MarketParams) -> list[int]:
+    return [value for value in astuple(params) if isinstance(value, int)]
