@@ -14,7 +14,7 @@ from typing import Any
 import structlog
 
 from actors.base import tell
-from actors.limits import DEADLINE_MS, IN_FLIGHT_MAX
+from actors.limits import DEADLINE_MS, IN_FLIGHT_MAX, IN_FLIGHT_PARTS
 from actors.messages import (
     Envelope,
     Failure,
@@ -29,6 +29,7 @@ from actors.messages import (
     VenueImage,
 )
 from actors.ports import Clock
+from actors.shares import Shares
 from perps.commands import Command, fingerprint
 from perps.images import LedgerImage, MarketImage
 from perps.units import Millis
@@ -89,6 +90,8 @@ class Bridge:
         self._clock = clock
         self._on_settled, self._on_health = on_settled, on_health
         self._in_flight_max = in_flight_max
+        self._shares = Shares(max(1, in_flight_max // IN_FLIGHT_PARTS))
+        self._senders: dict[Token, str] = {}
         self._supervisor: Ref | None = None
         self._outlet: Outlet | None = None
         self._closed: Failure | None = Failure(FailureKind.UNAVAILABLE, "the venue is starting")
@@ -134,7 +137,10 @@ class Bridge:
             return self._closed
         if len(self._waiting) >= self._in_flight_max:
             return Failure(FailureKind.OVERLOADED, f"{self._in_flight_max} commands are in flight")
+        if not self._shares.take(sender):
+            return Failure(FailureKind.RATE_LIMITED, f"{self._shares.each} commands of this sender are in flight")
         token, future = self._wait()
+        self._senders[token] = sender
         now_ms = self._clock.now_ms()
         envelope = Envelope(
             command=command,
@@ -223,7 +229,9 @@ class Bridge:
     def answer(self, replies: Sequence[Reply]) -> None:
         """Answer callers that still wait."""
         for token, outcome in replies:
-            future = self._waiting.pop(token, None)
+            future, sender = self._waiting.pop(token, None), self._senders.pop(token, None)
+            if sender is not None:
+                self._shares.give(sender)
             if future is not None and not future.done():
                 future.set_result(outcome)
 

@@ -88,6 +88,8 @@ class FailureKind(StrEnum):
 
     OVERLOADED = "overloaded"
     """Not begun; nothing changed. Send it again."""
+    RATE_LIMITED = "rate_limited"
+    """Not begun; nothing changed. Its sender has a fair share of the venue in flight already. Send it again."""
     UNAVAILABLE = "unavailable"
     """Not begun; its market or the venue is being rebuilt. Send it again."""
     OUTCOME_UNKNOWN = "outcome_unknown"

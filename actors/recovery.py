@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Event
 
-import msgspec
 import structlog
 
 from actors.answers import Answers
 from actors.ports import History
-from perps.journal import Entry, JournalUnavailable
+from perps.journal import Entry, JournalUnavailable, Row
 from perps.market import Market
 from perps.snapshot import Snapshot, SnapshotBroken
 from perps.venue import JournalCorrupt, VenueState, replay_market
@@ -26,6 +25,7 @@ Pause = Callable[[float], bool]
 
 OnEntry = Callable[[Entry], object]
 OnSnapshot = Callable[[Snapshot, VenueState], object]
+OnBroken = Callable[[int, bytes], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +39,70 @@ class Recovered:
 
 
 def recover(
-    history: History, on_entry: OnEntry, on_snapshot: OnSnapshot | None = None, *, until: int | None = None
+    history: History,
+    on_entry: OnEntry,
+    on_snapshot: OnSnapshot | None = None,
+    *,
+    until: int | None = None,
+    on_broken: OnBroken | None = None,
 ) -> Recovered:
     """Rebuild everything.
 
     ``on_snapshot`` sees the snapshot to begin from and its state, if there is one (at most at row ``until``);
-    ``on_entry`` sees each row after it, checked and applied. Raises ``JournalCorrupt`` at the first row that cannot be
-    what was written, or that a snapshot knows and the journal does not.
+    ``on_broken`` the row and the bytes of each that was skipped; ``on_entry`` each row after it, checked and applied.
+    Raises ``JournalCorrupt`` at the first row that cannot be what was written, or that a snapshot knows and the journal
+    does not.
     """
     state, answers = VenueState(), Answers()
-    begun = begin(history, on_snapshot, until=until)
+    begun = begin(history, on_snapshot, until=until, on_broken=on_broken)
     if begun is not None:
         state, answers = begun, Answers(forgotten=True)
     begun_at = state.offset
     for row in history.rows(state.offset):
-        entry = state.apply(row)
+        entry = _applied(state, row, begun_at)
         if row.user_id is not None and row.client_order_id is not None and row.fingerprint is not None:
             answers.done(row.user_id, row.client_order_id, row.fingerprint, row.offset)
         on_entry(entry)
     return Recovered(state, answers, begun_at)
 
 
-def begin(history: History, on_snapshot: OnSnapshot | None = None, *, until: int | None = None) -> VenueState | None:
+def _applied(state: VenueState, row: Row, begun_at: int) -> Entry:
+    try:
+        return state.apply(row)
+    except JournalCorrupt as corrupt:
+        if not begun_at:
+            raise
+        raise JournalCorrupt(
+            corrupt.offset, f"{corrupt.problem} (begun from the snapshot of row {begun_at})"
+        ) from corrupt
+
+
+def begin(
+    history: History,
+    on_snapshot: OnSnapshot | None = None,
+    *,
+    until: int | None = None,
+    on_broken: OnBroken | None = None,
+) -> VenueState | None:
     """The state of the newest usable snapshot; None when there is none. A broken one is skipped, with a warning.
 
     ``on_snapshot`` may find it broken too, by raising ``SnapshotBroken``. Raises ``JournalCorrupt`` when the journal
     does not hold the row that a whole snapshot stands on.
     """
-    for snapshot in _readable(history, until):
-        found = history.hash_at(snapshot.offset)
-        if found != snapshot.last_hash:
-            problem = "missing, but a snapshot stands on it" if found is None else "its hash is not its snapshot's"
-            raise JournalCorrupt(snapshot.offset, problem)
+    for offset, stored in history.snapshots(until):
         try:
+            snapshot = _decoded(offset, stored)
             state = snapshot.state()
+            found = history.hash_at(offset)
+            if found != snapshot.last_hash:
+                problem = "missing, but a snapshot stands on it" if found is None else "its hash is not its snapshot's"
+                raise JournalCorrupt(offset, problem)
             if on_snapshot is not None:
                 on_snapshot(snapshot, state)
         except SnapshotBroken as error:
-            log.warning("snapshot.skipped", offset=snapshot.offset, problem=str(error))
+            _skipped(offset, error)
+            if on_broken is not None:
+                on_broken(offset, stored)
         else:
             return state
     return None
@@ -99,22 +125,29 @@ def reload_market(history: History, ticker: str, pause: Pause | None = None) -> 
 
 
 def _load(history: History, ticker: str) -> Market:
-    market: Market | None = None
-    for snapshot in _readable(history, None):
-        if ticker in snapshot.markets:
-            try:
-                market = snapshot.market(ticker)
-            except msgspec.MsgspecError as error:
-                log.warning("snapshot.skipped", offset=snapshot.offset, problem=str(error))
-                continue
-            break
+    market = _begun(history, ticker)
     return replay_market(history.rows_of(ticker, market.seq if market else 0), market)
 
 
-def _readable(history: History, until: int | None) -> Iterator[Snapshot]:
-    """Snapshots that are whole, newest first."""
-    for offset, stored in history.snapshots(until):
+def _begun(history: History, ticker: str) -> Market | None:
+    """The market as the newest snapshot has it that can be used and knows it."""
+    for offset, stored in history.snapshots(None):
         try:
-            yield Snapshot.decode(stored)
+            snapshot = _decoded(offset, stored)
+            if ticker in snapshot.markets:
+                return snapshot.market(ticker)
         except SnapshotBroken as error:
-            log.warning("snapshot.skipped", offset=offset, problem=str(error))
+            _skipped(offset, error)
+    return None
+
+
+def _decoded(offset: int, stored: bytes) -> Snapshot:
+    """The snapshot stored for a row. Raises ``SnapshotBroken``."""
+    snapshot = Snapshot.decode(stored)
+    if snapshot.offset != offset:
+        raise SnapshotBroken(f"it is of row {snapshot.offset}")
+    return snapshot
+
+
+def _skipped(offset: int, error: SnapshotBroken) -> None:
+    log.warning("snapshot.skipped", offset=offset, problem=str(error))

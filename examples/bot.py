@@ -47,7 +47,7 @@ async def post(venue: aiohttp.ClientSession, path: str, **body: object) -> dict[
                 answer: dict[str, Any] = await response.json()
             if response.status < 400:
                 return answer
-            if response.status != 503:
+            if response.status not in (429, 503):
                 raise SystemExit("{code}: {message}".format(**answer["error"]))
         await asyncio.sleep(1)
 

@@ -83,10 +83,12 @@ class LedgerImage(Struct, frozen=True):
         """The image with these bytes. Raises ``msgspec.MsgspecError`` on bytes that are no image's."""
         if not chunks:
             raise msgspec.ValidationError("a ledger without a head")
-        offset, seq, accounts, _ = _ledger_head.decode(chunks[0])
+        offset, seq, accounts, users = _ledger_head.decode(chunks[0])
         split = 1 + -(-accounts // CHUNK_ITEMS)
         balances = dict(item for chunk in chunks[1:split] for item in _balances.decode(chunk))
         referrers = dict(item for chunk in chunks[split:] for item in _referrers.decode(chunk))
+        if (len(balances), len(referrers)) != (accounts, users):
+            raise msgspec.ValidationError(f"not {accounts} accounts and {users} users")
         return cls(offset, seq, balances, referrers)
 
 

@@ -12,7 +12,8 @@ from perps.position import Position, kappa
 from perps.units import PPB, FundingIndex, Ticks
 
 _NUMBER_BITS = 48
-_NUMBER_MASK = (1 << _NUMBER_BITS) - 1
+NUMBER_MAX = (1 << _NUMBER_BITS) - 1
+"""No position of a market has a higher number."""
 
 
 class LiquidationOrder:
@@ -58,12 +59,12 @@ class LiquidationOrder:
         for entry in self._longs:
             if -(entry >> _NUMBER_BITS) < longs_due:
                 break
-            yield entry & _NUMBER_MASK
+            yield entry & NUMBER_MAX
         shorts_due = value * (PPB + params.maintenance_rate) - index
         for entry in self._shorts:
             if entry >> _NUMBER_BITS > shorts_due:
                 break
-            yield entry & _NUMBER_MASK
+            yield entry & NUMBER_MAX
 
     def __len__(self) -> int:
         return len(self._longs) + len(self._shorts)

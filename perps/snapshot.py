@@ -8,18 +8,22 @@ live venue at that offset. Chunks of the ledger and of each market can be decode
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
+from perps.image_checks import ledger_flaw, market_flaw
 from perps.images import LedgerImage, MarketImage, digest
 from perps.journal import SCHEMA_VERSION
 from perps.ledger import Ledger, MarketSums
 from perps.market import Market
+from perps.refusals import InvariantViolated
 from perps.venue import VenueState
+from perps.verification import contradictions
 
 MAGIC: Final = b"perpsnp1"
 """Of this format. Another version is another magic; there is no reading of old ones: the journal has it all, or the
@@ -87,29 +91,56 @@ class Snapshot(Struct, frozen=True):
         return _hash_of(self.offset, self.last_hash, self.ledger, self.markets)
 
     def state(self) -> VenueState:
-        """The state, to begin from. Raises ``SnapshotBroken``."""
+        """The state, to begin from: whole, and without a contradiction in it. Raises ``SnapshotBroken``."""
         state = VenueState()
-        try:
+        with _restoring():
             image = LedgerImage.from_chunks(self.ledger)
+            _refuse(ledger_flaw(image, self.offset))
             state.ledger = Ledger.from_image(image)
             for ticker in self.markets:
-                state.markets[ticker] = self.market(ticker)
-        except msgspec.MsgspecError as error:
-            raise SnapshotBroken(f"it cannot be decoded: {error}") from error
-        if image.offset != self.offset:
-            raise SnapshotBroken(f"its ledger stands at row {image.offset}, the rest at row {self.offset}")
-        for market in state.markets.values():
-            problem = state.ledger.disagreement(MarketSums.of(market))
-            if problem:
-                raise SnapshotBroken(problem)
-        if state.ledger.total():
-            raise SnapshotBroken(f"its accounts sum to {state.ledger.total()}")
-        state.offset, state.epoch, state.last_hash = self.offset, self.epoch, self.last_hash
+                state.markets[ticker] = self._market(ticker)
+            state.offset, state.epoch, state.last_hash = self.offset, self.epoch, self.last_hash
+            _refuse(_disagreement(state))
         return state
 
     def market(self, ticker: str) -> Market:
-        """One of its markets by itself. Raises ``KeyError`` and ``msgspec.MsgspecError``."""
-        return Market.from_image(MarketImage.from_chunks(self.markets[ticker]))
+        """One of its markets by itself. Raises ``KeyError`` if it has none, ``SnapshotBroken``."""
+        with _restoring():
+            return self._market(ticker)
+
+    def _market(self, ticker: str) -> Market:
+        image = MarketImage.from_chunks(self.markets[ticker])
+        _refuse(market_flaw(ticker, image))
+        return Market.from_image(image)
+
+
+def _disagreement(state: VenueState) -> str | None:
+    """What the parts of a state say of each other that cannot be."""
+    rows = state.ledger.seq + sum(market.seq for market in state.markets.values())
+    if rows != state.offset:
+        return f"its streams have {rows} rows together, not {state.offset}"
+    for market in state.markets.values():
+        problem = state.ledger.disagreement(MarketSums.of(market))
+        if problem:
+            return problem
+    if state.ledger.total():
+        return f"its accounts sum to {state.ledger.total()}"
+    finding = next(contradictions(state), None)
+    return finding.problem if finding else None
+
+
+def _refuse(problem: str | None) -> None:
+    if problem:
+        raise SnapshotBroken(problem)
+
+
+@contextmanager
+def _restoring() -> Iterator[None]:
+    """Whatever arithmetic stumbles over is a broken snapshot. A market it does not have is still a ``KeyError``."""
+    try:
+        yield
+    except (msgspec.MsgspecError, ValueError, ArithmeticError, InvariantViolated) as error:
+        raise SnapshotBroken(f"it cannot be restored: {error}") from error
 
 
 def state_hash(state: VenueState) -> bytes:

@@ -174,5 +174,7 @@ def _contradictions_of_market(market: Market, ledger: Ledger) -> Iterator[str]:
     for position in positions:
         if position.user not in ledger.referrers:
             yield f"position {position.number} belongs to {position.user}, who is no user"
+        elif position.referrer != ledger.referrers[position.user]:
+            yield f"position {position.number} has the referrer {position.referrer}, {position.user} another"
         if position.number >= market.next_number:
             yield f"position {position.number} stands, but the next one would be {market.next_number}"

@@ -192,7 +192,7 @@ def read_rows(found: ArchiveFile) -> Iterator[Row]:
                     yield Row(*fields)
     except OSError as error:
         raise ArchiveBroken(f"{found.path} cannot be read: {error.strerror or error}") from error
-    except (zlib.error, struct.error, msgspec.MsgspecError) as error:
+    except (zlib.error, struct.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ArchiveBroken(f"{found.path} cannot be decoded: {error}") from error
 
 

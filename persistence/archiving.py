@@ -6,27 +6,24 @@ doing it again goes on from there. A venue may run meanwhile: nothing here keeps
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-import uvloop
 from msgspec import Struct
 
 from perps.journal import GENESIS, JournalUnavailable, Row
 from perps.snapshot import Snapshot, SnapshotBroken
 from perps.venue import VenueState
 from persistence.archive import ArchiveBroken, ArchiveFile, check_file, file_name, write_file
-from persistence.connect import connect, database_errors, end
 from persistence.partitions import Partition, partitions
+from persistence.selections import HASH_AT, LAST, OFFSET_MAX, ROW_COLUMNS, SNAPSHOT_PARTS, SNAPSHOTS_UNTIL
+from persistence.session import ANSWER_TIMEOUT_S, BlockingSession
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
 PAGE_ROWS: Final = 2_000
-
-ANSWER_TIMEOUT_S: Final = 600.0
-"""Longest wait for one answer of the server."""
 
 DETACH_TIMEOUT_S: Final = 600
 """How long a detachment waits for those who still read the partition. Past it the next run ends it."""
@@ -34,11 +31,6 @@ DETACH_TIMEOUT_S: Final = 600
 LOCK: Final = (0x70657270, -3)
 """Advisory lock held while archiving: "perp" and no shard."""
 
-_ROW: Final = ", ".join(f'"{name}"' for name in Row.__struct_fields__)
-_LAST: Final = 'select coalesce(max("offset"), 0) from journal where shard = $1'
-_SNAPSHOTS: Final = 'select "offset" from snapshots where shard = $1 order by "offset"'
-_PARTS: Final = 'select body from snapshot_parts where shard = $1 and "offset" = $2 order by n'
-_HASH: Final = 'select hash from journal where shard = $1 and "offset" = $2'
 _RECORDS: Final = (
     "select first_offset, last_offset, last_hash, file from archives where shard = $1 order by last_offset"
 )
@@ -53,7 +45,6 @@ _DETACHED: Final = """
        and relnamespace = (select relnamespace from pg_class where oid = 'journal'::regclass)
 """
 
-T = TypeVar("T")
 Tell = Callable[[str], object]
 OnSnapshot = Callable[[Snapshot, VenueState], object]
 
@@ -82,7 +73,7 @@ class _Recorded(Struct, frozen=True):
     file: str
 
 
-class Archiver:
+class Archiver(BlockingSession):
     """Archives the partitions of one shard's journal. Blocking; used by one thread, which runs no event loop itself.
 
     Every method raises ``JournalUnavailable`` when the database does not answer, ``ArchiveBroken`` and ``OSError`` when
@@ -97,39 +88,19 @@ class Archiver:
         ``on_snapshot`` may find a snapshot unfit to start from, by raising ``SnapshotBroken``.
         """
         self._directory, self._shard, self._on_snapshot = directory.absolute(), shard, on_snapshot
-        self._loop = uvloop.new_event_loop()
-        self._connected: Connection[Any] | None = None
-        try:
-            self._connected = self._run(
-                connect(
-                    url,
-                    name="perps archive",
-                    lock_timeout=f"{DETACH_TIMEOUT_S}s",
-                    client_connection_check_interval="2s",
-                )
-            )
-            if self._fetch("select to_regclass('archives')")[0][0] is None:
-                raise JournalUnavailable("no venue of this version has been served from this database")
-            if not self._fetch("select pg_try_advisory_lock($1, $2)", *LOCK)[0][0]:
-                raise JournalUnavailable("this database is being archived already")
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(
+            url,
+            name="perps archive",
+            doing="archiving",
+            lock_timeout=f"{DETACH_TIMEOUT_S}s",
+            client_connection_check_interval="2s",
+        )
 
-    def close(self) -> None:
-        """Disconnect. Idempotent."""
-        connection, self._connected = self._connected, None
-        if connection is not None:
-            self._loop.run_until_complete(end(connection))
-        if not self._loop.is_closed():
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    async def _begin(self, connection: Connection[Any]) -> None:
+        if await connection.fetchval("select to_regclass('archives')") is None:
+            raise JournalUnavailable("no venue of this version has been served from this database")
+        if not await connection.fetchval("select pg_try_advisory_lock($1, $2)", *LOCK):
+            raise JournalUnavailable("this database is being archived already")
 
     def finish(self) -> list[ArchiveFile]:
         """End what an earlier run began: partitions whose file was recorded, and which are not gone yet."""
@@ -155,7 +126,7 @@ class Archiver:
 
     def plan(self, rule: Rule) -> tuple[list[Partition], Kept | None]:
         """The partitions that may leave, oldest first; and the first that may not, which keeps all after it."""
-        last, bound = self._fetch(_LAST, self._shard)[0][0], self._oldest_snapshot()
+        last, bound = self._fetch(LAST, self._shard)[0][0], self._oldest_snapshot()
         may: list[Partition] = []
         for partition in self._partitions():
             why = self._why_not(partition, rule, last, bound)
@@ -174,7 +145,7 @@ class Archiver:
             write_file(self._directory, self._shard, self._rows(partition), previous_hash)
         tell("reading back")
         found = check_file(path)
-        last_hash = self._fetch(_HASH, self._shard, partition.last)[0][0]
+        last_hash = self._fetch(HASH_AT, self._shard, partition.last)[0][0]
         if (found.previous_hash, found.last_hash) != (previous_hash, last_hash):
             raise ArchiveBroken(f"{path} is there, and its rows are not those of the database: move it away")
         values = (self._shard, found.first, found.last, found.previous_hash, found.last_hash, str(path))
@@ -206,19 +177,19 @@ class Archiver:
 
     def _oldest_snapshot(self) -> int | None:
         """The row of the oldest snapshot; None if not one of them can be used."""
-        offsets = [offset for (offset,) in self._fetch(_SNAPSHOTS, self._shard)]
-        for offset in reversed(offsets):
+        offsets = [int(offset) for (offset,) in self._fetch(SNAPSHOTS_UNTIL, self._shard, OFFSET_MAX)]
+        for offset in offsets:
             if self._can_be_used(offset):
-                return int(offsets[0])
+                return offsets[-1]
         return None
 
     def _can_be_used(self, offset: int) -> bool:
         try:
-            snapshot = Snapshot.decode(b"".join(part for (part,) in self._fetch(_PARTS, self._shard, offset)))
+            snapshot = Snapshot.decode(b"".join(part for (part,) in self._fetch(SNAPSHOT_PARTS, self._shard, offset)))
             self._on_snapshot(snapshot, snapshot.state())
         except SnapshotBroken:
             return False
-        return [snapshot.last_hash] == [hash_ for (hash_,) in self._fetch(_HASH, self._shard, snapshot.offset)]
+        return [snapshot.last_hash] == [hash_ for (hash_,) in self._fetch(HASH_AT, self._shard, snapshot.offset)]
 
     def _hash_before(self, first: int) -> bytes:
         """The hash of the row before ``first``, the first one in the database: it has been archived."""
@@ -239,29 +210,19 @@ class Archiver:
         return found
 
     def _rows(self, partition: Partition) -> Iterator[Row]:
-        query = f'select {_ROW} from {partition.name} where shard = $1 and "offset" > $2 order by "offset" limit $3'
+        query = (
+            f'select {ROW_COLUMNS} from {partition.name} where shard = $1 and "offset" > $2 order by "offset" limit $3'
+        )
         after = partition.first - 1
         while page := [Row(*record) for record in self._fetch(query, self._shard, after, PAGE_ROWS)]:
             yield from page
             after = page[-1].offset
 
     def _partitions(self) -> Sequence[Partition]:
-        return self._run(partitions(self._connection()))
+        return self._run(partitions(self._connected()))
 
     def _records(self) -> list[_Recorded]:
         return [_Recorded(*record) for record in self._fetch(_RECORDS, self._shard)]
 
-    def _fetch(self, query: str, *values: Any) -> list[Any]:
-        return self._run(self._connection().fetch(query, *values, timeout=ANSWER_TIMEOUT_S))
-
     def _execute(self, statement: str, *values: Any) -> None:
-        self._run(self._connection().execute(statement, *values, timeout=2 * ANSWER_TIMEOUT_S))
-
-    def _connection(self) -> Connection[Any]:
-        if self._connected is None:
-            raise JournalUnavailable("the archiver is closed")
-        return self._connected
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        with database_errors("archiving"):
-            return self._loop.run_until_complete(work)
+        self._run(self._connected().execute(statement, *values, timeout=2 * ANSWER_TIMEOUT_S))

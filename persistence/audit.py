@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
-
-import uvloop
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from perps.journal import JournalUnavailable, Row
 from perps.records import STATUS_OPEN, FillRecord, PositionRecord, PriceRecord
 from persistence.comparison import IN_STEP, RecordStream
-from persistence.connect import connect, database_errors, end
-from persistence.selections import NEWEST_ARCHIVE, OFFSET_MAX, ROW_COLUMNS, SNAPSHOT_PARTS, SNAPSHOTS_UNTIL
+from persistence.selections import (
+    LAST,
+    NEWEST_ARCHIVE,
+    OFFSET_MAX,
+    ROW_COLUMNS,
+    SNAPSHOT_PARTS,
+    SNAPSHOTS_UNTIL,
+    columns,
+)
+from persistence.session import ANSWER_TIMEOUT_S, BlockingSession
 from persistence.tables import FILLS, JOURNAL, POSITIONS, PRICES, Record, Table
 
 if TYPE_CHECKING:
@@ -24,12 +30,8 @@ PAGE_ROWS: Final = 1_000
 PAGE_RECORDS: Final = 5_000
 """Records of other tables read at a time."""
 
-ANSWER_TIMEOUT_S: Final = 600.0
-"""Longest wait for one page: the first one of a table waits until the server has sorted it, on disk if need be."""
-
 _HEAP_ONLY: Final = "set local enable_indexscan = off; set local enable_indexonlyscan = off"
 _ANY_SCAN: Final = "set local enable_indexscan = on; set local enable_indexonlyscan = on"
-_LAST: Final = 'select coalesce(max("offset"), 0) from journal where shard = $1'
 _OWNER: Final = "select epoch from owner where shard = $1"
 _DOUBLED: Final = (
     'select user_id, client_order_id, array_agg("offset" order by "offset") as offsets from journal'
@@ -38,14 +40,12 @@ _DOUBLED: Final = (
 )
 _NEWEST: Final = 'where ticker = $1 order by at desc, "offset" desc, n desc limit 1'
 
-T = TypeVar("T")
-
 
 class NoVenue(JournalUnavailable):
     """The database answers, and holds no venue's tables."""
 
 
-class Audit:
+class Audit(BlockingSession):
     """One read-only transaction on a venue's database. Blocking; used by one thread, which runs no event loop itself.
 
     Every method raises ``JournalUnavailable`` when the database does not answer, or not as it should.
@@ -54,14 +54,7 @@ class Audit:
     def __init__(self, url: str, shard: int = 0) -> None:
         """Connects. Raises ``NoVenue`` and ``JournalUnavailable``."""
         self._shard = shard
-        self._loop = uvloop.new_event_loop()
-        self._connection: Connection[Any] | None = None
-        try:
-            self._connection = self._run(connect(url, name="perps audit"))
-            self._run(self._begin(self._connection))
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(url, name="perps audit", doing="reading the venue's database")
 
     async def _begin(self, connection: Connection[Any]) -> None:
         await connection.execute("begin isolation level repeatable read read only")
@@ -69,24 +62,9 @@ class Audit:
             if await connection.fetchval("select to_regclass($1)", table.name) is None:
                 raise NoVenue(f"this database has no table {table.name}: no venue has been served from it")
 
-    def close(self) -> None:
-        """Disconnect. Idempotent."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._loop.run_until_complete(end(connection))
-        if not self._loop.is_closed():
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def last_offset(self) -> int:
         """Offset of the last row; 0 when there is none."""
-        return int(self._fetch(_LAST, self._shard)[0][0])
+        return int(self._fetch(LAST, self._shard)[0][0])
 
     def archived(self) -> tuple[int, str] | None:
         """The last row that has left for the archive, and the file it was written to; None when all are here."""
@@ -95,21 +73,23 @@ class Audit:
         found = self._fetch(NEWEST_ARCHIVE, self._shard)
         return (int(found[0][0]), str(found[0][1])) if found else None
 
-    def pages(self, after: int = 0) -> Iterator[list[Row]]:
-        """Every row with ``offset > after``, in order."""
-        query = f'select {ROW_COLUMNS} from journal where shard = $1 and "offset" > $2 order by "offset"'
-        cursor = self._cursor(query, self._shard, after)
+    def pages(self, after: int = 0, until: int = OFFSET_MAX) -> Iterator[list[Row]]:
+        """Every row with ``after < offset <= until``, in order."""
+        query = (
+            f'select {ROW_COLUMNS} from journal where shard = $1 and "offset" > $2 and "offset" <= $3 order by "offset"'
+        )
+        cursor = self._cursor(query, self._shard, after, until)
         while page := [Row(*record) for record in self._run(cursor.fetch(PAGE_ROWS, timeout=ANSWER_TIMEOUT_S))]:
             yield page
 
     def records(self, table: Table) -> RecordStream:
         """All records of ``fills``, ``legs`` or ``prices`` in the order of (offset, n)."""
-        cursor = self._cursor(f'select {_columns(table)} from {table.name} order by "offset", n')
+        cursor = self._cursor(f'select {columns(table.columns)} from {table.name} order by "offset", n')
         return RecordStream(lambda: self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)))
 
     def positions(self, ids: Sequence[str]) -> list[Record]:
         """The records of these positions, those that are there."""
-        query = f"select {_columns(POSITIONS)} from positions where id = any($1::text[])"
+        query = f"select {columns(POSITIONS.columns)} from positions where id = any($1::text[])"
         return [tuple(record) for record in self._fetch(query, ids)]
 
     def beyond(self, offset: int) -> Mapping[str, int]:
@@ -123,19 +103,19 @@ class Audit:
 
     def open_positions(self) -> Iterator[PositionRecord]:
         """Every position that the table says is open, in no order."""
-        cursor = self._cursor(f"select {_columns(POSITIONS)} from positions where status = $1", STATUS_OPEN)
+        cursor = self._cursor(f"select {columns(POSITIONS.columns)} from positions where status = $1", STATUS_OPEN)
         while page := self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)):
             for found in page:
                 yield PositionRecord(*found)
 
     def newest_price(self, ticker: str) -> PriceRecord | None:
         """The last price of a market."""
-        found = self._fetch(f"select {_columns(PRICES)} from prices {_NEWEST}", ticker)
+        found = self._fetch(f"select {columns(PRICES.columns)} from prices {_NEWEST}", ticker)
         return PriceRecord(*found[0]) if found else None
 
     def newest_fill(self, ticker: str) -> FillRecord | None:
         """The last trade of a market."""
-        found = self._fetch(f"select {_columns(FILLS)} from fills {_NEWEST}", ticker)
+        found = self._fetch(f"select {columns(FILLS.columns)} from fills {_NEWEST}", ticker)
         return FillRecord(*found[0]) if found else None
 
     def position_ids(self) -> Iterator[tuple[str, int]]:
@@ -172,19 +152,3 @@ class Audit:
             return await self._connected().cursor(query, *values, timeout=ANSWER_TIMEOUT_S)
 
         return self._run(declare())
-
-    def _fetch(self, query: str, *values: Any) -> list[Any]:
-        return self._run(self._connected().fetch(query, *values, timeout=ANSWER_TIMEOUT_S))
-
-    def _connected(self) -> Connection[Any]:
-        if self._connection is None:
-            raise JournalUnavailable("the audit is closed")
-        return self._connection
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        with database_errors("reading the venue's database"):
-            return self._loop.run_until_complete(work)
-
-
-def _columns(table: Table) -> str:
-    return ", ".join(f'"{name}"' for name in table.columns)

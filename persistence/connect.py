@@ -103,6 +103,8 @@ def database_errors(doing: str) -> Iterator[None]:
     """Raise ``JournalUnavailable``, or ``JournalRefused`` if definitive, for what asyncpg and the system raise."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise JournalUnavailable(f"{doing}: a text in the database is not UTF-8: {error.object!r:.80}") from error
     except asyncpg.PostgresError as error:
         definitive = (error.sqlstate or "")[:2] in NEVER_WRITTEN
         kind = JournalRefused if definitive else JournalUnavailable

@@ -59,10 +59,11 @@ class PostgresKeys:
         values = [getattr(key, name) for name in KeyRecord.__struct_fields__]
         await self._run(lambda connection: connection.execute(_INSERT, *values, timeout=QUERY_TIMEOUT_S))
 
-    async def revoke(self, key_id: str, at: int) -> None:
-        """End a key at ``at`` (milliseconds). A second time, or of a key that never was, changes nothing."""
+    async def revoke(self, key_id: str, at: int) -> bool:
+        """End a key at ``at`` (milliseconds); a second time changes nothing. False if there never was such a key."""
         update = "update api_keys set revoked_at = coalesce(revoked_at, $2) where key_id = $1"
-        await self._run(lambda connection: connection.execute(update, key_id, at, timeout=QUERY_TIMEOUT_S))
+        tag = await self._run(lambda connection: connection.execute(update, key_id, at, timeout=QUERY_TIMEOUT_S))
+        return tag == "UPDATE 1"
 
     async def _run(self, ask: Callable[[Connection[Record]], Awaitable[T]]) -> T:
         with database_errors("API keys"):

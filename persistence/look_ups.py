@@ -11,6 +11,7 @@ import uvloop
 
 from perps.journal import JournalUnavailable
 from persistence.connect import BY_INDEX, connect, database_errors, end
+from persistence.session import finish
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -60,7 +61,7 @@ class PostgresLookUps:
         if session is not None:
             loop, connection = session
             loop.run_until_complete(end(connection))
-            _finish(loop)
+            finish(loop)
 
     def _ask(self, keys: Sequence[tuple[str, str]], limit_s: float) -> Answers:
         with database_errors("looking up client ids"):
@@ -69,7 +70,7 @@ class PostgresLookUps:
                 found, connection = loop.run_until_complete(self._found(connection, keys, limit_s))
             except BaseException:
                 self._session = None
-                _finish(loop)
+                finish(loop)
                 raise
             self._session = (loop, connection)
             return found
@@ -89,14 +90,3 @@ class PostgresLookUps:
                 used.terminate()
                 raise
         return found, used
-
-
-def _finish(loop: asyncio.AbstractEventLoop) -> None:
-    async def settle() -> None:
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    loop.run_until_complete(settle())
-    loop.close()

@@ -4,6 +4,7 @@ A ``MemoryStore`` outlives the venue that writes to it: a restart is another ``a
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
 from threading import Lock
 from typing import Protocol, Self, TypeVar
 
@@ -60,12 +61,18 @@ class MemoryStore:
             found = sorted(self.saved_snapshots.items(), reverse=True)
         return ((offset, body) for offset, body in found if until is None or offset <= until)
 
-    def save(self, offset: int, body: bytes, *, keep: int) -> None:
-        """Store a snapshot, in place of one at the same row, and forget all but the newest ``keep``."""
+    def save(self, offset: int, body: bytes, *, keep: int, broken: Mapping[int, bytes] | None = None) -> None:
+        """Store a snapshot, in place of one at the same row; forget those that are ``broken`` (SHA-256 of their bytes,
+        by row), then all but this one and the newest ``keep``.
+        """
         with self.lock:
-            self.saved_snapshots[offset] = body
-            for old in sorted(self.saved_snapshots)[:-keep]:
-                del self.saved_snapshots[old]
+            saved = self.saved_snapshots
+            for row, digest in (broken or {}).items():
+                if row in saved and sha256(saved[row]).digest() == digest:
+                    del saved[row]
+            saved[offset] = body
+            for old in sorted(saved.keys() - {offset, *sorted(saved)[-keep:]}):
+                del saved[old]
 
     def look_ups(self, limit_s: float) -> "MemoryLookUps":
         """A way to ask which row answered a client id. It answers at once."""
@@ -322,9 +329,10 @@ class MemoryKeys:
                 raise JournalRefused(f"API key {key.key_id} is known already")
             known[key.key_id] = key
 
-    async def revoke(self, key_id: str, at: int) -> None:
-        """End a key at ``at`` (milliseconds). A second time, or of a key that never was, changes nothing."""
+    async def revoke(self, key_id: str, at: int) -> bool:
+        """End a key at ``at`` (milliseconds); a second time changes nothing. False if there never was such a key."""
         with self._store.lock:
             key = self._store.api_keys.get(key_id)
             if key is not None and key.revoked_at is None:
                 self._store.api_keys[key_id] = replace(key, revoked_at=at)
+            return key is not None

@@ -9,7 +9,15 @@ from perps.journal import Row
 from perps.venue import JournalCorrupt
 from persistence.connect import BY_INDEX, READ_TIMEOUT_S, ask
 from persistence.look_ups import PostgresLookUps
-from persistence.selections import NEWEST_ARCHIVE, OFFSET_MAX, ROW_COLUMNS, SNAPSHOT_PARTS, SNAPSHOTS_UNTIL
+from persistence.selections import (
+    HASH_AT,
+    NEWEST_ARCHIVE,
+    OFFSET_MAX,
+    ROW_COLUMNS,
+    ROWS_AFTER,
+    SNAPSHOT_PARTS,
+    SNAPSHOTS_UNTIL,
+)
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -19,12 +27,10 @@ BATCH_ROWS: Final = 10_000
 
 T = TypeVar("T")
 
-_ROWS: Final = f'select {ROW_COLUMNS} from journal where shard = $1 and "offset" > $2 order by "offset" limit $3'
 _ROWS_OF: Final = (
     f"select {ROW_COLUMNS} from journal where shard = $1 and stream = $4 and market_seq > $2"
     " order by market_seq limit $3"
 )
-_HASH: Final = 'select hash from journal where shard = $1 and "offset" = $2'
 
 
 class PostgresHistory:
@@ -38,7 +44,7 @@ class PostgresHistory:
 
         Raises ``JournalCorrupt`` when the first of them have left for the archive.
         """
-        return self._pages(_ROWS, after, lambda row: row.offset)
+        return self._pages(ROWS_AFTER, after, lambda row: row.offset)
 
     def rows_of(self, stream: str, after: int = 0) -> Iterator[Row]:
         """Every durable row of one stream with ``market_seq > after``, in order. Raises ``JournalUnavailable``."""
@@ -46,7 +52,7 @@ class PostgresHistory:
 
     def hash_at(self, offset: int) -> bytes | None:
         """The stored hash of one row; None if there is no such row. Raises ``JournalUnavailable``."""
-        found = self._fetch(_HASH, self._shard, offset)
+        found = self._fetch(HASH_AT, self._shard, offset)
         return found[0][0] if found else None
 
     def snapshots(self, until: int | None = None) -> Iterator[tuple[int, bytes]]:

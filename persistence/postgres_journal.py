@@ -23,7 +23,9 @@ from persistence.migrate import migrate
 from persistence.partitions import PARTITION_ROWS, PartitionMaker
 from persistence.place import check_place
 from persistence.query_rows import QueryRows, query_rows
+from persistence.selections import LAST
 from persistence.server_checks import SETTINGS, check_server, check_settings, pin_commit
+from persistence.session import finish
 from persistence.tables import (
     FENCE,
     FILLS,
@@ -44,8 +46,9 @@ if TYPE_CHECKING:
 
 STATEMENT_RECORDS_MAX: Final = 2_500
 """Records, of all tables, up to which a batch is one statement in one round trip: about 500 opens, or 300 liquidations.
-By itself COPY is quicker from about 100 opens on; in a busy venue each of its ten round trips waits for the interpreter,
-and the statement commits 15 % more rows per second. A crash, thousands of records at a time, is another matter."""
+By itself COPY is quicker from about 100 opens on; in a busy venue each of its ten round trips waits for the
+interpreter, and the statement commits 15 % more rows per second. A crash, thousands of records at a time, is another
+matter."""
 
 APPEND_TIMEOUT_S: Final = 10.0
 """Longest wait for a commit. Past it the outcome is unknown and the connection is given up."""
@@ -206,7 +209,7 @@ class PostgresJournal:
         session, self._session = self._session, None
         if session is not None:
             self._loop.run_until_complete(end(session.connection))
-            self._finish()
+            finish(self._loop)
             self._partitions.close()
 
     def __enter__(self) -> Self:
@@ -218,17 +221,7 @@ class PostgresJournal:
     def _give_up(self, session: Session) -> None:
         self._session = None
         session.connection.terminate()
-        self._finish()
-
-    def _finish(self) -> None:
-        async def settle() -> None:
-            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
-
-        self._loop.run_until_complete(settle())
-        self._loop.close()
+        finish(self._loop)
 
 
 class Session:
@@ -349,9 +342,7 @@ class _Taker:
                     " do update set epoch = owner.epoch + 1 returning epoch",
                     shard,
                 )
-                offset = await connection.fetchval(
-                    'select coalesce(max("offset"), 0) from journal where shard = $1', shard
-                )
+                offset = await connection.fetchval(LAST, shard)
                 await self._partitions.make_now(connection, offset + 1)
                 session = Session(connection, shard, epoch)
                 await session.warm_up()

@@ -11,6 +11,7 @@ from perps.journal import JournalUnavailable, Row
 from perps.market import user_account
 from perps.records import LIQUIDATION, STATUS_OPEN, Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
 from persistence.connect import CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
+from persistence.selections import ROW_COLUMNS, ROWS_AFTER, columns
 
 if TYPE_CHECKING:
     from asyncpg import Pool, Record
@@ -33,13 +34,10 @@ NEWEST: Final[Place] = (2**63 - 1, 2**31 - 1)
 
 
 def _columns(record: type[Struct]) -> str:
-    return ", ".join(f'"{name}"' for name in record.__struct_fields__)
+    return columns(record.__struct_fields__)
 
 
-_ROW: Final = f'select {_columns(Row)} from journal where shard = $1 and "offset" = $2'
-_ROWS_AFTER: Final = (
-    f'select {_columns(Row)} from journal where shard = $1 and "offset" > $2 order by "offset" limit $3'
-)
+_ROW: Final = f'select {ROW_COLUMNS} from journal where shard = $1 and "offset" = $2'
 
 
 def _in_market(table: str) -> str:
@@ -122,7 +120,7 @@ class PostgresQueries:
 
     async def rows_after(self, offset: int, limit: int) -> list[Row]:
         """At most ``limit`` rows after ``offset``, in order."""
-        return [Row(*record) for record in await self._fetch(_ROWS_AFTER, self._shard, offset, max(limit, 0))]
+        return [Row(*record) for record in await self._fetch(ROWS_AFTER, self._shard, offset, max(limit, 0))]
 
     async def fills(
         self,

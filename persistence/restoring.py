@@ -6,16 +6,15 @@ served, and it can simply be done again.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-import uvloop
 from msgspec.structs import astuple
 
-from perps.journal import Entry, JournalUnavailable, Row
+from perps.journal import Entry, Row
 from perps.venue import JournalCorrupt
 from persistence.archive import ArchiveReader
-from persistence.connect import connect, database_errors, end
+from persistence.connect import ask
 from persistence.errors import CannotServe
 from persistence.migrate import migrate
 from persistence.partitions import PARTITION_ROWS, make_partitions
@@ -23,14 +22,12 @@ from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import LOCK_CLASS
 from persistence.query_rows import query_rows
 from persistence.server_checks import check_server
+from persistence.session import ANSWER_TIMEOUT_S, BlockingSession
 from persistence.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, insertion
 
 if TYPE_CHECKING:
     from asyncpg import Connection
     from asyncpg.transaction import Transaction
-
-ANSWER_TIMEOUT_S: Final = 600.0
-"""Longest wait for one answer of the server: a search by time reads the whole journal."""
 
 KEYS: Final = "api_keys"
 _TABLES: Final = """
@@ -39,8 +36,6 @@ _TABLES: Final = """
      limit 1
 """
 _LAST_UNTIL: Final = 'select coalesce(max("offset"), 0) from journal where shard = $1 and at <= $2'
-
-T = TypeVar("T")
 
 
 class NotEmpty(CannotServe):
@@ -67,32 +62,22 @@ def joined_rows(archive: ArchiveReader | None, history: PostgresHistory | None) 
 def last_until(url: str, at: int, shard: int = 0) -> int:
     """Offset of the last row in a database whose time is not after ``at``; 0 if there is none."""
 
-    async def ask() -> int:
-        connection = await connect(url, name="perps restore")
-        try:
-            return int(await connection.fetchval(_LAST_UNTIL, shard, at, timeout=ANSWER_TIMEOUT_S))
-        finally:
-            await end(connection)
+    async def search(connection: Connection[Any]) -> int:
+        return int(await connection.fetchval(_LAST_UNTIL, shard, at, timeout=ANSWER_TIMEOUT_S))
 
-    with database_errors("looking for the last row until then"):
-        return uvloop.run(ask())
+    return ask(url, search, name="perps restore", doing="looking for the last row until then")
 
 
 def read_keys(url: str) -> list[tuple[Any, ...]]:
     """All API keys of a database, as they are stored: digests, not keys."""
 
-    async def ask() -> list[tuple[Any, ...]]:
-        connection = await connect(url, name="perps restore")
-        try:
-            return [tuple(key) for key in await connection.fetch(f"select * from {KEYS}", timeout=ANSWER_TIMEOUT_S)]
-        finally:
-            await end(connection)
+    async def read(connection: Connection[Any]) -> list[tuple[Any, ...]]:
+        return [tuple(key) for key in await connection.fetch(f"select * from {KEYS}", timeout=ANSWER_TIMEOUT_S)]
 
-    with database_errors("reading the API keys"):
-        return uvloop.run(ask())
+    return ask(url, read, name="perps restore", doing="reading the API keys")
 
 
-class NewDatabase:
+class NewDatabase(BlockingSession):
     """An empty database that becomes a venue's. Blocking; used by one thread, which runs no event loop itself.
 
     Nothing of it is seen by others, and nothing stays, until ``commit``. No venue can begin to serve it meanwhile.
@@ -102,23 +87,20 @@ class NewDatabase:
     def __init__(self, url: str, shard: int = 0, *, partition_rows: int = PARTITION_ROWS) -> None:
         """Connects, and makes the tables. Raises ``NotEmpty`` and other ``CannotServe``."""
         self._shard, self._partition_rows = shard, partition_rows
-        self._loop = uvloop.new_event_loop()
-        self._connected: Connection[Any] | None = None
         self._room = 0
-        try:
-            self._connected = self._run(
-                connect(url, name="perps restore", idle_in_transaction_session_timeout="0", statement_timeout="0")
-            )
-            self._transaction: Transaction = self._connected.transaction()
-            self._run(self._begin(self._connected))
-        except BaseException:
-            self.close()
-            raise
+        super().__init__(
+            url,
+            name="perps restore",
+            doing="restoring",
+            idle_in_transaction_session_timeout="0",
+            statement_timeout="0",
+        )
 
     async def _begin(self, connection: Connection[Any]) -> None:
         await check_server(connection)
         if not await connection.fetchval("select pg_try_advisory_lock($1, $2)", LOCK_CLASS, self._shard):
             raise NotEmpty("a venue serves the database to restore into, or another restore fills it")
+        self._transaction: Transaction = connection.transaction()
         await self._transaction.start()
         table = await connection.fetchval(_TABLES)
         if table is not None:
@@ -128,7 +110,7 @@ class NewDatabase:
     def write(self, entries: Sequence[Entry]) -> None:
         """Add rows, in order, and what follows from them in the query tables."""
         if entries:
-            self._run(self._write(self._connection(), entries))
+            self._run(self._write(self._connected(), entries))
 
     async def _write(self, connection: Connection[Any], entries: Sequence[Entry]) -> None:
         last = entries[-1].row.offset
@@ -151,7 +133,7 @@ class NewDatabase:
 
     def commit(self, epoch: int, keys: Sequence[tuple[Any, ...]] = ()) -> None:
         """All of it, and the keys, become true. ``epoch``: the last row's; the next owner begins a newer one."""
-        self._run(self._commit(self._connection(), epoch, keys))
+        self._run(self._commit(self._connected(), epoch, keys))
 
     async def _commit(self, connection: Connection[Any], epoch: int, keys: Sequence[tuple[Any, ...]]) -> None:
         await connection.execute("insert into owner values ($1, $2)", self._shard, epoch)
@@ -159,27 +141,3 @@ class NewDatabase:
             await connection.copy_records_to_table(KEYS, records=keys, timeout=ANSWER_TIMEOUT_S)
         await self._transaction.commit()
         await connection.execute("analyze", timeout=ANSWER_TIMEOUT_S)
-
-    def close(self) -> None:
-        """Disconnect; what was not committed is gone. Idempotent."""
-        connection, self._connected = self._connected, None
-        if connection is not None:
-            self._loop.run_until_complete(end(connection))
-        if not self._loop.is_closed():
-            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-            self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _connection(self) -> Connection[Any]:
-        if self._connected is None:
-            raise JournalUnavailable("the new database is closed")
-        return self._connected
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        with database_errors("restoring"):
-            return self._loop.run_until_complete(work)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 
 from tools.options import Access, SettingsCommand, SettingsGroup, access_options, json_option, public_access_options
-from tools.output import flat, show_record, show_table
+from tools.output import flat, show_json, show_line, show_record, show_table
 from tools.values import AMOUNT, CURSOR, KEY_ID, MOMENT, NOT_NEGATIVE, TICKER, USER_ID, Whole, rfc3339
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def list_markets(access: Access, as_json: bool) -> None:
     """Every market, as it stands."""
     answer = _ask(access, lambda venue: venue.markets())
     if as_json:
-        click.echo(answer)
+        show_json(answer)
     else:
         _show_rows(json.loads(answer)["markets"], MARKET_COLUMNS)
 
@@ -126,7 +126,7 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
     body = {"ticker": ticker, **{_camel(name): value for name, value in parameters.items()}}
     answer = _ask(access, lambda venue: venue.create_market(body))
     if as_json:
-        click.echo(answer)
+        show_json(answer)
     else:
         made = json.loads(answer)["market"]
         show_record({name: made[name] for name in LISTED if name in made})
@@ -141,7 +141,7 @@ def set_mode(ticker: str, mode: str, access: Access, as_json: bool) -> None:
     """Enable a market, let it only reduce, or halt it."""
     answer = _ask(access, lambda venue: venue.set_mode(ticker, mode))
     if as_json:
-        click.echo(answer)
+        show_json(answer)
     else:
         _show_rows([json.loads(answer)["market"]], MARKET_COLUMNS)
 
@@ -262,7 +262,7 @@ def stats(access: Access, as_json: bool) -> None:
     """The venue's own numbers."""
     answer = _ask(access, lambda venue: venue.get("/api/admin/stats"))
     if as_json:
-        click.echo(answer)
+        show_json(answer)
         return
     figures = json.loads(answer)
     markets = figures.pop("markets", [])
@@ -285,19 +285,19 @@ def _ask(access: Access, question: Callable[[Venue], Awaitable[bytes]]) -> bytes
 
 def _show(answer: bytes, *, as_json: bool) -> None:
     if as_json:
-        click.echo(answer)
+        show_json(answer)
     elif answer.strip():
         show_record(json.loads(answer))
 
 
 def _show_page(answer: bytes, name: str, columns: Mapping[str, str], *, as_json: bool) -> None:
     if as_json:
-        click.echo(answer)
+        show_json(answer)
         return
     page = json.loads(answer)
     _show_rows(page[name], columns)
     if page["nextCursor"] is not None:
-        click.echo(f"there are more: --cursor {page['nextCursor']}", err=True)
+        show_line(f"there are more: --cursor {page['nextCursor']}", err=True)
 
 
 def _show_rows(records: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:

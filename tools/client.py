@@ -41,6 +41,8 @@ RETRY_AFTER_S: Final = 0.5
 """How long to wait where the venue does not say."""
 RETRY_AFTER_S_MAX: Final = 5.0
 TIMEOUT_S: Final = 15.0
+ANSWER_BYTES_MAX: Final = 64 << 20
+"""Of one answer: far beyond any of a venue's."""
 
 T = TypeVar("T")
 
@@ -285,19 +287,27 @@ class Venue:
             data, headers = msgspec.json.encode(body), {"Content-Type": "application/json"}
         try:
             async with self._session.request(method, self.url + path, data=data, headers=headers) as answer:
-                return answer.status, _retry_after(answer.headers.get("Retry-After")), await answer.read()
+                return answer.status, _retry_after(answer.headers.get("Retry-After")), await self._body(answer)
         except TimeoutError:
             raise VenueUnreachable(f"{self.url} did not answer within {self._timeout.total:g} s") from None
         except aiohttp.ClientConnectorError as error:
             why = f"{self.url} cannot be reached: {error.os_error.strerror or error}"
             raise VenueUnreachable(f"{why}. Does the venue run? If it is elsewhere: --url") from error
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, UnicodeError) as error:  # a host name that cannot be one
             raise VenueUnreachable(f"{self.url} cannot be reached: {error}") from error
+
+    async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for part in answer.content.iter_any():
+            body += part
+            if len(body) > ANSWER_BYTES_MAX:
+                raise BadAnswer(f"{self.url} answers with more than {ANSWER_BYTES_MAX} bytes")
+        return bytes(body)
 
     def _error(self, status: int, answer: bytes, *, is_repeated: bool) -> ApiError:
         try:
             error = msgspec.json.decode(answer, type=_ErrorBody).error
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             error = _Error(f"http_{status}", "an answer that is not the venue's")
         hint = f"the key came from {self._key_from}" if status == 401 and self._key_from else ""
         return ApiError(error.code, error.message, error.details, status, is_repeated=is_repeated, hint=hint)
@@ -310,7 +320,7 @@ def _page(path: str, limit: int, cursor: str | None) -> str:
 def _decode(answer: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(answer, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"not an answer that this version knows: {error}") from error
 
 

@@ -1,7 +1,6 @@
 """The command ``perps`` itself: its sub-commands by name, and how their errors are told."""
 
 import importlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ import rich_click as click
 from tools.cli import COMMANDS, FAILED, USAGE
 from tools.errors import ToolError
 from tools.options import SettingsGroup, origin
-from tools.output import buffer_stdout
+from tools.output import buffer_stdout, show_json, show_line
 
 
 class _LazyGroup(SettingsGroup):
@@ -53,7 +52,7 @@ def run(arguments: Sequence[str] | None) -> int:
         return _say(_in_one_line(error), error.exit_code if isinstance(error, click.FileError) else USAGE)
     except ToolError as error:
         if error.as_json:
-            print(json.dumps({"error": error.record()}, ensure_ascii=False))
+            show_json({"error": error.record()})
         return _say(str(error), FAILED)
     except click.Abort:
         raise KeyboardInterrupt from None
@@ -72,5 +71,5 @@ def _in_one_line(error: click.ClickException) -> str:
 
 
 def _say(problem: str, code: int) -> int:
-    print("perps: error: " + " ".join(problem.split()), file=sys.stderr)
+    show_line("perps: error: " + " ".join(problem.split()), err=True)
     return code

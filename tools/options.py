@@ -10,21 +10,25 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import wraps
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 import rich_click as click
 from click.core import ParameterSource
 from click.globals import get_current_context
 
 from tools.errors import ToolError
-from tools.values import DATABASE_URL, VENUE_URL
+from tools.values import DATABASE_URL, VENUE_URL, without_password
 
 ENV_PREFIX: Final = "PERPS_"
 CONFIG_FILE: Final = Path("perps.toml")
 """Read when it lies in the working directory and ``--config`` names no other."""
 
 _CONFIG_USED: Final = "tools.options.config"
+_CONFIG_FOUND: Final = "tools.options.found"
+"""Whether the file was named by nobody: it just lies in the working directory."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -115,8 +119,7 @@ def access_options(function: Callable[..., R]) -> Callable[..., R]:
 
     @wraps(function)
     def run(*args: Any, url: str, key: str | None, data_dir: Path, **others: Any) -> R:
-        access = Access(url, find_key(key, data_dir), _key_from(key, data_dir))
-        return function(*args, access=access, **others)
+        return function(*args, access=access_to(url, key, data_dir), **others)
 
     return url_option(_key_option(data_dir_option(run)))
 
@@ -126,9 +129,39 @@ def public_access_options(function: Callable[..., R]) -> Callable[..., R]:
 
     @wraps(function)
     def run(*args: Any, url: str, key: str | None, data_dir: Path, **others: Any) -> R:
-        return function(*args, access=Access(url, key, _key_from(key, data_dir)), **others)
+        access = Access(url, None) if key is None else access_to(url, key, data_dir)
+        return function(*args, access=access, **others)
 
     return url_option(_key_option(data_dir_option(run)))
+
+
+def access_to(url: str, key: str | None, data_dir: Path) -> Access:
+    """A venue, and the key to act with: the one given, else the administrator's in the data directory.
+
+    A ``perps.toml`` that just lies in the working directory may be anybody's. An address that only it names gets no key
+    but its own, unless the address is this machine's. Errors: UsageError.
+    """
+    context = get_current_context()
+    key_from = _key_from(key, data_dir)
+    if (
+        context.meta.get(_CONFIG_FOUND)
+        and context.get_parameter_source("url") is ParameterSource.DEFAULT_MAP
+        and context.get_parameter_source("key") is not ParameterSource.DEFAULT_MAP
+        and not _is_loopback(url)
+    ):
+        raise click.UsageError(
+            f"the key of {key_from} is not sent to {without_password(url)}, which only the {CONFIG_FILE} of this"
+            f" directory names: if that file is yours, say --config {CONFIG_FILE} or --url"
+        )
+    return Access(url, find_key(key, data_dir), key_from)
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _key_option(function: Decorated) -> Decorated:
@@ -215,6 +248,7 @@ def origin(parameter: click.Parameter, context: click.Context) -> str:
 def _use_config(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
     """Let the TOML file, if there is one, stand in for the defaults of this command's options."""
     path = value or CONFIG_FILE
+    context.meta[_CONFIG_FOUND] = value is None
     if value is None and not path.is_file():
         return
     lines = _read(path)

@@ -1,13 +1,23 @@
-"""How a tool shows what it has: tables on a terminal, plain lines elsewhere, JSON for machines; progress on stderr."""
+"""How a tool shows what it has: tables on a terminal, plain lines elsewhere, JSON for machines; progress on stderr.
+
+What is shown may come from a damaged database, a file or another server. Nothing of it moves a cursor or ends a line:
+whatever cannot be printed is spelt out, here and nowhere else.
+"""
 
 from __future__ import annotations
 
+import json
+import struct
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import RawIOBase
 from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from tools.errors import BadAnswer
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -32,8 +42,48 @@ def buffer_stdout() -> None:
         sys.stdout.reconfigure(line_buffering=True)
 
 
+def printable(text: str) -> str:
+    """Text as one line that commands no terminal: ``\\x1b`` for an escape, ``\\n`` for a new line."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def json_text(value: object) -> str:
+    """A value as JSON on one line; of bytes the JSON that they are. The same value to whoever parses it.
+
+    Raises ``BadAnswer`` for bytes that are not JSON.
+    """
+    if isinstance(value, bytes):
+        try:
+            msgspec.json.decode(value)
+            text = msgspec.json.format(value, indent=-1).decode()
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise BadAnswer(f"an answer that is not JSON: {error}") from error
+    else:
+        try:
+            text = msgspec.json.encode(value).decode()
+        except UnicodeEncodeError:  # a path whose bytes are no UTF-8 stands for them by lone surrogates
+            text = json.dumps(msgspec.to_builtins(value))
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _json_escape(c) for c in text)
+
+
+def show_json(value: object) -> None:
+    """Print JSON, as ``json_text`` has it; nothing for an answer without a body."""
+    if value != b"":
+        print(json_text(value))
+
+
+def show_line(text: str, *, err: bool = False) -> None:
+    """One line on stdout, or on stderr."""
+    print(printable(text), file=sys.stderr if err else sys.stdout, flush=err)
+
+
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on a terminal, its last column the one to wrap; elsewhere one line a row, tabs between."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             print("\t".join(row))
@@ -54,7 +104,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 def show_record(record: Mapping[str, object]) -> None:
     """Names and values: a table on a terminal; elsewhere one line each, a tab between. Inner records are a.b.c."""
-    rows = [(name, value) for name, value in flat(record)]
+    rows = [(printable(name), printable(value)) for name, value in flat(record)]
     if not sys.stdout.isatty():
         for name, value in rows:
             print(f"{name}\t{value}")
@@ -117,7 +167,7 @@ class _PlainProgress:
             return
         self._said = now
         share = f" {100 * done / self._total:.0f}%" if self._total else ""
-        print(f"{self._doing}{share} {note}".rstrip(), file=sys.stderr, flush=True)
+        show_line(f"{self._doing}{share} {note}".rstrip(), err=True)
 
 
 class _BarProgress:
@@ -125,7 +175,12 @@ class _BarProgress:
         self._bar, self._task = bar, task
 
     def __call__(self, done: float, note: str = "") -> None:
-        self._bar.update(self._task, completed=done, note=_literal(note))
+        self._bar.update(self._task, completed=done, note=_literal(printable(note)))
+
+
+def _json_escape(character: str) -> str:
+    """Within a JSON string, the only place where it can stand."""
+    return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", character.encode("utf-16-be")))
 
 
 def _literal(text: str) -> str:

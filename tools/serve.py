@@ -69,7 +69,7 @@ def serve(
         )
 
     from tools.sample.demo import run_demo
-    from tools.snapshot import FOLLOWER
+    from tools.snapshot_follower import FOLLOWER
     from web.compose import ServeSettings
     from web.compose import serve as run
     from web.snapshots import SnapshotPolicy

@@ -120,7 +120,7 @@ class _Address(click.ParamType[str]):
         except ValueError:
             well_formed, parts = False, urlsplit("")
         if not well_formed or (self._needs_host and not parts.hostname):
-            self.fail(f"{_without_password(text)!r} is not a URL {schemes}…", param, ctx)
+            self.fail(f"{without_password(text)!r} is not a URL {schemes}…", param, ctx)
         return text.rstrip("/")
 
 
@@ -190,7 +190,8 @@ def rfc3339(at_ms: int) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """An address as it may be shown."""
     return re.sub(r"(//[^/:@]*):[^@]*@", r"\1:…@", url)
 
 

@@ -20,9 +20,9 @@ from web import (
     routes_trading,
     routes_users,
 )
+from web.bodies import BODY_BYTES_MAX
 from web.context import COMMAND, CONTEXT, IS_DONE, REQUEST_ID, Context
 from web.errors import RequestError
-from web.requests import BODY_BYTES_MAX
 
 log = structlog.get_logger()
 
@@ -61,7 +61,7 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
     except RequestError as error:
         response = _refuse(request, error)
     except web.HTTPException as error:
-        response = _refuse(request, _of_http(error))
+        response = _refuse(request, errors.of_http(error))
     except JournalUnavailable as error:
         log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))
         response = _refuse(request, RequestError("unavailable", "The database does not answer. Send it again."))
@@ -97,13 +97,3 @@ def _fault_of_ours(*, is_done: bool) -> RequestError:
     if is_done:
         return RequestError("outcome_unknown", "A fault of ours stopped the answer. Send it again.")
     return RequestError("internal_error", "A fault of ours stopped this request. Nothing was done.")
-
-
-def _of_http(error: web.HTTPException) -> RequestError:
-    if error.status == 404:
-        return RequestError("not_found", "There is no such path. GET / lists those that are.")
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        return errors.method_not_allowed(error.allowed_methods)
-    if error.status == 413:
-        return RequestError("payload_too_large", f"A body may have {BODY_BYTES_MAX} bytes.")
-    return RequestError("validation_error", error.reason)

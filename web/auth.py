@@ -59,8 +59,8 @@ class KeyStore(Protocol):
         """Keep a new key."""
         ...
 
-    async def revoke(self, key_id: str, at: Millis) -> None:
-        """Mark a key as revoked."""
+    async def revoke(self, key_id: str, at: Millis) -> bool:
+        """Mark a key as revoked, if it is not; False if there never was such a key."""
         ...
 
 
@@ -94,6 +94,13 @@ class Keys:
             raise RequestError("unauthorized", "This key has expired.")
         return self._principals[hashed]
 
+    def sender(self, request: web.BaseRequest) -> str | None:
+        """Who sent the request; None for a stranger, whose key is good for nothing, or who has none."""
+        try:
+            return self.principal(request).sender
+        except RequestError:
+            return None
+
     def require(self, request: web.BaseRequest, scope: str) -> Principal:
         """The sender, who must hold ``scope``. Raises ``unauthorized`` or ``forbidden``."""
         principal = self.principal(request)
@@ -113,7 +120,7 @@ class Keys:
     async def create(
         self, *, user: str | None, scopes: list[str], label: str | None, expires_at: Millis | None
     ) -> tuple[str, str]:
-        """Make a key: its id and, this once, the key itself."""
+        """Make a key: its id and, this once, the key itself. It is made to the end also if the caller does not wait."""
         key_id, key = f"key_{secrets.token_hex(8)}", f"perps_{secrets.token_urlsafe(KEY_BYTES)}"
         record = KeyRecord(
             key_id=key_id,
@@ -125,8 +132,7 @@ class Keys:
             expires_at=expires_at,
             revoked_at=None,
         )
-        await self._store.add(record)
-        self._remember(record)
+        await asyncio.shield(self._add(record))
         return key_id, key
 
     async def newest(self, *, before: tuple[int, str] | None, limit: int) -> list[KeyRecord]:
@@ -134,20 +140,33 @@ class Keys:
         return await self._store.newest(before=before, limit=limit)
 
     async def revoke(self, key_id: str) -> bool:
-        """End a key, in the store and here, also if the caller does not wait; False if there is none with this id."""
+        """End a key, also if the caller does not wait; False if there never was one with this id.
+
+        Here it ends at once. The store is asked whatever is known here: it may have a key whose making was in doubt, or
+        may not have heard of an end that was. Raises ``JournalUnavailable``: ended here, in doubt in the store; call
+        again.
+        """
         return await asyncio.shield(self._revoke(key_id))
 
     async def _revoke(self, key_id: str) -> bool:
-        for hashed, record in self._by_digest.items():
-            if record.key_id == key_id:
-                await self._store.revoke(key_id, self._clock.now_ms())
-                self._principals.pop(hashed, None)
-                return self._by_digest.pop(hashed, None) is not None
-        return False
+        self._forget(key_id)
+        return await self._store.revoke(key_id, self._clock.now_ms())
+
+    async def _add(self, record: KeyRecord) -> None:
+        self._remember(record)  # first, so that whoever sees it in the store can end it here too; nobody has it yet
+        try:
+            await self._store.add(record)
+        except BaseException:
+            self._forget(record.key_id)
+            raise
 
     def _remember(self, record: KeyRecord) -> None:
         self._by_digest[record.digest] = record
         self._principals[record.digest] = Principal(record.key_id, record.user_id, frozenset(record.scopes))
+
+    def _forget(self, key_id: str) -> None:
+        for hashed in [hashed for hashed, record in self._by_digest.items() if record.key_id == key_id]:
+            del self._by_digest[hashed], self._principals[hashed]
 
 
 def digest(key: str) -> bytes:

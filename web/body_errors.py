@@ -27,6 +27,10 @@ TAKES: Final[dict[Any, str]] = {
 """What a field of a type is told to be."""
 
 
+Fields = Mapping[str, msgspec.structs.FieldInfo]
+"""By their names in JSON."""
+
+
 def malformed(raw: bytes) -> RequestError:
     """``invalid_json`` for bytes that are no JSON: empty, or where they stop making sense."""
     if not raw.strip():
@@ -46,25 +50,36 @@ def malformed(raw: bytes) -> RequestError:
 
 
 EXPLAINED_MAX: Final = 100
-"""Items of a list that are looked through for what is wrong: anybody may send a bad list, before any key is asked."""
+"""Items of a list that are looked through for what is wrong."""
+
+BRIEF_MAX: Final = 200
+"""Characters of the decoder's own words: they may quote the body."""
 
 
-def misfit(raw: bytes, kind: Any) -> RequestError:
+def malformed_briefly() -> RequestError:
+    """``invalid_json``, without looking for the place."""
+    return RequestError("invalid_json", "The body is not valid JSON.")
+
+
+def misfit_briefly(raw: bytes, _: Any, error: msgspec.ValidationError) -> RequestError:
+    """What ``misfit`` says, in the decoder's own words: the same code, and no search for the field."""
+    if not _is_json(raw):
+        return malformed_briefly()
+    return invalid(f"The body is not what this path takes: {str(error)[:BRIEF_MAX]}.")
+
+
+def misfit(raw: bytes, kind: Any, _: msgspec.ValidationError) -> RequestError:
     """``validation_error`` for JSON that is not a ``kind``: a ``Struct``, or a list of them.
 
     ``invalid_json`` where it is no JSON either: the decoder stops at a wrong field before it sees that.
     """
-    try:
-        msgspec.json.decode(raw)
-    except (RecursionError, msgspec.ValidationError):  # deep, or a number beyond 64 bits: JSON all the same
-        pass
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    if not _is_json(raw):
         return malformed(raw)
     if get_origin(kind) is list:
         problem = _of_list(raw, get_args(kind)[0])
     else:
         given = _try(raw, dict[str, Raw])
-        problem = invalid("The body must be a JSON object.") if given is None else _of_struct(given, kind)
+        problem = invalid("The body must be a JSON object.") if given is None else _of_struct(given, _fields(kind))
     return problem or invalid("The body is not what this path takes.")
 
 
@@ -72,18 +87,22 @@ def _of_list(raw: bytes, kind: type[Struct]) -> RequestError | None:
     items = _try(raw, list[Raw])
     if items is None:
         return invalid("The body must be a JSON list.")
+    fields = _fields(kind)
     for index, item in enumerate(items[:EXPLAINED_MAX]):
         given = _try(bytes(item), dict[str, Raw])
         if given is None:
             return invalid(f"Item {index} must be a JSON object.", index=index)
-        problem = _of_struct(given, kind)
+        problem = _of_struct(given, fields)
         if problem is not None:
             return invalid(f"Item {index}: {problem.message}", index=index, **problem.details)
     return None
 
 
-def _of_struct(given: Mapping[str, Raw], kind: type[Struct]) -> RequestError | None:
-    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+def _fields(kind: type[Struct]) -> Fields:
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
+def _of_struct(given: Mapping[str, Raw], fields: Fields) -> RequestError | None:
     for name, value in given.items():
         field = fields.get(name)
         if field is None:
@@ -124,6 +143,18 @@ def _try(raw: bytes, kind: Any) -> Any:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _is_json(raw: bytes) -> bool:
+    """Whether it is JSON from end to end, whatever it says. Builds nothing."""
+    try:
+        raw.decode()
+        msgspec.json.decode(raw, type=Raw)
+    except RecursionError:  # deep, but JSON as far as anybody looks
+        return True
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
 
 
 def _no_constant(name: str) -> NoReturn:

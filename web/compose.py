@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import faulthandler
 import gc
 import signal
 import sys
@@ -15,7 +14,6 @@ from uuid import uuid4
 
 import structlog
 import uvloop
-from aiohttp import web
 from msgspec import Struct
 
 from actors.limits import IN_FLIGHT_MAX
@@ -29,15 +27,18 @@ from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import PostgresJournal
 from persistence.postgres_snapshots import PostgresSnapshots
 from persistence.queries import PostgresQueries
-from web import app, logs, snapshot_process
+from web import app, last_words, logs, snapshot_process
 from web.auth import Keys, KeyStore
 from web.clock import SystemClock
 from web.context import Context, Queries
-from web.data_directory import CannotStart, DataDirectory, say
+from web.data_directory import CannotStart, DataDirectory
 from web.host import Host, OpenJournal, StartAborted
+from web.listener import Listener
+from web.log_sink import say
 from web.metrics import Metrics
 from web.read_model import ENTRIES_KEPT, ReadModel
-from web.snapshots import SnapshotPolicy, Snapshots, SnapshotTaken, TakeSnapshot, take_snapshot
+from web.snapshot_taking import OnProgress, SnapshotTaken, take_snapshot
+from web.snapshots import SnapshotPolicy, Snapshots, TakeSnapshot
 from web.streams import BEHIND_BYTES_MAX, HEARTBEAT_S, Streams
 
 log = structlog.get_logger()
@@ -50,8 +51,6 @@ GC_THRESHOLD: Final = 50_000
 
 LOCK_WAIT_S: Final = 1.0
 """How long a start waits for the shard's lock: the session of a venue that was just killed may still be ending."""
-
-SHUTDOWN_S: Final = 5.0
 
 Companion = Callable[[str, str, asyncio.Event], Awaitable[None]]
 """Something that runs beside the venue from when it is ready: (base URL, admin key, stop)."""
@@ -67,7 +66,7 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     admin_key: str | None
     snapshots: SnapshotPolicy = SnapshotPolicy()
     snapshot_command: tuple[str, ...] = ()
-    """The program that takes a snapshot of PERPS_DATABASE_URL and prints it as JSON."""
+    """The program that takes a snapshot of PERPS_DATABASE_URL: see ``web/snapshot_process``."""
     log_level: str = "info"
 
 
@@ -80,7 +79,7 @@ def serve(settings: ServeSettings, companion: Companion | None = None, *, wrap: 
     try:
         code = uvloop.run(_serve(settings, companion, wrap))
     except (CannotStart, CannotServe, EmbeddedPostgresError, JournalCorrupt, JournalUnavailable) as error:
-        print(f"perps: error: {error}", file=sys.stderr)
+        say(f"perps: error: {error}")
         return 1
     say("perps has stopped")
     return code
@@ -89,7 +88,7 @@ def serve(settings: ServeSettings, companion: Companion | None = None, *, wrap: 
 async def _serve(settings: ServeSettings, companion: Companion | None, wrap: WrapStores | None) -> int:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    last_words.say_when_asked()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     directory = DataDirectory(settings.data_dir)
@@ -181,15 +180,17 @@ def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command:
     )
 
 
-def snapshot_of(url: str) -> SnapshotTaken:
+def snapshot_of(url: str, on_progress: OnProgress = lambda offset: None) -> SnapshotTaken:
     """Take a snapshot of a database here and now. Blocking. Raises ``JournalCorrupt``, ``JournalUnavailable``."""
-    return take_snapshot(PostgresHistory(url), PostgresSnapshots(url))
+    return take_snapshot(PostgresHistory(url), PostgresSnapshots(url), on_progress=on_progress)
 
 
 class Limits(Struct, frozen=True, kw_only=True):
     """What of a venue is bounded, and by how much."""
 
     in_flight_max: int = IN_FLIGHT_MAX
+    connections_max: int = 0
+    """0: as many as the process may have."""
     entries_kept: int = ENTRIES_KEPT
     behind_bytes_max: int = BEHIND_BYTES_MAX
     heartbeat_s: float = HEARTBEAT_S
@@ -206,7 +207,7 @@ class Venue:
         model, metrics = ReadModel(entries_kept=limits.entries_kept), Metrics()
         streams = Streams(model, behind_bytes_max=limits.behind_bytes_max, heartbeat_s=limits.heartbeat_s)
         self._queries = stores.queries
-        self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots)
+        self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots, clock)
         self.host = Host(
             stores.open_journal,
             stores.history,
@@ -231,24 +232,13 @@ class Venue:
         metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)
         metrics.gauge("perps_offset", "The last durable row.", lambda: model.offset)
         metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
+        metrics.gauge("perps_snapshot_problem", "1: the last one failed.", lambda: self._snapshots.problem is not None)
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
-        self._runner = web.AppRunner(
-            app.build(self.context),
-            access_log=None,
-            shutdown_timeout=SHUTDOWN_S,
-            auto_decompress=False,
-            handler_cancellation=True,
-        )
+        self._listener = Listener(app.build(self.context), metrics, limits.connections_max)
 
     async def listen(self, host: str, port: int) -> int:
         """Answer on a port; ``/readyz`` says 503 until ``start`` has ended. Returns the port (0 asks for any)."""
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, host, port).start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-        return int(self._runner.addresses[0][1])
+        return await self._listener.open(host, port)
 
     async def start(self) -> None:
         """Recover, open the doors."""
@@ -264,7 +254,7 @@ class Venue:
         await self._snapshots.stop()
         await self.host.stop()
         self.context.streams.close()
-        await self._runner.cleanup()
+        await self._listener.close()
         await self._queries.close()
 
 

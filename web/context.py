@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from aiohttp import web
@@ -16,8 +17,10 @@ from web.auth import Keys
 from web.errors import not_found
 from web.metrics import Metrics
 from web.read_model import MarketView, ReadModel
+from web.read_shares import ReadShares
 from web.snapshots import Snapshots
 from web.streams import Streams
+from web.turns import Turns
 from web.watchdog import Problem
 
 Page = tuple[int, int] | None
@@ -87,6 +90,12 @@ class Context:
     started: bool = False
     """Whether recovery has ended: before that there is nothing true to serve."""
     draining: bool = False
+    turns: Turns = field(default_factory=Turns)
+    read_shares: ReadShares = field(default_factory=ReadShares)
+
+    def looking_up(self, request: web.Request) -> AbstractContextManager[None]:
+        """While a request has something read from the database. Raises ``rate_limited``."""
+        return self.read_shares.one(self.keys.sender(request))
 
     def market(self, ticker: str) -> MarketView:
         """A market by ticker. Raises ``market_not_found``."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
+
+from web.log_sink import say
 
 
 class CannotStart(Exception):
@@ -91,8 +92,3 @@ def _locked(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def say(line: str) -> None:
-    """One plain line for whoever started the venue."""
-    print(line, file=sys.stderr, flush=True)

@@ -95,6 +95,17 @@ def method_not_allowed(allowed: Collection[str]) -> RequestError:
     return error
 
 
+def of_http(error: web.HTTPException) -> RequestError:
+    """What ``aiohttp`` refuses by itself."""
+    if error.status == 404:
+        return RequestError("not_found", "There is no such path. GET / lists those that are.")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return method_not_allowed(error.allowed_methods)
+    if error.status == 413:
+        return RequestError("payload_too_large", "The body is too large.")
+    return RequestError("validation_error", error.reason)
+
+
 def not_one_of(field: str, allowed: Iterable[str]) -> RequestError:
     """A value that is none of the ``allowed`` ones: 400."""
     choices = list(allowed)
@@ -124,6 +135,7 @@ def of_failure(failure: Failure) -> RequestError:
     """No verdict: overloaded, being rebuilt, in doubt, or a bug."""
     message = {
         FailureKind.OVERLOADED: "Too much is in flight. Nothing was done; send it again.",
+        FailureKind.RATE_LIMITED: "You have as much in flight as one may. Nothing was done; send it again.",
         FailureKind.UNAVAILABLE: "The market or the venue is being rebuilt. Nothing was done; send it again.",
         FailureKind.OUTCOME_UNKNOWN: "It may or may not have been done. Send it again with the same clientOrderId.",
         FailureKind.INTERNAL_ERROR: "A fault of ours stopped this request. Nothing was done.",

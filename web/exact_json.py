@@ -34,11 +34,9 @@ def checker(kind: Any) -> Callable[[bytes], None]:
     )
 
     def check_object(pairs: list[tuple[str, Any]]) -> None:
-        seen = set()
+        if len(dict(pairs)) < len(pairs):
+            raise NotExact(_repeated(pairs), "is there twice")
         for name, value in pairs:
-            if name in seen:
-                raise NotExact(name, "is there twice")
-            seen.add(name)
             if name in numbers and isinstance(value, str) and not LITERAL.fullmatch(value):
                 raise NotExact(name, 'must be a decimal number, such as 12.5 or "12.5"')
 
@@ -48,3 +46,13 @@ def checker(kind: Any) -> Callable[[bytes], None]:
         decoder.decode(raw.decode())
 
     return check
+
+
+def _repeated(pairs: list[tuple[str, Any]]) -> str:
+    """The first name that has been there before."""
+    seen = set[str]()
+    for name, _ in pairs:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""

@@ -8,18 +8,15 @@ from collections.abc import Container, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 import structlog
 
 from actors.messages import Settled
 from perps.events import MarketListed, PositionOpened, PositionReduced, PriceUpdated, subject_of
 from perps.journal import Entry
-from web.log_sink import LogSink
+from web import log_sink, log_text
 from web.read_model import MarketView
 
 log = structlog.get_logger()
-
-_encode = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 def configure(level: str = "info") -> None:
@@ -30,23 +27,18 @@ def configure(level: str = "info") -> None:
         _timestamp,
     ]
     if sys.stderr.isatty():
-        processors = [
-            *shared,
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-        ]
-        factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+        console = structlog.dev.ConsoleRenderer(exception_formatter=log_text.traceback)
+        processors = [*shared, log_text.escape_values, console, _encoded]
+        sink: Any = log_sink.start(lambda lines: f"{_now()} [warning  ] log.lines_lost lines={lines}\n".encode())
     else:
-        processors = [
-            *shared,
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(serializer=lambda event, **_: _encode(event)),
-        ]
-        sink: Any = LogSink(sys.stderr.buffer)
-        factory = structlog.BytesLoggerFactory(sink)
+        processors = [*shared, structlog.processors.format_exc_info, _json]
+        sink = log_sink.start(
+            lambda lines: log_text.json_line({"event": "log.lines_lost", "lines": lines} | _common("warning")) + b"\n"
+        )
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=factory,
+        logger_factory=structlog.BytesLoggerFactory(sink),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Passing()], level=logging.WARNING, force=True)
@@ -72,8 +64,23 @@ def _now() -> str:
     return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
-def _is_bytes() -> bool:
-    return isinstance(structlog.get_config()["logger_factory"], structlog.BytesLoggerFactory)
+def _common(level: str) -> dict[str, str]:
+    """What every line of JSON has."""
+    return {"level": level, "timestamp": _now()}
+
+
+def _json(_: object, __: str, event: MutableMapping[str, Any]) -> bytes:
+    """The last processor, where nobody looks."""
+    return log_text.json_line(event)
+
+
+def _encoded(_: object, __: str, line: str) -> bytes:
+    """The last processor on a terminal."""
+    return line.encode("utf-8", "backslashreplace")
+
+
+def _is_json() -> bool:
+    return structlog.get_config()["processors"][-1] is _json
 
 
 class CommandLog:
@@ -82,7 +89,7 @@ class CommandLog:
     def __init__(self) -> None:
         self._prices: dict[str, tuple[int, str]] = {}
         self._enabled = log.is_enabled_for(logging.INFO)
-        self._lines = structlog.get_config()["logger_factory"]() if _is_bytes() else None
+        self._lines = structlog.get_config()["logger_factory"]() if _is_json() else None
 
     def know(self, markets: Mapping[str, MarketView]) -> None:
         """The prices that stand when the venue starts, or after rows that were not logged."""
@@ -105,8 +112,8 @@ class CommandLog:
             for event in events:
                 log.info(**event)
             return
-        common = {"level": "info", "timestamp": _now()}
-        self._lines.info(b"\n".join([_encode(event | common) for event in events]))
+        common = _common("info")
+        self._lines.info(b"\n".join([log_text.json_line(event | common) for event in events]))
 
     def _learn(self, entry: Entry) -> None:
         event = entry.events[0]

@@ -7,16 +7,13 @@ outside the process sees it, by ``/healthz``.
 from __future__ import annotations
 
 import asyncio
-import faulthandler
-import os
-import sys
 import threading
-import traceback
 from collections.abc import Callable
 from typing import Final
 
 import structlog
 
+from web.last_words import end_process, stack_of
 from web.metrics import Metrics
 
 log = structlog.get_logger()
@@ -28,28 +25,7 @@ LOOP_BLOCKED_MAX_S: Final = 60.0
 """A loop that stands this long will not go on. Everything acknowledged is durable, so the process ends itself; whoever
 runs it starts it again."""
 
-LOOP_BLOCKED_EXIT: Final = 70
-"""The exit code of that end."""
-
-SAY_S: Final = 2.0
-"""How long the last words may take: whoever reads stderr may be gone."""
-
-STDERR: Final = 2
-
 End = Callable[[str], None]
-
-
-def end_process(reason: str) -> None:
-    """Say why and where every thread stands, on stderr; then end without waiting for anybody."""
-
-    def say() -> None:
-        os.write(STDERR, f"perps: error: {reason}\n".encode())
-        faulthandler.dump_traceback(STDERR, all_threads=True)
-
-    speaker = threading.Thread(target=say, daemon=True)
-    speaker.start()
-    speaker.join(SAY_S)
-    os._exit(LOOP_BLOCKED_EXIT)
 
 
 class LoopWatch:
@@ -79,19 +55,13 @@ class LoopWatch:
         blocked_s = now_s - self._sent_at
         if blocked_s < BLOCKED_AFTER_S:
             return
-        if not self._counted_s:
+        counted_s, self._counted_s = self._counted_s, blocked_s
+        self._metrics.loop_blocked_seconds.inc(blocked_s - counted_s)
+        if not counted_s:
             self._metrics.loop_blocked.inc()
             log.error("loop.blocked", for_s=round(blocked_s, 1), stack=stack_of(self._thread_id))
-        self._metrics.loop_blocked_seconds.inc(blocked_s - self._counted_s)
-        self._counted_s = blocked_s
         if blocked_s >= self._max_s:
             self._end(f"the event loop has been blocked for {blocked_s:.0f} s")
 
     def _answer(self) -> None:
         self._answered = True
-
-
-def stack_of(thread_id: int | None) -> str:
-    """Where a thread stands, innermost call last; empty when it is gone."""
-    frame = sys._current_frames().get(thread_id or 0)
-    return "" if frame is None else "".join(traceback.format_stack(frame))

@@ -59,7 +59,10 @@ class Metrics:
             "perps_core_restarts_total", "Times the core was rebuilt from the journal.", registry=self.registry
         )
         self.snapshots = Counter(
-            "perps_snapshots_total", "Snapshots, by outcome: taken or failed.", ["outcome"], registry=self.registry
+            "perps_snapshots_total",
+            "Snapshots, by outcome: taken, failed or stalled.",
+            ["outcome"],
+            registry=self.registry,
         )
         self.snapshot_seconds = Histogram(
             "perps_snapshot_seconds", "Time to take a snapshot.", buckets=SNAPSHOT_BUCKETS_S, registry=self.registry
@@ -77,6 +80,11 @@ class Metrics:
             "perps_stuck_seconds",
             "How long a part has taken over one thing, while that is too long; else 0.",
             ["part"],
+            registry=self.registry,
+        )
+        self.connections_cut = Counter(
+            "perps_connections_cut_total",
+            "Connections that waited for a request and were closed to make room.",
             registry=self.registry,
         )
         self.loop_blocked = Counter(

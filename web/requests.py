@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Final
 
-import msgspec
 from aiohttp import web
 from msgspec import Struct
 
@@ -17,16 +15,16 @@ from perps.commands import ClosePosition, OpenPosition, PriceSource, Side, Updat
 from perps.market import split_position_id
 from perps.params import MarketParams, Mode
 from perps.units import AMOUNT_MAX, BPS, INTEGER_MAX, PPB, Micros, Millis, Nano, Ppb, Ticks
-from web import body_errors, decimals, exact_json
+from web import decimals
 from web.decimals import MONEY_PLACES, NANO_PLACES, PICO_PLACES, BadNumber, scaled
 from web.errors import RequestError, invalid
 
-BODY_BYTES_MAX: Final = 64 * 1024
 TEXT_MAX: Final = 256
 LIMIT_MAX: Final = 500
 LIMIT_DEFAULT: Final = 100
 USER_ID: Final = re.compile(r"[A-Za-z0-9._:@-]{1,64}", re.ASCII)
 TICKER: Final = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}", re.ASCII)
+KEY_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 CLIENT_ORDER_ID: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,62}[\x21-\x7e])?", re.ASCII)
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -108,39 +106,6 @@ class ModeBody(Body):
     """``POST /api/admin/markets/{ticker}/mode``."""
 
     mode: Mode
-
-
-T = TypeVar("T")
-
-_readers: dict[type[Any], tuple[msgspec.json.Decoder[Any], Callable[[bytes], None]]] = {}
-
-
-async def body(request: web.Request, kind: type[T], *, optional: bool = False) -> T:
-    """The request's body as ``kind``. Raises ``invalid_json``, ``validation_error`` or ``payload_too_large``."""
-    try:
-        raw = await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise RequestError(
-            "payload_too_large", f"A body may have {BODY_BYTES_MAX} bytes.", {"maxBytes": BODY_BYTES_MAX}
-        ) from error
-    except web.RequestPayloadError as error:
-        raise RequestError("invalid_json", "The body's chunks are malformed.") from error
-    if not raw and optional:
-        raw = b"{}"
-    reader = _readers.get(kind)
-    if reader is None:
-        reader = _readers[kind] = msgspec.json.Decoder(kind), exact_json.checker(kind)
-    decoder, check = reader
-    try:
-        decoded: T = decoder.decode(raw)
-        check(raw)
-        return decoded
-    except exact_json.NotExact as error:
-        raise invalid(f"{error}.", field=error.field[:TEXT_MAX]) from error
-    except msgspec.ValidationError as error:
-        raise body_errors.misfit(raw, kind) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise body_errors.malformed(raw) from error
 
 
 def user_id(text: str, field: str = "userId") -> str:
@@ -256,7 +221,7 @@ def key_cursor(request: web.Request) -> tuple[int, str] | None:
     text = request.query.get("cursor")
     if text is None:
         return None
-    match = re.fullmatch(r"(\d{1,15})-([A-Za-z0-9._-]{1,64})", text, re.ASCII)
+    match = re.fullmatch(rf"(\d{{1,15}})-({KEY_ID.pattern})", text, re.ASCII)
     if match is None:
         raise invalid("cursor must be a nextCursor of this list.", field="cursor")
     return int(match[1]), match[2]
@@ -308,6 +273,12 @@ def check_price(body: PriceBody) -> None:
     plain_text(body.reason, "reason")
     if body.at is not None:
         time_ms(body.at, "at")
+
+
+def check_price_item(item: PriceItem) -> None:
+    """Everything about one price of a list that can be wrong without knowing its market."""
+    ticker(item.ticker)
+    check_price(item)
 
 
 def price_command(body: PriceBody, params: MarketParams) -> UpdatePrice:

@@ -13,15 +13,16 @@ from perps.journal import Entry
 from perps.units import Micros
 from web import decimals, views
 from web.auth import ADMIN_SENDER, SCOPES
+from web.bodies import body
 from web.context import CONTEXT, Context
 from web.errors import RequestError, invalid, not_found
 from web.market_requests import MarketBody, list_command
 from web.requests import (
+    KEY_ID,
     AmountBody,
     KeyBody,
     ModeBody,
     UserBody,
-    body,
     client_order_id,
     cursor,
     key_cursor,
@@ -126,11 +127,11 @@ async def create_key(request: web.Request) -> web.Response:
 
 @routes.delete("/api/admin/keys/{key_id}")
 async def revoke_key(request: web.Request) -> web.Response:
-    """End a key."""
+    """End a key; one that has ended already stays so."""
     context = request.app[CONTEXT]
     context.keys.require(request, "admin")
     key_id = request.match_info["key_id"]
-    if not await context.keys.revoke(key_id):
+    if not KEY_ID.fullmatch(key_id) or not await context.keys.revoke(key_id):
         raise RequestError("not_found", "There is no such key.", {"keyId": key_id[:64]})
     return json_response({"keyId": key_id, "revoked": True})
 

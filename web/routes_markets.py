@@ -10,15 +10,16 @@ from aiohttp import web
 from actors.messages import Settled
 from web import decimals, errors, views
 from web.auth import Principal
+from web.bodies import body, body_list
 from web.context import CONTEXT, Context
-from web.errors import RequestError, invalid, not_one_of
+from web.errors import RequestError, not_one_of
 from web.market_history import CANDLES_KEPT, INTERVALS
 from web.requests import (
     PRICES_MAX,
     PriceBody,
     PriceItem,
-    body,
     check_price,
+    check_price_item,
     cursor,
     limit,
     price_command,
@@ -65,9 +66,10 @@ async def candles(request: web.Request) -> web.Response:
     tick = view.market.params.tick_size
     found: Any = view.history.candles(interval, start, end, count)
     if found is None:
-        found = await context.queries.candles(
-            view.market.ticker, interval_ms=interval, start_ms=start, end_ms=end, limit=count
-        )
+        with context.looking_up(request):
+            found = await context.queries.candles(
+                view.market.ticker, interval_ms=interval, start_ms=start, end_ms=end, limit=count
+            )
     rows = [
         [
             candle.start,
@@ -103,7 +105,8 @@ async def prices(request: web.Request) -> web.Response:
     count, before = limit(request), cursor(request)
     view = context.market(ticker(request.match_info["ticker"]))
     tick = view.market.params.tick_size
-    records = await context.queries.prices(view.market.ticker, before=before, limit=count)
+    with context.looking_up(request):
+        records = await context.queries.prices(view.market.ticker, before=before, limit=count)
     shown = [
         {
             "indexPrice": decimals.price(record.index_price, tick),
@@ -144,12 +147,7 @@ async def set_price(request: web.Request) -> web.Response:
 async def set_prices(request: web.Request) -> web.Response:
     """Many prices: each taken or refused for itself, in the order given within a market."""
     context = request.app[CONTEXT]
-    asked = await body(request, list[PriceItem])
-    if not 1 <= len(asked) <= PRICES_MAX:
-        raise invalid(f"Send 1 to {PRICES_MAX} prices.", maximum=PRICES_MAX)
-    for item in asked:
-        ticker(item.ticker)
-        check_price(item)
+    asked = await body_list(request, PriceItem, most=PRICES_MAX, check=check_price_item)
     principal = context.keys.require(request, "price")
     outcomes = await asyncio.gather(
         *(_set_price(context, request, principal, item.ticker, item) for item in asked), return_exceptions=True
@@ -193,6 +191,7 @@ async def _fills(request: web.Request, kinds: tuple[str, ...] | None) -> web.Res
     context = request.app[CONTEXT]
     count, before = limit(request), cursor(request)
     view = context.market(ticker(request.match_info["ticker"]))
-    records = await context.queries.fills(ticker=view.market.ticker, kinds=kinds, before=before, limit=count)
+    with context.looking_up(request):
+        records = await context.queries.fills(ticker=view.market.ticker, kinds=kinds, before=before, limit=count)
     shown = [views.trade(record, view.market.params, private=False) for record in records]
     return json_response(page("liquidations" if kinds else "trades", shown, records, count))

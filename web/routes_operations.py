@@ -26,7 +26,7 @@ async def healthz(request: web.Request) -> web.Response:
 
 @routes.get("/readyz")
 async def readyz(request: web.Request) -> web.Response:
-    """200 when every part takes commands; else 503 with what does not, and why."""
+    """200 when every part takes commands; else 503 with what does not, and why. A warning stops no command."""
     context = request.app[CONTEXT]
     problems = dict(context.problems())
     if context.draining:
@@ -39,6 +39,8 @@ async def readyz(request: web.Request) -> web.Response:
         "since": {part: rfc3339(problem.since) for part, problem in problems.items() if problem.since},
         "offset": context.model.offset,
     }
+    if context.snapshots.problem is not None:
+        body["warnings"] = {"snapshots": context.snapshots.problem.why}
     return json_response(body, 503 if problems else 200)
 
 

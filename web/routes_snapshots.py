@@ -12,7 +12,7 @@ from perps.venue import JournalCorrupt
 from web.context import CONTEXT
 from web.errors import RequestError
 from web.responses import json_response
-from web.snapshots import SnapshotFailed
+from web.snapshot_taking import SnapshotFailed
 
 routes = web.RouteTableDef()
 

@@ -19,10 +19,11 @@ from perps.trading import decide_open
 from perps.units import AMOUNT_MAX
 from web import decimals, errors, views
 from web.auth import Principal
+from web.bodies import body
 from web.context import COMMAND, CONTEXT, IS_DONE, REQUEST_ID, Context
 from web.errors import RequestError
 from web.read_model import MarketView
-from web.requests import CloseBody, OpenBody, body, client_order_id, close_command, open_command, user_id
+from web.requests import CloseBody, OpenBody, client_order_id, close_command, open_command, user_id
 from web.responses import json_response
 
 routes = web.RouteTableDef()
@@ -90,17 +91,20 @@ async def close_position(request: web.Request) -> web.Response:
     parts = split_position_id(position_id)
     if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
         raise errors.not_found("position", position=position_id[:64])
-    if not principal.is_admin and await _owner(context, view, position_id, parts[1]) != principal.user:
+    if not principal.is_admin and await _owner(request, view, position_id, parts[1]) != principal.user:
         raise RequestError("forbidden", "This position belongs to somebody else.", {"position": position_id})
     params = view.market.params
     entry, repeated = await done(context, request, command, principal.sender, order_id, params)
     return answer(views.reduced(entry, params), 200, repeated=repeated)
 
 
-async def _owner(context: Context, view: MarketView, position_id: str, number: int) -> str | None:
+async def _owner(request: web.Request, view: MarketView, position_id: str, number: int) -> str | None:
     """Whose a committed position is, also when it is closed: a stranger must not learn which it is."""
-    position = view.market.positions.get(number)
-    return await context.queries.owner(position_id) if position is None else position.user
+    position, context = view.market.positions.get(number), request.app[CONTEXT]
+    if position is not None:
+        return position.user
+    with context.looking_up(request):
+        return await context.queries.owner(position_id)
 
 
 def trader(principal: Principal, named: str | None) -> str:
@@ -156,16 +160,17 @@ async def done(
     if isinstance(outcome, Settled):
         return outcome.entry, False
     if isinstance(outcome, Repeated):
-        return await stored_entry(context, outcome.offset), True
+        return await stored_entry(context, request, outcome.offset), True
     raise errors.unsuccessful(outcome, params)
 
 
-async def stored_entry(context: Context, offset: int) -> Entry:
+async def stored_entry(context: Context, request: web.Request, offset: int) -> Entry:
     """A row that was answered before, from memory or from the journal."""
     entry = context.model.entry(offset)
     if entry is not None:
         return entry
-    row = await context.queries.row(offset)
+    with context.looking_up(request):
+        row = await context.queries.row(offset)
     if row is None:
         message = "This clientOrderId was answered so long ago that the answer has been archived."
         raise RequestError("client_order_id_reused", message, {"offset": offset})

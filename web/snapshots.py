@@ -1,72 +1,30 @@
-"""Snapshots: taken by a follower in a process of its own, so that no mailbox and no request ever waits for one.
+"""When snapshots are taken: as they come due, or when somebody asks; one at a time, and never twice for two who ask.
 
-The follower is recovery once more: the newest usable snapshot, the durable rows after it, and then the state it has
-come to, saved at the journal's end. It checks every row on the way; a journal that cannot be believed is noticed here.
+What takes them is a program of its own, so that no mailbox and no request ever waits for one.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from msgspec import Struct
 
-from actors.ports import History
-from actors.recovery import recover
-from perps.snapshot import Snapshot
+from actors.ports import Clock
 from web.metrics import Metrics
 from web.read_model import ReadModel
-from web.views_image import encode_views, load_views
+from web.snapshot_taking import SnapshotFailed, SnapshotStalled, SnapshotTaken
+from web.watchdog import Problem
 
 log = structlog.get_logger()
-
-SNAPSHOTS_KEPT: Final = 3
-"""Snapshots in the store: if the newest is broken, start-up begins from the one before."""
 
 CHECK_S: Final = 1.0
 """How often it is asked whether one is due."""
 
 RETRY_S: Final = 30.0
 """Pause after one that failed."""
-
-
-class SnapshotStore(Protocol):
-    """Where snapshots are kept. Blocking; safe from any thread."""
-
-    def save(self, offset: int, body: bytes, *, keep: int) -> None:
-        """Store one and forget all but the newest ``keep``. Raises ``JournalUnavailable``."""
-        ...
-
-
-class SnapshotFailed(Exception):
-    """No snapshot was stored; the message says why."""
-
-
-class SnapshotTaken(Struct, frozen=True):
-    """A snapshot that is stored."""
-
-    offset: int
-    state_hash: bytes
-    size: int
-    """Bytes stored."""
-    rows: int
-    """Rows read since the snapshot before it."""
-
-
-def take_snapshot(history: History, store: SnapshotStore, *, keep: int = SNAPSHOTS_KEPT) -> SnapshotTaken:
-    """Follow the journal to its end and save the state there. Blocking: belongs in another process.
-
-    Raises ``JournalCorrupt`` and ``JournalUnavailable``.
-    """
-    model = ReadModel(entries_kept=0)
-    recovered = recover(history, model.apply, lambda snapshot, state: load_views(model, snapshot, state))
-    snapshot = Snapshot.of(recovered.state, encode_views(model))
-    body = snapshot.encode()
-    store.save(snapshot.offset, body, keep=keep)
-    return SnapshotTaken(snapshot.offset, snapshot.state_hash, len(body), snapshot.offset - recovered.begun_at)
-
 
 TakeSnapshot = Callable[[], Awaitable[SnapshotTaken]]
 
@@ -79,10 +37,13 @@ class SnapshotPolicy(Struct, frozen=True, kw_only=True):
 
 
 class Snapshots:
-    """Takes snapshots when they are due or asked for, one at a time. A failed one costs nothing but a warning."""
+    """Takes snapshots when they are due or asked for. A failed one costs nothing but a warning."""
 
-    def __init__(self, take: TakeSnapshot, model: ReadModel, metrics: Metrics, policy: SnapshotPolicy) -> None:
+    def __init__(
+        self, take: TakeSnapshot, model: ReadModel, metrics: Metrics, policy: SnapshotPolicy, clock: Clock
+    ) -> None:
         self._take, self._model, self._metrics, self._policy = take, model, metrics, policy
+        self._clock = clock
         self._one_at_a_time = asyncio.Lock()
         self._next: asyncio.Task[SnapshotTaken] | None = None
         self._tasks: set[asyncio.Task[object]] = set()
@@ -90,6 +51,8 @@ class Snapshots:
         self._stopped = False
         self.last_offset = 0
         """The newest snapshot known."""
+        self.problem: Problem | None = None
+        """Why the last one failed, and since when they do; None when it did not."""
 
     def start(self, last_offset: int) -> None:
         """Take them as they come due, from now on; the venue began from the one at ``last_offset``, or at 0."""
@@ -135,11 +98,14 @@ class Snapshots:
             try:
                 taken = await self._take()
             except Exception as error:
-                self._metrics.snapshots.labels("failed").inc()
-                log.warning("snapshot.failed", error=repr(error))
+                self._failed(error)
                 raise
-        took_s = loop.time() - began_s
-        self.last_offset, self._last_s = taken.offset, loop.time()
+            self._done(taken, loop.time() - began_s)
+        return taken
+
+    def _done(self, taken: SnapshotTaken, took_s: float) -> None:
+        self.last_offset, self._last_s = taken.offset, asyncio.get_running_loop().time()
+        self.problem = None
         self._metrics.snapshots.labels("taken").inc()
         self._metrics.snapshot_seconds.observe(took_s)
         log.info(
@@ -150,7 +116,12 @@ class Snapshots:
             state_hash=taken.state_hash.hex(),
             took_ms=round(took_s * 1000),
         )
-        return taken
+
+    def _failed(self, error: Exception) -> None:
+        self._metrics.snapshots.labels("stalled" if isinstance(error, SnapshotStalled) else "failed").inc()
+        since = self.problem.since if self.problem else self._clock.now_ms()
+        self.problem = Problem(f"none could be taken: {error}", since)
+        log.warning("snapshot.failed", error=repr(error))
 
     async def _run(self) -> None:
         while True:

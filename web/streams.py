@@ -33,10 +33,15 @@ READERS_MAX: Final = 10_000
 RESUME_ROWS_MAX: Final = 50_000
 """How far back a stream may resume from the journal; further back it is reset."""
 
-RESUME_PAGE: Final = 2_000
+RESUME_PAGE: Final = 500
+"""Rows that are read and encoded in one turn of a reader who catches up."""
+
+RESUME_EVENTS: Final = 2_000
+"""Events of those rows, from the second on: a crash may have put hundreds of liquidations into each."""
 
 RESUMING_MAX: Final = 4
-"""Readers that catch up at a time: the others wait their turn."""
+"""Turns at a time, of readers who catch up: the others wait for theirs. A turn ends before its rows are written: who
+does not read keeps nobody waiting."""
 
 WRITE_S: Final = 15.0
 """How long one write may wait for a reader before it is cut off."""
@@ -264,7 +269,7 @@ class MarketStream:
             heartbeat.add_done_callback(lambda _: reader.end())
             try:
                 await self._write(response, reader, b"retry: %d\n\n" % RETRY_MS)
-                if since is None or not await self._resume_in_turn(response, reader, since):
+                if since is None or not await self._resume(response, reader, since):
                     if since is not None:
                         reader.push(
                             frame(
@@ -300,32 +305,50 @@ class MarketStream:
             raise ConnectionResetError("the reader does not read") from error
         reader.is_behind = False
 
-    async def _resume_in_turn(self, response: EventSourceResponse, reader: Reader, since: str) -> bool:
-        async with self._streams.resuming:
-            return await self._resume(response, reader, since)
-
     async def _resume(self, response: EventSourceResponse, reader: Reader, since: str) -> bool:
         """Write all that a reader missed and begin to feed it; False if that cannot be done without a gap."""
-        model, position = self._model, parse_event_id(since)
-        if position is None:
+        position = parse_event_id(since)
+        if position is None or not await self._is_known(*position):
             return False
-        epoch, offset = position
-        if offset > model.offset or epoch > model.epoch or model.offset - offset > RESUME_ROWS_MAX:
-            return False
-        if offset:
-            known = model.entry(offset) or next(iter(await self._entries_after(offset - 1, 1)), None)
-            if known is None or (known.row.epoch, known.row.offset) != (epoch, offset):
-                return False
-        while offset < model.offset:
-            oldest = model.oldest_offset
-            if oldest is not None and offset + 1 >= oldest:
-                entries = list(islice(model.entries_after(offset), RESUME_PAGE))
-            else:
-                rows = await self._entries_after(offset, RESUME_PAGE)
-                entries = [entry for entry in rows if entry.row.offset <= model.offset]  # later ones are yet to come
-            if not entries or entries[0].row.offset != offset + 1:  # the rows between have been archived
-                return False
-            offset = entries[-1].row.offset
-            await self._write(response, reader, self._streams.encode(entries, reader))
+        _, offset = position
+        while offset < self._model.offset:
+            async with self._streams.resuming:
+                entries = _short(await self._page(offset))
+                if not entries:
+                    return False
+                offset, data = entries[-1].row.offset, self._streams.encode(entries, reader)
+            await self._write(response, reader, data)
         self._streams.add(reader)
         return True
+
+    async def _is_known(self, epoch: int, offset: int) -> bool:
+        """Whether a stream may go on after this row: it is one of the journal's, and not too far back."""
+        model = self._model
+        if offset > model.offset or epoch > model.epoch or model.offset - offset > RESUME_ROWS_MAX:
+            return False
+        if not offset:
+            return True
+        known = model.entry(offset)
+        if known is None:
+            async with self._streams.resuming:
+                known = next(iter(await self._entries_after(offset - 1, 1)), None)
+        return known is not None and (known.row.epoch, known.row.offset) == (epoch, offset)
+
+    async def _page(self, offset: int) -> list[Entry]:
+        """The rows after an offset, from memory or the journal; none if the next of them has been archived."""
+        oldest = self._model.oldest_offset
+        if oldest is not None and offset + 1 >= oldest:
+            return list(islice(self._model.entries_after(offset), RESUME_PAGE))
+        rows = await self._entries_after(offset, RESUME_PAGE)
+        entries = [entry for entry in rows if entry.row.offset <= self._model.offset]  # later ones are yet to come
+        return entries if entries and entries[0].row.offset == offset + 1 else []
+
+
+def _short(entries: list[Entry]) -> list[Entry]:
+    """The first of these rows, as many as have ``RESUME_EVENTS`` together; one at least."""
+    events = 0
+    for index, entry in enumerate(entries):
+        events += len(entry.events)
+        if events > RESUME_EVENTS and index:
+            return entries[:index]
+    return entries

@@ -14,6 +14,7 @@ from perps.snapshot import Snapshot, SnapshotBroken
 from perps.venue import VenueState
 from web.market_history import HistoryImage, MarketHistory
 from web.read_model import MarketView, ReadModel, UserView
+from web.views_check import views_flaw
 
 
 class UserImage(NamedTuple):
@@ -43,8 +44,8 @@ class ViewsImage(Struct, frozen=True):
     markets: dict[str, ViewImage]
 
 
-def encode_views(model: ReadModel) -> bytes:
-    """The bytes for ``Snapshot.views``."""
+def views_of(model: ReadModel) -> ViewsImage:
+    """What of a model goes beside the state."""
     users = [
         UserImage(name, user.deposited, user.withdrawn, user.pnl, user.fees, list(user.positions))
         for name, user in model.users.items()
@@ -53,17 +54,30 @@ def encode_views(model: ReadModel) -> bytes:
         ticker: ViewImage(view.offset, view.price_offset, view.price_source, view.history.image())
         for ticker, view in model.markets.items()
     }
-    return msgspec.msgpack.encode(ViewsImage(users, markets))
+    return ViewsImage(users, markets)
+
+
+def encode_views(model: ReadModel) -> bytes:
+    """The bytes for ``Snapshot.views``."""
+    return msgspec.msgpack.encode(views_of(model))
+
+
+def decode_views(snapshot: Snapshot) -> ViewsImage:
+    """The views in a snapshot, whatever they say. Raises ``SnapshotBroken``."""
+    try:
+        return msgspec.msgpack.decode(snapshot.views, type=ViewsImage)
+    except msgspec.MsgspecError as error:
+        raise SnapshotBroken(f"its views cannot be decoded: {error}") from error
 
 
 def load_views(model: ReadModel, snapshot: Snapshot, state: VenueState) -> None:
     """Bring a fresh model to a snapshot's state. Raises ``SnapshotBroken``; then nothing has changed."""
-    try:
-        views = msgspec.msgpack.decode(snapshot.views, type=ViewsImage)
-        markets = {ticker: _market_view(state.markets[ticker], image) for ticker, image in views.markets.items()}
-        users = {image.user: _user_view(markets, image, state.ledger.referrers[image.user]) for image in views.users}
-    except (msgspec.MsgspecError, KeyError) as error:
-        raise SnapshotBroken(f"its views cannot be decoded: {error!r}") from error
+    views = decode_views(snapshot)
+    flaw = views_flaw(views, state)
+    if flaw:
+        raise SnapshotBroken(f"its views are not those of its state: {flaw}")
+    markets = {ticker: _market_view(state.markets[ticker], image) for ticker, image in views.markets.items()}
+    users = {image.user: _user_view(markets, image, state.ledger.referrers[image.user]) for image in views.users}
     model.markets.update(markets)
     model.users.update(users)
     model.balances.update(state.ledger.balances)

@@ -16,7 +16,8 @@ import structlog
 from actors.ports import Clock
 from actors.vitals import Busy, Vitals
 from perps.units import Millis
-from web.loop_watch import LoopWatch, stack_of
+from web.last_words import stack_of
+from web.loop_watch import LoopWatch
 from web.metrics import Metrics
 
 log = structlog.get_logger()
@@ -27,6 +28,9 @@ LOOK_S: Final = 0.2
 GAP_MAX_S: Final = 2 * LOOK_S
 """What a longer gap between two looks counts for: the process was frozen meanwhile, or had no processor."""
 
+
+TOLD_EVERY_S: Final = 60.0
+"""How soon a watchdog that failed, could look again and fails again says so again."""
 
 WATCHDOG: Final = "watchdog"
 """What it is called where its own failure is shown."""
@@ -50,6 +54,7 @@ class Watchdog:
         self._busy: dict[str, tuple[Busy, Problem]] = {}
         self._blind: Problem | None = None
         """Why it cannot look at the moment."""
+        self._told_s = -TOLD_EVERY_S
 
     def watch(self, vitals: Vitals) -> None:
         """From now on this core. The first time starts the thread."""
@@ -81,24 +86,29 @@ class Watchdog:
                     self._show(self._vitals.look(now_s))
                 self._blind = None
             except Exception as error:
-                if self._blind is None:
+                since = self._clock.now_ms() if self._blind is None else self._blind.since
+                self._blind = Problem(f"cannot look: {type(error).__name__}", since)
+                if now_s - self._told_s >= TOLD_EVERY_S:
+                    self._told_s = now_s
                     log.exception("watchdog.failed", error=repr(error))
-                    self._blind = Problem(f"cannot look: {type(error).__name__}", self._clock.now_ms())
 
     def _show(self, busy: list[Busy]) -> None:
-        """Publish what is busy; count and tell of each once."""
-        before, shown = self._busy, dict[str, tuple[Busy, Problem]]()
+        """Publish what is busy; count and tell of each once, also if that fails."""
+        before, shown, fresh = self._busy, dict[str, tuple[Busy, Problem]](), list[Busy]()
         for found in busy:
             known, since = before.get(found.part), Millis(self._clock.now_ms() - int(found.for_s * 1000))
             if known is not None and known[0].turn == found.turn:
                 since = known[1].since or since
             else:
-                self._metrics.stuck.labels(found.part).inc()
-                stack = stack_of(found.thread.ident if found.thread else None)
-                log.warning("part.stuck", part=found.part, doing=found.doing, stack=stack)
-            self._metrics.stuck_seconds.labels(found.part).set(found.for_s)
+                fresh.append(found)
             shown[found.part] = found, Problem(f"{found.doing} for {found.for_s:.1f} s", since)
+        self._busy = shown
+        for found in fresh:
+            self._metrics.stuck.labels(found.part).inc()
+            stack = stack_of(found.thread.ident if found.thread else None)
+            log.warning("part.stuck", part=found.part, doing=found.doing, stack=stack)
+        for found in busy:
+            self._metrics.stuck_seconds.labels(found.part).set(found.for_s)
         for part in before.keys() - shown.keys():
             self._metrics.stuck_seconds.labels(part).set(0)
             log.warning("part.goes_on", part=part, after_s=round(before[part][0].for_s, 1))
-        self._busy = shown

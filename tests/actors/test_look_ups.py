@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from actors.limits import DEADLINE_MS
 from persistence.memory import MemoryLookUps, MemoryStore
 from tests.actors.venue import open_long, running
-from web.snapshots import take_snapshot
+from web.snapshot_taking import take_snapshot
 
 
 class Watched(MemoryLookUps):

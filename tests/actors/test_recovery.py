@@ -20,7 +20,7 @@ from persistence.memory import MemoryStore
 from tests.actors.test_core_is_rebuilt import FlakyJournal
 from tests.actors.venue import USD, open_long, poison, running, set_price
 from tests.support.entries import Scribe
-from web.snapshots import take_snapshot
+from web.snapshot_taking import take_snapshot
 
 ROWS = 400
 

@@ -12,25 +12,17 @@ from persistence.embedded import EmbeddedPostgres
 from tests.endtoend.conftest import Venues, place, venues
 from tests.endtoend.venue_process import VenueProcess
 from tests.faults.serve import VARIABLE
-from tests.support.postgres import fresh_database, running_server
+from tests.support.postgres import database_url, server_url
 
-__all__ = ["place", "venues"]
+__all__ = ["database_url", "place", "server_url", "venues"]
 
 Faulty = Callable[[str], VenueProcess]
 
 
-@pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """One database server for all tests that do it no harm."""
-    with running_server() as url:
-        yield url
-
-
 @pytest.fixture
-def database(server_url: str) -> Iterator[str]:
+def database(database_url: str) -> str:
     """A database for this test alone, on the server that is nobody's own."""
-    with fresh_database(server_url) as url:
-        yield url
+    return database_url
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ class Siege(Storm):
                 self.answers[answer.code or str(answer.status)] += 1
                 if answer.status < 400:
                     self._done = max(self._done, (sent, time.monotonic()))
-                if answer.status != 503 and not (answer.code == "internal_error" and self.tolerant.is_set()):
+                if answer.status not in (429, 503) and not (answer.code == "internal_error" and self.tolerant.is_set()):
                     return answer
             await asyncio.sleep(RETRY_S)
         raise AssertionError(f"no verdict on {command}")

@@ -57,6 +57,10 @@ ELSEWHERE: Final = (
      "test_an_append_that_meets_a_take_over_not_committed_yet_waits_for_it_and_writes_nothing"),
     ("Database", "zombie owner: its write after a take-over", "I9", "persistence/test_journal_contract.py::"
      "test_an_owner_after_a_take_over_writes_nothing_more"),
+    ("Data", "snapshot of a state that contradicts itself", "I3 I6", "web/test_wrong_snapshots.py::"
+     "test_a_state_that_contradicts_itself_is_skipped_with_a_warning"),
+    ("Data", "snapshot whose read side does not fit its state", "I6", "web/test_wrong_snapshots.py::"
+     "test_views_that_do_not_fit_the_state_are_skipped_with_a_warning"),
     ("Actors", "poison command: its neighbours in the batch", "I4 I8 I13", "actors/test_markets_die_alone.py::"
      "test_its_neighbours_in_the_batch_are_done_by_its_successor"),
     ("Actors", "poison command: its effect", "I3 I7", "actors/test_markets_die_alone.py::"

@@ -18,6 +18,8 @@ from tests.endtoend.venue_process import VenueProcess, until
 from tests.faults.siege import BACK_S, besieged, held
 from tests.support.faults import fault
 from tests.support.postgres import sql
+from web.snapshot_process import STALLED_S
+from web.snapshots import RETRY_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
@@ -118,6 +120,30 @@ async def test_a_venue_stops_in_order_while_its_snapshots_process_stands_still(
         os.kill(taker := await until_taking(venue.pid), signal.SIGSTOP)
     assert await asyncio.to_thread(venue.stop) == 0
     await asyncio.to_thread(until, lambda: not Path(f"/proc/{taker}").exists() or None, within_s=WAIT_S, what="its end")
+
+
+@fault("the process that takes a snapshot stands still for good", "I8", "I12")
+@pytest.mark.faults
+@pytest.mark.timeout(300)
+async def test_a_snapshots_process_that_stands_still_is_told_of_and_ended_and_the_next_one_is_taken(
+    venues: Venues, database: str
+) -> None:
+    venue = with_snapshots(venues, database, rows=1)
+    await asyncio.to_thread(venue.start)
+    async with client(venue.url) as api:
+        listed = {"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "50000"}
+        assert (await api.send("POST", "/api/admin/markets", listed)).status == 201
+        os.kill(taker := await until_taking(venue.pid), signal.SIGSTOP)
+        async with asyncio.timeout(STALLED_S + WAIT_S):
+            while "warnings" not in (ready := await api.send("GET", "/readyz")).json:  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.5)
+        assert ready.status == 200
+        assert "stood still" in ready.json["warnings"]["snapshots"]
+        assert taking(venue.pid) != taker
+        async with asyncio.timeout(RETRY_S + WAIT_S):
+            while "warnings" in (await api.send("GET", "/readyz")).json:  # noqa: ASYNC110 - the same
+                await asyncio.sleep(0.5)
+    assert await asyncio.to_thread(offsets, database) == [1]
 
 
 HARM: Final = {

@@ -4,22 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.persistence.embedded_servers import open_directory, server, servers, venue
 from tests.persistence.stores import MemoryBackend, PostgresBackend, Store
-from tests.support.postgres import fresh_database, running_server
+from tests.support.postgres import database_url, server_url
 
-
-@pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """The URL of the PostgreSQL server all tests of this session share."""
-    with running_server() as url:
-        yield url
-
-
-@pytest.fixture
-def database_url(server_url: str) -> Iterator[str]:
-    """The URL of a database for this test alone."""
-    with fresh_database(server_url) as url:
-        yield url
+__all__ = ["database_url", "open_directory", "server", "server_url", "servers", "venue"]
 
 
 @pytest.fixture

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 from perps.journal import Entry
-from perps.snapshot import Snapshot
-from perps.venue import VenueState
 from persistence.postgres_journal import PostgresJournal
 from persistence.postgres_snapshots import PostgresSnapshots
 from tests.persistence.stores import PostgresBackend
 from tests.support.entries import Scribe
 from tests.support.postgres import sql
+from tests.support.snapshots import snapshot_of
 
 
 class TinyPartitions(PostgresBackend):
@@ -46,7 +45,4 @@ def stored_day(url: str, rows: int, partition_rows: int, seed: int = 11) -> list
 
 def save_snapshot(url: str, entries: Sequence[Entry], offset: int) -> None:
     """Store the snapshot of a row."""
-    state = VenueState()
-    for entry in entries[:offset]:
-        state.apply(entry.row)
-    PostgresSnapshots(url).save(offset, Snapshot.of(state).encode(), keep=10)
+    PostgresSnapshots(url).save(offset, snapshot_of(entries[:offset]).encode(), keep=10)

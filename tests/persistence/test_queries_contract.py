@@ -322,9 +322,9 @@ async def test_a_key_is_stored_once_and_revoked_once(store: Store, written: None
         await keys.add(KeyRecord("k1", b"other", None, (), "", created_at=3))
     with pytest.raises(JournalRefused):
         await keys.add(KeyRecord("k3", first.digest, None, (), "", created_at=3))
-    await keys.revoke("k1", 50)
-    await keys.revoke("k1", 60)
-    await keys.revoke("never", 60)
+    assert await keys.revoke("k1", 50)
+    assert await keys.revoke("k1", 60)
+    assert not await keys.revoke("never", 60)
     assert [key.revoked_at for key in await keys.load()] == [50, None]
 
 

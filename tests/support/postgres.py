@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests, and databases on it."""
+"""A PostgreSQL server for tests, and databases on it. A conftest has the fixtures by importing them."""
 
 import asyncio
 import shutil
@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import pytest
 
 from persistence.embedded import EmbeddedPostgres
 
@@ -39,6 +40,20 @@ def fresh_database(server_url: str) -> Iterator[str]:
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     finally:
         sql(server_url, f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str]:
+    """The URL of the PostgreSQL server that all tests of this session share, that do it no harm."""
+    with running_server() as url:
+        yield url
+
+
+@pytest.fixture
+def database_url(server_url: str) -> Iterator[str]:
+    """The URL of a database for this test alone."""
+    with fresh_database(server_url) as url:
+        yield url
 
 
 def sql(url: str, query: str, *values: object) -> list[asyncpg.Record]:

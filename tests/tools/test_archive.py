@@ -17,13 +17,14 @@ from typing import Any, Final
 
 import aiohttp
 import pytest
+from msgspec.structs import replace
 
 from perps.journal import Entry, Row
 from persistence.archive import ArchiveReader
 from persistence.postgres_history import PostgresHistory
-from tests.persistence.conftest import database_url, server_url
-from tests.persistence.partitioned import save_snapshot
-from tests.support.postgres import sql
+from persistence.postgres_snapshots import PostgresSnapshots
+from tests.support.postgres import database_url, server_url, sql
+from tests.support.snapshots import snapshot_of
 from tests.tools.partitioned_venue import ARCHIVED, SNAPSHOT, stored_venue
 from tests.web.venue import OnPostgres, Running, start
 from tools.cli import main
@@ -107,7 +108,8 @@ def test_a_snapshot_that_no_start_could_use_is_none(
     stored: list[Entry], database_url: str, tmp_path: Path, capsys: Captured
 ) -> None:
     sql(database_url, "delete from snapshots")
-    save_snapshot(database_url, stored, SNAPSHOT)  # a whole state, and none of the read side's sums
+    without_sums = replace(snapshot_of(stored[:SNAPSHOT]), views=b"")
+    PostgresSnapshots(database_url).save(SNAPSHOT, without_sums.encode(), keep=1)
     assert "no snapshot that can be used" in archive(capsys, database_url, tmp_path)["kept"]["why"]
 
 

@@ -26,8 +26,7 @@ from persistence.keys import PostgresKeys
 from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import PostgresJournal
 from persistence.restoring import NewDatabase
-from tests.persistence.conftest import database_url, server_url
-from tests.support.postgres import fresh_database, sql
+from tests.support.postgres import database_url, fresh_database, server_url, sql
 from tests.tools.partitioned_venue import ARCHIVED, hash_at, stored_venue
 from tests.web.venue import OnPostgres, start
 from tools.archive import restore as restore_module

@@ -10,9 +10,11 @@ import pytest
 
 from actors.ports import Clock
 from tests.conftest import Event
-from tests.support.postgres import fresh_database, running_server
+from tests.support.postgres import database_url, server_url
 from tests.web.venue import Backend, ManualClock, OnMemory, OnPostgres, Running, start
 from web.compose import Limits, Stores
+
+__all__ = ["database_url", "server_url"]
 
 
 @pytest.fixture(autouse=True)
@@ -93,18 +95,10 @@ async def venue(starter: Starter, clock: ManualClock) -> Running:
     return running
 
 
-@pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
-    """The URL of the PostgreSQL server of this session."""
-    with running_server() as url:
-        yield url
-
-
 @pytest.fixture
-def on_postgres(server_url: str) -> Iterator[OnPostgres]:
+def on_postgres(database_url: str) -> OnPostgres:
     """A database for this test alone."""
-    with fresh_database(server_url) as url:
-        yield OnPostgres(url)
+    return OnPostgres(database_url)
 
 
 @pytest.fixture(params=["memory", "postgres"])

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import subprocess
+import sys
 import threading
+from pathlib import Path
+from typing import Final
+
+import pytest
 
 from web import log_sink
 from web.log_sink import LogSink
+
+ROOT: Final = Path(__file__).parents[2]
 
 
 class _Stuck(io.BytesIO):
@@ -29,33 +39,93 @@ class _Broken(io.BytesIO):
         raise BrokenPipeError("nobody reads")
 
 
-def test_lines_come_out_in_order() -> None:
-    file = io.BytesIO()
-    sink = LogSink(file)
-    for number in range(100):
-        sink.write(b"%d\n" % number)
-    sink.close()
+class _Slow(io.BytesIO):
+    """A file that takes three bytes at a time."""
 
-    assert file.getvalue() == b"".join(b"%d\n" % number for number in range(100))
-    assert sink.dropped == 0
+    def write(self, data: object) -> int:
+        return super().write(bytes(data)[:3])  # type: ignore[call-overload]
+
+
+def _lost(lines: int) -> bytes:
+    return b"%d lost\n" % lines
+
+
+def test_lines_come_out_in_order() -> None:
+    for file in (io.BytesIO(), _Slow()):
+        sink = LogSink(file)
+        for number in range(100):
+            sink.write(b"%d\n" % number)
+        sink.close()
+
+        assert file.getvalue() == b"".join(b"%d\n" % number for number in range(100))
+        assert sink.dropped == 0
 
 
 def test_a_broken_log_raises_nowhere_and_is_counted() -> None:
-    sink = LogSink(_Broken())
+    sink = LogSink(_Broken(), _lost)
     sink.write(b"lost\n")
+    sink.write(b"lost\nand lost\n")
     sink.close()
 
-    assert sink.dropped == 1
+    assert sink.dropped == 3
 
 
-def test_a_log_that_does_not_move_is_not_waited_for() -> None:
+def test_a_log_that_does_not_move_is_not_waited_for_and_says_later_what_it_lost() -> None:
     file = _Stuck()
-    sink = LogSink(file)
+    sink = LogSink(file, _lost)
     sink.write(b"first\n")
     assert file.entered.wait(5)
-    for _ in range(log_sink.WAITING_MAX + 7):
-        sink.write(b"x")
+    line = b"x" * 1023 + b"\n"
+    fit = log_sink.WAITING_BYTES_MAX // len(line)
+    for _ in range(fit + 7):
+        sink.write(line)
 
     assert sink.dropped == 7
     file.let_go.set()
     sink.close()
+    assert file.getvalue() == b"first\n" + line * fit + b"7 lost\n"
+
+
+def test_a_log_that_never_moves_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_sink, "LAST_WRITES_S", 0.1)
+    file = _Stuck()
+    sink = LogSink(file)
+    sink.write(b"first\n")
+    assert file.entered.wait(5)
+
+    sink.close()
+
+    assert file.getvalue() == b""
+    file.let_go.set()
+
+
+STOPPED: Final = """
+import os, sys
+from web import logs
+from web.log_sink import say
+import structlog
+
+logs.configure("info")
+log = structlog.get_logger()
+for number in range(20_000):
+    log.info("line", number=number, text="x" * 2000)
+say("the last words")
+os.write(1, b"done")
+"""
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+def test_a_process_whose_stderr_nobody_reads_goes_on_and_ends(kind: str) -> None:
+    ours, theirs = os.pipe() if kind == "pipe" else pty.openpty()
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", STOPPED], cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True
+        ) as process:
+            said, _ = process.communicate(timeout=15)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+    assert said == b"done"
+    assert process.returncode == 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -36,3 +39,59 @@ def test_every_line_has_its_time_written_the_same_way() -> None:
     assert {line["event"] for line in lines} >= {"core.recovered", "command", "refused"}
     for line in lines:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line["timestamp"]), line
+
+
+PATHS = """
+import asyncio
+import aiohttp
+from tests.web.venue import OnMemory, start
+from web import logs
+
+async def main():
+    logs.configure("info")
+    async with aiohttp.ClientSession() as session:
+        venue = await start(OnMemory(), session)
+        for path in "/%1b[2J%1b]0;owned%07 /x%0aperps%20is%20ready /%C2%9B31m /%E2%80%AE /%7f".split():
+            (await venue.anybody.get(path)).refused(404, "not_found")
+        await venue.venue.close()
+    try:
+        raise RuntimeError("said \\x1b[31m by\\x9b somebody")
+    except RuntimeError:
+        logs.log.exception("request.failed")
+
+asyncio.run(main())
+"""
+
+
+def _on_a_terminal(script: str) -> str:
+    """What it says on stderr, a terminal."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=theirs) as process:
+        os.close(theirs)
+        said = b""
+        with suppress(OSError):  # it has ended
+            while data := os.read(ours, 65536):
+                said += data
+    os.close(ours)
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+def test_nothing_from_outside_is_obeyed_by_a_terminal() -> None:
+    said = re.sub(r"\x1b\[[0-9;]*m", "", _on_a_terminal(PATHS))  # colours of ours
+
+    assert "command" not in said
+    assert "u001b[2J" in said
+    assert "RuntimeError: said \\u001b[31m by\\u009b somebody" in said
+    for line in said.split("\r\n"):
+        assert line.isprintable(), line
+        assert not line.startswith("perps is ready")
+
+
+def test_nothing_from_outside_is_obeyed_when_the_log_is_shown_later() -> None:
+    done = subprocess.run([sys.executable, "-c", PATHS], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    lines = done.stderr.splitlines()
+    assert all(line.isprintable() for line in lines)
+    paths = {json.loads(line).get("path") for line in lines}
+    assert paths >= {"/\x1b[2J\x1b]0;owned\x07", "/x\nperps is ready", "/\x9b31m", "/\u202e", "/\x7f"}

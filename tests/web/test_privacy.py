@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from msgspec.structs import replace
 
-from persistence.memory import MemoryKeys
 from tests.web.conftest import Starter
-from tests.web.shapes import words
 from tests.web.venue import Backend, Client, ManualClock, OnMemory, Running
 
 PRIVATE = [
@@ -161,67 +156,6 @@ async def test_a_trading_key_without_a_user_trades_for_nobody(venue: Running) ->
         assert (await loose.open()).refused(400, "validation_error") == {"field": "userId"}
         (await loose.open(userId="ann")).refused(403, "forbidden")
         (await loose.close("BTC-PERP-1")).refused(403, "forbidden")
-
-
-async def test_a_key_ends_when_it_is_revoked(starter: Starter, backend: Backend) -> None:
-    venue = await starter(backend)
-    await venue.user("ann")
-    made = (await venue.admin.post("/api/admin/keys", {"scopes": ["read"], "userId": "ann", "label": "phone"})).ok(201)
-    assert set(made) >= {"keyId", "key"}
-    assert words(made["keyId"])
-    client = await venue.key("read", userId="ann")
-    client.key = made["key"]
-    (await client.get("/api/users/ann/balance")).ok()
-
-    assert (await venue.admin.delete(f"/api/admin/keys/{made['keyId']}")).ok()["keyId"] == made["keyId"]
-
-    (await client.get("/api/users/ann/balance")).refused(401, "unauthorized")
-    again = await starter.restart(venue)
-    client.url = again.url
-    (await client.get("/api/users/ann/balance")).refused(401, "unauthorized")
-    (await again.client("ann").get("/api/users/ann/balance")).ok()
-
-
-async def test_revoking_a_key_many_times_at_once_ends_it_once(starter: Starter, backend: Backend) -> None:
-    venue = await starter(backend)
-    made = (await venue.admin.post("/api/admin/keys", {"scopes": ["read"]})).ok(201)
-
-    path = f"/api/admin/keys/{made['keyId']}"
-    answers = await asyncio.gather(*(venue.admin.delete(path) for _ in range(5)))
-
-    assert sorted(answer.status for answer in answers) == [200, 404, 404, 404, 404]
-
-
-class SlowKeys(MemoryKeys):
-    """A key store that takes its time to revoke."""
-
-    def __init__(self, backend: OnMemory) -> None:
-        super().__init__(backend.store)
-        self.asked, self.answer, self.done = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def revoke(self, key_id: str, at: int) -> None:
-        """As in memory, when the test says so."""
-        self.asked.set()
-        await self.answer.wait()
-        await super().revoke(key_id, at)
-        self.done.set()
-
-
-async def test_a_key_ends_also_when_who_revokes_it_does_not_wait(starter: Starter) -> None:
-    backend = OnMemory()
-    keys = SlowKeys(backend)
-    venue = await starter(backend, stores=replace(backend.stores(), keys=keys))
-    ann = await venue.user("ann")
-    key_id = next(iter(backend.store.api_keys))
-    revoking = asyncio.create_task(venue.admin.delete(f"/api/admin/keys/{key_id}"))
-    await keys.asked.wait()
-
-    revoking.cancel()
-    await venue.anybody.get("/healthz")
-    keys.answer.set()
-    await keys.done.wait()
-
-    (await ann.get("/api/users/ann/balance")).refused(401, "unauthorized")
 
 
 async def test_a_key_ends_at_its_time(venue: Running, clock: ManualClock) -> None:

@@ -5,26 +5,30 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
+
+import pytest
 
 from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.venue import Running
 from web.compose import Limits
+from web.read_model import ENTRIES_KEPT
+from web.streams import RESUMING_MAX, WRITE_S
 
 ENOUGH_S = 10.0
 
 
 @asynccontextmanager
-async def _not_reading(venue: Running) -> AsyncIterator[None]:
+async def _not_reading(venue: Running, query: str = "") -> AsyncIterator[None]:
     """A stream whose reader takes its first bytes and then nothing, with as little buffer as there can be."""
     address, loop = urlsplit(venue.url), asyncio.get_running_loop()
     with socket.socket() as plug:
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         plug.setblocking(False)
         await loop.sock_connect(plug, (address.hostname, address.port))
-        await loop.sock_sendall(plug, b"GET /api/sse/markets HTTP/1.1\r\nHost: x\r\n\r\n")
+        await loop.sock_sendall(plug, f"GET /api/sse/markets{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         assert await loop.sock_recv(plug, 12) == b"HTTP/1.1 200"
         yield
 
@@ -89,6 +93,21 @@ async def test_a_reader_that_does_not_read_does_not_hold_up_a_stop(starter: Star
 
         async with asyncio.timeout(ENOUGH_S):
             await starter.stop(venue)
+
+
+@pytest.mark.parametrize("kept", [ENTRIES_KEPT, 1], ids=["from memory", "from the journal"])
+async def test_readers_that_do_not_read_do_not_hold_up_another_who_resumes(starter: Starter, kept: int) -> None:
+    venue = await starter(limits=Limits(entries_kept=kept))
+    await venue.market()
+    offset = await _prices(venue, 17_000)  # more than a socket's buffers take
+    async with AsyncExitStack() as lazy:
+        for _ in range(4 * RESUMING_MAX):
+            await lazy.enter_async_context(_not_reading(venue, "?since=0-0"))
+
+        async with asyncio.timeout(WRITE_S / 3), listening(venue, f"?since=1-{offset - 10}") as stream:
+            events = await stream.take(10)
+
+    assert [event.offset for event in events] == list(range(offset - 9, offset + 1))
 
 
 async def test_a_reader_that_left_is_forgotten_on_a_quiet_venue(starter: Starter) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import socket
@@ -12,12 +13,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import structlog
 
 from persistence.connect import CONNECT_TIMEOUT_S
 from tests.endtoend.venue_process import until
+from tools.snapshot_follower import FOLLOWER
 from web import snapshot_process
 from web.snapshot_process import NICENESS, run
-from web.snapshots import SnapshotFailed, SnapshotTaken
+from web.snapshot_taking import SnapshotFailed, SnapshotStalled, SnapshotTaken
 
 ROOT = Path(__file__).parents[2]
 URL = "postgresql://bob:secret@db.example/venue"
@@ -65,9 +68,10 @@ async def test_it_gets_the_database_and_no_key(monkeypatch: pytest.MonkeyPatch, 
     await run(program(f"import json, os, time\ntime.sleep(0.2)\n{look}\n{GOOD}"), URL)
 
     environment, niceness = json.loads(await asyncio.to_thread(seen.read_text))
-    assert environment["PERPS_DATABASE_URL"] == URL
-    assert environment["PERPS_LOG_LEVEL"] == "info"
-    assert not {"PERPS_ADMIN_KEY", "PERPS_KEY"} & set(environment)
+    assert {name: value for name, value in environment.items() if name.startswith("PERPS_")} == {
+        "PERPS_DATABASE_URL": URL
+    }
+    assert environment["PATH"] == os.environ["PATH"]
     assert niceness == os.nice(0) + NICENESS
 
 
@@ -89,6 +93,44 @@ async def test_one_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(SnapshotFailed, match=r"^it was not done within 1 s$"):
         await run(program(f"import os, time; open({str(who)!r}, 'w').write(str(os.getpid())); time.sleep(60)"), URL)
     await until_gone(await until_written(who))
+
+
+async def test_one_that_gets_on_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as it prints something now and then."""
+    monkeypatch.setattr(snapshot_process, "STALLED_S", 1.0)
+    pulses = "import time\nfor row in range(8):\n    print(f'{{\"row\": {row}}}', flush=True)\n    time.sleep(0.25)\n"
+    assert await run(program(pulses + GOOD), URL) == SnapshotTaken(7, b"\xab", 3, 2)
+
+
+@pytest.mark.parametrize("still", ["time.sleep(60)", "os.kill(os.getpid(), signal.SIGSTOP)"])
+async def test_one_that_stands_still_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, still: str) -> None:
+    monkeypatch.setattr(snapshot_process, "STALLED_S", 1.0)
+    who = tmp_path / "who"
+    begun = f"import os, signal, time\nprint('{{}}', flush=True)\nopen({str(who)!r}, 'w').write(str(os.getpid()))\n"
+    with pytest.raises(SnapshotStalled, match=r"^it stood still for 1 s and was ended$"):
+        await run(program(begun + still), URL)
+    await until_gone(await until_written(who))
+
+
+async def test_what_it_says_besides_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its warnings: no more than a few lines of any flood."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    flood = "import sys\nfor n in range(100_000): print('line', n, file=sys.stderr)\n"
+    with structlog.testing.capture_logs() as logs:
+        await run(program(flood + GOOD), URL)
+    said = [event["line"] for event in logs if event["event"] == "snapshot.said"]
+    assert said == [f"line {n}" for n in range(99_990, 100_000)]
+
+
+def test_the_programs_of_a_venue_know_nothing_of_its_clients(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither a bad PERPS_URL nor a bad perps.toml where the venue runs is any business of theirs."""
+    monkeypatch.setenv("PERPS_URL", "nonsense://")
+    monkeypatch.setenv("PERPS_CONFIG", "/nowhere.toml")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    (tmp_path / "perps.toml").write_text("nonsense = [")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SnapshotFailed, match=r"^perps: error: reading the journal: no connection to /nowhere:5432"):
+        asyncio.run(run(FOLLOWER, "postgresql://nobody@/none?host=/nowhere&port=5432"))
 
 
 async def test_one_that_cannot_be_started_is_no_snapshot() -> None:
@@ -115,7 +157,7 @@ async def test_it_ends_with_a_venue_that_is_killed(tmp_path: Path) -> None:
         venue = f"""
 import asyncio, os
 from pathlib import Path
-from tools.snapshot import FOLLOWER
+from tools.snapshot_follower import FOLLOWER
 from web.snapshot_process import run
 async def main():
     taking = asyncio.create_task(run(FOLLOWER, {url!r}))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from msgspec.structs import replace
 
 from perps.images import digest
 from perps.snapshot import Snapshot, state_hash
 from perps.venue import VenueState
+from persistence.postgres_snapshots import PostgresSnapshots
 from tests.web.conftest import Starter
 from tests.web.events import listening
-from tests.web.venue import Backend, Json, ManualClock, OnMemory, Running
+from tests.web.venue import Backend, Json, ManualClock, OnMemory, OnPostgres, Running
+from web import snapshots
 from web.compose import Limits
-from web.snapshots import SnapshotPolicy, SnapshotTaken
+from web.snapshot_taking import SnapshotStalled, SnapshotTaken
+from web.snapshots import SnapshotPolicy
 
 NEVER = SnapshotPolicy(rows=10**9, seconds=10**9)
 
@@ -250,6 +254,114 @@ async def test_a_broken_newest_one_does_not_stop_a_start(starter: Starter) -> No
     after = await _seen(again)
     after["stats"]["epoch"] = before["stats"]["epoch"]
     assert after == before
+
+
+async def test_one_that_is_asked_for_stays_whatever_else_is_stored(starter: Starter, backend: Backend) -> None:
+    """Broken ones of higher rows neither count among those kept nor keep their places."""
+    venue = await starter(backend, limits=Limits(snapshots=NEVER))
+    await venue.market()
+    first = (await _snapshot(venue))["offset"]
+    await venue.price("50100")
+    await asyncio.to_thread(store_of(backend), {10**9 + n: b"abc" for n in range(3)})
+
+    taken = (await _snapshot(venue))["offset"]
+
+    assert await asyncio.to_thread(rows_of, backend) == [taken, first]
+    again = await starter.restart(venue, limits=Limits(snapshots=NEVER))
+    assert again.venue.host.began_at == taken
+
+
+async def test_a_broken_one_of_the_same_row_is_replaced(starter: Starter, backend: Backend) -> None:
+    venue = await starter(backend, limits=Limits(snapshots=NEVER))
+    await venue.market()
+    taken = await _snapshot(venue)
+    await asyncio.to_thread(store_of(backend), {taken["offset"]: b"abc"})
+
+    assert (await _snapshot(venue))["stateHash"] == taken["stateHash"]
+
+    again = await starter.restart(venue, limits=Limits(snapshots=NEVER))
+    assert again.venue.host.began_at == taken["offset"]
+
+
+async def test_two_that_can_be_used_are_always_kept(starter: Starter) -> None:
+    """The one just taken and the one it began from, whatever happens to those between."""
+    memory = OnMemory()
+    venue = await starter(memory, limits=Limits(snapshots=NEVER))
+    await venue.market()
+    saved = memory.store.saved_snapshots
+    for number in range(12):
+        await venue.price(str(50_100 + number))
+        last = (await _snapshot(venue))["offset"]
+        whole = [offset for offset, body in saved.items() if body != b"abc"]
+        assert last == max(whole)
+        assert len(whole) >= min(2, number + 1)
+        if number % 3 == 1:
+            saved[last] = b"abc"
+        if number % 3 == 2:
+            saved.update({10**6 + n: b"abc" for n in range(3)})
+
+
+async def test_that_none_can_be_taken_is_shown_until_one_is(starter: Starter) -> None:
+    """No reason not to be ready: every part takes commands."""
+    failing = True
+
+    async def take() -> SnapshotTaken:
+        if failing:
+            raise SnapshotStalled("it stood still for 90 s and was ended")
+        return SnapshotTaken(offset=1, state_hash=b"", size=0, rows=0)
+
+    venue = await starter(stores=replace(OnMemory().stores(), take_snapshot=take), limits=Limits(snapshots=NEVER))
+    (await venue.admin.post("/api/admin/snapshots")).refused(503, "unavailable")
+
+    ready = (await venue.anybody.get("/readyz")).ok()
+    assert ready["warnings"] == {"snapshots": "none could be taken: it stood still for 90 s and was ended"}
+    metrics = (await venue.anybody.get("/metrics")).body.decode()
+    assert 'perps_snapshots_total{outcome="stalled"} 1.0' in metrics
+    assert "perps_snapshot_problem 1.0" in metrics
+
+    failing = False
+    await _snapshot(venue)
+    assert "warnings" not in (await venue.anybody.get("/readyz")).ok()
+    assert "perps_snapshot_problem 0.0" in (await venue.anybody.get("/metrics")).body.decode()
+
+
+async def test_one_that_fails_is_tried_again(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "CHECK_S", 0.01)
+    monkeypatch.setattr(snapshots, "RETRY_S", 0.01)
+    tries, done = list[int](), asyncio.Event()
+
+    async def take() -> SnapshotTaken:
+        tries.append(1)
+        if len(tries) < 3:
+            raise SnapshotStalled("it stood still")
+        done.set()
+        return SnapshotTaken(offset=1, state_hash=b"", size=0, rows=0)
+
+    venue = await starter(
+        stores=replace(OnMemory().stores(), take_snapshot=take), limits=Limits(snapshots=replace(NEVER, rows=1))
+    )
+    await venue.market()
+    async with asyncio.timeout(10):
+        await done.wait()
+
+
+def store_of(backend: Backend) -> Callable[[dict[int, bytes]], None]:
+    """Puts bytes where snapshots are kept, by row."""
+
+    def put(bodies: dict[int, bytes]) -> None:
+        for offset, body in bodies.items():
+            if isinstance(backend, OnMemory):
+                backend.store.save(offset, body, keep=10)
+            else:
+                assert isinstance(backend, OnPostgres)
+                PostgresSnapshots(backend.url).save(offset, body, keep=10)
+
+    return put
+
+
+def rows_of(backend: Backend) -> list[int]:
+    """The rows of the stored snapshots, newest first."""
+    return [offset for offset, _ in backend.stores().history.snapshots()]
 
 
 async def test_views_of_another_program_are_no_reason_not_to_start(starter: Starter) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -13,10 +15,11 @@ from typing import Final
 
 import pytest
 
-from actors.vitals import Vitals
+from actors.vitals import Busy, Vitals
 from tests.conftest import Event
 from web.clock import SystemClock
-from web.loop_watch import BLOCKED_AFTER_S, LOOP_BLOCKED_EXIT, LOOP_BLOCKED_MAX_S, LoopWatch
+from web.last_words import LOOP_BLOCKED_EXIT
+from web.loop_watch import BLOCKED_AFTER_S, LOOP_BLOCKED_MAX_S, LoopWatch
 from web.metrics import Metrics
 from web.watchdog import Watchdog
 
@@ -125,6 +128,48 @@ def test_the_process_of_a_loop_that_stays_blocked_ends_and_says_where_everybody_
 
 @pytest.mark.slow
 @pytest.mark.timeout(20)
+@pytest.mark.parametrize("room", [0, 200], ids=["none", "a little"])
+def test_a_process_whose_stderr_nobody_reads_is_ended_all_the_same(room: int) -> None:
+    """The reason may find room and the stacks none: whoever writes them must not keep the interpreter."""
+    ours, theirs = os.pipe()
+    size = fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096)
+    os.write(theirs, b"x" * (size - room))
+    code = VENUE.format(body="the_culprit()", max_s=1.5)
+    try:
+        with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs) as process:
+            process.communicate(timeout=15)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert process.returncode == LOOP_BLOCKED_EXIT
+
+
+ASKED: Final = """
+import os, signal
+from web import last_words
+
+last_words.say_when_asked()
+os.kill(os.getpid(), signal.SIGUSR1)
+print("goes on")
+"""
+
+
+def test_who_asks_where_the_threads_stand_stops_nobody_when_nobody_reads_the_answer() -> None:
+    ours, theirs = os.pipe()
+    os.write(theirs, b"x" * fcntl.fcntl(theirs, fcntl.F_SETPIPE_SZ, 4096))
+    try:
+        with subprocess.Popen(
+            [sys.executable, "-c", ASKED], cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs
+        ) as process:
+            said, _ = process.communicate(timeout=10)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert said == b"goes on\n"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(20)
 def test_a_process_that_is_frozen_and_thawed_has_no_blocked_loop() -> None:
     """Its turns are slow, so that it is surely frozen within one."""
     with _process("await slow_turns()", max_s=2.0) as process:
@@ -170,6 +215,53 @@ async def test_a_watchdog_that_cannot_look_says_so_once_and_shows_it_until_it_ca
         assert dog.problems() == {}
     finally:
         await asyncio.to_thread(dog.stop)
+
+
+async def test_a_watchdog_that_can_look_now_and_then_does_not_say_so_each_time(
+    error_lines: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Metrics()
+    loop_watch = LoopWatch(metrics)
+    dog = Watchdog(loop_watch, SystemClock(), metrics)
+    looks, count = threading.Semaphore(0), 0
+
+    def fail_now_and_then(_: float) -> None:
+        nonlocal count
+        count += 1
+        looks.release()
+        if count % 2:
+            raise RuntimeError("now and then")
+
+    monkeypatch.setattr(loop_watch, "look", fail_now_and_then)
+    dog.watch(Vitals(print))
+    try:
+        assert await asyncio.to_thread(_many, looks)
+        assert await asyncio.to_thread(_many, looks)
+    finally:
+        await asyncio.to_thread(dog.stop)
+    assert [line["event"] for line in error_lines] == ["watchdog.failed"]
+    error_lines.clear()
+
+
+async def test_a_stuck_part_is_told_of_once_also_if_telling_fails(
+    error_lines: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = Metrics()
+    dog, told = Watchdog(LoopWatch(metrics), SystemClock(), metrics), 0
+
+    def fail(_: object) -> str:
+        nonlocal told
+        told += 1
+        raise RuntimeError("no stack")
+
+    monkeypatch.setattr("web.watchdog.stack_of", fail)
+    stuck = Busy("journal", "committing", 1.0, 1, None)
+    with pytest.raises(RuntimeError):
+        dog._show([stuck])
+    dog._show([stuck])
+
+    assert told == 1
+    assert dog.problems()["journal"].why == "committing for 1.0 s"
 
 
 def _many(looks: threading.Semaphore) -> bool:

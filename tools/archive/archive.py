@@ -7,14 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import rich_click as click
 from msgspec import Struct
 
 from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
-from tools.output import Reporter, progress, show_table
+from tools.output import Reporter, progress, show_json, show_line, show_table
 
 if TYPE_CHECKING:
     from perps.snapshot import Snapshot
@@ -118,11 +117,11 @@ def _tell(done: list[ArchiveFile], kept: Kept | None, *, as_json: bool) -> None:
         Archived(found.first, found.last, found.rows, found.path.stat().st_size, str(found.path)) for found in done
     ]
     if as_json:
-        click.echo(msgspec.json.encode({"archived": archived, "kept": kept}))
+        show_json({"archived": archived, "kept": kept})
         return
     if archived:
         cells = [[str(one.first), str(one.last), str(one.size), one.file] for one in archived]
         show_table(("first", "last", "bytes", "file"), cells)
     click.echo(f"{sum(one.rows for one in archived)} rows archived")
     if kept is not None:
-        click.echo(f"rows {kept.first} to {kept.last} stay, and all after them: {kept.why}")
+        show_line(f"rows {kept.first} to {kept.last} stay, and all after them: {kept.why}")

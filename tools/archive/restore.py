@@ -14,7 +14,7 @@ from msgspec import Struct
 from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
-from tools.output import progress, show_record
+from tools.output import progress, show_json, show_record
 from tools.values import DATABASE_URL, MOMENT, rfc3339
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def restore(
         except (ArchiveBroken, CannotServe, JournalCorrupt) as error:
             raise ToolError(f"nothing was restored: {error}") from error
     if as_json:
-        click.echo(msgspec.json.encode(restored))
+        show_json(restored)
     else:
         show_record(msgspec.to_builtins(restored))
 
@@ -104,7 +104,8 @@ def _target(url: str | None, data_dir: Path | None) -> Iterator[str]:
     """The URL of the new database; of an embedded one for as long as it is filled."""
     from perps.journal import JournalUnavailable
     from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
-    from web.data_directory import CannotStart, DataDirectory, say
+    from web.data_directory import CannotStart, DataDirectory
+    from web.log_sink import say
 
     try:
         if data_dir is None:

@@ -12,7 +12,8 @@ from typing import Final
 from perps.journal import JournalUnavailable
 from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tools.errors import ToolError
-from web.data_directory import say, without_venue
+from web.data_directory import without_venue
+from web.log_sink import say
 
 READERS: Final = "readers.lock"
 """In the data directory: locked, shared, by every command that reads. Its text says whether one of them has started

@@ -13,6 +13,7 @@ from perps.events import (
     CloseReason,
     Deposited,
     Event,
+    Events,
     MarketListed,
     ModeChanged,
     PositionOpened,
@@ -26,11 +27,24 @@ from perps.events import (
 from perps.journal import Row
 from perps.market import position_id
 from perps.params import MarketParams
+from tools.output import printable
 from tools.values import rfc3339
 from web import decimals
 
 EVENTS_SHOWN: Final = 3
 """Events of a row put into words; of a crash's hundreds, the others are counted."""
+
+
+class Undecodable(ValueError):
+    """A payload that is not what any venue wrote; the text says why."""
+
+
+def events_of(row: Row) -> Events:
+    """The events of a row. Raises ``Undecodable``."""
+    try:
+        return decode_events(row.payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Undecodable(str(error)) from error
 
 
 def row_in_words(row: Row, params: MarketParams | None) -> list[str]:
@@ -44,7 +58,7 @@ def row_in_words(row: Row, params: MarketParams | None) -> list[str]:
         at = str(row.at)
     place = f"{row.stream}#{row.market_seq}"
     cells = (str(row.offset), at, place, row.kind, row.user_id or "-", _happened(row, params))
-    return [_printable(cell) for cell in cells]
+    return [printable(cell) for cell in cells]
 
 
 def row_as_json(row: Row) -> dict[str, Any]:
@@ -54,8 +68,8 @@ def row_as_json(row: Row) -> dict[str, Any]:
         value = getattr(row, name)
         told[_camel(name)] = value.hex() if isinstance(value, bytes) else value
     try:
-        events = decode_events(row.payload)
-    except msgspec.MsgspecError as error:
+        events = events_of(row)
+    except Undecodable as error:
         told["problem"] = f"its payload cannot be decoded: {error}"
     else:
         del told["payload"]
@@ -65,8 +79,8 @@ def row_as_json(row: Row) -> dict[str, Any]:
 
 def _happened(row: Row, params: MarketParams | None) -> str:
     try:
-        events = decode_events(row.payload)
-    except msgspec.MsgspecError as error:
+        events = events_of(row)
+    except Undecodable as error:
         return f"a payload that cannot be decoded: {error}"
     words = [_Words(row.stream, params).of(event) for event in events[:EVENTS_SHOWN]]
     if len(events) > EVENTS_SHOWN:
@@ -80,13 +94,20 @@ class _Words:
     """Events of one stream in words."""
 
     def __init__(self, stream: str, params: MarketParams | None) -> None:
-        self._stream, self._params = stream, params
+        self._stream = stream
+        self._params: MarketParams | None = None
+        self._measure_by(params)
+
+    def _measure_by(self, params: MarketParams | None) -> None:
+        """Tell prices and sizes by this tick and lot, unless they are none."""
+        if params is not None and params.tick_size > 0 and params.lot_size > 0:
+            self._params = params
 
     def of(self, event: Event) -> str:
         money = decimals.money
         match event:
             case MarketListed():
-                self._params = event.params
+                self._measure_by(event.params)
                 house = event.params.house_deposit
                 return f"listed at {self._price(event.price)}" + (f", house deposit {money(house)}" if house else "")
             case ModeChanged():
@@ -156,10 +177,3 @@ def _plain(value: Any) -> Any:
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
-
-
-def _printable(text: str) -> str:
-    """Text that is one line and moves no cursor: whatever cannot be printed is spelt out."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

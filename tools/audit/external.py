@@ -8,17 +8,23 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from msgspec import Struct
 
 from tools.errors import ToolError
-from tools.values import parse_time_ms
+from tools.values import parse_time_ms, rfc3339, without_password
 
 BYTES_MAX: Final = 64 << 20
 """Of a file, or of what a URL answers with."""
 
 ROWS_MAX: Final = 1_000_000
+
+LINE_CHARS_MAX: Final = 10_000
+"""Of one line of a CSV."""
+
+ROW_LINES_MAX: Final = 10
+"""Lines of one row: a cell in quotes may go on in the next line."""
 
 FETCH_TIMEOUT_S: Final = 30.0
 
@@ -49,12 +55,15 @@ class ExternalPrice(Struct, frozen=True):
 def read_file(path: Path) -> list[ExternalPrice]:
     """The prices of a CSV file. Raises ``BadExternal``."""
     try:
-        size = path.stat().st_size
-        if size > BYTES_MAX:
-            raise BadExternal(f"{path}: {size} bytes, at most {BYTES_MAX} are read")
-        return read_csv(str(path), path.read_bytes())
+        with path.open("rb") as file:  # a device says that it has no bytes, and has no end
+            body = file.read(BYTES_MAX + 1)
     except OSError as error:
         raise BadExternal(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise BadExternal(f"{path}: {error}") from error
+    if len(body) > BYTES_MAX:
+        raise BadExternal(f"{path}: more than {BYTES_MAX} bytes")
+    return read_csv(str(path), body)
 
 
 async def read_url(url: str) -> list[ExternalPrice]:
@@ -62,20 +71,25 @@ async def read_url(url: str) -> list[ExternalPrice]:
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
+    place = without_password(url)
     try:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
             if answer.status != 200:
-                raise BadExternal(f"{url}: the server answers {answer.status}")
+                raise BadExternal(f"{place}: the server answers {answer.status}")
             body = bytearray()
             async for part in answer.content.iter_chunked(1 << 16):
                 body += part
                 if len(body) > BYTES_MAX:
-                    raise BadExternal(f"{url}: more than {BYTES_MAX} bytes")
+                    raise BadExternal(f"{place}: more than {BYTES_MAX} bytes")
     except TimeoutError:
-        raise BadExternal(f"{url}: no answer within {FETCH_TIMEOUT_S:.0f} s") from None
-    except aiohttp.ClientError as error:
-        raise BadExternal(f"{url}: {error}") from error
-    return read_csv(url, bytes(body))
+        raise BadExternal(f"{place}: no answer within {FETCH_TIMEOUT_S:.0f} s") from None
+    except aiohttp.InvalidURL:
+        raise BadExternal(f"{place}: it is, or leads to, an address that cannot be asked") from None
+    except aiohttp.TooManyRedirects:
+        raise BadExternal(f"{place}: it leads from one address to the next without an end") from None
+    except (aiohttp.ClientError, UnicodeError) as error:
+        raise BadExternal(f"{place}: {without_password(str(error))}") from error
+    return read_csv(place, bytes(body))
 
 
 def read_csv(source: str, text: bytes) -> list[ExternalPrice]:
@@ -88,7 +102,7 @@ def read_csv(source: str, text: bytes) -> list[ExternalPrice]:
     if not decoded.strip():
         raise BadExternal(f"{source}: it is empty")
     lines = _csv_lines(source, decoded)
-    _, header = next(lines)
+    _, header = next(lines, (0, []))
     return read_rows(source, header, lines, "line")
 
 
@@ -119,8 +133,10 @@ def read_rows(
 
 def _csv_lines(source: str, text: str) -> Iterator[tuple[int, list[str]]]:
     """Rows with their line numbers, empty ones left out."""
-    reader = csv.reader(StringIO(text, newline=""), strict=True)
+    lines = _Lines(source, text)
+    reader = csv.reader(lines, strict=True)
     while True:
+        lines.begun = lines.number
         try:
             row = next(reader, None)
         except csv.Error as error:
@@ -129,6 +145,30 @@ def _csv_lines(source: str, text: str) -> Iterator[tuple[int, list[str]]]:
             return
         if any(cell.strip() for cell in row):
             yield reader.line_num, row
+
+
+class _Lines:
+    """The lines of a CSV, one after the other, none too long; and not too many for one row."""
+
+    def __init__(self, source: str, text: str) -> None:
+        self._source = source
+        self._lines = StringIO(text, newline="")
+        self.number = 0
+        """Of the last line given."""
+        self.begun = 0
+        """The number before the present row's first line."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self.number += 1
+        if len(line) > LINE_CHARS_MAX:
+            raise BadExternal(f"{self._source} line {self.number}: more than {LINE_CHARS_MAX} characters")
+        if self.number - self.begun > ROW_LINES_MAX:
+            raise BadExternal(f"{self._source} line {self.begun + 1}: a row of more than {ROW_LINES_MAX} lines")
+        return line
 
 
 def _columns(source: str, header: Sequence[str]) -> Mapping[str, int]:
@@ -160,8 +200,9 @@ def _price(where: str, cells: Mapping[str, str]) -> ExternalPrice:
     if cells.get("at"):
         try:
             at_ms = parse_time_ms(cells["at"])
+            rfc3339(at_ms)
         except ValueError as error:
-            raise BadExternal(f"{where}: {error}") from None
+            raise BadExternal(f"{where}: {str(error)[:100]}") from None
     if position.isascii() and position.isdigit():
         position = f"{ticker}-{position}"
     return ExternalPrice(ticker, price, position or None, at_ms)

@@ -12,6 +12,7 @@ import rich_click as click
 
 from tools.audit.database import venue_database
 from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
+from tools.output import json_text
 from tools.values import TICKER
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def _json_lines(rows: PostgresRows, pick: Pick) -> Iterator[str]:
     from tools.audit.event_text import row_as_json
 
     for page in rows.pages(pick):
-        yield "".join(msgspec.json.encode(row_as_json(row)).decode() + "\n" for row in page)
+        yield "".join(json_text(row_as_json(row)) + "\n" for row in page)
 
 
 def _lines(rows: PostgresRows, pick: Pick) -> Iterator[str]:
@@ -89,12 +90,13 @@ def _aligned(cells: list[str]) -> str:
 
 def _params(listing: Row | None) -> MarketParams | None:
     """A market's parameters by its first row; None where that is no listing."""
-    from perps.events import MarketListed, decode_events
+    from perps.events import MarketListed
+    from tools.audit.event_text import Undecodable, events_of
 
     if listing is None:
         return None
     try:
-        events = decode_events(listing.payload)
-    except msgspec.MsgspecError:
+        events = events_of(listing)
+    except Undecodable:
         return None
     return next((event.params for event in events if isinstance(event, MarketListed)), None)

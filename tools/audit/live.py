@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Final, TypeVar
+from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from perps.journal import Row
 from perps.ledger import Ledger
@@ -29,6 +30,62 @@ POSITIONS_MAX: Final = 500
 """Open positions a user may have for the venue to answer from memory: the longest page of a list."""
 
 Values = Mapping[str, object]
+Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+T = TypeVar("T")
+
+
+class _Answer(Struct, frozen=True, rename="camel"):
+    """What is compared of an answer. A missing field, or one of another type, is no answer of this version."""
+
+
+class _Interest(_Answer, frozen=True):
+    long: str
+    short: str
+
+
+class _Prices(_Answer, frozen=True):
+    """What ``GET /api/markets/perps`` says of a market, apart from what depends on the hour."""
+
+    ticker: str
+    index_price: str
+    mark_price: str
+    current_price: str
+    skew: str
+    open_interest: _Interest
+
+
+class _Markets(_Answer, frozen=True):
+    offset: Offset
+    markets: Sequence[_Prices]
+
+
+class _Numbers(_Answer, frozen=True):
+    """What ``GET /api/admin/stats`` says of a market."""
+
+    ticker: str
+    status: str
+    positions: int
+    margin: str
+    skew: str
+    house: str
+    insurance: str
+
+
+class _Stats(_Answer, frozen=True):
+    offset: Offset
+    users: int
+    accounts: Mapping[str, str]
+    markets: Sequence[_Numbers]
+
+
+class _Shown(_Answer, frozen=True):
+    positions: Sequence[dict[str, object]]
+
+
+class _Positions(_Answer, frozen=True):
+    offset: Offset
+    perpetuals: _Shown
+    next_cursor: str | None
 
 
 class Said(Struct, frozen=True):
@@ -37,11 +94,11 @@ class Said(Struct, frozen=True):
     offset: int
     """The row it is as of."""
     about: str
-    """``venue``, ``market`` or ``positions``."""
+    """``venue``, ``market``, ``positions``, or which markets there are: ``markets``."""
     name: str
-    """The market's ticker or the user's id; the venue has none."""
+    """The market's ticker, the user's id, or the list that names markets; the venue has none."""
     values: Mapping[str, Values]
-    """Of positions by id; else by the empty text."""
+    """Of positions by id; of lists of markets by ticker, without values; else by the empty text."""
 
 
 class Difference(Struct, frozen=True, omit_defaults=True, rename="camel"):
@@ -70,22 +127,24 @@ async def ask_venue(access: Access, *, not_before: int = 0) -> list[Said]:
     something as of row ``not_before`` or a later one.
     """
     async with Venue(access.url, access.key) as venue:
-        markets = _decoded(await venue.markets())
+        markets = _decoded(await venue.markets(), _Markets)
         for _ in range(ASKED_MAX):
-            if markets.get("offset", 0) >= not_before:
+            if markets.offset >= not_before:
                 break
             await asyncio.sleep(ASK_AGAIN_S)
-            markets = _decoded(await venue.markets())
-        stats = _decoded(await venue.get("/api/admin/stats"))
-    try:
-        said = [
-            Said(markets["offset"], "market", shown["ticker"], {"": _prices(shown)}) for shown in markets["markets"]
-        ]
-        said += [Said(stats["offset"], "market", own["ticker"], {"": _numbers(own)}) for own in stats["markets"]]
-        said.append(Said(stats["offset"], "venue", "", {"": {"users": stats["users"], **stats["accounts"]}}))
-    except (KeyError, TypeError, msgspec.ValidationError) as error:
-        raise BadAnswer(f"not an answer that this version knows: {error!r}") from error
-    return said
+            markets = _decoded(await venue.markets(), _Markets)
+        stats = _decoded(await venue.get("/api/admin/stats"), _Stats)
+    return [
+        _listed(markets.offset, "market", (shown.ticker for shown in markets.markets)),
+        *(Said(markets.offset, "market", shown.ticker, {"": _prices(shown)}) for shown in markets.markets),
+        _listed(stats.offset, "stats", (own.ticker for own in stats.markets)),
+        *(Said(stats.offset, "market", own.ticker, {"": _numbers(own)}) for own in stats.markets),
+        Said(stats.offset, "venue", "", {"": {"users": stats.users, **stats.accounts}}),
+    ]
+
+
+def _listed(offset: int, name: str, tickers: Iterable[str]) -> Said:
+    return Said(offset, "markets", name, {ticker: {} for ticker in tickers})
 
 
 async def ask_positions(access: Access, users: Sequence[str], tell: Callable[[int], object]) -> list[Said]:
@@ -95,15 +154,13 @@ async def ask_positions(access: Access, users: Sequence[str], tell: Callable[[in
 
     async def work(venue: Venue) -> None:
         for user in waiting:
-            path = f"/api/markets/positions/{user}?status=open&limit={POSITIONS_MAX}"
-            answer = _decoded(await venue.get(path))
-            try:
-                shown = answer["perpetuals"]["positions"]
-                if answer["nextCursor"] is None:
-                    by_id = {position["id"]: position for position in shown}
-                    said.append(Said(answer["offset"], "positions", user, by_id))
-            except (KeyError, TypeError) as error:
-                raise BadAnswer(f"not an answer that this version knows: {error!r}") from error
+            path = f"/api/markets/positions/{quote(user, safe='')}?status=open&limit={POSITIONS_MAX}"
+            answer = _decoded(await venue.get(path), _Positions)
+            if answer.next_cursor is None:
+                by_id = {str(position.get("id")): position for position in answer.perpetuals.positions}
+                if len(by_id) < len(answer.perpetuals.positions):
+                    raise BadAnswer(f"not an answer that this version knows: {user} has a position twice")
+                said.append(Said(answer.offset, "positions", user, by_id))
             tell(len(said))
 
     async with Venue(access.url, access.key) as venue:
@@ -157,6 +214,8 @@ def differences_in_memory(follower: Follower, said: Iterable[Said]) -> Iterator[
             return
         expected = _expected(follower, words)
         for key in sorted(words.values.keys() | expected.keys()):
+            if words.about == "markets" and key not in expected:
+                continue  # what is said of a market that the journal does not have is told there
             yield from _unequal(words, key, words.values.get(key), expected.get(key))
 
 
@@ -166,12 +225,19 @@ def _unequal(words: Said, key: str, memory: Values | None, journal: Values | Non
         named = msgspec.structs.replace(named, ticker=words.name)
     elif words.about == "positions":
         named = msgspec.structs.replace(named, ticker=key.rpartition("-")[0], position_id=key)
+    elif words.about == "markets":
+        named = msgspec.structs.replace(named, ticker=key)
     if memory is None or journal is None:
-        sides = [ABSENT if side is None else "open" for side in (memory, journal)]
-        yield msgspec.structs.replace(named, field=words.about, memory=sides[0], journal=sides[1])
+        there = "open" if words.about == "positions" else "listed"
+        sides = [ABSENT if side is None else there for side in (memory, journal)]
+        field = words.name if words.about == "markets" else words.about
+        yield msgspec.structs.replace(named, field=field, memory=sides[0], journal=sides[1])
         return
-    for name, value in memory.items():
-        if name in journal and journal[name] != value:
+    for name in journal:
+        if words.about == "market" and name not in memory:
+            continue  # of a market each list says a part
+        value = memory.get(name, ABSENT)
+        if journal[name] != value:
             yield msgspec.structs.replace(named, field=name, memory=str(value), journal=str(journal[name]))
 
 
@@ -183,6 +249,8 @@ def _expected(follower: Follower, words: Said) -> Mapping[str, Values]:
         case "market":
             market = state.markets.get(words.name)
             return {} if market is None else {"": market_values(market)}
+        case "markets":
+            return {ticker: {} for ticker in state.markets}
         case _:
             return {position_id(*place): _position(state, *place) for place in follower.owned_by(words.name)}
 
@@ -219,20 +287,23 @@ def account_sums(ledger: Ledger) -> Values:
     return {name: decimals.money(amount) for name, amount in (*sums.items(), ("total", ledger.total()))}
 
 
-def _prices(shown: Mapping[str, Any]) -> Values:
-    """What ``GET /api/markets/perps`` says of a market, apart from what depends on the hour."""
-    names = ("indexPrice", "markPrice", "currentPrice", "skew")
-    interest = {f"openInterest.{side}": shown["openInterest"][side] for side in ("long", "short")}
-    return {**{name: shown[name] for name in names}, **interest}
+def _prices(shown: _Prices) -> Values:
+    return {
+        "indexPrice": shown.index_price,
+        "markPrice": shown.mark_price,
+        "currentPrice": shown.current_price,
+        "skew": shown.skew,
+        "openInterest.long": shown.open_interest.long,
+        "openInterest.short": shown.open_interest.short,
+    }
 
 
-def _numbers(own: Mapping[str, Any]) -> Values:
-    """What ``GET /api/admin/stats`` says of a market."""
-    return {name: own[name] for name in ("status", "positions", "margin", "skew", "house", "insurance")}
+def _numbers(own: _Numbers) -> Values:
+    return {name: getattr(own, name) for name in ("status", "positions", "margin", "skew", "house", "insurance")}
 
 
-def _decoded(answer: bytes) -> dict[str, Any]:
+def _decoded(answer: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(answer, type=dict[str, Any])
-    except msgspec.MsgspecError as error:
+        return msgspec.json.decode(answer, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"not an answer that this version knows: {error}") from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from perps.images import digest
 from perps.verification import Finding
@@ -14,13 +15,16 @@ from tools.client import Venue
 from tools.errors import BadAnswer
 from tools.options import Access
 
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+"""SHA-256 in hex."""
+
 
 class LedgerDigest(Struct, frozen=True):
     """All accounts and users, after row ``offset``."""
 
     offset: int
     seq: int
-    hash: str
+    hash: Digest
 
 
 class MarketDigest(Struct, frozen=True):
@@ -28,7 +32,7 @@ class MarketDigest(Struct, frozen=True):
 
     ticker: str
     seq: int
-    hash: str
+    hash: Digest
 
 
 class Memory(Struct, frozen=True):
@@ -44,7 +48,7 @@ async def ask_memory(access: Access) -> Memory:
         answer = await venue.get("/api/admin/state")
     try:
         return msgspec.json.decode(answer, type=Memory)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"not an answer that this version knows: {error}") from error
 
 

@@ -10,13 +10,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 import rich_click as click
 
 from tools.audit.database import venue_database
 from tools.errors import ToolError
-from tools.options import Access, SettingsCommand, data_dir_option, database_url_option, find_key, json_option
-from tools.output import progress, show_table
+from tools.options import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
+from tools.output import progress, show_json, show_table
 from tools.values import DATABASE_URL, NOT_NEGATIVE, VENUE_URL
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def reconcile(
         raise click.UsageError("--external-url and --external-query go together")
     if external is not None and external_url is not None:
         raise click.UsageError("--external or --external-url, not both")
-    access = None if url is None else Access(url, find_key(key, data_dir))
+    access = None if url is None else access_to(url, key, data_dir)
     theirs = _outside(external, external_url, external_query)
     with venue_database(database_url, data_dir) as database:
         state, differences = _inside(database, access)
@@ -151,7 +150,7 @@ def _tell(state: VenueState, found: Sequence[Difference], prices: Sequence[Price
             "differences": found,
             "external": prices,
         }
-        click.echo(msgspec.json.encode(answer))
+        show_json(answer)
         return
     if found:
         columns = ("offset", "ticker", "position", "field", "memory", "tables", "journal")

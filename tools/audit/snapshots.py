@@ -1,12 +1,16 @@
-"""Whether the stored snapshots are whole, and of the state that the rows lead to."""
+"""Whether the stored snapshots are whole, of the state that the rows lead to, and show what the rows lead to."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from perps.journal import Row
+from perps.journal import Entry, Row
 from perps.snapshot import Snapshot, SnapshotBroken, state_hash
 from perps.verification import Findings, Walker
+from tools.audit.views import first_difference
+from web.read_model import ReadModel
+from web.views_check import views_flaw
+from web.views_image import decode_views, views_of
 
 
 class SnapshotCheck:
@@ -17,21 +21,35 @@ class SnapshotCheck:
         self._waiting = set(offsets)
         self._findings = findings
         self._read = read
+        self._model = ReadModel(entries_kept=0)
+        """What the rows lead to on the read side, as long as a snapshot waits to be compared with it."""
 
-    def pass_row(self, row: Row, walker: Walker) -> None:
-        """``walker`` has taken this row."""
+    def pass_row(self, row: Row, entry: Entry | None, walker: Walker) -> None:
+        """``walker`` has taken this row; ``entry`` is its meaning, while the state is sound."""
+        if not self._waiting:
+            return
+        if entry is not None:
+            self._model.apply(entry)
         if row.offset not in self._waiting:
             return
         self._waiting.discard(row.offset)
+        problem = self._problem(row, walker)
+        if problem:
+            self._findings.add(problem, row.offset)
+
+    def _problem(self, row: Row, walker: Walker) -> str | None:
         try:
             snapshot = Snapshot.decode(self._read(row.offset))
-            snapshot.state()
+            state, views = snapshot.state(), decode_views(snapshot)
         except SnapshotBroken as broken:
-            self._findings.add(f"the snapshot of this row cannot be used: {broken}", row.offset)
-            return
+            return f"the snapshot of this row cannot be used: {broken}"
         if snapshot.offset != row.offset:
-            self._findings.add(f"the snapshot of this row is of row {snapshot.offset}", row.offset)
-        elif snapshot.last_hash != row.hash:
-            self._findings.add("the snapshot of this row was taken of a row with another hash", row.offset)
-        elif walker.is_sound and snapshot.state_hash != state_hash(walker.state):
-            self._findings.add("the snapshot of this row holds another state than the rows lead to", row.offset)
+            return f"the snapshot of this row is of row {snapshot.offset}"
+        if snapshot.last_hash != row.hash:
+            return "the snapshot of this row was taken of a row with another hash"
+        if snapshot.epoch != row.epoch:
+            return f"the snapshot of this row says epoch {snapshot.epoch}, the row {row.epoch}"
+        if walker.is_sound and snapshot.state_hash != state_hash(walker.state):
+            return "the snapshot of this row holds another state than the rows lead to"
+        difference = first_difference(views, views_of(self._model)) if walker.is_sound else views_flaw(views, state)
+        return f"the views in the snapshot of this row: {difference}" if difference else None

@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import rich_click as click
 
 from tools.audit.database import venue_database
 from tools.errors import ToolError
-from tools.options import Access, SettingsCommand, data_dir_option, database_url_option, find_key, json_option
-from tools.output import Reporter, progress, show_table
+from tools.options import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
+from tools.output import Reporter, progress, show_json, show_table
 from tools.values import VENUE_URL
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def verify(
 
     Reads the database as it stands at one moment, beside a running venue or without one, and changes nothing.
     """
-    access = None if live is None else Access(live, find_key(key, data_dir))
+    access = None if live is None else access_to(live, key, data_dir)
     from perps.verification import Findings
     from persistence.audit import Audit
 
@@ -87,7 +86,7 @@ def check_database(audit: Audit, findings: Findings, report: Reporter, archive: 
             entry = walker.take(row)
             if entry is not None:
                 entries.append(entry)
-            snapshots.pass_row(row, walker)
+            snapshots.pass_row(row, entry, walker)
         comparison.take(entries)
         report(walker.offset, f"row {walker.offset}, {findings.count} problems")
     if walker.is_sound:
@@ -119,16 +118,21 @@ def _archive(audit: Audit, directory: Path | None) -> ArchiveReader | None:
 
 
 def _pages(audit: Audit, archive: ArchiveReader | None, findings: Findings) -> Iterator[list[Row]]:
-    """All rows: those in the archive, then those in the database behind them."""
+    """All rows: those in the archive, then those in the database behind them.
+
+    Of rows that are in both the archive's are given, and the database's held against them.
+    """
     from persistence.archive import ArchiveBroken
     from persistence.audit import PAGE_ROWS
 
     after = 0
     if archive is not None:
         after = archive.last
+        twins = Twins(findings, (row for page in audit.pages(0, after) for row in page))
         page: list[Row] = []
         try:
             for row in archive.rows():
+                twins.compare(row)
                 page.append(row)
                 if len(page) == PAGE_ROWS:
                     yield page
@@ -137,6 +141,31 @@ def _pages(audit: Audit, archive: ArchiveReader | None, findings: Findings) -> I
             findings.add(str(broken))
         yield page
     yield from audit.pages(after)
+
+
+class Twins:
+    """Rows of the database that are in the archive too: both must be the same, field for field."""
+
+    def __init__(self, findings: Findings, stored: Iterator[Row]) -> None:
+        """``stored``: those of the database that may be in the archive, in order."""
+        self._findings = findings
+        self._stored = stored
+        self._next = next(stored, None)
+
+    def compare(self, archived: Row) -> None:
+        """The archive's next row."""
+        while self._next is not None and self._next.offset <= archived.offset:
+            if self._next.offset < archived.offset:
+                self._findings.add("in the database, before all rows of the archive", self._next.offset)
+            elif self._next != archived:
+                fields = [name for name in archived.__struct_fields__ if _differ(self._next, archived, name)]
+                problem = f"in the database it is not the row that the archive has, by its {' and '.join(fields)}"
+                self._findings.add(problem, archived.offset, archived.stream)
+            self._next = next(self._stored, None)
+
+
+def _differ(row: Row, other: Row, field: str) -> bool:
+    return bool(getattr(row, field) != getattr(other, field))
 
 
 def _check_tail(audit: Audit, findings: Findings, last: int, snapshots: Sequence[int]) -> None:
@@ -182,7 +211,7 @@ def _tell(offset: int, findings: Findings, seconds: float, *, as_json: bool) -> 
     told = sorted(findings.told(), key=_place)
     if as_json:
         answer = {"ok": not findings.count, "offset": offset, "problems": told}
-        click.echo(msgspec.json.encode(answer))
+        show_json(answer)
         return
     if told:
         cells = ("" if finding.offset is None else str(finding.offset) for finding in told)

@@ -25,7 +25,7 @@ from tools.benchmark.load import percentile
 from tools.benchmark.process import run_part
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
-from tools.snapshot import FOLLOWER
+from tools.snapshot_follower import FOLLOWER
 from web import compose, logs
 from web.read_model import ReadModel
 from web.snapshots import SnapshotPolicy

@@ -12,14 +12,12 @@ import pytest
 from msgspec.structs import astuple
 
 from perps.journal import GENESIS, Row, make_row
-from perps.snapshot import Snapshot
-from perps.venue import VenueState
 from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import PostgresJournal
 from persistence.postgres_snapshots import PostgresSnapshots
-from tests.persistence.conftest import database_url, server_url
 from tests.support.entries import Scribe
-from tests.support.postgres import sql
+from tests.support.postgres import database_url, server_url, sql
+from tests.support.snapshots import snapshot_of
 from tools.cli import main
 
 __all__ = ["database_url", "server_url"]
@@ -78,11 +76,8 @@ def stored(database_url: str) -> Stored:
     with PostgresJournal.acquire(database_url) as journal:
         for start in range(0, ROWS, 30):
             journal.append(scribe.entries[start : start + 30])
-    state = VenueState()
-    for entry in scribe.entries[:ROWS]:
-        state.apply(entry.row)
-        if state.offset in SNAPSHOTS:
-            PostgresSnapshots(database_url).save(state.offset, Snapshot.of(state).encode(), keep=3)
+    for offset in SNAPSHOTS:
+        PostgresSnapshots(database_url).save(offset, snapshot_of(scribe.entries[:offset]).encode(), keep=3)
     return Stored(database_url, scribe)
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import pytest
 
-from tools.audit.external import BadExternal, ExternalPrice, read_csv, read_file
+from tools.audit import external
+from tools.audit.external import BadExternal, ExternalPrice, read_csv, read_file, read_url
 
 
 def read(text: str | bytes) -> list[ExternalPrice]:
@@ -69,6 +77,21 @@ def test_no_digit_of_a_price_is_lost() -> None:
         ("ticker,price\nA,1\n".encode("utf-16"), "not UTF-8"),
         (b'ticker,price\nA,"1\n', "line 2"),
         (b"ticker,price\nA\x00,1\n", "line 2"),
+        (b"ticker,price\nA,1e999999\n", "line 2: the price is not a number above 0: '1e999999'"),
+        (b"ticker,price\nA,1e100\n", "not a number above 0"),
+        (b"ticker,price\nA," + b"9" * 5_000 + b"\n", "not a number above 0"),
+        (b"ticker,price\nA,0x10\n", "not a number above 0"),
+        (b"ticker,price\nA,sNaN\n", "not a number above 0"),
+        (b",\n", "no column for the ticker and the price"),
+        (b'""\n', "no column for the ticker and the price"),
+        (b"\x00\x00\x00", "no column for the ticker and the price"),
+        (b"ticker,price\n" + b"," * 20_000, "line 2: more than 10000 characters"),
+        (b"," * 20_000, "line 1: more than 10000 characters"),
+        (b'ticker,price\nA,"' + b"\n" * 50 + b'"\n', "line 2: a row of more than 10 lines"),
+        (b"ticker,price,at\nA,1,0001-01-01T00:00+14:00\n", "line 2: -62135647200000 ms is beyond the calendar"),
+        (b"ticker,price,at\nA,1,9999-12-31T23:59-14:00\n", "beyond the calendar"),
+        (b"ticker,price,at\nA,1," + b"9" * 9_000 + b"\n", "line 2: "),
+        (b"ticker,price\n\x1b[2J,1\n", "line 2: a name with characters that cannot be printed"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_place(text: bytes, problem: str) -> None:
@@ -84,3 +107,77 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
         read_file(tmp_path / "none.csv")
     with pytest.raises(BadExternal, match="directory"):
         read_file(tmp_path)
+    with pytest.raises(BadExternal, match="null"):
+        read_file(tmp_path / "\0")
+
+
+@pytest.mark.parametrize("endless", ["a device", "a file"])
+def test_no_more_is_read_of_a_file_than_the_limit(
+    endless: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external, "BYTES_MAX", 100_000)
+    path = Path("/dev/zero")
+    if endless == "a file":
+        path = tmp_path / "prices.csv"
+        path.write_bytes(b"ticker,price\n" + b"A,1\n" * 25_000)
+    with pytest.raises(BadExternal, match="more than 100000 bytes"):
+        read_file(path)
+
+
+def test_a_page_without_an_end_is_left_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external, "BYTES_MAX", 100_000)
+
+    def endless(handler: BaseHTTPRequestHandler) -> None:
+        with contextlib.suppress(OSError):  # until the reader has had enough
+            for _ in range(100_000):
+                handler.wfile.write(b"A,1\n" * 1_000)
+
+    with answering(endless) as url, pytest.raises(BadExternal, match="more than 100000 bytes"):
+        asyncio.run(read_url(url))
+
+
+def test_a_page_that_does_not_come_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external, "FETCH_TIMEOUT_S", 0.2)
+    given_up = Event()
+    with answering(lambda _: given_up.wait(10) and None) as url:
+        with pytest.raises(BadExternal, match="no answer within 0 s"):
+            asyncio.run(read_url(url))
+        given_up.set()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://", "http://[::1", "http://x:99999/", f"http://{'a' * 70}.com/", "http://\x00/", "http://127.0.0.1:1/"],
+)
+def test_an_address_that_leads_nowhere_is_one_error(url: str) -> None:
+    with pytest.raises(BadExternal):
+        asyncio.run(read_url(url))
+
+
+def test_a_password_in_an_address_is_not_told() -> None:
+    with pytest.raises(BadExternal) as refused:
+        asyncio.run(read_url("http://me:secret@127.0.0.1:1/prices.csv"))
+    assert "secret" not in str(refused.value)
+
+
+@contextmanager
+def answering(body: Callable[[BaseHTTPRequestHandler], object]) -> Iterator[str]:
+    """The address of a server that answers with 200, and then as ``body`` does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            body(self)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()

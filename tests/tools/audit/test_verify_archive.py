@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import astuple
 
+from perps.journal import Row
+from persistence.archive import ArchiveReader
 from persistence.archiving import Archiver, Rule
+from persistence.tables import JOURNAL
 from tests.persistence.partitioned import save_snapshot, stored_day
 from tests.support.postgres import sql
 from tests.tools.audit.conftest import Stored, run_json
@@ -77,6 +81,57 @@ def test_a_file_of_the_archive_with_a_bit_flipped_is_found(archived: Path, datab
     found = problems(database_url, archived, capsys)
     assert any(str(path) in problem["problem"] for problem in found)
     assert any(problem.get("offset") == PARTITION_ROWS + 1 for problem in found)
+
+
+@pytest.fixture
+def kept(archived: Path, database_url: str) -> list[Row]:
+    """Archived rows that have not left the database, as after a restore of its older backup."""
+    rows = [row for row in ArchiveReader(archived).rows() if row.offset > 2 * PARTITION_ROWS]
+    first, end = rows[0].offset, rows[-1].offset + 1
+    sql(database_url, f"create table journal_{first} (like journal including all)")
+    sql(database_url, f"alter table journal attach partition journal_{first} for values from ({first}) to ({end})")
+    values = ", ".join(f"${number}" for number in range(1, len(JOURNAL.columns) + 1))
+    for row in rows:
+        sql(database_url, f"insert into journal values ({values})", 0, *astuple(row))
+    return rows
+
+
+def test_rows_that_are_in_the_archive_and_in_the_database_may_be_in_both(
+    archived: Path, kept: list[Row], database_url: str, capsys: Captured
+) -> None:
+    assert len(kept) == PARTITION_ROWS
+    assert problems(database_url, archived, capsys) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ("payload = payload || '\\x00'", "payload"),
+        ("kind = 'x', user_id = null", "kind and user_id"),
+        ("hash = ''", "hash"),
+    ],
+)
+def test_a_row_that_is_not_the_same_in_the_archive_and_in_the_database_is_named(
+    change: str, fields: str, archived: Path, kept: list[Row], database_url: str, capsys: Captured
+) -> None:
+    row = next(row for row in kept[5:] if row.user_id is not None and row.stream == "BTC-PERP")
+    sql(database_url, f'update journal set {change} where "offset" = $1', row.offset)
+
+    (problem,) = problems(database_url, archived, capsys)
+    assert problem == {
+        "problem": f"in the database it is not the row that the archive has, by its {fields}",
+        "offset": row.offset,
+        "ticker": "BTC-PERP",
+    }
+
+
+def test_the_last_row_of_the_archive_is_compared_too(
+    archived: Path, kept: list[Row], database_url: str, capsys: Captured
+) -> None:
+    sql(database_url, 'update journal set epoch = 99 where "offset" = $1', kept[-1].offset)
+
+    (problem,) = problems(database_url, archived, capsys)
+    assert problem["offset"] == ARCHIVED
 
 
 def test_an_archive_that_is_not_there_is_one_line(

@@ -1,0 +1,56 @@
+"""Two of the read model's images held against each other, and the first place named where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from web.views_image import UserImage, ViewImage, ViewsImage
+
+
+def first_difference(found: ViewsImage, right: ViewsImage) -> str | None:
+    """Where what is stored is not what the rows lead to; None when it is the same."""
+    names, order = [user.user for user in found.users], [user.user for user in right.users]
+    if names != order:
+        return _names("users", names, order)
+    tickers, listed = list(found.markets), list(right.markets)
+    if tickers != listed:
+        return _names("markets", tickers, listed)
+    for user, of_rows in zip(found.users, right.users, strict=True):
+        if user != of_rows:
+            return _field(f"user {user.user}", UserImage._fields, user, of_rows)
+    for ticker, market in found.markets.items():
+        if market != right.markets[ticker]:
+            return _market(ticker, market, right.markets[ticker])
+    return None
+
+
+def _market(ticker: str, found: ViewImage, right: ViewImage) -> str:
+    if found[:-1] != right[:-1]:
+        return _field(f"market {ticker}", ViewImage._fields, found, right)
+    if found.history.minute != right.history.minute:
+        return f"market {ticker}: its minute is {found.history.minute}, the rows lead to {right.history.minute}"
+    for interval, candles in right.history.ended.items():
+        stored = found.history.ended.get(interval, [])
+        for one, other in zip(stored, candles, strict=False):
+            if one != other:
+                return f"market {ticker}: a candle of {interval} ms is {one}, the rows lead to {other}"
+        if len(stored) != len(candles):
+            return f"market {ticker}: {len(stored)} candles of {interval} ms, the rows lead to {len(candles)}"
+    return f"market {ticker}: candles of {sorted(found.history.ended)} ms"
+
+
+def _names(what: str, found: Sequence[str], right: Sequence[str]) -> str:
+    known, wanted = set(found), set(right)
+    missing, added = [name for name in right if name not in known], [name for name in found if name not in wanted]
+    if missing:
+        return f"{what}: {missing[0]} is missing"
+    if added:
+        return f"{what}: {added[0]} is there, and no row leads to it"
+    return f"{what}: not in the order that the rows lead to, or one of them twice"
+
+
+def _field(what: str, names: Sequence[str], found: Sequence[object], right: Sequence[object]) -> str:
+    name, one, other = next(
+        (name, one, other) for name, one, other in zip(names, found, right, strict=True) if one != other
+    )
+    return f"{what}: {name} is {one}, the rows lead to {other}"

@@ -1,0 +1,52 @@
+"""The port the venue answers on."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import web
+
+from web.connections import KEEP_ALIVE_S, Connections, connections_max
+from web.data_directory import CannotStart
+from web.metrics import Metrics
+
+SHUTDOWN_S: Final = 5.0
+"""How long a stop waits for requests under way."""
+
+
+class Listener:
+    """Takes connections for an application. ``most``: how many; 0: as many as the process may have."""
+
+    def __init__(self, app: web.Application, metrics: Metrics, most: int) -> None:
+        self._app_runner = web.AppRunner(app)
+        self._metrics, self._most = metrics, most or connections_max()
+        self._runner: web.ServerRunner | None = None
+
+    async def open(self, host: str, port: int) -> int:
+        """Listen. Returns the port (0 asks for any). Raises ``CannotStart``."""
+        await self._app_runner.setup()
+        served = self._app_runner.server
+        if served is None:
+            raise CannotStart("aiohttp made no server")
+        connections = Connections(
+            served,
+            self._metrics,
+            most=self._most,
+            access_log=None,
+            auto_decompress=False,
+            keepalive_timeout=KEEP_ALIVE_S,
+        )
+        self._runner = web.ServerRunner(connections, shutdown_timeout=SHUTDOWN_S)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self.close()
+            raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+        return int(self._runner.addresses[0][1])
+
+    async def close(self) -> None:
+        """Close the port and all connections."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._app_runner.cleanup()

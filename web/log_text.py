@@ -1,0 +1,42 @@
+"""Log lines as text: no character in them that a terminal would obey, whoever wrote it."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import ExcInfo
+
+_encode = msgspec.json.Encoder(enc_hook=repr).encode
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """The text with ``\\u001b`` in place of all that is not printed as it stands, but what to ``keep``."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else json.dumps(char)[1:-1] for char in text)
+
+
+def escape_values(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The processor for a terminal: paths, names and reasons come from outside."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = escaped(value)
+    return event
+
+
+def json_line(event: Mapping[str, Any]) -> bytes:
+    """An event as one line of JSON."""
+    line = _encode(event)
+    return line if line.isascii() and b"\x7f" not in line else escaped(line.decode()).encode()
+
+
+def traceback(file: TextIO, error: ExcInfo) -> None:
+    """A traceback for a terminal: an exception may quote what came from outside."""
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, error)
+    file.write(escaped(plain.getvalue(), keep="\n"))
