@@ -22,6 +22,7 @@ class CtrlC:
         if name == {module!r}:
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as in a terminal, whoever runs the tests
 sys.meta_path.insert(0, CtrlC())
 from tools.cli import main
 sys.exit(main(["serve", "--port", "0", "--data-dir", {data_dir!r}]))
