@@ -172,6 +172,7 @@ class Bridge:
             outcome: VenueImage | Failure = await future
         finally:
             del self._images[token]
+            self._waiting.pop(token, None)
         return outcome
 
     def gather(self, taken: ImageTaken) -> None:

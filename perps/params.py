@@ -22,7 +22,7 @@ class MarkSource(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a market lets through. ``reduce_only``: closes. ``halted``: nothing but a change of mode."""
+    """What a market lets through. ``reduce_only``: closes. ``halted``: prices and a change of mode."""
 
     ENABLED = "enabled"
     REDUCE_ONLY = "reduce_only"

@@ -287,18 +287,26 @@ def _beyond_limit(
     if acceptable_price is not None:
         scale = NANO * PICO // MICRO
         if direction * (paid * scale - acceptable_price * count * params.lot_size) > 0:
-            return _reject(
-                RejectCode.PRICE_BEYOND_LIMIT,
-                paid_micros=paid,
-                accepted_micros=div_floor(acceptable_price * count * params.lot_size, scale),
-            )
+            return _worse(fill, div_floor(acceptable_price * count * params.lot_size, scale), params)
     if max_slippage_bps is not None:
         quoted = market.index_price * params.unit * (params.skew_scale + market.skew) * count
         bound = quoted * (BPS + direction * max_slippage_bps)
         if direction * (paid * params.skew_scale * BPS - bound) > 0:
-            accepted = div_floor(bound, params.skew_scale * BPS)
-            return _reject(RejectCode.PRICE_BEYOND_LIMIT, paid_micros=paid, accepted_micros=accepted)
+            return _worse(fill, div_floor(bound, params.skew_scale * BPS), params)
     return None
+
+
+def _worse(fill: Fill, accepted: int, params: MarketParams) -> Rejected:
+    """The refusal of a fill that costs more, or brings less, than the ``accepted`` micros; prices rounded down."""
+    paid, size = abs(fill.cost), abs(fill.lots) * params.lot_size
+    nano = NANO * PICO // MICRO
+    return _reject(
+        RejectCode.PRICE_BEYOND_LIMIT,
+        price_nano=div_floor(paid * nano, size),
+        acceptable_price_nano=div_floor(accepted * nano, size),
+        paid_micros=paid,
+        accepted_micros=accepted,
+    )
 
 
 def _fee_legs(user: str, referrer: str | None, fee: Micros, params: MarketParams) -> tuple[Micros, Transfers]:

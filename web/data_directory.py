@@ -32,6 +32,8 @@ class DataDirectory:
         self.path = path
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not any(path.iterdir()):
+                (path / ".gitignore").write_text("*\n")  # it holds a key and money, wherever it lies
             self._lock = os.open(path / "venue.lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise CannotStart(f"cannot use the data directory {path}: {error.strerror or error}") from error

@@ -172,6 +172,8 @@ def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, obj
     name, _, unit = key.rpartition("_")
     if isinstance(fact, int) and unit == "micros":
         return _camel(name), decimals.money(fact)
+    if isinstance(fact, int) and unit == "nano":
+        return _camel(name), decimals.text(fact, decimals.NANO_PLACES)
     if isinstance(fact, int) and unit == "lots" and params is not None:
         return _camel(name or "quantity"), decimals.quantity(fact, params.lot_size)
     if isinstance(fact, int) and unit == "ticks" and params is not None:

@@ -54,9 +54,9 @@ async def metrics(request: web.Request) -> web.Response:
 
 @routes.get("/api/sse/markets")
 async def market_stream(request: web.Request) -> EventSourceResponse:
-    """Prices, trades, liquidations and modes of all markets, or of those named in ``tickers``."""
+    """Prices, trades, liquidations and modes of all markets, or of those named in ``tickers`` (or ``ticker``)."""
     context = request.app[CONTEXT]
-    names = request.query.get("tickers")
+    names = request.query.get("tickers", request.query.get("ticker"))
     tickers = None if names is None else frozenset(ticker(name) for name in names.split(",") if name)
     for name in tickers or ():
         context.market(name)

@@ -219,6 +219,7 @@ def reduced(entry: Entry, params: MarketParams) -> Json:
         "netSettlement": decimals.money(event.settlement - event.fee),
         "marginReturned": decimals.money(min(event.margin_released, max(event.margin_released + event.pnl, 0))),
         "pnl": decimals.money(event.pnl),
+        "badDebt": decimals.money(event.bad_debt),
         "fee": fee(event.fee, event.referral),
         "wasLiquidated": event.reason is CloseReason.LIQUIDATION,
         "newBalance": decimals.money(row.user_balance or 0),
@@ -310,6 +311,7 @@ def trade(record: FillRecord, params: MarketParams, *, private: bool) -> Json:
             "indexPrice": decimals.price(record.index_price, params.tick_size),
             "realizedPnL": decimals.money(record.pnl),
             "funding": decimals.money(record.funding),
+            "badDebt": decimals.money(record.bad_debt),
             "fee": fee(record.fee, record.referral),
         }
     return shown

@@ -109,6 +109,20 @@ async def test_a_market_that_dies_does_not_keep_an_image_from_ever_being_taken()
         assert len(image.markets) == 2
 
 
+async def test_who_does_not_wait_for_an_image_leaves_nothing_in_flight() -> None:
+    async with running() as venue:
+        await venue.list_market("A")
+        asked = asyncio.create_task(venue.host.bridge.image())
+        await asyncio.sleep(0)
+        assert venue.host.bridge.in_flight == 1
+
+        asked.cancel()
+        await asyncio.wait([asked])
+
+        assert venue.host.bridge.in_flight == 0
+        await taken(venue)
+
+
 async def test_a_market_that_dies_of_an_image_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does what stands behind it in its mailbox."""
     async with running() as venue:

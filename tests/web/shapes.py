@@ -84,6 +84,7 @@ CLOSED: Shape = {
     "netSettlement": MONEY,
     "marginReturned": MONEY,
     "pnl": MONEY,
+    "badDebt": MONEY,
     "fee": FEE,
     "wasLiquidated": one_of(True, False),
     "newBalance": MONEY,

@@ -24,6 +24,20 @@ def test_a_second_venue_learns_which_process_has_the_directory(tmp_path: Path) -
     DataDirectory(tmp_path).close()
 
 
+def test_a_new_directory_is_no_matter_of_git(tmp_path: Path) -> None:
+    """It holds the administrator's key, and may lie in a clone of something."""
+    DataDirectory(tmp_path / "first").close()
+
+    assert (tmp_path / "first" / ".gitignore").read_text() == "*\n"
+
+
+def test_what_lies_in_a_directory_already_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    DataDirectory(tmp_path).close()
+
+    assert not (tmp_path / ".gitignore").exists()
+
+
 def test_a_lock_without_a_process_id_is_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_directory, "NAMELESS_WAIT_S", 0.2)
     first = DataDirectory(tmp_path)

@@ -144,6 +144,12 @@ async def test_a_jump_past_bankruptcy_takes_the_margin_and_no_more(venue: Runnin
     balance = await ann.balance()
     assert balance["balance"] == opened["newBalance"]
     assert balance["margin"] == "0.00"
+    trades = (await ann.get("/api/users/ann/trades")).ok()["trades"]
+    lost, bad_debt = amount(balance["lifetimePnL"]), sum(amount(trade["badDebt"]) for trade in trades)
+    assert bad_debt > 0
+    assert amount(balance["balance"]) == amount(balance["totalDeposited"]) + lost + bad_debt - amount(
+        balance["totalFees"]
+    )
     await _statement_adds_up(ann)
     await _venue_adds_up(venue)
 

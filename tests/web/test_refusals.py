@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from tests.web.shapes import amount
@@ -348,6 +350,9 @@ async def test_a_fill_beyond_the_callers_limit_is_refused(venue: Running, side: 
 
     paid, accepted = amount(details["paid"]), amount(details["accepted"])
     assert (paid > accepted) if side == "long" else (paid < accepted)
+    price, acceptable = amount(details["price"]), amount(details["acceptablePrice"])
+    assert abs(acceptable - amount(limit.get("acceptablePrice", "50000"))) < Decimal("0.01")
+    assert (price > acceptable) if side == "long" else (price < acceptable)
 
 
 @pytest.mark.parametrize("limit", [{"acceptablePrice": "50000.01"}, {"maxSlippageBps": 0}])

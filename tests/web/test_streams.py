@@ -158,10 +158,11 @@ async def test_what_was_not_committed_is_not_told(starter: Starter, error_lines:
     error_lines.clear()
 
 
-async def test_a_reader_gets_the_markets_he_asks_for(venue: Running) -> None:
+@pytest.mark.parametrize("name", ["tickers", "ticker"])
+async def test_a_reader_gets_the_markets_he_asks_for(venue: Running, name: str) -> None:
     for ticker in ("A", "B", "C"):
         await venue.market(ticker, "100")
-    async with listening(venue, "?tickers=A,C") as some, listening(venue) as all_:
+    async with listening(venue, f"?{name}=A,C") as some, listening(venue) as all_:
         snapshot = await some.next()
         await all_.next()
         for ticker in ("B", "A", "B", "C", "B", "A"):
