@@ -1,5 +1,7 @@
 """A trading bot on REST and SSE: buys when the index has fallen by 0.1 %, sells when it has risen by 0.1 % since.
 
+It ends after so many rounds of both, 10 unless told otherwise.
+
 python examples/bot.py http://127.0.0.1:8000 KEY BTC-PERP [ROUNDS]
 """
 
@@ -64,7 +66,7 @@ async def trade(url: str, key: str, ticker: str, rounds: int) -> None:
                 print(f"bought {position['quantity']} at {position['entryPrice']}", flush=True)
             elif position is not None and price >= level * (1 + STEP):
                 closed = await post(venue, f"/api/markets/perps/{position['id']}/close")
-                print(f"sold at {closed['position']['exitPrice']}, made {closed['pnl']}", flush=True)
+                print(f"sold at {closed['position']['exitPrice']}, made {closed['pnl']} before fees", flush=True)
                 position, level, rounds = None, price, rounds - 1
             elif position is None:
                 if not level:

@@ -236,14 +236,10 @@ def create_key(
     access: Access,
     as_json: bool,
 ) -> None:
-    """Make a key. It is shown this once."""
+    """Make a key. The key itself is shown this once."""
     expiry = None if expires_at is None else rfc3339(expires_at)
-
-    async def make(venue: Venue) -> bytes:
-        made = await venue.create_key(scopes, user=user_id, label=label, expires_at=expiry)
-        return json.dumps({"keyId": made.key_id, "key": made.key}).encode()
-
-    _show(_ask(access, make), as_json=as_json)
+    answer = _ask(access, lambda venue: venue.make_key(scopes, user=user_id, label=label, expires_at=expiry))
+    _show(answer, as_json=as_json)
 
 
 @key.command("revoke")

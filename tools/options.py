@@ -20,7 +20,8 @@ from click.core import ParameterSource
 from click.globals import get_current_context
 
 from tools.errors import ToolError
-from tools.values import DATABASE_URL, VENUE_URL, without_password
+from tools.values import DATABASE_URL, VENUE_URL, Whole, without_password
+from tools.venue_address import HOST, PORT, PORT_MAX, reachable_host
 
 ENV_PREFIX: Final = "PERPS_"
 CONFIG_FILE: Final = Path("perps.toml")
@@ -29,6 +30,9 @@ CONFIG_FILE: Final = Path("perps.toml")
 _CONFIG_USED: Final = "tools.options.config"
 _CONFIG_FOUND: Final = "tools.options.found"
 """Whether the file was named by nobody: it just lies in the working directory."""
+_CONFIG_LINES: Final = "tools.options.lines"
+_HOST_OR_PORT_OF_FILE: Final = "tools.options.listening"
+"""Whether the file has a part in the address that no ``--url`` gave."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -108,10 +112,42 @@ class Access:
 
 
 def url_option(function: Decorated) -> Decorated:
-    """``--url``: the running venue."""
+    """``--url``: the running venue; where the same settings let it listen, if none is given."""
     return click.option(
-        "--url", type=VENUE_URL, default="http://127.0.0.1:8000", show_default=True, help="The venue's address."
+        "--url",
+        type=VENUE_URL,
+        default=_own_address,
+        show_default=f"http://{HOST}:{PORT}, or with the host and port of the settings",
+        help="The venue's address.",
     )(function)
+
+
+def _own_address() -> str:
+    """The address of the venue that runs by these settings. Errors: UsageError."""
+    host = _serve_setting("host", HOST, reachable_host)
+    return f"http://{host}:{_serve_setting('port', str(PORT), _port)}"
+
+
+def _port(text: str) -> int:
+    return Whole(0, PORT_MAX).convert(text, None, None)
+
+
+def _serve_setting(name: str, default: str, convert: Callable[[str], R]) -> R:
+    """A setting of ``serve`` for a command that has no such option. Errors: UsageError."""
+    context = get_current_context()
+    lines: Mapping[str, object] = context.meta.get(_CONFIG_LINES, {})
+    where = ENV_PREFIX + name.upper()
+    text = os.environ.get(where)
+    if not text and name in lines:
+        where = f"{name} in {context.meta[_CONFIG_USED]}"
+        text = _one_text(lines[name], where)
+        context.meta[_HOST_OR_PORT_OF_FILE] = True
+    elif not text:
+        text = default
+    try:
+        return convert(text)
+    except (ValueError, click.BadParameter) as error:
+        raise click.UsageError(f"{where}: {error}") from None
 
 
 def access_options(function: Callable[..., R]) -> Callable[..., R]:
@@ -138,14 +174,14 @@ def public_access_options(function: Callable[..., R]) -> Callable[..., R]:
 def access_to(url: str, key: str | None, data_dir: Path) -> Access:
     """A venue, and the key to act with: the one given, else the administrator's in the data directory.
 
-    A ``perps.toml`` that just lies in the working directory may be anybody's. An address that only it names gets no key
-    but its own, unless the address is this machine's. Errors: UsageError.
+    A ``perps.toml`` that just lies in the working directory may be anybody's. An address that only it names, as a whole
+    or its host or port, gets no key but the file's own, unless the address is this machine's. Errors: UsageError.
     """
     context = get_current_context()
     key_from = _key_from(key, data_dir)
     if (
         context.meta.get(_CONFIG_FOUND)
-        and context.get_parameter_source("url") is ParameterSource.DEFAULT_MAP
+        and _is_of_file(context)
         and context.get_parameter_source("key") is not ParameterSource.DEFAULT_MAP
         and not _is_loopback(url)
     ):
@@ -154,6 +190,14 @@ def access_to(url: str, key: str | None, data_dir: Path) -> Access:
             f" directory names: if that file is yours, say --config {CONFIG_FILE} or --url"
         )
     return Access(url, find_key(key, data_dir), key_from)
+
+
+def _is_of_file(context: click.Context) -> bool:
+    """Whether the address is the TOML file's, or has its host or port."""
+    source = context.get_parameter_source("url")
+    return source is ParameterSource.DEFAULT_MAP or (
+        source is ParameterSource.DEFAULT and bool(context.meta.get(_HOST_OR_PORT_OF_FILE))
+    )
 
 
 def _is_loopback(url: str) -> bool:
@@ -262,6 +306,7 @@ def _use_config(context: click.Context, parameter: click.Parameter, value: Path 
         if name in lines and option.name:
             defaults[option.name] = _as_given(lines[name], f"{name} in {path}", is_list=option.multiple)
     context.default_map = defaults
+    context.meta[_CONFIG_LINES] = lines
     context.meta[_CONFIG_USED] = path
 
 
@@ -283,11 +328,15 @@ def _read(path: Path) -> Mapping[str, object]:
 
 def _as_given(value: object, where: str, *, is_list: bool) -> str | list[str]:
     """A TOML value as it would stand on the command line: the option's own type then has the last word."""
+    if not is_list:
+        return _one_text(value, where)
+    return [_text(item, where) for item in (value if isinstance(value, list) else [value])]
+
+
+def _one_text(value: object, where: str) -> str:
     if isinstance(value, list):
-        if not is_list:
-            raise click.UsageError(f"{where}: one value, not a list")
-        return [_text(item, where) for item in value]
-    return [_text(value, where)] if is_list else _text(value, where)
+        raise click.UsageError(f"{where}: one value, not a list")
+    return _text(value, where)
 
 
 def _text(value: object, where: str) -> str:

@@ -9,6 +9,7 @@ import rich_click as click
 
 from tools.options import ServeCommand, data_dir_option, database_url_option
 from tools.values import Real, Whole
+from tools.venue_address import HOST, PORT, PORT_MAX
 
 ADMIN_KEY_CHARACTERS_MIN: Final = 20
 """A shorter key is taken, with a warning."""
@@ -17,8 +18,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command(cls=ServeCommand)
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", type=Whole(0, 65_535), default=8000, show_default=True, help="0: any free one.")
+@click.option("--host", default=HOST, show_default=True, help="The address to listen on.")
+@click.option("--port", type=Whole(0, PORT_MAX), default=PORT, show_default=True, help="0: any free one.")
 @data_dir_option
 @database_url_option
 @click.option(

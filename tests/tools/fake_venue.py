@@ -148,8 +148,10 @@ class FakeVenue:
 
     async def _create_key(self, request: web.Request) -> web.Response:
         number = next(self._numbers)
-        self.keys[f"secret-{number}"] = (await request.json()).get("userId")
-        return web.json_response({"keyId": f"key-{number}", "key": f"secret-{number}"}, status=201)
+        body = await request.json()
+        self.keys[f"secret-{number}"] = body.get("userId")
+        made = {"keyId": f"key-{number}", "key": f"secret-{number}"}
+        return web.json_response({**made, "userId": body.get("userId"), "scopes": body["scopes"]}, status=201)
 
     async def _list_keys(self, request: web.Request) -> web.Response:
         made = [(name, body) for name, body in self.bodies if name == "create_key"]

@@ -89,9 +89,19 @@ async def test_a_deposit_in_doubt_is_sent_again_under_its_client_id(running: Run
 async def test_a_key_is_made_for_its_scopes_and_its_user(running: Running, capsys: Captured) -> None:
     options = ("--scope", "read", "--scope", "trade", "--user-id", "ann", "--expires-at", "2030-01-01")
     assert await run(running, "key", "create", *options, "--json", "--key", ADMIN_KEY) == 0
-    assert json.loads(capsys.readouterr().out) == {"keyId": "key-1", "key": "secret-1"}
+    assert json.loads(capsys.readouterr().out) == {
+        "keyId": "key-1",
+        "key": "secret-1",
+        "userId": "ann",
+        "scopes": ["read", "trade"],
+    }
     sent = {"userId": "ann", "scopes": ["read", "trade"], "expiresAt": "2030-01-01T00:00:00.000Z"}
     assert running.venue.bodies == [("create_key", sent)]
+
+
+async def test_a_new_key_is_a_record_that_says_whose_it_is(running: Running, capsys: Captured) -> None:
+    assert await run(running, "key", "create", "--scope", "price", "--scope", "read", "--key", ADMIN_KEY) == 0
+    assert capsys.readouterr().out == "keyId\tkey-1\nkey\tsecret-1\nuserId\t-\nscopes\tprice, read\n"
 
 
 async def test_a_balance_is_told(running: Running, capsys: Captured) -> None:

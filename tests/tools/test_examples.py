@@ -65,6 +65,7 @@ async def test_the_bot_buys_a_fall_and_sells_a_rise(venue: Running) -> None:
     bought, sold = out.decode().splitlines()
     assert bought.startswith("bought 0.01 at 9980.00")
     assert sold.startswith("sold at 10000.00, made 0.19")
+    assert sold.endswith(" before fees")
     assert Decimal((await ann.balance())["lifetimePnL"]) > Decimal("0.19")
 
 

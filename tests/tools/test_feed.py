@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections import deque
 from decimal import Decimal
 from pathlib import Path
@@ -10,18 +11,19 @@ import pytest
 
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
+from tools import output
 from tools.cli import main
 from tools.client import Venue
 from tools.errors import ToolError
 from tools.feeds.csv_file import Tick
-from tools.feeds.player import Pacer, PriceFeed, on_tick, replay, simulate
+from tools.feeds.player import CHUNK_TICKS, Pacer, PriceFeed, on_tick, replay, simulate
 from tools.feeds.price_process import price_path
 
 BARS = "open_time_ms,open,high,low,close,volume\n0,10.004,14,9,12,1\n3600000,12,13,8,9,1\n"
 
 
 def tick(at_ms: int, price: str) -> Tick:
-    return Tick(at_ms, Decimal(price), at_ms // 1000 + 2, 0)
+    return Tick(at_ms, Decimal(price), at_ms // 1000 + 2)
 
 
 async def write(name: str, text: str) -> None:
@@ -82,6 +84,47 @@ async def test_a_bad_row_ends_a_replay_with_its_line(running: Running, capsys: p
     await write("ticks.csv", "time,price\n1,1\n2,oops\n")
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP", "--speed", "max") == 1
     assert capsys.readouterr().err == "perps: error: ticks.csv line 3: price is not a number above 0: 'oops'\n"
+
+
+async def test_a_file_with_a_bad_row_anywhere_is_refused_before_a_price_is_sent(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.venue.add_market("BTC-PERP")
+    rows = 2 * CHUNK_TICKS
+    await write("ticks.csv", "time,price\n" + "1,1\n" * rows + "2,oops\n")
+    assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP", "--speed", "max") == 1
+    assert f"ticks.csv line {rows + 2}: price is not" in capsys.readouterr().err
+    assert running.venue.prices == []
+
+
+async def test_of_a_pipe_it_is_told_how_many_prices_were_sent_before_a_bad_row(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.venue.add_market("BTC-PERP")
+    os.mkfifo("ticks")
+    arguments = ("feed", "replay", "ticks", "--ticker", "BTC-PERP", "--speed", "max")
+    text = "time,price\n" + "1,1\n" * CHUNK_TICKS + "2,oops\n"
+    async with asyncio.timeout(15):
+        code, _ = await asyncio.gather(run(running, *arguments), write("ticks", text))
+    assert code == 1
+    assert f"; {CHUNK_TICKS} prices had been sent\n" in capsys.readouterr().err
+    assert len(running.venue.prices) == CHUNK_TICKS
+
+
+async def test_progress_elsewhere_than_on_a_terminal_is_of_the_prices_sent(
+    running: Running, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(output, "PLAIN_EVERY_S", 0.0)
+    running.venue.add_market("A")
+    await write("ticks.csv", "time,price\n1,1\n2,2\n3,3\n4,4\n5,5\n")
+    options = ("--ticker", "A", "--speed", "max")
+    assert await run(running, "feed", "replay", "ticks.csv", *options, "--from", "2") == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "replayed feed 25% A 2.00 · line 3 · 0 liquidations",
+        "replayed feed 50% A 3.00 · line 4 · 0 liquidations",
+        "replayed feed 75% A 4.00 · line 5 · 0 liquidations",
+        "replayed feed 100% A 5.00 · line 6 · 0 liquidations",
+    ]
 
 
 async def test_an_unknown_market_ends_a_replay(running: Running, capsys: pytest.CaptureFixture[str]) -> None:

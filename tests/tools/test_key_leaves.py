@@ -141,6 +141,37 @@ def test_what_needs_no_key_is_asked_without_one(listener: Listener) -> None:
     assert listener.keys == [None]
 
 
+@pytest.mark.usefixtures("far_away")
+@pytest.mark.parametrize("names", ["host and port", "the host", "the port"])
+def test_a_host_or_port_that_only_such_a_file_names_leads_no_key_away_either(
+    names: str, listener: Listener, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    host, port = listener.url.removeprefix("http://").split(":")
+    lines(**({} if names == "the port" else {"host": host}), **({} if names == "the host" else {"port": port}))
+    if names == "the host":
+        monkeypatch.setenv("PERPS_PORT", port)
+    if names == "the port":
+        monkeypatch.setenv("PERPS_HOST", host)
+
+    assert main(["stats", "--key", KEY]) == 2
+    assert f"is not sent to {listener.url}, which only the perps.toml" in capsys.readouterr().err
+    assert listener.keys == []
+
+    assert main(["stats", "--key", KEY, "--config", "perps.toml"]) == 0
+    assert listener.keys == [f"Bearer {KEY}"]
+
+
+@pytest.mark.usefixtures("far_away")
+def test_a_host_and_port_of_the_environment_get_the_key(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    host, port = listener.url.removeprefix("http://").split(":")
+    lines(host="evil.example", port="1")
+    monkeypatch.setenv("PERPS_HOST", host)
+    monkeypatch.setenv("PERPS_PORT", port)
+
+    assert main(["stats", "--key", KEY]) == 0
+    assert listener.keys == [f"Bearer {KEY}"]
+
+
 def test_this_machine_s_own_address_gets_the_key(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     lines(url=listener.url)
     monkeypatch.setenv("PERPS_ADMIN_KEY", KEY)

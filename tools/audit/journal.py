@@ -12,7 +12,7 @@ import rich_click as click
 
 from tools.audit.database import venue_database
 from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
-from tools.output import json_text
+from tools.output import json_text, show_line
 from tools.values import TICKER
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from persistence.postgres_rows import Pick, PostgresRows
 
 OFFSETS: Final = click.IntRange(1, 2**63 - 1)
+KINDS: Final = ("open", "close", "price", "mode", "list", "sweep", "user", "deposit", "withdraw")
+"""Of rows."""
 WIDTHS: Final = (8, 24, 18, 8, 16)
 """Of the columns on a terminal, but for the last; elsewhere there are tabs between."""
 
@@ -30,7 +32,12 @@ WIDTHS: Final = (8, 24, 18, 8, 16)
 @click.option("--to", "last", type=OFFSETS, default=2**63 - 1, help="The last offset.")
 @click.option("--ticker", type=TICKER, help="Rows of this market only.")
 @click.option("--user", help="Rows this user sent, or that changed the user's wallet or positions.")
-@click.option("--kind", help="Rows of this kind only: open, close, price, sweep, deposit, …")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    help="Rows of this kind only. A liquidation has none of its own: it stands in the row of the price, open or close"
+    " that led to it, and what is too much for that row in sweep rows behind it.",
+)
 @click.option("--last", "count", type=click.IntRange(min=1), help="Of all these, the newest so many.")
 @data_dir_option
 @database_url_option
@@ -48,11 +55,13 @@ def journal(
 ) -> None:
     """Print journal rows, oldest first: one line each, or with --json one object each.
 
-    Nothing is checked here, so that rows can be read which ``perps verify`` complains of.
+    Nothing is checked here, so that rows can be read which ``perps verify`` complains of. That no row matches is said
+    on stderr, and is no failure.
     """
     from persistence.postgres_rows import Pick, PostgresRows
 
     pick = Pick(first=first, last=last, stream=ticker, user=user, kind=kind)
+    is_empty = True
     with venue_database(database_url, data_dir) as url:
         rows = PostgresRows(url)
         if count is not None:
@@ -60,6 +69,9 @@ def journal(
         for page in _json_lines(rows, pick) if as_json else _lines(rows, pick):
             sys.stdout.write(page)
             sys.stdout.flush()
+            is_empty = False
+    if is_empty:
+        show_line("no row matches", err=True)
 
 
 def _json_lines(rows: PostgresRows, pick: Pick) -> Iterator[str]:

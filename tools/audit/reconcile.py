@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import rich_click as click
+from click.core import ParameterSource
+from click.globals import get_current_context
 
 from tools.audit.database import venue_database
-from tools.errors import ToolError
+from tools.errors import ToolError, VenueUnreachable
 from tools.options import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
-from tools.output import progress, show_json, show_table
+from tools.output import progress, show_json, show_line, show_table
 from tools.values import DATABASE_URL, NOT_NEGATIVE, VENUE_URL
 
 if TYPE_CHECKING:
@@ -30,7 +32,12 @@ _IS_URL: Final = re.compile(r"https?://")
 @click.command(cls=SettingsCommand)
 @data_dir_option
 @database_url_option
-@click.option("--url", type=VENUE_URL, help="Also compare with the memory of the venue that runs there.")
+@click.option(
+    "--url",
+    type=VENUE_URL,
+    help="Also compare with the memory of the venue that runs there. Given here, the venue must answer; the one"
+    " that a setting names may be down.",
+)
 @click.option("--key", envvar="PERPS_ADMIN_KEY", help="The key for --url.  [default: <data-dir>/admin.key]")
 @click.option("--external", help="Prices from outside: a CSV file or its http address; ticker,price or …,positionId.")
 @click.option("--external-url", type=DATABASE_URL, help="Prices from outside: a PostgreSQL, only read.")
@@ -62,7 +69,13 @@ def reconcile(
     access = None if url is None else access_to(url, key, data_dir)
     theirs = _outside(external, external_url, external_query)
     with venue_database(database_url, data_dir) as database:
-        state, differences = _inside(database, access)
+        try:
+            state, differences = _inside(database, access)
+        except VenueUnreachable as error:
+            if get_current_context().get_parameter_source("url") is ParameterSource.COMMANDLINE:
+                raise
+            show_line(f"memory is not compared: {error}", err=True)
+            state, differences = _inside(database, None)
     prices = [] if theirs is None else _compared(state, theirs, kind, Decimal(tolerance_bps))
     _tell(state, differences, prices, as_json=as_json)
     return 0 if not differences and all(row.within for row in prices) else 1
@@ -109,9 +122,15 @@ def _in_memory(access: Access, follower: Follower, said: Sequence[Said]) -> list
     owners = follower.owners()
     with progress("asking for open positions", len(owners) or None) as report:
         positions = asyncio.run(ask_positions(access, owners, report))
-    if len(positions) < len(owners):
-        click.echo(f"{len(owners) - len(positions)} users have too many open positions to be asked for", err=True)
+    tell_left_out(len(owners) - len(positions))
     return found + list(differences_in_memory(follower, positions))
+
+
+def tell_left_out(users: int) -> None:
+    """Say how many users are not asked for, if any."""
+    if users:
+        who = "1 user has" if users == 1 else f"{users} users have"
+        click.echo(f"{who} too many open positions to be asked for", err=True)
 
 
 def _outside(external: str | None, url: str | None, query: str | None) -> list[ExternalPrice] | None:
@@ -173,5 +192,5 @@ def _cells(row: PriceRow) -> list[str]:
     elif row.external is None:
         verdict = "only here"
     else:
-        verdict = "equal" if row.within else "differs"
+        verdict = "equal" if Decimal(row.ours) == Decimal(row.external) else "within" if row.within else "differs"
     return [cell or "" for cell in (row.ticker, row.position_id, row.external, row.ours, row.bps, verdict, row.at)]

@@ -65,25 +65,32 @@ def replay_file(
 
     Columns are separated by commas and found by their names in the header; a file without a header has them in this
     order. A bar becomes four prices over its time: open, low and high (high and low in a falling bar), close. Times
-    may be ISO 8601, seconds or milliseconds; prices are put on the market's tick.
+    may be ISO 8601, seconds or milliseconds; prices are put on the market's tick. All rows to be played are read once
+    before the first price is sent, so that a bad one is refused first; what comes from a pipe is read only once.
     """
     from tools.client import Patience, Venue
-    from tools.feeds.csv_file import Format, Tick, Window, read_ticks
+    from tools.errors import ToolError
+    from tools.feeds.csv_file import BadRow, Format, Tick, Window, count_ticks, read_ticks
     from tools.feeds.player import Pacer, PriceFeed, replay
 
-    ticks = read_ticks(file, Format(form), Window(from_ms, to_ms, limit))
-    size = file.stat().st_size
+    window = Window(from_ms, to_ms, limit)
+    total = count_ticks(file, Format(form), window) if file.is_file() else None
+    ticks = read_ticks(file, Format(form), window)
 
     async def play() -> PriceFeed:
         async with Venue(access.url, access.key, key_from=access.key_from) as venue:
             player, _ = await PriceFeed.of(venue, ticker)
             venue.patience = Patience(patience, _tell)
-            with progress(f"{file.name} → {ticker}", size) as report:
+            with progress("replayed feed", total) as report:
 
                 def tell(tick: Tick) -> None:
-                    report(tick.bytes_read, f"line {tick.line} · {player.last} · {player.liquidations} liquidations")
+                    place = f"line {tick.line} · {player.liquidations} liquidations"
+                    report(player.sent + player.overtaken, f"{ticker} {player.last} · {place}")
 
-                await replay(player, ticks, Pacer(speed), tell)
+                try:
+                    await replay(player, ticks, Pacer(speed), tell)
+                except BadRow as error:
+                    raise ToolError(f"{error}; {player.sent} prices had been sent") from error
             return player
 
     return _summary([asyncio.run(play())], as_json=as_json)

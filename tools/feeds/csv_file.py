@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -47,12 +46,11 @@ class BadRow(ToolError):
 
 @dataclass(frozen=True)
 class Tick:
-    """One price at one time, and the line it came from. ``bytes_read``: how far into the file that is, for progress."""
+    """One price at one time, and the line it came from."""
 
     at_ms: int
     price: Decimal
     line: int
-    bytes_read: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,6 @@ class _Bar:
     low: Decimal
     close: Decimal
     line: int
-    bytes_read: int
 
     def prices(self) -> tuple[Decimal, Decimal, Decimal, Decimal]:
         """Open, then the extremes in the likelier order, then close: a rising bar went to its low first."""
@@ -88,16 +85,21 @@ def read_ticks(path: Path, form: Format = Format.AUTO, window: Window | None = N
     contradicts itself; OSError.
     """
     window = window or Window()
-    with path.open("rb") as raw, TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         rows = _rows(path, csv.reader(file))
         columns, rows = _columns(path, rows, form)
         table = _Table(path, columns)
         if "price" in columns:
             for line, row in _inside(table, rows, window):
-                yield Tick(table.time(line, row), table.price(line, row, "price"), line, raw.tell())
+                yield Tick(table.time(line, row), table.price(line, row, "price"), line)
         else:
-            bars = (table.bar(line, row, raw.tell()) for line, row in _inside(table, rows, window))
+            bars = (table.bar(line, row) for line, row in _inside(table, rows, window))
             yield from _spread(bars)
+
+
+def count_ticks(path: Path, form: Format = Format.AUTO, window: Window | None = None) -> int:
+    """How many ticks ``read_ticks`` has of the file, each of them read. Errors: as there."""
+    return sum(1 for _ in read_ticks(path, form, window))
 
 
 class _Table:
@@ -119,7 +121,7 @@ class _Table:
             raise _bad(self._path, line, f"{name} is not a number above 0: {text!r}")
         return price
 
-    def bar(self, line: int, row: list[str], bytes_read: int) -> _Bar:
+    def bar(self, line: int, row: list[str]) -> _Bar:
         bar = _Bar(
             at_ms=self.time(line, row),
             open=self.price(line, row, "open"),
@@ -127,7 +129,6 @@ class _Table:
             low=self.price(line, row, "low"),
             close=self.price(line, row, "close"),
             line=line,
-            bytes_read=bytes_read,
         )
         if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
             raise _bad(self._path, line, "open and close must lie between low and high")
@@ -212,7 +213,7 @@ def _spread(bars: Iterator[_Bar]) -> Iterator[Tick]:
             length_ms = step_ms if length_ms is None else min(length_ms, step_ms)
         quarter_ms = (SINGLE_BAR_MS if length_ms is None else length_ms) // 4
         for at, price in enumerate(bar.prices()):
-            yield Tick(bar.at_ms + at * quarter_ms, price, bar.line, bar.bytes_read)
+            yield Tick(bar.at_ms + at * quarter_ms, price, bar.line)
         bar = following
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from actors import ledger_actor, market_actor
 from perps.events import ModeChanged, PositionReduced, PriceUpdated, decode_events, encode_events, subject_of
 from perps.journal import Row
 from perps.params import Mode
@@ -21,9 +22,11 @@ from persistence.postgres_rows import PAGE_ROWS
 from tests.support.entries import USD, Scribe
 from tests.tools.audit.conftest import ROWS, Stored
 from tools.audit.event_text import row_as_json, row_in_words
+from tools.audit.journal import KINDS
 from tools.cli import main
 
 Captured = pytest.CaptureFixture[str]
+BTC = "BTC-PERP"
 
 
 def lines(stored: Stored, capsys: Captured, *arguments: str) -> list[str]:
@@ -202,6 +205,29 @@ def test_a_time_beyond_the_calendar_is_told_as_a_number(stored: Stored, capsys: 
 def test_a_bad_argument_is_a_usage_error(arguments: tuple[str, ...], capsys: Captured) -> None:
     assert main(["journal", "--database-url", "postgresql:///x", *arguments]) == 2
     assert capsys.readouterr().err.startswith("perps: error: ")
+
+
+def test_a_kind_that_no_row_has_is_a_usage_error_that_names_those_there_are(capsys: Captured) -> None:
+    assert set(KINDS) == {*market_actor.KINDS.values(), *ledger_actor.KINDS.values(), "sweep"}
+
+    assert main(["journal", "--database-url", "postgresql:///x", "--kind", "foo"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("perps: error: --kind: 'foo' is not one of ")
+    assert all(f"'{kind}'" in said for kind in KINDS)
+
+
+@pytest.mark.parametrize("words", [("--user", "nobody"), ("--kind", "withdraw", "--ticker", BTC), ("--from", "5000")])
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_that_no_row_matches_is_told_beside_the_empty_answer(
+    form: tuple[str, ...], words: tuple[str, ...], stored: Stored, capsys: Captured
+) -> None:
+    assert main(["journal", "--database-url", stored.url, *words, *form]) == 0
+    assert capsys.readouterr() == ("", "no row matches\n")
+
+
+def test_rows_that_match_are_told_alone(stored: Stored, capsys: Captured) -> None:
+    assert main(["journal", "--database-url", stored.url, "--last", "1"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_a_deposit_of_nothing_but_cents_keeps_its_digits(stored: Stored, capsys: Captured) -> None:

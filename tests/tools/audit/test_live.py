@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 from typing import Any, TypeVar
 
@@ -23,6 +25,7 @@ from tests.support.postgres import fresh_database
 from tests.tools.audit.conftest import ROWS, Stored, run_json
 from tools.audit.live import Follower, Said, differences_in_memory
 from tools.audit.memory import LedgerDigest, MarketDigest, Memory, contradictions_of_memory
+from tools.audit.reconcile import tell_left_out
 from tools.cli import main
 from tools.client import Venue as Client
 from web.compose import Venue, postgres
@@ -192,6 +195,40 @@ def test_a_venue_that_is_not_there_is_a_problem_and_the_rest_is_told(stored: Sto
 def test_reconciling_with_a_venue_that_is_not_there_is_one_line(stored: Stored, capsys: Captured) -> None:
     assert main(["reconcile", "--database-url", stored.url, "--url", "http://127.0.0.1:1", "--key", KEY]) == 1
     assert "cannot be reached" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("by", ["a variable", "a file"])
+def test_a_venue_that_only_a_setting_names_may_be_down(
+    by: str, stored: Stored, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if by == "a variable":
+        monkeypatch.setenv("PERPS_URL", "http://127.0.0.1:1")
+    else:
+        Path("perps.toml").write_text('url = "http://127.0.0.1:1"')
+
+    assert main(["reconcile", "--database-url", stored.url, "--key", KEY, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["ok"]
+    (note,) = err.splitlines()
+    assert note.startswith("memory is not compared: http://127.0.0.1:1 cannot be reached")
+
+
+def test_a_venue_that_a_setting_names_is_compared_if_it_runs(
+    stored: Stored, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(stored.url) as found:
+        monkeypatch.setenv("PERPS_URL", found.url)
+        market = found.venue.context.model.markets[BTC].market
+        market.index_price = Ticks(market.index_price + 1)
+
+        assert main(["reconcile", "--database-url", stored.url, "--key", KEY]) == 1
+    assert "indexPrice" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 user has too many"), (2, "2 users have too many")])
+def test_users_that_are_not_asked_for_are_counted_in_grammar(count: int, words: str, capsys: Captured) -> None:
+    tell_left_out(count)
+    assert capsys.readouterr().err == f"{words} open positions to be asked for\n"
 
 
 def test_a_venue_of_another_database_is_found(stored: Stored, capsys: Captured, server_url: str) -> None:

@@ -313,6 +313,18 @@ def test_a_tolerance_is_exact_before_anything_is_rounded(stored: Stored) -> None
     assert not within(Decimal("1e-99"), "0")
 
 
+def test_equal_is_said_of_the_same_price_only_and_within_of_another_that_is_near(
+    stored: Stored, capsys: Captured
+) -> None:
+    near, same = price_of(stored, BTC) + 1, price_of(stored, ETH)
+    file = write("ticker,price", f"{BTC},{near}", f"{ETH},{same}00")
+
+    assert main(["reconcile", "--database-url", stored.url, "--external", file, "--tolerance-bps", "50"]) == 0
+    _, btc, eth, summary = capsys.readouterr().out.splitlines()
+    assert (btc.split("\t")[5], eth.split("\t")[5]) == ("within", "equal")
+    assert summary.endswith("of them not ours: 0")
+
+
 def test_people_read_a_table_of_differences_and_a_line(stored: Stored, capsys: Captured) -> None:
     stored.run("update prices set index_price = index_price + 1 where ticker = $1", BTC)
     file = write("ticker,price", f"{BTC},{price_of(stored, BTC)}")
