@@ -285,21 +285,23 @@ def test_a_recorded_file_that_is_not_in_the_directory_given_keeps_its_table(
 def test_a_venue_writes_and_reads_while_its_old_rows_leave(
     stored: list[Entry], database_url: str, tmp_path: Path
 ) -> None:
-    scribe, go_on = rebuilt(stored), threading.Event()
+    scribe, begun, enough = rebuilt(stored), threading.Event(), threading.Event()
 
     def write() -> int:
         with PostgresJournal.acquire(database_url, partition_rows=TINY) as journal:
             scribe.epoch = journal.epoch
-            while not go_on.is_set():
+            while not enough.is_set():
                 journal.append(scribe.price(5_000_000 + scribe.offset % 100))
+                begun.set()
             return journal.offset
 
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
         try:
+            assert begun.wait(WAIT_S)
             assert run(database_url, tmp_path) == [40, 80, 120]
         finally:
-            go_on.set()
+            enough.set()
         last = writing.result(WAIT_S)
     assert last > len(stored)
     assert everything(database_url, tmp_path) == [entry.row for entry in [*stored, *scribe.entries]]
