@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +24,9 @@ CONNECTIONS_MAX: Final = 4
 
 QUERY_TIMEOUT_S: Final = 10.0
 """Longest wait for one answer, by the client and by the server."""
+
+CLOSE_S: Final = 3.0
+"""How long an orderly end of the connections may take: a server that stands still does not answer a goodbye."""
 
 CANDLE_STEP_GROWTH: Final = 16
 """Each further look back for candles is this much longer than the one before."""
@@ -107,10 +112,12 @@ class PostgresQueries:
             )
 
     async def close(self) -> None:
-        """Disconnect. Idempotent."""
+        """Disconnect: in order within ``CLOSE_S``, else by force, as nothing is lost. Idempotent, raises nothing."""
         pool, self._pool = self._pool, None
-        if pool is not None:
-            with database_errors("closing the read side"):
+        if pool is None:
+            return
+        with contextlib.suppress(JournalUnavailable), database_errors("closing the read side"):
+            async with asyncio.timeout(CLOSE_S):  # asyncpg terminates what it could not close
                 await pool.close()
 
     async def row(self, offset: int) -> Row | None:

@@ -42,6 +42,7 @@ def perps() -> None:
 
 def run(arguments: Sequence[str] | None) -> int:
     """Run a command; return the exit code. Raises ``KeyboardInterrupt``."""
+    _open_standard_streams()
     buffer_stdout()
     try:
         code = perps.main(args=arguments, prog_name="perps", standalone_mode=False)
@@ -60,6 +61,18 @@ def run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return code if isinstance(code, int) else 0
+
+
+def _open_standard_streams() -> None:
+    """Let stdin, stdout and stderr lead nowhere where whoever started us has closed them.
+
+    Else they would be None here, and the next file or socket opened would get their number and what is written to it.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - for as long as we run
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
 
 
 def _in_one_line(error: click.ClickException) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -36,6 +38,9 @@ MODULES: Final = (
     routes_index,
 )
 """Where the routes are."""
+
+LINGER_S: Final = 0.5
+"""How long a stop reads on from a client it has answered before its body was there."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -73,7 +78,24 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
     else:
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
+    if request.app[CONTEXT].draining and not request.content.is_eof():
+        await _close_behind(request, response)
     return response
+
+
+async def _close_behind(request: web.Request, response: web.StreamResponse) -> None:
+    """Answer while the body still comes, and close the connection: a stop does not wait for the rest.
+
+    What arrives within ``LINGER_S`` is read and thrown away, or the client's system could lose the answer over it.
+    """
+    response.force_close()
+    await response.prepare(request)
+    await response.write_eof()
+    with contextlib.suppress(TimeoutError, web.RequestPayloadError):
+        async with asyncio.timeout(LINGER_S):
+            while not request.content.at_eof():
+                await request.content.readany()
+    request.protocol.force_close()
 
 
 def _refuse(request: web.Request, error: RequestError) -> web.Response:

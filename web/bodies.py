@@ -76,9 +76,11 @@ async def _received(request: web.Request) -> bytes:
     try:
         if request.content.is_eof():
             return await request.read()
-        async with asyncio.timeout(BODY_S):
+        async with request.app[CONTEXT].arrivals.one(BODY_S):
             return await request.read()
     except TimeoutError as error:
+        if request.app[CONTEXT].draining:
+            raise RequestError("unavailable", "The venue is stopping. Nothing was done.") from error
         raise RequestError("invalid_json", f"The body did not arrive within {BODY_S:.0f} s.") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise RequestError(

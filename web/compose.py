@@ -251,6 +251,7 @@ class Venue:
     async def close(self) -> None:
         """Drain and stop: answers first, then streams and connections, then the core."""
         self.context.draining = True
+        self.context.arrivals.end()
         await self._snapshots.stop()
         await self.host.stop()
         self.context.streams.close()

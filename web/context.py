@@ -13,6 +13,7 @@ from actors.bridge import Bridge
 from actors.ports import Clock
 from perps.journal import Row
 from perps.records import Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
+from web.arrivals import Arrivals
 from web.auth import Keys
 from web.errors import not_found
 from web.metrics import Metrics
@@ -92,6 +93,7 @@ class Context:
     draining: bool = False
     turns: Turns = field(default_factory=Turns)
     read_shares: ReadShares = field(default_factory=ReadShares)
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     def looking_up(self, request: web.Request) -> AbstractContextManager[None]:
         """While a request has something read from the database. Raises ``rate_limited``."""

@@ -11,6 +11,8 @@ import threading
 import traceback
 from typing import Final
 
+from web.log_sink import wait_for_room
+
 LOOP_BLOCKED_EXIT: Final = 70
 """The exit code of a process whose event loop stands for good."""
 
@@ -63,4 +65,7 @@ def _say(reason: str) -> None:
         lines.append(stack_of(ident))
     left = "".join(lines).encode("utf-8", "backslashreplace")
     while left:
-        left = left[os.write(STDERR, left) :]
+        try:
+            left = left[os.write(STDERR, left) :]
+        except BlockingIOError:
+            wait_for_room(STDERR, SAY_S)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import atexit
 import io
+import select
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -22,6 +24,12 @@ WRITE_BYTES: Final = 1 << 16
 
 LAST_WRITES_S: Final = 2.0
 """How long the end of the process waits for what is still unwritten."""
+
+ROOM_S: Final = 1.0
+"""How long a full file is waited for before it is tried again."""
+
+FULL_PAUSE_S: Final = 0.005
+"""The least time between two tries to write to a full file."""
 
 
 class File(Protocol):
@@ -98,10 +106,27 @@ class LogSink:
         left = memoryview(chunk)
         try:
             while left:
-                left = left[self._file.write(left) or 0 :]
+                taken = self._take(left)
+                left = left[taken:]
+                if not taken:
+                    self._wait_for_room()
         except (OSError, ValueError):
             return False
         return True
+
+    def _take(self, chunk: memoryview) -> int:
+        """How much of it is written at once: nothing, if the file is full and does not wait by itself."""
+        try:
+            return self._file.write(chunk) or 0
+        except BlockingIOError as full:
+            return int(getattr(full, "characters_written", 0))
+
+    def _wait_for_room(self) -> None:
+        """Until the file may take more, ``ROOM_S`` at most. Never no time: a full terminal may say it has room."""
+        time.sleep(FULL_PAUSE_S)
+        descriptor = _descriptor_of(self._file)
+        if descriptor is not None:
+            wait_for_room(descriptor, ROOM_S)
 
 
 _started: list[LogSink] = []
@@ -122,6 +147,21 @@ def say(line: str) -> None:
         _started[0].write(f"{line}\n".encode("utf-8", "backslashreplace"))
     else:
         print(line, file=sys.stderr, flush=True)
+
+
+def wait_for_room(descriptor: int, seconds: float) -> None:
+    """Until a descriptor takes something or its reader has gone, at most so long."""
+    ready = select.poll()
+    ready.register(descriptor, select.POLLOUT)
+    ready.poll(seconds * 1000)
+
+
+def _descriptor_of(file: object) -> int | None:
+    try:
+        number = file.fileno()  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):
+        return None
+    return int(number)
 
 
 def _unbuffered_stderr() -> File:

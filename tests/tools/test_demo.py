@@ -88,6 +88,27 @@ async def test_a_second_start_makes_nothing_twice_and_says_how_to_get_another_ke
     assert len(running.venue.users) == len(AGENTS) + len(PEOPLE)
 
 
+async def test_a_second_start_asks_for_nothing_that_would_be_refused(running: Running) -> None:
+    async with Venue(running.url, ADMIN_KEY) as admin:
+        await prepare(admin, print)
+        made = {name: running.venue.seen[name] for name in ("create_market", "create_user")}
+        await prepare(admin, print)
+    assert {name: running.venue.seen[name] for name in made} == made
+
+
+async def test_keys_are_told_when_all_agents_have_begun(running: Running) -> None:
+    seen: list[int] = []
+    stop = asyncio.Event()
+
+    def say(line: str) -> None:
+        seen.append(running.venue.seen["create_key"])
+        if len(seen) == len(PEOPLE):
+            stop.set()
+
+    await asyncio.wait_for(run_demo(running.url, ADMIN_KEY, stop, say=say, pace=PACE), 10)
+    assert seen == [len(AGENTS) + len(PEOPLE)] * len(PEOPLE)
+
+
 async def test_a_demo_waits_for_a_venue_that_is_not_ready_for_it(running: Running) -> None:
     running.venue.refusals["create_market"] = deque([(500, "internal_error")] * 2)
     demo = Demo(running)

@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from web import log_sink
+from web import last_words, log_sink
 from web.log_sink import LogSink
 
 ROOT: Final = Path(__file__).parents[2]
@@ -114,10 +114,55 @@ os.write(1, b"done")
 """
 
 
+class _Full:
+    """The end of a pipe that does not wait, and how often it was tried in vain."""
+
+    def __init__(self, descriptor: int, *, raises: bool) -> None:
+        os.set_blocking(descriptor, False)
+        self._descriptor, self._raises = descriptor, raises
+        self.in_vain = 0
+        self.tried_once, self.tried_often = threading.Event(), threading.Event()
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def write(self, data: memoryview) -> int | None:
+        try:
+            return os.write(self._descriptor, data)
+        except BlockingIOError:
+            self.in_vain += 1
+            self.tried_once.set()
+            if self.in_vain > 100:
+                self.tried_often.set()
+            if self._raises:
+                raise
+            return None
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_full_log_that_does_not_wait_is_waited_for_and_loses_nothing(*, raises: bool) -> None:
+    ours, theirs = os.pipe()
+    file = _Full(theirs, raises=raises)
+    sink = LogSink(file, _lost)
+    lines = b"".join(b"%d\n" % number for number in range(40_000))
+    sink.write(lines)
+    assert file.tried_once.wait(5)
+
+    assert not file.tried_often.wait(0.3)
+
+    with open(ours, "rb") as reader:
+        assert reader.read(len(lines)) == lines
+        sink.close()
+        os.close(theirs)
+        assert reader.read() == b""
+    assert sink.dropped == 0
+
+
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("kind", ["pipe", "terminal"])
+@pytest.mark.parametrize("kind", ["pipe", "terminal", "pipe that does not wait", "terminal that does not wait"])
 def test_a_process_whose_stderr_nobody_reads_goes_on_and_ends(kind: str) -> None:
-    ours, theirs = os.pipe() if kind == "pipe" else pty.openpty()
+    ours, theirs = os.pipe() if kind.startswith("pipe") else pty.openpty()
+    os.set_blocking(theirs, "not wait" not in kind)
     try:
         with subprocess.Popen(
             [sys.executable, "-c", STOPPED], cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, start_new_session=True
@@ -129,3 +174,37 @@ def test_a_process_whose_stderr_nobody_reads_goes_on_and_ends(kind: str) -> None
 
     assert said == b"done"
     assert process.returncode == 0
+
+
+FULL: Final = """
+import os
+from web import last_words
+
+os.set_blocking(2, False)
+try:
+    while os.write(2, b"x" * 4096):
+        pass
+except BlockingIOError:
+    pass
+waits = last_words.wait_for_room
+
+def wait(*arguments):
+    os.write(1, b"full")
+    waits(*arguments)
+
+last_words.wait_for_room = wait
+last_words.end_process("it stands still")
+"""
+
+
+def test_last_words_wait_for_a_reader_of_a_full_pipe_that_does_not_wait() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", FULL], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(4) == b"full"  # it waits, nobody has read yet
+        _, said = process.communicate(timeout=15)
+
+    assert b"perps: error: it stands still\n" in said
+    assert b"Traceback" not in said
+    assert process.returncode == last_words.LOOP_BLOCKED_EXIT

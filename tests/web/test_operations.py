@@ -13,6 +13,7 @@ from tests.web.events import listening
 from tests.web.test_failures import POISON
 from tests.web.venue import ADMIN_KEY, Client, OnMemory, Running
 from web.compose import Venue
+from web.listener import SHUTDOWN_S
 
 
 async def _metrics(venue: Running) -> dict[str, float]:
@@ -62,6 +63,27 @@ async def test_a_venue_that_stops_is_not_ready(venue: Running) -> None:
     ready = await venue.anybody.get("/readyz")
 
     assert (ready.status, ready.json["problems"]) == (503, {"venue": "stopping"})
+
+
+async def test_a_body_on_its_way_is_refused_as_soon_as_the_venue_stops() -> None:
+    venue = Venue(OnMemory().stores(), ADMIN_KEY)
+    port = await venue.listen("127.0.0.1", 0)
+    await venue.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b'POST /api/admin/users HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n{"u')
+    try:
+        async with asyncio.timeout(15):
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"  # the handler is reached
+        async with asyncio.timeout(SHUTDOWN_S - 1):
+            await venue.close()
+            answer = await reader.read()
+    finally:
+        writer.close()
+        await venue.close()
+
+    assert answer.startswith(b"HTTP/1.1 503")
+    assert b"Connection: close" in answer
+    assert b'"code":"unavailable"' in answer
 
 
 async def test_a_market_being_rebuilt_is_not_ready_and_says_why(venue: Running, error_lines: list[LogEvent]) -> None:

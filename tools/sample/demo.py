@@ -42,12 +42,36 @@ Work = Callable[[], Awaitable[None]]
 async def run_demo(
     base_url: str, admin_key: str, stop: asyncio.Event, *, say: Callable[[str], None] = print, pace: float = 1.0
 ) -> None:
-    """Make the demo and keep it moving until ``stop``. People's keys go to ``say``, once.
+    """Make the demo and keep it moving until ``stop``. People's keys go to ``say``, once, when all agents trade.
 
     ``pace``: how much faster than usual everything happens.
     """
+    lines: list[str] = []
+    without_key = {plan.user for plan in AGENTS}
+
+    def begun(agent: str) -> None:
+        without_key.discard(agent)
+        if not without_key:
+            _say_all(lines, say)
+
+    try:
+        await _run(base_url, admin_key, stop, lines, begun, pace)
+    finally:
+        _say_all(lines, say)  # stopped before that: nobody could learn the keys any more
+
+
+def _say_all(lines: list[str], say: Callable[[str], None]) -> None:
+    for line in lines:
+        say(line)
+    lines.clear()
+
+
+async def _run(
+    base_url: str, admin_key: str, stop: asyncio.Event, lines: list[str], begun: Callable[[str], None], pace: float
+) -> None:
+    """Make it, with what people should know in ``lines``; ``begun`` is told of every agent that has its key."""
     async with Venue(base_url, admin_key) as admin:
-        await _until_stopped([_keep("setup", partial(prepare, admin, say), stop, pace, once=True)], stop)
+        await _until_stopped([_keep("setup", partial(prepare, admin, lines.append), stop, pace, once=True)], stop)
         if stop.is_set():
             return
         LOG.info("demo.ready", url=base_url, agents=len(AGENTS))
@@ -55,7 +79,7 @@ async def run_demo(
         works[STORY_TICKER] = partial(_run_stories, admin, stop, pace)
         for plan in AGENTS:
             faster = replace(plan, pause_s=plan.pause_s / pace)
-            works[plan.user] = partial(_run_agent, admin, base_url, faster, stop)
+            works[plan.user] = partial(_run_agent, admin, base_url, faster, stop, begun)
         await _until_stopped([_keep(name, work, stop, pace) for name, work in works.items()], stop)
 
 
@@ -117,10 +141,13 @@ async def _run_stories(admin: Venue, stop: asyncio.Event, pace: float) -> None:
         await feed.send_float(math.exp(level), reason=story)
 
 
-async def _run_agent(admin: Venue, base_url: str, plan: AgentPlan, stop: asyncio.Event) -> None:
+async def _run_agent(
+    admin: Venue, base_url: str, plan: AgentPlan, stop: asyncio.Event, begun: Callable[[str], None]
+) -> None:
     """One agent with a key of its own, until ``stop`` or until the key is no longer good."""
     expiry = rfc3339(int((time.time() + KEY_LIFE_S) * 1000))
     made = await admin.create_key(["read", "trade"], user=plan.user, label="demo agent", expires_at=expiry)
+    begun(plan.user)
     async with Venue(base_url, made.key) as venue:
 
         async def top_up() -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+from msgspec import Struct
+
 from tools.client import Venue
 from tools.errors import ApiError
 
@@ -69,6 +72,8 @@ STORIES: Final[tuple[tuple[str, float], ...]] = (
 )
 """What happens to the organisation, and what part of its price that moves."""
 
+USERS_PER_PAGE: Final = 500
+
 PEOPLE: Final = ("alice", "bob")
 PERSON_DEPOSIT: Final = "10000"
 AGENT_DEPOSIT: Final = "25000"
@@ -117,17 +122,53 @@ async def prepare(admin: Venue, say: Callable[[str], None]) -> None:
 
     Errors: ApiError, VenueUnreachable; then call it again.
     """
+    tickers = {market.ticker for market in msgspec.json.decode(await admin.markets(), type=_Markets).markets}
     for parameters in MARKETS:
-        await _unless(admin.create_market(parameters), "market_exists")
+        if parameters["ticker"] not in tickers:
+            await _unless(admin.create_market(parameters), "market_exists")
+    there = await _users_there(admin)
     for plan in AGENTS:
-        await _unless(admin.create_user(plan.user, deposit=AGENT_DEPOSIT), "user_exists")
+        if plan.user not in there:
+            await _unless(admin.create_user(plan.user, deposit=AGENT_DEPOSIT), "user_exists")
     for person in PEOPLE:
-        if await _unless(admin.create_user(person, deposit=PERSON_DEPOSIT), "user_exists"):
+        is_there = person in there
+        if not is_there and await _unless(admin.create_user(person, deposit=PERSON_DEPOSIT), "user_exists"):
             made = await admin.create_key(["read", "trade"], user=person, label="demo")
             say(f"demo: user {person} has {PERSON_DEPOSIT} USD and the key {made.key}")
         else:
             another = f"perps key create --user-id {person} --scope read --scope trade"
             say(f"demo: user {person} is there since an earlier start; for another key: {another}")
+
+
+class _Market(Struct):
+    ticker: str
+
+
+class _Markets(Struct):
+    markets: list[_Market]
+
+
+class _User(Struct, rename="camel"):
+    user_id: str
+
+
+class _Users(Struct, rename="camel"):
+    users: list[_User]
+    next_cursor: str | None
+
+
+async def _users_there(admin: Venue) -> set[str]:
+    """The users of the demo that are there: a second start asks for nothing that would be refused."""
+    wanted = {plan.user for plan in AGENTS} | set(PEOPLE)
+    there: set[str] = set()
+    cursor = None
+    while there != wanted:
+        page = msgspec.json.decode(await admin.users(USERS_PER_PAGE, cursor), type=_Users)
+        there |= wanted & {user.user_id for user in page.users}
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    return there
 
 
 async def _unless(making: Awaitable[bytes], code: str) -> bool:
