@@ -1,15 +1,16 @@
 """Bodies, read: all of it, in time, decoded, and told what is wrong with it, at a bounded cost to everybody else.
 
 A body is looked at before the key is (400 comes before 401), so anybody may have one looked at. Therefore large bodies
-take turns, one to a turn of the event loop, callers with a key in a line of their own; long lists are checked a part
-at a time; and only who has a key is told in detail what is wrong. A small body waits for nobody.
+take turns, one to a turn of the event loop, callers with a key in a line of their own, a few of each sender's at a
+time; long lists are checked a part at a time; and only who has a key is told in detail what is wrong. A small body
+waits for nobody.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -58,7 +59,7 @@ async def body(request: web.Request, kind: type[T], *, optional: bool = False) -
 async def body_list(request: web.Request, kind: type[S], *, most: int, check: Callable[[S], None]) -> list[S]:
     """The request's body as 1 to ``most`` of a kind, each of which has passed ``check``. Raises like ``body``."""
     raw, of = await _received(request), list[kind]  # type: ignore[valid-type]
-    async with _turn(request):
+    async with _turn(request) if len(raw) > SMALL_BYTES else nullcontext():
         items: list[S] = _decoded(request, raw, of)
         if not 1 <= len(items) <= most:
             raise invalid(f"Send a list of 1 to {most}.", maximum=most)
@@ -91,7 +92,8 @@ async def _received(request: web.Request) -> bytes:
 
 
 def _turn(request: web.Request) -> AbstractAsyncContextManager[None]:
-    return request.app[CONTEXT].turns.one(known=_is_known(request))
+    context = request.app[CONTEXT]
+    return context.turns.one(context.keys.sender(request))
 
 
 def _is_known(request: web.Request) -> bool:

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.web.test_bodies import NOT_JSON, NOT_OURS, OPEN, ROUTES
-from tests.web.venue import Running
+from tests.web.venue import Answer, Running
 from web import bodies, body_errors
 from web.bodies import BODY_BYTES_MAX, ITEMS_PER_TURN
 from web.requests import PriceItem, check_price_item
+from web.turns import WAITING_MAX
 
 PRICES = "/api/markets/prices"
 ITEM = b'{"ticker":"A","price":1}'
@@ -127,13 +128,38 @@ async def test_a_long_list_is_checked_a_part_at_a_time(venue: Running, monkeypat
 
 
 async def test_who_has_a_key_does_not_wait_behind_strangers(venue: Running) -> None:
-    async with venue.venue.context.turns.one(known=False), asyncio.timeout(5):
+    async with venue.venue.context.turns.one(None), asyncio.timeout(5):
         stranger = asyncio.create_task(venue.anybody.post(PRICES, GOOD_LIST))
         answer = (await venue.admin.post(PRICES, GOOD_LIST)).ok()
         assert len(answer["results"]) == 1000
         (await venue.anybody.post(OPEN, {})).refused(400, "validation_error")
         assert not stranger.done()
     (await stranger).refused(401, "unauthorized")
+
+
+async def test_a_short_list_waits_for_nobody(venue: Running) -> None:
+    await venue.market("A", "100")
+    async with venue.venue.context.turns.one("somebody else"), asyncio.timeout(5):
+        answer = (await venue.admin.post(PRICES, [{"ticker": "A", "price": "101"}])).ok()
+
+    assert answer["results"][0]["liquidations"] == 0
+
+
+async def test_a_sender_has_a_share_of_the_line_of_large_bodies(venue: Running) -> None:
+    ann, bob = await venue.user("ann"), await venue.user("bob")
+    async with venue.venue.context.turns.one("somebody else"), asyncio.timeout(5):
+        waiting = {asyncio.create_task(ann.post(PRICES, GOOD_LIST)) for _ in range(WAITING_MAX + 3)}
+        refused = set[asyncio.Task[Answer]]()
+        while len(refused) < 3:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            refused |= done
+        behind = asyncio.create_task(bob.post(PRICES, GOOD_LIST))
+
+    for task in refused:
+        assert (await task).refused(429, "rate_limited") == {"limit": WAITING_MAX}
+    for task in (*waiting, behind):
+        (await task).refused(403, "forbidden")
+    (await ann.post(PRICES, GOOD_LIST)).refused(403, "forbidden")
 
 
 async def test_a_body_that_does_not_arrive_is_given_up(venue: Running, monkeypatch: pytest.MonkeyPatch) -> None:
