@@ -96,6 +96,7 @@ class Bridge:
         self._outlet: Outlet | None = None
         self._closed: Failure | None = Failure(FailureKind.UNAVAILABLE, "the venue is starting")
         self._waiting: dict[Token, asyncio.Future[Any]] = {}
+        self._emptied = asyncio.Event()
         self._images: dict[Token, list[ImageTaken]] = {}
         self._deadlines: deque[tuple[int, Token]] = deque()
         self._outgoing: list[Envelope] = []
@@ -127,7 +128,8 @@ class Bridge:
     async def drained(self) -> None:
         """Wait until nothing is in flight. Commands end by themselves, at the latest at their deadline."""
         while self._waiting:
-            await asyncio.wait(list(self._waiting.values()))
+            self._emptied.clear()
+            await self._emptied.wait()
 
     async def send(
         self, command: Command, *, sender: str, client_order_id: str | None, fresh: bool, trace_id: str
@@ -173,6 +175,8 @@ class Bridge:
         finally:
             del self._images[token]
             self._waiting.pop(token, None)
+            if not self._waiting:
+                self._emptied.set()
         return outcome
 
     def gather(self, taken: ImageTaken) -> None:
@@ -235,6 +239,8 @@ class Bridge:
                 self._shares.give(sender)
             if future is not None and not future.done():
                 future.set_result(outcome)
+        if not self._waiting:
+            self._emptied.set()
 
     def _expire(self) -> None:
         """Answer callers whose deadline has passed: the command may still be done."""

@@ -135,7 +135,7 @@ def _begun(history: History, ticker: str) -> Market | None:
         try:
             snapshot = _decoded(offset, stored)
             if ticker in snapshot.markets:
-                return snapshot.market(ticker)
+                return snapshot.state().markets[ticker]  # all of it: what a start would not begin from, no market does
         except SnapshotBroken as error:
             _skipped(offset, error)
     return None

@@ -103,11 +103,6 @@ class Snapshot(Struct, frozen=True):
             _refuse(_disagreement(state))
         return state
 
-    def market(self, ticker: str) -> Market:
-        """One of its markets by itself. Raises ``KeyError`` if it has none, ``SnapshotBroken``."""
-        with _restoring():
-            return self._market(ticker)
-
     def _market(self, ticker: str) -> Market:
         image = MarketImage.from_chunks(self.markets[ticker])
         _refuse(market_flaw(ticker, image))

@@ -48,7 +48,7 @@ SWITCH_INTERVAL_S: Final = 0.0005
 
 GC_THRESHOLD: Final = 10_000
 """Allocations between young collections: the venue's values are acyclic, and collecting at every 700 only costs time.
-But a connection that ends is a cycle, with what it had received: at 50,000 they come to a gigabyte under bad requests."""
+But a connection that ends is a cycle with what it received: at 50,000 that came to a gigabyte under bad requests."""
 
 LOCK_WAIT_S: Final = 1.0
 """How long a start waits for the shard's lock: the session of a venue that was just killed may still be ending."""

@@ -40,9 +40,10 @@ class Listener:
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, host, port).start()
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that cannot be one
             await self.close()
-            raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+            why = (error.strerror if isinstance(error, OSError) else None) or error
+            raise CannotStart(f"cannot listen on {host}:{port}: {why}") from error
         return int(self._runner.addresses[0][1])
 
     async def close(self) -> None:

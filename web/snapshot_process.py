@@ -72,7 +72,7 @@ async def run(command: Sequence[str], database_url: str) -> SnapshotTaken:
         raise SnapshotFailed(f"the program cannot be started: {error.strerror or error}") from error
     try:
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
+            os.setpriority(os.PRIO_PROCESS, process.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))
         printed, said, code = await _listen(process)
     finally:
         await _end(process)

@@ -118,9 +118,12 @@ class Snapshots:
         )
 
     def _failed(self, error: Exception) -> None:
-        self._metrics.snapshots.labels("stalled" if isinstance(error, SnapshotStalled) else "failed").inc()
+        """Said in full to the log only: anybody may see ``problem``, and an error may tell of a user's money."""
+        stalled = isinstance(error, SnapshotStalled)
+        self._metrics.snapshots.labels("stalled" if stalled else "failed").inc()
         since = self.problem.since if self.problem else self._clock.now_ms()
-        self.problem = Problem(f"none could be taken: {error}", since)
+        why = "it stood still and was ended" if stalled else "the log says why"
+        self.problem = Problem(f"none could be taken: {why}", since)
         log.warning("snapshot.failed", error=repr(error))
 
     async def _run(self) -> None:

@@ -123,6 +123,25 @@ async def test_who_does_not_wait_for_an_image_leaves_nothing_in_flight() -> None
         await taken(venue)
 
 
+async def test_a_stop_does_not_spin_while_what_its_callers_left_is_under_way() -> None:
+    async with running() as venue:
+        bridge = venue.host.bridge
+        asked = asyncio.create_task(
+            bridge.send(set_price("A", 1), sender="x", client_order_id=None, fresh=True, trace_id="")
+        )
+        await asyncio.sleep(0)
+        asked.cancel()
+        await asyncio.wait([asked])
+
+        drained = asyncio.create_task(bridge.drained())
+        await asyncio.sleep(0)
+        assert bridge.in_flight == 1
+        assert not bridge._emptied.is_set()
+        await asyncio.wait_for(drained, 2)
+
+        assert bridge.in_flight == 0
+
+
 async def test_a_market_that_dies_of_an_image_does_not_hold_it_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does what stands behind it in its mailbox."""
     async with running() as venue:
