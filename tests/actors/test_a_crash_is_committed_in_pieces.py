@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 import actors.journal_actor
 import actors.ledger_actor
 import perps.engine
+from actors.base import tell
 from actors.limits import EVENTS_PER_COMMIT_MAX
+from actors.messages import Ref, Sequenced
 from perps.engine import LIQUIDATIONS_PER_ROW_MAX
 from perps.journal import Entry
 from persistence.memory import MemoryJournal, MemoryStore
@@ -37,7 +40,14 @@ async def test_no_commit_of_a_crash_holds_more_events_than_its_limit_and_a_row(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A commit takes rows until the limit is reached: the last one may go past it, by one row at most."""
-    store, commits = MemoryStore(), list[int]()
+    store, commits, sent = MemoryStore(), list[int](), list[int]()
+
+    def telling(ref: Ref, message: Any) -> bool:
+        rows = [row for row in message if isinstance(row, Sequenced)] if isinstance(message, list) else []
+        sent.append(sum(len(row.entry.events) for row in rows))
+        return tell(ref, message)
+
+    monkeypatch.setattr(actors.ledger_actor, "tell", telling)
     monkeypatch.setattr(perps.engine, "LIQUIDATIONS_PER_ROW_MAX", PER_ROW_MAX)
     monkeypatch.setattr(actors.journal_actor, "EVENTS_PER_COMMIT_MAX", EVENTS_MAX)
     monkeypatch.setattr(actors.ledger_actor, "EVENTS_PER_COMMIT_MAX", EVENTS_MAX)
@@ -47,6 +57,7 @@ async def test_no_commit_of_a_crash_holds_more_events_than_its_limit_and_a_row(
         for number in range(POSITIONS):
             await venue.do(open_long("A", "ann"), sender="ann", order_id=f"{number}")
         commits.clear()
+        sent.clear()
 
         crash = await venue.do(set_price("A", 50))
         await venue.settled_market()
@@ -55,6 +66,7 @@ async def test_no_commit_of_a_crash_holds_more_events_than_its_limit_and_a_row(
         assert not venue.model.open_positions("ann")
         assert sum(commits) == 1 + POSITIONS + 1
         assert max(commits) <= EVENTS_MAX + PER_ROW_MAX
+        assert max(sent) <= EVENTS_MAX + PER_ROW_MAX, "the ledger hands them on in pieces too"
 
 
 def test_a_row_of_liquidations_is_a_small_part_of_a_commit() -> None:

@@ -41,6 +41,15 @@ def test_many_short_batches_are_not_one_long_one(vitals: Vitals) -> None:
         assert vitals.look(look * 0.2) == []
 
 
+def test_a_large_batch_that_goes_on_is_not_stuck(vitals: Vitals) -> None:
+    pulse = vitals.pulse("journal")
+    pulse.turn += 1
+    for look in range(20):
+        pulse.step()
+        assert vitals.look(look * (SHOWN_AFTER_S - 0.01)) == []
+    assert len(vitals.look(20 * SHOWN_AFTER_S)) == 1
+
+
 def test_a_busy_market_is_named_by_its_ticker(vitals: Vitals) -> None:
     vitals.pulse("market", "BTC-PERP").turn += 1
     vitals.look(0.0)
