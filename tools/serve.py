@@ -39,6 +39,12 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
     show_default=True,
     help="Take a snapshot after this time, if there is any new row.",
 )
+@click.option(
+    "--one-processor/--all-processors",
+    default=True,
+    show_default=True,
+    help="Keep the venue's threads on one processor, which the kernel chooses: quicker.",
+)
 @click.option("--log-level", type=click.Choice(LOG_LEVELS, case_sensitive=False), default="info", show_default=True)
 def serve(
     host: str,
@@ -48,6 +54,7 @@ def serve(
     demo: bool,
     snapshot_rows: int,
     snapshot_seconds: float,
+    one_processor: bool,
     log_level: str,
 ) -> int:
     """Run the venue until SIGTERM or Ctrl-C.
@@ -85,6 +92,7 @@ def serve(
             snapshots=SnapshotPolicy(rows=snapshot_rows, seconds=snapshot_seconds),
             snapshot_command=FOLLOWER,
             log_level=log_level.lower(),
+            one_processor=one_processor,
         ),
         run_demo if demo else None,
     )

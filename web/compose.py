@@ -27,7 +27,7 @@ from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import PostgresJournal
 from persistence.postgres_snapshots import PostgresSnapshots
 from persistence.queries import PostgresQueries
-from web import app, last_words, logs, snapshot_process
+from web import app, last_words, logs, processor, snapshot_process
 from web.auth import Keys, KeyStore
 from web.clock import SystemClock
 from web.context import Context, Queries
@@ -69,6 +69,8 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     snapshot_command: tuple[str, ...] = ()
     """The program that takes a snapshot of PERPS_DATABASE_URL: see ``web/snapshot_process``."""
     log_level: str = "info"
+    one_processor: bool = True
+    """Keep all threads on one: see ``web/processor``."""
 
 
 def serve(settings: ServeSettings, companion: Companion | None = None, *, wrap: WrapStores | None = None) -> int:
@@ -108,6 +110,8 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
         if not await _started(venue, stop):
             return 0
         tune_process()
+        if settings.one_processor:
+            stack.callback(asyncio.create_task(processor.stay_together()).cancel)
         base_url = f"http://{f'[{settings.host}]' if ':' in settings.host else settings.host}:{port}"
         say(f"perps is ready on {base_url}")
         waits: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait()), venue.host.ended]
@@ -160,7 +164,8 @@ def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command:
         nonlocal epoch
         if server is not None:
             try:
-                server.start()
+                with processor.elsewhere():
+                    server.start()
             except EmbeddedPostgresError as error:
                 raise JournalUnavailable(str(error)) from error
         journal = PostgresJournal.acquire(url, wait_s=LOCK_WAIT_S, venue=venue, last_epoch=epoch)

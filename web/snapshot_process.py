@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from web import processor
 from web.snapshot_taking import SnapshotFailed, SnapshotStalled, SnapshotTaken
 
 log = structlog.get_logger()
@@ -60,14 +61,15 @@ async def run(command: Sequence[str], database_url: str) -> SnapshotTaken:
     """
     others = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env={**others, DATABASE_URL: database_url},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
-        )
+        with processor.elsewhere():
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                env={**others, DATABASE_URL: database_url},
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
     except OSError as error:
         raise SnapshotFailed(f"the program cannot be started: {error.strerror or error}") from error
     try:

@@ -26,7 +26,7 @@ from perps.units import MICRO, Micros
 from tools.benchmark.process import run_part
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
-from web import compose, logs
+from web import compose, logs, processor
 from web.market_requests import MarketBody, list_command
 from web.read_model import ReadModel
 from web.snapshots import SnapshotPolicy
@@ -83,6 +83,7 @@ async def measure(spec: EngineSpec) -> EngineResult:
     venue = compose.Venue(stores, secrets.token_hex(), limits=compose.Limits(snapshots=NO_SNAPSHOTS))
     await venue.start()
     compose.tune_process()
+    processor.gather()
     users = [f"bench-{number}" for number in range(max(IN_FLIGHT))]
     for ticker in TICKERS:
         await _do(venue, list_command(_market(ticker)), "@admin")

@@ -26,7 +26,7 @@ from tools.benchmark.process import run_part
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
 from tools.snapshot_follower import FOLLOWER
-from web import compose, logs
+from web import compose, logs, processor
 from web.read_model import ReadModel
 from web.snapshots import SnapshotPolicy
 from web.views_image import load_views
@@ -111,6 +111,7 @@ async def measure(spec: RecoverySpec) -> RecoveryResult:
     venue = compose.Venue(stores, secrets.token_hex(), limits=compose.Limits(snapshots=NEVER))
     await venue.start()
     compose.tune_process()
+    processor.gather()
     quiet = await _waits(venue, asyncio.sleep(QUIET_S))
     during_snapshot = await _waits(venue, stores.take_snapshot())
     during_images = await _waits(venue, _images(venue))
