@@ -91,7 +91,7 @@ class Bridge:
         self._on_settled, self._on_health = on_settled, on_health
         self._in_flight_max = in_flight_max
         self._shares = Shares(max(1, in_flight_max // IN_FLIGHT_PARTS))
-        self._senders: dict[Token, str] = {}
+        self._payers: dict[Token, str] = {}
         self._supervisor: Ref | None = None
         self._outlet: Outlet | None = None
         self._closed: Failure | None = Failure(FailureKind.UNAVAILABLE, "the venue is starting")
@@ -132,17 +132,28 @@ class Bridge:
             await self._emptied.wait()
 
     async def send(
-        self, command: Command, *, sender: str, client_order_id: str | None, fresh: bool, trace_id: str
+        self,
+        command: Command,
+        *,
+        sender: str,
+        client_order_id: str | None,
+        fresh: bool,
+        trace_id: str,
+        payer: str | None = None,
     ) -> Outcome:
-        """Send one command and wait for its end. Cancelling stops the waiting, not the command."""
+        """Send one command and wait for its end. Cancelling stops the waiting, not the command.
+
+        It counts as one that ``payer`` has in flight; None: the sender, whose client order ids it lives under.
+        """
         if self._closed is not None:
             return self._closed
         if len(self._waiting) >= self._in_flight_max:
             return Failure(FailureKind.OVERLOADED, f"{self._in_flight_max} commands are in flight")
-        if not self._shares.take(sender):
+        payer = payer or sender
+        if not self._shares.take(payer):
             return Failure(FailureKind.RATE_LIMITED, f"{self._shares.each} commands of this sender are in flight")
         token, future = self._wait()
-        self._senders[token] = sender
+        self._payers[token] = payer
         now_ms = self._clock.now_ms()
         envelope = Envelope(
             command=command,
@@ -234,9 +245,9 @@ class Bridge:
     def answer(self, replies: Sequence[Reply]) -> None:
         """Answer callers that still wait."""
         for token, outcome in replies:
-            future, sender = self._waiting.pop(token, None), self._senders.pop(token, None)
-            if sender is not None:
-                self._shares.give(sender)
+            future, payer = self._waiting.pop(token, None), self._payers.pop(token, None)
+            if payer is not None:
+                self._shares.give(payer)
             if future is not None and not future.done():
                 future.set_result(outcome)
         if not self._waiting:

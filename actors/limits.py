@@ -9,7 +9,7 @@ A caller past the deadline makes room while the command may still be under way; 
 """
 
 IN_FLIGHT_PARTS: Final = 4
-"""One sender (a user, a key bound to none, the administrators) may have one part in this many of them."""
+"""One payer (a user, or a key bound to none) may have one part in this many of them."""
 
 DEADLINE_MS: Final = 10_000
 """A command not begun by then is refused; a caller not answered by then gets ``outcome_unknown``."""

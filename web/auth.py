@@ -25,6 +25,9 @@ KEY_BYTES: Final = 32
 ADMIN_SENDER: Final = "!admin"
 """Whose client order ids an administrator's commands live under when no user is named. Not a possible user id."""
 
+STRANGERS: Final = ""
+"""What callers without a key are called together, where they share something. Not a possible user id."""
+
 
 class Principal(Struct, frozen=True):
     """The holder of a key. ``user`` is the one it is bound to, if any; ``admin`` includes every scope."""
@@ -42,6 +45,11 @@ class Principal(Struct, frozen=True):
     def sender(self) -> str:
         """Whose client order ids these are."""
         return self.user or (ADMIN_SENDER if self.is_admin else f"!key:{self.key_id}")
+
+    @property
+    def payer(self) -> str:
+        """Whose share of the venue a request takes, in whosever name it acts: the key's user's, or the key's own."""
+        return self.user or f"!key:{self.key_id}"
 
 
 class KeyStore(Protocol):
@@ -94,10 +102,10 @@ class Keys:
             raise RequestError("unauthorized", "This key has expired.")
         return self._principals[hashed]
 
-    def sender(self, request: web.BaseRequest) -> str | None:
-        """Who sent the request; None for a stranger, whose key is good for nothing, or who has none."""
+    def payer(self, request: web.BaseRequest) -> str | None:
+        """Whose share a request takes; None for a stranger, whose key is good for nothing, or who has none."""
         try:
-            return self.principal(request).sender
+            return self.principal(request).payer
         except RequestError:
             return None
 

@@ -93,11 +93,11 @@ async def _received(request: web.Request) -> bytes:
 
 def _turn(request: web.Request) -> AbstractAsyncContextManager[None]:
     context = request.app[CONTEXT]
-    return context.turns.one(context.keys.sender(request))
+    return context.turns.one(context.keys.payer(request))
 
 
 def _is_known(request: web.Request) -> bool:
-    return request.app[CONTEXT].keys.sender(request) is not None
+    return request.app[CONTEXT].keys.payer(request) is not None
 
 
 def _reader(kind: Any) -> tuple[msgspec.json.Decoder[Any], Callable[[bytes], None]]:

@@ -1,8 +1,9 @@
 """Connections: how many there may be, how long one may keep silent, and the answer to what is no HTTP.
 
-``aiohttp`` serves them; what is added stands in its public methods. A connection that waits for a request (none yet, a
-head that does not end, or nothing after an answer) is closed after ``KEEP_ALIVE_S``, one whose client does not read
-after ``READ_S``; when all places are taken, the one that has waited longest makes room for the next.
+``aiohttp`` serves them; what is added stands in its public methods, and uses those but for one attribute. A connection
+that waits for a request (none yet, a head that does not end, or nothing after an answer) is closed after
+``KEEP_ALIVE_S``, one whose client does not read after ``READ_S``; when all places are taken, the one that has waited
+longest makes room for the next.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Final
 
 import structlog
 from aiohttp import web
-from aiohttp.http import HttpProcessingError
+from aiohttp.http import HttpProcessingError, RawRequestMessage
 
 from web import errors
 from web.errors import RequestError
@@ -33,7 +34,7 @@ KEEP_ALIVE_S: Final = 75.0
 """How long a connection may be without a request: longer than the proxies in front of it keep theirs."""
 
 READ_S: Final = 15.0
-"""How long a client may leave unread what was written to it, once its buffers are full."""
+"""How long a client may take to make room again, once 64 KiB wait here behind what the system keeps for it."""
 
 Request = web.BaseRequest
 
@@ -47,6 +48,19 @@ class Connection(web.RequestHandler):
         super().__init__(connections, **options)
         self._connections = connections
         self._giving_up: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come; let go of it if it is no HTTP.
+
+        ``aiohttp`` queues the fault behind the request under way. Its traceback leads back to the connection and
+        to what was received: that would be kept as long as the request lasts, and then until garbage is collected.
+        What is queued can be seen in a private attribute only; where it is called otherwise, more is kept for longer.
+        """
+        super().data_received(data)
+        queued = getattr(self, "_messages", None)
+        last = queued[-1][0] if queued else None
+        if last is not None and not isinstance(last, RawRequestMessage) and last.exc is not None:
+            last.exc.__traceback__ = None
 
     def handle_error(
         self, request: Request, status: int = 500, exc: BaseException | None = None, message: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -95,9 +95,9 @@ class Context:
     read_shares: ReadShares = field(default_factory=ReadShares)
     arrivals: Arrivals = field(default_factory=Arrivals)
 
-    def looking_up(self, request: web.Request) -> AbstractContextManager[None]:
+    def looking_up(self, request: web.Request) -> AbstractAsyncContextManager[None]:
         """While a request has something read from the database. Raises ``rate_limited``."""
-        return self.read_shares.one(self.keys.sender(request))
+        return self.read_shares.one(self.keys.payer(request))
 
     def market(self, ticker: str) -> MarketView:
         """A market by ticker. Raises ``market_not_found``."""

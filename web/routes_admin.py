@@ -12,7 +12,7 @@ from perps.commands import CreateUser, Deposit, LedgerCommand, SetMode, Withdraw
 from perps.journal import Entry
 from perps.units import Micros
 from web import decimals, views
-from web.auth import ADMIN_SENDER, SCOPES
+from web.auth import ADMIN_SENDER, SCOPES, Principal
 from web.bodies import body
 from web.context import CONTEXT, Context
 from web.errors import RequestError, invalid, not_found
@@ -49,8 +49,9 @@ async def create_user(request: web.Request) -> web.Response:
     referrer = None if asked.referrer is None else user_id(asked.referrer, "referrer")
     nothing = asked.deposit is None or asked.deposit == 0
     deposit = Micros(0) if nothing else positive_money(asked.deposit or Decimal(0), "deposit")
-    context.keys.require(request, "admin")
-    entry, _ = await _ledger(context, request, CreateUser(user=user, deposit=deposit, referrer=referrer), None)
+    principal = context.keys.require(request, "admin")
+    command = CreateUser(user=user, deposit=deposit, referrer=referrer)
+    entry, _ = await _ledger(context, request, command, principal, None)
     return json_response(
         {"userId": user, "referrer": referrer, **views.balance(context.model, user), "offset": entry.row.offset}, 201
     )
@@ -141,8 +142,8 @@ async def list_market(request: web.Request) -> web.Response:
     """List a market: 201, or the rule its parameters break."""
     context = request.app[CONTEXT]
     command = list_command(await body(request, MarketBody))
-    context.keys.require(request, "admin")
-    await done(context, request, command, ADMIN_SENDER, None, command.params, keyed=False)
+    principal = context.keys.require(request, "admin")
+    await done(context, request, command, principal, None, command.params, sender=ADMIN_SENDER, keyed=False)
     view = context.market(command.ticker)
     return json_response({"market": views.market(view, context.clock.now_ms()), "offset": view.offset}, 201)
 
@@ -153,10 +154,10 @@ async def set_mode(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     asked = await body(request, ModeBody)
     name = ticker(request.match_info["ticker"])
-    context.keys.require(request, "admin")
+    principal = context.keys.require(request, "admin")
     view = context.market(name)
-    command = SetMode(ticker=name, mode=asked.mode)
-    entry, _ = await done(context, request, command, ADMIN_SENDER, None, view.market.params, keyed=False)
+    command, params = SetMode(ticker=name, mode=asked.mode), view.market.params
+    entry, _ = await done(context, request, command, principal, None, params, sender=ADMIN_SENDER, keyed=False)
     return json_response({"market": views.market(view, context.clock.now_ms()), "offset": entry.row.offset})
 
 
@@ -216,8 +217,8 @@ async def _move(request: web.Request, kind: type[Deposit] | type[Withdraw]) -> w
     user = user_id(request.match_info["user_id"])
     amount = positive_money(asked.amount, "amount")
     order_id = client_order_id(asked.client_order_id)
-    context.keys.require(request, "admin")
-    entry, repeated = await _ledger(context, request, kind(user=user, amount=amount), order_id)
+    principal = context.keys.require(request, "admin")
+    entry, repeated = await _ledger(context, request, kind(user=user, amount=amount), principal, order_id)
     payload = {
         "userId": user,
         "amount": decimals.money(amount),
@@ -232,7 +233,7 @@ async def _move(request: web.Request, kind: type[Deposit] | type[Withdraw]) -> w
 
 
 async def _ledger(
-    context: Context, request: web.Request, command: LedgerCommand, order_id: str | None
+    context: Context, request: web.Request, command: LedgerCommand, principal: Principal, order_id: str | None
 ) -> tuple[Entry, bool]:
     keyed = not isinstance(command, CreateUser)
-    return await done(context, request, command, command.user, order_id, None, keyed=keyed)
+    return await done(context, request, command, principal, order_id, None, sender=command.user, keyed=keyed)

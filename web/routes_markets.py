@@ -66,7 +66,7 @@ async def candles(request: web.Request) -> web.Response:
     tick = view.market.params.tick_size
     found: Any = view.history.candles(interval, start, end, count)
     if found is None:
-        with context.looking_up(request):
+        async with context.looking_up(request):
             found = await context.queries.candles(
                 view.market.ticker, interval_ms=interval, start_ms=start, end_ms=end, limit=count
             )
@@ -105,7 +105,7 @@ async def prices(request: web.Request) -> web.Response:
     count, before = limit(request), cursor(request)
     view = context.market(ticker(request.match_info["ticker"]))
     tick = view.market.params.tick_size
-    with context.looking_up(request):
+    async with context.looking_up(request):
         records = await context.queries.prices(view.market.ticker, before=before, limit=count)
     shown = [
         {
@@ -160,7 +160,7 @@ async def _set_price(
 ) -> dict[str, Any]:
     view = context.market(name)
     command = price_command(asked, view.market.params)
-    outcome = await send(context, request, command, principal.sender, None, keyed=False)
+    outcome = await send(context, request, command, principal, None, keyed=False)
     if isinstance(outcome, Settled):
         return {
             "market": views.market(view, context.clock.now_ms()),
@@ -191,7 +191,7 @@ async def _fills(request: web.Request, kinds: tuple[str, ...] | None) -> web.Res
     context = request.app[CONTEXT]
     count, before = limit(request), cursor(request)
     view = context.market(ticker(request.match_info["ticker"]))
-    with context.looking_up(request):
+    async with context.looking_up(request):
         records = await context.queries.fills(ticker=view.market.ticker, kinds=kinds, before=before, limit=count)
     shown = [views.trade(record, view.market.params, private=False) for record in records]
     return json_response(page("liquidations" if kinds else "trades", shown, records, count))

@@ -74,5 +74,6 @@ async def market_stream(request: web.Request) -> EventSourceResponse:
         rows = await context.queries.rows_after(offset, limit)
         return [Entry(row, decode_events(row.payload), ()) for row in rows]
 
-    stream = MarketStream(context.streams, context.model, entries_after)
+    turn = context.streams.resume_turns.of(context.keys.payer(request), request.remote or "")
+    stream = MarketStream(context.streams, context.model, entries_after, turn)
     return await stream.serve(request, reader, since, snapshot, request_id=request[REQUEST_ID])

@@ -40,7 +40,8 @@ async def open_position(request: web.Request) -> web.Response:
     principal = context.keys.require(request, "trade")
     request[COMMAND] = command = replace(command, user=trader(principal, named))
     params = context.market(command.ticker).market.params
-    entry, repeated = await done(context, request, command, principal_sender(principal, command.user), order_id, params)
+    sender = principal_sender(principal, command.user)
+    entry, repeated = await done(context, request, command, principal, order_id, params, sender=sender)
     return answer(views.opened(entry, params), 201, repeated=repeated)
 
 
@@ -94,7 +95,7 @@ async def close_position(request: web.Request) -> web.Response:
     if not principal.is_admin and await _owner(request, view, position_id, parts[1]) != principal.user:
         raise RequestError("forbidden", "This position belongs to somebody else.", {"position": position_id})
     params = view.market.params
-    entry, repeated = await done(context, request, command, principal.sender, order_id, params)
+    entry, repeated = await done(context, request, command, principal, order_id, params)
     return answer(views.reduced(entry, params), 200, repeated=repeated)
 
 
@@ -103,7 +104,7 @@ async def _owner(request: web.Request, view: MarketView, position_id: str, numbe
     position, context = view.market.positions.get(number), request.app[CONTEXT]
     if position is not None:
         return position.user
-    with context.looking_up(request):
+    async with context.looking_up(request):
         return await context.queries.owner(position_id)
 
 
@@ -128,16 +129,32 @@ def principal_sender(principal: Principal, user: str) -> str:
 
 
 async def send(
-    context: Context, request: web.Request, command: Command, sender: str, order_id: str | None, *, keyed: bool = True
+    context: Context,
+    request: web.Request,
+    command: Command,
+    principal: Principal,
+    order_id: str | None,
+    *,
+    sender: str | None = None,
+    keyed: bool = True,
 ) -> Outcome:
-    """Send a command through the bridge under the request's id. ``keyed``: give it a client order id if it has none."""
+    """Send a principal's command through the bridge under the request's id.
+
+    ``sender``: whose client order ids it lives under, if not the principal's own. ``keyed``: give it a client order id
+    if it has none.
+    """
     request[COMMAND], request_id = command, request[REQUEST_ID]
     fresh = order_id is None
     if order_id is None and keyed:
         order_id = f"req-{request_id}"
     began_ns = context.clock.monotonic_ns()
     outcome = await context.bridge.send(
-        command, sender=sender, client_order_id=order_id, fresh=fresh, trace_id=request_id
+        command,
+        sender=sender or principal.sender,
+        client_order_id=order_id,
+        fresh=fresh,
+        trace_id=request_id,
+        payer=principal.payer,
     )
     if isinstance(outcome, Settled):
         request[IS_DONE] = True
@@ -149,14 +166,15 @@ async def done(
     context: Context,
     request: web.Request,
     command: Command,
-    sender: str,
+    principal: Principal,
     order_id: str | None,
     params: MarketParams | None,
     *,
+    sender: str | None = None,
     keyed: bool = True,
 ) -> tuple[Entry, bool]:
     """The command's durable row, and whether it was answered before. Raises what the outside sees of anything else."""
-    outcome = await send(context, request, command, sender, order_id, keyed=keyed)
+    outcome = await send(context, request, command, principal, order_id, sender=sender, keyed=keyed)
     if isinstance(outcome, Settled):
         return outcome.entry, False
     if isinstance(outcome, Repeated):
@@ -169,7 +187,7 @@ async def stored_entry(context: Context, request: web.Request, offset: int) -> E
     entry = context.model.entry(offset)
     if entry is not None:
         return entry
-    with context.looking_up(request):
+    async with context.looking_up(request):
         row = await context.queries.row(offset)
     if row is None:
         message = "This clientOrderId was answered so long ago that the answer has been archived."

@@ -42,7 +42,7 @@ async def positions(request: web.Request) -> web.Response:
     if status == "open" and before is None and len(found) <= count:
         valued = [views.valued(position, model.markets[name].market) for name, position in found]
     else:
-        with context.looking_up(request):
+        async with context.looking_up(request):
             records = await context.queries.positions(user, status=status, ticker=only, before=before, limit=count)
         valued = [views.recorded(record, model.markets[record.ticker].market) for record in records]
         next_cursor = f"{records[-1].opened_offset}-0" if len(records) == count else None
@@ -68,7 +68,7 @@ async def transactions(request: web.Request) -> web.Response:
     """Movements of the wallet, newest first."""
     count, before = limit(request), cursor(request)
     context, user = _own(request)
-    with context.looking_up(request):
+    async with context.looking_up(request):
         records = await context.queries.transactions(user, before=before, limit=count)
     account = user_account(user)
     shown = [views.transaction(record, account) for record in records]
@@ -80,7 +80,7 @@ async def trades(request: web.Request) -> web.Response:
     """The user's own trades, newest first."""
     count, before = limit(request), cursor(request)
     context, user = _own(request)
-    with context.looking_up(request):
+    async with context.looking_up(request):
         records = await context.queries.fills(user=user, before=before, limit=count)
     markets = context.model.markets
     shown = [views.trade(record, markets[record.ticker].market.params, private=True) for record in records]

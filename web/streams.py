@@ -1,15 +1,17 @@
 """SSE: committed rows as events, each once and in order, or an explicit reset.
 
 A row is encoded once, whatever the number of readers. An event's id is ``<epoch>-<offset>`` and stands on the last
-event of its row, so that a reader who resumes after it misses nothing and sees nothing twice. A reader that does not
-read is cut off at a byte limit; the others do not notice.
+event of its row, so that a reader who resumes after it misses nothing and sees nothing twice. A reader that takes
+too little of what is written to it is cut off, at a time limit or a byte limit; the others do not notice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Final
 
@@ -24,9 +26,10 @@ from perps.params import MarketParams
 from web import decimals
 from web.read_model import ReadModel
 from web.requests import rfc3339
+from web.resume_turns import ResumeTurns, Turn
 
 BEHIND_BYTES_MAX: Final = 1 << 20
-"""What a reader may have waiting before it is cut off."""
+"""What a reader that has caught up may have waiting behind the write under way before it is cut off."""
 
 READERS_MAX: Final = 10_000
 
@@ -39,12 +42,17 @@ RESUME_PAGE: Final = 500
 RESUME_EVENTS: Final = 2_000
 """Events of those rows, from the second on: a crash may have put hundreds of liquidations into each."""
 
-RESUMING_MAX: Final = 4
-"""Turns at a time, of readers who catch up: the others wait for theirs. A turn ends before its rows are written: who
-does not read keeps nobody waiting."""
-
 WRITE_S: Final = 15.0
-"""How long one write may wait for a reader before it is cut off."""
+"""How long one write may wait for a reader before it is cut off.
+
+A write ends when all but 16 KiB of it has gone to the system, which takes more only when the reader has taken a third
+of what it has. So a reader that takes less than some 20 KB/s is cut off, but only while there is more than that to
+tell: of a quiet market nothing waits, and nobody knows who reads.
+"""
+
+SEND_BYTES: Final = 256 * 1024
+"""What the system may keep of a stream, and as much again for its own use. By default it is megabytes: memory that
+10,000 readers would have, and of which a third must have been taken before the next write ends."""
 
 HEARTBEAT_S: Final = 15.0
 
@@ -115,7 +123,7 @@ class Streams:
     ) -> None:
         self.behind_bytes_max, self.heartbeat_s = behind_bytes_max, heartbeat_s
         self._model = model
-        self.resuming = asyncio.Semaphore(RESUMING_MAX)
+        self.resume_turns = ResumeTurns()
         self._open: set[Reader] = set()
         self._readers: set[Reader] = set()
         """Those of the open ones that are fed; the others are still catching up."""
@@ -242,8 +250,8 @@ EntriesAfter = Callable[[int, int], Awaitable[list[Entry]]]
 class MarketStream:
     """One reader's stream, from its first byte to its end."""
 
-    def __init__(self, streams: Streams, model: ReadModel, entries_after: EntriesAfter) -> None:
-        self._streams, self._model, self._entries_after = streams, model, entries_after
+    def __init__(self, streams: Streams, model: ReadModel, entries_after: EntriesAfter, turn: Turn) -> None:
+        self._streams, self._model, self._entries_after, self._turn = streams, model, entries_after, turn
 
     async def serve(
         self,
@@ -257,12 +265,16 @@ class MarketStream:
         """Begin where the reader left off, or with a snapshot, and write until it leaves or is cut off.
 
         ``since`` is the id it saw last; one that is too old, from the future or garbled gets ``reset`` and a snapshot.
+        A stream is its connection's last answer: requests that come behind it are not kept for when it has ended.
         """
+        request.protocol.close()
         headers = {"X-Request-Id": request_id}
         response = EventSourceResponse(ping_interval=self._streams.heartbeat_s, sep="\n", headers=headers)
         await response.prepare(request)
         if request.transport is not None:
             reader.abort = request.transport.abort
+            with suppress(OSError):  # it has gone already
+                request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         self._streams.open(reader)
         async with response:
             heartbeat = asyncio.create_task(response.wait())
@@ -306,13 +318,16 @@ class MarketStream:
         reader.is_behind = False
 
     async def _resume(self, response: EventSourceResponse, reader: Reader, since: str) -> bool:
-        """Write all that a reader missed and begin to feed it; False if that cannot be done without a gap."""
+        """Write all that a reader missed and begin to feed it; False if that cannot be done without a gap.
+
+        A turn ends before its rows are written: who does not read keeps nobody waiting.
+        """
         position = parse_event_id(since)
         if position is None or not await self._is_known(*position):
             return False
         _, offset = position
         while offset < self._model.offset:
-            async with self._streams.resuming:
+            async with self._turn(self._model.offset - offset):
                 entries = _short(await self._page(offset))
                 if not entries:
                     return False
@@ -330,7 +345,7 @@ class MarketStream:
             return True
         known = model.entry(offset)
         if known is None:
-            async with self._streams.resuming:
+            async with self._turn(model.offset - offset):
                 known = next(iter(await self._entries_after(offset - 1, 1)), None)
         return known is not None and (known.row.epoch, known.row.offset) == (epoch, offset)
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from actors.shares import Shares
+from web.auth import STRANGERS
 from web.errors import RequestError
 
 WAITING_MAX: Final = 16
@@ -15,9 +16,6 @@ WAITING_MAX: Final = 16
 
 STRANGERS_WAITING_MAX: Final = 256
 """Of all callers without a key together: they wait for each other only, but each keeps its body in memory."""
-
-STRANGERS: Final = ""
-"""What they are called: nobody's name."""
 
 
 class Turns:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pykka
 import pytest
@@ -123,9 +124,11 @@ async def test_who_does_not_wait_for_an_image_leaves_nothing_in_flight() -> None
         await taken(venue)
 
 
-async def test_a_stop_does_not_spin_while_what_its_callers_left_is_under_way() -> None:
+async def test_a_stop_does_not_spin_while_what_its_callers_left_is_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     async with running() as venue:
-        bridge = venue.host.bridge
+        bridge, answers = venue.host.bridge, asyncio.Queue[tuple[Any, ...]]()
+        loop, call = asyncio.get_running_loop(), bridge.call
+        monkeypatch.setattr(bridge, "call", lambda *said: loop.call_soon_threadsafe(answers.put_nowait, said))
         asked = asyncio.create_task(
             bridge.send(set_price("A", 1), sender="x", client_order_id=None, fresh=True, trace_id="")
         )
@@ -137,6 +140,7 @@ async def test_a_stop_does_not_spin_while_what_its_callers_left_is_under_way() -
         await asyncio.sleep(0)
         assert bridge.in_flight == 1
         assert not bridge._emptied.is_set()
+        call(*await asyncio.wait_for(answers.get(), 2))
         await asyncio.wait_for(drained, 2)
 
         assert bridge.in_flight == 0

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp.http import HttpProcessingError, RawRequestMessage
 
 from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.venue import Running
 from web.compose import Limits
+from web.connections import Connection
 
 ENOUGH_S = 5.0
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+JUNK = b"1\r\n[\r\n" * 10_000
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -119,3 +123,60 @@ async def test_what_a_client_expects_is_answered_as_everything_is(venue: Running
     assert b"HTTP/1.1 400 Bad Request\r\n" in said
     assert b"\r\nX-Request-Id: " in said
     assert b'{"error":{"code":"validation_error"' in said
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Garbage is not collected: what is freed is freed because nothing leads to it."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def _alive(kind: type) -> list[object]:
+    return [thing for thing in gc.get_objects() if isinstance(thing, kind)]
+
+
+@pytest.mark.usefixtures("uncollected")
+@pytest.mark.parametrize("first", [b"", GET, GET * 60], ids=["at once", "behind one", "behind many"])
+async def test_what_is_no_http_is_freed_with_its_connection(venue: Running, first: bytes) -> None:
+    (await venue.anybody.get("/healthz")).ok()
+    before = len(_alive(Connection))
+    for _ in range(5):
+        async with _line(venue, first + JUNK) as (reader, _):
+            await _ends(reader)
+
+    async with asyncio.timeout(ENOUGH_S):
+        while len(_alive(Connection)) > before:
+            (await venue.anybody.get("/healthz")).ok()
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_of_what_is_no_http_only_the_first_piece_counts(venue: Running) -> None:
+    async with _line(venue, GET * 60 + JUNK) as (reader, writer):
+        for _ in range(10):
+            writer.write(JUNK)
+        said = await _ends(reader)
+        faults = _alive(HttpProcessingError)
+
+    assert said.count(b" 400 Bad Request\r\n") == 1
+    assert not faults
+
+
+@pytest.mark.parametrize("behind", [JUNK, GET], ids=["junk", "requests"])
+async def test_what_comes_behind_a_stream_is_not_kept(venue: Running, behind: bytes) -> None:
+    kinds = (HttpProcessingError, RawRequestMessage)
+    async with _line(venue, b"GET /api/sse/markets HTTP/1.1\r\nHost: x\r\n\r\n") as (reader, writer):
+        async with asyncio.timeout(ENOUGH_S):
+            await reader.readuntil(b"event: snapshot")
+            before = sum(len(_alive(kind)) for kind in kinds)
+            for _ in range(40):
+                writer.write(behind)
+                await writer.drain()
+                (await venue.anybody.get("/healthz")).ok()
+            after = sum(len(_alive(kind)) for kind in kinds)
+            await venue.price("12345")
+            await reader.readuntil(b"12345.00")
+
+    assert after <= before + 1

@@ -17,7 +17,7 @@ from tests.web.conftest import Starter
 from tests.web.venue import Answer, OnMemory, Running
 from web.compose import Limits
 from web.context import Page
-from web.read_shares import LOOK_UPS_MAX, STRANGERS_LOOK_UPS_MAX
+from web.read_shares import LOOK_UPS_MAX, STRANGERS_AT_ONCE, STRANGERS_LOOK_UPS_MAX
 
 SHARE = 2
 LIMITS = Limits(in_flight_max=4 * SHARE)
@@ -51,6 +51,13 @@ class Waiting(MemoryQueries):
     def __init__(self, store: MemoryStore) -> None:
         super().__init__(store)
         self.let_go = asyncio.Event()
+        self.under_way = 0
+        self.one_more = asyncio.Condition()
+
+    async def begun(self, count: int) -> None:
+        """Until so many have been asked for."""
+        async with asyncio.timeout(5), self.one_more:
+            await self.one_more.wait_for(lambda: self.under_way >= count)
 
     async def fills(
         self,
@@ -62,6 +69,9 @@ class Waiting(MemoryQueries):
         limit: int,
     ) -> list[FillRecord]:
         """As the read side, later."""
+        async with self.one_more:
+            self.under_way += 1
+            self.one_more.notify_all()
         await self.let_go.wait()
         return await super().fills(user=user, ticker=ticker, kinds=kinds, before=before, limit=limit)
 
@@ -142,6 +152,49 @@ async def test_a_share_is_given_back_whatever_the_answer_is(gated: Running) -> N
         (await ann.open(size="1")).refused(422, "position_size_too_small")
 
 
+async def test_what_an_administrator_does_in_a_users_name_takes_none_of_the_users_share(
+    gated: Running, gate: threading.Event
+) -> None:
+    ann, another = await gated.user("ann"), await gated.key("admin")
+    await gated.user("bob")
+    await ann.opened(size="20")
+    gate.clear()
+    deposits = [
+        asyncio.create_task(gated.admin.post(f"/api/admin/users/{user}/deposit", {"amount": "1"}))
+        for user in ("ann", "bob")
+    ]
+    await _in_flight(gated, SHARE)
+    for user in ("ann", "bob"):
+        for path in ("deposit", "withdraw"):
+            (await gated.admin.post(f"/api/admin/users/{user}/{path}", {"amount": "1"})).refused(429, "rate_limited")
+        (await gated.admin.open(size="20", userId=user)).refused(429, "rate_limited")
+    (await gated.admin.close("BTC-PERP-1")).refused(429, "rate_limited")
+    (await gated.admin.post("/api/admin/users", {"userId": "cyd"})).refused(429, "rate_limited")
+    trading = asyncio.create_task(ann.open(size="20"))
+    helping = asyncio.create_task(another.post("/api/admin/users/ann/deposit", {"amount": "1"}))
+    await _in_flight(gated, SHARE + 2)
+    gate.set()
+
+    (await trading).ok(201)
+    for task in (*deposits, helping):
+        (await task).ok()
+
+
+async def test_who_is_an_administrator_and_a_user_has_one_share(gated: Running, gate: threading.Event) -> None:
+    ann = await gated.user("ann")
+    await gated.user("bob")
+    both = await gated.key("admin", userId="ann")
+    gate.clear()
+    deposits = [asyncio.create_task(both.post("/api/admin/users/bob/deposit", {"amount": "1"})) for _ in range(SHARE)]
+    await _in_flight(gated, SHARE)
+    refused = await ann.open(size="20")
+    gate.set()
+
+    refused.refused(429, "rate_limited")
+    for task in deposits:
+        (await task).ok()
+
+
 async def _waiting(venue: Running, path: str, count: int, who: str | None) -> Tasks:
     client = venue.anybody if who is None else venue.client(who)
     return [asyncio.create_task(client.get(path)) for _ in range(count)]
@@ -175,4 +228,42 @@ async def test_strangers_cannot_have_everything_looked_up(starter: Starter) -> N
     for task in (*strangers_waiting, *waiting):
         (await task).ok()
     (await ann.get(TRADES)).ok()
+    (await venue.anybody.get(TRADES)).ok()
+
+
+async def test_strangers_wait_for_each_other_and_leave_connections_to_callers_with_a_key(starter: Starter) -> None:
+    backend = OnMemory()
+    queries = Waiting(backend.store)
+    venue = await starter(backend, stores=replace(backend.stores(), queries=queries))
+    await venue.market()
+    await venue.user("ann")
+    one_too_many = await _waiting(venue, TRADES, STRANGERS_LOOK_UPS_MAX + 1, None)
+    refused, strangers = await _some_done(one_too_many, 1)  # so all of them have come
+    (await refused.pop()).refused(429, "rate_limited")
+    assert queries.under_way == STRANGERS_AT_ONCE
+
+    mine = await _waiting(venue, TRADES, 4, "ann")
+    await queries.begun(STRANGERS_AT_ONCE + 4)
+    queries.let_go.set()
+
+    for task in (*strangers, *mine):
+        (await task).ok()
+    assert queries.under_way == STRANGERS_LOOK_UPS_MAX + 4
+
+
+async def test_a_stranger_waits_for_the_others_only_so_long(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.read_shares.STRANGERS_WAIT_S", 0.05)
+    backend = OnMemory()
+    queries = Waiting(backend.store)
+    venue = await starter(backend, stores=replace(backend.stores(), queries=queries))
+    await venue.market()
+    first = await _waiting(venue, TRADES, STRANGERS_AT_ONCE, None)
+    await queries.begun(STRANGERS_AT_ONCE)
+
+    late = await venue.anybody.get(TRADES)
+    queries.let_go.set()
+
+    assert late.refused(429, "rate_limited")["limit"] == STRANGERS_AT_ONCE
+    for task in first:
+        (await task).ok()
     (await venue.anybody.get(TRADES)).ok()

@@ -9,13 +9,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import replace
 
+from perps.journal import Row
+from persistence.memory import MemoryQueries
 from tests.web.conftest import Starter
 from tests.web.events import listening
-from tests.web.venue import Running
+from tests.web.venue import OnMemory, Running
 from web.compose import Limits
 from web.read_model import ENTRIES_KEPT
-from web.streams import RESUMING_MAX, WRITE_S
+from web.streams import WRITE_S
 
 ENOUGH_S = 10.0
 
@@ -101,13 +104,39 @@ async def test_readers_that_do_not_read_do_not_hold_up_another_who_resumes(start
     await venue.market()
     offset = await _prices(venue, 17_000)  # more than a socket's buffers take
     async with AsyncExitStack() as lazy:
-        for _ in range(4 * RESUMING_MAX):
+        for _ in range(16):
             await lazy.enter_async_context(_not_reading(venue, "?since=0-0"))
 
         async with asyncio.timeout(WRITE_S / 3), listening(venue, f"?since=1-{offset - 10}") as stream:
             events = await stream.take(10)
 
     assert [event.offset for event in events] == list(range(offset - 9, offset + 1))
+
+
+class Counting(MemoryQueries):
+    """A read side that counts how often it is asked for rows."""
+
+    pages = 0
+
+    async def rows_after(self, offset: int, limit: int) -> list[Row]:
+        """As the read side."""
+        self.pages += 1
+        return await super().rows_after(offset, limit)
+
+
+async def test_of_what_is_not_read_little_is_kept(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.streams.WRITE_S", 0.5)
+    backend = OnMemory()
+    queries = Counting(backend.store)
+    stores = replace(backend.stores(), queries=queries)
+    venue = await starter(backend, limits=Limits(entries_kept=1), stores=stores)
+    await venue.market()
+    await _prices(venue, 17_000)
+    async with _not_reading(venue, "?since=0-0"), asyncio.timeout(ENOUGH_S):
+        while await _streams(venue):
+            await venue.anybody.get("/healthz")
+
+    assert queries.pages <= 8  # half a megabyte: four; what the system keeps by default: eighteen
 
 
 async def test_a_reader_that_left_is_forgotten_on_a_quiet_venue(starter: Starter) -> None:
