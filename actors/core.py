@@ -15,7 +15,7 @@ from actors.ledger_actor import LedgerActor
 from actors.look_up_actor import LookUpActor
 from actors.messages import Probe, Ref, Wire
 from actors.ports import Clock, History, Journal, Outbox
-from actors.recovery import Recovered, reload_market
+from actors.recovery import OnSnapshot, Recovered, reload_market
 from actors.supervisor import StartMarket, Supervisor
 from actors.vitals import Pulse, Vitals
 from perps.market import Market
@@ -42,7 +42,9 @@ class Core:
         clock: Clock,
         outbox: Outbox,
         vitals: Vitals | None = None,
+        on_snapshot: OnSnapshot | None = None,
     ) -> None:
+        """``on_snapshot`` may find a snapshot broken that a market would be rebuilt from, as in ``recovery.begin``."""
         state = recovered.state
         self.vitals = vitals = vitals or Vitals(outbox.core_failed)
         """Whether all of them are there and get on."""
@@ -65,7 +67,7 @@ class Core:
         )
 
         def load_market(ticker: str) -> Callable[[], Market]:
-            return lambda: reload_market(history, ticker, self._stopping.wait)
+            return lambda: reload_market(history, ticker, self._stopping.wait, on_snapshot)
 
         self.supervisor: Ref = Supervisor.start(
             recovered.answers,

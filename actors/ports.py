@@ -51,8 +51,8 @@ class History(Protocol):
         """Every durable row of one stream with ``market_seq > after``, in order. Raises ``JournalUnavailable``."""
         ...
 
-    def hash_at(self, offset: int) -> bytes | None:
-        """The stored hash of one row; None if there is no such row. Raises ``JournalUnavailable``."""
+    def epoch_and_hash_at(self, offset: int) -> tuple[int, bytes] | None:
+        """The stored epoch and hash of one row; None if there is no such row. Raises ``JournalUnavailable``."""
         ...
 
     def snapshots(self, until: int | None = None) -> Iterator[tuple[int, bytes]]:

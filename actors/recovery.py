@@ -93,10 +93,7 @@ def begin(
         try:
             snapshot = _decoded(offset, stored)
             state = snapshot.state()
-            found = history.hash_at(offset)
-            if found != snapshot.last_hash:
-                problem = "missing, but a snapshot stands on it" if found is None else "its hash is not its snapshot's"
-                raise JournalCorrupt(offset, problem)
+            _check_row(history, snapshot)
             if on_snapshot is not None:
                 on_snapshot(snapshot, state)
         except SnapshotBroken as error:
@@ -108,37 +105,45 @@ def begin(
     return None
 
 
-def reload_market(history: History, ticker: str, pause: Pause | None = None) -> Market:
+def _check_row(history: History, snapshot: Snapshot) -> None:
+    """Hold a snapshot against the row it stands on. The row's hash vouches for its epoch, the state hash does not.
+
+    Raises ``JournalCorrupt`` for a row that is not the snapshot's, ``SnapshotBroken`` for an epoch that is not the
+    row's: rows of the time between them could not be told from those of a deposed owner.
+    """
+    found = history.epoch_and_hash_at(snapshot.offset)
+    if found is None:
+        raise JournalCorrupt(snapshot.offset, "missing, but a snapshot stands on it")
+    epoch, row_hash = found
+    if row_hash != snapshot.last_hash:
+        raise JournalCorrupt(snapshot.offset, "its hash is not its snapshot's")
+    if epoch != snapshot.epoch:
+        raise SnapshotBroken(f"it says epoch {snapshot.epoch}, its row {epoch}")
+
+
+def reload_market(
+    history: History, ticker: str, pause: Pause | None = None, on_snapshot: OnSnapshot | None = None
+) -> Market:
     """A market from a snapshot and its rows, however often the store does not answer at first.
 
+    The snapshot is one a start would begin from; ``on_snapshot`` may find it broken, as in ``begin``.
     Raises ``JournalCorrupt``, and ``JournalUnavailable`` in the end, or when the core stops.
     """
     pause = pause or Event().wait
     for pause_s in RELOAD_PAUSES_S:
         try:
-            return _load(history, ticker)
+            return _load(history, ticker, on_snapshot)
         except JournalUnavailable as error:
             log.warning("market.cannot_reload_yet", ticker=ticker, error=str(error), retry_in_s=pause_s)
             if pause(pause_s):
                 raise
-    return _load(history, ticker)
+    return _load(history, ticker, on_snapshot)
 
 
-def _load(history: History, ticker: str) -> Market:
-    market = _begun(history, ticker)
+def _load(history: History, ticker: str, on_snapshot: OnSnapshot | None) -> Market:
+    state = begin(history, on_snapshot)
+    market = None if state is None else state.markets.get(ticker)
     return replay_market(history.rows_of(ticker, market.seq if market else 0), market)
-
-
-def _begun(history: History, ticker: str) -> Market | None:
-    """The market as the newest snapshot has it that can be used and knows it."""
-    for offset, stored in history.snapshots(None):
-        try:
-            snapshot = _decoded(offset, stored)
-            if ticker in snapshot.markets:
-                return snapshot.state().markets[ticker]  # all of it: what a start would not begin from, no market does
-        except SnapshotBroken as error:
-            _skipped(offset, error)
-    return None
 
 
 def _decoded(offset: int, stored: bytes) -> Snapshot:

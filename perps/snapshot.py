@@ -29,6 +29,16 @@ MAGIC: Final = b"perpsnp1"
 """Of this format. Another version is another magic; there is no reading of old ones: the journal has it all, or the
 archive and the journal."""
 
+PLAIN_BYTES_MAX: Final = 1 << 30
+"""Of a snapshot decompressed: ten times what a million positions and their users come to, 110 MB."""
+
+RATIO_MAX: Final = 100
+"""How many times its stored bytes that may be: ours come to 2, and to 12 for a million positions that are all the same;
+zlib goes to 1,032 for zeros."""
+
+ANY_RATIO_BYTES: Final = 64 << 20
+"""Up to which no ratio is asked for."""
+
 _CHECKSUM: Final = slice(len(MAGIC), len(MAGIC) + 32)
 _BODY: Final = slice(len(MAGIC) + 32, None)
 _COMPRESSION: Final = 1
@@ -64,8 +74,10 @@ class Snapshot(Struct, frozen=True):
         return cls(SCHEMA_VERSION, state.offset, state.epoch, state.last_hash, said, ledger, markets, views)
 
     def encode(self) -> bytes:
-        """The bytes to store."""
-        body = zlib.compress(_encode(self), _COMPRESSION)
+        """The bytes to store. Raises ``SnapshotBroken`` if they would be too many to be read again."""
+        plain = _encode(self)
+        body = zlib.compress(plain, _COMPRESSION)
+        _refuse(_too_large(len(plain), _plain_bytes_max(body)))
         return MAGIC + sha256(body).digest() + body
 
     @classmethod
@@ -77,7 +89,7 @@ class Snapshot(Struct, frozen=True):
         if sha256(body).digest() != stored[_CHECKSUM]:
             raise SnapshotBroken("its checksum does not fit: it was truncated or altered")
         try:
-            snapshot = _decoder.decode(zlib.decompress(body))
+            snapshot = _decoder.decode(_decompressed(body))
         except (zlib.error, msgspec.MsgspecError) as error:
             raise SnapshotBroken(f"it cannot be decoded: {error}") from error
         if snapshot.schema_version > SCHEMA_VERSION:
@@ -122,6 +134,28 @@ def _disagreement(state: VenueState) -> str | None:
         return f"its accounts sum to {state.ledger.total()}"
     finding = next(contradictions(state), None)
     return finding.problem if finding else None
+
+
+def _plain_bytes_max(body: bytes) -> int:
+    """Bytes that this body may decompress to."""
+    return min(PLAIN_BYTES_MAX, max(ANY_RATIO_BYTES, len(body) * RATIO_MAX))
+
+
+def _too_large(size: int, size_max: int) -> str | None:
+    return f"it is larger than {size_max} bytes" if size > size_max else None
+
+
+def _decompressed(body: bytes) -> bytes:
+    """What was compressed, as long as it stays within its limit: no more than one byte beyond is ever made of it.
+
+    Raises ``SnapshotBroken``, ``zlib.error``.
+    """
+    size_max, stream = _plain_bytes_max(body), zlib.decompressobj()
+    plain = stream.decompress(body, size_max + 1)
+    _refuse(_too_large(len(plain), size_max))
+    if not stream.eof or stream.unused_data:
+        raise SnapshotBroken("it has not the end that was written")
+    return plain
 
 
 def _refuse(problem: str | None) -> None:

@@ -17,7 +17,7 @@ from perps.snapshot import Snapshot, SnapshotBroken
 from perps.venue import VenueState
 from persistence.archive import ArchiveBroken, ArchiveFile, check_file, file_name, write_file
 from persistence.partitions import Partition, partitions
-from persistence.selections import HASH_AT, LAST, OFFSET_MAX, ROW_COLUMNS, SNAPSHOT_PARTS, SNAPSHOTS_UNTIL
+from persistence.selections import EPOCH_AND_HASH_AT, LAST, OFFSET_MAX, ROW_COLUMNS, SNAPSHOT_PARTS, SNAPSHOTS_UNTIL
 from persistence.session import ANSWER_TIMEOUT_S, BlockingSession
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Archiver(BlockingSession):
             write_file(self._directory, self._shard, self._rows(partition), previous_hash)
         tell("reading back")
         found = check_file(path)
-        last_hash = self._fetch(HASH_AT, self._shard, partition.last)[0][0]
+        last_hash = self._fetch(EPOCH_AND_HASH_AT, self._shard, partition.last)[0]["hash"]
         if (found.previous_hash, found.last_hash) != (previous_hash, last_hash):
             raise ArchiveBroken(f"{path} is there, and its rows are not those of the database: move it away")
         values = (self._shard, found.first, found.last, found.previous_hash, found.last_hash, str(path))
@@ -189,7 +189,8 @@ class Archiver(BlockingSession):
             self._on_snapshot(snapshot, snapshot.state())
         except SnapshotBroken:
             return False
-        return [snapshot.last_hash] == [hash_ for (hash_,) in self._fetch(HASH_AT, self._shard, snapshot.offset)]
+        rows = self._fetch(EPOCH_AND_HASH_AT, self._shard, snapshot.offset)
+        return [tuple(row) for row in rows] == [(snapshot.epoch, snapshot.last_hash)]
 
     def _hash_before(self, first: int) -> bytes:
         """The hash of the row before ``first``, the first one in the database: it has been archived."""

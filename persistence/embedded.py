@@ -29,6 +29,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from persistence.cluster_settings import SETTINGS, SETTINGS_FILE
+from persistence.postmaster import disarm_leftover, is_postmaster
 
 SERVER_USER = "perps"  # the system user as whom the server runs when the venue is root
 DATABASE = "perps"  # the database, and its superuser inside PostgreSQL
@@ -38,7 +39,6 @@ SAY_EVERY_S = 3.0
 POLL_S = 0.05
 NOT_YET = ("in recovery mode", "starting up", "not yet accepting connections")
 SOCKET_PATH_BYTES_MAX = 103  # sun_path without its final zero: 103 on macOS, 107 on Linux
-NO_PROCESS = 2**31 - 1  # above every kernel's largest pid
 CAPABILITIES = ("dac_read_search", "dac_override")  # the weaker first; Docker's root has only the second
 
 
@@ -94,15 +94,18 @@ class EmbeddedPostgres:
         self._log = self.directory / "server.log"
         self._lock = self.directory.with_name(self.directory.name + ".lock")
         self._say = say
+        self._is_closed = False
 
     def start(self) -> str:
         """Makes the cluster if missing, starts the server if not running; the URL of the database `perps`.
 
-        Waits as long as WAL recovery takes while the server lives. Errors: EmbeddedPostgresError.
+        Waits as long as WAL recovery takes while the server lives. Errors: EmbeddedPostgresError, also after `close`.
         """
         if re.search(r'["$`\\\x00-\x1f]', str(self.directory)):  # pg_ctl's shell would end or expand these
             raise EmbeddedPostgresError(f"pg_ctl cannot cope with a character of {str(self.directory)!r}")
         with _os_errors(f"cannot start PostgreSQL in {self.directory}"), self._start_lock() as lock:
+            if self._is_closed:
+                raise EmbeddedPostgresError(f"PostgreSQL in {self.directory} has been stopped for good")
             run_as = _server_identity()
             if not (self.directory / "PG_VERSION").exists():
                 self._make_cluster(run_as, lock)
@@ -131,6 +134,14 @@ class EmbeddedPostgres:
                     if code == 0 or not self.is_running():
                         return
             raise EmbeddedPostgresError(f"PostgreSQL did not stop in {self.directory}: {_one_line(output)}")
+
+    def close(self) -> None:
+        """Stops it for good: a `start` that waits, or comes later from whoever does not know yet, is an error.
+
+        Errors: as `stop`. Other objects on the same directory, a next venue's, can start it.
+        """
+        self._is_closed = True  # before the lock: a start that gets it from now on sees this
+        self.stop()
 
     def is_running(self) -> bool:
         """Whether a server of this directory is alive, ready or not. Errors: OSError if it may not look."""
@@ -193,7 +204,7 @@ class EmbeddedPostgres:
             lines = (self.directory / "postmaster.pid").read_text().splitlines() + [""] * 8
         except FileNotFoundError:
             return None
-        if not _is_postmaster(lines[0], self.directory):
+        if not is_postmaster(lines[0], self.directory):
             return None
         return _Postmaster(port=lines[3], socket_directory=lines[4], status=lines[7].strip())
 
@@ -210,7 +221,7 @@ class EmbeddedPostgres:
         place = self._socket_directory(run_as)
         able = _past_closed_directories(run_as, self.directory, place)
         for lock in (self.directory / "postmaster.pid", *place.glob(".s.PGSQL.*.lock")):
-            _disarm_leftover(lock, self.directory)
+            disarm_leftover(lock, self.directory)
         log_begin = self._log.stat().st_size if self._log.exists() else 0
         options = f"-c listen_addresses= -c unix_socket_permissions=0700 -c unix_socket_directories={place}"
         command = ["start", "--wait", f"--timeout={SERVER_WAIT_S}", f"--pgdata={self.directory}"]
@@ -317,35 +328,6 @@ def _past_closed_directories(run_as: _RunAs, *directories: Path) -> _RunAs:
             return candidate
     why = "setpriv has no capability that helps" if setpriv else "setpriv (util-linux) is not installed"
     raise EmbeddedPostgresError(f"the user {SERVER_USER} cannot reach {' or '.join(needs)}, and {why}")
-
-
-def _is_postmaster(pid: str, directory: Path) -> bool:
-    """Whether `pid` lives and is the server of `directory`, not a process that has the number by now."""
-    try:
-        command = Path(f"/proc/{int(pid)}/cmdline").read_text(errors="replace").replace("\0", " ")
-    except (ValueError, ProcessLookupError):
-        return False
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return False
-        listed = subprocess.run(["ps", "-ww", "-o", "command=", "-p", pid], capture_output=True, check=False)
-        command = listed.stdout.decode(errors="replace").strip() + " "
-    if re.search(r"(^|/)postgres ", command) is None:
-        return False
-    with contextlib.suppress(OSError):  # no /proc, or its owner's secret: then the command line decides
-        return os.path.samefile(f"/proc/{pid}/cwd", directory)
-    return f" -D {directory} " in command
-
-
-def _disarm_leftover(lock: Path, directory: Path) -> None:
-    """Gives a leftover lock file a pid nobody has: beside one that another has, PostgreSQL would not start.
-
-    Not removed, because PostgreSQL finds backends that survived their server by the rest of the file.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        pid, _, rest = lock.read_text().partition("\n")
-        if not _is_postmaster(pid, directory):
-            lock.write_text(f"{NO_PROCESS}\n{rest}")
 
 
 def program_path(name: str) -> str:

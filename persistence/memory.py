@@ -50,10 +50,11 @@ class MemoryStore:
         """Every row of one stream with ``market_seq > after``, in order."""
         return (row for row in self.rows() if row.stream == stream and row.market_seq > after)
 
-    def hash_at(self, offset: int) -> bytes | None:
-        """The hash of one row; None if there is no such row."""
+    def epoch_and_hash_at(self, offset: int) -> tuple[int, bytes] | None:
+        """The epoch and hash of one row; None if there is no such row."""
         with self.lock:
-            return self.journal[offset - 1].hash if 0 < offset <= len(self.journal) else None
+            row = self.journal[offset - 1] if 0 < offset <= len(self.journal) else None
+        return None if row is None else (row.epoch, row.hash)
 
     def snapshots(self, until: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Offset and bytes of the snapshots, at most at row ``until``, newest first."""

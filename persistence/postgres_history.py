@@ -10,7 +10,8 @@ from perps.venue import JournalCorrupt
 from persistence.connect import BY_INDEX, READ_TIMEOUT_S, ask
 from persistence.look_ups import PostgresLookUps
 from persistence.selections import (
-    HASH_AT,
+    EPOCH_AND_HASH_AT,
+    LAST,
     NEWEST_ARCHIVE,
     OFFSET_MAX,
     ROW_COLUMNS,
@@ -50,10 +51,14 @@ class PostgresHistory:
         """Every durable row of one stream with ``market_seq > after``, in order. Raises ``JournalUnavailable``."""
         return self._pages(_ROWS_OF, after, lambda row: row.market_seq, stream)
 
-    def hash_at(self, offset: int) -> bytes | None:
-        """The stored hash of one row; None if there is no such row. Raises ``JournalUnavailable``."""
-        found = self._fetch(HASH_AT, self._shard, offset)
-        return found[0][0] if found else None
+    def epoch_and_hash_at(self, offset: int) -> tuple[int, bytes] | None:
+        """The stored epoch and hash of one row; None if there is no such row. Raises ``JournalUnavailable``."""
+        found = self._fetch(EPOCH_AND_HASH_AT, self._shard, offset)
+        return (found[0]["epoch"], found[0]["hash"]) if found else None
+
+    def last(self) -> int:
+        """Offset of the last durable row; 0 if there is none. Raises ``JournalUnavailable``."""
+        return int(self._fetch(LAST, self._shard)[0][0])
 
     def snapshots(self, until: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Offset and bytes of the stored snapshots, at most at row ``until``, newest first; each read when asked for.

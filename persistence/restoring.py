@@ -42,18 +42,29 @@ class NotEmpty(CannotServe):
     """The database to restore into holds something."""
 
 
-def joined_rows(archive: ArchiveReader | None, history: PostgresHistory | None) -> Iterator[Row]:
+def joined_rows(
+    archive: ArchiveReader | None, history: PostgresHistory | None, until: int | None = None
+) -> Iterator[Row]:
     """All rows from the first on: the archived ones, then those of the database; either may be all there is.
 
-    Where the two meet they must be one journal. Raises ``JournalCorrupt``, ``ArchiveBroken``, ``JournalUnavailable``.
+    Where the two meet they must be one journal: the last row that is wanted (at most ``until``) and that both hold has
+    one hash. That suffices for all before it, because whoever takes the rows in (``VenueState.apply``) makes each hash
+    anew from the row's fields and the hash before: what another row anywhere would change is that last hash. Compared
+    is what the row says, not the file's header, which nobody has made anew. Rows that have left the database are
+    vouched for by the first behind them, if that is wanted too; without it only by the files' own checksums.
+
+    Raises ``JournalCorrupt``, ``ArchiveBroken``, ``JournalUnavailable``.
     """
     after = 0
     if archive is not None:
+        meeting, known = 0, None
         if history is not None:
-            found = history.hash_at(archive.last)
-            if found is not None and found != archive.last_hash:
-                raise JournalCorrupt(archive.last, "it is in the archive and in the database, and not the same row")
-        yield from archive.rows()
+            meeting = min(archive.last, history.last(), archive.last if until is None else until)
+            known = history.epoch_and_hash_at(meeting)
+        for row in archive.rows():
+            if row.offset == meeting and known is not None and known[1] != row.hash:
+                raise JournalCorrupt(meeting, "it is in the archive and in the database, and not the same row")
+            yield row
         after = archive.last
     if history is not None:
         yield from history.rows(after)

@@ -17,7 +17,7 @@ OFFSET_MAX: Final = 2**63 - 1
 ROW_COLUMNS: Final = columns(Row.__struct_fields__)
 ROWS_AFTER: Final = f'select {ROW_COLUMNS} from journal where shard = $1 and "offset" > $2 order by "offset" limit $3'
 LAST: Final = 'select coalesce(max("offset"), 0) from journal where shard = $1'
-HASH_AT: Final = 'select hash from journal where shard = $1 and "offset" = $2'
+EPOCH_AND_HASH_AT: Final = 'select epoch, hash from journal where shard = $1 and "offset" = $2'
 SNAPSHOTS_UNTIL: Final = 'select "offset" from snapshots where shard = $1 and "offset" <= $2 order by "offset" desc'
 SNAPSHOT_PARTS: Final = 'select body from snapshot_parts where shard = $1 and "offset" = $2 order by n'
 NEWEST_ARCHIVE: Final = "select last_offset, file from archives where shard = $1 order by last_offset desc limit 1"

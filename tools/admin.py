@@ -12,6 +12,7 @@ import rich_click as click
 from tools.options import Access, SettingsCommand, SettingsGroup, access_options, json_option, public_access_options
 from tools.output import flat, show_json, show_line, show_record, show_table
 from tools.values import AMOUNT, CURSOR, KEY_ID, MOMENT, NOT_NEGATIVE, TICKER, USER_ID, Whole, rfc3339
+from web.field_names import camel
 
 if TYPE_CHECKING:
     from tools.client import Venue
@@ -123,7 +124,7 @@ def list_markets(access: Access, as_json: bool) -> None:
 @json_option
 def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:
     """List a market. What is left out, the venue chooses to suit the price."""
-    body = {"ticker": ticker, **{_camel(name): value for name, value in parameters.items()}}
+    body = {"ticker": ticker, **{camel(name): value for name, value in parameters.items()}}
     answer = _ask(access, lambda venue: venue.create_market(body))
     if as_json:
         show_json(answer)
@@ -300,8 +301,3 @@ def _show_rows(records: Sequence[Mapping[str, object]], columns: Mapping[str, st
     """Records as a table: ``columns`` says which of their values, by dotted name."""
     rows = [dict(flat(record)) for record in records]
     show_table(list(columns), [[row.get(name, "-") for name in columns.values()] for row in rows])
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)

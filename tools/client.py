@@ -197,7 +197,7 @@ class Venue:
 
     async def market(self, ticker: str) -> MarketView:
         """One market as it stands."""
-        return _decode(await self.get(f"/api/markets/perps/{ticker}"), _Market).market
+        return decode_answer(await self.get(f"/api/markets/perps/{ticker}"), _Market).market
 
     async def create_market(self, parameters: Mapping[str, object]) -> bytes:
         """List a market. Not repeated when in doubt: a second listing is ``market_exists``."""
@@ -222,13 +222,13 @@ class Venue:
 
     async def balance(self, user: str) -> Balance:
         """A user's wallet."""
-        return _decode(await self.get(f"/api/users/{user}/balance"), Balance)
+        return decode_answer(await self.get(f"/api/users/{user}/balance"), Balance)
 
     async def create_key(
         self, scopes: Sequence[str], *, user: str | None = None, label: str | None = None, expires_at: str | None = None
     ) -> NewKey:
         """As ``make_key``: the key and its id."""
-        return _decode(await self.make_key(scopes, user=user, label=label, expires_at=expires_at), NewKey)
+        return decode_answer(await self.make_key(scopes, user=user, label=label, expires_at=expires_at), NewKey)
 
     async def make_key(
         self, scopes: Sequence[str], *, user: str | None = None, label: str | None = None, expires_at: str | None = None
@@ -263,12 +263,12 @@ class Venue:
             if error.code == "price_stale" and error.is_repeated:
                 return 0
             raise
-        return _decode(answer, _Priced).liquidations
+        return decode_answer(answer, _Priced).liquidations
 
     async def open(self, ticker: str, side: str, size: str, leverage: int) -> PositionView:
         """Open a position for the key's user, of at most ``size`` of notional."""
         body = {"ticker": ticker, "side": side, "size": size, "leverage": leverage, "clientOrderId": uuid4().hex}
-        return _decode(await self.call("POST", "/api/markets/perps/open", body, idempotent=True), Opened).position
+        return decode_answer(await self.call("POST", "/api/markets/perps/open", body, idempotent=True), Opened).position
 
     async def close(self, position_id: str, percentage: str | None = None) -> bytes:
         """Close a share of a position, or all of it."""
@@ -278,7 +278,7 @@ class Venue:
     async def open_positions(self, user: str, ticker: str) -> list[PositionView]:
         """A user's open positions in one market: the first page."""
         path = f"/api/markets/positions/{user}?status=open&ticker={ticker}"
-        return _decode(await self.get(path), _UserPositions).perpetuals.positions
+        return decode_answer(await self.get(path), _UserPositions).perpetuals.positions
 
     async def _move(self, way: str, user: str, amount: str, client_order_id: str | None) -> bytes:
         body = {"amount": amount, "clientOrderId": client_order_id or uuid4().hex}
@@ -323,7 +323,8 @@ def _page(path: str, limit: int, cursor: str | None) -> str:
     return f"{path}?limit={limit}" + ("" if cursor is None else f"&cursor={quote(cursor, safe='')}")
 
 
-def _decode(answer: bytes, kind: type[T]) -> T:
+def decode_answer(answer: bytes, kind: type[T]) -> T:
+    """What a venue answered, as this form. Raises ``BadAnswer``."""
     try:
         return msgspec.json.decode(answer, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

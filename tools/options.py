@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import wraps
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -19,9 +18,10 @@ import rich_click as click
 from click.core import ParameterSource
 from click.globals import get_current_context
 
+from tools.database_password import far_servers, found_password
 from tools.errors import ToolError
 from tools.values import DATABASE_URL, VENUE_URL, Whole, without_password
-from tools.venue_address import HOST, PORT, PORT_MAX, reachable_host
+from tools.venue_address import HOST, PORT, PORT_MAX, is_this_machine, reachable_host
 
 ENV_PREFIX: Final = "PERPS_"
 CONFIG_FILE: Final = Path("perps.toml")
@@ -201,11 +201,7 @@ def _is_of_file(context: click.Context) -> bool:
 
 
 def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_this_machine(urlsplit(url).hostname or "")
 
 
 def _key_option(function: Decorated) -> Decorated:
@@ -242,8 +238,29 @@ def database_url_option_else(default: str) -> Callable[[Decorated], Decorated]:
         "--database-url",
         type=DATABASE_URL,
         envvar="DATABASE_URL",
+        callback=_led_nowhere,
         help=f"A PostgreSQL server.  [default: {default}]",
     )
+
+
+def _led_nowhere(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+    """A database URL, unless a ``perps.toml`` that just lies there leads the caller's own password away with it.
+
+    The URL's own password goes where the URL leads, and this machine's servers may have any. Errors: UsageError.
+    """
+    if (
+        url is None
+        or not context.meta.get(_CONFIG_FOUND)
+        or context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT_MAP
+    ):
+        return url
+    far, password = far_servers(url), found_password(url)
+    if far and password:
+        raise click.UsageError(
+            f"the password of {password} is not sent to {', '.join(far)}, which only the {CONFIG_FILE} of this"
+            f" directory names: if that file is yours, say --config {CONFIG_FILE} or --database-url"
+        )
+    return url
 
 
 def json_option(function: Decorated) -> Decorated:

@@ -31,6 +31,11 @@ class Reporter(Protocol):
     def __call__(self, done: float, note: str = "") -> None: ...
 
 
+def counted(count: int, thing: str) -> str:
+    """``1 market``, ``2 markets``: a number of what has a plural in s."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
 def buffer_stdout() -> None:
     """Give stdout its buffer back where Python runs without (``PYTHONUNBUFFERED``, ``-u``), as often in containers.
 

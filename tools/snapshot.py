@@ -67,6 +67,7 @@ def _by_venue(access: Access) -> dict[str, object]:
 
 
 def _offline(database_url: str | None, data_dir: Path) -> dict[str, object]:
+    from perps.snapshot import SnapshotBroken
     from perps.venue import JournalCorrupt
     from web import logs
     from web.compose import snapshot_of
@@ -75,7 +76,7 @@ def _offline(database_url: str | None, data_dir: Path) -> dict[str, object]:
     with venue_database(database_url, data_dir) as url:
         try:
             taken = snapshot_of(url)
-        except JournalCorrupt as error:
+        except (JournalCorrupt, SnapshotBroken) as error:
             raise ToolError(str(error)) from error
     return record(taken)
 

@@ -14,6 +14,7 @@ import time
 from typing import Final
 
 from perps.journal import JournalUnavailable
+from perps.snapshot import SnapshotBroken
 from perps.venue import JournalCorrupt
 from tools.output import buffer_stdout, show_line
 from tools.snapshot import record
@@ -49,7 +50,7 @@ def main() -> int:
     logs.configure("warning")
     try:
         taken = snapshot_of(os.environ[DATABASE_URL], on_progress=Pulse())
-    except (JournalCorrupt, JournalUnavailable) as error:
+    except (JournalCorrupt, JournalUnavailable, SnapshotBroken) as error:
         show_line("perps: error: " + " ".join(str(error).split()), err=True)
         return 1
     print(json.dumps(record(taken)), flush=True)

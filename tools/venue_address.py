@@ -26,3 +26,11 @@ def reachable_host(text: str) -> str:
     if address.is_unspecified:
         return HOST if address.version == 4 else "[::1]"
     return str(address) if address.version == 4 else f"[{address}]"
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host of a URL, without brackets or port, is a loopback address or its name."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

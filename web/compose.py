@@ -48,7 +48,7 @@ SWITCH_INTERVAL_S: Final = 0.0005
 
 GC_THRESHOLD: Final = 10_000
 """Allocations between young collections: the venue's values are acyclic, and collecting at every 700 only costs time.
-But a connection that ends is a cycle with what it received: at 50,000 that came to a gigabyte under bad requests."""
+But errors leave cycles that hold what was received: at 50,000 that could come to a gigabyte under bad requests."""
 
 LOCK_WAIT_S: Final = 1.0
 """How long a start waits for the shard's lock: the session of a venue that was just killed may still be ending."""
@@ -102,7 +102,7 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
         if url is None:
             server = EmbeddedPostgres(directory.path / "postgres", say=say)
             url = await asyncio.to_thread(server.start)
-            stack.push_async_callback(asyncio.to_thread, server.stop)
+            stack.push_async_callback(asyncio.to_thread, server.close)
         stores = postgres(url, server, settings.snapshot_command)
         venue = Venue(wrap(stores) if wrap else stores, admin_key, limits=Limits(snapshots=settings.snapshots))
         port = await venue.listen(settings.host, settings.port)

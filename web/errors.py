@@ -12,6 +12,7 @@ from actors.messages import Failure, FailureKind, Outcome
 from perps.params import MarketParams
 from perps.refusals import Fact, RejectCode, Rejected
 from web import decimals
+from web.field_names import camel
 
 Details = Mapping[str, object]
 
@@ -171,20 +172,15 @@ def response(error: RequestError, request_id: str) -> web.Response:
 def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, object]:
     name, _, unit = key.rpartition("_")
     if isinstance(fact, int) and unit == "micros":
-        return _camel(name), decimals.money(fact)
+        return camel(name), decimals.money(fact)
     if isinstance(fact, int) and unit == "nano":
-        return _camel(name), decimals.text(fact, decimals.NANO_PLACES)
+        return camel(name), decimals.text(fact, decimals.NANO_PLACES)
     if isinstance(fact, int) and unit == "lots" and params is not None:
-        return _camel(name or "quantity"), decimals.quantity(fact, params.lot_size)
+        return camel(name or "quantity"), decimals.quantity(fact, params.lot_size)
     if isinstance(fact, int) and unit == "ticks" and params is not None:
-        return _camel(name), decimals.price(fact, params.tick_size)
+        return camel(name), decimals.price(fact, params.tick_size)
     if isinstance(fact, int) and unit == "ppb":
-        return _camel(name), decimals.text(fact, 9, 0)
+        return camel(name), decimals.text(fact, 9, 0)
     if isinstance(fact, int) and unit == "pico":
-        return _camel(name), decimals.pico(fact)
-    return _camel(key), fact
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+        return camel(name), decimals.pico(fact)
+    return camel(key), fact

@@ -29,7 +29,7 @@ from web.loop_watch import LoopWatch
 from web.metrics import Metrics
 from web.read_model import ReadModel
 from web.streams import Streams
-from web.views_image import load_views
+from web.views_loading import check_views, load_views
 from web.watchdog import Problem, Watchdog
 
 log = structlog.get_logger()
@@ -153,7 +153,9 @@ class Host:
         self._since.update(dict.fromkeys(state.markets, self._clock.now_ms()))
         outlet = self.bridge.outlet()
         vitals = Vitals(outlet.core_failed, self._metrics.died)
-        self._core = Core(recovered, journal, self._history, clock=self._clock, outbox=outlet, vitals=vitals)
+        self._core = Core(
+            recovered, journal, self._history, clock=self._clock, outbox=outlet, vitals=vitals, on_snapshot=check_views
+        )
         self.watchdog.watch(vitals)
         self.bridge.attach(self._core.supervisor)
         self._model.serving_epoch = journal.epoch
@@ -237,7 +239,7 @@ class Host:
         """Take the shard and recover. Blocking. When the venue stops meanwhile, the shard is given back."""
         self._check_aborted()
         journal = self._open_journal()
-        recovered = self._recover(journal, on_entry, None, until=self._model.offset)
+        recovered = self._recover(journal, on_entry, check_views, until=self._model.offset)
         if self._aborted.is_set():
             journal.close()
             raise StartAborted

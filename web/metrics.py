@@ -23,77 +23,56 @@ LATENCY_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.
 SNAPSHOT_BUCKETS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0)
 BATCH_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
+STAGE_HELP = (
+    "Time of the oldest command of each commit, by stage: decide (held → decided), sequence (→ ordered), "
+    "commit (→ durable), publish (→ read model)."
+)
+DEATHS_HELP = "Deaths of actors, by part (a market's ticker, journal, ledger, supervisor, look-up) and exception."
+STUCK_HELP = "How long a part has taken over one thing, while that is too long; else 0."
+
 
 class Metrics:
     """Counts and times of what is committed, refused and waiting. A trade is counted when it is durable."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.commands = Counter(
-            "perps_commands_total", "Commands made durable, by kind.", ["kind"], registry=self.registry
-        )
-        self.refusals = Counter(
-            "perps_refusals_total", "Requests that ended in an error, by code.", ["code"], registry=self.registry
-        )
-        self.liquidations = Counter(
-            "perps_liquidations_total", "Positions liquidated, by market.", ["ticker"], registry=self.registry
-        )
-        self.stage = Histogram(
-            "perps_stage_seconds",
-            "Time of the oldest command of each commit, by stage: decide (held → decided), sequence (→ ordered), "
-            "commit (→ durable), publish (→ read model).",
-            ["stage"],
-            buckets=LATENCY_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.latency = Histogram(
-            "perps_command_seconds",
-            "Time from a command's arrival to its durable answer.",
-            buckets=LATENCY_BUCKETS_S,
-            registry=self.registry,
-        )
-        self.batch = Histogram(
-            "perps_commit_rows", "Journal rows in one commit.", buckets=BATCH_BUCKETS, registry=self.registry
-        )
-        self.core_restarts = Counter(
-            "perps_core_restarts_total", "Times the core was rebuilt from the journal.", registry=self.registry
-        )
-        self.snapshots = Counter(
-            "perps_snapshots_total",
-            "Snapshots, by outcome: taken, failed or stalled.",
-            ["outcome"],
-            registry=self.registry,
-        )
-        self.snapshot_seconds = Histogram(
-            "perps_snapshot_seconds", "Time to take a snapshot.", buckets=SNAPSHOT_BUCKETS_S, registry=self.registry
-        )
-        self.deaths = Counter(
-            "perps_deaths_total",
-            "Deaths of actors, by part (a market's ticker, journal, ledger, supervisor, look-up) and exception.",
-            ["part", "reason"],
-            registry=self.registry,
-        )
-        self.stuck = Counter(
-            "perps_stuck_total", "Times a part took too long over one thing.", ["part"], registry=self.registry
-        )
-        self.stuck_seconds = Gauge(
-            "perps_stuck_seconds",
-            "How long a part has taken over one thing, while that is too long; else 0.",
-            ["part"],
-            registry=self.registry,
-        )
-        self.connections_cut = Counter(
-            "perps_connections_cut_total",
-            "Connections that waited for a request and were closed to make room.",
-            registry=self.registry,
-        )
-        self.loop_blocked = Counter(
-            "perps_loop_blocked_total", "Times the event loop stood for a second or longer.", registry=self.registry
-        )
-        self.loop_blocked_seconds = Counter(
-            "perps_loop_blocked_seconds_total", "How long it stood, all times together.", registry=self.registry
-        )
+        # commands and their way into the journal
+        self.commands = self._counter("perps_commands_total", "Commands made durable, by kind.", "kind")
+        self.refusals = self._counter("perps_refusals_total", "Requests that ended in an error, by code.", "code")
+        self.liquidations = self._counter("perps_liquidations_total", "Positions liquidated, by market.", "ticker")
+        self.stage = self._histogram("perps_stage_seconds", STAGE_HELP, LATENCY_BUCKETS_S, "stage")
         self._stages = {name: self.stage.labels(name) for name in ("decide", "sequence", "commit", "publish")}
+        self.latency = self._histogram(
+            "perps_command_seconds", "Time from a command's arrival to its durable answer.", LATENCY_BUCKETS_S
+        )
+        self.batch = self._histogram("perps_commit_rows", "Journal rows in one commit.", BATCH_BUCKETS)
+        # snapshots
+        self.snapshots = self._counter(
+            "perps_snapshots_total", "Snapshots, by outcome: taken, failed or stalled.", "outcome"
+        )
+        self.snapshot_seconds = self._histogram(
+            "perps_snapshot_seconds", "Time to take a snapshot.", SNAPSHOT_BUCKETS_S
+        )
+        # what dies, hangs or is cut
+        self.core_restarts = self._counter("perps_core_restarts_total", "Times the core was rebuilt from the journal.")
+        self.deaths = self._counter("perps_deaths_total", DEATHS_HELP, "part", "reason")
+        self.stuck = self._counter("perps_stuck_total", "Times a part took too long over one thing.", "part")
+        self.stuck_seconds = Gauge("perps_stuck_seconds", STUCK_HELP, ["part"], registry=self.registry)
+        self.connections_cut = self._counter(
+            "perps_connections_cut_total", "Connections that waited for a request and were closed to make room."
+        )
+        self.loop_blocked = self._counter(
+            "perps_loop_blocked_total", "Times the event loop stood for a second or longer."
+        )
+        self.loop_blocked_seconds = self._counter(
+            "perps_loop_blocked_seconds_total", "How long it stood, all times together."
+        )
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(name, help_text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, help_text: str, buckets: Sequence[float], *labels: str) -> Histogram:
+        return Histogram(name, help_text, labels, buckets=buckets, registry=self.registry)
 
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """A value read when somebody asks: a queue's depth, an offset."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
+from web.field_names import camel
 from web.responses import json_response
 
 VERSION: Final = version("perps")
@@ -36,9 +37,4 @@ async def index(request: web.Request) -> web.Response:
 def plain_path(route: web.AbstractRoute) -> str:
     """A route's path as it is documented: ``/api/markets/perps/{ticker}``."""
     path = route.resource.canonical if route.resource else ""
-    return re.sub(r"\{(\w+)[^}]*\}", lambda match: "{" + _camel(match[1]) + "}", path)
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+    return re.sub(r"\{(\w+)[^}]*\}", lambda match: "{" + camel(match[1]) + "}", path)

@@ -17,7 +17,8 @@ from actors.recovery import recover
 from perps.journal import Entry
 from perps.snapshot import Snapshot
 from web.read_model import ReadModel
-from web.views_image import encode_views, load_views
+from web.views_image import encode_views
+from web.views_loading import load_views
 
 SNAPSHOTS_KEPT: Final = 3
 """Snapshots in the store: if the newest is broken, start-up begins from the one before."""
@@ -65,7 +66,8 @@ def take_snapshot(
     """Follow the journal to its end and save the state there. Blocking: belongs in another process.
 
     Those it finds broken on the way count for nothing and are forgotten: with the one it began from and its own there
-    are always two that can be used. Raises ``JournalCorrupt`` and ``JournalUnavailable``.
+    are always two that can be used. Raises ``JournalCorrupt`` and ``JournalUnavailable``; ``SnapshotBroken`` when the
+    state is too large for one.
     """
     model, broken = ReadModel(entries_kept=0), dict[int, bytes]()
 

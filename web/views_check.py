@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from perps.commands import PriceSource
 from perps.market import WORLD, Market, user_account
 from perps.venue import VenueState
 from web.market_history import CANDLES_KEPT, INTERVALS, MINUTE_MS, CandleImage, HistoryImage
-
-if TYPE_CHECKING:
-    from web.views_image import UserImage, ViewImage, ViewsImage
+from web.views_image import UserImage, ViewImage, ViewsImage
 
 
 def views_flaw(views: ViewsImage, state: VenueState) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from hashlib import sha256
@@ -11,13 +12,15 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from perps import snapshot as snapshots
 from perps.commands import PriceSource
 from perps.events import ModeChanged, PriceUpdated
 from perps.images import CHUNK_ITEMS, LedgerImage, digest
 from perps.market import Market
 from perps.params import Mode
+from perps.position import Position
 from perps.snapshot import MAGIC, Snapshot, SnapshotBroken, state_hash
-from perps.units import FundingIndex, Micros, Millis, Ticks
+from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 from perps.venue import VenueState
 from tests.perps.build import full_state
 from tests.support.entries import Scribe
@@ -194,6 +197,58 @@ def test_something_else_is_no_snapshot() -> None:
     for stored in (b"", b"perpsnp2" + bytes(100), MAGIC + sha256(b"").digest(), b"\0" * 1000):
         with pytest.raises(SnapshotBroken):
             Snapshot.decode(stored)
+
+
+def under_a_checksum(body: bytes) -> bytes:
+    return MAGIC + sha256(body).digest() + body
+
+
+@pytest.mark.parametrize("limit", ["ANY_RATIO_BYTES", "PLAIN_BYTES_MAX"])
+def test_no_more_is_decompressed_than_a_snapshot_may_be(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 MB of zeros in 20 kB."""
+    bomb = under_a_checksum(zlib.compress(bytes(20_000_000)))
+    monkeypatch.setattr(snapshots, limit, 1_000_000)
+    most = min(snapshots.PLAIN_BYTES_MAX, max(snapshots.ANY_RATIO_BYTES, (len(bomb) - 40) * snapshots.RATIO_MAX))
+    tracemalloc.start()
+    try:
+        with pytest.raises(SnapshotBroken, match=f"^it is larger than {most} bytes$"):
+            Snapshot.decode(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 2 * most + 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_snapshot_that_could_not_be_read_again_is_not_made(scribe: Scribe, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = Snapshot.of(replayed(scribe, 100))
+    size = len(msgspec.msgpack.encode(snapshot))
+    monkeypatch.setattr(snapshots, "PLAIN_BYTES_MAX", size)
+    stored = snapshot.encode()
+    assert Snapshot.decode(stored) == snapshot
+
+    monkeypatch.setattr(snapshots, "PLAIN_BYTES_MAX", size - 1)
+
+    with pytest.raises(SnapshotBroken, match=f"^it is larger than {size - 1} bytes$"):
+        snapshot.encode()
+    with pytest.raises(SnapshotBroken, match=f"^it is larger than {size - 1} bytes$"):
+        Snapshot.decode(stored)
+
+
+def test_a_snapshot_ends_where_it_ends(scribe: Scribe) -> None:
+    body = Snapshot.of(replayed(scribe, 100)).encode()[40:]
+    for other in (body[:-1], body + b"x", body + body):
+        with pytest.raises(SnapshotBroken, match="has not the end that was written"):
+            Snapshot.decode(under_a_checksum(other))
+
+
+def test_a_million_positions_stay_far_below_what_a_snapshot_may_be(scribe: Scribe) -> None:
+    """By the bytes of ten thousand of them and their users, the largest that numbers and names can be."""
+    most = 2**53 - 1
+    position = Position(
+        most, "u" * 32, Lots(-most), Micros(most), Micros(most), 100, Micros(most), Micros(most), Millis(most), "r" * 32
+    )
+    image = msgspec.msgpack.encode([position] * 10_000)
+
+    assert 100 * len(image) < snapshots.PLAIN_BYTES_MAX / 4
 
 
 def test_a_state_whose_margins_do_not_agree_is_refused(scribe: Scribe) -> None:

@@ -149,7 +149,7 @@ def test_rows_that_were_altered_in_the_database_do_not_leave(
     with pytest.raises(ArchiveBroken, match="hash of row 50"):
         run(database_url, tmp_path)
     assert names(database_url)[0] == "journal_41"
-    assert PostgresHistory(database_url).hash_at(50) is not None
+    assert PostgresHistory(database_url).epoch_and_hash_at(50) is not None
 
 
 # --- cut off anywhere

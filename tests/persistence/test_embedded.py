@@ -158,6 +158,48 @@ def test_a_server_that_is_just_being_started_is_stopped_too(
     assert not server.is_running()
 
 
+def test_after_the_last_stop_nobody_starts_it_again(
+    server: EmbeddedPostgres, servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One start has the lock when the stop comes, another waits for it, the third comes later."""
+    launching, go, launch = threading.Event(), threading.Event(), server._launch
+    waiting, try_lock = threading.Event(), embedded._try_lock
+
+    def launch_later(run_as: embedded._RunAs) -> embedded._Postmaster:
+        launching.set()
+        assert go.wait(10)
+        return launch(run_as)
+
+    def tried(descriptor: int) -> bool:
+        if has_it := try_lock(descriptor):
+            return has_it
+        waiting.set()
+        return False
+
+    monkeypatch.setattr(server, "_launch", launch_later)
+    monkeypatch.setattr(embedded, "_try_lock", tried)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(server.start)
+        assert launching.wait(10)
+        second = pool.submit(server.start)
+        assert waiting.wait(10)
+        waiting.clear()
+        closing = pool.submit(server.close)
+        assert waiting.wait(10)
+        go.set()
+        first.result(10)
+        closing.result(10)
+        with contextlib.suppress(EmbeddedPostgresError):  # it may have had its turn before the stop
+            second.result(10)
+    assert not server.is_running()
+
+    with pytest.raises(EmbeddedPostgresError, match="has been stopped for good"):
+        server.start()
+    assert not server.is_running()
+
+    servers(server.directory).start()
+
+
 def test_stopping_what_does_not_run_is_no_error(server: EmbeddedPostgres) -> None:
     server.stop()
     server.start()

@@ -74,9 +74,9 @@ def test_the_hash_of_a_row_is_found_by_its_offset(store: Store) -> None:
     entries = Scribe().live(20)
     store.acquire().append(entries)
     last = entries[-1].row.offset
-    assert store.history.hash_at(7) == entries[6].row.hash
-    assert store.history.hash_at(last) == entries[-1].row.hash
-    assert [store.history.hash_at(offset) for offset in (-1, 0, last + 1)] == [None, None, None]
+    assert store.history.epoch_and_hash_at(7) == (entries[6].row.epoch, entries[6].row.hash)
+    assert store.history.epoch_and_hash_at(last) == (entries[-1].row.epoch, entries[-1].row.hash)
+    assert [store.history.epoch_and_hash_at(offset) for offset in (-1, 0, last + 1)] == [None, None, None]
 
 
 def test_a_client_id_finds_the_row_that_answered_it(store: Store) -> None:

@@ -313,7 +313,7 @@ def test_a_client_id_in_two_partitions_is_not_seen_by_the_database_and_its_first
 EXPLAINED = {
     "rows": (selections.ROWS_AFTER, (0, 0, postgres_history.BATCH_ROWS), "_offset"),
     "a stream": (postgres_history._ROWS_OF, (0, 0, postgres_history.BATCH_ROWS, "BTC-PERP"), "_stream_sequence"),
-    "a hash": (selections.HASH_AT, (0, 3 * TINY), "_offset"),
+    "a hash": (selections.EPOCH_AND_HASH_AT, (0, 3 * TINY), "_offset"),
     "one answer": (look_ups.ANSWERS, (0, ["user1"], ["cl-7"]), "_client_order_id"),
     "many answers": (
         look_ups.ANSWERS,

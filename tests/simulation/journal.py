@@ -83,10 +83,11 @@ class Store:
         self.check_there()
         return self._read([row for row in self.durable if row.stream == stream and row.market_seq > after])
 
-    def hash_at(self, offset: int) -> bytes | None:
-        """The hash of a row. Raises ``JournalUnavailable``."""
+    def epoch_and_hash_at(self, offset: int) -> tuple[int, bytes] | None:
+        """The epoch and hash of a row. Raises ``JournalUnavailable``."""
         self.check_there()
-        return self.durable[offset - 1].hash if 0 < offset <= len(self.durable) else None
+        row = self.durable[offset - 1] if 0 < offset <= len(self.durable) else None
+        return None if row is None else (row.epoch, row.hash)
 
     def snapshots(self, until: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Stored snapshots, newest first. Raises ``JournalUnavailable``."""

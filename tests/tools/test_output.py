@@ -10,7 +10,7 @@ import pytest
 
 from tools.commands import run
 from tools.errors import BadAnswer, ToolError
-from tools.output import json_text, printable, progress, show_record, show_table
+from tools.output import counted, json_text, printable, progress, show_record, show_table
 
 Captured = pytest.CaptureFixture[str]
 
@@ -22,6 +22,11 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both outputs are terminals."""
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+
+@pytest.mark.parametrize(("count", "told"), [(0, "0 open positions"), (1, "1 open position"), (2, "2 open positions")])
+def test_one_thing_is_no_plural(count: int, told: str) -> None:
+    assert counted(count, "open position") == told
 
 
 def is_harmless(text: str) -> bool:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import asyncpg
@@ -27,67 +27,18 @@ from persistence.postgres_history import PostgresHistory
 from persistence.postgres_journal import PostgresJournal
 from persistence.restoring import NewDatabase
 from tests.support.postgres import database_url, fresh_database, server_url, sql
-from tests.tools.partitioned_venue import ARCHIVED, hash_at, stored_venue
+from tests.tools.partitioned_venue import hash_at, stored_venue
+from tests.tools.restored import Captured, archived, contents, is_empty, new_url, refusal, restore, stored
 from tests.web.venue import OnPostgres, start
 from tools.archive import restore as restore_module
 from tools.cli import main
 from tools.values import rfc3339
 from web.clock import SystemClock
 
-__all__ = ["database_url", "server_url"]
-
-Captured = pytest.CaptureFixture[str]
+__all__ = ["archived", "database_url", "new_url", "server_url", "stored"]
 
 ROOT: Final = Path(__file__).parents[2]
-TABLES: Final = ("journal", "fills", "legs", "prices", "positions")
 KEY: Final = KeyRecord("k1", b"digest", "user1", ("read", "trade"), "a key", 5)
-
-
-@pytest.fixture
-def stored(database_url: str) -> list[Entry]:
-    """A venue's database, the source."""
-    return stored_venue(database_url)
-
-
-@pytest.fixture
-def new_url(server_url: str) -> Iterator[str]:
-    """A new, empty database."""
-    with fresh_database(server_url) as url:
-        yield url
-
-
-@pytest.fixture
-def archived(stored: list[Entry], database_url: str, tmp_path: Path, capsys: Captured) -> Path:
-    """The archive that the source's first three partitions have left for."""
-    assert main(["archive", "--database-url", database_url, "--to", str(tmp_path / "archive")]) == 0
-    capsys.readouterr()
-    return tmp_path / "archive"
-
-
-def restore(capsys: Captured, *arguments: str) -> dict[str, Any]:
-    capsys.readouterr()
-    code = main(["restore", "--json", *arguments])
-    said = capsys.readouterr()
-    assert (code, said.err) == (0, "")
-    answer: dict[str, Any] = json.loads(said.out)
-    return answer
-
-
-def refusal(capsys: Captured, *arguments: str, code: int = 1) -> str:
-    capsys.readouterr()
-    assert main(["restore", *arguments]) == code
-    said = capsys.readouterr()
-    assert said.out == ""
-    (line,) = said.err.splitlines()
-    return line
-
-
-def is_empty(url: str) -> bool:
-    return not sql(url, "select 1 from pg_class where relnamespace = 'public'::regnamespace")
-
-
-def contents(url: str) -> dict[str, list[asyncpg.Record]]:
-    return {name: sorted(sql(url, f"select * from {name}"), key=repr) for name in TABLES}
 
 
 def test_the_whole_of_a_database_is_the_same_database(
@@ -142,52 +93,6 @@ def test_up_to_a_time_its_last_row_is_the_last_not_after_it(
     answer = restore(capsys, *source, "--into", new_url, "--to-time", rfc3339(at))
     assert answer["offset"] == until(stored, at)
     assert answer["stateHash"] == hash_at(stored, answer["offset"])
-
-
-def test_archive_and_database_are_one_journal(
-    stored: list[Entry], archived: Path, database_url: str, new_url: str, capsys: Captured
-) -> None:
-    answer = restore(capsys, "--database-url", database_url, "--archive", str(archived), "--into", new_url)
-    assert answer["stateHash"] == hash_at(stored, stored[-1].row.offset)
-    assert list(PostgresHistory(new_url).rows()) == [entry.row for entry in stored]
-    assert {name: rows for name, rows in contents(new_url).items() if name != "journal"} == {
-        name: rows for name, rows in contents(database_url).items() if name != "journal"
-    }
-
-
-def test_an_archive_alone_is_restored_to_its_end(
-    stored: list[Entry], archived: Path, new_url: str, capsys: Captured
-) -> None:
-    answer = restore(capsys, "--archive", str(archived), "--archive-only", "--into", new_url)
-    assert (answer["offset"], answer["stateHash"]) == (ARCHIVED[-1], hash_at(stored, ARCHIVED[-1]))
-
-
-def test_without_the_archive_its_place_is_told(
-    archived: Path, database_url: str, new_url: str, capsys: Captured
-) -> None:
-    line = refusal(capsys, "--database-url", database_url, "--into", new_url)
-    assert f"rows up to {ARCHIVED[-1]} ({archived}/" in line
-    assert is_empty(new_url)
-
-
-def test_an_archive_that_ends_too_early_is_told(
-    archived: Path, database_url: str, new_url: str, capsys: Captured
-) -> None:
-    max(archived.iterdir()).unlink()
-    line = refusal(capsys, "--database-url", database_url, "--archive", str(archived), "--into", new_url)
-    assert "journal row 81: it is in the archive" in line
-    assert is_empty(new_url)
-
-
-def test_an_archive_of_another_journal_is_refused_where_the_two_meet(
-    stored: list[Entry], database_url: str, server_url: str, new_url: str, tmp_path: Path, capsys: Captured
-) -> None:
-    with fresh_database(server_url) as other:
-        stored_venue(other, begin_ms=1_600_000_000_000)
-        assert main(["archive", "--database-url", other, "--to", str(tmp_path)]) == 0
-    line = refusal(capsys, "--database-url", database_url, "--archive", str(tmp_path), "--into", new_url)
-    assert f"journal row {ARCHIVED[-1]}: it is in the archive and in the database, and not the same row" in line
-    assert is_empty(new_url)
 
 
 def test_a_row_that_was_altered_is_named_and_nothing_is_restored(

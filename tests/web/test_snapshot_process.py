@@ -10,7 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 import structlog
@@ -19,11 +21,14 @@ from persistence.connect import CONNECT_TIMEOUT_S
 from tests.endtoend.venue_process import until
 from tools.snapshot_follower import FOLLOWER
 from web import snapshot_process
-from web.snapshot_process import NICENESS, run
+from web.snapshot_process import NICENESS, STALLED_S, TIMEOUT_S, run
 from web.snapshot_taking import SnapshotFailed, SnapshotStalled, SnapshotTaken
 
 ROOT = Path(__file__).parents[2]
 URL = "postgresql://bob:secret@db.example/venue"
+WAIT_S: Final = 15.0
+"""Longest wait for what a program does at once, however busy the machine is."""
+
 GOOD = 'print(\'{"offset": 7, "stateHash": "ab", "size": 3, "rows": 2}\')'
 
 
@@ -32,15 +37,61 @@ def program(text: str) -> tuple[str, ...]:
     return sys.executable, "-c", text
 
 
+def state_of(pid: int) -> str:
+    """A process's state in one letter; X: it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
 def is_running(pid: int) -> bool:
     """Whether it does anything any more."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    return state_of(pid) not in "ZX"
 
 
-async def until_gone(pid: int, within_s: float = 10) -> None:
+def is_stopped(pid: int) -> bool:
+    """Whether it stands, by SIGSTOP."""
+    return state_of(pid) == "T"
+
+
+class Hours:
+    """A loop's clock that can be put forward, and what it knows of the programs this loop runs."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pids: list[int] = []
+        self._words = asyncio.Semaphore(0)
+        self._ahead_s = 0.0
+        loop, start, listen = asyncio.get_running_loop(), asyncio.create_subprocess_exec, snapshot_process._tail_of
+        present = loop.time
+
+        async def started(*args: Any, **options: Any) -> asyncio.subprocess.Process:
+            process = await start(*args, **options)
+            self.pids.append(process.pid)
+            return process
+
+        async def listened(stream: asyncio.StreamReader | None, on_more: Callable[[], object]) -> bytes:
+            def heard() -> None:
+                on_more()
+                self._words.release()
+
+            return await listen(stream, heard)
+
+        monkeypatch.setattr(loop, "time", lambda: present() + self._ahead_s)
+        monkeypatch.setattr(asyncio, "create_subprocess_exec", started)
+        monkeypatch.setattr(snapshot_process, "_tail_of", listened)
+
+    async def heard(self) -> None:
+        """Wait until something was heard of the program."""
+        async with asyncio.timeout(WAIT_S):
+            await self._words.acquire()
+
+    def pass_by(self, seconds: float) -> None:
+        """From now on it is so much later."""
+        self._ahead_s += seconds
+
+
+async def until_gone(pid: int, within_s: float = WAIT_S) -> None:
     """Wait for the end of a process."""
     await asyncio.to_thread(until, lambda: not is_running(pid) or None, within_s=within_s, what="its end")
 
@@ -48,7 +99,7 @@ async def until_gone(pid: int, within_s: float = 10) -> None:
 async def until_written(path: Path) -> int:
     """Wait for a process to say which it is."""
     said = await asyncio.to_thread(
-        until, lambda: (path.exists() and path.read_text()) or None, within_s=10, what="a word of it"
+        until, lambda: (path.exists() and path.read_text()) or None, within_s=WAIT_S, what="a word of it"
     )
     return int(said)
 
@@ -62,17 +113,18 @@ async def test_it_gets_the_database_and_no_key(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("PERPS_ADMIN_KEY", "secret")
     monkeypatch.setenv("PERPS_KEY", "secret")
     monkeypatch.setenv("PERPS_LOG_LEVEL", "info")
-    seen = tmp_path / "seen"
+    seen, nice = tmp_path / "seen", os.nice(0) + NICENESS
+    until_nice = f"for _ in range({WAIT_S * 100:.0f}):\n    if os.nice(0) == {nice}: break\n    time.sleep(0.01)"
     look = f"open({str(seen)!r}, 'w').write(json.dumps([dict(os.environ), os.nice(0)]))"
 
-    await run(program(f"import json, os, time\ntime.sleep(0.2)\n{look}\n{GOOD}"), URL)
+    await run(program(f"import json, os, time\n{until_nice}\n{look}\n{GOOD}"), URL)
 
     environment, niceness = json.loads(await asyncio.to_thread(seen.read_text))
     assert {name: value for name, value in environment.items() if name.startswith("PERPS_")} == {
         "PERPS_DATABASE_URL": URL
     }
     assert environment["PATH"] == os.environ["PATH"]
-    assert niceness == os.nice(0) + NICENESS
+    assert niceness == nice
 
 
 async def test_one_that_fails_is_quoted_by_its_last_line() -> None:
@@ -87,29 +139,70 @@ async def test_one_that_says_something_else_is_not_believed_and_not_quoted(print
         await run(program(f"print({printed!r})"), URL)
 
 
+PULSES: Final = """
+import os, signal, time
+for row in range({rows}):
+    os.write(1, b'{{"row": %d}}\\n' % row)
+    while not os.path.exists(f"{place}/{{row}}"):
+        time.sleep(0.002)
+{then}
+"""
+"""A program that says how far it has come, in one piece, and goes on when there is a file of that name."""
+
+
+def pulses(place: Path, rows: int, then: str) -> tuple[str, ...]:
+    """It, as a program."""
+    return program(PULSES.format(rows=rows, place=place, then=then))
+
+
+async def go_on(place: Path, row: int) -> None:
+    """Let it go on."""
+    await asyncio.to_thread((place / str(row)).touch)
+
+
 async def test_one_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(snapshot_process, "TIMEOUT_S", 1.0)
-    who = tmp_path / "who"
-    with pytest.raises(SnapshotFailed, match=r"^it was not done within 1 s$"):
-        await run(program(f"import os, time; open({str(who)!r}, 'w').write(str(os.getpid())); time.sleep(60)"), URL)
-    await until_gone(await until_written(who))
+    """Although it gets on."""
+    hours = Hours(monkeypatch)
+    taking = asyncio.create_task(run(pulses(tmp_path, 1_000, GOOD), URL))
+    for row in range(int(TIMEOUT_S / (STALLED_S / 2))):
+        await hours.heard()
+        hours.pass_by(STALLED_S / 2)
+        await go_on(tmp_path, row)
+
+    with pytest.raises(SnapshotFailed, match=r"^it was not done within 3600 s$"):
+        await taking
+    await until_gone(hours.pids[0])
 
 
-async def test_one_that_gets_on_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_gets_on_may_take_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As long as it prints something now and then."""
-    monkeypatch.setattr(snapshot_process, "STALLED_S", 1.0)
-    pulses = "import time\nfor row in range(8):\n    print(f'{{\"row\": {row}}}', flush=True)\n    time.sleep(0.25)\n"
-    assert await run(program(pulses + GOOD), URL) == SnapshotTaken(7, b"\xab", 3, 2)
+    hours = Hours(monkeypatch)
+    taking = asyncio.create_task(run(pulses(tmp_path, 8, GOOD), URL))
+    for row in range(8):
+        await hours.heard()
+        hours.pass_by(STALLED_S / 2)
+        await go_on(tmp_path, row)
+
+    assert await taking == SnapshotTaken(7, b"\xab", 3, 2)
 
 
-@pytest.mark.parametrize("still", ["time.sleep(60)", "os.kill(os.getpid(), signal.SIGSTOP)"])
+@pytest.mark.parametrize("still", ["time.sleep(600)", "os.kill(os.getpid(), signal.SIGSTOP)"])
 async def test_one_that_stands_still_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, still: str) -> None:
-    monkeypatch.setattr(snapshot_process, "STALLED_S", 1.0)
-    who = tmp_path / "who"
-    begun = f"import os, signal, time\nprint('{{}}', flush=True)\nopen({str(who)!r}, 'w').write(str(os.getpid()))\n"
-    with pytest.raises(SnapshotStalled, match=r"^it stood still for 1 s and was ended$"):
-        await run(program(begun + still), URL)
-    await until_gone(await until_written(who))
+    hours = Hours(monkeypatch)
+    taking = asyncio.create_task(run(pulses(tmp_path, 1, still), URL))
+    await hours.heard()
+    await go_on(tmp_path, 0)
+    if "SIGSTOP" in still:
+        await asyncio.to_thread(until, lambda: is_stopped(hours.pids[0]) or None, within_s=WAIT_S, what="a stop")
+    hours.pass_by(STALLED_S - WAIT_S)
+    await asyncio.sleep(0)
+    assert not taking.done()
+
+    hours.pass_by(WAIT_S)
+
+    with pytest.raises(SnapshotStalled, match=r"^it stood still for 90 s and was ended$"):
+        await taking
+    await until_gone(hours.pids[0])
 
 
 async def test_what_it_says_besides_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:

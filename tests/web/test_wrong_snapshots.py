@@ -16,13 +16,15 @@ import structlog
 from msgspec.structs import replace
 
 from actors.recovery import recover, reload_market
+from perps.images import MarketImage
 from perps.snapshot import Snapshot
 from perps.venue import JournalCorrupt, VenueState
 from persistence.memory import MemoryStore
 from tests.support.entries import Scribe
 from tests.support.snapshots import snapshot_of
 from web.read_model import ReadModel
-from web.views_image import UserImage, ViewsImage, decode_views, load_views
+from web.views_image import UserImage, ViewsImage, decode_views
+from web.views_loading import check_views, load_views
 
 encode = msgspec.msgpack.encode
 
@@ -44,6 +46,15 @@ def right(scribe: Scribe) -> Snapshot:
     return snapshot_of(scribe.entries[:AT])
 
 
+@pytest.fixture(scope="module")
+def after_the_day(scribe: Scribe) -> VenueState:
+    """What all rows lead to."""
+    state = VenueState()
+    for entry in scribe.entries:
+        state.apply(entry.row)
+    return state
+
+
 def stored(scribe: Scribe, snapshot: Snapshot) -> MemoryStore:
     """The day's journal, and this snapshot under the row of the right one."""
     store = MemoryStore()
@@ -59,6 +70,7 @@ def begun_at(store: MemoryStore) -> tuple[int, list[str]]:
     with structlog.testing.capture_logs() as logs:
         found = recover(store, model.apply, lambda snapshot, state: load_views(model, snapshot, state))
     assert found.state.offset == model.offset == len(store.journal)
+    assert found.state.epoch == model.epoch == store.journal[-1].epoch
     return found.begun_at, [str(event["problem"]) for event in logs if event["event"] == "snapshot.skipped"]
 
 
@@ -209,9 +221,40 @@ def test_a_state_that_contradicts_itself_is_skipped_with_a_warning(scribe: Scrib
 
 
 @pytest.mark.parametrize("what", ["a position of 0 lots", "a position twice", "units of nothing", "no depth"])
-def test_a_market_is_not_reloaded_from_a_state_that_cannot_be(scribe: Scribe, right: Snapshot, what: str) -> None:
-    market = reload_market(stored(scribe, _restated(right, STATES[what])), "BTC-PERP")
-    assert market.seq == max(entry.row.market_seq for entry in scribe.entries if entry.row.stream == "BTC-PERP")
+def test_a_market_is_not_reloaded_from_a_state_that_cannot_be(
+    scribe: Scribe, right: Snapshot, after_the_day: VenueState, what: str
+) -> None:
+    wrong = stored(scribe, _restated(right, STATES[what]))
+    assert _reloaded(wrong) == (after_the_day.markets["BTC-PERP"].image(), [AT])
+
+
+@pytest.mark.parametrize("what", VIEWS)
+def test_a_market_is_not_reloaded_from_what_a_start_would_not_begin_from(
+    scribe: Scribe, right: Snapshot, after_the_day: VenueState, what: str
+) -> None:
+    change, _ = VIEWS[what]
+    store = stored(scribe, replace(right, views=encode(change(decode_views(right)))))
+
+    assert _reloaded(store) == (after_the_day.markets["BTC-PERP"].image(), [AT])
+
+
+def _reloaded(store: MemoryStore) -> tuple[MarketImage, list[int]]:
+    """A market as it is rebuilt after its death, and the rows of the snapshots that were skipped."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    with structlog.testing.capture_logs() as logs:
+        market = reload_market(store, "BTC-PERP", on_snapshot=check_views)
+    return market.image(), [event["offset"] for event in logs if event["event"] == "snapshot.skipped"]
+
+
+@pytest.mark.parametrize("epoch", [0, 2, -1, 2**63 - 1])
+def test_one_of_another_epoch_than_its_row_is_skipped(
+    scribe: Scribe, right: Snapshot, after_the_day: VenueState, epoch: int
+) -> None:
+    """No hash of it says so: its epoch is the row's, which its row's hash vouches for."""
+    store = stored(scribe, replace(right, epoch=epoch))
+
+    assert begun_at(store) == (0, [f"it says epoch {epoch}, its row 1"])
+    assert _reloaded(store) == (after_the_day.markets["BTC-PERP"].image(), [AT])
 
 
 def test_one_stored_under_another_row_is_skipped(scribe: Scribe, right: Snapshot) -> None:

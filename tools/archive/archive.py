@@ -13,7 +13,7 @@ from msgspec import Struct
 from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
-from tools.output import Reporter, progress, show_json, show_line, show_table
+from tools.output import Reporter, counted, progress, show_json, show_line, show_table
 
 if TYPE_CHECKING:
     from perps.snapshot import Snapshot
@@ -93,7 +93,7 @@ def archive(
 def _check_views(snapshot: Snapshot, state: VenueState) -> None:
     """What a start does with a snapshot besides. Raises ``SnapshotBroken``."""
     from web.read_model import ReadModel
-    from web.views_image import load_views
+    from web.views_loading import load_views
 
     load_views(ReadModel(entries_kept=0), snapshot, state)
 
@@ -122,6 +122,6 @@ def _tell(done: list[ArchiveFile], kept: Kept | None, *, as_json: bool) -> None:
     if archived:
         cells = [[str(one.first), str(one.last), str(one.size), one.file] for one in archived]
         show_table(("first", "last", "bytes", "file"), cells)
-    click.echo(f"{sum(one.rows for one in archived)} rows archived")
+    click.echo(f"{counted(sum(one.rows for one in archived), 'row')} archived")
     if kept is not None:
         show_line(f"rows {kept.first} to {kept.last} stay, and all after them: {kept.why}")

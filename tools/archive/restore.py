@@ -141,7 +141,7 @@ def _restore(
     from web.compose import snapshot_of
 
     keys: list[tuple[Any, ...]] = read_keys(source) if with_keys and source is not None else []
-    rows = joined_rows(archive, None if source is None else PostgresHistory(source))
+    rows = joined_rows(archive, None if source is None else PostgresHistory(source), until)
     with NewDatabase(target) as new:
         state, at = _copy(rows, new, until)
         new.commit(state.epoch, keys)

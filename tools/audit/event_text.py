@@ -30,6 +30,7 @@ from perps.params import MarketParams
 from tools.output import printable
 from tools.values import rfc3339
 from web import decimals
+from web.field_names import camel
 
 EVENTS_SHOWN: Final = 3
 """Events of a row put into words; of a crash's hundreds, the others are counted."""
@@ -66,7 +67,7 @@ def row_as_json(row: Row) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name in row.__struct_fields__:
         value = getattr(row, name)
-        told[_camel(name)] = value.hex() if isinstance(value, bytes) else value
+        told[camel(name)] = value.hex() if isinstance(value, bytes) else value
     try:
         events = events_of(row)
     except Undecodable as error:
@@ -161,7 +162,7 @@ class _Words:
 
 
 def _named(value: Struct) -> dict[str, Any]:
-    return {_camel(name): _plain(getattr(value, name)) for name in value.__struct_fields__}
+    return {camel(name): _plain(getattr(value, name)) for name in value.__struct_fields__}
 
 
 def _plain(value: Any) -> Any:
@@ -172,8 +173,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return value.value if isinstance(value, Enum) else value
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 from urllib.parse import quote
 
 import msgspec
@@ -18,7 +18,7 @@ from perps.journal import Row
 from perps.ledger import Ledger
 from perps.market import Market, position_id
 from perps.venue import VenueState
-from tools.client import Venue
+from tools.client import Venue, decode_answer
 from tools.errors import BadAnswer
 from tools.options import Access
 from web import decimals, views
@@ -31,7 +31,6 @@ POSITIONS_MAX: Final = 500
 
 Values = Mapping[str, object]
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-T = TypeVar("T")
 
 
 class _Answer(Struct, frozen=True, rename="camel"):
@@ -127,13 +126,13 @@ async def ask_venue(access: Access, *, not_before: int = 0) -> list[Said]:
     something as of row ``not_before`` or a later one.
     """
     async with Venue(access.url, access.key) as venue:
-        markets = _decoded(await venue.markets(), _Markets)
+        markets = decode_answer(await venue.markets(), _Markets)
         for _ in range(ASKED_MAX):
             if markets.offset >= not_before:
                 break
             await asyncio.sleep(ASK_AGAIN_S)
-            markets = _decoded(await venue.markets(), _Markets)
-        stats = _decoded(await venue.get("/api/admin/stats"), _Stats)
+            markets = decode_answer(await venue.markets(), _Markets)
+        stats = decode_answer(await venue.get("/api/admin/stats"), _Stats)
     return [
         _listed(markets.offset, "market", (shown.ticker for shown in markets.markets)),
         *(Said(markets.offset, "market", shown.ticker, {"": _prices(shown)}) for shown in markets.markets),
@@ -155,7 +154,7 @@ async def ask_positions(access: Access, users: Sequence[str], tell: Callable[[in
     async def work(venue: Venue) -> None:
         for user in waiting:
             path = f"/api/markets/positions/{quote(user, safe='')}?status=open&limit={POSITIONS_MAX}"
-            answer = _decoded(await venue.get(path), _Positions)
+            answer = decode_answer(await venue.get(path), _Positions)
             if answer.next_cursor is None:
                 by_id = {str(position.get("id")): position for position in answer.perpetuals.positions}
                 if len(by_id) < len(answer.perpetuals.positions):
@@ -300,10 +299,3 @@ def _prices(shown: _Prices) -> Values:
 
 def _numbers(own: _Numbers) -> Values:
     return {name: getattr(own, name) for name in ("status", "positions", "margin", "skew", "house", "insurance")}
-
-
-def _decoded(answer: bytes, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(answer, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer(f"not an answer that this version knows: {error}") from error

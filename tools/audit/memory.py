@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta, Struct
 
 from perps.images import digest
 from perps.verification import Finding
 from tools.audit.live import Follower
-from tools.client import Venue
-from tools.errors import BadAnswer
+from tools.client import Venue, decode_answer
 from tools.options import Access
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -45,11 +43,7 @@ class Memory(Struct, frozen=True):
 async def ask_memory(access: Access) -> Memory:
     """What the actors hold now."""
     async with Venue(access.url, access.key) as venue:
-        answer = await venue.get("/api/admin/state")
-    try:
-        return msgspec.json.decode(answer, type=Memory)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer(f"not an answer that this version knows: {error}") from error
+        return decode_answer(await venue.get("/api/admin/state"), Memory)
 
 
 def contradictions_of_memory(follower: Follower, memory: Memory) -> Iterator[Finding]:

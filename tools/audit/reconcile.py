@@ -17,7 +17,7 @@ from click.globals import get_current_context
 from tools.audit.database import venue_database
 from tools.errors import ToolError, VenueUnreachable
 from tools.options import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
-from tools.output import progress, show_json, show_line, show_table
+from tools.output import counted, progress, show_json, show_line, show_table
 from tools.values import DATABASE_URL, NOT_NEGATIVE, VENUE_URL
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _in_memory(access: Access, follower: Follower, said: Sequence[Said]) -> list
 def tell_left_out(users: int) -> None:
     """Say how many users are not asked for, if any."""
     if users:
-        who = "1 user has" if users == 1 else f"{users} users have"
+        who = f"{counted(users, 'user')} {'has' if users == 1 else 'have'}"
         click.echo(f"{who} too many open positions to be asked for", err=True)
 
 
@@ -180,7 +180,7 @@ def _tell(state: VenueState, found: Sequence[Difference], prices: Sequence[Price
     if prices:
         columns = ("ticker", "position", "external", "ours", "bps", "verdict", "at")
         show_table(columns, [_cells(row) for row in prices])
-    counts = [f"{len(state.markets)} markets", f"{positions} open positions", f"differences: {len(found)}"]
+    counts = [counted(len(state.markets), "market"), counted(positions, "open position"), f"differences: {len(found)}"]
     if prices:
         counts.append(f"outside prices: {len(prices)}, of them not ours: {bad}")
     click.echo(f"row {state.offset}: {', '.join(counts)}")

@@ -13,7 +13,7 @@ import rich_click as click
 from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.options import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
-from tools.output import Reporter, progress, show_json, show_table
+from tools.output import Reporter, counted, progress, show_json, show_table
 from tools.values import VENUE_URL
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def check_database(audit: Audit, findings: Findings, report: Reporter, archive: 
                 entries.append(entry)
             snapshots.pass_row(row, entry, walker)
         comparison.take(entries)
-        report(walker.offset, f"row {walker.offset}, {findings.count} problems")
+        report(walker.offset, f"row {walker.offset}, {counted(findings.count, 'problem')}")
     if walker.is_sound:
         for finding in contradictions(walker.state):
             findings.add(finding.problem, finding.offset, finding.ticker)
@@ -217,8 +217,8 @@ def _tell(offset: int, findings: Findings, seconds: float, *, as_json: bool) -> 
         cells = ("" if finding.offset is None else str(finding.offset) for finding in told)
         rows = [(cell, finding.ticker or "", finding.problem) for cell, finding in zip(cells, told, strict=True)]
         show_table(("offset", "ticker", "problem"), rows)
-    verdict = "nothing wrong" if not findings.count else f"{findings.count} problem" + "s" * (findings.count > 1)
-    click.echo(f"{offset} rows verified in {seconds:.1f} s: {verdict}")
+    verdict = "nothing wrong" if not findings.count else counted(findings.count, "problem")
+    click.echo(f"{counted(offset, 'row')} verified in {seconds:.1f} s: {verdict}")
 
 
 def _place(finding: Finding) -> tuple[bool, int]:

@@ -29,7 +29,7 @@ from tools.snapshot_follower import FOLLOWER
 from web import compose, logs, processor
 from web.read_model import ReadModel
 from web.snapshots import SnapshotPolicy
-from web.views_image import load_views
+from web.views_loading import load_views
 
 QUIET_S: Final = 3.0
 IMAGES: Final = 20

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import rich_click as click
 
 from tools.options import Access, SettingsGroup, access_options, json_option
-from tools.output import progress, show_table
+from tools.output import counted, progress, show_table
 from tools.values import MOMENT, SPEED, TICKER, Real, Whole
 
 if TYPE_CHECKING:
@@ -84,13 +84,13 @@ def replay_file(
             with progress("replayed feed", total) as report:
 
                 def tell(tick: Tick) -> None:
-                    place = f"line {tick.line} · {player.liquidations} liquidations"
+                    place = f"line {tick.line} · {counted(player.liquidations, 'liquidation')}"
                     report(player.sent + player.overtaken, f"{ticker} {player.last} · {place}")
 
                 try:
                     await replay(player, ticks, Pacer(speed), tell)
                 except BadRow as error:
-                    raise ToolError(f"{error}; {player.sent} prices had been sent") from error
+                    raise ToolError(f"{error}; {counted(player.sent, 'price')} had been sent") from error
             return player
 
     return _summary([asyncio.run(play())], as_json=as_json)

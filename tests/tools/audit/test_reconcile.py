@@ -18,7 +18,7 @@ import pytest
 from perps.units import PICO
 from perps.venue import VenueState
 from persistence.postgres_journal import PostgresJournal
-from tests.support.entries import USD
+from tests.support.entries import USD, Scribe
 from tests.support.postgres import sql
 from tests.tools.audit.conftest import ROWS, SNAPSHOTS, Stored, run_json
 from tools.audit.compare_prices import compare_prices
@@ -336,3 +336,16 @@ def test_people_read_a_table_of_differences_and_a_line(stored: Stored, capsys: C
     assert outside.startswith("ticker\tposition\texternal\tours\tbps")
     assert (equal.split("\t")[5], lonely.split("\t")[5]) == ("equal", "only here")
     assert verdict.endswith("differences: 1, outside prices: 2, of them not ours: 1")
+
+
+def test_one_market_is_not_told_as_several(database_url: str, capsys: Captured) -> None:
+    scribe = Scribe()
+    scribe.list_market(BTC)
+    with PostgresJournal.acquire(database_url) as journal:
+        journal.append(scribe.entries)
+
+    assert main(["reconcile", "--database-url", database_url]) == 0
+    assert capsys.readouterr().out == "row 1: 1 market, 0 open positions, differences: 0\n"
+
+    assert main(["verify", "--database-url", database_url]) == 0
+    assert capsys.readouterr().out.startswith("1 row verified in ")

@@ -1,0 +1,100 @@
+"""A start from a snapshot shows what was shown before, as if nothing had happened; a broken one stops no start."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from perps.snapshot import Snapshot
+from tests.web.conftest import Starter
+from tests.web.events import listening
+from tests.web.snapshotting import NEVER, all_that_can_be_read, busy_days, snapshot_taken
+from tests.web.venue import Backend, ManualClock, OnMemory
+from web.compose import Limits
+
+
+async def test_a_venue_that_begins_from_a_snapshot_shows_what_it_showed_before(
+    starter: Starter, backend: Backend
+) -> None:
+    """I6, and the read side's own sums, lists, candles and 24 hours."""
+    venue = await starter(backend, clock=ManualClock(), limits=Limits(snapshots=NEVER))
+    await busy_days(venue)
+    before = await all_that_can_be_read(venue)
+    taken = await snapshot_taken(venue)
+
+    again = await starter.restart(venue, limits=Limits(snapshots=NEVER))
+
+    assert again.venue.host.began_at == taken["offset"] == before["stats"]["offset"]
+    after = await all_that_can_be_read(again)
+    after["stats"]["epoch"] = before["stats"]["epoch"]
+    assert after == before
+    kept = await again.client("ann").open(clientOrderId="kept")
+    assert kept.headers["Idempotent-Replay"] == "true"
+
+
+async def test_what_happens_after_a_snapshot_is_there_too(starter: Starter, backend: Backend) -> None:
+    venue = await starter(backend, clock=ManualClock(), limits=Limits(snapshots=NEVER))
+    await busy_days(venue)
+    await snapshot_taken(venue)
+    await venue.client("bob").opened()
+    await venue.price("51000")
+    before = await all_that_can_be_read(venue)
+
+    again = await starter.restart(venue)
+
+    assert 0 < again.venue.host.began_at < before["stats"]["offset"]
+    after = await all_that_can_be_read(again)
+    after["stats"]["epoch"] = before["stats"]["epoch"]
+    assert after == before
+
+
+async def test_a_stream_resumes_across_a_restart_from_a_snapshot(starter: Starter, backend: Backend) -> None:
+    """I10: what memory no longer holds comes from the journal."""
+    venue = await starter(backend)
+    await venue.market()
+    async with listening(venue) as stream:
+        await stream.next()
+        await venue.price("50100")
+        seen = await stream.next()
+    await venue.price("50200")
+    await venue.price("50300")
+    await snapshot_taken(venue)
+
+    again = await starter.restart(venue)
+
+    async with listening(again, headers={"Last-Event-ID": seen.id or ""}) as stream:
+        prices = [(await stream.next()).data["indexPrice"] for _ in range(2)]
+    assert prices == ["50200.00", "50300.00"]
+
+
+async def test_a_broken_newest_one_does_not_stop_a_start(starter: Starter) -> None:
+    memory = OnMemory()
+    venue = await starter(memory)
+    await venue.market()
+    await snapshot_taken(venue)
+    await venue.price("50100")
+    last = (await snapshot_taken(venue))["offset"]
+    memory.store.saved_snapshots[last] = memory.store.saved_snapshots[last][:-1]
+    before = await all_that_can_be_read(venue)
+
+    again = await starter.restart(venue)
+
+    assert again.venue.host.began_at == 1
+    after = await all_that_can_be_read(again)
+    after["stats"]["epoch"] = before["stats"]["epoch"]
+    assert after == before
+
+
+async def test_views_of_another_program_are_no_reason_not_to_start(starter: Starter) -> None:
+    memory = OnMemory()
+    venue = await starter(memory)
+    await busy_days(venue)
+    snapshot = Snapshot.decode(memory.store.saved_snapshots[(await snapshot_taken(venue))["offset"]])
+    memory.store.saved_snapshots = {snapshot.offset: replace(snapshot, views=b"\x93\x01\x02\x03").encode()}
+    before = await all_that_can_be_read(venue)
+
+    again = await starter.restart(venue)
+
+    assert again.venue.host.began_at == 0
+    after = await all_that_can_be_read(again)
+    after["stats"]["epoch"] = before["stats"]["epoch"]
+    assert after == before
