@@ -179,7 +179,8 @@ class Reader:
         while True:
             seen, told = self._told.highest, dict(self._told.newest)
             try:
-                answer = await asyncio.wait_for(self._api.send("GET", "/api/admin/stats"), ANSWER_S)
+                async with asyncio.timeout(ANSWER_S):  # wait_for would forget a cancellation that comes with the answer
+                    answer = await self._api.send("GET", "/api/admin/stats")
             except (aiohttp.ClientError, TimeoutError):
                 self._counts["venue silent"] += 1
             except KeyError:  # not an answer of the venue's own: without request id
@@ -200,7 +201,8 @@ class Reader:
             if self._latest is not None:
                 (stats, told), self._latest = self._latest, None
                 try:
-                    await asyncio.wait_for(self._compare(stats, told), ANSWER_S)
+                    async with asyncio.timeout(ANSWER_S):
+                        await self._compare(stats, told)
                 except AWAY:
                     self._counts["database silent"] += 1
                     await self._hang_up()
