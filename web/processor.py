@@ -44,12 +44,19 @@ STATISTICS: Final = Path("/proc/stat")
 IDLE_FIELD: Final = 3
 """Of a processor's line: the time it was idle; the next is the time it waited for a disk meanwhile."""
 
-IS_POSSIBLE: Final = hasattr(os, "sched_setaffinity") and TASKS.is_dir()
-ALLOWED: Final = frozenset(os.sched_getaffinity(0)) if IS_POSSIBLE else frozenset[int]()
-"""The processors that the process began with."""
 
-USUAL: Final = os.sched_getscheduler(0) if IS_POSSIBLE else 0
-"""The policy that it began with."""
+def _beginning() -> tuple[frozenset[int], int]:
+    """Where this process may run, and by which policy; nowhere, on a system that does not say."""
+    try:
+        return frozenset(os.sched_getaffinity(0)), os.sched_getscheduler(0)
+    except (AttributeError, OSError):  # it has no such calls, or its C library only names them
+        return frozenset(), 0
+
+
+ALLOWED, USUAL = _beginning()
+"""The processors that the process began with, and its policy then."""
+
+IS_POSSIBLE: Final = bool(ALLOWED) and TASKS.is_dir()
 
 _placing = threading.Lock()
 _elsewhere = set[int]()

@@ -165,3 +165,15 @@ def test_where_choosing_is_forbidden_threads_stay_where_they_are(monkeypatch: py
 
     assert places() == before
     assert program == WHERE_IT_BEGAN
+
+
+@pytest.mark.parametrize("missing", [AttributeError("no such call"), OSError(38, "Function not implemented")])
+def test_a_system_that_does_not_say_where_a_process_runs_is_left_alone(
+    missing: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> int:
+        raise missing
+
+    monkeypatch.setattr(os, "sched_getscheduler", fail)
+
+    assert processor._beginning() == (frozenset(), 0)
