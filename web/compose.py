@@ -187,7 +187,10 @@ def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command:
 
 
 def snapshot_of(url: str, on_progress: OnProgress = lambda offset: None) -> SnapshotTaken:
-    """Take a snapshot of a database here and now. Blocking. Raises ``JournalCorrupt``, ``JournalUnavailable``."""
+    """Take a snapshot of a database here and now. Blocking.
+
+    Raises ``JournalCorrupt``, ``JournalUnavailable``, and ``SnapshotBroken`` for a state too large for one.
+    """
     return take_snapshot(PostgresHistory(url), PostgresSnapshots(url), on_progress=on_progress)
 
 

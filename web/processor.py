@@ -8,13 +8,15 @@ answered after 0.62 instead of 0.82 ms.
 
 The kernel chooses again every few seconds: for a moment the threads may run anywhere. On a machine that has no time to
 spare they may always, until it has: one processor shared with others is less than a share of each. What the operator
-has set is kept: threads stay on the processors that the process began with, and so does a policy that is not the usual.
+had set at the start is kept: threads stay on the processors that the process began with, and so does a policy that is
+not the usual one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
@@ -41,8 +43,8 @@ PROCESSOR_FIELD: Final = 36
 """Of the main thread's ``stat``, counted behind its name: the processor it ran on last."""
 
 STATISTICS: Final = Path("/proc/stat")
-IDLE_FIELD: Final = 3
-"""Of a processor's line: the time it was idle; the next is the time it waited for a disk meanwhile."""
+IDLE: Final = re.compile(r"^cpu(\d+) +\d+ +\d+ +\d+ +(\d+) +(\d+)", re.ASCII | re.MULTILINE)
+"""A processor's line of it: its number, how long it was idle, and how long idle but for a disk it waited for."""
 
 
 def _beginning() -> tuple[frozenset[int], int]:
@@ -59,12 +61,17 @@ ALLOWED, USUAL = _beginning()
 IS_POSSIBLE: Final = bool(ALLOWED) and TASKS.is_dir()
 
 _placing = threading.Lock()
+_present: tuple[Set[int], int] = (ALLOWED, USUAL)
+"""Where all threads are, and by which policy."""
 _elsewhere = set[int]()
 """Threads that are about to start something: they are left alone."""
 
 
 async def stay_together() -> None:
-    """Keep the process's threads on one processor until cancelled; ends at once where that cannot be done."""
+    """Keep the process's threads on one processor until cancelled; ends at once where that cannot be done.
+
+    However it ends, they may run anywhere then.
+    """
     try:
         while IS_POSSIBLE:
             await asyncio.to_thread(gather)
@@ -75,6 +82,9 @@ async def stay_together() -> None:
                 idle = await _idle_during(CHOOSE_EVERY_S)
     except OSError as error:  # a sandbox that does not allow it
         log.info("processor.not_chosen", error=str(error))
+    finally:
+        with suppress(OSError):
+            spread()
 
 
 def gather() -> None:
@@ -93,13 +103,13 @@ def spread() -> None:
 def elsewhere() -> Iterator[None]:
     """What the calling thread starts meanwhile, programs or threads, may run where this process began.
 
-    Both inherit where their starter may run. At the end the thread is where it was.
+    Both inherit where their starter may run. At the end the thread goes where the others are by then.
     """
     if not IS_POSSIBLE:
         yield
         return
-    thread, processors, policy = threading.get_native_id(), os.sched_getaffinity(0), os.sched_getscheduler(0)
-    with _placing, suppress(OSError):  # forbidden: then it was never brought anywhere
+    thread = threading.get_native_id()
+    with _placing, suppress(OSError):  # forbidden: then nobody is brought anywhere for long
         _elsewhere.add(thread)
         _place(thread, ALLOWED, USUAL)
     try:
@@ -107,7 +117,7 @@ def elsewhere() -> Iterator[None]:
     finally:
         with _placing, suppress(OSError):
             _elsewhere.discard(thread)
-            _place(thread, processors, policy)
+            _place(thread, *_present)
 
 
 async def _idle_during(seconds: float) -> float:
@@ -121,19 +131,22 @@ async def _idle_during(seconds: float) -> float:
 def _idle_s() -> float:
     """For how long they have had nothing to do since the machine was started, all together."""
     idle = 0
-    for line in STATISTICS.read_text(encoding="utf-8").splitlines():
-        name, *ticks = line.split()
-        if name.startswith("cpu") and name[3:].isdigit() and int(name[3:]) in ALLOWED:
-            idle += int(ticks[IDLE_FIELD]) + int(ticks[IDLE_FIELD + 1])
+    for number, *ticks in IDLE.findall(STATISTICS.read_text(encoding="utf-8")):
+        if int(number) in ALLOWED:
+            idle += sum(map(int, ticks))
     return idle / os.sysconf("SC_CLK_TCK")
 
 
 def _place_all(processors: Set[int], policy: int) -> None:
+    global _present
+    placed = set[int]()
     with _placing:
-        for thread in [int(task.name) for task in TASKS.iterdir()]:
-            if thread not in _elsewhere:
+        _present = processors, policy
+        while threads := {int(task.name) for task in TASKS.iterdir()} - placed:  # more: started by one not yet placed
+            for thread in threads - _elsewhere:
                 with suppress(ProcessLookupError):  # it has ended meanwhile
                     _place(thread, processors, policy)
+            placed |= threads
 
 
 def _place(thread: int, processors: Set[int], policy: int) -> None:

@@ -17,7 +17,7 @@ LOOK_UPS_MAX: Final = 64
 STRANGERS_LOOK_UPS_MAX: Final = 64
 """Of all callers without a key together: market data is public, and lists of what is past come from the database."""
 
-STRANGERS_AT_ONCE: Final = 2
+STRANGERS_LOOKING_UP: Final = 2
 """How many of those are in the database at a time, of the four connections there are; the others wait for these."""
 
 STRANGERS_WAIT_S: Final = 5.0
@@ -29,7 +29,7 @@ class ReadShares:
 
     def __init__(self, each: int = LOOK_UPS_MAX, strangers: int = STRANGERS_LOOK_UPS_MAX) -> None:
         self._shares, self._strangers = Shares(each), strangers
-        self._places = asyncio.Semaphore(STRANGERS_AT_ONCE)
+        self._places = asyncio.Semaphore(STRANGERS_LOOKING_UP)
 
     @asynccontextmanager
     async def one(self, sender: str | None) -> AsyncIterator[None]:
@@ -55,7 +55,9 @@ class ReadShares:
             async with asyncio.timeout(STRANGERS_WAIT_S):
                 await self._places.acquire()
         except TimeoutError as error:
-            raise _refused("Callers without a key have waited too long for each other.", STRANGERS_AT_ONCE) from error
+            raise _refused(
+                "Callers without a key have waited too long for each other.", STRANGERS_LOOKING_UP
+            ) from error
 
 
 def _refused(why: str, limit: int) -> RequestError:

@@ -2,7 +2,8 @@
 
 Each turn is one page of rows. There are two lines, of callers with a key and of strangers. In either, every other turn
 goes to the reader who has the fewest rows left, however many wait with more; those in between go round the senders (a
-stranger's is the address), and with a sender to the reader who has waited longest: nobody waits for ever.
+stranger's is the address, of IPv6 its network of 64 bits), and with a sender to the reader who has waited longest:
+nobody waits for ever.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Final
 
 from sortedcontainers import SortedDict
 
-KNOWN_AT_ONCE: Final = 2
+KNOWN_RESUMING: Final = 2
 """Turns at a time of callers with a key; the connections of the database are four."""
 
-STRANGERS_AT_ONCE: Final = 1
+STRANGERS_RESUMING: Final = 1
 """Of all strangers together. With their look-ups (``web/read_shares``) they leave one connection to the others."""
 
 Turn = Callable[[int], AbstractAsyncContextManager[None]]
@@ -37,7 +39,7 @@ class Line:
         self._by_length: SortedDict[Place, str] = SortedDict()
         """Senders by place: fewest rows left first."""
         self._by_sender: dict[str, dict[Place, asyncio.Future[None]]] = {}
-        """Who waits, by sender: those whose sender has had no turn for longest first, and with each as they came."""
+        """Who waits, by sender: in the order of the round, and with each as they came."""
         self._is_shortest_next = True
 
     @property
@@ -82,19 +84,20 @@ class Line:
         self._free += 1
 
     def _next(self) -> Place:
-        """Whose turn it is."""
+        """Whose turn it is; a sender who has it in the round goes to its end."""
         if self._is_shortest_next:
             shortest: Place = self._by_length.peekitem(0)[0]
             return shortest
-        return next(iter(next(iter(self._by_sender.values()))))
+        sender = next(iter(self._by_sender))
+        self._by_sender[sender] = self._by_sender.pop(sender)
+        return next(iter(self._by_sender[sender]))
 
     def _take(self, place: Place) -> asyncio.Future[None]:
-        """Out of the line; the others of the same sender wait behind those of all other senders."""
+        """Out of the line. Others of the sender stay where they are: who comes and goes does not keep them back."""
         sender = self._by_length.pop(place)
-        waiting = self._by_sender.pop(sender)
-        future = waiting.pop(place)
-        if waiting:
-            self._by_sender[sender] = waiting
+        future = self._by_sender[sender].pop(place)
+        if not self._by_sender[sender]:
+            del self._by_sender[sender]
         return future
 
 
@@ -102,8 +105,19 @@ class ResumeTurns:
     """The two lines."""
 
     def __init__(self) -> None:
-        self._known, self._strangers = Line(KNOWN_AT_ONCE), Line(STRANGERS_AT_ONCE)
+        self._known, self._strangers = Line(KNOWN_RESUMING), Line(STRANGERS_RESUMING)
 
     def of(self, payer: str | None, address: str) -> Turn:
         """The turns of a reader who pays with a share of ``payer``'s; None: a stranger at an address."""
-        return partial(self._strangers.turn, address) if payer is None else partial(self._known.turn, payer)
+        return partial(self._strangers.turn, _site(address)) if payer is None else partial(self._known.turn, payer)
+
+
+def _site(address: str) -> str:
+    """What one subscriber has: an IPv4 address, or an IPv6 network; as it stands, if it is neither."""
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(ip, IPv4Address):
+        return address
+    return str(ip.ipv4_mapped or IPv6Network((ip.packed, 64), strict=False))

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from actors.messages import Failure, FailureKind, VenueImage
 from perps.images import digest
+from perps.snapshot import SnapshotBroken
 from perps.venue import JournalCorrupt
 from web.context import CONTEXT
 from web.errors import RequestError
@@ -24,7 +25,7 @@ async def take(request: web.Request) -> web.Response:
     context.keys.require(request, "admin")
     try:
         taken = await context.snapshots.take()
-    except (SnapshotFailed, JournalCorrupt) as error:
+    except (SnapshotFailed, SnapshotBroken, JournalCorrupt) as error:
         raise RequestError("unavailable", f"No snapshot could be taken: {error}") from error
     return json_response(
         {"offset": taken.offset, "stateHash": taken.state_hash.hex(), "size": taken.size, "rows": taken.rows}, 201

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from typing import Final
 
@@ -327,7 +327,7 @@ class MarketStream:
             return False
         _, offset = position
         while offset < self._model.offset:
-            async with self._turn(self._model.offset - offset):
+            async with self._page_turn(offset):
                 entries = _short(await self._page(offset))
                 if not entries:
                     return False
@@ -335,6 +335,14 @@ class MarketStream:
             await self._write(response, reader, data)
         self._streams.add(reader)
         return True
+
+    @asynccontextmanager
+    async def _page_turn(self, offset: int) -> AsyncIterator[None]:
+        """This reader's next turn, with the rows after ``offset`` to come; a venue that stops has none to give."""
+        async with self._turn(self._model.offset - offset):
+            if self._streams.closing:
+                raise ConnectionResetError("the venue is stopping")
+            yield
 
     async def _is_known(self, epoch: int, offset: int) -> bool:
         """Whether a stream may go on after this row: it is one of the journal's, and not too far back."""
@@ -345,7 +353,7 @@ class MarketStream:
             return True
         known = model.entry(offset)
         if known is None:
-            async with self._turn(model.offset - offset):
+            async with self._page_turn(offset):
                 known = next(iter(await self._entries_after(offset - 1, 1)), None)
         return known is not None and (known.row.epoch, known.row.offset) == (epoch, offset)
 

@@ -177,3 +177,29 @@ def test_a_system_that_does_not_say_where_a_process_runs_is_left_alone(
     monkeypatch.setattr(os, "sched_getscheduler", fail)
 
     assert processor._beginning() == (frozenset(), 0)
+
+
+def test_who_was_elsewhere_goes_where_the_others_have_gone_meanwhile() -> None:
+    processor.gather()
+
+    with processor.elsewhere():
+        processor.spread()
+
+    assert places() == (processor.ALLOWED, processor.USUAL)
+
+
+@pytest.mark.parametrize("what", ["sched_setscheduler", "STATISTICS"])
+def test_where_it_cannot_go_on_choosing_the_threads_are_left_where_the_process_began(
+    what: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    if what == "STATISTICS":
+        monkeypatch.setattr(processor, what, tmp_path / "none")
+    else:
+        monkeypatch.setattr(os, what, forbidden)
+
+    asyncio.run(asyncio.wait_for(processor.stay_together(), 10))
+
+    assert {os.sched_getaffinity(int(task.name)) == processor.ALLOWED for task in processor.TASKS.iterdir()} == {True}

@@ -11,11 +11,13 @@ from msgspec.structs import replace
 
 from perps.journal import Row
 from persistence.memory import MemoryQueries, MemoryStore
+from persistence.queries import CONNECTIONS_MAX
 from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.venue import OnMemory, Running
 from web.compose import Limits
-from web.resume_turns import Line, ResumeTurns
+from web.read_shares import STRANGERS_LOOKING_UP
+from web.resume_turns import STRANGERS_RESUMING, Line, ResumeTurns, _site
 
 FAR, NEAR = 50_000, 10
 Task = asyncio.Task[None]
@@ -210,3 +212,66 @@ async def test_a_caller_with_a_key_catches_up_while_strangers_wait_for_the_journ
         for stream in streams:
             events = await stream.until_offset(price["offset"])
             assert [event.offset for event in events if event.name == "price"][-20:] == list(range(last - 18, last + 2))
+
+
+@pytest.mark.parametrize("kind", ["short", "quitting"])
+async def test_who_has_much_left_has_a_turn_however_many_of_the_same_address_come_and_go(kind: str) -> None:
+    page = Page(Line(1))
+    others = [page.queue("other", f"10.0.0.{n}", FAR - 1) for n in (2, 3, 4) for _ in range(200)]
+    await asyncio.sleep(0)
+    victim = page.queue("victim", "10.0.0.1", FAR)
+
+    async def come_and_go() -> None:
+        for _ in range(200):
+            task = page.queue(kind, "10.0.0.1", NEAR if kind == "short" else FAR)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if kind == "quitting":
+                task.cancel()
+            await asyncio.wait([task])
+
+    coming = [asyncio.create_task(come_and_go()) for _ in range(3)]
+    await _all([victim])
+    served = page.served.index("victim")
+    for task in (*others, *coming):
+        task.cancel()
+    await asyncio.wait([*others, *coming])
+
+    assert served <= 10
+
+
+def test_strangers_leave_a_connection_to_callers_with_a_key() -> None:
+    assert STRANGERS_RESUMING + STRANGERS_LOOKING_UP < CONNECTIONS_MAX
+
+
+@pytest.mark.parametrize(
+    ("address", "site"),
+    [
+        ("10.0.0.1", "10.0.0.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("::ffff:10.0.0.1", "10.0.0.1"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+    ],
+)
+def test_a_strangers_sender_is_what_one_subscriber_has(address: str, site: str) -> None:
+    assert _site(address) == site
+
+
+async def test_a_stop_does_not_wait_for_those_who_wait_for_a_turn(slow: tuple[Running, Slow]) -> None:
+    venue, queries = slow
+    queries.let_go.clear()
+    async with AsyncExitStack() as strangers:
+        for _ in range(20):
+            await strangers.enter_async_context(listening(venue, "?since=1-1"))
+        async with asyncio.timeout(5):
+            await queries.asked.acquire()
+            stopping = asyncio.create_task(venue.venue.close())
+            while not venue.venue.context.streams.closing:  # noqa: ASYNC110 - a plain value
+                await asyncio.sleep(0)
+            queries.let_go.set()
+            await stopping
+
+    assert queries.asked.locked()  # nothing was read for the others

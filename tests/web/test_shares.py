@@ -17,7 +17,7 @@ from tests.web.conftest import Starter
 from tests.web.venue import Answer, OnMemory, Running
 from web.compose import Limits
 from web.context import Page
-from web.read_shares import LOOK_UPS_MAX, STRANGERS_AT_ONCE, STRANGERS_LOOK_UPS_MAX
+from web.read_shares import LOOK_UPS_MAX, STRANGERS_LOOK_UPS_MAX, STRANGERS_LOOKING_UP
 
 SHARE = 2
 LIMITS = Limits(in_flight_max=4 * SHARE)
@@ -240,10 +240,10 @@ async def test_strangers_wait_for_each_other_and_leave_connections_to_callers_wi
     one_too_many = await _waiting(venue, TRADES, STRANGERS_LOOK_UPS_MAX + 1, None)
     refused, strangers = await _some_done(one_too_many, 1)  # so all of them have come
     (await refused.pop()).refused(429, "rate_limited")
-    assert queries.under_way == STRANGERS_AT_ONCE
+    assert queries.under_way == STRANGERS_LOOKING_UP
 
     mine = await _waiting(venue, TRADES, 4, "ann")
-    await queries.begun(STRANGERS_AT_ONCE + 4)
+    await queries.begun(STRANGERS_LOOKING_UP + 4)
     queries.let_go.set()
 
     for task in (*strangers, *mine):
@@ -257,13 +257,13 @@ async def test_a_stranger_waits_for_the_others_only_so_long(starter: Starter, mo
     queries = Waiting(backend.store)
     venue = await starter(backend, stores=replace(backend.stores(), queries=queries))
     await venue.market()
-    first = await _waiting(venue, TRADES, STRANGERS_AT_ONCE, None)
-    await queries.begun(STRANGERS_AT_ONCE)
+    first = await _waiting(venue, TRADES, STRANGERS_LOOKING_UP, None)
+    await queries.begun(STRANGERS_LOOKING_UP)
 
     late = await venue.anybody.get(TRADES)
     queries.let_go.set()
 
-    assert late.refused(429, "rate_limited")["limit"] == STRANGERS_AT_ONCE
+    assert late.refused(429, "rate_limited")["limit"] == STRANGERS_LOOKING_UP
     for task in first:
         (await task).ok()
     (await venue.anybody.get(TRADES)).ok()

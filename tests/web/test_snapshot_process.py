@@ -20,7 +20,7 @@ import structlog
 from persistence.connect import CONNECT_TIMEOUT_S
 from tests.endtoend.venue_process import until
 from tools.snapshot_follower import FOLLOWER
-from web import snapshot_process
+from web import processor, snapshot_process
 from web.snapshot_process import NICENESS, STALLED_S, TIMEOUT_S, run
 from web.snapshot_taking import SnapshotFailed, SnapshotStalled, SnapshotTaken
 
@@ -270,3 +270,17 @@ asyncio.run(main())
         finally:
             parent.kill()
             await asyncio.to_thread(parent.wait)
+
+
+@pytest.mark.skipif(not processor.IS_POSSIBLE, reason="this system does not let a program choose")
+async def test_it_may_run_on_all_processors(tmp_path: Path) -> None:
+    """Although the venue stays on one."""
+    seen = tmp_path / "seen"
+    look = f"open({str(seen)!r}, 'w').write(json.dumps([sorted(os.sched_getaffinity(0)), os.sched_getscheduler(0)]))"
+    await asyncio.to_thread(processor.gather)
+    try:
+        await run(program(f"import json, os\n{look}\n{GOOD}"), URL)
+    finally:
+        await asyncio.to_thread(processor.spread)
+
+    assert json.loads(await asyncio.to_thread(seen.read_text)) == [sorted(processor.ALLOWED), processor.USUAL]

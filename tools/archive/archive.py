@@ -16,8 +16,6 @@ from tools.options import SettingsCommand, data_dir_option, database_url_option,
 from tools.output import Reporter, counted, progress, show_json, show_line, show_table
 
 if TYPE_CHECKING:
-    from perps.snapshot import Snapshot
-    from perps.venue import VenueState
     from persistence.archive import ArchiveFile
     from persistence.archiving import Archiver, Kept, Rule
 
@@ -77,25 +75,18 @@ def archive(
         )
     from persistence.archive import ArchiveBroken
     from persistence.archiving import Archiver, Rule
+    from web.views_loading import check_views
 
     rule = Rule(before=before, not_after=int(time.time() * 1000 - keep_days * DAY_MS))
     with venue_database(database_url, data_dir) as url:
         try:
-            with Archiver(url, directory, on_snapshot=_check_views) as archiver:
+            with Archiver(url, directory, on_snapshot=check_views) as archiver:
                 done, kept = _archive(archiver, rule)
         except ArchiveBroken as error:
             raise ToolError(str(error)) from error
         except OSError as error:
             raise ToolError(f"cannot write to {directory}: {error.strerror or error}") from error
     _tell(done, kept, as_json=as_json)
-
-
-def _check_views(snapshot: Snapshot, state: VenueState) -> None:
-    """What a start does with a snapshot besides. Raises ``SnapshotBroken``."""
-    from web.read_model import ReadModel
-    from web.views_loading import load_views
-
-    load_views(ReadModel(entries_kept=0), snapshot, state)
 
 
 def _archive(archiver: Archiver, rule: Rule) -> tuple[list[ArchiveFile], Kept | None]:

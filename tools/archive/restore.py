@@ -135,7 +135,7 @@ def _last_until(archive: ArchiveReader | None, source: str | None, at: int) -> i
 def _restore(
     archive: ArchiveReader | None, source: str | None, target: str, until: int | None, *, with_keys: bool
 ) -> Restored:
-    from perps.snapshot import state_hash
+    from perps.snapshot import SnapshotBroken, state_hash
     from persistence.postgres_history import PostgresHistory
     from persistence.restoring import NewDatabase, joined_rows, read_keys
     from web.compose import snapshot_of
@@ -145,7 +145,10 @@ def _restore(
     with NewDatabase(target) as new:
         state, at = _copy(rows, new, until)
         new.commit(state.epoch, keys)
-        taken = snapshot_of(target)
+        try:
+            taken = snapshot_of(target)
+        except SnapshotBroken as error:
+            raise ToolError(f"the new database was filled, but no snapshot could be taken: {error}") from error
     if taken.state_hash != state_hash(state):
         raise ToolError(f"the new database was filled, but leads to another state at row {state.offset}: do not use it")
     return Restored(state.offset, rfc3339(at), state.offset, state.epoch, taken.state_hash.hex(), len(keys))
