@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import faulthandler
+import _thread
 import os
 import signal
-import stat
 import sys
 import threading
 import traceback
@@ -21,13 +20,16 @@ SAY_S: Final = 2.0
 
 STDERR: Final = 2
 
+_speaking = threading.Lock()
+"""Taken while somebody answers who asked."""
+
 
 def end_process(reason: str) -> None:
     """Say why and where every thread stands, on stderr; then end without waiting for anybody.
 
     Not by ``faulthandler``: it keeps the interpreter to itself while it writes, and nobody could end the process.
     """
-    speaker = threading.Thread(target=_say, args=(reason,), daemon=True)
+    speaker = threading.Thread(target=_say, args=(f"perps: error: {reason}",), daemon=True)
     speaker.start()
     speaker.join(SAY_S)
     os._exit(LOOP_BLOCKED_EXIT)
@@ -40,26 +42,30 @@ def stack_of(thread_id: int | None) -> str:
 
 
 def say_when_asked() -> None:
-    """On SIGUSR1 every thread says on stderr where it stands, also while the interpreter is kept by one of them.
+    """On SIGUSR1 every thread says on stderr where it stands, once the main one is between two steps of its program.
 
-    What a terminal or a pipe does not take at once is dropped, if it can be opened again.
+    Not by ``faulthandler``: it looks at threads while they run, and a busy process can die of that.
     """
-    faulthandler.register(signal.SIGUSR1, file=_never_waiting(), all_threads=True)
+    signal.signal(signal.SIGUSR1, _asked)
 
 
-def _never_waiting() -> int:
-    """Stderr, or another way to it that does not wait."""
+def _asked(number: int, frame: object) -> None:
+    """In the main thread, whatever it holds at the moment: hence without any of ``threading``'s locks."""
+    if _speaking.acquire(blocking=False):
+        _thread.start_new_thread(_answer, ())
+
+
+def _answer() -> None:
+    """Takes as long as whoever reads stderr makes it take; who asks meanwhile gets this answer."""
     try:
-        if os.isatty(STDERR) or stat.S_ISFIFO(os.fstat(STDERR).st_mode):
-            return os.open(f"/dev/fd/{STDERR}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    except OSError:  # it is closed, or somebody else's
-        return STDERR
-    return STDERR
+        _say("perps: asked where its threads stand")
+    finally:
+        _speaking.release()
 
 
-def _say(reason: str) -> None:
+def _say(first_line: str) -> None:
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    lines = [f"perps: error: {reason}\n"]
+    lines = [f"{first_line}\n"]
     for ident in sys._current_frames():
         lines.append(f"Thread 0x{ident:016x} ({names.get(ident, 'unknown')}), most recent call last:\n")
         lines.append(stack_of(ident))

@@ -203,6 +203,48 @@ def test_who_asks_where_the_threads_stand_stops_nobody_when_nobody_reads_the_ans
     assert said == "goes on\n"
 
 
+ASKED_WHILE_BUSY: Final = """
+import sys, threading
+from web import last_words
+
+def deep(depth):
+    return depth and deep(depth - 1)
+
+def busy():
+    while not over.is_set():
+        deep(200)
+
+over = threading.Event()
+last_words.say_when_asked()
+threads = [threading.Thread(target=busy) for _ in range(3)]
+for thread in threads:
+    thread.start()
+print("busy", flush=True)
+sys.stdin.readline()
+over.set()
+for thread in threads:
+    thread.join()
+with last_words._speaking:
+    print("goes on")
+"""
+
+
+@pytest.mark.timeout(60)
+def test_who_asks_a_busy_process_again_and_again_does_it_no_harm() -> None:
+    with _process(ASKED_WHILE_BUSY) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "busy\n"
+        pause, signals = threading.Event(), 100
+        for _ in range(signals):
+            process.send_signal(signal.SIGUSR1)
+            pause.wait(0.005)
+        said, answers = process.communicate("enough\n", timeout=PROCESS_S)
+    assert process.returncode == 0, answers[-2000:]
+    assert said == "goes on\n"
+    assert answers.count("perps: asked where its threads stand\n") > 1
+    assert answers.count(", in deep\n") > 1
+
+
 FROZEN_S: Final = 6.0
 """Of these a watchdog may count a look and a busy machine's delays: not half of them."""
 
