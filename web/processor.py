@@ -80,8 +80,12 @@ async def stay_together() -> None:
             await asyncio.sleep(CHOOSING_S)
             while idle < IDLE_MIN:
                 idle = await _idle_during(CHOOSE_EVERY_S)
-    except OSError as error:  # a sandbox that does not allow it
-        log.info("processor.not_chosen", error=str(error))
+    except (
+        OSError,
+        RuntimeError,
+        MemoryError,
+    ) as error:  # a sandbox that does not allow it; no thread, no memory for it
+        log.info("processor.not_chosen", error=repr(error))
     finally:
         with suppress(OSError):
             spread()
