@@ -163,8 +163,8 @@ async def is_alive(api: Api) -> bool:
     """Whether it answers at all, within some seconds."""
     for _ in range(10):
         with contextlib.suppress(aiohttp.ClientError, TimeoutError, KeyError):
-            answer = await asyncio.wait_for(api.send("GET", "/healthz"), 1)
-            return answer.status == 200
+            async with asyncio.timeout(1):  # wait_for would forget a cancellation that comes with the answer
+                return (await api.send("GET", "/healthz")).status == 200
         await asyncio.sleep(0.5)
     return False
 
