@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from enum import Enum, auto
 
 from actors.limits import RECENT_ANSWERS_MAX
@@ -36,7 +37,8 @@ class Answers:
     def __init__(self, *, recent_max: int = RECENT_ANSWERS_MAX, forgotten: bool = False) -> None:
         """``forgotten``: there are answers in the journal from before this memory begins."""
         self._in_flight: dict[str, _InFlight] = {}
-        self._recent: dict[str, tuple[int, bytes]] = {}
+        self._recent: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
+        """Oldest first. (The first key of a plain dict is found behind all that were ever taken from its front.)"""
         self._recent_max = recent_max
         self._forgotten = forgotten
 
@@ -70,7 +72,7 @@ class Answers:
         key = _key(sender, client_order_id)
         self._recent[key] = (offset, fingerprint)
         if len(self._recent) > self._recent_max:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)
             self._forgotten = True
         flying = self._in_flight.pop(key, None)
         return flying.waiting if flying else []

@@ -260,7 +260,8 @@ class Bridge:
         deadlines = self._deadlines
         while deadlines and (deadlines[0][1] not in self._waiting or deadlines[0][0] <= now_ns):
             _, token = deadlines.popleft()
-            late.append((token, Failure(FailureKind.OUTCOME_UNKNOWN, "no answer before the deadline")))
+            if token in self._waiting:
+                late.append((token, Failure(FailureKind.OUTCOME_UNKNOWN, "no answer before the deadline")))
         self.answer(late)
         self._expiry = self._loop.call_later(EXPIRY_CHECK_S, self._expire)
 

@@ -36,7 +36,7 @@ from web.host import Host, OpenJournal, StartAborted
 from web.listener import Listener
 from web.log_sink import say
 from web.metrics import Metrics
-from web.read_model import ENTRIES_KEPT, ReadModel
+from web.read_model import ROWS_KEPT, ReadModel
 from web.snapshot_taking import OnProgress, SnapshotTaken, take_snapshot
 from web.snapshots import SnapshotPolicy, Snapshots, TakeSnapshot
 from web.streams import BEHIND_BYTES_MAX, HEARTBEAT_S, Streams
@@ -200,7 +200,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     in_flight_max: int = IN_FLIGHT_MAX
     connections_max: int = 0
     """0: as many as the process may have."""
-    entries_kept: int = ENTRIES_KEPT
+    rows_kept: int = ROWS_KEPT
     behind_bytes_max: int = BEHIND_BYTES_MAX
     heartbeat_s: float = HEARTBEAT_S
     snapshots: SnapshotPolicy = SnapshotPolicy()
@@ -213,7 +213,7 @@ class Venue:
         self, stores: Stores, admin_key: str, *, clock: Clock | None = None, limits: Limits | None = None
     ) -> None:
         clock, limits = clock or SystemClock(), limits or Limits()
-        model, metrics = ReadModel(entries_kept=limits.entries_kept), Metrics()
+        model, metrics = ReadModel(rows_kept=limits.rows_kept), Metrics()
         streams = Streams(model, behind_bytes_max=limits.behind_bytes_max, heartbeat_s=limits.heartbeat_s)
         self._queries = stores.queries
         self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots, clock)

@@ -19,7 +19,7 @@ from perps.events import (
     UserCreated,
     Withdrawn,
 )
-from perps.journal import Entry
+from perps.journal import Entry, Row
 from perps.liquidation_order import NoOrder
 from perps.market import Market, user_account
 from perps.position import Position
@@ -27,8 +27,8 @@ from perps.refusals import InvariantViolated
 from perps.units import Micros, Millis
 from web.market_history import MarketHistory
 
-ENTRIES_KEPT: Final = 20_000
-"""Newest rows kept whole in memory: for streams that resume and answers that are repeated."""
+ROWS_KEPT: Final = 20_000
+"""Newest rows kept in memory, as they are stored: for streams that resume and answers that are repeated."""
 
 
 class UserView:
@@ -64,7 +64,7 @@ class MarketView:
 class ReadModel:
     """Committed state, and the newest rows. ``apply`` is the only way in."""
 
-    def __init__(self, *, entries_kept: int = ENTRIES_KEPT) -> None:
+    def __init__(self, *, rows_kept: int = ROWS_KEPT) -> None:
         self.offset = 0
         self.epoch = 0
         """The epoch that wrote the last row."""
@@ -73,7 +73,7 @@ class ReadModel:
         self.markets: dict[str, MarketView] = {}
         self.users: dict[str, UserView] = {}
         self.balances: dict[str, int] = {}
-        self._recent: deque[Entry] = deque(maxlen=entries_kept)
+        self._recent: deque[Row] = deque(maxlen=rows_kept)
 
     def apply(self, entry: Entry) -> bool:
         """Take the next committed row; False if it is known already (after a restart of the core).
@@ -115,14 +115,14 @@ class ReadModel:
         if touched is not None:
             touched.offset = row.offset
         self.offset, self.epoch = row.offset, row.epoch
-        self._recent.append(entry)
+        self._recent.append(row)
         return True
 
     def wallet(self, user: str) -> Micros:
         """A user's committed balance, micros."""
         return Micros(self.balances.get(user_account(user), 0))
 
-    def entry(self, offset: int) -> Entry | None:
+    def row(self, offset: int) -> Row | None:
         """A row that is still in memory, or None."""
         oldest = self.oldest_offset
         if oldest is None or not oldest <= offset <= self.offset:
@@ -132,9 +132,9 @@ class ReadModel:
     @property
     def oldest_offset(self) -> int | None:
         """The first row still in memory; None when there is none."""
-        return self._recent[0].row.offset if self._recent else None
+        return self._recent[0].offset if self._recent else None
 
-    def entries_after(self, offset: int) -> Iterator[Entry]:
+    def rows_after(self, offset: int) -> Iterator[Row]:
         """Rows in memory with a greater offset, in order. The caller has checked that none is missing."""
         oldest = self.oldest_offset
         if oldest is None:

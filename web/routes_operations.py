@@ -5,8 +5,6 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from perps.events import decode_events
-from perps.journal import Entry
 from web import views
 from web.context import CONTEXT, REQUEST_ID
 from web.errors import RequestError
@@ -70,10 +68,6 @@ async def market_stream(request: web.Request) -> EventSourceResponse:
         wanted = [view for name, view in context.model.markets.items() if reader.wants(name)]
         return {"markets": [views.market(view, now_ms) for view in wanted], "offset": context.model.offset}
 
-    async def entries_after(offset: int, limit: int) -> list[Entry]:
-        rows = await context.queries.rows_after(offset, limit)
-        return [Entry(row, decode_events(row.payload), ()) for row in rows]
-
     turn = context.streams.resume_turns.of(context.keys.payer(request), request.remote or "")
-    stream = MarketStream(context.streams, context.model, entries_after, turn)
+    stream = MarketStream(context.streams, context.model, context.queries.rows_after, turn)
     return await stream.serve(request, reader, since, snapshot, request_id=request[REQUEST_ID])

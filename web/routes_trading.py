@@ -184,11 +184,10 @@ async def done(
 
 async def stored_entry(context: Context, request: web.Request, offset: int) -> Entry:
     """A row that was answered before, from memory or from the journal."""
-    entry = context.model.entry(offset)
-    if entry is not None:
-        return entry
-    async with context.looking_up(request):
-        row = await context.queries.row(offset)
+    row = context.model.row(offset)
+    if row is None:
+        async with context.looking_up(request):
+            row = await context.queries.row(offset)
     if row is None:
         message = "This clientOrderId was answered so long ago that the answer has been archived."
         raise RequestError("client_order_id_reused", message, {"offset": offset})

@@ -69,7 +69,7 @@ def take_snapshot(
     are always two that can be used. Raises ``JournalCorrupt`` and ``JournalUnavailable``; ``SnapshotBroken`` when the
     state is too large for one.
     """
-    model, broken = ReadModel(entries_kept=0), dict[int, bytes]()
+    model, broken = ReadModel(rows_kept=0), dict[int, bytes]()
 
     def follow(entry: Entry) -> None:
         model.apply(entry)

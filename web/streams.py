@@ -20,8 +20,17 @@ import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from perps.events import CloseReason, MarketListed, ModeChanged, PositionOpened, PositionReduced, PriceUpdated
-from perps.journal import Entry, JournalUnavailable
+from perps.events import (
+    CloseReason,
+    Events,
+    MarketListed,
+    ModeChanged,
+    PositionOpened,
+    PositionReduced,
+    PriceUpdated,
+    decode_events,
+)
+from perps.journal import Entry, JournalUnavailable, Row
 from perps.params import MarketParams
 from web import decimals
 from web.read_model import ReadModel
@@ -138,7 +147,7 @@ class Streams:
         """Give rows that the read model has just taken to everybody who follows their markets."""
         if not self._readers:
             return
-        blocks = [(entry.row.stream, block) for entry in entries if (block := self._block(entry))]
+        blocks = [(entry.row.stream, block) for entry in entries if (block := self._block(entry.row, entry.events))]
         if not blocks:
             return
         whole = b"".join(block for _, block in blocks)
@@ -171,20 +180,32 @@ class Streams:
             if reader.is_behind:
                 reader.abort()
 
-    def encode(self, entries: Iterable[Entry], reader: Reader) -> bytes:
-        """What one reader wants of these rows."""
-        return b"".join(self._block(entry) for entry in entries if reader.wants(entry.row.stream))
+    def encode(self, rows: Iterable[Row], reader: Reader) -> tuple[int, bytes]:
+        """What one reader wants of the first of these rows, behind the offset of the last of them.
 
-    def _block(self, entry: Entry) -> bytes:
-        view = self._model.markets.get(entry.row.stream)
-        return b"" if view is None else encode_row(entry, view.market.params)
+        They are as many as have ``RESUME_EVENTS`` together, and one at least.
+        """
+        last, seen = 0, 0
+        blocks: list[bytes] = []
+        for row in rows:
+            events = decode_events(row.payload)
+            seen += len(events)
+            if last and seen > RESUME_EVENTS:
+                break
+            last = row.offset
+            if reader.wants(row.stream):
+                blocks.append(self._block(row, events))
+        return last, b"".join(blocks)
+
+    def _block(self, row: Row, events: Events) -> bytes:
+        view = self._model.markets.get(row.stream)
+        return b"" if view is None else encode_row(row, events, view.market.params)
 
 
-def encode_row(entry: Entry, params: MarketParams) -> bytes:
+def encode_row(row: Row, happened: Events, params: MarketParams) -> bytes:
     """A row's public events in SSE format; the id on the last of them. Empty for a row with nothing public."""
-    row = entry.row
     events: list[tuple[str, bytes]] = []
-    for event in entry.events:
+    for event in happened:
         name, data = _public(event, params)
         data |= {"ticker": params.ticker, "offset": row.offset, "at": rfc3339(row.at)}
         events.append((name, _encode(data)))
@@ -243,15 +264,15 @@ def parse_event_id(text: str) -> EventId | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-EntriesAfter = Callable[[int, int], Awaitable[list[Entry]]]
-"""Journal rows with their meaning: (offset, limit) → entries in order."""
+RowsAfter = Callable[[int, int], Awaitable[list[Row]]]
+"""Journal rows: (offset, limit) → rows in order."""
 
 
 class MarketStream:
     """One reader's stream, from its first byte to its end."""
 
-    def __init__(self, streams: Streams, model: ReadModel, entries_after: EntriesAfter, turn: Turn) -> None:
-        self._streams, self._model, self._entries_after, self._turn = streams, model, entries_after, turn
+    def __init__(self, streams: Streams, model: ReadModel, rows_after: RowsAfter, turn: Turn) -> None:
+        self._streams, self._model, self._rows_after, self._turn = streams, model, rows_after, turn
 
     async def serve(
         self,
@@ -328,10 +349,10 @@ class MarketStream:
         _, offset = position
         while offset < self._model.offset:
             async with self._page_turn(offset):
-                entries = _short(await self._page(offset))
-                if not entries:
+                rows = await self._page(offset)
+                if not rows:
                     return False
-                offset, data = entries[-1].row.offset, self._streams.encode(entries, reader)
+                offset, data = self._streams.encode(rows, reader)
             await self._write(response, reader, data)
         self._streams.add(reader)
         return True
@@ -351,27 +372,17 @@ class MarketStream:
             return False
         if not offset:
             return True
-        known = model.entry(offset)
+        known = model.row(offset)
         if known is None:
             async with self._page_turn(offset):
-                known = next(iter(await self._entries_after(offset - 1, 1)), None)
-        return known is not None and (known.row.epoch, known.row.offset) == (epoch, offset)
+                known = next(iter(await self._rows_after(offset - 1, 1)), None)
+        return known is not None and (known.epoch, known.offset) == (epoch, offset)
 
-    async def _page(self, offset: int) -> list[Entry]:
+    async def _page(self, offset: int) -> list[Row]:
         """The rows after an offset, from memory or the journal; none if the next of them has been archived."""
         oldest = self._model.oldest_offset
         if oldest is not None and offset + 1 >= oldest:
-            return list(islice(self._model.entries_after(offset), RESUME_PAGE))
-        rows = await self._entries_after(offset, RESUME_PAGE)
-        entries = [entry for entry in rows if entry.row.offset <= self._model.offset]  # later ones are yet to come
-        return entries if entries and entries[0].row.offset == offset + 1 else []
-
-
-def _short(entries: list[Entry]) -> list[Entry]:
-    """The first of these rows, as many as have ``RESUME_EVENTS`` together; one at least."""
-    events = 0
-    for index, entry in enumerate(entries):
-        events += len(entry.events)
-        if events > RESUME_EVENTS and index:
-            return entries[:index]
-    return entries
+            return list(islice(self._model.rows_after(offset), RESUME_PAGE))
+        found = await self._rows_after(offset, RESUME_PAGE)
+        rows = [row for row in found if row.offset <= self._model.offset]  # later ones are yet to come
+        return rows if rows and rows[0].offset == offset + 1 else []

@@ -88,7 +88,7 @@ async def test_what_was_in_doubt_and_is_durable_is_published_before_anything_new
         await venue.rebuilt()
 
         assert venue.model.wallet("ann") == 1_005 * USD
-        assert [entry.row.offset for entry in venue.model.entries_after(0)] == [1, 2]
+        assert [row.offset for row in venue.model.rows_after(0)] == [1, 2]
 
 
 async def test_what_was_lost_leaves_no_trace_in_any_balance() -> None:

@@ -23,7 +23,7 @@ from tests.endtoend.venue_process import VenueProcess
 from tests.faults.siege import besieged, held
 from tests.support.faults import fault
 from tests.support.postgres import sql
-from web.read_model import ENTRIES_KEPT
+from web.read_model import ROWS_KEPT
 
 pytestmark = [
     pytest.mark.slow,
@@ -42,7 +42,7 @@ HURT_S: Final = 30.0
 LONG_CLIENTS: Final = 32
 LONG_S: Final = 120.0
 """Longest time for so many rows."""
-FULL_ROWS: Final = ENTRIES_KEPT * 3 // 2
+FULL_ROWS: Final = ROWS_KEPT * 3 // 2
 """More than the venue keeps whole in memory."""
 BYTES_PER_ANSWER: Final = 600
 """Of memory for one client id and where its answer stands: at most ``RECENT_ANSWERS_MAX`` of them."""

@@ -11,7 +11,7 @@ from web.views_image import encode_views
 
 def snapshot_of(entries: Iterable[Entry]) -> Snapshot:
     """The snapshot behind these entries, which are a journal's first."""
-    state, model = VenueState(), ReadModel(entries_kept=0)
+    state, model = VenueState(), ReadModel(rows_kept=0)
     for entry in entries:
         model.apply(state.apply(entry.row))
     return Snapshot.of(state, encode_views(model))

@@ -16,7 +16,7 @@ from web.compose import Limits
 @pytest.fixture
 async def venue(on_postgres: OnPostgres, starter: Starter) -> Running:
     """A venue that remembers one row, with a market."""
-    running = await starter(on_postgres, limits=Limits(entries_kept=1))
+    running = await starter(on_postgres, limits=Limits(rows_kept=1))
     await running.market()
     return running
 

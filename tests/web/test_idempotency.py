@@ -196,7 +196,7 @@ async def test_an_answer_that_memory_has_forgotten_comes_from_the_journal(
     starter: Starter, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("actors.recovery.Answers", partial(Answers, recent_max=1))
-    venue = await starter(backend, limits=Limits(entries_kept=1))
+    venue = await starter(backend, limits=Limits(rows_kept=1))
     await venue.market()
     commands = await _each_once(venue)
     firsts = [await client.post(path, body) for client, path, body in commands]

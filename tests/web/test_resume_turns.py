@@ -186,7 +186,7 @@ async def slow(starter: Starter) -> tuple[Running, Slow]:
     backend = OnMemory()
     queries = Slow(backend.store)
     stores = replace(backend.stores(), queries=queries)
-    venue = await starter(backend, limits=Limits(entries_kept=5), stores=stores)
+    venue = await starter(backend, limits=Limits(rows_kept=5), stores=stores)
     await venue.market()
     await venue.user("ann")
     for number in range(20):

@@ -17,7 +17,7 @@ from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.venue import OnMemory, Running
 from web.compose import Limits
-from web.read_model import ENTRIES_KEPT
+from web.read_model import ROWS_KEPT
 from web.streams import WRITE_S
 
 ENOUGH_S = 10.0
@@ -98,9 +98,9 @@ async def test_a_reader_that_does_not_read_does_not_hold_up_a_stop(starter: Star
             await starter.stop(venue)
 
 
-@pytest.mark.parametrize("kept", [ENTRIES_KEPT, 1], ids=["from memory", "from the journal"])
+@pytest.mark.parametrize("kept", [ROWS_KEPT, 1], ids=["from memory", "from the journal"])
 async def test_readers_that_do_not_read_do_not_hold_up_another_who_resumes(starter: Starter, kept: int) -> None:
-    venue = await starter(limits=Limits(entries_kept=kept))
+    venue = await starter(limits=Limits(rows_kept=kept))
     await venue.market()
     offset = await _prices(venue, 17_000)  # more than a socket's buffers take
     async with AsyncExitStack() as lazy:
@@ -129,7 +129,7 @@ async def test_of_what_is_not_read_little_is_kept(starter: Starter, monkeypatch:
     backend = OnMemory()
     queries = Counting(backend.store)
     stores = replace(backend.stores(), queries=queries)
-    venue = await starter(backend, limits=Limits(entries_kept=1), stores=stores)
+    venue = await starter(backend, limits=Limits(rows_kept=1), stores=stores)
     await venue.market()
     await _prices(venue, 17_000)
     async with _not_reading(venue, "?since=0-0"), asyncio.timeout(ENOUGH_S):

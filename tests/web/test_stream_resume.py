@@ -34,7 +34,7 @@ async def _history(venue: Running) -> list[Event]:
 async def remembering(request: pytest.FixtureRequest, starter: Starter, backend: Backend) -> Running:
     """A venue whose rows are all in memory, all but one in the journal only, or some here and some there."""
     kept = {"memory": 20_000, "journal": 1, "both": 8}[request.param]
-    venue = await starter(backend, limits=Limits(entries_kept=kept))
+    venue = await starter(backend, limits=Limits(rows_kept=kept))
     await venue.market()
     return venue
 
@@ -56,7 +56,7 @@ async def test_a_reader_misses_nothing_wherever_he_left_off(remembering: Running
 
 @pytest.mark.parametrize("kept", [1, 2, 3, 7, 20])
 async def test_a_reader_misses_nothing_where_memory_ends(starter: Starter, kept: int) -> None:
-    venue = await starter(limits=Limits(entries_kept=kept))
+    venue = await starter(limits=Limits(rows_kept=kept))
     await venue.market()
     history = await _history(venue)
 
@@ -190,7 +190,7 @@ async def test_a_place_too_far_back_is_reset(venue: Running, monkeypatch: pytest
 async def test_a_row_of_another_epoch_is_reset(remembering: Running, starter: Starter) -> None:
     history = await _history(remembering)
     early = next(event for event in history if event.id)
-    again = await starter.restart(remembering, limits=Limits(entries_kept=1))
+    again = await starter.restart(remembering, limits=Limits(rows_kept=1))
 
     async with listening(again, f"?since=2-{early.offset}") as stream:
         await _starts_anew(stream, again)
@@ -212,7 +212,7 @@ async def test_a_reader_comes_back_across_a_restart(starter: Starter, backend: B
 
 async def test_a_row_that_is_durable_and_not_yet_published_comes_once(starter: Starter) -> None:
     """I10: the journal may be ahead of the read model when a stream resumes from it."""
-    venue = await starter(limits=Limits(entries_kept=1))
+    venue = await starter(limits=Limits(rows_kept=1))
     await venue.market()
     async with listening(venue) as stream:
         first = await stream.next()

@@ -21,7 +21,7 @@ class SnapshotCheck:
         self._waiting = set(offsets)
         self._findings = findings
         self._read = read
-        self._model = ReadModel(entries_kept=0)
+        self._model = ReadModel(rows_kept=0)
         """What the rows lead to on the read side, as long as a snapshot waits to be compared with it."""
 
     def pass_row(self, row: Row, entry: Entry | None, walker: Walker) -> None:
