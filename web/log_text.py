@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, TextIO
 
 import msgspec
 import structlog
+from msgspec import Struct
 from structlog.typing import ExcInfo
 
-_encode = msgspec.json.Encoder(enc_hook=repr).encode
+_encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 def escaped(text: str, keep: str = "") -> str:
@@ -31,8 +32,18 @@ def escape_values(_: object, __: str, event: MutableMapping[str, Any]) -> Mutabl
 
 def json_line(event: Mapping[str, Any]) -> bytes:
     """An event as one line of JSON."""
-    line = _encode(event)
-    return line if line.isascii() and b"\x7f" not in line else escaped(line.decode()).encode()
+    return _harmless(_encoder.encode(event))
+
+
+def json_lines(events: Sequence[Struct]) -> bytes:
+    """Events as lines of JSON, without the last line's end: for less than one by one."""
+    return _harmless(_encoder.encode_lines(events)[:-1])
+
+
+def _harmless(lines: bytes) -> bytes:
+    if lines.isascii() and b"\x7f" not in lines:
+        return lines
+    return escaped(lines.decode(), keep="\n").encode()
 
 
 def traceback(file: TextIO, error: ExcInfo) -> None:

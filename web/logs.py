@@ -8,7 +8,9 @@ from collections.abc import Container, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import structlog
+from msgspec import Struct
 
 from actors.messages import Settled
 from perps.events import MarketListed, PositionOpened, PositionReduced, PriceUpdated, subject_of
@@ -83,8 +85,31 @@ def _is_json() -> bool:
     return structlog.get_config()["processors"][-1] is _json
 
 
-class CommandLog:
+class CommandLine(Struct, frozen=True, omit_defaults=True, gc=False):
     """The canonical line: trace, user, ticker, price used with its source and offset, outcome, ms per stage."""
+
+    event: str
+    level: str
+    timestamp: str
+    trace: str
+    kind: str
+    user: str | None
+    ticker: str | None
+    outcome: str
+    offset: int
+    decide_ms: float
+    sequence_ms: float
+    commit_ms: float
+    publish_ms: float
+    index_price_ticks: int | None = None
+    """The price a trade was decided on, and below the row that had set it, and who."""
+    price_offset: int | None = None
+    price_source: str | None = None
+    liquidations: int = 0
+
+
+class CommandLog:
+    """Writes the canonical lines."""
 
     def __init__(self) -> None:
         self._prices: dict[str, tuple[int, str]] = {}
@@ -101,19 +126,19 @@ class CommandLog:
         Where nobody looks, all lines of a commit are encoded and written at once: a line through structlog's
         processors costs as much as the command itself.
         """
-        events = []
+        lines: list[CommandLine] = []
+        timestamp = _now()
         for settled in rows:
             self._learn(settled.entry)
             if self._enabled:
-                events.append(self._event(settled, markets, now_ns))
-        if not events:
+                lines.append(self._line(settled, markets, now_ns, timestamp))
+        if not lines:
             return
-        if self._lines is None:
-            for event in events:
-                log.info(**event)
+        if self._lines is not None:
+            self._lines.info(log_text.json_lines(lines))
             return
-        common = _common("info")
-        self._lines.info(b"\n".join([log_text.json_line(event | common) for event in events]))
+        for line in lines:
+            log.info(**msgspec.to_builtins(line))
 
     def _learn(self, entry: Entry) -> None:
         event = entry.events[0]
@@ -122,28 +147,29 @@ class CommandLog:
         elif isinstance(event, MarketListed):
             self._prices[entry.row.stream] = (entry.row.offset, "system")
 
-    def _event(self, settled: Settled, markets: Container[str], now_ns: int) -> dict[str, Any]:
+    def _line(self, settled: Settled, markets: Container[str], now_ns: int, timestamp: str) -> CommandLine:
         row, stages = settled.entry.row, settled.stages
         event = settled.entry.events[0]
-        fields: dict[str, Any] = {
-            "event": "command",
-            "trace": settled.trace_id,
-            "kind": row.kind,
-            "user": subject_of(event) or row.user_id,
-            "ticker": row.stream if row.stream in markets else None,
-            "outcome": "done",
-            "offset": row.offset,
-            "decide_ms": _ms(stages.held_ns or stages.decided_ns, stages.decided_ns),
-            "sequence_ms": _ms(stages.decided_ns, stages.sequenced_ns),
-            "commit_ms": _ms(stages.sequenced_ns, stages.committed_ns),
-            "publish_ms": _ms(stages.committed_ns, now_ns),
-        }
+        price: tuple[int | None, int | None, str | None] = (None, None, None)
         if isinstance(event, (PositionOpened, PositionReduced)):
-            fields["index_price_ticks"] = event.fill.index_price
-            fields["price_offset"], fields["price_source"] = self._prices.get(row.stream, (None, None))
-        if settled.liquidations:
-            fields["liquidations"] = settled.liquidations
-        return fields
+            price = (event.fill.index_price, *self._prices.get(row.stream, (None, None)))
+        return CommandLine(
+            "command",
+            "info",
+            timestamp,
+            settled.trace_id,
+            row.kind,
+            subject_of(event) or row.user_id,
+            row.stream if row.stream in markets else None,
+            "done",
+            row.offset,
+            _ms(stages.held_ns or stages.decided_ns, stages.decided_ns),
+            _ms(stages.decided_ns, stages.sequenced_ns),
+            _ms(stages.sequenced_ns, stages.committed_ns),
+            _ms(stages.committed_ns, now_ns),
+            *price,
+            settled.liquidations,
+        )
 
 
 def _ms(start_ns: int, end_ns: int) -> float:
