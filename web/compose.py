@@ -234,6 +234,7 @@ class Venue:
             streams=streams,
             snapshots=self._snapshots,
             metrics=metrics,
+            recorder=self.host.recorder,
             clock=clock,
             problems=self.host.problems,
         )

@@ -19,6 +19,7 @@ from web.errors import not_found
 from web.metrics import Metrics
 from web.read_model import MarketView, ReadModel
 from web.read_shares import ReadShares
+from web.recorder import Recorder
 from web.snapshots import Snapshots
 from web.streams import Streams
 from web.turns import Turns
@@ -85,6 +86,7 @@ class Context:
     streams: Streams
     snapshots: Snapshots
     metrics: Metrics
+    recorder: Recorder
     clock: Clock
     problems: Callable[[], Mapping[str, Problem]]
     """What is not well, by part (a ticker, ``core``, or what an actor is called). Empty: ready."""

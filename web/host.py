@@ -24,10 +24,10 @@ from perps.snapshot import Snapshot
 from perps.units import Millis
 from perps.venue import VenueState
 from web.daemon_thread import in_daemon_thread
-from web.logs import CommandLog
 from web.loop_watch import LoopWatch
 from web.metrics import Metrics
 from web.read_model import ReadModel
+from web.recorder import Recorder
 from web.streams import Streams
 from web.views_loading import check_views, load_views
 from web.watchdog import Problem, Watchdog
@@ -79,7 +79,7 @@ class Host:
     ) -> None:
         self._open_journal, self._history, self._clock = open_journal, history, clock
         self._model, self._streams, self._metrics = model, streams, metrics
-        self._log = CommandLog()
+        self.recorder = Recorder(model, metrics)
         self._aborted = threading.Event()
         self.began_at = 0
         """The row of the snapshot that the start began from; 0 if there was none."""
@@ -134,6 +134,7 @@ class Host:
             await asyncio.to_thread(self._core.stop)
         await asyncio.to_thread(self.watchdog.stop)
         self.bridge.close()
+        self.recorder.flush()
 
     def problems(self) -> dict[str, Problem]:
         """What is not well, by part: failed, or taking too long over something. Empty: ready."""
@@ -159,7 +160,7 @@ class Host:
         self.watchdog.watch(vitals)
         self.bridge.attach(self._core.supervisor)
         self._model.serving_epoch = journal.epoch
-        self._log.know(self._model.markets)
+        self.recorder.begin()
         self._health(CORE, None)
 
     async def _watch(self) -> None:
@@ -273,7 +274,7 @@ class Host:
         load_views(self._model, snapshot, state)
 
     def _publish(self, rows: Sequence[Settled]) -> None:
-        """A commit: the read model and the streams take it; then callers are answered, then it is logged and counted.
+        """A commit: the read model and the streams take it; then callers are answered; later it is logged and counted.
 
         A read model that cannot take a durable row would be wrong from then on: the venue ends instead.
         """
@@ -284,12 +285,8 @@ class Host:
         except Exception as error:
             self._end(error)
             raise
-        asyncio.get_running_loop().call_soon(self._record, fresh, now_ns)
-
-    def _record(self, rows: Sequence[Settled], now_ns: int) -> None:
-        if rows:
-            self._log.commit(rows, self._model.markets, now_ns)
-            self._metrics.committed(rows, self._clock.monotonic_ns())
+        if fresh:
+            self.recorder.add(fresh, now_ns)
 
     def _end(self, error: BaseException) -> None:
         """The venue cannot go on; whoever runs it finds the reason in ``ended``.

@@ -120,18 +120,19 @@ class CommandLog:
         """The prices that stand when the venue starts, or after rows that were not logged."""
         self._prices = {ticker: (view.price_offset, view.price_source) for ticker, view in markets.items()}
 
-    def commit(self, rows: Sequence[Settled], markets: Container[str], now_ns: int) -> None:
-        """The durable commands of one commit, in journal order: each price offset is the one decided on.
+    def write(self, commits: Sequence[tuple[Sequence[Settled], int]], markets: Container[str]) -> None:
+        """The durable commands of commits, with when each was published, in journal order.
 
-        Where nobody looks, all lines of a commit are encoded and written at once: a line through structlog's
-        processors costs as much as the command itself.
+        In that order, so that each price offset is the one decided on. Where nobody looks, all lines are encoded and
+        written at once: a line through structlog's processors costs as much as the command itself.
         """
         lines: list[CommandLine] = []
         timestamp = _now()
-        for settled in rows:
-            self._learn(settled.entry)
-            if self._enabled:
-                lines.append(self._line(settled, markets, now_ns, timestamp))
+        for rows, published_ns in commits:
+            for settled in rows:
+                self._learn(settled.entry)
+                if self._enabled:
+                    lines.append(self._line(settled, markets, published_ns, timestamp))
         if not lines:
             return
         if self._lines is not None:
@@ -147,7 +148,7 @@ class CommandLog:
         elif isinstance(event, MarketListed):
             self._prices[entry.row.stream] = (entry.row.offset, "system")
 
-    def _line(self, settled: Settled, markets: Container[str], now_ns: int, timestamp: str) -> CommandLine:
+    def _line(self, settled: Settled, markets: Container[str], published_ns: int, timestamp: str) -> CommandLine:
         row, stages = settled.entry.row, settled.stages
         event = settled.entry.events[0]
         price: tuple[int | None, int | None, str | None] = (None, None, None)
@@ -166,7 +167,7 @@ class CommandLog:
             _ms(stages.held_ns or stages.decided_ns, stages.decided_ns),
             _ms(stages.decided_ns, stages.sequenced_ns),
             _ms(stages.sequenced_ns, stages.committed_ns),
-            _ms(stages.committed_ns, now_ns),
+            _ms(stages.committed_ns, published_ns),
             *price,
             settled.liquidations,
         )

@@ -78,7 +78,7 @@ class Metrics:
         """A value read when somebody asks: a queue's depth, an offset."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
 
-    def committed(self, rows: Sequence[Settled], now_ns: int) -> None:
+    def committed(self, rows: Sequence[Settled], published_ns: int) -> None:
         """One commit has been published."""
         self.batch.observe(len(rows))
         stages = rows[0].stages
@@ -86,7 +86,7 @@ class Metrics:
             self._stages["decide"].observe((stages.decided_ns - stages.held_ns) / NS_PER_S)
         self._stages["sequence"].observe((stages.sequenced_ns - stages.decided_ns) / NS_PER_S)
         self._stages["commit"].observe((stages.committed_ns - stages.sequenced_ns) / NS_PER_S)
-        self._stages["publish"].observe((now_ns - stages.committed_ns) / NS_PER_S)
+        self._stages["publish"].observe((published_ns - stages.committed_ns) / NS_PER_S)
         kinds: dict[str, int] = {}
         for settled in rows:
             row = settled.entry.row

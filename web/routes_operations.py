@@ -44,9 +44,11 @@ async def readyz(request: web.Request) -> web.Response:
 
 @routes.get("/metrics")
 async def metrics(request: web.Request) -> web.Response:
-    """Prometheus exposition."""
+    """Prometheus exposition. What has been answered has been counted."""
+    context = request.app[CONTEXT]
+    context.recorder.flush()
     return web.Response(
-        body=request.app[CONTEXT].metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        body=context.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     )
 
 
