@@ -38,7 +38,7 @@ class Answers:
         """``forgotten``: there are answers in the journal from before this memory begins."""
         self._in_flight: dict[str, _InFlight] = {}
         self._recent: OrderedDict[str, tuple[int, bytes]] = OrderedDict()
-        """Oldest first. (The first key of a plain dict is found behind all that were ever taken from its front.)"""
+        """Oldest first. (The first key of a plain dict is found behind the gaps of those that were taken before it.)"""
         self._recent_max = recent_max
         self._forgotten = forgotten
 

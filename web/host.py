@@ -143,6 +143,7 @@ class Host:
 
     def _run(self, journal: Journal, recovered: Recovered) -> None:
         state = recovered.state
+        self.recorder.begin()
         log.info(
             "core.recovered",
             offset=state.offset,
@@ -160,7 +161,6 @@ class Host:
         self.watchdog.watch(vitals)
         self.bridge.attach(self._core.supervisor)
         self._model.serving_epoch = journal.epoch
-        self.recorder.begin()
         self._health(CORE, None)
 
     async def _watch(self) -> None:
@@ -278,7 +278,6 @@ class Host:
 
         A read model that cannot take a durable row would be wrong from then on: the venue ends instead.
         """
-        now_ns = self._clock.monotonic_ns()
         try:
             fresh = [settled for settled in rows if self._model.apply(settled.entry)]
             self._streams.publish([settled.entry for settled in fresh])
@@ -286,7 +285,7 @@ class Host:
             self._end(error)
             raise
         if fresh:
-            self.recorder.add(fresh, now_ns)
+            self.recorder.add(fresh, self._clock.monotonic_ns())
 
     def _end(self, error: BaseException) -> None:
         """The venue cannot go on; whoever runs it finds the reason in ``ended``.

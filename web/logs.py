@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Container, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -56,14 +56,18 @@ class _Passing(logging.Handler):
 
 
 def _timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """The processor that adds the time."""
-    event["timestamp"] = _now()
+    """The processor that adds the time, where a line has none of its own."""
+    event.setdefault("timestamp", _now())
     return event
 
 
 def _now() -> str:
+    return _spelt(datetime.now(UTC))
+
+
+def _spelt(time: datetime) -> str:
     """RFC 3339 UTC with microseconds: the one spelling of time in logs."""
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    return f"{time:%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def _common(level: str) -> dict[str, str]:
@@ -83,6 +87,14 @@ def _encoded(_: object, __: str, line: str) -> bytes:
 
 def _is_json() -> bool:
     return structlog.get_config()["processors"][-1] is _json
+
+
+class Published(NamedTuple):
+    """A commit, and when the read model and the streams had it: monotonic nanoseconds, and UTC."""
+
+    rows: Sequence[Settled]
+    published_ns: int
+    published_at: datetime
 
 
 class CommandLine(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -120,19 +132,19 @@ class CommandLog:
         """The prices that stand when the venue starts, or after rows that were not logged."""
         self._prices = {ticker: (view.price_offset, view.price_source) for ticker, view in markets.items()}
 
-    def write(self, commits: Sequence[tuple[Sequence[Settled], int]], markets: Container[str]) -> None:
-        """The durable commands of commits, with when each was published, in journal order.
+    def write(self, commits: Sequence[Published], markets: Container[str]) -> None:
+        """The durable commands of commits, in journal order: each price offset is the one decided on.
 
-        In that order, so that each price offset is the one decided on. Where nobody looks, all lines are encoded and
-        written at once: a line through structlog's processors costs as much as the command itself.
+        Where nobody looks, all lines are encoded and written at once: a line through structlog's processors costs as
+        much as the command itself.
         """
         lines: list[CommandLine] = []
-        timestamp = _now()
-        for rows, published_ns in commits:
-            for settled in rows:
+        for commit in commits:
+            timestamp = _spelt(commit.published_at)
+            for settled in commit.rows:
                 self._learn(settled.entry)
                 if self._enabled:
-                    lines.append(self._line(settled, markets, published_ns, timestamp))
+                    lines.append(self._line(settled, markets, commit.published_ns, timestamp))
         if not lines:
             return
         if self._lines is not None:

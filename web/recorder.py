@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from actors.messages import Settled
-from web.logs import CommandLog
+from web.logs import CommandLog, Published
 from web.metrics import Metrics
 from web.read_model import ReadModel
 
 RECORD_AFTER_S: Final = 0.01
-"""How long a commit waits to be noted. Noted at once, it would keep its callers' answers, and the next commands of who
-waits for one before the next, behind it: a tenth of an open's time when one is in flight."""
+"""How long a commit waits to be noted; longer if the loop stands. Noted at once, it would stand before its callers'
+answers and the next commands of who waits for one before the next, and wake the thread of the log each time."""
 
 
 class Recorder:
@@ -22,21 +23,21 @@ class Recorder:
     def __init__(self, model: ReadModel, metrics: Metrics) -> None:
         self._model, self._metrics = model, metrics
         self._log = CommandLog()
-        self._commits: list[tuple[Sequence[Settled], int]] = []
+        self._commits: list[Published] = []
 
     def add(self, rows: Sequence[Settled], published_ns: int) -> None:
-        """One commit, and when it was published, in journal order."""
+        """A commit that has just been published, in journal order."""
         if not self._commits:
             asyncio.get_running_loop().call_later(RECORD_AFTER_S, self.flush)
-        self._commits.append((rows, published_ns))
+        self._commits.append(Published(rows, published_ns, datetime.now(UTC)))
 
     def flush(self) -> None:
         """Note all there is."""
         commits, self._commits = self._commits, []
         if commits:
+            for commit in commits:
+                self._metrics.committed(commit.rows, commit.published_ns)
             self._log.write(commits, self._model.markets)
-            for rows, published_ns in commits:
-                self._metrics.committed(rows, published_ns)
 
     def begin(self) -> None:
         """The model has come by its rows without ``add``: trades from here on are decided on the prices it has."""

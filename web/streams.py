@@ -181,7 +181,7 @@ class Streams:
                 reader.abort()
 
     def encode(self, rows: Iterable[Row], reader: Reader) -> tuple[int, bytes]:
-        """What one reader wants of the first of these rows, behind the offset of the last of them.
+        """The first of these rows: the offset of the last of them, and what one reader wants of them.
 
         They are as many as have ``RESUME_EVENTS`` together, and one at least.
         """

@@ -41,6 +41,48 @@ def test_every_line_has_its_time_written_the_same_way() -> None:
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", line["timestamp"]), line
 
 
+COMMAND = """
+from datetime import UTC, datetime
+from actors.messages import Settled, Stages
+from perps.events import UserCreated
+from perps.journal import GENESIS, LEDGER_STREAM, Entry, make_row
+from web import logs
+
+logs.configure("info")
+row = make_row(GENESIS, 7, 1, LEDGER_STREAM, 1, 5, "user", 1, "@admin", None, None, b"", 0)
+stages = Stages(held_ns=1_000_000, decided_ns=3_000_000, sequenced_ns=7_000_000, committed_ns=15_000_000)
+settled = Settled(Entry(row, (UserCreated("ann", None, 5, ()),), ()), 0, "a trace", stages, 0)
+logs.CommandLog().write([logs.Published([settled], 31_000_000, datetime(2026, 1, 2, 3, 4, 5, 678, UTC))], {})
+"""
+
+
+def test_a_command_s_line_says_when_it_was_published_and_how_long_each_stage_took() -> None:
+    done = subprocess.run([sys.executable, "-c", COMMAND], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stderr) == {
+        "event": "command",
+        "level": "info",
+        "timestamp": "2026-01-02T03:04:05.000678Z",
+        "trace": "a trace",
+        "kind": "user",
+        "user": "ann",
+        "ticker": None,
+        "outcome": "done",
+        "offset": 7,
+        "decide_ms": 2.0,
+        "sequence_ms": 4.0,
+        "commit_ms": 8.0,
+        "publish_ms": 16.0,
+    }
+
+
+def test_a_command_has_its_line_on_a_terminal_too() -> None:
+    (line,) = _plain(_on_a_terminal(COMMAND)).splitlines()
+
+    assert line.startswith("2026-01-02T03:04:05.000678Z [info     ] command ")
+    assert {"kind=user", "offset=7", "publish_ms=16.0"} <= set(line.split())
+
+
 PATHS = """
 import asyncio
 import aiohttp
@@ -77,8 +119,13 @@ def _on_a_terminal(script: str) -> str:
     return said.decode()
 
 
+def _plain(said: str) -> str:
+    """Without colours of ours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", said)
+
+
 def test_nothing_from_outside_is_obeyed_by_a_terminal() -> None:
-    said = re.sub(r"\x1b\[[0-9;]*m", "", _on_a_terminal(PATHS))  # colours of ours
+    said = _plain(_on_a_terminal(PATHS))
 
     assert "command" not in said
     assert "u001b[2J" in said

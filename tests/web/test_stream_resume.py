@@ -12,6 +12,7 @@ from actors.messages import Settled
 from tests.web.conftest import Starter
 from tests.web.events import Event, Stream, listening
 from tests.web.venue import Backend, Running
+from web import streams
 from web.compose import Limits
 
 
@@ -54,8 +55,12 @@ async def test_a_reader_misses_nothing_wherever_he_left_off(remembering: Running
             assert (history[-1].name, history[-1].offset) == ("price", one_more["offset"])
 
 
+@pytest.mark.parametrize("page", [1, 3, streams.RESUME_EVENTS])
 @pytest.mark.parametrize("kept", [1, 2, 3, 7, 20])
-async def test_a_reader_misses_nothing_where_memory_ends(starter: Starter, kept: int) -> None:
+async def test_a_reader_misses_nothing_where_memory_or_a_page_ends(
+    starter: Starter, kept: int, page: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "RESUME_EVENTS", page)
     venue = await starter(limits=Limits(rows_kept=kept))
     await venue.market()
     history = await _history(venue)
