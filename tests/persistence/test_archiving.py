@@ -108,6 +108,11 @@ def test_a_snapshot_of_another_row_than_the_journals_is_none(stored: list[Entry]
     assert "there is no snapshot that can be used" in why_kept(database_url, OLD)
 
 
+def test_a_snapshot_of_another_epoch_than_its_row_is_none(stored: list[Entry], database_url: str) -> None:
+    sql(database_url, 'update journal set epoch = epoch + 1 where "offset" = any($1)', SNAPSHOTS)
+    assert "there is no snapshot that can be used" in why_kept(database_url, OLD)
+
+
 def test_the_partition_of_the_oldest_snapshots_row_stays(stored: list[Entry], database_url: str) -> None:
     save_snapshot(database_url, stored, TINY)
     assert f"the oldest snapshot kept, of row {TINY}," in why_kept(database_url, OLD)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+import pytest
 from msgspec.structs import replace
 
+import actors.recovery
+import web.host
+from actors.recovery import Recovered
 from perps.snapshot import Snapshot
+from tests.conftest import Event
 from tests.web.conftest import Starter
 from tests.web.events import listening
-from tests.web.snapshotting import NEVER, all_that_can_be_read, busy_days, snapshot_taken
+from tests.web.snapshotting import NEVER, all_that_can_be_read, busy_days, snapshot_taken, until_true
+from tests.web.test_failures import Doubtful
 from tests.web.venue import Backend, ManualClock, OnMemory
 from web.compose import Limits
+from web.views_image import decode_views
 
 
 async def test_a_venue_that_begins_from_a_snapshot_shows_what_it_showed_before(
@@ -98,3 +108,35 @@ async def test_views_of_another_program_are_no_reason_not_to_start(starter: Star
     after = await all_that_can_be_read(again)
     after["stats"]["epoch"] = before["stats"]["epoch"]
     assert after == before
+
+
+@pytest.mark.parametrize("are_its_own", [True, False])
+async def test_a_rebuilt_core_begins_only_from_what_a_start_would_begin_from(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch, error_lines: list[Event], are_its_own: bool
+) -> None:
+    memory, plan, begun_at = OnMemory(), list[str](), list[int]()
+
+    def recover(*args: Any, **options: Any) -> Recovered:
+        recovered = actors.recovery.recover(*args, **options)
+        begun_at.append(recovered.begun_at)
+        return recovered
+
+    monkeypatch.setattr(web.host, "recover", recover)
+    stores = replace(memory.stores(), open_journal=lambda: Doubtful(memory.store.acquire(), plan))
+    venue = await starter(memory, stores=stores)
+    await venue.market()
+    ann = await venue.user("ann")
+    taken = (await snapshot_taken(venue))["offset"]
+    if not are_its_own:
+        snapshot = Snapshot.decode(memory.store.saved_snapshots[taken])
+        views = decode_views(snapshot)
+        views = replace(views, users=[user._replace(fees=-1) for user in views.users])
+        memory.store.saved_snapshots[taken] = replace(snapshot, views=msgspec.msgpack.encode(views)).encode()
+    plan.append("after")
+
+    (await ann.open(clientOrderId="x")).refused(503, "outcome_unknown")
+    await until_true(lambda: len(begun_at) == 2 and not venue.venue.host.problems())
+
+    assert begun_at == [0, taken if are_its_own else 0]
+    assert len(await ann.positions()) == 1
+    error_lines.clear()
