@@ -65,16 +65,11 @@ class Siege(Storm):
         """Of the last command that was done: when it was sent, when it was answered."""
 
     async def go_on(self) -> None:
-        """Until it is over and each client has had the verdict on his last command."""
-        feed = asyncio.create_task(self._feed())
-        try:
-            async with asyncio.TaskGroup() as group:
-                for one in self.clients:
-                    group.create_task(self._client(one, 1))
-        finally:
-            feed.cancel()
-            await asyncio.wait([feed])
-        assert feed.cancelled() or feed.exception() is None, feed.exception()
+        """Until it is over, each client has had the verdict on his last command and the feed the answer to its last."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._feed())
+            for one in self.clients:
+                group.create_task(self._client(one, 1))
 
     async def order(self, name: str) -> Answer:
         """One open more, under this id, of a client who can pay it: its verdict, however long that takes."""
@@ -147,7 +142,7 @@ class Siege(Storm):
 
     async def _feed(self) -> None:
         """A walk with jumps that liquidate. A price that was not taken is not sent again: the next one counts."""
-        while True:
+        while not self.over.is_set():
             ticker = self._random.choice(list(self._prices))
             basis_points = self._random.choice([-300, -20, -10, -5, 5, 10, 20, 300])
             cents = self._prices[ticker] * (10_000 + basis_points) // 10_000
