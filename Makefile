@@ -25,6 +25,7 @@ check: lint test
 
 bench: $(READY)
 	$(BIN)/perps bench $(ARGS)
+	$(BIN)/python -m tests.simulation --seeds 200
 
 # make sim SEEDS=2000 runs seeds; make sim SEED=1234 replays one with a trace.
 sim: $(READY)
