@@ -31,7 +31,7 @@ from actors.messages import (
 from actors.ports import Clock
 from actors.shares import Shares
 from perps.commands import Command, fingerprint
-from perps.images import LedgerImage, MarketImage
+from perps.snapshot.images import LedgerImage, MarketImage
 from perps.units import Millis
 
 log = structlog.get_logger()

@@ -10,15 +10,15 @@ import pykka
 import structlog
 
 from actors.base import tell
-from actors.journal_actor import JournalActor
-from actors.ledger_actor import LedgerActor
-from actors.look_up_actor import LookUpActor
+from actors.journal import JournalActor
+from actors.ledger import LedgerActor
+from actors.look_up import LookUpActor
 from actors.messages import Probe, Ref, Wire
 from actors.ports import Clock, History, Journal, Outbox
 from actors.recovery import OnSnapshot, Recovered, reload_market
 from actors.supervisor import StartMarket, Supervisor
 from actors.vitals import Pulse, Vitals
-from perps.market import Market
+from perps.market.state import Market
 
 log = structlog.get_logger()
 

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from perps.commands import Command
 from perps.events import Events
-from perps.images import LedgerImage, MarketImage
 from perps.journal import Entry
-from perps.ledger import MarketSums
+from perps.money.ledger import MarketSums
 from perps.refusals import Rejected
+from perps.snapshot.images import LedgerImage, MarketImage
 from perps.units import Micros, Millis
 
 Ref = pykka.ActorRef[Any]

@@ -11,8 +11,8 @@ import structlog
 from actors.answers import Answers
 from actors.ports import History
 from perps.journal import Entry, JournalUnavailable, Row
-from perps.market import Market
-from perps.snapshot import Snapshot, SnapshotBroken
+from perps.market.state import Market
+from perps.snapshot.format import Snapshot, SnapshotBroken
 from perps.venue import JournalCorrupt, VenueState, replay_market
 
 log = structlog.get_logger()

@@ -11,7 +11,7 @@ import structlog
 from actors.answers import Answers, Step
 from actors.base import FailStopActor, drain, tell
 from actors.limits import MARKET_DEATHS_MAX, MARKET_DEATHS_WINDOW_MS, REBUILD_QUEUE_MAX
-from actors.market_actor import Load, MarketActor
+from actors.market import Load, MarketActor
 from actors.messages import (
     Envelope,
     Failure,

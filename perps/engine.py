@@ -2,14 +2,14 @@
 
 from typing import Final, assert_never
 
-from perps.administration import decide_mode, decide_price
 from perps.commands import ClosePosition, ListMarket, MarketCommand, OpenPosition, SetMode, UpdatePrice
 from perps.events import MarketEvent, MarketEvents, ModeChanged
-from perps.liquidation import decide_liquidation, next_due
-from perps.market import Market
+from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import InvariantViolated, Rejected
-from perps.trading import decide_close, decide_open
+from perps.rules.administration import decide_mode, decide_price
+from perps.rules.liquidation import decide_liquidation, next_due
+from perps.rules.trading import decide_close, decide_open
 from perps.units import Micros, Millis
 
 LIQUIDATIONS_PER_ROW_MAX: Final = 256

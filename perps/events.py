@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from perps.commands import PriceSource
+from perps.market.position import Position
 from perps.params import MarketParams, Mode
-from perps.position import Position
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from perps.events import Events
-from perps.ledger import Leg
+from perps.money.ledger import Leg
 from perps.units import Micros, Millis
 
 LEDGER_STREAM: Final = "@ledger"

@@ -19,8 +19,8 @@ from perps.events import (
     transfers_of,
 )
 from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, Row, hash_of
-from perps.ledger import Ledger, Leg, MarketSums
-from perps.market import Market
+from perps.market.state import Market
+from perps.money.ledger import Ledger, Leg, MarketSums
 from perps.refusals import InvariantViolated
 
 _UNREPLAYABLE = (MsgspecError, KeyError, ValueError, ArithmeticError, InvariantViolated)

@@ -17,16 +17,16 @@ import rich_click as click
 from aiohttp import web
 
 from perps.events import TransferKind
-from perps.listing_rules import check_params
+from perps.market.listing import check_params
 from perps.refusals import RejectCode
 from tests.web.events import listening
 from tests.web.venue import ADMIN_KEY, Json, OnMemory, Running, start
 from tools.commands import perps
-from tools.options import setting_name
 from tools.serve import serve
-from web.app import MODULES
-from web.errors import STATUS
-from web.market_requests import MarketBody, list_command
+from tools.settings import setting_name
+from web.answers.errors import STATUS
+from web.api.app import MODULES
+from web.api.market_requests import MarketBody, list_command
 
 ROOT = Path(__file__).parent.parent
 API = (ROOT / "docs" / "api.md").read_text()

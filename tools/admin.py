@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from tools.options import Access, SettingsCommand, SettingsGroup, access_options, json_option, public_access_options
 from tools.output import flat, show_json, show_line, show_record, show_table
+from tools.settings import Access, SettingsCommand, SettingsGroup, access_options, json_option, public_access_options
 from tools.values import AMOUNT, CURSOR, KEY_ID, MOMENT, NOT_NEGATIVE, TICKER, USER_ID, Whole, rfc3339
-from web.field_names import camel
+from web.answers.field_names import camel
 
 if TYPE_CHECKING:
     from tools.client import Venue

@@ -10,8 +10,8 @@ import rich_click as click
 
 from tools.cli import COMMANDS, FAILED, USAGE
 from tools.errors import ToolError
-from tools.options import SettingsGroup, origin
 from tools.output import buffer_stdout, show_json, show_line
+from tools.settings import SettingsGroup, origin
 
 
 class _LazyGroup(SettingsGroup):

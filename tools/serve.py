@@ -7,7 +7,7 @@ from typing import Final
 
 import rich_click as click
 
-from tools.options import ServeCommand, data_dir_option, database_url_option
+from tools.settings import ServeCommand, data_dir_option, database_url_option
 from tools.values import Real, Whole
 from tools.venue_address import HOST, PORT, PORT_MAX
 
@@ -80,7 +80,7 @@ def serve(
     from tools.snapshot_follower import FOLLOWER
     from web.compose import ServeSettings
     from web.compose import serve as run
-    from web.snapshots import SnapshotPolicy
+    from web.process.snapshots import SnapshotPolicy
 
     return run(
         ServeSettings(

@@ -11,7 +11,8 @@ import rich_click as click
 
 from tools.audit.database import venue_database
 from tools.errors import ToolError
-from tools.options import (
+from tools.output import show_record
+from tools.settings import (
     Access,
     SettingsCommand,
     access_to,
@@ -20,10 +21,9 @@ from tools.options import (
     json_option,
     url_option,
 )
-from tools.output import show_record
 
 if TYPE_CHECKING:
-    from web.snapshot_taking import SnapshotTaken
+    from web.process.snapshot_taking import SnapshotTaken
 
 TIMEOUT_S: Final = 3_600.0
 
@@ -67,10 +67,10 @@ def _by_venue(access: Access) -> dict[str, object]:
 
 
 def _offline(database_url: str | None, data_dir: Path) -> dict[str, object]:
-    from perps.snapshot import SnapshotBroken
+    from perps.snapshot.format import SnapshotBroken
     from perps.venue import JournalCorrupt
-    from web import logs
     from web.compose import snapshot_of
+    from web.process import logs
 
     logs.configure("warning")
     with venue_database(database_url, data_dir) as url:

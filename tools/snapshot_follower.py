@@ -14,13 +14,13 @@ import time
 from typing import Final
 
 from perps.journal import JournalUnavailable
-from perps.snapshot import SnapshotBroken
+from perps.snapshot.format import SnapshotBroken
 from perps.venue import JournalCorrupt
 from tools.output import buffer_stdout, show_line
 from tools.snapshot import record
-from web import logs
 from web.compose import snapshot_of
-from web.snapshot_process import DATABASE_URL
+from web.process import logs
+from web.process.snapshot_process import DATABASE_URL
 
 FOLLOWER: Final = (sys.executable, "-P", "-m", "tools.snapshot_follower")
 """How it is started. ``-P``: whatever lies in the working directory under the name of a package of ours is not it."""

@@ -12,9 +12,9 @@ from aiohttp import web
 from msgspec import Struct
 
 from actors.ports import Clock
-from perps.records import KeyRecord
+from perps.query_rows import KeyRecord
 from perps.units import Millis
-from web.errors import RequestError
+from web.answers.errors import RequestError
 
 SCOPES: Final = ("read", "trade", "price", "admin")
 READING: Final = frozenset(("read", "trade"))

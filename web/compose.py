@@ -20,26 +20,28 @@ from actors.limits import IN_FLIGHT_MAX
 from actors.ports import Clock, History
 from perps.journal import JournalUnavailable
 from perps.venue import JournalCorrupt
-from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
 from persistence.errors import CannotServe
-from persistence.keys import PostgresKeys
-from persistence.postgres_history import PostgresHistory
-from persistence.postgres_journal import PostgresJournal
-from persistence.postgres_snapshots import PostgresSnapshots
-from persistence.queries import PostgresQueries
-from web import app, last_words, logs, processor, snapshot_process
+from persistence.journal.history import PostgresHistory
+from persistence.journal.snapshots import PostgresSnapshots
+from persistence.journal.writer import PostgresJournal
+from persistence.reads.keys import PostgresKeys
+from persistence.reads.queries import PostgresQueries
+from web.api import app
+from web.api.context import Context, Queries
 from web.auth import Keys, KeyStore
-from web.clock import SystemClock
-from web.context import Context, Queries
-from web.data_directory import CannotStart, DataDirectory
-from web.host import Host, OpenJournal, StartAborted
 from web.listener import Listener
-from web.log_sink import say
 from web.metrics import Metrics
-from web.read_model import ROWS_KEPT, ReadModel
-from web.snapshot_taking import OnProgress, SnapshotTaken, take_snapshot
-from web.snapshots import SnapshotPolicy, Snapshots, TakeSnapshot
-from web.streams import BEHIND_BYTES_MAX, HEARTBEAT_S, Streams
+from web.process import affinity as processor
+from web.process import last_words, logs, snapshot_process
+from web.process.clock import SystemClock
+from web.process.data_directory import CannotStart, DataDirectory
+from web.process.host import Host, OpenJournal, StartAborted
+from web.process.log_sink import say
+from web.process.snapshot_taking import OnProgress, SnapshotTaken, take_snapshot
+from web.process.snapshots import SnapshotPolicy, Snapshots, TakeSnapshot
+from web.readside.model import ROWS_KEPT, ReadModel
+from web.streams.sse import BEHIND_BYTES_MAX, HEARTBEAT_S, Streams
 
 log = structlog.get_logger()
 
@@ -67,10 +69,10 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     admin_key: str | None
     snapshots: SnapshotPolicy = SnapshotPolicy()
     snapshot_command: tuple[str, ...] = ()
-    """The program that takes a snapshot of PERPS_DATABASE_URL: see ``web/snapshot_process``."""
+    """The program that takes a snapshot of PERPS_DATABASE_URL: see ``web/process/snapshot_process``."""
     log_level: str = "info"
     one_processor: bool = True
-    """Keep all threads on one: see ``web/processor``."""
+    """Keep all threads on one: see ``web/process/affinity``."""
 
 
 def serve(settings: ServeSettings, companion: Companion | None = None, *, wrap: WrapStores | None = None) -> int:

@@ -6,9 +6,9 @@ from typing import Final
 
 from aiohttp import web
 
-from web.connections import KEEP_ALIVE_S, Connections, connections_max
-from web.data_directory import CannotStart
+from web.limits.connections import KEEP_ALIVE_S, Connections, connections_max
 from web.metrics import Metrics
+from web.process.data_directory import CannotStart
 
 SHUTDOWN_S: Final = 5.0
 """How long a stop waits for requests under way."""

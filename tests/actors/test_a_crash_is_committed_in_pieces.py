@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-import actors.journal_actor
-import actors.ledger_actor
+import actors.journal
+import actors.ledger
 import perps.engine
 from actors.base import tell
 from actors.limits import EVENTS_PER_COMMIT_MAX
 from actors.messages import Ref, Sequenced
 from perps.engine import LIQUIDATIONS_PER_ROW_MAX
 from perps.journal import Entry
-from persistence.memory import MemoryJournal, MemoryStore
 from tests.actors.venue import open_long, running, set_price
+from tests.support.memory import MemoryJournal, MemoryStore
 
 POSITIONS = 20
 EVENTS_MAX = 4
@@ -47,10 +47,10 @@ async def test_no_commit_of_a_crash_holds_more_events_than_its_limit_and_a_row(
         sent.append(sum(len(row.entry.events) for row in rows))
         return tell(ref, message)
 
-    monkeypatch.setattr(actors.ledger_actor, "tell", telling)
+    monkeypatch.setattr(actors.ledger, "tell", telling)
     monkeypatch.setattr(perps.engine, "LIQUIDATIONS_PER_ROW_MAX", PER_ROW_MAX)
-    monkeypatch.setattr(actors.journal_actor, "EVENTS_PER_COMMIT_MAX", EVENTS_MAX)
-    monkeypatch.setattr(actors.ledger_actor, "EVENTS_PER_COMMIT_MAX", EVENTS_MAX)
+    monkeypatch.setattr(actors.journal, "EVENTS_PER_COMMIT_MAX", EVENTS_MAX)
+    monkeypatch.setattr(actors.ledger, "EVENTS_PER_COMMIT_MAX", EVENTS_MAX)
     async with running(store, open_journal=lambda: CountingJournal(store, commits)) as venue:
         await venue.list_market("A")
         await venue.add_user("ann")

@@ -16,20 +16,20 @@ import pytest
 from msgspec.structs import replace
 
 import actors.recovery
-import web.host
+import web.process.host
 from actors.bridge import CORE
 from actors.core import Core
-from actors.ledger_actor import LedgerActor
-from actors.look_up_actor import LookUpActor
+from actors.ledger import LedgerActor
+from actors.look_up import LookUpActor
 from actors.messages import Envelope, Failure, FailureKind, Outcome, Repeated, Route, Settled, Token
 from perps.commands import CreateUser, Deposit, SetMode
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.units import Micros, Millis
-from persistence.memory import MemoryJournal, MemoryStore
 from tests.actors.venue import USD, Running, open_long, running
-from web.host import CORE_DEATHS_MAX, CoreLost
+from tests.support.memory import MemoryJournal, MemoryStore
+from web.process.host import CORE_DEATHS_MAX, CoreLost
 
 WORDS: Any = "not a number"
 
@@ -244,7 +244,7 @@ async def test_a_row_that_the_store_refuses_makes_the_core_start_again_from_the_
 
 async def test_a_core_that_dies_of_every_rebuild_is_not_rebuilt_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each try is a new epoch in the database: there is a pause before it, and in the end the venue says why."""
-    monkeypatch.setattr(web.host, "RETRY_S", (0.01, 0.02))
+    monkeypatch.setattr(web.process.host, "RETRY_S", (0.01, 0.02))
     store = MemoryStore()
     async with running(store) as venue:
         await venue.list_market("A")
@@ -273,7 +273,7 @@ async def test_a_core_that_dies_of_every_rebuild_is_not_rebuilt_for_ever(monkeyp
 
 
 async def test_a_database_that_comes_and_goes_does_not_end_the_venue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web.host, "RETRY_S", (0.0,))
+    monkeypatch.setattr(web.process.host, "RETRY_S", (0.0,))
     store, fails = MemoryStore(), list[str]()
     async with running(store, open_journal=lambda: FlakyJournal(store.acquire(), fails)) as venue:
         await venue.add_user("ann")

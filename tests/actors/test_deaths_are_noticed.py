@@ -12,20 +12,20 @@ from typing import Final
 import pykka
 import pytest
 
-import actors.market_actor
+import actors.market
 import perps.engine
 from actors.base import FailStopActor
-from actors.journal_actor import JournalActor
-from actors.ledger_actor import LedgerActor
-from actors.look_up_actor import LookUpActor
-from actors.market_actor import MarketActor
+from actors.journal import JournalActor
+from actors.ledger import LedgerActor
+from actors.look_up import LookUpActor
+from actors.market import MarketActor
 from actors.messages import Failure, FailureKind, Settled
 from actors.supervisor import Supervisor
 from perps.commands import Deposit
 from perps.journal import Entry, JournalUnavailable, OwnershipLost
 from perps.units import Micros
-from persistence.memory import MemoryJournal, MemoryStore
 from tests.actors.venue import USD, Running, open_long, running
+from tests.support.memory import MemoryJournal, MemoryStore
 
 NOTICED_S: Final = 1.0
 PARTS: Final[dict[str, type[FailStopActor]]] = {
@@ -163,7 +163,7 @@ async def test_a_command_that_makes_its_market_exit_is_answered_and_has_no_effec
                 raise SystemExit
             return execute(*args, **kwargs)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(actors.market_actor, "execute", exits)
+        monkeypatch.setattr(actors.market, "execute", exits)
         first = asyncio.create_task(venue.send(open_long("A", "ann"), sender="ann", order_id="1"))
         second = asyncio.create_task(venue.send(open_long("A", "ann"), sender="ann", order_id="2"))
 

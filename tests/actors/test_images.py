@@ -9,15 +9,15 @@ from typing import Any
 import pykka
 import pytest
 
-import actors.market_actor
-from actors.market_actor import MarketActor
+import actors.market
+from actors.market import MarketActor
 from actors.messages import Failure, FailureKind, ImageTaken, Route, TakeImage, VenueImage
-from perps.images import LedgerImage, MarketImage, digest
 from perps.journal import LEDGER_STREAM
-from perps.market import Market
+from perps.market.state import Market
+from perps.snapshot.images import LedgerImage, MarketImage, digest
 from perps.venue import VenueState
-from persistence.memory import MemoryStore
 from tests.actors.venue import Running, open_long, poison, running, set_price
+from tests.support.memory import MemoryStore
 
 
 def replayed_digests(store: MemoryStore, image: VenueImage) -> tuple[bytes, dict[str, bytes]]:
@@ -190,7 +190,7 @@ async def test_a_dying_market_answers_the_requests_behind_what_ends_it(
         with monkeypatch.context() as patched:
             patched.setattr(Market, "image", wait)
             if how == "a stop a moment ago":
-                patched.setattr(actors.market_actor, "drain", _nothing)
+                patched.setattr(actors.market, "drain", _nothing)
             market.tell(TakeImage(6))
             assert await asyncio.to_thread(held.wait, 5)
             if how != "a poison":

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from actors.limits import DEADLINE_MS
-from persistence.memory import MemoryLookUps, MemoryStore
 from tests.actors.venue import open_long, running
-from web.snapshot_taking import take_snapshot
+from tests.support.memory import MemoryLookUps, MemoryStore
+from web.process.snapshot_taking import take_snapshot
 
 
 class Watched(MemoryLookUps):

@@ -8,9 +8,9 @@ import threading
 import pykka
 import pytest
 
-from actors.ledger_actor import LedgerActor
+from actors.ledger import LedgerActor
 from actors.limits import MARKET_DEATHS_MAX
-from actors.market_actor import MarketActor
+from actors.market import MarketActor
 from actors.messages import Envelope, Failure, FailureKind, Settled
 from perps.commands import ListMarket
 from perps.venue import VenueState

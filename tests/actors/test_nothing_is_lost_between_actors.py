@@ -14,8 +14,8 @@ from actors.messages import Failure, FailureKind
 from perps.commands import ListMarket
 from perps.journal import Entry, JournalUnavailable
 from perps.refusals import RejectCode, Rejected
-from persistence.memory import MemoryJournal, MemoryStore
 from tests.actors.venue import close, listing, open_long, poison, running
+from tests.support.memory import MemoryJournal, MemoryStore
 
 
 class HeldJournal:

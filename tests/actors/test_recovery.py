@@ -13,14 +13,14 @@ from actors.messages import Failure, Repeated, Settled
 from actors.recovery import Recovered, recover, reload_market
 from perps.commands import CreateUser
 from perps.journal import Entry, Row
-from perps.snapshot import Snapshot, SnapshotBroken, state_hash
+from perps.snapshot.format import Snapshot, SnapshotBroken, state_hash
 from perps.units import Micros
 from perps.venue import JournalCorrupt, VenueState
-from persistence.memory import MemoryStore
 from tests.actors.test_core_is_rebuilt import FlakyJournal
 from tests.actors.venue import USD, open_long, poison, running, set_price
 from tests.support.entries import Scribe
-from web.snapshot_taking import take_snapshot
+from tests.support.memory import MemoryStore
+from web.process.snapshot_taking import take_snapshot
 
 ROWS = 400
 

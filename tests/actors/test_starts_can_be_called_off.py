@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from persistence.memory import MemoryStore
 from tests.actors.venue import FixedClock, running
-from web.host import Host, StartAborted
+from tests.support.memory import MemoryStore
 from web.metrics import Metrics
-from web.read_model import ReadModel
-from web.streams import Streams
+from web.process.host import Host, StartAborted
+from web.readside.model import ReadModel
+from web.streams.sse import Streams
 
 
 async def test_a_start_that_is_called_off_gives_the_shard_back() -> None:

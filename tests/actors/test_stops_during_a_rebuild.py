@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-import web.host
+import web.process.host
 from actors.messages import Failure, FailureKind
 from actors.ports import Journal
 from perps.commands import CreateUser
 from perps.journal import Entry, JournalUnavailable
-from persistence.memory import MemoryJournal, MemoryStore
 from tests.actors.venue import Running, running
+from tests.support.memory import MemoryJournal, MemoryStore
 
 
 class Journals:
@@ -99,7 +99,7 @@ async def test_a_rebuild_that_hangs_does_not_keep_the_venue_from_stopping(
     rows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what it opens in the end it closes by itself."""
-    monkeypatch.setattr(web.host, "REBUILD_STOP_S", 0.2)
+    monkeypatch.setattr(web.process.host, "REBUILD_STOP_S", 0.2)
     journals = Journals(rows=rows)
     async with running(journals.store, open_journal=journals.open) as venue:
         await _rebuilding(venue, journals)

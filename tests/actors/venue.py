@@ -16,12 +16,12 @@ from actors.messages import Outcome, Settled
 from actors.ports import Journal
 from perps.commands import ClosePosition, Command, CreateUser, ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.units import PPB, Micros, Millis, Ppb, Ticks
-from persistence.memory import MemoryStore
-from web.host import Host, OpenJournal
-from web.market_requests import MarketBody, list_command
+from tests.support.memory import MemoryStore
+from web.api.market_requests import MarketBody, list_command
 from web.metrics import Metrics
-from web.read_model import ReadModel
-from web.streams import Streams
+from web.process.host import Host, OpenJournal
+from web.readside.model import ReadModel
+from web.streams.sse import Streams
 
 USD = 10**6
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Final
 
 from perps.venue import VenueState
-from persistence.postgres_history import PostgresHistory
+from persistence.journal.history import PostgresHistory
 from tests.endtoend.api import Api
 from tests.endtoend.candles import dollars
 from tests.endtoend.load import CASHIER, PRICES, Acknowledged, Cashier, Client, Storm

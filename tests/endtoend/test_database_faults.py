@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from persistence.embedded import EmbeddedPostgres
+from persistence.embedded.server import EmbeddedPostgres
 from tests.endtoend.api import client
 from tests.endtoend.conftest import Venues
 from tests.endtoend.opens import Opens

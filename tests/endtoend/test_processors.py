@@ -10,7 +10,7 @@ import pytest
 from tests.endtoend.conftest import Venues
 from tests.endtoend.test_database_faults import BACK_S, kill_postmaster
 from tests.endtoend.venue_process import VenueProcess, until
-from web import processor
+from web.process import affinity as processor
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 

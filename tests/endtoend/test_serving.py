@@ -16,8 +16,8 @@ import aiohttp
 import asyncpg
 import pytest
 
-from persistence.embedded import EmbeddedPostgres
-from persistence.postgres_journal import LOCK_CLASS
+from persistence.embedded.server import EmbeddedPostgres
+from persistence.journal.writer import LOCK_CLASS
 from tests.endtoend.api import Answer, Api, Json, client
 from tests.endtoend.conftest import Venues
 from tests.endtoend.opens import TICKER, Opens

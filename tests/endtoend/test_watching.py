@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from persistence.embedded import EmbeddedPostgres
+from persistence.embedded.server import EmbeddedPostgres
 from tests.endtoend.api import client
 from tests.endtoend.conftest import Venues
 from tests.endtoend.test_database_faults import server

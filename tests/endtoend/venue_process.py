@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-from persistence.embedded import EmbeddedPostgres
+from persistence.embedded.server import EmbeddedPostgres
 
 ROOT: Final = Path(__file__).parents[2]
 ADMIN_KEY: Final = "an-admin-key-of-the-tests"

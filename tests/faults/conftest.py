@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from persistence.embedded import EmbeddedPostgres
+from persistence.embedded.server import EmbeddedPostgres
 from tests.endtoend.conftest import Venues, place, venues
 from tests.endtoend.venue_process import VenueProcess
 from tests.faults.serve import VARIABLE

@@ -45,7 +45,7 @@ ELSEWHERE: Final = (
      "test_of_many_in_doubt_each_is_done_once_or_never_seen"),
     ("Database", "commit outcome unknown", "I1 I3", "actors/test_core_is_rebuilt.py::"
      "test_what_was_lost_leaves_no_trace_in_any_balance"),
-    ("Database", "commit outcome unknown: no answer in time", "I2 I5", "persistence/test_postgres_journal.py::"
+    ("Database", "commit outcome unknown: no answer in time", "I2 I5", "persistence/journal/test_writer.py::"
      "test_an_append_that_takes_too_long_is_in_doubt_and_ends_the_journal"),
     ("Database", "rows lost that a refusal rested on", "I8", "actors/test_nothing_is_lost_between_actors.py::"
      "test_a_refusal_does_not_leave_before_the_rows_it_rests_on"),
@@ -53,13 +53,13 @@ ELSEWHERE: Final = (
      "test_a_second_venue_on_the_same_database_is_refused"),
     ("Database", "second server on the same data directory", "I5 I9", "endtoend/test_serving.py::"
      "test_a_second_venue_on_the_same_data_directory_is_refused"),
-    ("Database", "zombie owner: its write meets a take-over", "I9", "persistence/test_postgres_journal.py::"
+    ("Database", "zombie owner: its write meets a take-over", "I9", "persistence/journal/test_writer.py::"
      "test_an_append_that_meets_a_take_over_not_committed_yet_waits_for_it_and_writes_nothing"),
-    ("Database", "zombie owner: its write after a take-over", "I9", "persistence/test_journal_contract.py::"
+    ("Database", "zombie owner: its write after a take-over", "I9", "persistence/journal/test_journal_contract.py::"
      "test_an_owner_after_a_take_over_writes_nothing_more"),
-    ("Data", "snapshot of a state that contradicts itself", "I3 I6", "web/test_wrong_snapshots.py::"
+    ("Data", "snapshot of a state that contradicts itself", "I3 I6", "web/readside/test_wrong_snapshots.py::"
      "test_a_state_that_contradicts_itself_is_skipped_with_a_warning"),
-    ("Data", "snapshot whose read side does not fit its state", "I6", "web/test_wrong_snapshots.py::"
+    ("Data", "snapshot whose read side does not fit its state", "I6", "web/readside/test_wrong_snapshots.py::"
      "test_views_that_do_not_fit_the_state_are_skipped_with_a_warning"),
     ("Actors", "poison command: its neighbours in the batch", "I4 I8 I13", "actors/test_markets_die_alone.py::"
      "test_its_neighbours_in_the_batch_are_done_by_its_successor"),

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
-from persistence.postgres_journal import PostgresJournal
+from persistence.journal.writer import PostgresJournal
 from tests.endtoend.conftest import Venues
 from tests.persistence.stores import write
 from tests.support.entries import Scribe

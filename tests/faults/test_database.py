@@ -15,8 +15,8 @@ from typing import Final
 
 import pytest
 
-from persistence.embedded import EmbeddedPostgres as Server
-from persistence.postgres_journal import APPEND_TIMEOUT_S
+from persistence.embedded.server import EmbeddedPostgres as Server
+from persistence.journal.writer import APPEND_TIMEOUT_S
 from tests.endtoend.api import client
 from tests.endtoend.conftest import Venues
 from tests.endtoend.opens import Opens

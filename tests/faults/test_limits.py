@@ -23,7 +23,7 @@ from tests.endtoend.venue_process import VenueProcess
 from tests.faults.siege import besieged, held
 from tests.support.faults import fault
 from tests.support.postgres import sql
-from web.read_model import ROWS_KEPT
+from web.readside.model import ROWS_KEPT
 
 pytestmark = [
     pytest.mark.slow,

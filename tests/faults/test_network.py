@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from persistence.postgres_journal import APPEND_TIMEOUT_S
+from persistence.journal.writer import APPEND_TIMEOUT_S
 from tests.endtoend.conftest import Venues
 from tests.faults.proxy import Proxy, proxied
 from tests.faults.siege import Siege, held

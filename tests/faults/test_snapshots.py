@@ -18,8 +18,8 @@ from tests.endtoend.venue_process import VenueProcess, until
 from tests.faults.siege import BACK_S, besieged, held
 from tests.support.faults import fault
 from tests.support.postgres import sql
-from web.snapshot_process import STALLED_S
-from web.snapshots import RETRY_S
+from web.process.snapshot_process import STALLED_S
+from web.process.snapshots import RETRY_S
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 

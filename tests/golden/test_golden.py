@@ -9,7 +9,7 @@ import pytest
 
 from perps.events import Event, LedgerEvent, MarketEvent, decode_events, encode_events
 from perps.journal import LEDGER_STREAM, SCHEMA_VERSION
-from perps.snapshot import Snapshot, state_hash
+from perps.snapshot.format import Snapshot, state_hash
 from perps.venue import VenueState, replay_market
 from tests.golden.files import dump_rows, load_result, load_rows, parse_rows, result_of, versions
 from tests.golden.session import play

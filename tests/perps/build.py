@@ -8,7 +8,6 @@ from typing import Any
 
 from msgspec.structs import asdict, replace
 
-from perps.administration import decide_list
 from perps.commands import (
     ClosePosition,
     Command,
@@ -26,12 +25,13 @@ from perps.engine import execute, halted
 from perps.events import Event, Events, MarketListed, PositionOpened, PositionReduced, encode_events, subject_of
 from perps.events import transfers_of as transfers_of
 from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Row, make_row
-from perps.ledger import Funds, Ledger, MarketSums, decide_ledger
-from perps.market import Market, position_id
+from perps.market.position import Position
+from perps.market.state import Market, position_id
+from perps.money.ledger import Funds, Ledger, MarketSums, decide_ledger
 from perps.params import MarketParams, MarkSource, Mode
-from perps.position import Position
 from perps.refusals import Rejected
-from perps.trading import hold_bound
+from perps.rules.administration import decide_list
+from perps.rules.trading import hold_bound
 from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks
 from perps.venue import VenueState
 

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 
 from perps.commands import CreateUser, Side
 from perps.events import CloseReason, Events, PositionOpened
-from perps.listing_rules import check_params
+from perps.market.listing import check_params
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
-from perps.trading import reduce
+from perps.rules.trading import reduce
 from perps.units import MICRO, PPB, Micros, Ticks
 from tests.perps.build import (
     BTC,

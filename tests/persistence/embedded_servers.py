@@ -11,14 +11,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
 
 ROOT = Path(__file__).parents[2]
 
 VENUE = """
 import os, signal, sys
 from pathlib import Path
-from persistence import embedded
+from persistence.embedded import server as embedded
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 BEFORE
 print(embedded.EmbeddedPostgres(Path(sys.argv[1]), say=lambda _: None).start(), flush=True)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from perps.journal import Entry
-from persistence.postgres_journal import PostgresJournal
-from persistence.postgres_snapshots import PostgresSnapshots
+from persistence.journal.snapshots import PostgresSnapshots
+from persistence.journal.writer import PostgresJournal
 from tests.persistence.stores import PostgresBackend
 from tests.support.entries import Scribe
 from tests.support.postgres import sql

@@ -6,13 +6,13 @@ from typing import Protocol
 
 from actors.ports import History, Journal
 from perps.journal import Entry
-from perps.records import KeyRecord
-from persistence.keys import PostgresKeys
-from persistence.memory import MemoryJournal, MemoryKeys, MemoryQueries, MemoryStore
-from persistence.postgres_history import PostgresHistory
-from persistence.postgres_journal import PostgresJournal
-from persistence.postgres_snapshots import PostgresSnapshots
-from persistence.queries import PostgresQueries
+from perps.query_rows import KeyRecord
+from persistence.journal.history import PostgresHistory
+from persistence.journal.snapshots import PostgresSnapshots
+from persistence.journal.writer import PostgresJournal
+from persistence.reads.keys import PostgresKeys
+from persistence.reads.queries import PostgresQueries
+from tests.support.memory import MemoryJournal, MemoryKeys, MemoryQueries, MemoryStore
 from tests.support.postgres import sql
 
 Queries = PostgresQueries | MemoryQueries

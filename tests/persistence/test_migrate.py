@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from persistence.errors import SchemaMismatch
+from persistence.journal.writer import PostgresJournal
 from persistence.migrate import Migration, migrate, migrations
-from persistence.postgres_journal import PostgresJournal
 from tests.support.postgres import sql
 
 ONE = Migration(1, "one", "create table one (a int)")

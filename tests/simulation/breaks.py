@@ -13,20 +13,20 @@ from unittest.mock import patch
 import pykka
 
 import actors.core
-import actors.market_actor
+import actors.market
 import actors.recovery
 import actors.supervisor
 import perps.engine
-import perps.trading
+import perps.rules.trading
 from actors.answers import Answers, Step
 from actors.base import tell
-from actors.journal_actor import JournalActor
-from actors.ledger_actor import LedgerActor
-from actors.market_actor import MarketActor
+from actors.journal import JournalActor
+from actors.ledger import LedgerActor
+from actors.market import MarketActor
 from actors.messages import Envelope, ImageTaken, Refused, Route, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
-from perps.ledger import Funds
-from perps.liquidation import next_due
+from perps.money.ledger import Funds
+from perps.rules.liquidation import next_due
 from perps.units import div_floor
 from perps.venue import replay_market
 
@@ -221,9 +221,9 @@ BREAKS: dict[str, Sequence[Change]] = {
     "a gap in the sequence after a rebuild": [(actors.recovery, "replay_market", _gap_after_reload(replay_market))],
     "a market lives on after a bug": [(MarketActor, "_execute", _swallowed(MarketActor._execute))],
     "a refusal overtakes its reasons": [(LedgerActor, "_flush", _refusals_first(LedgerActor._flush))],
-    "no sweep at a market's start": [(actors.market_actor, "sweep", _no_sweep)],
+    "no sweep at a market's start": [(actors.market, "sweep", _no_sweep)],
     "somebody who is due is spared": [(perps.engine, "next_due", _spared(next_due))],
-    "fees are rounded down": [(perps.trading, "div_ceil", div_floor)],
+    "fees are rounded down": [(perps.rules.trading, "div_ceil", div_floor)],
     "work for a dead market is dropped": [(Supervisor, "_keep", _kept_for_nobody)],
     "a successor is told too early": [(Supervisor, "_flush", _told_too_early(Supervisor._flush))],
     "an image overtakes its rows": [(LedgerActor, "_take_image", _image_first)],

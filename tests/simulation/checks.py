@@ -18,10 +18,10 @@ from actors.messages import (
 )
 from actors.recovery import Recovered
 from perps.events import decode_events
-from perps.images import MarketImage, digest
 from perps.journal import Entry, Row
 from perps.refusals import Rejected
-from perps.snapshot import state_hash
+from perps.snapshot.format import state_hash
+from perps.snapshot.images import MarketImage, digest
 from perps.venue import VenueState, replay_market
 from tests.perps.build import full_state
 from tests.simulation.answers import LASTING, answers, unfounded

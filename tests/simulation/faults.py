@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from actors.ledger_actor import LedgerActor
-from actors.look_up_actor import LookUpActor
-from actors.market_actor import MarketActor
+from actors.ledger import LedgerActor
+from actors.look_up import LookUpActor
+from actors.market import MarketActor
 from actors.supervisor import Supervisor
 from perps.units import Millis
 from tests.simulation.clients import WEIGHTS

@@ -28,7 +28,7 @@ from actors.messages import (
 from actors.ports import Clock, Journal
 from actors.recovery import Recovered, recover
 from perps.journal import Entry, JournalUnavailable, OwnershipLost
-from perps.snapshot import Snapshot
+from perps.snapshot.format import Snapshot
 from perps.venue import VenueState
 from tests.simulation.journal import Store
 from tests.simulation.scheduler import NS_PER_MS, Owner, Scheduler

@@ -11,9 +11,9 @@ from enum import Enum, auto
 from random import Random
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost, Row
-from perps.snapshot import Snapshot
+from perps.snapshot.format import Snapshot
 from perps.venue import VenueState
-from persistence.place import check_place
+from persistence.journal.order import check_place
 from tests.simulation.scheduler import Owner, Scheduler
 
 

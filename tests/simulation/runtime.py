@@ -24,8 +24,8 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 import actors.core
-import actors.journal_actor
-import actors.ledger_actor
+import actors.journal
+import actors.ledger
 import actors.supervisor
 import perps.engine
 from actors.answers import Answers
@@ -206,9 +206,9 @@ def on_scheduler(scheduler: Scheduler, limits: Limits, strike: Strike, hear: Hea
             (FailStopActor, "_create_future", staticmethod(future)),
             (pykka._actor, "ActorRegistry", _NoRegistry),
             (actors.core, "Event", partial(Event, scheduler)),
-            (actors.journal_actor, "ROWS_PER_COMMIT_MAX", limits.rows_per_commit),
-            (actors.journal_actor, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
-            (actors.ledger_actor, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
+            (actors.journal, "ROWS_PER_COMMIT_MAX", limits.rows_per_commit),
+            (actors.journal, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
+            (actors.ledger, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
             (actors.supervisor, "REBUILD_QUEUE_MAX", limits.rebuild_queue),
             (actors.supervisor, "MARKET_DEATHS_MAX", limits.market_deaths),
             (perps.engine, "LIQUIDATIONS_PER_ROW_MAX", limits.liquidations_per_row),

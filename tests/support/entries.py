@@ -2,7 +2,6 @@
 
 from random import Random
 
-from perps.administration import decide_list
 from perps.commands import (
     ClosePosition,
     CreateUser,
@@ -19,10 +18,11 @@ from perps.commands import (
 from perps.engine import execute
 from perps.events import Events, PositionOpened, encode_events, subject_of, transfers_of
 from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, make_row
-from perps.ledger import Funds, Ledger, Leg, decide_ledger
-from perps.market import Market, position_id
+from perps.market.state import Market, position_id
+from perps.money.ledger import Funds, Ledger, Leg, decide_ledger
 from perps.params import MarketParams, MarkSource
 from perps.refusals import Rejected
+from perps.rules.administration import decide_list
 from perps.units import Lots, Micros, Millis, Pico, Ppb, Ticks
 
 START_MS = Millis(1_700_000_000_000)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from perps.journal import Entry
-from perps.snapshot import Snapshot
+from perps.snapshot.format import Snapshot
 from perps.venue import VenueState
-from web.read_model import ReadModel
-from web.views_image import encode_views
+from web.readside.image import encode_views
+from web.readside.model import ReadModel
 
 
 def snapshot_of(entries: Iterable[Entry]) -> Snapshot:

@@ -9,7 +9,7 @@ from random import Random
 import msgspec
 import pytest
 
-from perps.listing_rules import check_params
+from perps.market.listing import check_params
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.benchmark.http import MARKET, TICKERS
@@ -18,7 +18,7 @@ from tools.errors import ApiError
 from tools.sample.agents import Agent, wish
 from tools.sample.demo import run_demo
 from tools.sample.setup import AGENTS, MARKETS, PEOPLE, AgentPlan, Style, prepare
-from web.market_requests import MarketBody, list_command
+from web.api.market_requests import MarketBody, list_command
 
 PACE = 40.0
 PLAN = AgentPlan("ann", "BTC-PERP", Style.NOISE, 500.0, (2,), 1.0, positions_max=2)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tools import options
+from tools import settings as options
 from tools.cli import main
 
 Captured = pytest.CaptureFixture[str]

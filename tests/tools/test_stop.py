@@ -70,7 +70,7 @@ def plain(text: str) -> list[str]:
     return [line for line in text.splitlines() if not line.startswith("{")]
 
 
-@pytest.mark.parametrize("module", ["rich_click", "tools.options", "tools.serve", "web.compose", "uvloop", "aiohttp"])
+@pytest.mark.parametrize("module", ["rich_click", "tools.settings", "tools.serve", "web.compose", "uvloop", "aiohttp"])
 def test_ctrl_c_while_it_loads_is_one_line(tmp_path: Path, module: str) -> None:
     done = run(INTERRUPTED_IMPORT.format(module=module, data_dir=str(tmp_path / "data")))
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.web.venue import Json, ManualClock, Running
-from web.snapshots import SnapshotPolicy
+from web.process.snapshots import SnapshotPolicy
 
 NEVER: Final = SnapshotPolicy(rows=10**9, seconds=10**9)
 """None is taken by itself."""

@@ -18,9 +18,9 @@ from yarl import URL
 
 from actors.ports import Clock
 from perps.units import Millis
-from persistence.memory import MemoryKeys, MemoryQueries, MemoryStore
+from tests.support.memory import MemoryKeys, MemoryQueries, MemoryStore
 from web.compose import Limits, Stores, Venue, postgres
-from web.snapshot_taking import SnapshotTaken, take_snapshot
+from web.process.snapshot_taking import SnapshotTaken, take_snapshot
 
 ADMIN_KEY = "the-administrator"
 START_MS = 1_767_225_600_000

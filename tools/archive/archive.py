@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from tools.audit.database import venue_database
 from tools.errors import ToolError
-from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
 from tools.output import Reporter, counted, progress, show_json, show_line, show_table
+from tools.settings import SettingsCommand, data_dir_option, database_url_option, json_option
 
 if TYPE_CHECKING:
-    from persistence.archive import ArchiveFile
-    from persistence.archiving import Archiver, Kept, Rule
+    from persistence.operator.archive import ArchiveFile
+    from persistence.operator.archiving import Archiver, Kept, Rule
 
 KEEP_DAYS_MIN: Final = 1.0
 """A client order id is answered for at least this long, and its answer is its row."""
@@ -73,9 +73,9 @@ def archive(
             "--keep-days below 1: client order ids are answered for at least a day, and an id whose row is archived"
             " could be used again; --forget-client-ids allows that"
         )
-    from persistence.archive import ArchiveBroken
-    from persistence.archiving import Archiver, Rule
-    from web.views_loading import check_views
+    from persistence.operator.archive import ArchiveBroken
+    from persistence.operator.archiving import Archiver, Rule
+    from web.readside.loading import check_views
 
     rule = Rule(before=before, not_after=int(time.time() * 1000 - keep_days * DAY_MS))
     with venue_database(database_url, data_dir) as url:

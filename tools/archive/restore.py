@@ -13,15 +13,15 @@ from msgspec import Struct
 
 from tools.audit.database import venue_database
 from tools.errors import ToolError
-from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
 from tools.output import progress, show_json, show_record
+from tools.settings import SettingsCommand, data_dir_option, database_url_option, json_option
 from tools.values import DATABASE_URL, MOMENT, rfc3339
 
 if TYPE_CHECKING:
     from perps.journal import Row
     from perps.venue import VenueState
-    from persistence.archive import ArchiveReader
-    from persistence.restoring import NewDatabase
+    from persistence.operator.archive import ArchiveReader
+    from persistence.operator.restoring import NewDatabase
 
 BATCH_ROWS: Final = 5_000
 """Rows checked and written together."""
@@ -79,9 +79,9 @@ def restore(
     if archive_only and (archive_dir is None or with_keys):
         raise click.UsageError("--archive-only needs --archive, and an archive has no keys")
     from perps.venue import JournalCorrupt
-    from persistence.archive import ArchiveBroken, ArchiveReader
     from persistence.errors import CannotServe
-    from web import logs
+    from persistence.operator.archive import ArchiveBroken, ArchiveReader
+    from web.process import logs
 
     logs.configure("warning")
     with ExitStack() as stack:
@@ -103,9 +103,9 @@ def restore(
 def _target(url: str | None, data_dir: Path | None) -> Iterator[str]:
     """The URL of the new database; of an embedded one for as long as it is filled."""
     from perps.journal import JournalUnavailable
-    from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
-    from web.data_directory import CannotStart, DataDirectory
-    from web.log_sink import say
+    from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+    from web.process.data_directory import CannotStart, DataDirectory
+    from web.process.log_sink import say
 
     try:
         if data_dir is None:
@@ -122,7 +122,7 @@ def _target(url: str | None, data_dir: Path | None) -> Iterator[str]:
 
 
 def _last_until(archive: ArchiveReader | None, source: str | None, at: int) -> int:
-    from persistence.restoring import last_until
+    from persistence.operator.restoring import last_until
 
     found = 0 if source is None else last_until(source, at)
     if archive is not None and found <= archive.last:
@@ -135,9 +135,9 @@ def _last_until(archive: ArchiveReader | None, source: str | None, at: int) -> i
 def _restore(
     archive: ArchiveReader | None, source: str | None, target: str, until: int | None, *, with_keys: bool
 ) -> Restored:
-    from perps.snapshot import SnapshotBroken, state_hash
-    from persistence.postgres_history import PostgresHistory
-    from persistence.restoring import NewDatabase, joined_rows, read_keys
+    from perps.snapshot.format import SnapshotBroken, state_hash
+    from persistence.journal.history import PostgresHistory
+    from persistence.operator.restoring import NewDatabase, joined_rows, read_keys
     from web.compose import snapshot_of
 
     keys: list[tuple[Any, ...]] = read_keys(source) if with_keys and source is not None else []

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from perps.journal import JournalUnavailable
-from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
 from tools.errors import ToolError
-from web.data_directory import without_venue
-from web.log_sink import say
+from web.process.data_directory import without_venue
+from web.process.log_sink import say
 
 READERS: Final = "readers.lock"
 """In the data directory: locked, shared, by every command that reads. Its text says whether one of them has started

@@ -25,12 +25,12 @@ from perps.events import (
     subject_of,
 )
 from perps.journal import Row
-from perps.market import position_id
+from perps.market.state import position_id
 from perps.params import MarketParams
 from tools.output import printable
 from tools.values import rfc3339
-from web import decimals
-from web.field_names import camel
+from web.answers import decimals
+from web.answers.field_names import camel
 
 EVENTS_SHOWN: Final = 3
 """Events of a row put into words; of a crash's hundreds, the others are counted."""

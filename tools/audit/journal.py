@@ -11,14 +11,14 @@ import msgspec
 import rich_click as click
 
 from tools.audit.database import venue_database
-from tools.options import SettingsCommand, data_dir_option, database_url_option, json_option
 from tools.output import json_text, show_line
+from tools.settings import SettingsCommand, data_dir_option, database_url_option, json_option
 from tools.values import TICKER
 
 if TYPE_CHECKING:
     from perps.journal import Row
     from perps.params import MarketParams
-    from persistence.postgres_rows import Pick, PostgresRows
+    from persistence.journal.rows import Pick, PostgresRows
 
 OFFSETS: Final = click.IntRange(1, 2**63 - 1)
 KINDS: Final = ("open", "close", "price", "mode", "list", "sweep", "user", "deposit", "withdraw")
@@ -58,7 +58,7 @@ def journal(
     Nothing is checked here, so that rows can be read which ``perps verify`` complains of. That no row matches is said
     on stderr, and is no failure.
     """
-    from persistence.postgres_rows import Pick, PostgresRows
+    from persistence.journal.rows import Pick, PostgresRows
 
     pick = Pick(first=first, last=last, stream=ticker, user=user, kind=kind)
     is_empty = True

@@ -15,13 +15,13 @@ import msgspec
 from msgspec import Meta, Struct
 
 from perps.journal import Row
-from perps.ledger import Ledger
-from perps.market import Market, position_id
+from perps.market.state import Market, position_id
+from perps.money.ledger import Ledger
 from perps.venue import VenueState
 from tools.client import Venue, decode_answer
 from tools.errors import BadAnswer
-from tools.options import Access
-from web import decimals, views
+from tools.settings import Access
+from web.answers import decimals, views
 
 USERS_AT_ONCE: Final = 8
 ASKED_MAX: Final = 20

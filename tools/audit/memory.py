@@ -7,11 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from perps.images import digest
-from perps.verification import Finding
+from perps.snapshot.images import digest
+from perps.snapshot.verification import Finding
 from tools.audit.live import Follower
 from tools.client import Venue, decode_answer
-from tools.options import Access
+from tools.settings import Access
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 """SHA-256 in hex."""

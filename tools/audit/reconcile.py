@@ -16,8 +16,8 @@ from click.globals import get_current_context
 
 from tools.audit.database import venue_database
 from tools.errors import ToolError, VenueUnreachable
-from tools.options import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
 from tools.output import counted, progress, show_json, show_line, show_table
+from tools.settings import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
 from tools.values import DATABASE_URL, NOT_NEGATIVE, VENUE_URL
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ def _inside(database: str, access: Access | None) -> tuple[VenueState, list[Diff
 
     from actors.recovery import begin
     from perps.venue import JournalCorrupt, VenueState
-    from persistence.audit import Audit
-    from persistence.postgres_history import PostgresHistory
+    from persistence.journal.history import PostgresHistory
+    from persistence.operator.audit import Audit
     from tools.audit.live import Difference, Follower, ask_venue
     from tools.audit.tables import differences_in_tables
 
@@ -142,7 +142,7 @@ def _outside(external: str | None, url: str | None, query: str | None) -> list[E
         return asyncio.run(read_url(external)) if _IS_URL.match(external) else read_file(Path(external))
     if url is None or query is None:
         return None
-    from persistence.foreign import ask
+    from persistence.operator.foreign import ask
 
     try:
         header, rows = ask(url, query, ROWS_MAX + 1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from perps.journal import Entry, Row
-from perps.snapshot import Snapshot, SnapshotBroken, state_hash
-from perps.verification import Findings, Walker
+from perps.snapshot.format import Snapshot, SnapshotBroken, state_hash
+from perps.snapshot.verification import Findings, Walker
 from tools.audit.views import first_difference
-from web.read_model import ReadModel
-from web.views_check import views_flaw
-from web.views_image import decode_views, views_of
+from web.readside.checks import views_flaw
+from web.readside.image import decode_views, views_of
+from web.readside.model import ReadModel
 
 
 class SnapshotCheck:

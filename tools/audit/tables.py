@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from perps.market import Market, position_id, split_position_id
-from perps.position import Position
-from perps.records import PositionRecord
+from perps.market.position import Position
+from perps.market.state import Market, position_id, split_position_id
+from perps.query_rows import PositionRecord
 from perps.venue import VenueState
-from persistence.audit import Audit
+from persistence.operator.audit import Audit
 from tools.audit.live import ABSENT, Difference
-from web import decimals
+from web.answers import decimals
 
 MONEY: Final = ("cash", "margin", "entry_cost", "funding_paid")
 """Fields of a position that are micros."""

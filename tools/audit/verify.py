@@ -12,16 +12,16 @@ import rich_click as click
 
 from tools.audit.database import venue_database
 from tools.errors import ToolError
-from tools.options import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
 from tools.output import Reporter, counted, progress, show_json, show_table
+from tools.settings import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
 from tools.values import VENUE_URL
 
 if TYPE_CHECKING:
     from perps.journal import Row
+    from perps.snapshot.verification import Finding, Findings, Walker
     from perps.venue import VenueState
-    from perps.verification import Finding, Findings, Walker
-    from persistence.archive import ArchiveReader
-    from persistence.audit import Audit
+    from persistence.operator.archive import ArchiveReader
+    from persistence.operator.audit import Audit
 
 
 @click.command(cls=SettingsCommand)
@@ -49,8 +49,8 @@ def verify(
     Reads the database as it stands at one moment, beside a running venue or without one, and changes nothing.
     """
     access = None if live is None else access_to(live, key, data_dir)
-    from perps.verification import Findings
-    from persistence.audit import Audit
+    from perps.snapshot.verification import Findings
+    from persistence.operator.audit import Audit
 
     findings = Findings()
     began = time.monotonic()
@@ -71,8 +71,8 @@ def check_database(audit: Audit, findings: Findings, report: Reporter, archive: 
 
     ``archive``: where the first rows are, if they are no longer in the database.
     """
-    from perps.verification import Walker, contradictions
-    from persistence.comparison import IN_STEP, Comparison
+    from perps.snapshot.verification import Walker, contradictions
+    from persistence.operator.comparison import IN_STEP, Comparison
     from tools.audit.snapshots import SnapshotCheck
 
     last = max(audit.last_offset(), archive.last if archive else 0)
@@ -103,7 +103,7 @@ def check_database(audit: Audit, findings: Findings, report: Reporter, archive: 
 
 def _archive(audit: Audit, directory: Path | None) -> ArchiveReader | None:
     """The archived rows; None when there are none."""
-    from persistence.archive import ArchiveBroken, ArchiveReader
+    from persistence.operator.archive import ArchiveBroken, ArchiveReader
 
     if directory is None:
         archived = audit.archived()
@@ -122,8 +122,8 @@ def _pages(audit: Audit, archive: ArchiveReader | None, findings: Findings) -> I
 
     Of rows that are in both the archive's are given, and the database's held against them.
     """
-    from persistence.archive import ArchiveBroken
-    from persistence.audit import PAGE_ROWS
+    from persistence.operator.archive import ArchiveBroken
+    from persistence.operator.audit import PAGE_ROWS
 
     after = 0
     if archive is not None:
@@ -181,7 +181,7 @@ def _check_tail(audit: Audit, findings: Findings, last: int, snapshots: Sequence
 def _check_live(access: Access, url: str, state: VenueState, findings: Findings) -> None:
     """Lead the state on to the rows of the venue's answers, and compare: what it serves, and what its actors hold."""
     from perps.venue import JournalCorrupt
-    from persistence.postgres_history import PostgresHistory
+    from persistence.journal.history import PostgresHistory
     from tools.audit.live import Follower, ask_venue, differences_in_memory
     from tools.audit.memory import ask_memory, contradictions_of_memory
 

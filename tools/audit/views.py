@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from web.views_image import UserImage, ViewImage, ViewsImage
+from web.readside.image import UserImage, ViewImage, ViewsImage
 
 
 def first_difference(found: ViewsImage, right: ViewsImage) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
-from tools.options import SettingsCommand, database_url_option_else, json_option
+from tools.settings import SettingsCommand, database_url_option_else, json_option
 
 if TYPE_CHECKING:
     from tools.benchmark.report import Figure

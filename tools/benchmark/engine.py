@@ -26,10 +26,12 @@ from perps.units import MICRO, Micros
 from tools.benchmark.process import run_part
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
-from web import compose, logs, processor
-from web.market_requests import MarketBody, list_command
-from web.read_model import ReadModel
-from web.snapshots import SnapshotPolicy
+from web import compose
+from web.api.market_requests import MarketBody, list_command
+from web.process import affinity as processor
+from web.process import logs
+from web.process.snapshots import SnapshotPolicy
+from web.readside.model import ReadModel
 
 IN_FLIGHT: Final = (1, 16, 64, 256)
 TICKERS: Final = ("BENCH-A", "BENCH-B", "BENCH-C", "BENCH-D")

@@ -12,7 +12,7 @@ from statistics import quantiles
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from persistence import embedded
+from persistence.embedded import server as embedded
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
 

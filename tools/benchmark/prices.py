@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from perps.administration import decide_list
 from perps.commands import ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.engine import execute
 from perps.events import MarketListed
-from perps.market import Market
+from perps.market.state import Market
 from perps.params import MarketParams, MarkSource
 from perps.refusals import Rejected
+from perps.rules.administration import decide_list
 from perps.units import AMOUNT_MAX, MICRO, Lots, Micros, Millis, Pico, Ppb, Ticks
 from tools.benchmark.load import percentile
 from tools.benchmark.report import Figure

@@ -26,10 +26,12 @@ from tools.benchmark.process import run_part
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
 from tools.snapshot_follower import FOLLOWER
-from web import compose, logs, processor
-from web.read_model import ReadModel
-from web.snapshots import SnapshotPolicy
-from web.views_loading import load_views
+from web import compose
+from web.process import affinity as processor
+from web.process import logs
+from web.process.snapshots import SnapshotPolicy
+from web.readside.loading import load_views
+from web.readside.model import ReadModel
 
 QUIET_S: Final = 3.0
 IMAGES: Final = 20

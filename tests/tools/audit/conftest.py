@@ -12,9 +12,9 @@ import pytest
 from msgspec.structs import astuple
 
 from perps.journal import GENESIS, Row, make_row
-from persistence.postgres_history import PostgresHistory
-from persistence.postgres_journal import PostgresJournal
-from persistence.postgres_snapshots import PostgresSnapshots
+from persistence.journal.history import PostgresHistory
+from persistence.journal.snapshots import PostgresSnapshots
+from persistence.journal.writer import PostgresJournal
 from tests.support.entries import Scribe
 from tests.support.postgres import database_url, server_url, sql
 from tests.support.snapshots import snapshot_of

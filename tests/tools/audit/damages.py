@@ -8,9 +8,9 @@ import msgspec
 from msgspec.structs import replace
 
 from perps.events import PriceUpdated, decode_events, encode_events
-from perps.snapshot import Snapshot
+from perps.snapshot.format import Snapshot
 from tests.tools.audit.conftest import ROWS, Stored
-from web.views_image import ViewsImage, decode_views
+from web.readside.image import ViewsImage, decode_views
 
 Damage = Callable[[Stored], int | None]
 """Does it; the offset that must be named."""

@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace
 
 from perps.events import MarketListed, decode_events, encode_events
-from persistence.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, Table
+from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, Table
 from tests.support.postgres import fresh_database
 from tests.tools.audit.conftest import Stored
 from tools.audit.event_text import row_as_json, row_in_words

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from persistence.embedded import EmbeddedPostgres
-from persistence.postgres_journal import PostgresJournal
+from persistence.embedded.server import EmbeddedPostgres
+from persistence.journal.writer import PostgresJournal
 from tests.support.postgres import sql
 from tools.audit.database import venue_database
 from tools.cli import main
 from tools.errors import ToolError
-from web.data_directory import DataDirectory
+from web.process.data_directory import DataDirectory
 
 Place = tuple[Path, EmbeddedPostgres]
 

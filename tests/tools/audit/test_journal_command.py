@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from actors import ledger_actor, market_actor
+from actors import ledger as ledger_actor
+from actors import market as market_actor
 from perps.events import ModeChanged, PositionReduced, PriceUpdated, decode_events, encode_events, subject_of
 from perps.journal import Row
 from perps.params import Mode
-from persistence.postgres_journal import PostgresJournal
-from persistence.postgres_rows import PAGE_ROWS
+from persistence.journal.rows import PAGE_ROWS
+from persistence.journal.writer import PostgresJournal
 from tests.support.entries import USD, Scribe
 from tests.tools.audit.conftest import ROWS, Stored
 from tools.audit.event_text import row_as_json, row_in_words

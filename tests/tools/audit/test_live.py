@@ -15,10 +15,10 @@ import pykka
 import pytest
 from msgspec.structs import replace
 
-from actors.ledger_actor import LedgerActor
-from actors.market_actor import MarketActor
-from perps.images import digest
+from actors.ledger import LedgerActor
+from actors.market import MarketActor
 from perps.journal import Row
+from perps.snapshot.images import digest
 from perps.units import Micros, Ticks
 from perps.venue import VenueState
 from tests.support.postgres import fresh_database

@@ -17,7 +17,7 @@ import pytest
 
 from perps.units import PICO
 from perps.venue import VenueState
-from persistence.postgres_journal import PostgresJournal
+from persistence.journal.writer import PostgresJournal
 from tests.support.entries import USD, Scribe
 from tests.support.postgres import sql
 from tests.tools.audit.conftest import ROWS, SNAPSHOTS, Stored, run_json

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from persistence.postgres_journal import PostgresJournal
+from persistence.journal.writer import PostgresJournal
 from tests.support.postgres import sql
 from tests.tools.audit.conftest import ROWS, Stored, run_json
 from tests.tools.audit.damages import DAMAGES, SINGLE, Damage, alter_a_balance, alter_a_price, lose_a_fill

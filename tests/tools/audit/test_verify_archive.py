@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import astuple
 
 from perps.journal import Row
-from persistence.archive import ArchiveReader
-from persistence.archiving import Archiver, Rule
-from persistence.tables import JOURNAL
+from persistence.journal.tables import JOURNAL
+from persistence.operator.archive import ArchiveReader
+from persistence.operator.archiving import Archiver, Rule
 from tests.persistence.partitioned import save_snapshot, stored_day
 from tests.support.postgres import sql
 from tests.tools.audit.conftest import Stored, run_json

@@ -1,0 +1,247 @@
+"""A market's state, and ``apply``: how events change it. No check lives here, and nothing here can refuse."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from perps.events import (
+    MarketEvent,
+    MarketListed,
+    ModeChanged,
+    PositionOpened,
+    PositionReduced,
+    PriceUpdated,
+    Transfers,
+)
+from perps.market.liquidation_order import LiquidationOrder
+from perps.market.position import Position
+from perps.market.pricing import quote_price, trade_cost
+from perps.params import MarketParams, MarkSource, Mode
+from perps.refusals import InvariantViolated
+from perps.snapshot.images import MarketHead, MarketImage, in_order
+from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
+
+
+class Market:
+    """One market: its price, its positions and the running sums over them.
+
+    Changed only by ``apply``, in the mailbox of the actor that owns it (or by a follower of the journal, which keeps
+    its own). Sums are O(1) to keep: skew K, lots per side, ΣQ, Σm.
+    """
+
+    __slots__ = (
+        "at",
+        "cash",
+        "funding_index",
+        "house",
+        "index_price",
+        "insurance",
+        "long_lots",
+        "margin",
+        "mode",
+        "mode_reason",
+        "next_number",
+        "order",
+        "params",
+        "positions",
+        "price_at",
+        "seq",
+        "short_lots",
+        "source_sequences",
+        "source_times",
+        "unit",
+    )
+
+    def __init__(self, listing: MarketListed, order: LiquidationOrder | None = None) -> None:
+        self.params: MarketParams = listing.params
+        self.unit = listing.params.unit
+        self.mode = Mode.ENABLED
+        self.mode_reason = ""
+        self.index_price: Ticks = listing.price
+        self.price_at: Millis = listing.at
+        self.source_times: dict[str, Millis] = {}
+        self.source_sequences: dict[str, int] = {}
+        self.funding_index = FundingIndex(0)
+        self.positions: dict[int, Position] = {}
+        self.order = LiquidationOrder() if order is None else order
+        self.next_number = 1
+        self.seq = 0
+        """Rows this market has written: the ``market_seq`` of the last one."""
+        self.at: Millis = listing.at
+        """Time of the last row. Never falls, whatever the clock does."""
+        self.long_lots = Lots(0)
+        self.short_lots = Lots(0)
+        self.cash = Micros(0)
+        self.margin = Micros(0)
+        self.house = Micros(0)
+        self.insurance = Micros(0)
+        self._take_money(listing.transfers)
+
+    @classmethod
+    def from_image(cls, image: MarketImage, order: LiquidationOrder | None = None) -> Market:
+        """The market an image was taken of. Its sums and its liquidation order are made from its positions."""
+        head = image.head
+        market = cls(MarketListed(head.params, head.index_price, head.price_at), order)
+        market.seq, market.at, market.next_number = head.seq, head.at, head.next_number
+        market.mode, market.mode_reason = head.mode, head.mode_reason
+        market.source_times, market.source_sequences = dict(head.source_times), dict(head.source_sequences)
+        market.funding_index = head.funding_index
+        market.house, market.insurance = head.house, head.insurance
+        market.order.add_all(image.positions, head.params)
+        for position in image.positions:
+            market.positions[position.number] = position
+            market._count(position, 1)
+        return market
+
+    def image(self) -> MarketImage:
+        """The whole state, frozen: about 1 ms for 100,000 positions."""
+        head = MarketHead(
+            self.params,
+            self.seq,
+            self.at,
+            self.mode,
+            self.mode_reason,
+            self.index_price,
+            self.price_at,
+            in_order(self.source_times),
+            in_order(self.source_sequences),
+            self.funding_index,
+            self.next_number,
+            self.house,
+            self.insurance,
+        )
+        return MarketImage(head, tuple(self.positions.values()))
+
+    @property
+    def ticker(self) -> str:
+        """The market's name in ids, accounts and routes."""
+        return self.params.ticker
+
+    @property
+    def skew(self) -> Lots:
+        """K = Σ signed lots."""
+        return Lots(self.long_lots - self.short_lots)
+
+    @property
+    def quote(self) -> Ticks:
+        """The price of the next small trade, ticks, rounded down, at least 1."""
+        return self.quote_at(self.skew)
+
+    def quote_at(self, skew: int, index_price: Ticks | None = None) -> Ticks:
+        """The quote at another skew, and at another index price if one is given; ticks, rounded down, at least 1."""
+        index_price = self.index_price if index_price is None else index_price
+        price = quote_price(index_price=index_price, skew=Lots(skew), skew_scale=self.params.skew_scale)
+        return max(price, Ticks(1))
+
+    @property
+    def mark(self) -> Ticks:
+        """The price for margin and liquidation, ticks: the index or the quote, as ``mark_source`` says."""
+        if self.params.mark_source is MarkSource.INDEX:
+            return self.index_price
+        return self.quote
+
+    def mark_given(self, quote: Ticks, index_price: Ticks) -> Ticks:
+        """The mark if quote and index were these, ticks."""
+        return quote if self.params.mark_source is MarkSource.QUOTE else index_price
+
+    def cost(self, lots: int) -> Micros:
+        """C(lots) from the present skew, signed micros, rounded up: what buying (or selling) ``lots`` costs now."""
+        return trade_cost(
+            lots,
+            index_price=self.index_price,
+            unit=self.unit,
+            skew=self.skew,
+            skew_scale=self.params.skew_scale,
+        )
+
+    def apply(self, event: MarketEvent) -> None:
+        """Take in what has happened."""
+        match event:
+            case PositionOpened(position=position):
+                self._enter(position)
+                self.next_number = position.number + 1
+            case PositionReduced(position=position, transfers=transfers):
+                self._leave(self.positions[position.number])
+                if position.lots:
+                    self._enter(position)
+                self._take_money(transfers)
+            case PriceUpdated():
+                self.index_price = event.price
+                self.price_at = event.at
+                if event.source_at is not None:
+                    self.source_times[event.source] = event.source_at
+                if event.sequence is not None:
+                    self.source_sequences[event.source] = event.sequence
+            case ModeChanged():
+                self.mode, self.mode_reason = event.mode, event.reason
+            case MarketListed():
+                raise InvariantViolated(f"{self.ticker} was listed twice")
+            case _:
+                assert_never(event)
+
+    def _enter(self, position: Position) -> None:
+        self.positions[position.number] = position
+        self.order.add(position, self.params)
+        self._count(position, 1)
+
+    def _leave(self, position: Position) -> None:
+        del self.positions[position.number]
+        self.order.remove(position, self.params)
+        self._count(position, -1)
+
+    def _count(self, position: Position, sign: int) -> None:
+        if position.lots > 0:
+            self.long_lots = Lots(self.long_lots + sign * position.lots)
+        else:
+            self.short_lots = Lots(self.short_lots - sign * position.lots)
+        self.cash = Micros(self.cash + sign * position.cash)
+        self.margin = Micros(self.margin + sign * position.margin)
+
+    def _take_money(self, transfers: Transfers) -> None:
+        house, insurance = house_account(self.ticker), insurance_account(self.ticker)
+        for transfer in transfers:
+            if transfer.target == house:
+                self.house = Micros(self.house + transfer.amount)
+            elif transfer.source == house:
+                self.house = Micros(self.house - transfer.amount)
+            if transfer.target == insurance:
+                self.insurance = Micros(self.insurance + transfer.amount)
+            elif transfer.source == insurance:
+                self.insurance = Micros(self.insurance - transfer.amount)
+
+
+def position_id(ticker: str, number: int) -> str:
+    """``BTC-PERP-1042``: an id that carries its ticker, so that a close is routed without a look-up."""
+    return f"{ticker}-{number}"
+
+
+def split_position_id(text: str) -> tuple[str, int] | None:
+    """Ticker and number of a position id; None when ``text`` cannot be one."""
+    ticker, dash, number = text.rpartition("-")
+    if not dash or not ticker or not number.isascii() or not number.isdigit() or len(number) > 14:
+        return None
+    return ticker, int(number)
+
+
+def user_account(user: str) -> str:
+    """The account of a user's wallet."""
+    return f"user:{user}"
+
+
+def margin_account(ticker: str) -> str:
+    """The account that holds the margin of a market's open positions."""
+    return f"margin:{ticker}"
+
+
+def house_account(ticker: str) -> str:
+    """The account of a market's counterparty."""
+    return f"house:{ticker}"
+
+
+def insurance_account(ticker: str) -> str:
+    """The account that liquidation fees feed and bad debt empties first."""
+    return f"insurance:{ticker}"
+
+
+FEES = "fees"
+WORLD = "world"

@@ -1,0 +1,71 @@
+"""What an image must be to have been taken of a venue: checked before anything is built on it.
+
+The bytes of a snapshot can be whole and still not be a state: written by a program with a bug, or by hand. What an
+image says of itself is checked here, in one pass; what ledger and markets say of each other, in
+``perps/snapshot/verification.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from perps.market.liquidation_order import NUMBER_MAX
+from perps.snapshot.images import LedgerImage, MarketHead, MarketImage
+from perps.units import BALANCE_MAX
+
+TIMES: Final = range(-62_135_596_800_000, 253_402_300_800_000)
+"""Milliseconds that have a date: the years 1 to 9999."""
+
+
+def ledger_flaw(image: LedgerImage, offset: int) -> str | None:
+    """Why a ledger's image cannot be that of a venue after row ``offset``; None when it can."""
+    if image.offset != offset:
+        return f"its ledger stands at row {image.offset}, the rest at row {offset}"
+    if not 0 <= image.seq <= offset:
+        return f"its ledger has written {image.seq} of {offset} rows"
+    for account, amount in image.balances.items():
+        if not -BALANCE_MAX <= amount <= BALANCE_MAX:
+            return f"{account} holds {amount}"
+    return _referrers_flaw(image.referrers)
+
+
+def market_flaw(ticker: str, image: MarketImage) -> str | None:
+    """Why the image stored under a ticker cannot be that of its market; None when it can."""
+    return _head_flaw(ticker, image.head) or _positions_flaw(ticker, image)
+
+
+def _referrers_flaw(referrers: Mapping[str, str | None]) -> str | None:
+    for user, referrer in referrers.items():
+        if referrer is not None and (referrer not in referrers or referrer == user):
+            return f"{user} was referred by {referrer}, which cannot be"
+    return None
+
+
+def _head_flaw(ticker: str, head: MarketHead) -> str | None:
+    """Only what arithmetic rests on: the listing rules of another version are no reason to refuse its markets."""
+    params = head.params
+    if params.ticker != ticker:
+        return f"what it has as {ticker} is {params.ticker}"
+    if params.tick_size < 1 or params.lot_size < 1 or params.unit < 1 or params.skew_scale < 1:
+        return f"{ticker} has units that are none"
+    if head.index_price < 1 or head.seq < 1 or not 1 <= head.next_number <= NUMBER_MAX:
+        return f"{ticker} has the price {head.index_price}, {head.seq} rows and the next number {head.next_number}"
+    if head.at not in TIMES or head.price_at not in TIMES or head.price_at > head.at:
+        return f"{ticker} stands at {head.at} with a price of {head.price_at}"
+    return None
+
+
+def _positions_flaw(ticker: str, image: MarketImage) -> str | None:
+    last, until = 0, image.head.at
+    for position in image.positions:
+        if position.number <= last:
+            return f"{ticker} has position {position.number} behind {last}"
+        last = position.number
+        if not position.lots or position.leverage < 1 or position.margin < 0 or position.entry_cost < 0:
+            return f"position {ticker}-{last} is none: {position}"
+        if not 0 <= position.opened_at <= until:
+            return f"position {ticker}-{last} was opened at {position.opened_at}, its market stands at {until}"
+    if last >= image.head.next_number:
+        return f"{ticker} has position {last}, but the next one would be {image.head.next_number}"
+    return None

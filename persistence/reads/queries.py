@@ -1,0 +1,223 @@
+"""The read side in PostgreSQL, for the web layer: lists by user and market, candles, rows. Never in a mailbox."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import asyncpg
+
+from perps.journal import JournalUnavailable, Row
+from perps.market.state import user_account
+from perps.query_rows import LIQUIDATION, STATUS_OPEN, Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
+from persistence.connection.connect import CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
+from persistence.journal.selections import ROW_COLUMNS, ROWS_AFTER, columns
+
+if TYPE_CHECKING:
+    from asyncpg import Pool, Record
+    from msgspec import Struct
+
+CONNECTIONS_MAX: Final = 4
+"""Of the pool; further queries wait their turn."""
+
+QUERY_TIMEOUT_S: Final = 10.0
+"""Longest wait for one answer, by the client and by the server."""
+
+CLOSE_S: Final = 3.0
+"""How long an orderly end of the connections may take: a server that stands still does not answer a goodbye."""
+
+CANDLE_STEP_GROWTH: Final = 16
+"""Each further look back for candles is this much longer than the one before."""
+
+Place = tuple[int, int]
+"""Offset and n of a record: a list's cursor."""
+
+NEWEST: Final[Place] = (2**63 - 1, 2**31 - 1)
+"""Before this lies everything."""
+
+
+def _columns(record: type[Struct]) -> str:
+    return columns(record.__struct_fields__)
+
+
+_ROW: Final = f'select {ROW_COLUMNS} from journal where shard = $1 and "offset" = $2'
+
+
+def _in_market(table: str) -> str:
+    """Records of a market before a place; in index order because within a market ``at`` never falls.
+
+    The time of the place is its row's; where that has been archived, the record's own is looked for from the oldest on.
+    """
+    return f"""
+        ticker = $1 and ($2::bigint = 9223372036854775807 or (at, "offset", n) < (
+            coalesce(
+                (select at from journal where shard = $5 and journal."offset" = $2),
+                (select own.at from {table} own where own.ticker = $1 and own."offset" = $2 order by own.at limit 1)
+            ), $2::bigint, $3::int))
+    """
+
+
+_TRANSACTIONS: Final = f"""
+    (select {_columns(LegRecord)} from legs
+      where source = $1 and source like 'user:%' and ("offset", n) < ($2, $3)
+      order by "offset" desc, n desc limit $4)
+    union all
+    (select {_columns(LegRecord)} from legs
+      where target = $1 and target like 'user:%' and source <> $1 and ("offset", n) < ($2, $3)
+      order by "offset" desc, n desc limit $4)
+    order by "offset" desc, n desc limit $4
+"""
+
+_CANDLES: Final = """
+    select start, (min(place))[3], max(price), min(price), (max(place))[3], sum(volume), sum(trades) from (
+        select at - at % $4 as start, array["offset", n, quote_price] as place, quote_price as price,
+               0 as volume, 0 as trades
+          from prices where ticker = $1 and at >= $2 and at < $3
+        union all
+        select at - at % $4, array["offset", n, quote_after], quote_after, abs(cost), 1
+          from fills where ticker = $1 and at >= $2 and at < $3
+    ) events
+    group by start order by start desc limit $5
+"""
+
+
+class PostgresQueries:
+    """Queries on a small pool of connections. Between ``open`` and ``close``, on one event loop.
+
+    Every method raises ``JournalUnavailable`` when the database does not answer. A ``limit`` below 1 asks for nothing.
+    """
+
+    def __init__(self, url: str, shard: int = 0) -> None:
+        self._url, self._shard = url, shard
+        self._pool: Pool[Record] | None = None
+
+    async def open(self) -> None:
+        """Connect. Raises ``JournalUnavailable``."""
+        settings = {
+            **SESSION,
+            "application_name": "perps queries",
+            "statement_timeout": f"{QUERY_TIMEOUT_S:.0f}s",
+            "default_transaction_read_only": "on",
+        }
+        with database_errors("opening the read side"), reaching(self._url):
+            self._pool = await asyncpg.create_pool(
+                self._url,
+                min_size=1,
+                max_size=CONNECTIONS_MAX,
+                timeout=CONNECT_TIMEOUT_S,
+                command_timeout=QUERY_TIMEOUT_S,
+                server_settings=settings,
+            )
+
+    async def close(self) -> None:
+        """Disconnect: in order within ``CLOSE_S``, else by force, as nothing is lost. Idempotent, raises nothing."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        with contextlib.suppress(JournalUnavailable), database_errors("closing the read side"):
+            async with asyncio.timeout(CLOSE_S):  # asyncpg terminates what it could not close
+                await pool.close()
+
+    async def row(self, offset: int) -> Row | None:
+        """One journal row."""
+        found = await self._fetch(_ROW, self._shard, offset)
+        return Row(*found[0]) if found else None
+
+    async def rows_after(self, offset: int, limit: int) -> list[Row]:
+        """At most ``limit`` rows after ``offset``, in order."""
+        return [Row(*record) for record in await self._fetch(ROWS_AFTER, self._shard, offset, max(limit, 0))]
+
+    async def fills(
+        self,
+        *,
+        user: str | None = None,
+        ticker: str | None = None,
+        kinds: Sequence[str] | None = None,
+        before: Place | None = None,
+        limit: int,
+    ) -> list[FillRecord]:
+        """Fills of a user, a market or both, of these kinds, newest first.
+
+        Raises ``ValueError`` without user and market: no index has all fills in one order.
+        """
+        values: list[Any] = [user or ticker, *(before or NEWEST), max(limit, 0)]
+        if user is not None:
+            where, order = 'user_id = $1 and ("offset", n) < ($2, $3)', '"offset" desc, n desc'
+            if ticker is not None:
+                values.append(ticker)
+                where += f" and ticker = ${len(values)}"
+        elif ticker is not None:
+            where, order = _in_market("fills"), 'at desc, "offset" desc, n desc'
+            values.append(self._shard)
+        else:
+            raise ValueError("fills of which user or market?")
+        if kinds is not None and list(kinds) == [LIQUIDATION]:
+            where += f" and kind = '{LIQUIDATION}'"  # spelt out: it has an index of its own
+        elif kinds is not None:
+            values.append(list(kinds))
+            where += f" and kind = any(${len(values)}::text[])"
+        query = f"select {_columns(FillRecord)} from fills where {where} order by {order} limit $4"
+        return [FillRecord(*record) for record in await self._fetch(query, *values)]
+
+    async def transactions(self, user: str, *, before: Place | None = None, limit: int) -> list[LegRecord]:
+        """Transfers from or to a user's wallet, newest first."""
+        values = (user_account(user), *(before or NEWEST), max(limit, 0))
+        return [LegRecord(*record) for record in await self._fetch(_TRANSACTIONS, *values)]
+
+    async def prices(self, ticker: str, *, before: Place | None = None, limit: int) -> list[PriceRecord]:
+        """Prices a market took, newest first."""
+        query = (
+            f"select {_columns(PriceRecord)} from prices where {_in_market('prices')}"
+            ' order by at desc, "offset" desc, n desc limit $4'
+        )
+        found = await self._fetch(query, ticker, *(before or NEWEST), max(limit, 0), self._shard)
+        return [PriceRecord(*record) for record in found]
+
+    async def positions(
+        self, user: str, *, status: str, ticker: str | None = None, before: Place | None = None, limit: int
+    ) -> list[PositionRecord]:
+        """A user's positions, those opened last first.
+
+        ``status``: ``open``, ``closed`` (by whomever) or ``all``. ``before``: the ``opened_offset`` of the last one
+        seen, and any n: a row opens one position at most.
+        """
+        values: list[Any] = [user, (before or NEWEST)[0], max(limit, 0)]
+        where = "user_id = $1 and opened_offset < $2"
+        if status != "all":
+            where += f" and status {'=' if status == STATUS_OPEN else '<>'} '{STATUS_OPEN}'"
+        if ticker is not None:
+            values.append(ticker)
+            where += f" and ticker = ${len(values)}"
+        query = f"select {_columns(PositionRecord)} from positions where {where} order by opened_offset desc limit $3"
+        return [PositionRecord(*record) for record in await self._fetch(query, *values)]
+
+    async def owner(self, position_id: str) -> str | None:
+        """Whose a position is or was; None if there never was one."""
+        found = await self._fetch("select user_id from positions where id = $1", position_id)
+        return str(found[0]["user_id"]) if found else None
+
+    async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
+        """The newest ``limit`` candles that begin in [start, end), oldest first; one without events is absent.
+
+        A candle begins at a multiple of ``interval_ms`` and is whole. Looks back in growing steps, so that a long span
+        costs no more than what ``limit`` candles hold, unless the market was quiet.
+        """
+        start_ms += -start_ms % interval_ms
+        end_ms += -end_ms % interval_ms
+        candles: list[Candle] = []
+        width = max(limit, 1) * interval_ms
+        while start_ms < end_ms and len(candles) < limit:
+            since = max(start_ms, end_ms - width)
+            found = await self._fetch(_CANDLES, ticker, since, end_ms, interval_ms, limit - len(candles))
+            candles += [Candle(*(int(value) for value in record)) for record in found]
+            end_ms, width = since, width * CANDLE_STEP_GROWTH
+        return candles[::-1]
+
+    async def _fetch(self, query: str, *values: Any) -> list[Record]:
+        if self._pool is None:
+            raise JournalUnavailable("the read side is not open")
+        with database_errors("reading"):
+            async with self._pool.acquire(timeout=QUERY_TIMEOUT_S) as connection:
+                return await connection.fetch(query, *values)

@@ -1,0 +1,229 @@
+"""Who is liquidated, in which order, what it costs, and where the money that is missing comes from."""
+
+import pytest
+from msgspec.structs import replace
+
+from perps.commands import PriceSource, Side, UpdatePrice
+from perps.engine import LIQUIDATIONS_PER_ROW_MAX, execute, sweep
+from perps.events import CloseReason, ModeChanged, PositionOpened, PositionReduced, PriceUpdated, TransferKind
+from perps.market.position import is_liquidatable
+from perps.market.state import Market
+from perps.params import Mode
+from perps.refusals import Rejected
+from perps.rules.liquidation import decide_liquidation, next_due
+from perps.units import MICRO, PPB, Lots, Micros, Ticks
+from tests.perps.build import (
+    BTC,
+    BTC_PRICE,
+    RICH,
+    START_MS,
+    STORY,
+    STORY_PRICE,
+    Venue,
+    done,
+    events_of,
+    index_market,
+    new_market,
+    new_position,
+    opened,
+    quote_market,
+    reductions,
+)
+
+LONG, SHORT = Side.LONG, Side.SHORT
+
+
+def market_with(*book: tuple[int, int], price: int = 100, **changes: int | None) -> Market:
+    """A cheap index market (u = 1) holding positions of these lots and cash, numbered from 1."""
+    market = new_market(index_market(maintenance_rate=PPB // 10, max_leverage=9, **changes), price)
+    for number, (lots, cash) in enumerate(book, start=1):
+        add(market, number, lots, cash)
+    return market
+
+
+def add(market: Market, number: int, lots: int, cash: int) -> None:
+    position = new_position(number=number, lots=lots, cash=cash)
+    market.apply(PositionOpened(position, fill=None, fee=0, referral=0, transfers=()))  # type: ignore[arg-type]
+
+
+def swept(market: Market) -> list[int]:
+    return [event.position.number for row in sweep(market) for event in row if isinstance(event, PositionReduced)]
+
+
+def test_the_most_endangered_long_goes_first_then_the_shorts() -> None:
+    """Equity of 10 lots at 100, maintenance 100: 50, 20, 90 for the longs; 90, 10 for the shorts."""
+    market = market_with((10, -950), (10, -980), (10, -910), (-10, 1090), (-10, 1010))
+
+    assert swept(market) == [2, 1, 3, 5, 4]
+
+
+@pytest.mark.parametrize(("lots", "cash"), [(10, -900), (-10, 1100)])
+@pytest.mark.parametrize(("extra", "due"), [(0, True), (1, False)])
+def test_equity_at_maintenance_is_liquidated_and_a_micro_above_is_not(
+    lots: int, cash: int, extra: int, due: bool
+) -> None:
+    market = market_with((lots, cash + extra))
+
+    assert (swept(market) == [1]) is due
+
+
+def test_a_candidate_put_forward_too_early_is_skipped_not_stopped_at() -> None:
+    """One lot a micro above maintenance is ahead of ten that are due: its key is early by the roundings."""
+    market = market_with((1, -89), (10, -900))
+    early, due = market.positions[1], market.positions[2]
+    candidates = list(market.order.candidates(market.mark, market.params, market.funding_index))
+
+    assert candidates == [1, 2]
+    assert not is_liquidatable(early, market.mark, market.params, market.funding_index)
+    assert next_due(market) == due
+    assert swept(market) == [2]
+
+
+def test_a_halted_market_liquidates_nobody_until_it_is_enabled() -> None:
+    venue = Venue((index_market(), BTC_PRICE))
+    venue.add_user("ann")
+    opened(venue.open("ann", LONG, 1_000 * MICRO, leverage=100))
+    done(venue.mode(Mode.HALTED))
+    assert reductions(venue.price(BTC_PRICE * 9 // 10)) == []
+    assert len(venue.markets[BTC].positions) == 1
+
+    (reduced,) = reductions(venue.mode(Mode.ENABLED))
+    assert reduced.reason is CloseReason.LIQUIDATION
+    assert venue.markets[BTC].positions == {}
+
+
+def test_a_market_that_only_reduces_still_liquidates() -> None:
+    venue = Venue((index_market(), BTC_PRICE))
+    venue.add_user("ann")
+    opened(venue.open("ann", LONG, 1_000 * MICRO, leverage=100))
+    done(venue.mode(Mode.REDUCE_ONLY))
+
+    assert len(reductions(venue.price(BTC_PRICE * 9 // 10))) == 1
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_fee_goes_to_the_insurance_and_the_rest_to_the_owner(side: Side) -> None:
+    venue = Venue((index_market(), BTC_PRICE))
+    venue.add_user("ann")
+    opened(venue.open("ann", side, 1_000 * MICRO, leverage=100))
+    wallet = venue.ledger.wallet("ann")
+    away = -6 if side is LONG else 6
+    (reduced,) = reductions(venue.price(BTC_PRICE + away * BTC_PRICE // 1000))
+
+    assert reduced.bad_debt == 0
+    assert reduced.fee == -(-abs(reduced.fill.cost) * 2 // 1000)
+    assert venue.markets[BTC].insurance == reduced.fee
+    assert venue.ledger.wallet("ann") == wallet + reduced.settlement - reduced.fee
+    assert venue.markets[BTC].house == reduced.margin_released - reduced.settlement
+
+
+def test_a_fee_takes_no_more_than_what_is_left() -> None:
+    market = market_with((10, -999))
+    reduced = decide_liquidation(market, market.positions[1])
+
+    assert isinstance(reduced, PositionReduced)
+    assert (reduced.settlement, reduced.fee) == (1, 1)
+
+
+@pytest.mark.parametrize(("insurance", "covered"), [(0, 0), (5, 5), (100, 100), (1_000, 100)])
+def test_bad_debt_empties_the_insurance_first_and_the_house_goes_without_the_rest(insurance: int, covered: int) -> None:
+    """10 lots bought at 110 with a margin of 10, sold at 99: −100 after the margin is gone."""
+    market = market_with(price=98, skew_scale=10**12)
+    position = new_position(lots=10, cash=-1_090 + 10, margin=10)
+    market.apply(PositionOpened(position, fill=None, fee=0, referral=0, transfers=()))  # type: ignore[arg-type]
+    market.insurance, house = Micros(insurance), market.house
+    reduced = decide_liquidation(market, position)
+    assert isinstance(reduced, PositionReduced)
+    market.apply(reduced)
+
+    assert (reduced.bad_debt, reduced.settlement, reduced.fee) == (100, 0, 0)
+    assert market.insurance == insurance - covered
+    assert market.house - house == 10 + covered
+    moved = [(leg.kind, leg.amount) for leg in reduced.transfers]
+    assert moved == [(TransferKind.LOSS, 10)] + ([(TransferKind.BAD_DEBT, covered)] if covered else [])
+
+
+def test_a_fall_of_the_price_moves_bad_debt_through_the_books() -> None:
+    venue = Venue((index_market(), BTC_PRICE))
+    venue.add_user("ann")
+    opened(venue.open("ann", LONG, 1_000 * MICRO, leverage=100))
+    wallet = venue.ledger.wallet("ann")
+    (reduced,) = reductions(venue.price(BTC_PRICE // 2))
+
+    assert reduced.bad_debt > 0
+    assert venue.ledger.wallet("ann") == wallet
+    assert venue.ledger.balances[f"house:{BTC}"] == reduced.margin_released
+    assert venue.ledger.total() == 0
+
+
+def test_one_sale_on_a_quote_market_sets_off_a_cascade_in_the_same_row() -> None:
+    """Each liquidation lowers the quote, which is the mark, which brings the next one down."""
+    venue = Venue((quote_market(), STORY_PRICE))
+    for user in ("ann", "bob", "cid"):
+        venue.add_user(user, RICH)
+    for _ in range(4):
+        opened(venue.open("ann", LONG, 900 * MICRO, ticker=STORY, leverage=5))
+    alone = opened(venue.open("bob", LONG, 300 * MICRO, ticker=STORY, leverage=5))
+    done(venue.price(STORY_PRICE * 890 // 1000, ticker=STORY))
+    rows, standing = len(venue.rows), len(venue.markets[STORY].positions)
+    assert standing == 5
+    outcome = venue.open("cid", SHORT, 2_500 * MICRO, ticker=STORY, leverage=1)
+
+    gone = reductions(outcome)
+    assert len(gone) > 1
+    assert [event.fill.quote_after for event in gone] == sorted(
+        (event.fill.quote_after for event in gone), reverse=True
+    )
+    assert alone.position.number in {event.position.number for event in gone}
+    assert len(venue.rows) == rows + 1
+    assert next_due(venue.markets[STORY]) is None
+
+
+def test_a_crash_goes_on_in_further_rows() -> None:
+    market = market_with(price=100)
+    count = 2 * LIQUIDATIONS_PER_ROW_MAX + 3
+    for number in range(1, count + 1):
+        add(market, number, 1, -85 - number % 3)
+    command = UpdatePrice(ticker=BTC, price=Ticks(50), source=PriceSource.ORACLE)
+    rows = execute(market, command, market.at, held=Micros(0), referrer=None)
+    assert not isinstance(rows, Rejected)
+
+    assert [len(row) for row in rows] == [LIQUIDATIONS_PER_ROW_MAX + 1, LIQUIDATIONS_PER_ROW_MAX, 3]
+    assert isinstance(rows[0][0], PriceUpdated)
+    assert len({event.position.number for row in rows for event in row if isinstance(event, PositionReduced)}) == count
+    assert market.positions == {}
+
+
+def test_a_row_of_its_own_is_not_made_for_nobody() -> None:
+    venue = Venue((index_market(), BTC_PRICE))
+    rows = len(venue.rows)
+    done(venue.price(BTC_PRICE // 2))
+
+    assert len(venue.rows) == rows + 1
+    assert sweep(venue.markets[BTC]) == []
+
+
+def test_a_house_that_cannot_pay_for_a_liquidation_halts_the_market() -> None:
+    """Due at the index, but with a gain at the quote, which stands far above it."""
+    market = market_with((10, -905), price=100, max_skew=500, max_open_interest=10, skew_scale=10_000_000)
+    market.params = replace(market.params, house_credit_limit=0, skew_scale=1_000)
+    market.long_lots = Lots(900)
+    assert isinstance(decide_liquidation(market, market.positions[1]), Rejected)
+    (row,) = sweep(market)
+
+    assert row == (ModeChanged(Mode.HALTED, "house_empty"),)
+    assert market.mode is Mode.HALTED
+    assert list(market.positions) == [1]
+
+
+def test_a_liquidation_moves_the_skew_but_never_the_index() -> None:
+    venue = Venue((index_market(), BTC_PRICE))
+    venue.add_user("ann")
+    opened(venue.open("ann", LONG, 1_000 * MICRO, leverage=100))
+    price = BTC_PRICE * 99 // 100
+    outcome = venue.price(price)
+
+    assert len(reductions(outcome)) == 1
+    assert (venue.markets[BTC].index_price, venue.markets[BTC].skew) == (price, 0)
+    assert len(events_of(PriceUpdated, outcome)) == 1
+    assert venue.at == START_MS

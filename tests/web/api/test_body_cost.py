@@ -1,0 +1,174 @@
+"""What a body costs everybody else: large ones take turns, and who has no key is told the code and little more."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.web.api.test_bodies import NOT_JSON, NOT_OURS, OPEN, ROUTES
+from tests.web.venue import Answer, Running
+from web.api import bodies, body_errors
+from web.api.bodies import BODY_BYTES_MAX, ITEMS_PER_TURN
+from web.api.requests import PriceItem, check_price_item
+from web.limits.turns import WAITING_MAX
+
+PRICES = "/api/markets/prices"
+ITEM = b'{"ticker":"A","price":1}'
+BAD_LIST = b"[" + b",".join([ITEM] * 2600) + b',{"ticker":1}]'
+GOOD_LIST = b"[" + b",".join([ITEM] * 1000) + b"]"
+"""Nothing is wrong with it, and there is no market A."""
+
+
+@pytest.mark.parametrize("path", ROUTES)
+async def test_a_stranger_gets_the_same_code_as_the_administrator(venue: Running, path: str) -> None:
+    for body in (*NOT_JSON.values(), *NOT_OURS.values(), b"[]", b"{}", BAD_LIST, b"[" + ITEM):
+        known, stranger = await venue.admin.post(path, body), await venue.anybody.post(path, body)
+
+        if known.status == 400:
+            stranger.refused(400, known.error()["code"])
+        else:
+            stranger.refused(401, "unauthorized")
+
+
+async def test_only_who_has_a_key_is_told_where_a_bad_list_is_bad(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = 0
+    try_as = body_errors._try
+
+    def counting(raw: bytes, kind: Any) -> Any:
+        nonlocal looked_at
+        looked_at += 1
+        return try_as(raw, kind)
+
+    monkeypatch.setattr(body_errors, "_try", counting)
+
+    answer = await venue.anybody.post(PRICES, BAD_LIST)
+
+    assert answer.refused(400, "validation_error") == {}
+    assert "`str`" in answer.error()["message"], "in the decoder's own words"
+    assert looked_at == 0
+    (await venue.admin.post(PRICES, BAD_LIST)).refused(400, "validation_error")
+    assert 0 < looked_at < 10 * body_errors.EXPLAINED_MAX
+    details = (await venue.admin.post(PRICES, b"[" + ITEM + b',{"ticker":1}]')).refused(400, "validation_error")
+    assert details == {"index": 1, "field": "ticker"}
+
+
+async def test_a_list_that_is_too_long_is_refused_before_its_items_are_looked_at(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_: object) -> None:
+        raise AssertionError("nobody should look")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bodies, "_check_exact", never)
+        details = (await venue.anybody.post(PRICES, [{"ticker": "A", "price": 1}] * 1001)).refused(
+            400, "validation_error"
+        )
+
+    assert details == {"maximum": 1000}
+
+
+class _Turns:
+    """Counts the loop's turns, and what is done in each."""
+
+    def __init__(self) -> None:
+        self.turn, self.done = 0, dict[int, int]()
+
+    def did(self, count: int = 1) -> None:
+        self.done[self.turn] = self.done.get(self.turn, 0) + count
+
+    async def count(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            self.turn += 1
+
+
+async def test_of_many_large_bodies_one_is_read_in_a_turn_of_the_loop(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, decoded = _Turns(), bodies._decoded
+
+    def counting(*args: Any) -> Any:
+        turns.did()
+        return decoded(*args)
+
+    monkeypatch.setattr(bodies, "_decoded", counting)
+    ticking = asyncio.create_task(turns.count())
+    large = b'{"userId": "' + b"a" * (BODY_BYTES_MAX - 14) + b'"}'
+
+    answers = await asyncio.gather(
+        *(venue.anybody.post(PRICES, BAD_LIST) for _ in range(60)),
+        *(venue.anybody.post("/api/admin/users", large) for _ in range(60)),
+    )
+    ticking.cancel()
+
+    assert {answer.status for answer in answers} == {400}
+    assert sum(turns.done.values()) == 120
+    assert max(turns.done.values()) == 1
+
+
+async def test_a_long_list_is_checked_a_part_at_a_time(venue: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = _Turns()
+    ticking = asyncio.create_task(turns.count())
+    with monkeypatch.context() as patched:
+
+        def counting(item: PriceItem) -> None:
+            turns.did()
+            check_price_item(item)
+
+        patched.setattr("web.api.markets.check_price_item", counting)
+        (await venue.anybody.post(PRICES, GOOD_LIST)).refused(401, "unauthorized")
+    ticking.cancel()
+
+    assert sum(turns.done.values()) == 1000
+    assert max(turns.done.values()) == ITEMS_PER_TURN
+
+
+async def test_who_has_a_key_does_not_wait_behind_strangers(venue: Running) -> None:
+    async with venue.venue.context.turns.one(None), asyncio.timeout(5):
+        stranger = asyncio.create_task(venue.anybody.post(PRICES, GOOD_LIST))
+        answer = (await venue.admin.post(PRICES, GOOD_LIST)).ok()
+        assert len(answer["results"]) == 1000
+        (await venue.anybody.post(OPEN, {})).refused(400, "validation_error")
+        assert not stranger.done()
+    (await stranger).refused(401, "unauthorized")
+
+
+async def test_a_short_list_waits_for_nobody(venue: Running) -> None:
+    await venue.market("A", "100")
+    async with venue.venue.context.turns.one("somebody else"), asyncio.timeout(5):
+        answer = (await venue.admin.post(PRICES, [{"ticker": "A", "price": "101"}])).ok()
+
+    assert answer["results"][0]["liquidations"] == 0
+
+
+async def test_a_sender_has_a_share_of_the_line_of_large_bodies(venue: Running) -> None:
+    ann, bob = await venue.user("ann"), await venue.user("bob")
+    async with venue.venue.context.turns.one("somebody else"), asyncio.timeout(5):
+        waiting = {asyncio.create_task(ann.post(PRICES, GOOD_LIST)) for _ in range(WAITING_MAX + 3)}
+        refused = set[asyncio.Task[Answer]]()
+        while len(refused) < 3:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            refused |= done
+        behind = asyncio.create_task(bob.post(PRICES, GOOD_LIST))
+
+    for task in refused:
+        assert (await task).refused(429, "rate_limited") == {"limit": WAITING_MAX}
+    for task in (*waiting, behind):
+        (await task).refused(403, "forbidden")
+    (await ann.post(PRICES, GOOD_LIST)).refused(403, "forbidden")
+
+
+async def test_a_body_that_does_not_arrive_is_given_up(venue: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_S", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(venue.url.rpartition(":")[2]))
+    writer.write(b'POST /api/admin/users HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"user')
+
+    async with asyncio.timeout(5):
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400")
+        assert b"did not arrive" in await reader.readuntil(b"requestId")
+    writer.close()

@@ -1,0 +1,385 @@
+"""Where a setting's value comes from: flag, then ``PERPS_<NAME>``, then a line of the TOML file, then the default.
+
+A setting is what belongs to the venue: every option of ``serve``, and of the other commands those that say which venue
+and with which key. What an administrator's act is about is no setting: a variable left over must not fill it.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import rich_click as click
+from click.core import ParameterSource
+from click.globals import get_current_context
+
+from tools.database_password import far_servers, found_password
+from tools.errors import ToolError
+from tools.values import DATABASE_URL, VENUE_URL, Whole, without_password
+from tools.venue_address import HOST, PORT, PORT_MAX, is_this_machine, reachable_host
+
+ENV_PREFIX: Final = "PERPS_"
+CONFIG_FILE: Final = Path("perps.toml")
+"""Read when it lies in the working directory and ``--config`` names no other."""
+
+_CONFIG_USED: Final = "tools.settings.config"
+_CONFIG_FOUND: Final = "tools.settings.found"
+"""Whether the file was named by nobody: it just lies in the working directory."""
+_CONFIG_LINES: Final = "tools.settings.lines"
+_HOST_OR_PORT_OF_FILE: Final = "tools.settings.listening"
+"""Whether the file has a part in the address that no ``--url`` gave."""
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+R = TypeVar("R")
+
+
+ACCESS: Final = frozenset(("url", "key", "data-dir", "database-url"))
+"""Settings of every command that knows them: how the venue is reached, and where its data lies."""
+
+
+class SettingsCommand(click.RichCommand):
+    """A command whose settings ``--some-name`` are also ``PERPS_SOME_NAME`` and a line ``some-name = …`` of TOML."""
+
+    settings: frozenset[str] | None = ACCESS
+    """Which options are settings; None: all."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for option in _settings(self):
+            given = [option.envvar] if isinstance(option.envvar, str) else list(option.envvar or ())
+            option.envvar = [env_name(option), *given]
+            option.show_envvar = True
+        self.params.append(
+            click.Option(
+                ["--config"],
+                type=click.Path(exists=True, dir_okay=False, path_type=Path),
+                is_eager=True,
+                expose_value=False,
+                callback=_use_config,
+                envvar=f"{ENV_PREFIX}CONFIG",
+                show_envvar=True,
+                help=f"A TOML file with a line per setting.  [default: {CONFIG_FILE} if it is there]",
+            )
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; an error knows whether it is to be told in JSON."""
+        try:
+            return super().invoke(ctx)
+        except ToolError as error:
+            error.as_json = bool(ctx.params.get("as_json"))
+            raise
+
+
+class ServeCommand(SettingsCommand):
+    """A command whose every option is a setting."""
+
+    settings = None
+
+
+class SettingsGroup(click.RichGroup):
+    """A group of commands with settings. A name that is none of them is told with the nearest."""
+
+    command_class = SettingsCommand
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names. Errors: UsageError."""
+        known, name = self.list_commands(ctx), args[0]
+        if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(name, known, 1)
+            ctx.fail(
+                f"There is no command {name!r}. "
+                + (f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}.")
+            )
+        return super().resolve_command(ctx, args)
+
+
+@dataclass(frozen=True)
+class Access:
+    """A running venue, and the key to act with."""
+
+    url: str
+    key: str | None
+    key_from: str = ""
+    """Where the key was found, in words for an error message."""
+
+
+def url_option(function: Decorated) -> Decorated:
+    """``--url``: the running venue; where the same settings let it listen, if none is given."""
+    return click.option(
+        "--url",
+        type=VENUE_URL,
+        default=_own_address,
+        show_default=f"http://{HOST}:{PORT}, or with the host and port of the settings",
+        help="The venue's address.",
+    )(function)
+
+
+def _own_address() -> str:
+    """The address of the venue that runs by these settings. Errors: UsageError."""
+    host = _serve_setting("host", HOST, reachable_host)
+    return f"http://{host}:{_serve_setting('port', str(PORT), _port)}"
+
+
+def _port(text: str) -> int:
+    return Whole(0, PORT_MAX).convert(text, None, None)
+
+
+def _serve_setting(name: str, default: str, convert: Callable[[str], R]) -> R:
+    """A setting of ``serve`` for a command that has no such option. Errors: UsageError."""
+    context = get_current_context()
+    lines: Mapping[str, object] = context.meta.get(_CONFIG_LINES, {})
+    where = ENV_PREFIX + name.upper()
+    text = os.environ.get(where)
+    if not text and name in lines:
+        where = f"{name} in {context.meta[_CONFIG_USED]}"
+        text = _one_text(lines[name], where)
+        context.meta[_HOST_OR_PORT_OF_FILE] = True
+    elif not text:
+        text = default
+    try:
+        return convert(text)
+    except (ValueError, click.BadParameter) as error:
+        raise click.UsageError(f"{where}: {error}") from None
+
+
+def access_options(function: Callable[..., R]) -> Callable[..., R]:
+    """``--url``, ``--key`` and ``--data-dir`` (where the key lies if none is given), handed on as ``access``."""
+
+    @wraps(function)
+    def run(*args: Any, url: str, key: str | None, data_dir: Path, **others: Any) -> R:
+        return function(*args, access=access_to(url, key, data_dir), **others)
+
+    return url_option(_key_option(data_dir_option(run)))
+
+
+def public_access_options(function: Callable[..., R]) -> Callable[..., R]:
+    """As ``access_options``, for what anybody may ask: a key is neither needed nor looked for."""
+
+    @wraps(function)
+    def run(*args: Any, url: str, key: str | None, data_dir: Path, **others: Any) -> R:
+        access = Access(url, None) if key is None else access_to(url, key, data_dir)
+        return function(*args, access=access, **others)
+
+    return url_option(_key_option(data_dir_option(run)))
+
+
+def access_to(url: str, key: str | None, data_dir: Path) -> Access:
+    """A venue, and the key to act with: the one given, else the administrator's in the data directory.
+
+    A ``perps.toml`` that just lies in the working directory may be anybody's. An address that only it names, as a whole
+    or its host or port, gets no key but the file's own, unless the address is this machine's. Errors: UsageError.
+    """
+    context = get_current_context()
+    key_from = _key_from(key, data_dir)
+    if (
+        context.meta.get(_CONFIG_FOUND)
+        and _is_of_file(context)
+        and context.get_parameter_source("key") is not ParameterSource.DEFAULT_MAP
+        and not _is_loopback(url)
+    ):
+        raise click.UsageError(
+            f"the key of {key_from} is not sent to {without_password(url)}, which only the {CONFIG_FILE} of this"
+            f" directory names: if that file is yours, say --config {CONFIG_FILE} or --url"
+        )
+    return Access(url, find_key(key, data_dir), key_from)
+
+
+def _is_of_file(context: click.Context) -> bool:
+    """Whether the address is the TOML file's, or has its host or port."""
+    source = context.get_parameter_source("url")
+    return source is ParameterSource.DEFAULT_MAP or (
+        source is ParameterSource.DEFAULT and bool(context.meta.get(_HOST_OR_PORT_OF_FILE))
+    )
+
+
+def _is_loopback(url: str) -> bool:
+    return is_this_machine(urlsplit(url).hostname or "")
+
+
+def _key_option(function: Decorated) -> Decorated:
+    return click.option(
+        "--key", envvar="PERPS_ADMIN_KEY", help="The key to act with.  [default: <data-dir>/admin.key]"
+    )(function)
+
+
+def _key_from(key: str | None, data_dir: Path) -> str:
+    context = get_current_context()
+    parameter = next(parameter for parameter in context.command.params if parameter.name == "key")
+    return str(data_dir / "admin.key") if key is None else origin(parameter, context)
+
+
+def data_dir_option(function: Decorated) -> Decorated:
+    """``--data-dir``: where the venue keeps its embedded database and the administrator's key."""
+    return click.option(
+        "--data-dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("data"),
+        show_default=True,
+        help="The venue's data directory.",
+    )(function)
+
+
+def database_url_option(function: Decorated) -> Decorated:
+    """``--database-url``: a PostgreSQL of the caller's own; ``DATABASE_URL`` counts too."""
+    return database_url_option_else("an embedded one in the data directory")(function)
+
+
+def database_url_option_else(default: str) -> Callable[[Decorated], Decorated]:
+    """``--database-url`` of a command that uses something else when there is none."""
+    return click.option(
+        "--database-url",
+        type=DATABASE_URL,
+        envvar="DATABASE_URL",
+        callback=_led_nowhere,
+        help=f"A PostgreSQL server.  [default: {default}]",
+    )
+
+
+def _led_nowhere(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
+    """A database URL, unless a ``perps.toml`` that just lies there leads the caller's own password away with it.
+
+    The URL's own password goes where the URL leads, and this machine's servers may have any. Errors: UsageError.
+    """
+    if (
+        url is None
+        or not context.meta.get(_CONFIG_FOUND)
+        or context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT_MAP
+    ):
+        return url
+    far, password = far_servers(url), found_password(url)
+    if far and password:
+        raise click.UsageError(
+            f"the password of {password} is not sent to {', '.join(far)}, which only the {CONFIG_FILE} of this"
+            f" directory names: if that file is yours, say --config {CONFIG_FILE} or --database-url"
+        )
+    return url
+
+
+def json_option(function: Decorated) -> Decorated:
+    """``--json``: for machines."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def find_key(key: str | None, data_dir: Path) -> str:
+    """The key to act with: the one given, else the administrator's in the data directory. Errors: UsageError."""
+    path = data_dir / "admin.key"
+    if key is None:
+        try:
+            key = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not a text"
+            raise click.UsageError(f"no --key given, and {path} cannot be read: {reason}") from None
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise click.UsageError("the key is empty or has characters that no key has")
+    return key
+
+
+def env_name(option: click.Option) -> str:
+    """The environment variable of an option."""
+    return ENV_PREFIX + setting_name(option).replace("-", "_").upper()
+
+
+def setting_name(option: click.Option) -> str:
+    """An option's name in the TOML file: its first long flag without the dashes."""
+    return next(flag for flag in option.opts if flag.startswith("--"))[2:]
+
+
+def origin(parameter: click.Parameter, context: click.Context) -> str:
+    """Where a parameter's value came from, in words for an error message."""
+    source = context.get_parameter_source(parameter.name or "")
+    if not isinstance(parameter, click.Option):
+        return (parameter.metavar or parameter.name or "").upper()
+    if source is ParameterSource.ENVIRONMENT:
+        names = [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or ()
+        return next((name for name in names if os.environ.get(name)), names[0])
+    if source is ParameterSource.DEFAULT_MAP:
+        return f"{setting_name(parameter)} in {context.meta.get(_CONFIG_USED, CONFIG_FILE)}"
+    return max(parameter.opts, key=len)
+
+
+def _use_config(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
+    """Let the TOML file, if there is one, stand in for the defaults of this command's options."""
+    path = value or CONFIG_FILE
+    context.meta[_CONFIG_FOUND] = value is None
+    if value is None and not path.is_file():
+        return
+    lines = _read(path)
+    known = {setting_name(option) for option in _all_settings(context.find_root())}
+    for name, line in lines.items():
+        if name not in known:
+            raise click.UsageError(f"{path}: {_unknown(name, line, known)}")
+    defaults: dict[str, str | list[str]] = {}
+    for option in _settings(context.command):
+        name = setting_name(option)
+        if name in lines and option.name:
+            defaults[option.name] = _as_given(lines[name], f"{name} in {path}", is_list=option.multiple)
+    context.default_map = defaults
+    context.meta[_CONFIG_LINES] = lines
+    context.meta[_CONFIG_USED] = path
+
+
+def _unknown(name: str, value: object, known: Collection[str]) -> str:
+    """What to say of a line that is no setting."""
+    if isinstance(value, dict):
+        return f"[{name}]: settings stand at the top, without a table, such as: port = 8001"
+    near = get_close_matches(name, known, 1, 0.7)
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _read(path: Path) -> Mapping[str, object]:
+    try:
+        lines = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise click.UsageError(f"{path}: {error}") from None
+    return {name.replace("_", "-"): value for name, value in lines.items()}
+
+
+def _as_given(value: object, where: str, *, is_list: bool) -> str | list[str]:
+    """A TOML value as it would stand on the command line: the option's own type then has the last word."""
+    if not is_list:
+        return _one_text(value, where)
+    return [_text(item, where) for item in (value if isinstance(value, list) else [value])]
+
+
+def _one_text(value: object, where: str) -> str:
+    if isinstance(value, list):
+        raise click.UsageError(f"{where}: one value, not a list")
+    return _text(value, where)
+
+
+def _text(value: object, where: str) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict | list):
+        raise click.UsageError(f"{where}: a value, not a table")
+    return str(value)
+
+
+def _settings(command: click.Command) -> Iterator[click.Option]:
+    """The options of a command that are settings."""
+    chosen = command.settings if isinstance(command, SettingsCommand) else frozenset[str]()
+    for parameter in command.params:
+        if not isinstance(parameter, click.Option) or not parameter.expose_value:
+            continue
+        if chosen is None or setting_name(parameter) in chosen:
+            yield parameter
+
+
+def _all_settings(context: click.Context) -> Iterator[click.Option]:
+    """The settings of a context's command and of every command below it."""
+    command = context.command
+    yield from _settings(command)
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            if below is not None:
+                yield from _all_settings(click.Context(below, info_name=name, parent=context))

@@ -1,0 +1,169 @@
+"""Connections: how many there may be, how long one may keep silent, and the answer to what is no HTTP.
+
+``aiohttp`` serves them; what is added stands in its public methods, and uses those but for one attribute. A connection
+that waits for a request (none yet, a head that does not end, or nothing after an answer) is closed after
+``KEEP_ALIVE_S``, one whose client does not read after ``READ_S``; when all places are taken, the one that has waited
+longest makes room for the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import secrets
+from collections.abc import Callable
+from typing import Any, Final
+
+import structlog
+from aiohttp import web
+from aiohttp.http import HttpProcessingError, RawRequestMessage
+
+from web.answers import errors
+from web.answers.errors import RequestError
+from web.metrics import Metrics
+
+log = structlog.get_logger()
+
+CONNECTIONS_MAX: Final = 16_384
+"""Open connections: more than there may be streams."""
+
+DESCRIPTORS_KEPT: Final = 128
+"""Of those the process may have, for everything else: the database, the disk."""
+
+KEEP_ALIVE_S: Final = 75.0
+"""How long a connection may be without a request: longer than the proxies in front of it keep theirs."""
+
+READ_S: Final = 15.0
+"""How long a client may take to make room again, once 64 KiB wait here behind what the system keeps for it."""
+
+Request = web.BaseRequest
+
+
+class Connection(web.RequestHandler):
+    """One connection, and the requests it brings."""
+
+    __slots__ = ("_connections", "_giving_up")
+
+    def __init__(self, connections: Connections, **options: Any) -> None:
+        super().__init__(connections, **options)
+        self._connections = connections
+        self._giving_up: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come; let go of it if it is no HTTP.
+
+        ``aiohttp`` queues the fault behind the request under way. Its traceback leads back to the connection and
+        to what was received: that would be kept as long as the request lasts, and then until garbage is collected.
+        What is queued can be seen in a private attribute only; where it is called otherwise, more is kept for longer.
+        """
+        super().data_received(data)
+        queued = getattr(self, "_messages", None)
+        last = queued[-1][0] if queued else None
+        if last is not None and not isinstance(last, RawRequestMessage) and last.exc is not None:
+            last.exc.__traceback__ = None
+
+    def handle_error(
+        self, request: Request, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """The answer to what is no HTTP; faults of the venue's own are answered elsewhere, and left to ``aiohttp``."""
+        if not isinstance(exc, HttpProcessingError):
+            return super().handle_error(request, status, exc, message)
+        said = f"This is not a request in HTTP/1.1: {type(exc).__name__}."
+        response = self._connections.refuse(RequestError("validation_error", said))
+        response.force_close()
+        return response
+
+    async def finish_response(
+        self, request: Request, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; what ``aiohttp`` refuses by itself gets the body that every refusal has."""
+        if isinstance(resp, web.HTTPException):
+            resp = self._connections.refuse(errors.of_http(resp))
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._connections.waits(self)
+
+    def pause_writing(self) -> None:
+        """The client does not take what is written as fast as it is: begin to count."""
+        super().pause_writing()
+        self._giving_up = asyncio.get_running_loop().call_later(READ_S, self._give_up)
+
+    def resume_writing(self) -> None:
+        """It has taken it."""
+        super().resume_writing()
+        self._take_time()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """It has gone."""
+        self._take_time()
+        super().connection_lost(exc)
+
+    def _take_time(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _give_up(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+
+class Connections(web.Server):
+    """All connections of a server that was made for an application; ``aiohttp``'s own does not limit them."""
+
+    def __init__(self, served: web.Server, metrics: Metrics, *, most: int = CONNECTIONS_MAX, **options: Any) -> None:
+        super().__init__(served.request_handler, request_factory=self._begin, handler_cancellation=True)
+        self._make_request_of: Callable[..., Request] = served.request_factory
+        self._metrics, self._most, self._options = metrics, most, options
+        self._waiting: dict[web.RequestHandler, asyncio.Transport] = {}
+        """Those without a request, since when: the longest first."""
+        self._open: dict[web.RequestHandler, asyncio.Transport] = {}
+
+    def __call__(self) -> Connection:
+        """A connection that is about to be made."""
+        return Connection(self, loop=asyncio.get_running_loop(), **self._options)
+
+    def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """One more; if it is one too many, the one that has waited longest goes, which may be itself."""
+        super().connection_made(handler, transport)
+        self._open[handler] = self._waiting[handler] = transport
+        if len(self._open) > self._most:
+            longest = next(iter(self._waiting))
+            self._metrics.connections_cut.inc()
+            self._forget(longest).abort()
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """One less."""
+        super().connection_lost(handler, exc)
+        if handler in self._open:
+            self._forget(handler)
+
+    def waits(self, handler: web.RequestHandler) -> None:
+        """It has been answered, and waits for its next request."""
+        if handler in self._open:
+            self._waiting[handler] = self._open[handler]
+
+    def refuse(self, error: RequestError) -> web.Response:
+        """The answer to what has not become a request."""
+        request_id = secrets.token_hex(12)
+        self._metrics.refusals.labels(error.code).inc()
+        log.info("refused", trace=request_id, code=error.code, message=error.message)
+        return errors.response(error, request_id)
+
+    def _begin(self, message: Any, payload: Any, protocol: web.RequestHandler, *others: Any) -> Request:
+        """A request whose head is there."""
+        self._waiting.pop(protocol, None)
+        return self._make_request_of(message, payload, protocol, *others)
+
+    def _forget(self, handler: web.RequestHandler) -> asyncio.Transport:
+        self._waiting.pop(handler, None)
+        return self._open.pop(handler)
+
+
+def connections_max() -> int:
+    """``CONNECTIONS_MAX``, or fewer where the process may not have so many descriptors."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return CONNECTIONS_MAX
+    return max(1, min(CONNECTIONS_MAX, soft - DESCRIPTORS_KEPT))

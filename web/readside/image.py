@@ -1,0 +1,65 @@
+"""What the read model knows beyond the venue's state, as bytes: it travels with each snapshot of that state."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+
+from perps.snapshot.format import Snapshot, SnapshotBroken
+from web.readside.history import HistoryImage
+from web.readside.model import ReadModel
+
+
+class UserImage(NamedTuple):
+    """A user's sums, micros, and their open positions in the order they were opened."""
+
+    user: str
+    deposited: int
+    withdrawn: int
+    pnl: int
+    fees: int
+    positions: list[tuple[str, int]]
+
+
+class ViewImage(NamedTuple):
+    """One market's last row, where its price came from, and its history."""
+
+    offset: int
+    price_offset: int
+    price_source: str
+    history: HistoryImage
+
+
+class ViewsImage(Struct, frozen=True):
+    """All of it."""
+
+    users: list[UserImage]
+    markets: dict[str, ViewImage]
+
+
+def views_of(model: ReadModel) -> ViewsImage:
+    """What of a model goes beside the state."""
+    users = [
+        UserImage(name, user.deposited, user.withdrawn, user.pnl, user.fees, list(user.positions))
+        for name, user in model.users.items()
+    ]
+    markets = {
+        ticker: ViewImage(view.offset, view.price_offset, view.price_source, view.history.image())
+        for ticker, view in model.markets.items()
+    }
+    return ViewsImage(users, markets)
+
+
+def encode_views(model: ReadModel) -> bytes:
+    """The bytes for ``Snapshot.views``."""
+    return msgspec.msgpack.encode(views_of(model))
+
+
+def decode_views(snapshot: Snapshot) -> ViewsImage:
+    """The views in a snapshot, whatever they say. Raises ``SnapshotBroken``."""
+    try:
+        return msgspec.msgpack.decode(snapshot.views, type=ViewsImage)
+    except msgspec.MsgspecError as error:
+        raise SnapshotBroken(f"its views cannot be decoded: {error}") from error

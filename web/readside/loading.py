@@ -1,0 +1,49 @@
+"""A read model from a snapshot: what was saved beside the state, once it is known to be of that state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from perps.market.liquidation_order import NoOrder
+from perps.market.state import Market
+from perps.snapshot.format import Snapshot, SnapshotBroken
+from perps.venue import VenueState
+from web.readside.checks import views_flaw
+from web.readside.history import MarketHistory
+from web.readside.image import UserImage, ViewImage, ViewsImage, decode_views
+from web.readside.model import MarketView, ReadModel, UserView
+
+
+def check_views(snapshot: Snapshot, state: VenueState) -> ViewsImage:
+    """The views in a snapshot of this state. Raises ``SnapshotBroken`` when they cannot be its."""
+    views = decode_views(snapshot)
+    flaw = views_flaw(views, state)
+    if flaw:
+        raise SnapshotBroken(f"its views are not those of its state: {flaw}")
+    return views
+
+
+def load_views(model: ReadModel, snapshot: Snapshot, state: VenueState) -> None:
+    """Bring a fresh model to a snapshot's state. Raises ``SnapshotBroken``; then nothing has changed."""
+    views = check_views(snapshot, state)
+    markets = {ticker: _market_view(state.markets[ticker], image) for ticker, image in views.markets.items()}
+    users = {image.user: _user_view(markets, image, state.ledger.referrers[image.user]) for image in views.users}
+    model.markets.update(markets)
+    model.users.update(users)
+    model.balances.update(state.ledger.balances)
+    model.offset, model.epoch = snapshot.offset, snapshot.epoch
+
+
+def _market_view(market: Market, image: ViewImage) -> MarketView:
+    view = MarketView(Market.from_image(market.image(), NoOrder()))
+    view.offset, view.price_offset, view.price_source = image.offset, image.price_offset, image.price_source
+    view.history = MarketHistory.from_image(image.history)
+    return view
+
+
+def _user_view(markets: Mapping[str, MarketView], image: UserImage, referrer: str | None) -> UserView:
+    view = UserView(referrer)
+    view.deposited, view.withdrawn, view.pnl, view.fees = image.deposited, image.withdrawn, image.pnl, image.fees
+    for ticker, number in image.positions:
+        view.positions[ticker, number] = markets[ticker].market.positions[number]
+    return view

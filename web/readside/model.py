@@ -1,0 +1,164 @@
+"""The read model: what is committed, and as of which offset. Every GET and every stream is served from here.
+
+It follows the journal with the same ``apply`` as the markets themselves, one commit behind them, on the event loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from perps.events import (
+    Deposited,
+    MarketListed,
+    ModeChanged,
+    PositionOpened,
+    PositionReduced,
+    PriceUpdated,
+    UserCreated,
+    Withdrawn,
+)
+from perps.journal import Entry, Row
+from perps.market.liquidation_order import NoOrder
+from perps.market.position import Position
+from perps.market.state import Market, user_account
+from perps.refusals import InvariantViolated
+from perps.units import Micros, Millis
+from web.readside.history import MarketHistory
+
+ROWS_KEPT: Final = 20_000
+"""Newest rows kept in memory, as they are stored: for streams that resume and answers that are repeated."""
+
+
+class UserView:
+    """One user: what they have done with money so far, and their open positions by (ticker, number)."""
+
+    __slots__ = ("deposited", "fees", "pnl", "positions", "referrer", "withdrawn")
+
+    def __init__(self, referrer: str | None) -> None:
+        self.referrer = referrer
+        self.positions: dict[tuple[str, int], Position] = {}
+        self.deposited = 0
+        self.withdrawn = 0
+        self.pnl = 0
+        self.fees = 0
+
+
+class MarketView:
+    """One market as committed: its state, its history, and whether it is up."""
+
+    __slots__ = ("history", "market", "offset", "price_offset", "price_source", "problem")
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self.history = MarketHistory()
+        self.offset = 0
+        self.price_offset = 0
+        """The row that set the present index price, and what its source was."""
+        self.price_source = "system"
+        self.problem: str | None = None
+        """Why it takes no commands at the moment; None when it does."""
+
+
+class ReadModel:
+    """Committed state, and the newest rows. ``apply`` is the only way in."""
+
+    def __init__(self, *, rows_kept: int = ROWS_KEPT) -> None:
+        self.offset = 0
+        self.epoch = 0
+        """The epoch that wrote the last row."""
+        self.serving_epoch = 0
+        """The ownership that serves now; it may not have written yet."""
+        self.markets: dict[str, MarketView] = {}
+        self.users: dict[str, UserView] = {}
+        self.balances: dict[str, int] = {}
+        self._recent: deque[Row] = deque(maxlen=rows_kept)
+
+    def apply(self, entry: Entry) -> bool:
+        """Take the next committed row; False if it is known already (after a restart of the core).
+
+        Raises ``InvariantViolated`` on a gap.
+        """
+        row = entry.row
+        if row.offset <= self.offset:
+            return False
+        if row.offset != self.offset + 1:
+            raise InvariantViolated(f"row {row.offset} after row {self.offset}")
+        for event in entry.events:
+            match event:
+                case PositionOpened() | PositionReduced():
+                    self._trade(self.markets[row.stream], event, row.at)
+                case PriceUpdated():
+                    view = self.markets[row.stream]
+                    view.market.apply(event)
+                    view.history.price(row.at, event.quote)
+                    view.price_offset, view.price_source = row.offset, event.source
+                case ModeChanged():
+                    self.markets[row.stream].market.apply(event)
+                case MarketListed():
+                    view = self.markets[row.stream] = MarketView(Market(event, NoOrder()))
+                    view.history.price(row.at, view.market.quote)
+                    view.price_offset = row.offset
+                case UserCreated(user=user, referrer=referrer):
+                    self.users[user] = UserView(referrer)
+                    self.users[user].deposited += sum(transfer.amount for transfer in event.transfers)
+                case Deposited(user=user, amount=amount):
+                    self.users[user].deposited += amount
+                case Withdrawn(user=user, amount=amount):
+                    self.users[user].withdrawn += amount
+        balances = self.balances
+        for leg in entry.legs:
+            balances[leg.transfer.source] = leg.source_balance
+            balances[leg.transfer.target] = leg.target_balance
+        touched = self.markets.get(row.stream)
+        if touched is not None:
+            touched.offset = row.offset
+        self.offset, self.epoch = row.offset, row.epoch
+        self._recent.append(row)
+        return True
+
+    def wallet(self, user: str) -> Micros:
+        """A user's committed balance, micros."""
+        return Micros(self.balances.get(user_account(user), 0))
+
+    def row(self, offset: int) -> Row | None:
+        """A row that is still in memory, or None."""
+        oldest = self.oldest_offset
+        if oldest is None or not oldest <= offset <= self.offset:
+            return None
+        return self._recent[offset - oldest]
+
+    @property
+    def oldest_offset(self) -> int | None:
+        """The first row still in memory; None when there is none."""
+        return self._recent[0].offset if self._recent else None
+
+    def rows_after(self, offset: int) -> Iterator[Row]:
+        """Rows in memory with a greater offset, in order. The caller has checked that none is missing."""
+        oldest = self.oldest_offset
+        if oldest is None:
+            return
+        for position in range(max(0, offset + 1 - oldest), len(self._recent)):
+            yield self._recent[position]
+
+    def open_positions(self, user: str) -> Sequence[tuple[str, Position]]:
+        """A user's open positions with their tickers, newest first."""
+        view = self.users.get(user)
+        if view is None:
+            return ()
+        return [(ticker, position) for (ticker, _), position in reversed(view.positions.items())]
+
+    def _trade(self, view: MarketView, event: PositionOpened | PositionReduced, at: Millis) -> None:
+        view.market.apply(event)
+        view.history.trade(at, event.fill.quote_after, Micros(abs(event.fill.cost)))
+        position = event.position
+        user = self.users[position.user]
+        key = (view.market.ticker, position.number)
+        user.fees += event.fee
+        if isinstance(event, PositionReduced):
+            user.pnl += event.pnl
+        if position.lots:
+            user.positions[key] = position
+        else:
+            user.positions.pop(key, None)
