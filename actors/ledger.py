@@ -30,9 +30,11 @@ from actors.vitals import Pulse
 from perps.commands import CreateUser, Deposit, LedgerCommand, ListMarket, OpenPosition, Withdraw
 from perps.events import LedgerEvent, MarketListed, encode_events, subject_of, transfers_of
 from perps.journal import LEDGER_STREAM, SCHEMA_VERSION, Entry, make_row
-from perps.money.ledger import PLEDGED, Funds, Ledger, Leg, check_deposit, decide_ledger
+from perps.money.funds import PLEDGED, Funds
+from perps.money.ledger import Ledger, Leg
 from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.rules.trading import hold_bound
+from perps.rules.users import check_deposit, decide_ledger
 from perps.units import Micros, Ppb
 
 KINDS: dict[type, str] = {CreateUser: "user", Deposit: "deposit", Withdraw: "withdraw"}

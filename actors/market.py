@@ -37,9 +37,9 @@ from perps.commands import (
 from perps.engine import execute, halted, sweep
 from perps.events import CloseReason, MarketEvent, MarketEvents, PositionReduced
 from perps.market.state import Market
-from perps.money.ledger import MarketSums
+from perps.market.sums import MarketSums
 from perps.refusals import Rejected
-from perps.rules.administration import decide_list
+from perps.rules.listing import decide_list
 from perps.units import Micros, Millis
 
 KINDS: dict[type, str] = {

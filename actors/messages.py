@@ -9,7 +9,7 @@ from msgspec import Struct
 from perps.commands import Command
 from perps.events import Events
 from perps.journal import Entry
-from perps.money.ledger import MarketSums
+from perps.market.sums import MarketSums
 from perps.refusals import Rejected
 from perps.snapshot.images import LedgerImage, MarketImage
 from perps.units import Micros, Millis

@@ -7,8 +7,9 @@ from perps.events import MarketEvent, MarketEvents, ModeChanged
 from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import InvariantViolated, Rejected
-from perps.rules.administration import decide_mode, decide_price
 from perps.rules.liquidation import decide_liquidation, next_due
+from perps.rules.modes import decide_mode
+from perps.rules.prices import decide_price
 from perps.rules.trading import decide_close, decide_open
 from perps.units import Micros, Millis
 

@@ -20,7 +20,8 @@ from perps.events import (
 )
 from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, Row, hash_of
 from perps.market.state import Market
-from perps.money.ledger import Ledger, Leg, MarketSums
+from perps.market.sums import MarketSums
+from perps.money.ledger import Ledger, Leg
 from perps.refusals import InvariantViolated
 
 _UNREPLAYABLE = (MsgspecError, KeyError, ValueError, ArithmeticError, InvariantViolated)

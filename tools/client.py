@@ -27,7 +27,7 @@ __all__ = [
     "ApiError",
     "BadAnswer",
     "Balance",
-    "MarketView",
+    "MarketAnswer",
     "NewKey",
     "Opened",
     "Patience",
@@ -51,7 +51,7 @@ class _Answer(Struct, frozen=True, rename="camel"):
     """A part of an answer: fields that no tool needs are skipped."""
 
 
-class MarketView(_Answer, frozen=True):
+class MarketAnswer(_Answer, frozen=True):
     """One market. Prices are exact."""
 
     ticker: str
@@ -92,7 +92,7 @@ class Opened(_Answer, frozen=True):
 
 
 class _Market(_Answer, frozen=True):
-    market: MarketView
+    market: MarketAnswer
 
 
 class _Priced(_Answer, frozen=True):
@@ -195,7 +195,7 @@ class Venue:
         """``GET /api/markets/perps``."""
         return await self.get("/api/markets/perps")
 
-    async def market(self, ticker: str) -> MarketView:
+    async def market(self, ticker: str) -> MarketAnswer:
         """One market as it stands."""
         return decode_answer(await self.get(f"/api/markets/perps/{ticker}"), _Market).market
 

@@ -106,7 +106,7 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
             url = await asyncio.to_thread(server.start)
             stack.push_async_callback(asyncio.to_thread, server.close)
         stores = postgres(url, server, settings.snapshot_command)
-        venue = Venue(wrap(stores) if wrap else stores, admin_key, limits=Limits(snapshots=settings.snapshots))
+        venue = VenueServer(wrap(stores) if wrap else stores, admin_key, limits=Limits(snapshots=settings.snapshots))
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
         if not await _started(venue, stop):
@@ -208,7 +208,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     snapshots: SnapshotPolicy = SnapshotPolicy()
 
 
-class Venue:
+class VenueServer:
     """One running venue: the web server, the read side and the core's host."""
 
     def __init__(
@@ -279,7 +279,7 @@ def tune_process() -> None:
     gc.set_threshold(GC_THRESHOLD)
 
 
-async def _started(venue: Venue, stop: asyncio.Event) -> bool:
+async def _started(venue: VenueServer, stop: asyncio.Event) -> bool:
     """Start the venue; False if it was told to stop before it was ready."""
     starting, stopping = asyncio.create_task(venue.start()), asyncio.create_task(stop.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -96,3 +96,16 @@ def bankruptcy_price(position: Position, params: MarketParams, index: FundingInd
     left = position.cash - funding_owed(position.lots, index)
     worth = abs(position.lots) * params.unit
     return Ticks(max(0, div_floor(-left, worth) if position.lots > 0 else div_ceil(left, worth)))
+
+
+def position_id(ticker: str, number: int) -> str:
+    """``BTC-PERP-1042``: an id that carries its ticker, so that a close is routed without a look-up."""
+    return f"{ticker}-{number}"
+
+
+def split_position_id(text: str) -> tuple[str, int] | None:
+    """Ticker and number of a position id; None when ``text`` cannot be one."""
+    ticker, dash, number = text.rpartition("-")
+    if not dash or not ticker or not number.isascii() or not number.isdigit() or len(number) > 14:
+        return None
+    return ticker, int(number)

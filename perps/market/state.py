@@ -16,6 +16,7 @@ from perps.events import (
 from perps.market.liquidation_order import LiquidationOrder
 from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
+from perps.money.accounts import house_account, insurance_account
 from perps.params import MarketParams, MarkSource, Mode
 from perps.refusals import InvariantViolated
 from perps.snapshot.images import MarketHead, MarketImage, in_order
@@ -208,40 +209,3 @@ class Market:
                 self.insurance = Micros(self.insurance + transfer.amount)
             elif transfer.source == insurance:
                 self.insurance = Micros(self.insurance - transfer.amount)
-
-
-def position_id(ticker: str, number: int) -> str:
-    """``BTC-PERP-1042``: an id that carries its ticker, so that a close is routed without a look-up."""
-    return f"{ticker}-{number}"
-
-
-def split_position_id(text: str) -> tuple[str, int] | None:
-    """Ticker and number of a position id; None when ``text`` cannot be one."""
-    ticker, dash, number = text.rpartition("-")
-    if not dash or not ticker or not number.isascii() or not number.isdigit() or len(number) > 14:
-        return None
-    return ticker, int(number)
-
-
-def user_account(user: str) -> str:
-    """The account of a user's wallet."""
-    return f"user:{user}"
-
-
-def margin_account(ticker: str) -> str:
-    """The account that holds the margin of a market's open positions."""
-    return f"margin:{ticker}"
-
-
-def house_account(ticker: str) -> str:
-    """The account of a market's counterparty."""
-    return f"house:{ticker}"
-
-
-def insurance_account(ticker: str) -> str:
-    """The account that liquidation fees feed and bad debt empties first."""
-    return f"insurance:{ticker}"
-
-
-FEES = "fees"
-WORLD = "world"

@@ -5,18 +5,18 @@ Nothing here changes state. Checks run in the order of ``RejectCode``; past the 
 
 from perps.commands import ClosePosition, OpenPosition, Side, signed
 from perps.events import CloseReason, Fill, PositionOpened, PositionReduced, Transfer, TransferKind, Transfers
-from perps.market.position import Position, equity, funding_owed, is_liquidatable, maintenance
-from perps.market.pricing import most_lots
-from perps.market.state import (
-    FEES,
-    Market,
-    house_account,
-    insurance_account,
-    margin_account,
+from perps.market.position import (
+    Position,
+    equity,
+    funding_owed,
+    is_liquidatable,
+    maintenance,
     position_id,
     split_position_id,
-    user_account,
 )
+from perps.market.pricing import most_lots
+from perps.market.state import Market
+from perps.money.accounts import FEES, house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams, Mode
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.units import (

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from perps.journal import SCHEMA_VERSION
 from perps.market.state import Market
-from perps.money.ledger import Ledger, MarketSums
+from perps.market.sums import MarketSums
+from perps.money.ledger import Ledger
 from perps.refusals import InvariantViolated
 from perps.snapshot.checks import ledger_flaw, market_flaw
 from perps.snapshot.images import LedgerImage, MarketImage, digest

@@ -13,7 +13,8 @@ from typing import Final
 from msgspec import Struct
 
 from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, Row, hash_of
-from perps.market.state import FEES, WORLD, Market, house_account, insurance_account, margin_account, user_account
+from perps.market.state import Market
+from perps.money.accounts import FEES, WORLD, house_account, insurance_account, margin_account, user_account
 from perps.money.ledger import Ledger
 from perps.venue import JournalCorrupt, VenueState
 

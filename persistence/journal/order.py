@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from perps.journal import Entry, JournalRefused
 
 
-def check_place(entries: Sequence[Entry], epoch: int, offset: int) -> None:
+def check_order(entries: Sequence[Entry], epoch: int, offset: int) -> None:
     """Rows follow row ``offset`` without a gap, in the writer's epoch. Raises ``JournalRefused``: a bug upstream."""
     for expected, entry in enumerate(entries, offset + 1):
         if entry.row.offset != expected:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from perps.journal import Row
-from perps.market.state import user_account
+from perps.money.accounts import user_account
 from persistence.connection.connect import READ_TIMEOUT_S, ask
 from persistence.journal.selections import OFFSET_MAX, ROW_COLUMNS
 

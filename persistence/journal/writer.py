@@ -21,7 +21,7 @@ from persistence.connection.connect import connect, database_errors, encoding, e
 from persistence.connection.server_checks import SETTINGS, check_server, check_settings, pin_commit
 from persistence.connection.session import finish
 from persistence.errors import ShardTaken
-from persistence.journal.order import check_place
+from persistence.journal.order import check_order
 from persistence.journal.partitions import PARTITION_ROWS, PartitionMaker
 from persistence.journal.query_rows import QueryRows, query_rows
 from persistence.journal.selections import LAST
@@ -170,7 +170,7 @@ class PostgresJournal:
         session = self._session
         if session is None:
             raise JournalUnavailable("the journal is closed")
-        check_place(entries, self._epoch, self._offset)
+        check_order(entries, self._epoch, self._offset)
         journal, queries = session.records(entries)
         last = entries[-1].row.offset
         try:

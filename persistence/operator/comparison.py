@@ -12,7 +12,8 @@ from operator import itemgetter
 from typing import Final
 
 from perps.journal import Entry
-from perps.market.state import Market, position_id, split_position_id
+from perps.market.position import position_id, split_position_id
+from perps.market.state import Market
 from perps.query_rows import STATUS_OPEN
 from perps.snapshot.verification import Findings
 from persistence.journal.query_rows import merge_position, query_rows

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import asyncpg
 
 from perps.journal import JournalUnavailable, Row
-from perps.market.state import user_account
+from perps.money.accounts import user_account
 from perps.query_rows import LIQUIDATION, STATUS_OPEN, Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
 from persistence.connection.connect import CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
 from persistence.journal.selections import ROW_COLUMNS, ROWS_AFTER, columns

@@ -15,7 +15,7 @@ from perps.commands import (
     Withdraw,
 )
 from perps.journal import Row
-from perps.market.state import position_id
+from perps.market.position import position_id
 from perps.params import Mode
 from perps.units import MICRO, NANO, PPB, Micros, Millis, Ppb, Ticks
 from tests.perps.build import BTC, BTC_PRICE, START_MS, STORY, STORY_PRICE, index_market, new_open, quote_market

@@ -25,13 +25,16 @@ from perps.engine import execute, halted
 from perps.events import Event, Events, MarketListed, PositionOpened, PositionReduced, encode_events, subject_of
 from perps.events import transfers_of as transfers_of
 from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Row, make_row
-from perps.market.position import Position
-from perps.market.state import Market, position_id
-from perps.money.ledger import Funds, Ledger, MarketSums, decide_ledger
+from perps.market.position import Position, position_id
+from perps.market.state import Market
+from perps.market.sums import MarketSums
+from perps.money.funds import Funds
+from perps.money.ledger import Ledger
 from perps.params import MarketParams, MarkSource, Mode
 from perps.refusals import Rejected
-from perps.rules.administration import decide_list
+from perps.rules.listing import decide_list
 from perps.rules.trading import hold_bound
+from perps.rules.users import decide_ledger
 from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks
 from perps.venue import VenueState
 

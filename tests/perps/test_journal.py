@@ -37,7 +37,7 @@ from perps.events import (
     transfers_of,
 )
 from perps.journal import GENESIS, Row, hash_of, make_row
-from perps.market.state import position_id, split_position_id
+from perps.market.position import position_id, split_position_id
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.units import FundingIndex, Lots, Micros, Millis, Ppb, Ticks

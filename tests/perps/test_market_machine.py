@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from perps.commands import ClosePosition, Deposit, OpenPosition, Side, Withdraw
 from perps.events import CloseReason, Events, PositionOpened, PositionReduced, PriceUpdated
-from perps.market.state import position_id
+from perps.market.position import position_id
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.units import MICRO, PPB, Micros, Ppb

@@ -25,7 +25,7 @@ from perps.events import (
     UserCreated,
     Withdrawn,
 )
-from perps.market.state import position_id, split_position_id
+from perps.market.position import position_id, split_position_id
 from perps.refusals import RejectCode, Rejected
 from perps.venue import VenueState
 

@@ -25,7 +25,7 @@ from actors.ledger import LedgerActor
 from actors.market import MarketActor
 from actors.messages import Envelope, ImageTaken, Refused, Route, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
-from perps.money.ledger import Funds
+from perps.money.funds import Funds
 from perps.rules.liquidation import next_due
 from perps.units import div_floor
 from perps.venue import replay_market

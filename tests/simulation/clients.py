@@ -19,7 +19,7 @@ from perps.commands import (
     UpdatePrice,
     Withdraw,
 )
-from perps.market.state import position_id
+from perps.market.position import position_id
 from perps.params import MarketParams, Mode
 from perps.units import MICRO, PPB, Lots, Micros, Ppb, Ticks
 from perps.venue import VenueState

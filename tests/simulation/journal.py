@@ -13,7 +13,7 @@ from random import Random
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost, Row
 from perps.snapshot.format import Snapshot
 from perps.venue import VenueState
-from persistence.journal.order import check_place
+from persistence.journal.order import check_order
 from tests.simulation.scheduler import Owner, Scheduler
 
 
@@ -157,7 +157,7 @@ class Store:
     def check(self, entries: Sequence[Entry], epoch: int, offset: int) -> None:
         """Raise ``JournalRefused`` for what PostgreSQL's constraints would refuse."""
         try:
-            check_place(entries, epoch, offset)
+            check_order(entries, epoch, offset)
             asked: set[tuple[object, ...]] = set()
             for entry in entries:
                 row = entry.row

@@ -21,7 +21,7 @@ from perps.events import (
     transfers_of,
 )
 from perps.journal import LEDGER_STREAM, Entry, Row
-from perps.market.state import position_id
+from perps.market.position import position_id
 from perps.params import MarketParams, Mode
 from perps.refusals import InvariantViolated
 from perps.units import PICO

@@ -18,11 +18,14 @@ from perps.commands import (
 from perps.engine import execute
 from perps.events import Events, PositionOpened, encode_events, subject_of, transfers_of
 from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, make_row
-from perps.market.state import Market, position_id
-from perps.money.ledger import Funds, Ledger, Leg, decide_ledger
+from perps.market.position import position_id
+from perps.market.state import Market
+from perps.money.funds import Funds
+from perps.money.ledger import Ledger, Leg
 from perps.params import MarketParams, MarkSource
 from perps.refusals import Rejected
-from perps.rules.administration import decide_list
+from perps.rules.listing import decide_list
+from perps.rules.users import decide_ledger
 from perps.units import Lots, Micros, Millis, Pico, Ppb, Ticks
 
 START_MS = Millis(1_700_000_000_000)

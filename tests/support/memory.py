@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost, Row
 from perps.query_rows import STATUS_OPEN, Candle, FillRecord, KeyRecord, LegRecord, PositionRecord, PriceRecord
-from persistence.journal.order import check_place
+from persistence.journal.order import check_order
 from persistence.journal.query_rows import merge_position, query_rows
 from persistence.journal.tables import Record
 
@@ -163,7 +163,7 @@ class MemoryJournal:
             return
         if self._closed:
             raise JournalUnavailable("the journal is closed")
-        check_place(entries, self._epoch, self._offset)
+        check_order(entries, self._epoch, self._offset)
         try:
             self._store.write(entries, self._epoch)
         except OwnershipLost:

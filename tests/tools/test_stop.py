@@ -80,7 +80,7 @@ def test_ctrl_c_while_it_loads_is_one_line(tmp_path: Path, module: str) -> None:
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize(
-    ("owner", "kind", "method"), [("web.compose", "Venue", "listen"), ("web.compose", "Venue", "start")]
+    ("owner", "kind", "method"), [("web.compose", "VenueServer", "listen"), ("web.compose", "VenueServer", "start")]
 )
 def test_a_signal_while_it_starts_ends_the_start(tmp_path: Path, name: str, owner: str, kind: str, method: str) -> None:
     with running_server() as server, fresh_database(server) as url:

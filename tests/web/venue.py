@@ -19,7 +19,7 @@ from yarl import URL
 from actors.ports import Clock
 from perps.units import Millis
 from tests.support.memory import MemoryKeys, MemoryQueries, MemoryStore
-from web.compose import Limits, Stores, Venue, postgres
+from web.compose import Limits, Stores, VenueServer, postgres
 from web.process.snapshot_taking import SnapshotTaken, take_snapshot
 
 ADMIN_KEY = "the-administrator"
@@ -189,7 +189,7 @@ class Running:
     """A venue that listens, and what a test does with it."""
 
     backend: Backend
-    venue: Venue
+    venue: VenueServer
     url: str
     session: aiohttp.ClientSession
     clock: Clock
@@ -268,7 +268,7 @@ async def start(
 ) -> Running:
     """A venue on ``backend`` (or on ``stores``), ready."""
     clock = clock or ManualClock()
-    venue = Venue(stores or backend.stores(), ADMIN_KEY, clock=clock, limits=limits)
+    venue = VenueServer(stores or backend.stores(), ADMIN_KEY, clock=clock, limits=limits)
     port = await venue.listen("127.0.0.1", 0)
     try:
         await venue.start()

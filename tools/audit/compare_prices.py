@@ -8,7 +8,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from perps.market.state import Market, position_id, split_position_id
+from perps.market.position import position_id, split_position_id
+from perps.market.state import Market
 from perps.units import PICO
 from perps.venue import VenueState
 from tools.audit.external import ExternalPrice

@@ -25,7 +25,7 @@ from perps.events import (
     subject_of,
 )
 from perps.journal import Row
-from perps.market.state import position_id
+from perps.market.position import position_id
 from perps.params import MarketParams
 from tools.output import printable
 from tools.values import rfc3339

@@ -15,7 +15,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from perps.journal import Row
-from perps.market.state import Market, position_id
+from perps.market.position import position_id
+from perps.market.state import Market
 from perps.money.ledger import Ledger
 from perps.venue import VenueState
 from tools.client import Venue, decode_answer

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from perps.market.position import Position
-from perps.market.state import Market, position_id, split_position_id
+from perps.market.position import Position, position_id, split_position_id
+from perps.market.state import Market
 from perps.query_rows import PositionRecord
 from perps.venue import VenueState
 from persistence.operator.audit import Audit

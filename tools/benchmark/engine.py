@@ -82,7 +82,7 @@ def figures(database_url: str, directory: Path, seconds: float, tell: Callable[[
 async def measure(spec: EngineSpec) -> EngineResult:
     """Run a venue on the database, without a web server, and drive its bridge."""
     stores = compose.postgres(spec.database_url)
-    venue = compose.Venue(stores, secrets.token_hex(), limits=compose.Limits(snapshots=NO_SNAPSHOTS))
+    venue = compose.VenueServer(stores, secrets.token_hex(), limits=compose.Limits(snapshots=NO_SNAPSHOTS))
     await venue.start()
     compose.tune_process()
     processor.gather()
@@ -99,7 +99,7 @@ async def measure(spec: EngineSpec) -> EngineResult:
     return EngineResult(opens, recovered.state.offset, recovered.state.offset / elapsed)
 
 
-async def _opens(venue: compose.Venue, users: Sequence[str], seconds: float) -> OpensResult:
+async def _opens(venue: compose.VenueServer, users: Sequence[str], seconds: float) -> OpensResult:
     """One caller per user, each waiting for its answer before it sends the next; the warm-up is not counted."""
     waits: list[float] = []
     counted_from = time.perf_counter() + WARM_UP_S
@@ -121,7 +121,7 @@ async def _opens(venue: compose.Venue, users: Sequence[str], seconds: float) -> 
     return OpensResult(len(users), len(waits) / seconds, shares[49] * 1e3, shares[98] * 1e3)
 
 
-async def _do(venue: compose.Venue, command: Command, sender: str, order_id: str | None = None) -> None:
+async def _do(venue: compose.VenueServer, command: Command, sender: str, order_id: str | None = None) -> None:
     outcome: Outcome = await venue.host.bridge.send(
         command, sender=sender, client_order_id=order_id, fresh=order_id is None, trace_id="bench"
     )

@@ -8,9 +8,12 @@ from perps.commands import ClosePosition, CreateUser, MarketCommand, OpenPositio
 from perps.engine import execute
 from perps.events import Event, PositionOpened, encode_events, subject_of, transfers_of
 from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, make_row
-from perps.market.state import Market, position_id
-from perps.money.ledger import Funds, Ledger, Leg, decide_ledger
+from perps.market.position import position_id
+from perps.market.state import Market
+from perps.money.funds import Funds
+from perps.money.ledger import Ledger, Leg
 from perps.refusals import Rejected
+from perps.rules.users import decide_ledger
 from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
 from persistence.journal.writer import PostgresJournal
 from tools.benchmark.prices import LEVERAGES, PARAMS, PRICE, SIZE, list_market

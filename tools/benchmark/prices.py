@@ -12,7 +12,7 @@ from perps.events import MarketListed
 from perps.market.state import Market
 from perps.params import MarketParams, MarkSource
 from perps.refusals import Rejected
-from perps.rules.administration import decide_list
+from perps.rules.listing import decide_list
 from perps.units import AMOUNT_MAX, MICRO, Lots, Micros, Millis, Pico, Ppb, Ticks
 from tools.benchmark.load import percentile
 from tools.benchmark.report import Figure

@@ -110,7 +110,7 @@ async def measure(spec: RecoverySpec) -> RecoveryResult:
     snapshot_s = time.perf_counter() - begun
     _, with_s = await asyncio.to_thread(_start, stores)
 
-    venue = compose.Venue(stores, secrets.token_hex(), limits=compose.Limits(snapshots=NEVER))
+    venue = compose.VenueServer(stores, secrets.token_hex(), limits=compose.Limits(snapshots=NEVER))
     await venue.start()
     compose.tune_process()
     processor.gather()
@@ -140,7 +140,7 @@ def _start(stores: compose.Stores) -> tuple[int, float]:
     return state.offset, time.perf_counter() - begun
 
 
-async def _waits(venue: compose.Venue, meanwhile: Awaitable[object]) -> Waits:
+async def _waits(venue: compose.VenueServer, meanwhile: Awaitable[object]) -> Waits:
     """Price updates one after the other, until ``meanwhile`` has ended."""
     other, waits = asyncio.ensure_future(meanwhile), list[int]()
     while not other.done():
@@ -158,7 +158,7 @@ async def _waits(venue: compose.Venue, meanwhile: Awaitable[object]) -> Waits:
     return Waits(percentile(waits, 50) / 1e6, percentile(waits, 99) / 1e6, waits[-1] / 1e6)
 
 
-async def _images(venue: compose.Venue) -> None:
+async def _images(venue: compose.VenueServer) -> None:
     for _ in range(IMAGES):
         image = await venue.host.bridge.image()
         if not isinstance(image, VenueImage):
@@ -166,7 +166,7 @@ async def _images(venue: compose.Venue) -> None:
         await asyncio.sleep(0.05)
 
 
-def _image_ms(venue: compose.Venue) -> float:
+def _image_ms(venue: compose.VenueServer) -> float:
     """Milliseconds for which a market actor does nothing else: the longest of some images of its follower's state."""
     market, waits = venue.context.model.markets[TICKER].market, []
     for _ in range(IMAGES):

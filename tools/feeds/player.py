@@ -10,7 +10,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import islice
 from typing import Final, TypeVar
 
-from tools.client import MarketView, Venue
+from tools.client import MarketAnswer, Venue
 from tools.errors import ApiError, ToolError
 from tools.feeds.csv_file import Tick
 
@@ -54,7 +54,7 @@ class PriceFeed:
     last: Decimal | None = None
 
     @classmethod
-    async def of(cls, venue: Venue, ticker: str) -> tuple[PriceFeed, MarketView]:
+    async def of(cls, venue: Venue, ticker: str) -> tuple[PriceFeed, MarketAnswer]:
         """The feed of a market, and the market as it stands."""
         market = await venue.market(ticker)
         return cls(venue, ticker, market.tick_size), market

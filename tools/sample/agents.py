@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from tools.client import MarketView, Venue
+from tools.client import MarketAnswer, Venue
 from tools.errors import ApiError, VenueUnreachable
 from tools.sample.setup import AgentPlan, Style
 
@@ -104,7 +104,7 @@ class Agent:
         found = await self._venue.open_positions(self.plan.user, self.plan.ticker)
         self.positions = deque(position.id for position in found)
 
-    async def _open(self, side: str, market: MarketView) -> None:
+    async def _open(self, side: str, market: MarketAnswer) -> None:
         parts = min(self._random.lognormvariate(0.0, SIZE_SPREAD), SIZE_PARTS_MAX)
         size = max(self.plan.size * parts, 2 * float(market.min_order_size))
         leverage = min(self._random.choice(self.plan.leverages), market.max_leverage)

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from perps.events import CloseReason, Fill, PositionOpened, PositionReduced
 from perps.journal import Entry
-from perps.market.position import Position, bankruptcy_price, equity, liquidation_price
-from perps.market.state import Market, position_id, split_position_id
+from perps.market.position import Position, bankruptcy_price, equity, liquidation_price, position_id, split_position_id
+from perps.market.state import Market
 from perps.params import MarketParams
 from perps.query_rows import OPEN, STATUS_OPEN, FillRecord, KeyRecord, LegRecord, PositionRecord
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 from web.answers import decimals
-from web.api.requests import rfc3339
+from web.answers.times import rfc3339
 from web.readside.history import DAY_MS
 from web.readside.model import MarketView, ReadModel
 

@@ -13,6 +13,7 @@ from perps.journal import Entry
 from perps.units import Micros
 from web.answers import decimals, views
 from web.answers.errors import RequestError, invalid, not_found
+from web.answers.times import rfc3339
 from web.api.bodies import body
 from web.api.context import CONTEXT, Context
 from web.api.market_requests import MarketBody, list_command
@@ -28,7 +29,6 @@ from web.api.requests import (
     limit,
     plain_text,
     positive_money,
-    rfc3339,
     ticker,
     time_ms,
     user_id,

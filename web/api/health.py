@@ -7,8 +7,9 @@ from aiohttp_sse import EventSourceResponse
 
 from web.answers import views
 from web.answers.errors import RequestError
+from web.answers.times import rfc3339
 from web.api.context import CONTEXT, REQUEST_ID
-from web.api.requests import rfc3339, ticker
+from web.api.requests import ticker
 from web.api.responses import json_response
 from web.process.watchdog import Problem
 from web.streams.sse import READERS_MAX, MarketStream, Reader

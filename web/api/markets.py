@@ -10,6 +10,7 @@ from aiohttp import web
 from actors.messages import Settled
 from web.answers import decimals, errors, views
 from web.answers.errors import RequestError, not_one_of
+from web.answers.times import rfc3339
 from web.api.bodies import body, body_list
 from web.api.context import CONTEXT, Context
 from web.api.requests import (
@@ -21,7 +22,6 @@ from web.api.requests import (
     cursor,
     limit,
     price_command,
-    rfc3339,
     ticker,
     time_ms,
 )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import lru_cache
 from typing import Final
 
 from aiohttp import web
 from msgspec import Struct
 
 from perps.commands import ClosePosition, OpenPosition, PriceSource, Side, UpdatePrice
-from perps.market.state import split_position_id
+from perps.market.position import split_position_id
 from perps.params import MarketParams, Mode
 from perps.units import AMOUNT_MAX, BPS, INTEGER_MAX, PPB, Micros, Millis, Nano, Ppb, Ticks
 from web.answers import decimals
@@ -183,16 +182,6 @@ def time_ms(text: str, field: str) -> Millis:
         return Millis((at - EPOCH) // timedelta(milliseconds=1))
     except (ValueError, OverflowError) as error:
         raise invalid(f"{field} must be an RFC 3339 time such as 2026-01-31T12:00:00.000Z.", field=field) from error
-
-
-def rfc3339(at_ms: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 UTC with milliseconds."""
-    return f"{_second(at_ms // 1000)}.{at_ms % 1000:03d}Z"
-
-
-@lru_cache(maxsize=4096)
-def _second(at_s: int) -> str:
-    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def limit(request: web.Request) -> int:

@@ -11,8 +11,7 @@ from actors.messages import Outcome, Repeated, Settled
 from perps.commands import Command
 from perps.events import decode_events
 from perps.journal import Entry
-from perps.market.position import equity
-from perps.market.state import split_position_id
+from perps.market.position import equity, split_position_id
 from perps.params import MarketParams
 from perps.refusals import Rejected
 from perps.rules.trading import decide_open

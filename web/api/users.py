@@ -6,11 +6,12 @@ from typing import Final
 
 from aiohttp import web
 
-from perps.market.state import user_account
+from perps.money.accounts import user_account
 from web.answers import decimals, views
 from web.answers.errors import not_found, not_one_of
+from web.answers.times import rfc3339
 from web.api.context import CONTEXT, Context
-from web.api.requests import cursor, limit, rfc3339, ticker, user_id
+from web.api.requests import cursor, limit, ticker, user_id
 from web.api.responses import json_response, page
 
 STATUSES: Final = ("open", "closed", "all")

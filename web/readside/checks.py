@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
 from perps.commands import PriceSource
-from perps.market.state import WORLD, Market, user_account
+from perps.market.state import Market
+from perps.money.accounts import WORLD, user_account
 from perps.venue import VenueState
 from web.readside.history import CANDLES_KEPT, INTERVALS, MINUTE_MS, CandleImage, HistoryImage
 from web.readside.image import UserImage, ViewImage, ViewsImage

@@ -22,7 +22,8 @@ from perps.events import (
 from perps.journal import Entry, Row
 from perps.market.liquidation_order import NoOrder
 from perps.market.position import Position
-from perps.market.state import Market, user_account
+from perps.market.state import Market
+from perps.money.accounts import user_account
 from perps.refusals import InvariantViolated
 from perps.units import Micros, Millis
 from web.readside.history import MarketHistory

@@ -33,7 +33,7 @@ from perps.events import (
 from perps.journal import Entry, JournalUnavailable, Row
 from perps.params import MarketParams
 from web.answers import decimals
-from web.api.requests import rfc3339
+from web.answers.times import rfc3339
 from web.readside.model import ReadModel
 from web.streams.resume_turns import ResumeTurns, Turn
 

@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 
 from perps.commands import CreateUser, Deposit, Side, Withdraw
 from perps.events import PositionReduced, Transfer, TransferKind, UserCreated, Withdrawn
-from perps.money.ledger import DEPOSITS_MAX, Funds, Ledger, MarketSums, decide_ledger
+from perps.market.sums import MarketSums
+from perps.money.funds import Funds
+from perps.money.ledger import Ledger
 from perps.refusals import InvariantViolated, RejectCode, Rejected
+from perps.rules.users import DEPOSITS_MAX, decide_ledger
 from perps.units import AMOUNT_MAX, BALANCE_MAX, MICRO, Micros, Millis
 from tests.perps.build import BTC_PRICE, START_MS, Venue, done, index_market, opened, reductions, refused
 

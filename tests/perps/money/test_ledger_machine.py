@@ -23,9 +23,11 @@ from perps.events import (
     transfers_of,
 )
 from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Row, make_row
-from perps.market.state import WORLD, user_account
-from perps.money.ledger import DEPOSITS_MAX, PLEDGED, Funds, Ledger, check_deposit, decide_ledger
+from perps.money.accounts import WORLD, user_account
+from perps.money.funds import PLEDGED, Funds
+from perps.money.ledger import Ledger
 from perps.refusals import RejectCode, Rejected
+from perps.rules.users import DEPOSITS_MAX, check_deposit, decide_ledger
 from perps.units import Micros, Millis
 from perps.venue import VenueState
 

@@ -9,7 +9,8 @@ from perps.events import MarketListed, ModeChanged, PriceUpdated, Transfer, Tran
 from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
-from perps.rules.administration import SOURCE_CLOCK_AHEAD_MS_MAX, decide_list, decide_price
+from perps.rules.listing import decide_list
+from perps.rules.prices import SOURCE_CLOCK_AHEAD_MS_MAX, decide_price
 from perps.units import AMOUNT_MAX, Micros, Millis, Ticks
 from tests.perps.build import (
     BTC,

@@ -6,8 +6,8 @@ import pytest
 
 from perps.commands import ClosePosition, Side
 from perps.events import PositionOpened, PositionReduced
-from perps.market.position import equity
-from perps.market.state import Market, position_id
+from perps.market.position import equity, position_id
+from perps.market.state import Market
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
 from perps.rules.trading import decide_close, decide_open

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from perps.commands import ClosePosition, Side, signed
 from perps.events import PositionOpened, PositionReduced, TransferKind
-from perps.market.state import Market, position_id
+from perps.market.position import position_id
+from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.rules.trading import decide_close, decide_open, hold_bound

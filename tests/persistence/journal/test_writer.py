@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost, Row
-from perps.money.ledger import DEPOSITS_MAX
+from perps.rules.users import DEPOSITS_MAX
 from persistence.errors import ShardTaken
 from persistence.journal import history as postgres_history
 from persistence.journal import look_ups

@@ -28,7 +28,7 @@ from tools.audit.memory import LedgerDigest, MarketDigest, Memory, contradiction
 from tools.audit.reconcile import tell_left_out
 from tools.cli import main
 from tools.client import Venue as Client
-from web.compose import Venue, postgres
+from web.compose import VenueServer, postgres
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -44,7 +44,7 @@ class Serving:
     """A venue that runs in a thread of its own."""
 
     url: str
-    venue: Venue
+    venue: VenueServer
     loop: asyncio.AbstractEventLoop
 
     def do(self, work: Callable[[Client], Awaitable[T]]) -> T:
@@ -63,7 +63,7 @@ def serving(database_url: str) -> Iterator[Serving]:
     ready, made = Event(), []
 
     async def run() -> None:
-        venue, stop = Venue(postgres(database_url), KEY), asyncio.Event()
+        venue, stop = VenueServer(postgres(database_url), KEY), asyncio.Event()
         port = await venue.listen("127.0.0.1", 0)
         await venue.start()
         loop = asyncio.get_running_loop()

@@ -12,7 +12,7 @@ from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.process.test_failures import POISON
 from tests.web.venue import ADMIN_KEY, Client, OnMemory, Running
-from web.compose import Venue
+from web.compose import VenueServer
 from web.listener import SHUTDOWN_S
 
 
@@ -40,7 +40,7 @@ async def test_a_running_venue_is_alive_and_ready(venue: Running) -> None:
 
 async def test_a_venue_that_has_not_started_is_alive_but_not_ready(starter: Starter) -> None:
     session = (running := await starter()).session
-    venue = Venue(OnMemory().stores(), ADMIN_KEY)
+    venue = VenueServer(OnMemory().stores(), ADMIN_KEY)
     url = f"http://127.0.0.1:{await venue.listen('127.0.0.1', 0)}"
     client = Client(session, url, ADMIN_KEY)
     try:
@@ -66,7 +66,7 @@ async def test_a_venue_that_stops_is_not_ready(venue: Running) -> None:
 
 
 async def test_a_body_on_its_way_is_refused_as_soon_as_the_venue_stops() -> None:
-    venue = Venue(OnMemory().stores(), ADMIN_KEY)
+    venue = VenueServer(OnMemory().stores(), ADMIN_KEY)
     port = await venue.listen("127.0.0.1", 0)
     await venue.start()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -1,35 +1,15 @@
-"""Checks of what feeds and administrators ask of a market: a listing, a mode, a price.
-
-``decide_*`` → events or ``Rejected``; nothing here changes state.
-"""
+"""Prices: the only way any of them enters the venue."""
 
 from typing import Final
 
-from perps.commands import ListMarket, SetMode, UpdatePrice
-from perps.events import MarketEvents, MarketListed, ModeChanged, PriceUpdated, Transfer, TransferKind
-from perps.market.listing import check_params
-from perps.market.state import WORLD, Market, house_account
+from perps.commands import UpdatePrice
+from perps.events import MarketEvents, PriceUpdated
+from perps.market.state import Market
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.units import AMOUNT_MAX, Millis
 
 SOURCE_CLOCK_AHEAD_MS_MAX: Final = 5_000
 """How far a price's own time may run ahead of the venue's before it is refused as nonsense."""
-
-
-def decide_list(command: ListMarket, at: Millis) -> MarketListed | Rejected:
-    """List a market if its parameters keep the rules (``check_params``)."""
-    broken = check_params(command.params, command.price)
-    if broken:
-        return broken
-    deposit = command.params.house_deposit
-    house = house_account(command.ticker)
-    transfers = (Transfer(WORLD, house, deposit, TransferKind.HOUSE_DEPOSIT),) if deposit else ()
-    return MarketListed(command.params, command.price, at, transfers)
-
-
-def decide_mode(command: SetMode) -> MarketEvents:
-    """Any mode may follow any mode."""
-    return (ModeChanged(command.mode, command.reason),)
 
 
 def decide_price(market: Market, command: UpdatePrice, at: Millis) -> MarketEvents | Rejected:
