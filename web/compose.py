@@ -16,6 +16,7 @@ import structlog
 import uvloop
 from msgspec import Struct
 
+from actors.clock import VenueClock
 from actors.limits import IN_FLIGHT_MAX
 from actors.ports import Clock, History
 from perps.journal import JournalUnavailable
@@ -214,15 +215,15 @@ class VenueServer:
     def __init__(
         self, stores: Stores, admin_key: str, *, clock: Clock | None = None, limits: Limits | None = None
     ) -> None:
-        clock, limits = clock or SystemClock(), limits or Limits()
+        limits, time = limits or Limits(), VenueClock(clock or SystemClock())
         model, metrics = ReadModel(rows_kept=limits.rows_kept), Metrics()
         streams = Streams(model, behind_bytes_max=limits.behind_bytes_max, heartbeat_s=limits.heartbeat_s)
         self._queries = stores.queries
-        self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots, clock)
+        self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots, time)
         self.host = Host(
             stores.open_journal,
             stores.history,
-            clock,
+            time,
             model,
             streams,
             metrics,
@@ -232,12 +233,12 @@ class VenueServer:
             bridge=self.host.bridge,
             model=model,
             queries=self._queries,
-            keys=Keys(stores.keys, admin_key, clock),
+            keys=Keys(stores.keys, admin_key, time),
             streams=streams,
             snapshots=self._snapshots,
             metrics=metrics,
             recorder=self.host.recorder,
-            clock=clock,
+            clock=time,
             problems=self.host.problems,
         )
         metrics.gauge("perps_problems", "Parts that are not well.", lambda: len(self.host.problems()))

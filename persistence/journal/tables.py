@@ -5,15 +5,13 @@ one array per column (62 of them for an open) this took a single row from 0.57 t
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from perps.journal import Row
+from perps.projection import POSITION_SET, POSITION_SUM
 from perps.query_rows import FillRecord, LegRecord, PositionRecord, PriceRecord
-
-Record = tuple[Any, ...]
-"""A row of one of these tables: its columns in the order the migration made them."""
 
 
 class Table(Struct, frozen=True):
@@ -28,12 +26,6 @@ JOURNAL = Table("journal", ("shard", *Row.__struct_fields__))
 FILLS = Table("fills", FillRecord.__struct_fields__)
 LEGS = Table("legs", LegRecord.__struct_fields__)
 PRICES = Table("prices", PriceRecord.__struct_fields__)
-
-POSITION_SET = ("offset", "status", "closed_at", "lots", "cash", "margin", "leverage", "entry_cost", "funding_paid")
-"""Of a position these columns take the newest value …"""
-
-POSITION_SUM = ("entered_lots", "entered_cost", "exited_lots", "exited_cost", "realized_pnl", "fees")
-"""… and to these a change is added; the rest are set once, by the open."""
 
 _POSITION_CHANGE = ", ".join(
     [f'"{column}" = excluded."{column}"' for column in POSITION_SET]

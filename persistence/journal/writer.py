@@ -17,13 +17,13 @@ import uvloop
 from msgspec.structs import astuple
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost
+from perps.projection import QueryRows, Record, query_rows
 from persistence.connection.connect import connect, database_errors, encoding, end
 from persistence.connection.server_checks import SETTINGS, check_server, check_settings, pin_commit
 from persistence.connection.session import finish
 from persistence.errors import ShardTaken
 from persistence.journal.order import check_order
 from persistence.journal.partitions import PARTITION_ROWS, PartitionMaker
-from persistence.journal.query_rows import QueryRows, query_rows
 from persistence.journal.selections import LAST
 from persistence.journal.tables import (
     FENCE,
@@ -32,7 +32,6 @@ from persistence.journal.tables import (
     LEGS,
     POSITIONS,
     PRICES,
-    Record,
     Table,
     fenced_insertion,
     insertion,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from perps.journal import JournalUnavailable, Row
+from perps.projection import Record
 from perps.query_rows import STATUS_OPEN, FillRecord, PositionRecord, PriceRecord
 from persistence.connection.session import ANSWER_TIMEOUT_S, BlockingSession
 from persistence.journal.selections import (
@@ -17,7 +18,7 @@ from persistence.journal.selections import (
     SNAPSHOTS_UNTIL,
     columns,
 )
-from persistence.journal.tables import FILLS, JOURNAL, POSITIONS, PRICES, Record, Table
+from persistence.journal.tables import FILLS, JOURNAL, POSITIONS, PRICES, Table
 from persistence.operator.comparison import IN_STEP, RecordStream
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import astuple
 
 from perps.journal import Entry, Row
+from perps.projection import query_rows
 from perps.venue import JournalCorrupt
 from persistence.connection.connect import ask
 from persistence.connection.server_checks import check_server
@@ -19,7 +20,6 @@ from persistence.connection.session import ANSWER_TIMEOUT_S, BlockingSession
 from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
 from persistence.journal.partitions import PARTITION_ROWS, make_partitions
-from persistence.journal.query_rows import query_rows
 from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, insertion
 from persistence.journal.writer import LOCK_CLASS
 from persistence.migrate import migrate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.clock import VenueClock
 from tests.actors.venue import FixedClock, running
 from tests.support.memory import MemoryStore
 from web.metrics import Metrics
@@ -17,7 +18,7 @@ async def test_a_start_that_is_called_off_gives_the_shard_back() -> None:
     async with running(store) as venue:
         await venue.add_user("ann")
     model = ReadModel()
-    host = Host(store.acquire, store, FixedClock(), model, Streams(model), Metrics())
+    host = Host(store.acquire, store, VenueClock(FixedClock()), model, Streams(model), Metrics())
 
     host.abort()
     with pytest.raises(StartAborted):

@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.clock import VenueClock
 from actors.messages import Outcome, Settled
 from actors.ports import Journal
 from perps.commands import ClosePosition, Command, CreateUser, ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
@@ -121,7 +122,7 @@ async def running(
     def acquire() -> Journal:
         return store.acquire()
 
-    host = Host(open_journal or acquire, store, clock, model, Streams(model), metrics)
+    host = Host(open_journal or acquire, store, VenueClock(clock), model, Streams(model), metrics)
     await host.start()
     try:
         yield Running(host, model, clock, store, metrics)

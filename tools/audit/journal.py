@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import rich_click as click
 
+from perps.commands import KINDS
 from tools.audit.database import venue_database
 from tools.output import json_text, show_line
 from tools.settings import SettingsCommand, data_dir_option, database_url_option, json_option
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from persistence.journal.rows import Pick, PostgresRows
 
 OFFSETS: Final = click.IntRange(1, 2**63 - 1)
-KINDS: Final = ("open", "close", "price", "mode", "list", "sweep", "user", "deposit", "withdraw")
 """Of rows."""
 WIDTHS: Final = (8, 24, 18, 8, 16)
 """Of the columns on a terminal, but for the last; elsewhere there are tabs between."""

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from aiohttp import web
 
 from actors.bridge import Bridge
-from actors.ports import Clock
+from actors.clock import VenueClock
 from perps.journal import Row
 from perps.query_rows import Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
 from web.answers.errors import not_found
@@ -87,7 +87,7 @@ class Context:
     snapshots: Snapshots
     metrics: Metrics
     recorder: Recorder
-    clock: Clock
+    clock: VenueClock
     problems: Callable[[], Mapping[str, Problem]]
     """What is not well, by part (a ticker, ``core``, or what an actor is called). Empty: ready."""
     started: bool = False

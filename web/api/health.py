@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
+from actors.timer import BEHIND_MS
 from web.answers import views
 from web.answers.errors import RequestError
 from web.answers.times import rfc3339
@@ -38,8 +39,17 @@ async def readyz(request: web.Request) -> web.Response:
         "since": {part: rfc3339(problem.since) for part, problem in problems.items() if problem.since},
         "offset": context.model.offset,
     }
+    warnings = {}
     if context.snapshots.problem is not None:
-        body["warnings"] = {"snapshots": context.snapshots.problem.why}
+        warnings["snapshots"] = context.snapshots.problem.why
+    behind_ms = context.clock.ahead_ms()
+    if behind_ms > BEHIND_MS:
+        warnings["clock"] = (
+            f"the system's clock is {behind_ms / 1000:.0f} s behind the newest row: set it right. "
+            "Until it has caught up, rows get times that go on from that row."
+        )
+    if warnings:
+        body["warnings"] = warnings
     return json_response(body, 503 if problems else 200)
 
 

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from actors.messages import Outcome, Repeated, Settled
 from perps.commands import Command
-from perps.events import decode_events
-from perps.journal import Entry
+from perps.journal import Entry, events_of
 from perps.market.position import equity, split_position_id
 from perps.params import MarketParams
 from perps.refusals import Rejected
-from perps.rules.trading import decide_open
+from perps.rules.opening import decide_open
+from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX
 from web.answers import decimals, errors, views
 from web.answers.errors import RequestError
@@ -58,17 +58,20 @@ async def quote(request: web.Request) -> web.Response:
     user = context.model.users.get(command.user)
     if user is None:
         raise errors.not_found("user", userId=command.user)
-    outcome = decide_open(market, command, context.clock.now_ms(), held=AMOUNT_MAX, referrer=user.referrer)
+    now_ms = context.clock.now_ms()
+    given = Given(now_ms, now_ms - market.price_at, held=AMOUNT_MAX, referrer=user.referrer)
+    outcome = decide_open(market, command, given)
     if isinstance(outcome, Rejected):
         raise errors.of_rejected(outcome, market.params)
-    position, fill = outcome.position, outcome.fill
+    (event,) = outcome
+    position, fill = event.position, event.fill
     shown = views.open_position(position, market.params, fill.mark_price, fill.funding_index)
     return json_response(
         {
             "fill": views.fill_view(fill, market.params),
             "marginRequired": decimals.money(position.margin),
-            "fee": views.fee(outcome.fee, outcome.referral),
-            "totalRequired": decimals.money(position.margin + outcome.fee),
+            "fee": views.fee(event.fee, event.referral),
+            "totalRequired": decimals.money(position.margin + event.fee),
             "equity": decimals.money(equity(position, fill.mark_price, market.params.unit, fill.funding_index)),
             "liquidationPrice": shown["liquidationPrice"],
             "bankruptcyPrice": shown["bankruptcyPrice"],
@@ -190,7 +193,7 @@ async def stored_entry(context: Context, request: web.Request, offset: int) -> E
     if row is None:
         message = "This clientOrderId was answered so long ago that the answer has been archived."
         raise RequestError("client_order_id_reused", message, {"offset": offset})
-    return Entry(row, decode_events(row.payload), ())
+    return Entry(row, events_of(row), ())
 
 
 def answer(payload: dict[str, Any], status: int, *, repeated: bool) -> web.Response:

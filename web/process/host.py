@@ -13,10 +13,11 @@ from typing import Final
 import structlog
 
 from actors.bridge import CORE, Bridge
+from actors.clock import VenueClock
 from actors.core import Core
 from actors.limits import IN_FLIGHT_MAX
 from actors.messages import Failure, FailureKind, Settled
-from actors.ports import Clock, History, Journal, JournalUnavailable, OwnershipLost
+from actors.ports import History, Journal, JournalUnavailable, OwnershipLost
 from actors.recovery import OnEntry, OnSnapshot, Recovered, recover
 from actors.vitals import Vitals
 from perps.journal import Entry, JournalRefused
@@ -70,7 +71,7 @@ class Host:
         self,
         open_journal: OpenJournal,
         history: History,
-        clock: Clock,
+        clock: VenueClock,
         model: ReadModel,
         streams: Streams,
         metrics: Metrics,
@@ -143,6 +144,7 @@ class Host:
 
     def _run(self, journal: Journal, recovered: Recovered) -> None:
         state = recovered.state
+        self._clock.begin_after(state.at)
         self.recorder.begin()
         log.info(
             "core.recovered",
@@ -156,7 +158,14 @@ class Host:
         outlet = self.bridge.outlet()
         vitals = Vitals(outlet.core_failed, self._metrics.died)
         self._core = Core(
-            recovered, journal, self._history, clock=self._clock, outbox=outlet, vitals=vitals, on_snapshot=check_views
+            recovered,
+            journal,
+            self._history,
+            clock=self._clock,
+            outbox=outlet,
+            vitals=vitals,
+            on_snapshot=check_views,
+            timer=self._clock,
         )
         self.watchdog.watch(vitals)
         self.bridge.attach(self._core.supervisor)

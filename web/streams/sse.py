@@ -10,27 +10,20 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from itertools import islice
-from typing import Final
+from itertools import chain, islice
+from typing import Final, assert_never
 
 import msgspec
 import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from perps.events import (
-    CloseReason,
-    Events,
-    MarketListed,
-    ModeChanged,
-    PositionOpened,
-    PositionReduced,
-    PriceUpdated,
-    decode_events,
-)
-from perps.journal import Entry, JournalUnavailable, Row
+from perps.effects import Effect, Joined, Paid, Priced, Status, Traded, TradeKind
+from perps.engine import project
+from perps.events import Events
+from perps.journal import Entry, JournalUnavailable, Row, events_of
 from perps.params import MarketParams
 from web.answers import decimals
 from web.answers.times import rfc3339
@@ -188,7 +181,7 @@ class Streams:
         last, seen = 0, 0
         blocks: list[bytes] = []
         for row in rows:
-            events = decode_events(row.payload)
+            events = events_of(row)
             seen += len(events)
             if last and seen > RESUME_EVENTS:
                 break
@@ -205,12 +198,10 @@ class Streams:
 def encode_row(row: Row, happened: Events, params: MarketParams) -> bytes:
     """A row's public events in SSE format; the id on the last of them. Empty for a row with nothing public."""
     events: list[tuple[str, bytes]] = []
-    for event in happened:
-        name, data = _public(event, params)
-        data |= {"ticker": params.ticker, "offset": row.offset, "at": rfc3339(row.at)}
-        events.append((name, _encode(data)))
-        if isinstance(event, PositionReduced) and event.reason is CloseReason.LIQUIDATION:
-            events.append(("liquidation", _encode(data)))
+    for effect in chain.from_iterable(map(project, happened)):
+        for name, data in _public(effect, params):
+            data |= {"ticker": params.ticker, "offset": row.offset, "at": rfc3339(row.at)}
+            events.append((name, _encode(data)))
     parts = [b"event: %s\ndata: %s\n" % (name.encode(), data) for name, data in events]
     if not parts:
         return b""
@@ -218,38 +209,47 @@ def encode_row(row: Row, happened: Events, params: MarketParams) -> bytes:
     return b"\n".join(parts) + b"\n"
 
 
-def _public(event: object, params: MarketParams) -> tuple[str, dict[str, object]]:
-    tick, lot = params.tick_size, params.lot_size
-    match event:
-        case PriceUpdated():
-            return "price", {
-                "indexPrice": decimals.price(event.price, tick),
-                "markPrice": decimals.price(event.mark, tick),
-                "quotePrice": decimals.price(event.quote, tick),
-                "source": event.source,
-            }
-        case PositionOpened(fill=fill) | PositionReduced(fill=fill):
-            opened = isinstance(event, PositionOpened)
-            data: dict[str, object] = {
-                "kind": "open" if opened else "close",
-                "side": "long" if (fill.lots > 0) is opened else "short",
-                "price": decimals.average_price(fill.cost, fill.lots, lot),
-                "size": decimals.money(abs(fill.cost)),
-                "quantity": decimals.quantity(abs(fill.lots), lot),
-                "markPrice": decimals.price(fill.mark_price, tick),
-                "quotePrice": decimals.price(fill.quote_after, tick),
-            }
-            if isinstance(event, PositionReduced):
-                data["realizedPnL"] = decimals.money(event.pnl)
-                if event.reason is CloseReason.LIQUIDATION:
-                    data["kind"] = "liquidation"
-            return "trade", data
-        case ModeChanged(mode=mode, reason=reason):
-            return "market", {"status": mode, "reason": reason}
-        case MarketListed(params=listed):
-            return "market", {"status": "enabled", "name": listed.name, "reason": "listed"}
+def _public(effect: Effect, params: MarketParams) -> Iterator[tuple[str, dict[str, object]]]:
+    """What everybody may see of an effect: an event's name and its fields."""
+    match effect:
+        case Priced() if not effect.is_first:
+            tick = params.tick_size
+            yield (
+                "price",
+                {
+                    "indexPrice": decimals.price(effect.index, tick),
+                    "markPrice": decimals.price(effect.mark, tick),
+                    "quotePrice": decimals.price(effect.quote, tick),
+                    "source": effect.source,
+                },
+            )
+        case Traded():
+            yield "trade", _trade(effect, params)
+            if effect.kind is TradeKind.LIQUIDATION:
+                yield "liquidation", _trade(effect, params)
+        case Status():
+            named = {} if effect.name is None else {"name": effect.name}
+            yield "market", {"status": effect.mode, **named, "reason": effect.reason}
+        case Priced() | Joined() | Paid():
+            pass
         case _:
-            raise TypeError(f"{type(event).__name__} is not a market's event")
+            assert_never(effect)
+
+
+def _trade(trade: Traded, params: MarketParams) -> dict[str, object]:
+    tick, lot, fill = params.tick_size, params.lot_size, trade.fill
+    data: dict[str, object] = {
+        "kind": trade.kind,
+        "side": "long" if trade.is_long else "short",
+        "price": decimals.average_price(fill.cost, fill.lots, lot),
+        "size": decimals.money(abs(fill.cost)),
+        "quantity": decimals.quantity(abs(fill.lots), lot),
+        "markPrice": decimals.price(fill.mark_price, tick),
+        "quotePrice": decimals.price(fill.quote_after, tick),
+    }
+    if not trade.adds:
+        data["realizedPnL"] = decimals.money(trade.pnl)
+    return data
 
 
 def frame(name: str, data: object, event_id: EventId | None = None) -> bytes:

@@ -8,19 +8,22 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from perps.commands import ClosePosition, Side, signed
+from perps.engine import apply
 from perps.events import PositionOpened, PositionReduced, TransferKind
 from perps.market.position import position_id
 from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
-from perps.rules.trading import decide_close, decide_open, hold_bound
+from perps.rules.closing import decide_close
+from perps.rules.opening import decide_open
+from perps.rules.rule import Given
 from perps.units import MICRO, NANO, PICO, PPB, Micros, Millis, Ppb
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
     RICH,
     START_MS,
-    Venue,
+    Books,
     done,
     index_market,
     new_market,
@@ -38,22 +41,28 @@ AGE = {"max_price_age": 1_000}
 def try_open(market: Market, size: int = SIZE, side: Side = LONG, **more: Any) -> PositionOpened | Rejected:
     held, late = Micros(more.pop("held", RICH)), more.pop("late", 0)
     referrer = more.pop("referrer", None)
-    return decide_open(
-        market, new_open("ann", side, size, **more), Millis(START_MS + late), held=held, referrer=referrer
-    )
+    given = Given(Millis(START_MS + late), late, held=held, referrer=referrer)
+    outcome = decide_open(market, new_open("ann", side, size, **more), given)
+    return outcome if isinstance(outcome, Rejected) else outcome[0]
 
 
 def must_open(market: Market, size: int = SIZE, side: Side = LONG, **more: Any) -> PositionOpened:
     outcome = try_open(market, size, side, **more)
     assert isinstance(outcome, PositionOpened), outcome
-    market.apply(outcome)
+    apply(market, outcome)
     return outcome
+
+
+def bound(size: int, leverage: int, fee: int) -> Micros:
+    """The most an open can take."""
+    return new_open("ann", LONG, size, leverage=leverage).bound(Ppb(fee))
 
 
 def try_close(market: Market, number: int = 1, share: int = PPB, **more: Any) -> PositionReduced | Rejected:
     late = more.pop("late", 0)
     fields = {"ticker": BTC, "user": "ann", "position_id": position_id(BTC, number), "share": Ppb(share), **more}
-    return decide_close(market, ClosePosition(**fields), Millis(START_MS + late))
+    outcome = decide_close(market, ClosePosition(**fields), Given(Millis(START_MS + late), late))
+    return outcome if isinstance(outcome, Rejected) else outcome[0]
 
 
 def fresh(**changes: Any) -> Market:
@@ -135,7 +144,7 @@ def close_with(*faults: dict[str, Any]) -> PositionReduced | Rejected:
     market = fresh(**AGE)
     must_open(market)
     closed = must_open(market)
-    market.apply(try_close(market, 2))  # type: ignore[arg-type]
+    apply(market, try_close(market, 2))  # type: ignore[arg-type]
     assert closed.position.number == 2
     market.mode = order.pop("mode", Mode.ENABLED)
     market.params = replace(market.params, maintenance_fixed=order.pop("maintenance_fixed", 0))
@@ -221,7 +230,7 @@ def test_funds_suffice_to_the_micro(extra: int, ok: bool, side: Side) -> None:
 @pytest.mark.parametrize(("extra", "ok"), [(-1, False), (0, True)])
 def test_a_wallet_is_emptied_to_the_last_micro_but_not_below(extra: int, ok: bool) -> None:
     free = must_open(fresh())
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("ann", free.position.margin + free.fee + extra)
     outcome = venue.open("ann", LONG, SIZE)
 
@@ -243,7 +252,7 @@ def test_what_is_held_is_enough_for_whatever_an_open_costs(
     market = fresh(taker_fee=fee, min_order_size=1)
     market.long_lots = max(skew, 0)  # type: ignore[assignment]
     market.short_lots = max(-skew, 0)  # type: ignore[assignment]
-    held = hold_bound(Micros(size), leverage, Ppb(fee))
+    held = bound(size, leverage, fee)
     outcome = try_open(market, size, side, leverage=leverage, held=held)
 
     assert not isinstance(outcome, Rejected) or outcome.code is not RejectCode.INSUFFICIENT_FUNDS
@@ -251,9 +260,9 @@ def test_what_is_held_is_enough_for_whatever_an_open_costs(
         assert outcome.position.margin + outcome.fee <= held
 
 
-@pytest.mark.parametrize(("size", "leverage", "fee", "bound"), [(10, 3, 0, 4), (10, 3, 1, 5), (9, 3, PPB, 12)])
-def test_a_hold_is_rounded_up_twice(size: int, leverage: int, fee: int, bound: int) -> None:
-    assert hold_bound(Micros(size), leverage, Ppb(fee)) == bound
+@pytest.mark.parametrize(("size", "leverage", "fee", "held"), [(10, 3, 0, 4), (10, 3, 1, 5), (9, 3, PPB, 12)])
+def test_a_hold_is_rounded_up_twice(size: int, leverage: int, fee: int, held: int) -> None:
+    assert bound(size, leverage, fee) == held
 
 
 @pytest.mark.parametrize("side", Side)
@@ -304,7 +313,7 @@ def test_a_close_keeps_its_slippage_bound(side: Side, bps: int, ok: bool) -> Non
 )
 @pytest.mark.parametrize("side", Side)
 def test_a_share_closes_its_lots_rounded_down_but_at_least_one(share: int, count: int, side: Side) -> None:
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("ann")
     position = opened(venue.open("ann", side, 999 * MICRO)).position
     assert abs(position.lots) == 199
@@ -332,7 +341,7 @@ def opened_of(position: Any) -> PositionOpened:
 def test_the_shares_of_a_fee_sum_to_it_exactly(
     size: int, leverage: int, rate: int, share: int, referrer: str | None, moved: int
 ) -> None:
-    venue = Venue((index_market(taker_fee=rate, referral_share=share), BTC_PRICE))
+    venue = Books((index_market(taker_fee=rate, referral_share=share), BTC_PRICE))
     venue.add_user("bob", 0)
     venue.add_user("ann", referrer=referrer)
     first = venue.open("ann", LONG, size, leverage=leverage)
@@ -353,7 +362,7 @@ def test_the_shares_of_a_fee_sum_to_it_exactly(
 
 @pytest.mark.parametrize(("limit", "ok"), [(None, True), (10**10, True), (0, False)])
 def test_a_gain_beyond_the_houses_limit_halts_the_market(limit: int | None, ok: bool) -> None:
-    venue = Venue((index_market(house_credit_limit=limit), BTC_PRICE))
+    venue = Books((index_market(house_credit_limit=limit), BTC_PRICE))
     venue.add_user("ann")
     position = opened(venue.open("ann", LONG, SIZE))
     done(venue.price(2 * BTC_PRICE))

@@ -246,12 +246,10 @@ def trade(url: str, entries: list[Entry]) -> None:
 
 def rebuilt(entries: list[Entry]) -> Scribe:
     """A scribe who goes on after these rows."""
-    scribe, state = Scribe(), VenueState()
+    state = VenueState()
     for entry in entries:
         state.apply(entry.row)
-    scribe.offset, scribe.last_hash, scribe.now = state.offset, state.last_hash, entries[-1].row.at
-    scribe.ledger, scribe.markets = state.ledger, state.markets
-    return scribe
+    return Scribe(state=state)
 
 
 def test_a_file_whose_database_has_other_rows_by_now_is_not_believed(
