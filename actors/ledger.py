@@ -118,7 +118,7 @@ class LedgerActor(FailStopActor):
     def _begin(self, envelope: Envelope, now_ns: int) -> None:
         command = envelope.command
         if self._clock.now_ms() > envelope.deadline_ms:
-            self._refuse(envelope, Failure(FailureKind.OVERLOADED, "its deadline passed in the queue"))
+            self._refuse(envelope, Failure(FailureKind.OVERLOADED, "the command waited past its deadline"))
         elif isinstance(command, OpenPosition):
             self._hold(envelope, command, now_ns)
         elif isinstance(command, ListMarket):

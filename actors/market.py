@@ -133,7 +133,7 @@ class MarketActor(FailStopActor):
         if isinstance(command, NOT_FOR_MARKETS):
             raise TypeError(f"{type(command).__name__} for {self._ticker}")
         if self._clock.now_ms() > envelope.deadline_ms:
-            self._out.append(Refused(work, Failure(FailureKind.OVERLOADED, "its deadline passed in the queue")))
+            self._out.append(Refused(work, Failure(FailureKind.OVERLOADED, "the command waited past its deadline")))
             return
         if self._market is None:
             self._list(work, command)
