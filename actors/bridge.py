@@ -148,10 +148,10 @@ class Bridge:
         if self._closed is not None:
             return self._closed
         if len(self._waiting) >= self._in_flight_max:
-            return Failure(FailureKind.OVERLOADED, f"{self._in_flight_max} commands are in flight")
+            return Failure(FailureKind.OVERLOADED, f"{self._in_flight_max} commands are in progress")
         payer = payer or sender
         if not self._shares.take(payer):
-            return Failure(FailureKind.RATE_LIMITED, f"{self._shares.each} commands of this sender are in flight")
+            return Failure(FailureKind.RATE_LIMITED, f"{self._shares.each} commands of this sender are in progress")
         token, future = self._wait()
         self._payers[token] = payer
         now_ms, ahead_ms = self._clock.reading()
@@ -178,7 +178,7 @@ class Bridge:
         if self._closed is not None or self._supervisor is None:
             return self._closed or Failure(FailureKind.UNAVAILABLE, "the venue is being rebuilt")
         if self._images:
-            return Failure(FailureKind.OVERLOADED, "an image is being taken")
+            return Failure(FailureKind.OVERLOADED, "the state is already being read for another request")
         token, future = self._wait()
         self._images[token] = []
         try:

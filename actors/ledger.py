@@ -96,7 +96,7 @@ class LedgerActor(FailStopActor):
         """Decide a command of the ledger's own, or set aside what another one can take and send it to its market."""
         command = envelope.command
         if self._clock.now_ms() > envelope.deadline_ms:
-            self._refuse(envelope, Failure(FailureKind.OVERLOADED, "its deadline passed in the queue"))
+            self._refuse(envelope, Failure(FailureKind.OVERLOADED, "the command waited past its deadline"))
         elif isinstance(command, LedgerCommand):
             self._decide(envelope, command, now_ns)
         elif not isinstance(command, FundedCommand):

@@ -115,7 +115,7 @@ class MarketActor(FailStopActor):
             raise TypeError(f"{type(command).__name__} for {self._ticker}")
         if self._clock.now_ms() > envelope.deadline_ms:
             if envelope.token != NO_TOKEN:
-                self._out.append(Refused(work, Failure(FailureKind.OVERLOADED, "its deadline passed in the queue")))
+                self._out.append(Refused(work, Failure(FailureKind.OVERLOADED, "the command waited past its deadline")))
             return
         uptime_ms = self._clock.monotonic_ns() // NS_PER_MS
         decisions, refused = self._side.run(command, Moment(envelope.now_ms, uptime_ms, envelope.ahead_ms), held)

@@ -1,7 +1,7 @@
 """The domain: pure integers, no I/O, no clock, no chance, no framework.
 
 Reading order: ``units`` (what every integer means), ``commands``, ``events`` and ``refusals`` (the vocabulary),
-``params`` (a market's rules), ``pricing`` and ``position`` (the formulas), ``market`` (state and ``apply``),
-``trading`` and ``liquidation`` (every check), ``ledger`` (accounts and holds), ``journal`` (the row that makes a
-fact true) and ``venue`` (all state, rebuilt from rows).
+``params`` (a market's rules), ``market`` (its state and formulas), ``rules`` (the checks of each command), ``engine``
+(one command with all its consequences), ``money`` (accounts and holds), ``journal`` (the row that makes a fact true),
+``venue`` (all state, rebuilt from rows) and ``snapshot`` (all state, saved).
 """

@@ -91,15 +91,15 @@ class Keys:
         """Who sent the request. Raises ``unauthorized`` for no key, a wrong, revoked or expired one."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key:
-            raise RequestError("unauthorized", "Send an API key: 'Authorization: Bearer <key>'.")
+            raise RequestError("unauthorized", "An API key is missing. Send the header 'Authorization: Bearer <key>'.")
         hashed = digest(key.strip())
         if hmac.compare_digest(hashed, self._admin_digest):
             return self._admin
         record = self._by_digest.get(hashed)
         if record is None or record.revoked_at is not None:
-            raise RequestError("unauthorized", "This key is not known here, or it has been revoked.")
+            raise RequestError("unauthorized", "This API key is unknown or revoked.")
         if record.expires_at is not None and record.expires_at <= self._clock.now_ms():
-            raise RequestError("unauthorized", "This key has expired.")
+            raise RequestError("unauthorized", "This API key has expired.")
         return self._principals[hashed]
 
     def payer(self, request: web.BaseRequest) -> str | None:
@@ -122,7 +122,7 @@ class Keys:
         if not principal.is_admin and not principal.scopes & READING:
             raise RequestError("forbidden", "This key lacks the scope 'read'.", {"scope": "read"})
         if principal.user != user and not principal.is_admin:
-            raise RequestError("forbidden", "This belongs to another user.", {"userId": user})
+            raise RequestError("forbidden", "These data belong to another user.", {"userId": user})
         return principal
 
     async def create(

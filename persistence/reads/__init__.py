@@ -1,0 +1,1 @@
+"""What the web side reads: ``queries`` (lists, candles, rows) and ``keys`` (API keys)."""

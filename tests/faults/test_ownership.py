@@ -84,7 +84,7 @@ def epochs_follow_each_other(database: str) -> None:
     assert set(journal.epochs) == {1, 2}
 
 
-@fault("second server on the same database, while the first stands still", "I1", "I3", "I4", "I8", "I9", "I10")
+@fault("second server on the same database, while the first is frozen", "I1", "I3", "I4", "I8", "I9", "I10")
 async def test_a_venue_that_stands_still_keeps_its_shard_while_its_session_lives(
     venues: Venues, database: str, tmp_path: Path
 ) -> None:

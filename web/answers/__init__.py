@@ -1,0 +1,1 @@
+"""What leaves the venue: ``views`` (state → JSON), ``errors`` (codes, statuses, messages), ``decimals``, ``times``."""

@@ -22,7 +22,7 @@ def scaled(value: Decimal, places: int) -> int:
         raise BadNumber("is not a finite number")
     _, digits, exponent = value.as_tuple()
     if len(digits) > DIGITS_MAX or not isinstance(exponent, int) or abs(exponent) > DIGITS_MAX:
-        raise BadNumber("has too many digits or an exponent beyond range")
+        raise BadNumber("has too many digits, or too large an exponent")
     try:
         shifted = value.scaleb(places)
         exact = int(shifted)

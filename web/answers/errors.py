@@ -52,26 +52,26 @@ STATUS: Final[dict[str, int]] = {
 """Code → status, in order of precedence within a request: the first that applies is reported."""
 
 MESSAGES: Final[dict[RejectCode, str]] = {
-    RejectCode.VALIDATION_ERROR: "The request breaks a rule.",
-    RejectCode.FORBIDDEN: "This position belongs to somebody else.",
+    RejectCode.VALIDATION_ERROR: "The request breaks a rule of the market or the venue.",
+    RejectCode.FORBIDDEN: "This position belongs to another user.",
     RejectCode.MARKET_NOT_FOUND: "There is no such market.",
     RejectCode.POSITION_NOT_FOUND: "There is no such position.",
     RejectCode.USER_NOT_FOUND: "There is no such user.",
-    RejectCode.CLIENT_ORDER_ID_REUSED: "This clientOrderId was used for another request.",
-    RejectCode.USER_EXISTS: "This user exists already.",
-    RejectCode.MARKET_EXISTS: "This market exists already.",
-    RejectCode.MARKET_HALTED: "The market is halted.",
-    RejectCode.MARKET_REDUCE_ONLY: "The market takes no new positions for now.",
+    RejectCode.CLIENT_ORDER_ID_REUSED: "This clientOrderId was already used for another request. Use a new one.",
+    RejectCode.USER_EXISTS: "A user with this userId already exists.",
+    RejectCode.MARKET_EXISTS: "A market with this ticker already exists.",
+    RejectCode.MARKET_HALTED: "The market is halted: it takes no opens and no closes.",
+    RejectCode.MARKET_REDUCE_ONLY: "The market is in reduce_only mode: it takes closes and no opens.",
     RejectCode.PRICE_STALE: "The price is too old.",
-    RejectCode.POSITION_CLOSED: "The position is closed.",
+    RejectCode.POSITION_CLOSED: "The position is already closed.",
     RejectCode.PARAMETERS_INCONSISTENT: "The parameters break a listing rule.",
-    RejectCode.POSITION_SIZE_TOO_SMALL: "The size is below the market's minimum, or below one lot.",
-    RejectCode.POSITION_SIZE_TOO_LARGE: "The size is larger than the market's whole side may be.",
-    RejectCode.LEVERAGE_TOO_HIGH: "The market does not allow this much leverage.",
-    RejectCode.MAX_SKEW_EXCEEDED: "The order would tilt the market further than it may.",
-    RejectCode.OPEN_INTEREST_EXCEEDED: "The market's side is full.",
-    RejectCode.WOULD_BE_LIQUIDATED: "What is left would be liquidated at once.",
-    RejectCode.PRICE_BEYOND_LIMIT: "The fill would be worse than you accept.",
+    RejectCode.POSITION_SIZE_TOO_SMALL: "The size is below the market's minOrderSize or does not pay for one lot.",
+    RejectCode.POSITION_SIZE_TOO_LARGE: "The size is larger than the market's maxOpenInterest.",
+    RejectCode.LEVERAGE_TOO_HIGH: "The leverage is higher than the market's maxLeverage.",
+    RejectCode.MAX_SKEW_EXCEEDED: "The order would push the market's skew beyond maxSkew.",
+    RejectCode.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
+    RejectCode.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
+    RejectCode.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",
     RejectCode.INSUFFICIENT_FUNDS: "The wallet does not hold enough.",
 }
 
@@ -91,7 +91,7 @@ class RequestError(Exception):
 
 def method_not_allowed(allowed: Collection[str]) -> RequestError:
     """The path is there, and does not take the request's method: 405, with those it takes."""
-    error = RequestError("method_not_allowed", "This path does not take that method.", {"allowed": sorted(allowed)})
+    error = RequestError("method_not_allowed", "This path does not support that method.", {"allowed": sorted(allowed)})
     error.allow = sorted(allowed)
     return error
 
@@ -99,7 +99,7 @@ def method_not_allowed(allowed: Collection[str]) -> RequestError:
 def of_http(error: web.HTTPException) -> RequestError:
     """What ``aiohttp`` refuses by itself."""
     if error.status == 404:
-        return RequestError("not_found", "There is no such path. GET / lists those that are.")
+        return RequestError("not_found", "There is no such path. GET / lists all paths.")
     if isinstance(error, web.HTTPMethodNotAllowed):
         return method_not_allowed(error.allowed_methods)
     if error.status == 413:
@@ -135,11 +135,11 @@ def of_rejected(rejected: Rejected, params: MarketParams | None) -> RequestError
 def of_failure(failure: Failure) -> RequestError:
     """No verdict: overloaded, being rebuilt, in doubt, or a bug."""
     message = {
-        FailureKind.OVERLOADED: "Too much is in flight. Nothing was done; send it again.",
-        FailureKind.RATE_LIMITED: "You have as much in flight as one may. Nothing was done; send it again.",
-        FailureKind.UNAVAILABLE: "The market or the venue is being rebuilt. Nothing was done; send it again.",
-        FailureKind.OUTCOME_UNKNOWN: "It may or may not have been done. Send it again with the same clientOrderId.",
-        FailureKind.INTERNAL_ERROR: "A fault of ours stopped this request. Nothing was done.",
+        FailureKind.OVERLOADED: "The venue has too many commands in progress. Nothing was done; retry in 1 s.",
+        FailureKind.RATE_LIMITED: "You have too many commands in progress. Nothing was done; retry in 1 s.",
+        FailureKind.UNAVAILABLE: "The market or the venue is restarting. Nothing was done; retry in 1 s.",
+        FailureKind.OUTCOME_UNKNOWN: "The command may or may not be done. Send it again with the same clientOrderId.",
+        FailureKind.INTERNAL_ERROR: "The venue failed on this request. Nothing was done.",
     }[failure.kind]
     # Behind the colon stands an exception, which may quote another user's command: that is for the logs.
     details = {} if failure.kind is FailureKind.INTERNAL_ERROR else {"reason": failure.reason.partition(":")[0]}

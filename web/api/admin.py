@@ -114,10 +114,10 @@ async def create_key(request: web.Request) -> web.Response:
     if not asked.scopes or not set(asked.scopes) <= set(SCOPES):
         raise invalid(f"scopes must be one or more of {', '.join(SCOPES)}.", field="scopes", allowed=list(SCOPES))
     if user is None and "trade" in asked.scopes and "admin" not in asked.scopes:
-        raise invalid("A key to trade with needs a userId: whose wallet it trades from.", field="userId")
+        raise invalid("A key with the scope trade needs a userId: the user whose wallet pays.", field="userId")
     now_ms = context.clock.now_ms()
     if expires is not None and expires <= now_ms:
-        raise invalid("expiresAt has passed already.", field="expiresAt", now=rfc3339(now_ms))
+        raise invalid("expiresAt must be in the future.", field="expiresAt", now=rfc3339(now_ms))
     context.keys.require(request, "admin")
     if user is not None and user not in context.model.users:
         raise not_found("user", userId=user)

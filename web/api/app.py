@@ -59,7 +59,7 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
     request[REQUEST_ID] = request_id
     try:
         if not request.app[CONTEXT].started and request.path.startswith("/api/"):
-            raise RequestError("unavailable", "The venue is starting.")
+            raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
         response = await handler(request)
     except RequestError as error:
         response = _refuse(request, error)
@@ -67,7 +67,7 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
         response = _refuse(request, errors.of_http(error))
     except JournalUnavailable as error:
         log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))
-        response = _refuse(request, RequestError("unavailable", "The database does not answer. Send it again."))
+        response = _refuse(request, RequestError("unavailable", "The database does not answer. Retry in 1 s."))
     except ConnectionError:
         response = web.Response(status=400)  # the client is gone: nobody reads this
     except Exception as error:
@@ -115,5 +115,8 @@ def _refuse(request: web.Request, error: RequestError) -> web.Response:
 
 def _fault_of_ours(*, is_done: bool) -> RequestError:
     if is_done:
-        return RequestError("outcome_unknown", "A fault of ours stopped the answer. Send it again.")
-    return RequestError("internal_error", "A fault of ours stopped this request. Nothing was done.")
+        return RequestError(
+            "outcome_unknown",
+            "The command was done, but the venue failed to answer. Send it again with the same clientOrderId.",
+        )
+    return RequestError("internal_error", "The venue failed on this request. Nothing was done.")

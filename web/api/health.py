@@ -72,7 +72,9 @@ async def market_stream(request: web.Request) -> EventSourceResponse:
     for name in tickers or ():
         context.market(name)
     if context.streams.readers >= READERS_MAX or context.streams.closing:
-        raise RequestError("overloaded", f"{READERS_MAX} streams are open.")
+        raise RequestError(
+            "overloaded", f"The venue has no free stream of its {READERS_MAX}, or is stopping. Retry in 1 s."
+        )
     since = request.headers.get("Last-Event-ID") or request.query.get("since")
     reader = Reader(tickers, behind_bytes_max=context.streams.behind_bytes_max)
 

@@ -124,14 +124,16 @@ def ticker(text: str) -> str:
 def client_order_id(text: str | None) -> str | None:
     """A well-formed client order id: 1–64 printable ASCII characters, no blank at either end."""
     if text is not None and not CLIENT_ORDER_ID.fullmatch(text):
-        raise invalid("clientOrderId has 1 to 64 printable ASCII characters.", field="clientOrderId")
+        raise invalid(
+            "clientOrderId must have 1 to 64 printable ASCII characters, no space at an end.", field="clientOrderId"
+        )
     return text
 
 
 def plain_text(text: str | None, field: str) -> str | None:
     """Free text: at most ``TEXT_MAX`` characters, none of them a control character."""
     if text is not None and (len(text) > TEXT_MAX or not text.isprintable()):
-        raise invalid(f"{field} has at most {TEXT_MAX} printable characters.", field=field)
+        raise invalid(f"{field} must have at most {TEXT_MAX} characters, all printable.", field=field)
     return text
 
 
@@ -166,7 +168,7 @@ def price_ticks(value: Decimal, tick_size: int, field: str = "price") -> Ticks:
     if exact <= 0 or rest or ticks > INTEGER_MAX:
         tick = decimals.pico(tick_size)
         raise invalid(
-            f"{field} must be a positive multiple of the tick size, {tick}, and less than 2^63 of it.",
+            f"{field} must be a positive multiple of the tick size, {tick}, and below 2^63 ticks.",
             field=field,
             **{field: str(value), "tickSize": tick},
         )
@@ -201,7 +203,7 @@ def cursor(request: web.Request) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d{1,18})-(\d{1,9})", text, re.ASCII)
     if match is None:
-        raise invalid("cursor must be a nextCursor of this list.", field="cursor")
+        raise invalid("cursor must be the nextCursor of an earlier page of this list.", field="cursor")
     return int(match[1]), int(match[2])
 
 
@@ -212,7 +214,7 @@ def key_cursor(request: web.Request) -> tuple[int, str] | None:
         return None
     match = re.fullmatch(rf"(\d{{1,15}})-({KEY_ID.pattern})", text, re.ASCII)
     if match is None:
-        raise invalid("cursor must be a nextCursor of this list.", field="cursor")
+        raise invalid("cursor must be the nextCursor of an earlier page of this list.", field="cursor")
     return int(match[1]), match[2]
 
 
@@ -241,7 +243,7 @@ def close_command(body: CloseBody, position_id: str, user: str, *, any_owner: bo
         raise RequestError("position_not_found", "There is no such position.", {"position": position_id[:TEXT_MAX]})
     share = PPB if body.percentage is None else number(body.percentage, 9, "percentage")
     if not 0 < share <= PPB:
-        raise invalid("percentage is a share: more than 0, at most 1.", field="percentage")
+        raise invalid("percentage must be more than 0 and at most 1: 0.5 closes half.", field="percentage")
     return ClosePosition(
         ticker=parts[0],
         user=user,

@@ -95,7 +95,7 @@ async def close_position(request: web.Request) -> web.Response:
     if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
         raise errors.not_found("position", position=position_id[:64])
     if not principal.is_admin and await _owner(request, view, position_id, parts[1]) != principal.user:
-        raise RequestError("forbidden", "This position belongs to somebody else.", {"position": position_id})
+        raise RequestError("forbidden", "This position belongs to another user.", {"position": position_id})
     params = view.market.params
     entry, repeated = await done(context, request, command, principal, order_id, params)
     return answer(views.reduced(entry, params), 200, repeated=repeated)
@@ -113,13 +113,13 @@ async def _owner(request: web.Request, view: MarketView, position_id: str, numbe
 def trader(principal: Principal, named: str | None) -> str:
     """Whose wallet an open takes from: the key's user; an administrator may name another."""
     if named is not None and named != principal.user and not principal.is_admin:
-        raise RequestError("forbidden", "Only an administrator may name another user.", {"userId": named})
+        raise RequestError("forbidden", "Only an administrator may trade for another user.", {"userId": named})
     user = named or principal.user
     if user is None and principal.is_admin:
-        raise errors.invalid("This key is bound to no user: name one in userId.", field="userId")
+        raise errors.invalid("This key belongs to no user. Name the user in userId.", field="userId")
     if user is None:
         raise errors.invalid(
-            "This key is bound to no user and cannot trade: an administrator can make one with a userId.",
+            "This key belongs to no user, so it cannot trade. Ask an administrator for a key with a userId.",
             field="userId",
         )
     return user
@@ -191,7 +191,7 @@ async def stored_entry(context: Context, request: web.Request, offset: int) -> E
         async with context.looking_up(request):
             row = await context.queries.row(offset)
     if row is None:
-        message = "This clientOrderId was answered so long ago that the answer has been archived."
+        message = "This clientOrderId was already used. Its answer has moved to the archive. Use a new one."
         raise RequestError("client_order_id_reused", message, {"offset": offset})
     return Entry(row, events_of(row), ())
 

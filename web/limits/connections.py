@@ -68,7 +68,7 @@ class Connection(web.RequestHandler):
         """The answer to what is no HTTP; faults of the venue's own are answered elsewhere, and left to ``aiohttp``."""
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
-        said = f"This is not a request in HTTP/1.1: {type(exc).__name__}."
+        said = f"This is not a valid HTTP/1.1 request: {type(exc).__name__}."
         response = self._connections.refuse(RequestError("validation_error", said))
         response.force_close()
         return response

@@ -36,8 +36,8 @@ class ReadShares:
         """While a sender (None: a stranger, who waits for a place) has something looked up. Raises ``rate_limited``."""
         who, most = (STRANGERS, self._strangers) if sender is None else (sender, self._shares.each)
         if not self._shares.take(who, most):
-            ours = "callers without a key have" if sender is None else "you have"
-            raise _refused(f"As much is being looked up as {ours} a right to at a time.", most)
+            whose = "callers without a key" if sender is None else "yours"
+            raise _refused(f"Too many look-ups of {whose} are in progress.", most)
         try:
             if sender is not None:
                 yield
@@ -56,9 +56,9 @@ class ReadShares:
                 await self._places.acquire()
         except TimeoutError as error:
             raise _refused(
-                "Callers without a key have waited too long for each other.", STRANGERS_LOOKING_UP
+                "Too many callers without a key are waiting for the database.", STRANGERS_LOOKING_UP
             ) from error
 
 
 def _refused(why: str, limit: int) -> RequestError:
-    return RequestError("rate_limited", f"{why} Send it again.", {"limit": limit})
+    return RequestError("rate_limited", f"{why} Retry in 1 s.", {"limit": limit})

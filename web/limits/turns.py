@@ -36,7 +36,7 @@ class Turns:
         else:
             who, most, line = sender, WAITING_MAX, self._known
         if not self._shares.take(who, most):
-            message = "As many of your large bodies wait to be read as may. Nothing was done; send it again."
+            message = "Too many of your large requests are waiting. Nothing was done; retry in 1 s."
             raise RequestError("rate_limited", message, {"limit": most})
         try:
             async with line:
