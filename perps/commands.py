@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from perps.params import MarketParams, Mode
-from perps.units import PPB, Lots, Micros, Millis, Nano, Ppb, Ticks, div_ceil
+from perps.units import PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks, div_ceil
 
 OUTSIDE: Final = "!outside"
 """The payer of money that comes into the venue with a command. Not a possible user id."""
@@ -68,7 +68,7 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "open"
     route: ClassVar[Route] = Route.FUNDED
-    later: ClassVar[tuple[str, ...]] = ()
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
 
     ticker: str
     user: str
@@ -76,9 +76,11 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     size: Micros
     leverage: int
     acceptable_price: Nano | None = None
-    """Worst average fill price."""
+    """Worst average fill price, in whole nanos; with the rest below it is ``limit_price``."""
     max_slippage_bps: int | None = None
     """Worst average fill price, in 1/10,000 of the quote price just before the trade."""
+    acceptable_price_pico: int = 0
+    """What the acceptable price has below a whole nano: 0 to 999 pico."""
 
     @property
     def payer(self) -> str:
@@ -95,7 +97,7 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "close"
     route: ClassVar[Route] = Route.MARKET
-    later: ClassVar[tuple[str, ...]] = ()
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
 
     ticker: str
     user: str
@@ -105,6 +107,7 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
     acceptable_price: Nano | None = None
     max_slippage_bps: int | None = None
     any_owner: bool = False
+    acceptable_price_pico: int = 0
 
 
 class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
@@ -234,6 +237,13 @@ KINDS: Final = (*(command.kind for command in COMMANDS), SWEEP)
 def signed(side: Side, lots: int) -> Lots:
     """Lots with the sign of their side: long > 0, short < 0."""
     return Lots(lots if side is Side.LONG else -lots)
+
+
+def limit_price(command: OpenPosition | ClosePosition) -> Pico | None:
+    """The worst average fill price a command accepts, exact, in pico: nanos · 1000 + the rest. None: any price."""
+    if command.acceptable_price is None:
+        return None
+    return Pico(command.acceptable_price * 1000 + command.acceptable_price_pico)
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -1,12 +1,18 @@
 """What opening and closing have in common: whether a market trades now, a fill, its limit, and the fee's legs."""
 
+from typing import Final
+
+from perps.commands import ClosePosition, OpenPosition, limit_price
 from perps.events import Fill, Transfer, TransferKind, Transfers
 from perps.market.state import Market
 from perps.money.accounts import FEES, user_account
 from perps.params import MarketParams, Mode
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import Given
-from perps.units import BPS, MICRO, NANO, PICO, PPB, Lots, Micros, Nano, div_floor
+from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, div_floor
+
+_PRICE_SCALE: Final = PICO * PICO // MICRO
+"""Micros · this / pico of the base asset = pico of a price."""
 
 
 def reject(code: RejectCode, **facts: Fact) -> Rejected:
@@ -41,9 +47,7 @@ def fill_of(market: Market, lots: Lots) -> Fill:
     )
 
 
-def beyond_limit(
-    market: Market, fill: Fill, acceptable_price: Nano | None, max_slippage_bps: int | None
-) -> Rejected | None:
+def beyond_limit(market: Market, fill: Fill, command: OpenPosition | ClosePosition) -> Rejected | None:
     """Refuse a fill worse than the caller accepts; compared exactly, by cross-multiplication.
 
     An average price |C|/(|d|·lot) is beyond a limit when it is higher and the fill buys, or lower and it sells. The
@@ -51,29 +55,31 @@ def beyond_limit(
     """
     params, count = market.params, abs(fill.lots)
     direction = 1 if fill.lots > 0 else -1
-    paid = abs(fill.cost)
-    if acceptable_price is not None:
-        scale = NANO * PICO // MICRO
-        if direction * (paid * scale - acceptable_price * count * params.lot_size) > 0:
-            return _worse(fill, div_floor(acceptable_price * count * params.lot_size, scale), params)
-    if max_slippage_bps is not None:
+    limit, slippage = limit_price(command), command.max_slippage_bps
+    bounds: list[tuple[int, int]] = []  # the most or least micros, as a fraction
+    if limit is not None:
+        bounds.append((limit * count * params.lot_size, _PRICE_SCALE))
+    if slippage is not None:
         quoted = market.index_price * params.unit * (params.skew_scale + market.skew) * count
-        bound = quoted * (BPS + direction * max_slippage_bps)
-        if direction * (paid * params.skew_scale * BPS - bound) > 0:
-            return _worse(fill, div_floor(bound, params.skew_scale * BPS), params)
+        bounds.append((quoted * (BPS + direction * slippage), params.skew_scale * BPS))
+    for bound, scale in bounds:
+        if direction * (abs(fill.cost) * scale - bound) > 0:
+            return _worse(fill, bound, scale, params)
     return None
 
 
-def _worse(fill: Fill, accepted: int, params: MarketParams) -> Rejected:
-    """The refusal of a fill that costs more, or brings less, than the ``accepted`` micros; prices rounded down."""
+def _worse(fill: Fill, bound: int, scale: int, params: MarketParams) -> Rejected:
+    """The refusal of a fill that costs more, or brings less, than ``bound``/``scale`` micros.
+
+    Money and prices are rounded down; a price that is not 0 is told as 1 pico at least.
+    """
     paid, size = abs(fill.cost), abs(fill.lots) * params.lot_size
-    nano = NANO * PICO // MICRO
     return reject(
         RejectCode.PRICE_BEYOND_LIMIT,
-        price_nano=div_floor(paid * nano, size),
-        acceptable_price_nano=div_floor(accepted * nano, size),
+        price_pico=max(div_floor(paid * _PRICE_SCALE, size), min(paid, 1)),
+        acceptable_price_pico=max(div_floor(bound * _PRICE_SCALE, scale * size), min(bound, 1)),
         paid_micros=paid,
-        accepted_micros=accepted,
+        accepted_micros=div_floor(bound, scale),
     )
 
 

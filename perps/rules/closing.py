@@ -44,7 +44,7 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
             equity_micros=equity(rest, reduced.fill.mark_price, market.params.unit, market.funding_index),
             maintenance_micros=maintenance(rest.lots, reduced.fill.mark_price, market.params),
         )
-    beyond = beyond_limit(market, reduced.fill, command.acceptable_price, command.max_slippage_bps)
+    beyond = beyond_limit(market, reduced.fill, command)
     return beyond or house_cannot_pay(market, reduced) or (reduced,)
 
 

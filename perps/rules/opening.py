@@ -60,7 +60,7 @@ def decide_open(market: Market, command: OpenPosition, given: Given) -> tuple[Po
             equity_micros=equity(position, fill.mark_price, params.unit, market.funding_index),
             maintenance_micros=maintenance(lots, fill.mark_price, params),
         )
-    beyond = beyond_limit(market, fill, command.acceptable_price, command.max_slippage_bps)
+    beyond = beyond_limit(market, fill, command)
     if beyond:
         return beyond
     fee = Micros(div_ceil(abs(fill.cost) * params.taker_fee, PPB))

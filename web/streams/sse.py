@@ -241,7 +241,7 @@ def _trade(trade: Traded, params: MarketParams) -> dict[str, object]:
     data: dict[str, object] = {
         "kind": trade.kind,
         "side": "long" if trade.is_long else "short",
-        "price": decimals.average_price(fill.cost, fill.lots, lot),
+        "price": decimals.average_price(fill.cost, fill.lots, params),
         "size": decimals.money(abs(fill.cost)),
         "quantity": decimals.quantity(abs(fill.lots), lot),
         "markPrice": decimals.price(fill.mark_price, tick),
