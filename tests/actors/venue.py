@@ -16,12 +16,12 @@ from actors.messages import Outcome, Settled
 from actors.ports import Journal
 from perps.commands import ClosePosition, Command, CreateUser, ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.units import PPB, Micros, Millis, Ppb, Ticks
-from tests.support.memory import MemoryStore
+from tests.support.memory import MemoryQueries, MemoryStore
 from web.api.market_requests import MarketBody, list_command
 from web.metrics import Metrics
 from web.process.host import Host, OpenJournal
 from web.readside.model import ReadModel
-from web.streams.sse import Streams
+from web.streams.hub import Hub
 
 USD = 10**6
 
@@ -121,7 +121,7 @@ async def running(
     def acquire() -> Journal:
         return store.acquire()
 
-    host = Host(open_journal or acquire, store, clock, model, Streams(model), metrics)
+    host = Host(open_journal or acquire, store, clock, model, Hub(model, MemoryQueries(store).rows_after), metrics)
     await host.start()
     try:
         yield Running(host, model, clock, store, metrics)

@@ -30,7 +30,7 @@ from web.process.recorder import Recorder
 from web.process.watchdog import Problem, Watchdog
 from web.readside.loading import check_views, load_views
 from web.readside.model import ReadModel
-from web.streams.sse import Streams
+from web.streams.hub import Hub
 
 log = structlog.get_logger()
 
@@ -72,7 +72,7 @@ class Host:
         history: History,
         clock: Clock,
         model: ReadModel,
-        streams: Streams,
+        streams: Hub,
         metrics: Metrics,
         *,
         in_flight_max: int = IN_FLIGHT_MAX,
