@@ -98,7 +98,9 @@ class Gateway:
     async def send(
         self, principal: Principal, command: Command, client_order_id: str | None = None, *, trace_id: str
     ) -> Answer:
-        """Carry a command out in the principal's name, and wait for its end. ``trace_id`` names it in the logs.
+        """Carry a command out in the principal's name, and wait for its end.
+
+        ``trace_id``, which nobody used before, names it in the logs; a client order id that it gets is made of it.
 
         Raises ``RequestError`` for a command that does not get as far: ``forbidden`` or ``validation_error`` when the
         principal may not send it, ``rate_limited`` when the principal has too many look-ups under way,
