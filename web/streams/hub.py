@@ -90,6 +90,8 @@ class Subscriber:
 
         One commit may be larger than the limit (a crash that liquidates thousands): it cuts off nobody who reads.
         """
+        if self.ended:
+            return
         if self._bytes_waiting > self._behind_bytes_max:
             self._blocks.clear()
             self.end()
@@ -97,7 +99,7 @@ class Subscriber:
         else:
             self._blocks.append(block)
             self._bytes_waiting += len(block)
-        self.wake.set()
+            self.wake.set()
 
     def end(self) -> None:
         """Give it nothing more."""
