@@ -10,7 +10,8 @@ command and not with its caller: a caller who hangs up still has the command in 
 
 from __future__ import annotations
 
-from typing import Final, Protocol, TypeVar, assert_never
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -86,6 +87,44 @@ class Stored(Protocol):
         ...
 
 
+class Rule(Struct, frozen=True):
+    """How one type of command runs."""
+
+    scope: str
+    """What the key of its sender must hold."""
+    sender: Callable[[Principal, Any], str]
+    """Whose client order ids it lives under."""
+    gets_id: bool = False
+    """It gets a client order id if its caller gives none: the row of what must not be done twice can be found by it."""
+
+
+def _user(_: Principal, command: Any) -> str:
+    """The user whose wallet it moves, whoever sends it."""
+    user: str = command.user
+    return user
+
+
+def _caller(principal: Principal, _: Any) -> str:
+    return principal.sender
+
+
+def _administration(_: Principal, __: Any) -> str:
+    return ADMIN_SENDER
+
+
+RULES: Final[dict[type[object], Rule]] = {
+    OpenPosition: Rule("trade", _user, gets_id=True),
+    ClosePosition: Rule("trade", _caller, gets_id=True),
+    UpdatePrice: Rule("price", _caller),
+    CreateUser: Rule("admin", _user),
+    Deposit: Rule("admin", _user, gets_id=True),
+    Withdraw: Rule("admin", _user, gets_id=True),
+    ListMarket: Rule("admin", _administration),
+    SetMode: Rule("admin", _administration),
+}
+"""Every command; a test holds that none is missing."""
+
+
 class Gateway:
     """Takes commands for one venue, on one event loop."""
 
@@ -108,17 +147,18 @@ class Gateway:
         look-up gets no answer. In all of these this request did nothing.
         """
         command = in_name_of(principal, command)
+        rule = RULES[type(command)]
         if isinstance(command, ClosePosition):
             refused = await self._not_theirs(principal, command)
             if refused is not None:
                 return refused
         is_fresh = client_order_id is None
-        if is_fresh and has_answer_to_repeat(command):
+        if is_fresh and rule.gets_id:
             client_order_id = f"req-{trace_id}"
         began_ns = self._clock.monotonic_ns()
         outcome = await self._core.send(
             command,
-            sender=sender_of(principal, command),
+            sender=rule.sender(principal, command),
             client_order_id=client_order_id,
             fresh=is_fresh,
             trace_id=trace_id,
@@ -170,10 +210,11 @@ def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
     An open with ``user=""`` names nobody. Raises ``RequestError``: ``forbidden`` when the key lacks the command's
     scope, and as ``wallet_of`` does.
     """
-    principal.require(scope_of(command))
+    principal.require(RULES[type(command)].scope)
     if isinstance(command, OpenPosition):
-        user = wallet_of(principal, command.user or None)
-        return command if command.user == user else replace(command, user=user)
+        if command.user and command.user == principal.user:
+            return command
+        return replace(command, user=wallet_of(principal, command.user or None))
     if isinstance(command, ClosePosition):
         user, any_owner = principal.user or "", principal.is_admin
         if command.user == user and command.any_owner is any_owner:
@@ -198,38 +239,3 @@ def wallet_of(principal: Principal, named: str | None) -> str:
             field="userId",
         )
     return user
-
-
-def scope_of(command: Command) -> str:
-    """The scope that a key must hold to send a command."""
-    match command:
-        case OpenPosition() | ClosePosition():
-            return "trade"
-        case UpdatePrice():
-            return "price"
-        case CreateUser() | Deposit() | Withdraw() | ListMarket() | SetMode():
-            return "admin"
-        case _:
-            assert_never(command)
-
-
-def sender_of(principal: Principal, command: Command) -> str:
-    """Whose client order ids a command lives under: the user's whose wallet it moves, whoever sends it."""
-    match command:
-        case OpenPosition() | CreateUser() | Deposit() | Withdraw():
-            return command.user
-        case ClosePosition() | UpdatePrice():
-            return principal.sender
-        case ListMarket() | SetMode():
-            return ADMIN_SENDER
-        case _:
-            assert_never(command)
-
-
-def has_answer_to_repeat(command: Command) -> bool:
-    """Whether a command gets a client order id even if its caller gives none.
-
-    Then its row can be found by that id. The others may be sent again as they are: a second one changes nothing, or is
-    refused.
-    """
-    return isinstance(command, (OpenPosition, ClosePosition, Deposit, Withdraw))

@@ -30,7 +30,7 @@ from tests.actors.venue import FixedClock, Running, close, listing, open_long, r
 from tests.support.memory import MemoryQueries
 from web.answers.errors import RequestError
 from web.auth import ADMIN_SENDER, SCOPES, Principal
-from web.gateway import Done, Gateway, in_name_of, scope_of, sender_of
+from web.gateway import RULES, Done, Gateway, in_name_of
 from web.limits.read_shares import ReadShares
 from web.metrics import Metrics
 from web.readside.model import ReadModel
@@ -125,8 +125,8 @@ async def _refused(gateway: Gateway, principal: Principal, command: Command, ord
     return answer
 
 
-def test_there_is_an_example_of_every_command() -> None:
-    assert set(COMMANDS) == set(get_args(Command))
+def test_every_command_has_a_rule_and_an_example_here() -> None:
+    assert set(RULES) == set(COMMANDS) == set(get_args(Command))
 
 
 async def test_a_command_that_is_done_comes_with_its_row(venue: Running) -> None:
@@ -211,7 +211,7 @@ async def test_an_administrators_order_for_a_user_lives_under_the_users_ids(venu
 async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: type, scope: str) -> None:
     core, command = Asked(BUSY), COMMANDS[kind]
     principal = Principal("key", "ann", frozenset((scope,)))
-    if scope in (scope_of(command), "admin"):
+    if scope in (RULES[kind].scope, "admin"):
         await _without_core(core).send(principal, command, trace_id="t")
         assert len(core.commands) == (kind is not ClosePosition)  # a venue without markets has no position to close
         return
@@ -219,7 +219,7 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: type, sc
     with pytest.raises(RequestError) as refused:
         await _without_core(core).send(principal, command, trace_id="t")
 
-    assert (refused.value.code, refused.value.details) == ("forbidden", {"scope": scope_of(command)})
+    assert (refused.value.code, refused.value.details) == ("forbidden", {"scope": RULES[kind].scope})
     assert core.commands == []
 
 
@@ -237,7 +237,7 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: type, sc
     ],
 )
 def test_ids_belong_to_the_user_whose_wallet_moves_or_to_the_administrators(kind: type, sender: str) -> None:
-    assert sender_of(ADMIN, COMMANDS[kind]) == sender
+    assert RULES[kind].sender(ADMIN, COMMANDS[kind]) == sender
 
 
 @pytest.mark.parametrize("kind", COMMANDS)
