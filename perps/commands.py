@@ -7,6 +7,10 @@ journal and tools work for a new one without a line of their own:
 ``route``    who decides it, and whether money is set aside first (``Route``).
 ``payer``    whose money is set aside: a user's, or ``OUTSIDE`` for money that the command brings in.
 ``bound``    how much: the most that the command can take.
+``scope``    what the key of its sender must allow.
+``ids``      whose client order ids it lives under (``Ids``).
+``gets_id``  whether it gets a client order id when its sender gives none: the row of what must not be done twice can
+             then be found by it.
 ``later``    fields added after its first release. While such a field holds its default the fingerprint leaves it out,
              so that a command sent before an upgrade and repeated after it is still the same command.
 
@@ -40,6 +44,15 @@ class Route(Enum):
     """As ``FUNDED``, and the market begins with it."""
 
 
+class Ids(Enum):
+    """Whose client order ids a command lives under: the same id of two owners is two ids."""
+
+    USER = auto()
+    """The user whose wallet it moves, whoever sends it."""
+    SENDER = auto()
+    ADMINISTRATION = auto()
+
+
 class HouseAccount(StrEnum):
     """The two accounts of a market that an administrator can pay into and out of."""
 
@@ -68,6 +81,9 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "open"
     route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
     later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
 
     ticker: str
@@ -97,6 +113,9 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "close"
     route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.SENDER
+    gets_id: ClassVar[bool] = True
     later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
 
     ticker: str
@@ -115,6 +134,9 @@ class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "price"
     route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "price"
+    ids: ClassVar[Ids] = Ids.SENDER
+    gets_id: ClassVar[bool] = False
     later: ClassVar[tuple[str, ...]] = ()
 
     ticker: str
@@ -132,6 +154,9 @@ class ListMarket(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "list"
     route: ClassVar[Route] = Route.LISTING
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
     later: ClassVar[tuple[str, ...]] = ()
     payer: ClassVar[str] = OUTSIDE
 
@@ -153,6 +178,9 @@ class SetMode(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "mode"
     route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
     later: ClassVar[tuple[str, ...]] = ()
 
     ticker: str
@@ -165,6 +193,9 @@ class CreateUser(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "user"
     route: ClassVar[Route] = Route.LEDGER
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = False
     later: ClassVar[tuple[str, ...]] = ()
 
     user: str
@@ -177,6 +208,9 @@ class Deposit(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "deposit"
     route: ClassVar[Route] = Route.LEDGER
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
     later: ClassVar[tuple[str, ...]] = ()
 
     user: str
@@ -188,6 +222,9 @@ class Withdraw(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "withdraw"
     route: ClassVar[Route] = Route.LEDGER
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
     later: ClassVar[tuple[str, ...]] = ()
 
     user: str
@@ -199,6 +236,9 @@ class FundMarket(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "fund"
     route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = True
     later: ClassVar[tuple[str, ...]] = ()
     payer: ClassVar[str] = OUTSIDE
 
@@ -216,6 +256,9 @@ class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
 
     kind: ClassVar[str] = "time"
     route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
     later: ClassVar[tuple[str, ...]] = ()
 
     ticker: str

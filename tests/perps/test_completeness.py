@@ -17,8 +17,8 @@ from perps.rules.table import APPLY, DECIDE, PROJECT, _complete
 from perps.venue import VenueState
 from tests.golden.files import load_rows, versions
 from tools.audit.event_text import row_in_words
+from web.answers.stream_events import public_events
 from web.readside.model import ReadModel
-from web.streams.sse import encode_row
 
 
 class Forgotten(Struct, frozen=True):
@@ -73,5 +73,5 @@ def test_every_event_goes_through_every_reader() -> None:
         market = model.markets.get(entry.row.stream)
         params = None if market is None else market.market.params
         if params is not None:
-            encode_row(entry.row, entry.events, params)
+            public_events(entry.row, entry.events, params)
         assert all(row_in_words(entry.row, params))

@@ -1,6 +1,8 @@
-"""Committed state → the JSON of the contract, one file a subject, and how numbers, times and errors are written.
+"""Values as the outside sees them: committed state as the JSON of the contract, one file a subject. Pure functions.
 
-Every number with a unit leaves as decimal text.
+Reading order: ``decimals`` and ``times`` (numbers as text; every number with a unit leaves as decimal text),
+``field_names``, ``rows``, then ``markets``, ``positions``, ``trades``, ``users``, ``keys``, ``stream_events`` (a row →
+its public events), and ``errors`` (every way a request can fail).
 """
 
 from typing import Any

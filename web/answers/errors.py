@@ -1,14 +1,11 @@
-"""Every way a request can fail, as one JSON body and one status. The only place where a status is chosen."""
+"""Every way a request can fail: a code, a message, the compared numbers; and the status that HTTP has for each code."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-import msgspec
-from aiohttp import web
-
-from actors.messages import Failure, FailureKind, Outcome
+from actors.messages import Failure, FailureKind
 from perps.params import MarketParams
 from perps.refusals import Fact, RejectCode, Rejected
 from web.answers import decimals
@@ -75,8 +72,6 @@ MESSAGES: Final[dict[RejectCode, str]] = {
     RejectCode.INSUFFICIENT_FUNDS: "The wallet does not hold enough.",
 }
 
-RETRY_AFTER_S: Final = "1"
-
 
 class RequestError(Exception):
     """A request that ends here. ``details`` carry the compared numbers, ready for the body."""
@@ -94,17 +89,6 @@ def method_not_allowed(allowed: Collection[str]) -> RequestError:
     error = RequestError("method_not_allowed", "This path does not support that method.", {"allowed": sorted(allowed)})
     error.allow = sorted(allowed)
     return error
-
-
-def of_http(error: web.HTTPException) -> RequestError:
-    """What ``aiohttp`` refuses by itself."""
-    if error.status == 404:
-        return RequestError("not_found", "There is no such path. GET / lists all paths.")
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        return method_not_allowed(error.allowed_methods)
-    if error.status == 413:
-        return RequestError("payload_too_large", "The body is too large.")
-    return RequestError("validation_error", error.reason)
 
 
 def not_one_of(field: str, allowed: Iterable[str]) -> RequestError:
@@ -146,27 +130,9 @@ def of_failure(failure: Failure) -> RequestError:
     return RequestError(failure.kind, message, details)
 
 
-def unsuccessful(outcome: Outcome, params: MarketParams | None) -> RequestError:
+def unsuccessful(outcome: Rejected | Failure, params: MarketParams | None) -> RequestError:
     """The error of a command that has no row of its own."""
-    if isinstance(outcome, Rejected):
-        return of_rejected(outcome, params)
-    if isinstance(outcome, Failure):
-        return of_failure(outcome)
-    raise TypeError(f"{type(outcome).__name__} is a success")
-
-
-def response(error: RequestError, request_id: str) -> web.Response:
-    """The error as a response: ``{"error": {code, message, details, requestId}}``."""
-    status = STATUS[error.code]
-    body = {"error": {"code": error.code, "message": error.message, "details": error.details, "requestId": request_id}}
-    headers = {"X-Request-Id": request_id}
-    if status in (429, 503):
-        headers["Retry-After"] = RETRY_AFTER_S
-    if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    if error.allow:
-        headers["Allow"] = ", ".join(error.allow)
-    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json", headers=headers)
+    return of_rejected(outcome, params) if isinstance(outcome, Rejected) else of_failure(outcome)
 
 
 def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, object]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from perps.events import HouseFunded
+from perps.journal import Entry
 from web.answers import Json, decimals
+from web.answers.rows import own_event
 from web.answers.times import rfc3339
 from web.readside.history import DAY_MS
 from web.readside.model import MarketView
@@ -50,4 +53,17 @@ def market(view: MarketView, now_ms: int) -> Json:
         "liquidationFee": decimals.text(params.liquidation_fee, 9, 0),
         "referralShare": decimals.text(params.referral_share, 9, 0),
         "priceAt": rfc3339(state.price_at),
+    }
+
+
+def funded(entry: Entry) -> Json:
+    """The answer to money in or out of a market's account. A function of its journal row alone."""
+    row, event = entry.row, own_event(entry, HouseFunded)
+    return {
+        "ticker": row.stream,
+        "account": event.account,
+        "amount": decimals.money(event.amount),
+        "newBalance": decimals.money(event.balance),
+        "clientOrderId": row.client_order_id,
+        "offset": row.offset,
     }

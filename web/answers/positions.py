@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from perps.events import CloseReason, PositionOpened, PositionReduced
 from perps.journal import Entry
@@ -12,10 +12,9 @@ from perps.params import MarketParams
 from perps.query_rows import STATUS_OPEN, PositionRecord
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 from web.answers import Json, decimals
+from web.answers.rows import own_event
 from web.answers.times import rfc3339
 from web.answers.trades import fee, fill_view
-
-E = TypeVar("E", PositionOpened, PositionReduced)
 
 
 def open_position(position: Position, params: MarketParams, mark: Ticks, index: FundingIndex) -> Json:
@@ -142,7 +141,7 @@ def past_position(record: PositionRecord, params: MarketParams) -> Json:
 
 def opened(entry: Entry, params: MarketParams) -> Json:
     """The answer to an open. A function of its journal row alone, so a repeated command gets the same one."""
-    row, event = entry.row, _first(entry, PositionOpened)
+    row, event = entry.row, own_event(entry, PositionOpened)
     fill = event.fill
     return {
         "position": open_position(event.position, params, fill.mark_price, fill.funding_index),
@@ -157,7 +156,7 @@ def opened(entry: Entry, params: MarketParams) -> Json:
 
 def reduced(entry: Entry, params: MarketParams) -> Json:
     """The answer to a close. A function of its journal row alone."""
-    row, event = entry.row, _first(entry, PositionReduced)
+    row, event = entry.row, own_event(entry, PositionReduced)
     fill = event.fill
     if event.position.lots:
         position = open_position(event.position, params, fill.mark_price, fill.funding_index)
@@ -179,11 +178,3 @@ def reduced(entry: Entry, params: MarketParams) -> Json:
         "clientOrderId": row.client_order_id,
         "offset": row.offset,
     }
-
-
-def _first(entry: Entry, kind: type[E]) -> E:
-    """The event of the row's own command; liquidations it caused follow behind."""
-    event = entry.events[0]
-    if not isinstance(event, kind):
-        raise TypeError(f"row {entry.row.offset} begins with {type(event).__name__}, not {kind.__name__}")
-    return event

@@ -8,19 +8,20 @@ from typing import Any
 
 from aiohttp import web
 
-from perps.commands import CreateUser, Deposit, LedgerCommand, SetMode, Withdraw
-from perps.journal import Entry
+from perps.commands import CreateUser, Deposit, FundMarket, SetMode, Withdraw
 from perps.units import Micros
 from web.answers import decimals, keys, markets
 from web.answers import users as user_answers
 from web.answers.errors import RequestError, invalid, not_found
 from web.answers.times import rfc3339
 from web.api.bodies import body
+from web.api.commands import done, response
 from web.api.context import CONTEXT, Context
 from web.api.market_requests import MarketBody, list_command
 from web.api.requests import (
     KEY_ID,
     AmountBody,
+    FundBody,
     KeyBody,
     ModeBody,
     UserBody,
@@ -30,13 +31,13 @@ from web.api.requests import (
     limit,
     plain_text,
     positive_money,
+    signed_money,
     ticker,
     time_ms,
     user_id,
 )
 from web.api.responses import json_response
-from web.api.trading import done
-from web.auth import ADMIN_SENDER, SCOPES, Principal
+from web.auth import SCOPES
 
 routes = web.RouteTableDef()
 
@@ -51,11 +52,10 @@ async def create_user(request: web.Request) -> web.Response:
     nothing = asked.deposit is None or asked.deposit == 0
     deposit = Micros(0) if nothing else positive_money(asked.deposit or Decimal(0), "deposit")
     principal = context.keys.require(request, "admin")
-    command = CreateUser(user=user, deposit=deposit, referrer=referrer)
-    entry, _ = await _ledger(context, request, command, principal, None)
+    answer = await done(request, principal, CreateUser(user=user, deposit=deposit, referrer=referrer))
+    offset = answer.entry.row.offset
     return json_response(
-        {"userId": user, "referrer": referrer, **user_answers.balance(context.model, user), "offset": entry.row.offset},
-        201,
+        {"userId": user, "referrer": referrer, **user_answers.balance(context.model, user), "offset": offset}, 201
     )
 
 
@@ -145,7 +145,7 @@ async def list_market(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     command = list_command(await body(request, MarketBody))
     principal = context.keys.require(request, "admin")
-    await done(context, request, command, principal, None, command.params, sender=ADMIN_SENDER, keyed=False)
+    await done(request, principal, command)
     view = context.market(command.ticker)
     return json_response({"market": markets.market(view, context.clock.now_ms()), "offset": view.offset}, 201)
 
@@ -158,9 +158,25 @@ async def set_mode(request: web.Request) -> web.Response:
     name = ticker(request.match_info["ticker"])
     principal = context.keys.require(request, "admin")
     view = context.market(name)
-    command, params = SetMode(ticker=name, mode=asked.mode), view.market.params
-    entry, _ = await done(context, request, command, principal, None, params, sender=ADMIN_SENDER, keyed=False)
-    return json_response({"market": markets.market(view, context.clock.now_ms()), "offset": entry.row.offset})
+    answer = await done(request, principal, SetMode(ticker=name, mode=asked.mode))
+    return json_response({"market": markets.market(view, context.clock.now_ms()), "offset": answer.entry.row.offset})
+
+
+@routes.post("/api/admin/markets/{ticker}/fund")
+async def fund_market(request: web.Request) -> web.Response:
+    """Pay money from outside into a market's house or insurance, or take it out."""
+    context = request.app[CONTEXT]
+    asked = await body(request, FundBody)
+    order_id = client_order_id(asked.client_order_id)
+    command = FundMarket(
+        ticker=ticker(request.match_info["ticker"]),
+        account=asked.account,
+        amount=signed_money(asked.amount, "amount"),
+    )
+    principal = context.keys.require(request, "admin")
+    context.market(command.ticker)
+    answer = await done(request, principal, command, order_id)
+    return response(markets.funded(answer.entry), answer)
 
 
 @routes.get("/api/admin/stats")
@@ -220,22 +236,13 @@ async def _move(request: web.Request, kind: type[Deposit] | type[Withdraw]) -> w
     amount = positive_money(asked.amount, "amount")
     order_id = client_order_id(asked.client_order_id)
     principal = context.keys.require(request, "admin")
-    entry, repeated = await _ledger(context, request, kind(user=user, amount=amount), principal, order_id)
+    answer = await done(request, principal, kind(user=user, amount=amount), order_id)
+    row = answer.entry.row
     payload = {
         "userId": user,
         "amount": decimals.money(amount),
-        "newBalance": decimals.money(entry.row.user_balance or 0),
-        "clientOrderId": entry.row.client_order_id,
-        "offset": entry.row.offset,
+        "newBalance": decimals.money(row.user_balance or 0),
+        "clientOrderId": row.client_order_id,
+        "offset": row.offset,
     }
-    response = json_response(payload)
-    if repeated:
-        response.headers["Idempotent-Replay"] = "true"
-    return response
-
-
-async def _ledger(
-    context: Context, request: web.Request, command: LedgerCommand, principal: Principal, order_id: str | None
-) -> tuple[Entry, bool]:
-    keyed = not isinstance(command, CreateUser)
-    return await done(context, request, command, principal, order_id, None, sender=command.user, keyed=keyed)
+    return response(payload, answer)

@@ -10,7 +10,7 @@ from typing import Final
 from aiohttp import web
 from msgspec import Struct
 
-from perps.commands import ClosePosition, OpenPosition, PriceSource, Side, UpdatePrice
+from perps.commands import ClosePosition, HouseAccount, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.market.position import split_position_id
 from perps.params import MarketParams, Mode
 from perps.units import AMOUNT_MAX, BPS, INTEGER_MAX, PPB, Micros, Millis, Nano, Ppb, Ticks
@@ -92,6 +92,14 @@ class AmountBody(Body):
     client_order_id: str | None = None
 
 
+class FundBody(Body):
+    """``POST /api/admin/markets/{ticker}/fund``; an amount below 0 takes money out."""
+
+    account: HouseAccount
+    amount: Decimal
+    client_order_id: str | None = None
+
+
 class KeyBody(Body):
     """``POST /api/admin/keys``."""
 
@@ -150,6 +158,14 @@ def positive_money(value: Decimal, field: str) -> Micros:
     micros = number(value, MONEY_PLACES, field)
     if not 0 < micros <= AMOUNT_MAX:
         raise invalid(f"{field} must be positive and at most 10^12.", field=field)
+    return Micros(micros)
+
+
+def signed_money(value: Decimal, field: str) -> Micros:
+    """An amount either way, micros, at most ``AMOUNT_MAX`` and not 0."""
+    micros = number(value, MONEY_PLACES, field)
+    if not 0 < abs(micros) <= AMOUNT_MAX:
+        raise invalid(f"{field} must not be 0, and be between -10^12 and 10^12.", field=field)
     return Micros(micros)
 
 

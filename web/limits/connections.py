@@ -18,8 +18,8 @@ import structlog
 from aiohttp import web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
 
-from web.answers import errors
 from web.answers.errors import RequestError
+from web.api import error_responses
 from web.metrics import Metrics
 
 log = structlog.get_logger()
@@ -78,7 +78,7 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; what ``aiohttp`` refuses by itself gets the body that every refusal has."""
         if isinstance(resp, web.HTTPException):
-            resp = self._connections.refuse(errors.of_http(resp))
+            resp = self._connections.refuse(error_responses.of_http(resp))
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
@@ -149,7 +149,7 @@ class Connections(web.Server):
         request_id = secrets.token_hex(12)
         self._metrics.refusals.labels(error.code).inc()
         log.info("refused", trace=request_id, code=error.code, message=error.message)
-        return errors.response(error, request_id)
+        return error_responses.response(error, request_id)
 
     def _begin(self, message: Any, payload: Any, protocol: web.RequestHandler, *others: Any) -> Request:
         """A request whose head is there."""

@@ -31,7 +31,7 @@ from web.process.recorder import Recorder
 from web.process.watchdog import Problem, Watchdog
 from web.readside.loading import check_views, load_views
 from web.readside.model import ReadModel
-from web.streams.sse import Streams
+from web.streams.hub import Hub
 
 log = structlog.get_logger()
 
@@ -73,7 +73,7 @@ class Host:
         history: History,
         clock: VenueClock,
         model: ReadModel,
-        streams: Streams,
+        streams: Hub,
         metrics: Metrics,
         *,
         in_flight_max: int = IN_FLIGHT_MAX,

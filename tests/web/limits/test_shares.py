@@ -15,9 +15,9 @@ from perps.query_rows import FillRecord
 from tests.support.memory import MemoryJournal, MemoryQueries, MemoryStore
 from tests.web.conftest import Starter
 from tests.web.venue import Answer, OnMemory, Running
-from web.api.context import Page
 from web.compose import Limits
 from web.limits.read_shares import LOOK_UPS_MAX, STRANGERS_LOOK_UPS_MAX, STRANGERS_LOOKING_UP
+from web.readside.queries import Page
 
 SHARE = 2
 LIMITS = Limits(in_flight_max=4 * SHARE)
