@@ -15,7 +15,7 @@ RETRY_AFTER_S: Final = "1"
 def of_http(error: web.HTTPException) -> RequestError:
     """What ``aiohttp`` refuses by itself."""
     if error.status == 404:
-        return RequestError("not_found", "There is no such path. GET / lists those that are.")
+        return RequestError("not_found", "There is no such path. GET / lists all paths.")
     if isinstance(error, web.HTTPMethodNotAllowed):
         return method_not_allowed(error.allowed_methods)
     if error.status == 413:
