@@ -126,7 +126,7 @@ class Gateway:
         Whose it is comes before how it is: a stranger must not learn whether it is closed.
         """
         view, parts = self._model.markets.get(command.ticker), split_position_id(command.position_id)
-        if view is None or parts is None or parts[0] != command.ticker or not 0 < parts[1] < view.market.next_number:
+        if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
             shown = command.position_id[:POSITION_SHOWN_MAX]
             return Rejected(code=RejectCode.POSITION_NOT_FOUND, facts={"position": shown})
         if principal.is_admin:

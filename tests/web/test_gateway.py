@@ -343,16 +343,6 @@ async def test_a_position_that_never_was_is_not_found(venue: Running, principal:
     assert core.commands == []
 
 
-async def test_a_position_of_another_market_than_the_command_says_is_not_found(venue: Running) -> None:
-    await venue.list_market("ETH-PERP")
-    await venue.do(open_long("ETH-PERP", "bob"))
-    await venue.do(open_long(BTC, "ann"))
-
-    refused = await _refused(_of(venue), ANN, replace(close(BTC, "", 1), position_id="ETH-PERP-1"))
-
-    assert refused.code == RejectCode.POSITION_NOT_FOUND
-
-
 async def test_what_the_core_refuses_or_cannot_say_comes_as_it_is(venue: Running) -> None:
     refused = await _refused(_of(venue), ANN, open_long(BTC, "", leverage=1000))
 

@@ -10,8 +10,11 @@ import pytest
 
 from perps.events import Events, PriceUpdated
 from perps.journal import Row
+from perps.venue import VenueState
 from tests.actors.venue import Running, open_long, running, set_price
 from tests.conftest import Event as LogEvent
+from tests.support.memory import MemoryQueries
+from web.readside.model import ReadModel
 from web.streams.hub import Block, Hub, Subscriber, Topics
 
 A, B = "A-PERP", "B-PERP"
@@ -82,9 +85,11 @@ class Following:
     def __init__(self, venue: Running, stack: AsyncExitStack) -> None:
         self._venue, self._stack = venue, stack
 
-    async def __call__(self, kind: ByMarket, topics: Topics = None, since: str | None = None) -> Reader:
-        """A reader."""
-        hub = self._venue.hub
+    async def __call__(
+        self, kind: ByMarket, topics: Topics = None, since: str | None = None, *, hub: Hub | None = None
+    ) -> Reader:
+        """A reader of ``hub``, or of the venue's."""
+        hub = hub or self._venue.hub
         subscriber = hub.subscriber(kind, topics)
         blocks = hub.follow(subscriber, since, lambda rows_left: nullcontext())
         reader = Reader(hub, subscriber, await self._stack.enter_async_context(aclosing(blocks)))
@@ -217,6 +222,36 @@ async def test_a_place_too_far_back_is_reset(
 
     assert (await (await follow(ByMarket(), since="1-0")).next()).startswith("reset")
     assert await (await follow(ByMarket(), since="1-1")).next() == "2 "
+
+
+@pytest.mark.parametrize("venue", [1], indirect=True)
+async def test_rows_that_have_been_archived_are_a_reset_and_no_gap(venue: Running, follow: Following) -> None:
+    await _prices(venue, A, A, A)
+    rows = list(venue.store.rows())
+
+    async def rows_after(offset: int, limit: int) -> list[Row]:
+        return [row for row in rows if row.offset > offset and row.offset not in (3, 4)][:limit]
+
+    hub = Hub(venue.model, rows_after)
+
+    assert await (await follow(ByMarket(), since="1-2", hub=hub)).next() == "reset(1-2) now(all) "
+    assert await (await follow(ByMarket(), since="1-3", hub=hub)).next() == "reset(1-3) now(all) "
+    assert await (await follow(ByMarket(), since="1-5", hub=hub)).next() == "6 "
+
+
+@pytest.mark.parametrize("venue", [1], indirect=True)
+async def test_a_row_that_is_durable_and_not_yet_published_is_not_taken_from_the_journal(
+    venue: Running, follow: Following
+) -> None:
+    await _prices(venue, A, A, A)
+    behind = ReadModel(rows_kept=1)
+    core = VenueState()
+    for row in list(venue.store.rows())[:4]:
+        behind.apply(core.apply(row))
+    hub = Hub(behind, MemoryQueries(venue.store).rows_after)
+
+    assert await (await follow(ByMarket(), since="1-1", hub=hub)).next() == "2 4 "
+    assert (await (await follow(ByMarket(), since="1-5", hub=hub)).next()).startswith("reset")
 
 
 async def test_who_does_not_take_what_comes_is_cut_off_alone(venue: Running, follow: Following) -> None:
