@@ -188,7 +188,7 @@ def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command:
     )
 
 
-def snapshot_of(url: str, on_progress: OnProgress = lambda offset: None) -> SnapshotTaken:
+def snapshot_of(url: str, on_progress: OnProgress = lambda: None) -> SnapshotTaken:
     """Take a snapshot of a database here and now. Blocking.
 
     Raises ``JournalCorrupt``, ``JournalUnavailable``, and ``SnapshotBroken`` for a state too large for one.
