@@ -15,9 +15,7 @@ from perps.journal import Row
 from perps.query_rows import Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
 from web.answers.errors import not_found
 from web.auth import Keys
-from web.limits.arrivals import Arrivals
-from web.limits.read_shares import ReadShares
-from web.limits.turns import Turns
+from web.limits.shares import Arrivals, ReadShares, Turns
 from web.metrics import Metrics
 from web.process.recorder import Recorder
 from web.process.snapshots import Snapshots

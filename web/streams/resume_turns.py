@@ -21,7 +21,7 @@ KNOWN_RESUMING: Final = 2
 """Turns at a time of callers with a key; the connections of the database are four."""
 
 STRANGERS_RESUMING: Final = 1
-"""Of all strangers together. With their look-ups (``web/limits/read_shares``) they leave one connection to others."""
+"""Of all strangers together. With their look-ups (``web/limits/shares``) they leave one connection to others."""
 
 Turn = Callable[[int], AbstractAsyncContextManager[None]]
 """A reader's next turn, by how many rows it has left: entered when it comes."""
