@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -18,7 +20,7 @@ from msgspec import Struct
 
 from actors.limits import IN_FLIGHT_MAX
 from actors.ports import Clock, History
-from perps.journal import JournalUnavailable
+from perps.journal import DiskFull, JournalUnavailable
 from perps.venue import JournalCorrupt
 from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
 from persistence.errors import CannotServe
@@ -169,7 +171,8 @@ def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command:
                 with processor.elsewhere():
                     server.start()
             except EmbeddedPostgresError as error:
-                raise JournalUnavailable(str(error)) from error
+                kind = DiskFull if os.strerror(errno.ENOSPC) in str(error) else JournalUnavailable
+                raise kind(str(error)) from error
         journal = PostgresJournal.acquire(url, wait_s=LOCK_WAIT_S, venue=venue, last_epoch=epoch)
         epoch = journal.epoch
         return journal

@@ -67,8 +67,9 @@ class ReadShares:
             if sender:
                 yield
                 return
+            wait = asyncio.timeout(STRANGERS_WAIT_S)
             try:
-                async with asyncio.timeout(STRANGERS_WAIT_S) as wait, self._places:
+                async with wait, self._places:
                     wait.reschedule(None)
                     yield
             except TimeoutError as error:
