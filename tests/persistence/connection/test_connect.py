@@ -58,7 +58,9 @@ def test_a_bug_is_not_taken_for_a_database_that_is_away(bug: Exception) -> None:
 
 
 @pytest.mark.parametrize("what", ["user", "database"])
-def test_a_login_that_is_refused_is_told_apart_from_an_outage_and_names_the_server(what: str, database_url: str) -> None:
+def test_a_login_that_is_refused_is_told_apart_from_an_outage_and_names_the_server(
+    what: str, database_url: str
+) -> None:
     parts = urlsplit(database_url)
     place = parts.netloc.rpartition("@")[2]
     wrong = parts._replace(netloc=f"nobody:secret@{place}") if what == "user" else parts._replace(path="/nothing")
