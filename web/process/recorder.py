@@ -16,8 +16,8 @@ from web.process.logs import CommandLog, Published
 from web.readside.model import ReadModel
 
 RECORD_AFTER_S: Final = 0.01
-"""How long a commit waits to be noted; longer if the loop is blocked. Noted at once, it would delay its callers' answers
-and their next commands, and wake the log's thread for each commit."""
+"""How long a commit waits to be noted; longer if the loop is blocked. Noted at once, it would delay its callers'
+answers and their next commands, and wake the log's thread for each commit."""
 
 
 class Recorder:

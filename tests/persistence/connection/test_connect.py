@@ -74,5 +74,5 @@ def test_a_login_that_is_refused_is_told_apart_from_an_outage_and_names_the_serv
 
 @pytest.mark.parametrize("error", [asyncpg.DiskFullError("no space"), OSError(errno.ENOSPC, "no space")])
 def test_a_full_disk_is_told_apart_from_an_outage(error: Exception) -> None:
-    with pytest.raises(DiskFull, match="rows 1 to 2: .*no space"), database_errors("rows 1 to 2"):
+    with pytest.raises(DiskFull, match=r"rows 1 to 2: .*no space"), database_errors("rows 1 to 2"):
         raise error
