@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
-import uvloop
 
 from perps.journal import DiskFull, JournalRefused, JournalUnavailable, LoginRefused
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
-
-T = TypeVar("T")
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """Longest wait for a connection, handshake included."""
@@ -91,23 +88,6 @@ def _address(url: str) -> str:
     place = parts.netloc.rpartition("@")[2]
     host = asked["host"][0] if "host" in asked else place or "the default server"
     return f"{host}:{asked['port'][0]}" if "port" in asked else host
-
-
-def ask(url: str, work: Callable[[Connection[Record]], Awaitable[T]], *, name: str, doing: str, **settings: str) -> T:
-    """What ``work`` returns, done on a connection of its own. Blocking, in a thread that runs no event loop.
-
-    Raises as ``database_errors`` does, with ``doing`` for what was asked.
-    """
-
-    async def session() -> T:
-        connection = await connect(url, name=name, **settings)
-        try:
-            return await work(connection)
-        finally:
-            await end(connection)
-
-    with database_errors(doing):
-        return uvloop.run(session())
 
 
 @contextmanager

@@ -6,7 +6,7 @@ asyncpg speaks asyncio only. Here the loop belongs to the connection, and runs w
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 import uvloop
@@ -98,3 +98,11 @@ class BlockingSession:
         self._loop.run_until_complete(settle())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.close()
+
+
+def ask(
+    url: str, work: Callable[[Connection[Any]], Coroutine[Any, Any, T]], *, name: str, doing: str, **settings: str
+) -> T:
+    """What ``work`` returns, done in a session of its own. Blocking; raises as ``database_errors`` does."""
+    with BlockingSession(url, name=name, doing=doing, **settings) as session:
+        return session._run(work(session._connected()))

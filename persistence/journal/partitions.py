@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct
 
 from perps.journal import JournalUnavailable
-from persistence.connection.connect import ask
+from persistence.connection.session import ask
 
 if TYPE_CHECKING:
     from asyncpg import Connection
