@@ -115,20 +115,25 @@ os.write(1, b"done")
 
 
 FULL: Final = """
-import os
+import os, threading, time
 from web.process import last_words, log_sink, logs
 
-{configure}
+def tell_when_it_waits():
+    while not os.get_blocking(2):
+        time.sleep(0.001)
+    os.write(1, b"full")
+
+logs.configure()
 os.set_blocking(2, False)
 try:
     while os.write(2, b"x" * 4096):
         pass
 except BlockingIOError:
     pass
-os.write(1, b"full")
+threading.Thread(target=tell_when_it_waits, daemon=True).start()
 {then}
 """
-"""A program whose stderr is full and does not wait."""
+"""A program whose stderr is full and does not wait; it tells when it has been made to wait."""
 
 
 def _said_when_read(code: str) -> tuple[bytes, int]:
@@ -144,7 +149,7 @@ def _said_when_read(code: str) -> tuple[bytes, int]:
 
 def test_a_full_log_that_does_not_wait_is_made_to_wait_and_loses_nothing() -> None:
     then = "for n in range(40_000): log_sink.say(str(n))"
-    said, code = _said_when_read(FULL.format(configure="logs.configure()", then=then))
+    said, code = _said_when_read(FULL.format(then=then))
 
     assert said.lstrip(b"x") == b"".join(b"%d\n" % n for n in range(40_000))
     assert code == 0
@@ -169,7 +174,7 @@ def test_a_process_whose_stderr_nobody_reads_goes_on_and_ends(kind: str) -> None
 
 
 def test_last_words_wait_for_a_reader_of_a_full_pipe_that_does_not_wait() -> None:
-    said, code = _said_when_read(FULL.format(configure="logs.configure()", then="last_words.end_process('it is over')"))
+    said, code = _said_when_read(FULL.format(then="last_words.end_process('it is over')"))
 
     assert b"perps: error: it is over\n" in said
     assert b"Traceback" not in said
