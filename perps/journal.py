@@ -26,6 +26,14 @@ class JournalUnavailable(Exception):
     """The store did not confirm. Whatever was sent is in doubt: durable or not. Never read this as "no"."""
 
 
+class DiskFull(JournalUnavailable):
+    """The store has no room left. It keeps what it has, and takes nothing more until somebody makes room."""
+
+
+class LoginRefused(JournalUnavailable):
+    """The store does not let this user in, or has no such database: to try again does not help."""
+
+
 class JournalRefused(JournalUnavailable):
     """The store said for certain that a row cannot be: nothing of its batch was written. The message names the row.
 

@@ -1,6 +1,6 @@
-"""PostgreSQL: the journal, the query tables, snapshots and API keys. asyncpg lives in this package only.
+"""PostgreSQL: the only place that knows asyncpg.
 
-``connection`` opens connections and checks the server, ``journal`` is what the running venue writes and recovers from,
-``reads`` serves the web side, ``operator`` serves archive, restore and verification, ``embedded`` runs the server that
-comes with perps. ``migrate`` brings a database to the schema in ``migrations``.
+Read ``connection`` first (how a session is opened and what its errors mean), then ``journal`` (rows, snapshots, who may
+write), ``reads`` (what the API asks), ``operator`` (archive, restore, audit) and ``embedded`` (a server of our own).
+``migrate`` brings a database to the schema in ``migrations``; ``errors`` says why a database may not be served.
 """

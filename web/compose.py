@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +18,7 @@ import structlog
 import uvloop
 from msgspec import Struct
 
-from perps.journal import JournalUnavailable
+from perps.journal import DiskFull, JournalUnavailable
 from perps.venue import JournalCorrupt
 from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
 from persistence.errors import CannotServe
@@ -151,7 +153,8 @@ def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command:
                 with processor.elsewhere():
                     server.start()
             except EmbeddedPostgresError as error:
-                raise JournalUnavailable(str(error)) from error
+                kind = DiskFull if os.strerror(errno.ENOSPC) in str(error) else JournalUnavailable
+                raise kind(str(error)) from error
         journal = PostgresJournal.acquire(url, wait_s=LOCK_WAIT_S, venue=venue, last_epoch=epoch)
         epoch = journal.epoch
         return journal
@@ -170,7 +173,7 @@ def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command:
     )
 
 
-def snapshot_of(url: str, on_progress: OnProgress = lambda offset: None) -> SnapshotTaken:
+def snapshot_of(url: str, on_progress: OnProgress = lambda: None) -> SnapshotTaken:
     """Take a snapshot of a database here and now. Blocking.
 
     Raises ``JournalCorrupt``, ``JournalUnavailable``, and ``SnapshotBroken`` for a state too large for one.

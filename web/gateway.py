@@ -23,7 +23,7 @@ from perps.market.position import split_position_id
 from perps.refusals import RejectCode, Rejected
 from web.answers.errors import RequestError, invalid
 from web.auth import ADMIN_SENDER, Principal
-from web.limits.read_shares import ReadShares
+from web.limits.shares import ReadShares
 from web.metrics import Metrics
 from web.readside.model import ReadModel
 

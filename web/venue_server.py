@@ -13,7 +13,7 @@ from web.api import app
 from web.api.context import Context
 from web.auth import Keys, KeyStore
 from web.gateway import Gateway
-from web.limits.read_shares import ReadShares
+from web.limits.shares import ReadShares
 from web.listener import Listener
 from web.metrics import Metrics
 from web.process.clock import SystemClock

@@ -1,3 +1,4 @@
-"""Connections to PostgreSQL: ``connect`` (opening them, their errors), ``session`` (one for a thread without a loop),
-``server_checks`` (settings that durability needs).
+"""Connections: ``connect`` opens one and translates its errors, ``session`` lets a thread without an event loop use it.
+
+``server_checks`` refuses a server that can lose what it has committed.
 """

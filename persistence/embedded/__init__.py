@@ -1,1 +1,4 @@
-"""The PostgreSQL server that comes with perps: ``server`` (its life), ``cluster_settings``, ``postmaster``."""
+"""A PostgreSQL server of the venue's own: ``server`` makes, starts and stops it.
+
+``cluster_settings`` are its options; ``postmaster`` tells whether one that outlived its venue still runs.
+"""

@@ -1,5 +1,5 @@
-"""The journal in PostgreSQL.
+"""The journal: rows in one order, written by one owner.
 
-Reading order: ``tables`` (the hot path's tables), ``writer`` (one fenced writer), ``query_rows`` (what else a row
-writes), ``partitions``, ``history`` (reading it back), ``look_ups`` (answers by client id), ``snapshots``.
+Read ``writer`` first, then ``tables``, ``query_rows`` and ``order`` (what it writes and checks), ``partitions``;
+``history``, ``rows``, ``look_ups`` and ``snapshots`` read it back, with the queries in ``selections``.
 """

@@ -7,11 +7,10 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-import uvloop
 from msgspec import Struct
 
 from perps.journal import JournalUnavailable
-from persistence.connection.connect import connect, database_errors, end
+from persistence.connection.session import ask
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -135,16 +134,14 @@ class PartitionMaker:
             self._thread.join(CLOSE_S)
 
     def _make(self, offset: int) -> None:
-        async def make() -> int:
-            connection = await connect(self._url, name="perps partitions")
-            try:
-                return await make_partitions(connection, offset, self._rows)
-            finally:
-                await end(connection)
-
         try:
-            with database_errors("making a partition"):
-                self.room = max(self.room, uvloop.run(make()))
+            made = ask(
+                self._url,
+                lambda connection: make_partitions(connection, offset, self._rows),
+                name="perps partitions",
+                doing="making a partition",
+            )
+            self.room = max(self.room, made)
         except JournalUnavailable:
             return  # it is tried again; in the end the writer makes it himself, and tells what is wrong
         self._not_before = 0.0

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from perps.journal import Row
 from perps.money.accounts import user_account
-from persistence.connection.connect import READ_TIMEOUT_S, ask
+from persistence.connection.connect import READ_TIMEOUT_S
+from persistence.connection.session import ask
 from persistence.journal.selections import OFFSET_MAX, ROW_COLUMNS
 
 PAGE_ROWS: Final = 1_000

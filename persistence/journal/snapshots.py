@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from persistence.connection.connect import ask
+from persistence.connection.session import ask
 from persistence.journal.selections import SNAPSHOT_PARTS
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
-"""What operator commands need of a database.
+"""What an operator does to a database beside or without a venue.
 
-``archive`` and ``archiving`` (rows into files), ``restoring`` (rows into a new database), ``audit`` and ``comparison``
-(all of a database as of one moment), ``foreign`` (another system's prices).
+``archive`` is the file format, ``archiving`` moves old rows into it, ``restoring`` makes a database of it again;
+``audit``, ``comparison`` and ``foreign`` read for ``perps verify`` and ``perps reconcile``.
 """

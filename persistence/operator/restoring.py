@@ -14,9 +14,8 @@ from msgspec.structs import astuple
 from perps.journal import Entry, Row
 from perps.projection import query_rows
 from perps.venue import JournalCorrupt
-from persistence.connection.connect import ask
 from persistence.connection.server_checks import check_server
-from persistence.connection.session import ANSWER_TIMEOUT_S, BlockingSession
+from persistence.connection.session import ANSWER_TIMEOUT_S, BlockingSession, ask
 from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
 from persistence.journal.partitions import PARTITION_ROWS, make_partitions

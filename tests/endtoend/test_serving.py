@@ -82,6 +82,18 @@ async def test_a_second_venue_on_the_same_database_is_refused(venues: Venues) ->
     assert took < OWNER_WAIT_S + REFUSED_S
 
 
+async def test_a_login_that_is_refused_is_told_at_once_and_in_one_line(venues: Venues) -> None:
+    first = venues()
+    first.start()
+    url = (await asyncio.to_thread(first.postgres.start)).replace("postgresql://perps@", "postgresql://nobody@")
+    code, lines, _ = await asyncio.to_thread(refusal, venues("second", database_url=url))
+
+    (line,) = lines  # and none that says it is tried again
+    assert line.startswith("perps: error: the database server at ")
+    assert line.endswith('refuses the login: role "nobody" does not exist')
+    assert code == 1
+
+
 async def test_a_port_in_use_is_told_in_one_line_and_the_database_is_stopped_again(venues: Venues) -> None:
     first = venues()
     first.start()

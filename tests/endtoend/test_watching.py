@@ -57,6 +57,7 @@ async def test_a_database_that_goes_away_while_nobody_trades_shows_within_a_seco
         assert answer.json["since"]["core"]
         deaths = [line for line in (await api.send("GET", "/metrics")).body.decode().splitlines() if "deaths_" in line]
         assert 'perps_deaths_total{part="journal",reason="JournalUnavailable"} 1.0' in deaths
+        assert "Traceback" not in venue.log.read_text(), "an outage is one line of each part"
 
     began = time.monotonic()
     assert await asyncio.to_thread(venue.stop) == 0

@@ -138,7 +138,7 @@ async def test_a_snapshots_process_that_stands_still_is_told_of_and_ended_and_th
             while "warnings" not in (ready := await api.send("GET", "/readyz")).json:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.5)
         assert ready.status == 200
-        assert "stood still" in ready.json["warnings"]["snapshots"]
+        assert "no progress" in ready.json["warnings"]["snapshots"]
         assert taking(venue.pid) != taker
         async with asyncio.timeout(RETRY_S + WAIT_S):
             while "warnings" in (await api.send("GET", "/readyz")).json:  # noqa: ASYNC110 - the same

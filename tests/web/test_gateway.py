@@ -34,7 +34,7 @@ from tests.support.memory import MemoryQueries
 from web.answers.errors import RequestError
 from web.auth import ADMIN_SENDER, SCOPES, Principal
 from web.gateway import Done, Gateway, _sender, in_name_of
-from web.limits.read_shares import ReadShares
+from web.limits.shares import ReadShares
 from web.metrics import Metrics
 from web.readside.model import ReadModel
 
@@ -194,8 +194,11 @@ async def test_an_answer_that_has_been_archived_is_refused_and_says_which(venue:
     )
 
 
-async def test_look_ups_of_old_answers_are_a_share_of_the_principals(venue: Running) -> None:
-    gateway = _of(venue, model=ReadModel(), read_shares=ReadShares(each=0))
+async def test_look_ups_of_old_answers_are_a_share_of_the_principals(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.limits.shares.LOOK_UPS_MAX", 0)
+    gateway = _of(venue, model=ReadModel(), read_shares=ReadShares())
     await _done(gateway, ANN, open_long(BTC, ""), "once")
 
     with pytest.raises(RequestError) as refused:

@@ -14,9 +14,7 @@ from actors.clock import VenueClock
 from web.answers.errors import not_found
 from web.auth import Keys
 from web.gateway import Gateway
-from web.limits.arrivals import Arrivals
-from web.limits.read_shares import ReadShares
-from web.limits.turns import Turns
+from web.limits.shares import Arrivals, ReadShares, Turns
 from web.metrics import Metrics
 from web.process.recorder import Recorder
 from web.process.snapshots import Snapshots

@@ -1,9 +1,9 @@
-"""Connections: how many there may be, how long one may keep silent, and the answer to what is no HTTP.
+"""Connections: how many there may be, how long one may be silent, and the answer to bytes that are not HTTP.
 
-``aiohttp`` serves them; what is added stands in its public methods, and uses those but for one attribute. A connection
-that waits for a request (none yet, a head that does not end, or nothing after an answer) is closed after
-``KEEP_ALIVE_S``, one whose client does not read after ``READ_S``; when all places are taken, the one that has waited
-longest makes room for the next.
+``aiohttp`` serves them and bounds none of this: with the usual 1,024 descriptors, as many silent connections keep
+everybody out. A connection that waits for a request (none yet, a head that does not end, or nothing after an answer) is
+closed after ``KEEP_ALIVE_S``, one whose client does not read after ``READ_S``; when all places are taken, the one that
+has waited longest is closed for the next. All of it uses public methods of ``aiohttp`` but for one attribute.
 """
 
 from __future__ import annotations

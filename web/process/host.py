@@ -20,7 +20,7 @@ from actors.messages import Failure, FailureKind, Settled
 from actors.ports import History, Journal, JournalUnavailable, OwnershipLost
 from actors.recovery import OnEntry, OnSnapshot, Recovered, recover
 from actors.vitals import Vitals
-from perps.journal import Entry, JournalRefused
+from perps.journal import DiskFull, Entry, JournalRefused, LoginRefused
 from perps.snapshot.format import Snapshot
 from perps.units import Millis
 from perps.venue import VenueState
@@ -52,6 +52,12 @@ it dies of is in the journal or in the program, and another try would die of it 
 count."""
 
 CORE_DEATHS_WINDOW_S: Final = 60.0
+
+DISK_FULL_SHOWN_S: Final = 10.0
+"""How long a full disk is shown after the core was rebuilt, unless a commit shows sooner that there is room."""
+
+JOURNAL: Final = "journal"
+"""The part that a full disk is a problem of."""
 
 OpenJournal = Callable[[], Journal]
 
@@ -106,6 +112,8 @@ class Host:
             try:
                 journal = await asyncio.to_thread(self._open_journal)
                 break
+            except LoginRefused:
+                raise
             except JournalUnavailable as error:  # a server that is just recovering
                 log.warning("core.cannot_start_yet", error=str(error), retry_in_s=pause)
                 await asyncio.sleep(pause)
@@ -171,6 +179,7 @@ class Host:
         self.bridge.attach(self._core.supervisor)
         self._model.serving_epoch = journal.epoch
         self._health(CORE, None)
+        asyncio.get_running_loop().call_later(DISK_FULL_SHOWN_S, self._has_room)
 
     async def _watch(self) -> None:
         """Rebuild the core each time it fails, until it cannot be rebuilt, or the venue stops."""
@@ -203,6 +212,7 @@ class Host:
         Raises ``CoreLost`` when it dies again and again of what is no matter of the database.
         """
         cause = self._core.vitals.cause if self._core is not None else None
+        self._note_room(cause)
         away = isinstance(cause, JournalUnavailable) and not isinstance(cause, JournalRefused)
         now_s = asyncio.get_running_loop().time()
         self._deaths.append((now_s, not away))
@@ -234,6 +244,7 @@ class Host:
             try:
                 journal, recovered = await in_daemon_thread("rebuild", partial(self._open, keep))
             except JournalUnavailable as error:
+                self._note_room(error)
                 pause = RETRY_S[min(attempt, len(RETRY_S) - 1)]
                 log.warning("core.cannot_rebuild_yet", error=str(error), retry_in_s=pause)
                 await asyncio.sleep(pause)
@@ -294,7 +305,17 @@ class Host:
             self._end(error)
             raise
         if fresh:
+            self._has_room()
             self.recorder.add(fresh, self._clock.monotonic_ns())
+
+    def _note_room(self, error: BaseException | None) -> None:
+        """A full disk is shown until there is room again: rebuilding alone does not help."""
+        if isinstance(error, DiskFull):
+            self._health(JOURNAL, "disk full: the database cannot write; make room")
+
+    def _has_room(self) -> None:
+        if JOURNAL in self.health and not self._rebuilding:
+            self._health(JOURNAL, None)
 
     def _end(self, error: BaseException) -> None:
         """The venue cannot go on; whoever runs it finds the reason in ``ended``.

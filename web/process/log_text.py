@@ -1,4 +1,8 @@
-"""Log lines as text: no character in them that a terminal would obey, whoever wrote it."""
+"""Log lines as text, without any character that a terminal obeys.
+
+By hand because JSON encoders escape 32 control characters and leave 33 (DEL and U+0080 to U+009F, of which U+009B alone
+begins a command to a terminal), and structlog's console prints values as they are.
+"""
 
 from __future__ import annotations
 

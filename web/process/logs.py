@@ -49,11 +49,14 @@ def configure(level: str = "info") -> None:
 
 
 class _Passing(logging.Handler):
-    """What libraries log by themselves, as lines like all others."""
+    """What libraries log by themselves, as lines like all others; a warning (an outage) is one without traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        said: dict[str, object] = {"logger": record.name, "message": record.getMessage()}
         error = record.exc_info[1] if record.exc_info else None
-        log.log(record.levelno, "library", logger=record.name, message=record.getMessage(), exc_info=error)
+        if error is not None and record.levelno < logging.ERROR:
+            said["error"], error = repr(error), None
+        log.log(record.levelno, "library", **said, exc_info=error)
 
 
 def _timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

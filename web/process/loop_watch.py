@@ -1,4 +1,7 @@
-"""The event loop, watched from outside: whether it takes its turns, where it stands when it does not, and the end.
+"""The event loop, watched from another thread: a blocked one is logged with its stack, and ends the process in the end.
+
+By hand because asyncio's debug mode reports a slow callback after it has returned; one that never returns is logged
+here after 1 s and ends the process after 60 s, at the cost of one call of the loop every 0.2 s.
 
 A call that holds the interpreter itself (C code that never gives it up) stops the watcher too; then only somebody
 outside the process sees it, by ``/healthz``.

@@ -122,7 +122,7 @@ class Snapshots:
         stalled = isinstance(error, SnapshotStalled)
         self._metrics.snapshots.labels("stalled" if stalled else "failed").inc()
         since = self.problem.since if self.problem else self._clock.now_ms()
-        why = "it stood still and was ended" if stalled else "the log says why"
+        why = "it made no progress and was ended" if stalled else "the log says why"
         self.problem = Problem(f"none could be taken: {why}", since)
         log.warning("snapshot.failed", error=repr(error))
 

@@ -12,7 +12,7 @@ from tests.web.venue import Answer, Running
 from web.api import bodies, body_errors
 from web.api.bodies import BODY_BYTES_MAX, ITEMS_PER_TURN
 from web.api.requests import PriceItem, check_price_item
-from web.limits.turns import WAITING_MAX
+from web.limits.shares import BODIES_WAITING_MAX
 
 PRICES = "/api/markets/prices"
 ITEM = b'{"ticker":"A","price":1}'
@@ -148,7 +148,7 @@ async def test_a_short_list_waits_for_nobody(venue: Running) -> None:
 async def test_a_sender_has_a_share_of_the_line_of_large_bodies(venue: Running) -> None:
     ann, bob = await venue.user("ann"), await venue.user("bob")
     async with venue.venue.context.turns.one("somebody else"), asyncio.timeout(5):
-        waiting = {asyncio.create_task(ann.post(PRICES, GOOD_LIST)) for _ in range(WAITING_MAX + 3)}
+        waiting = {asyncio.create_task(ann.post(PRICES, GOOD_LIST)) for _ in range(BODIES_WAITING_MAX + 3)}
         refused = set[asyncio.Task[Answer]]()
         while len(refused) < 3:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -156,7 +156,7 @@ async def test_a_sender_has_a_share_of_the_line_of_large_bodies(venue: Running) 
         behind = asyncio.create_task(bob.post(PRICES, GOOD_LIST))
 
     for task in refused:
-        assert (await task).refused(429, "rate_limited") == {"limit": WAITING_MAX}
+        assert (await task).refused(429, "rate_limited") == {"limit": BODIES_WAITING_MAX}
     for task in (*waiting, behind):
         (await task).refused(403, "forbidden")
     (await ann.post(PRICES, GOOD_LIST)).refused(403, "forbidden")
