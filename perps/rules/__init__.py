@@ -1,4 +1,5 @@
-"""The checks of each command: ``decide_*`` returns events or a refusal and changes nothing.
+"""How each command is decided, what each event does, and what readers see of it: one module a subject.
 
-One module per subject: ``trading``, ``liquidation``, ``prices``, ``modes``, ``listing``, ``users``.
+Reading order: ``rule`` (what a rule is), ``table`` (all of them), ``opening`` and ``closing`` with their ``checks``,
+``liquidation``, then ``prices``, ``modes``, ``listing``, ``house``, ``users``, ``time``.
 """
