@@ -10,6 +10,9 @@ import pytest
 import structlog
 
 from tests.support.blocking import loop_never_blocks
+from tests.support.postgres import at_last
+
+__all__ = ["at_last"]
 
 Event = MutableMapping[str, Any]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,11 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def venues(place: Path, tmp_path: Path) -> Iterator[Venues]:
+def venues(place: Path, tmp_path: Path, at_last: ExitStack) -> Iterator[Venues]:
     """Makes venues, each on the data directory of its name, and ends every one whatever happened.
 
-    The logs stay in ``tmp_path``; their last lines are printed, for pytest to show if the test failed.
+    The logs stay in ``tmp_path``; their last lines are printed, for pytest to show if the test failed. ``at_last``
+    ends behind them.
     """
     made: list[VenueProcess] = []
 

@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -50,10 +50,20 @@ def server_url() -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(server_url: str) -> Iterator[str]:
+def at_last() -> Iterator[ExitStack]:
+    """What is to end behind all that runs on it: databases and servers.
+
+    Whoever makes something that runs on them asks for this first, so that it ends before them, in whatever order a test
+    names its fixtures.
+    """
+    with ExitStack() as ends:
+        yield ends
+
+
+@pytest.fixture
+def database_url(server_url: str, at_last: ExitStack) -> str:
     """The URL of a database for this test alone."""
-    with fresh_database(server_url) as url:
-        yield url
+    return at_last.enter_context(fresh_database(server_url))
 
 
 def sql(url: str, query: str, *values: object) -> list[asyncpg.Record]:

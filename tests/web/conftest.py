@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import aiohttp
 import pytest
@@ -74,8 +75,8 @@ class Starter:
 
 
 @pytest.fixture
-async def starter(session: aiohttp.ClientSession) -> AsyncIterator[Starter]:
-    """For tests that start venues themselves."""
+async def starter(session: aiohttp.ClientSession, at_last: ExitStack) -> AsyncIterator[Starter]:
+    """For tests that start venues themselves. They end before their database, hence ``at_last``."""
     made = Starter(session)
     yield made
     await made.end()
