@@ -22,6 +22,22 @@ OTHER_PROCESSES = {"endtoend", "faults"}
 """Where the product runs in processes of its own, and the loop here is only the test's, which may wait."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``python -m tests`` runs the tests that need the machine for themselves apart from all others."""
+    parser.addoption("--alone", choices=["only", "never"], help="only tests that start venues of their own, or none")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what ``--alone`` says."""
+    wanted = config.getoption("--alone")
+    if wanted is None:
+        return
+    alone = [item for item in items if OTHER_PROCESSES.intersection(item.path.parts)]
+    others = [item for item in items if not OTHER_PROCESSES.intersection(item.path.parts)]
+    items[:], left_out = (alone, others) if wanted == "only" else (others, alone)
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(autouse=True)
 def the_loop_never_blocks(request: pytest.FixtureRequest) -> Iterator[None]:
     """No blocking call on the event loop that a test shares with the product. A pykka wait would be a lock wait.

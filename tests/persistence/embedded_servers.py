@@ -30,8 +30,8 @@ Starter = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def servers(open_directory: Path) -> Iterator[Servers]:
-    """Makes servers, and stops each of them whatever happened, before `open_directory` goes."""
+def servers(open_directory: Path, tmp_path: Path) -> Iterator[Servers]:
+    """Makes servers, and stops each of them whatever happened, before `open_directory` and `tmp_path` go."""
     made: list[EmbeddedPostgres] = []
 
     def make(directory: Path) -> EmbeddedPostgres:

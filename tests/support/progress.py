@@ -1,4 +1,4 @@
-"""What a slow start of PostgreSQL says every few seconds: on a slow machine it stands between the lines a test awaits."""
+"""What a slow start of PostgreSQL says every few seconds, which may stand between the lines that a test awaits."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ async def test_it_gets_the_database_and_no_key(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("PERPS_ADMIN_KEY", "secret")
     monkeypatch.setenv("PERPS_KEY", "secret")
     monkeypatch.setenv("PERPS_LOG_LEVEL", "info")
-    seen, nice = tmp_path / "seen", os.nice(0) + NICENESS
+    seen, nice = tmp_path / "seen", min(19, os.nice(0) + NICENESS)  # 19: as nice as can be
     until_nice = f"for _ in range({WAIT_S * 100:.0f}):\n    if os.nice(0) == {nice}: break\n    time.sleep(0.01)"
     look = f"open({str(seen)!r}, 'w').write(json.dumps([dict(os.environ), os.nice(0)]))"
 
