@@ -1,7 +1,6 @@
-"""``python -m tests``: all tests on all processors; ``make test`` calls it. What it is given goes to pytest.
+"""``python -m tests``: the tests on all processors, their files in memory. ``make test`` calls it.
 
-Two runs of pytest. In the first, tests run beside each other. In the second, those that start venues in processes of
-their own, and say how long things may take, run one after another, and nothing beside them.
+Arguments go to pytest. Which tests run beside each other: ``tests/support/scheduling.py``.
 """
 
 from __future__ import annotations
@@ -17,29 +16,28 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from persistence.embedded import EmbeddedPostgres
+
 MEMORY_DISK: Final = Path("/dev/shm")
 ROOM_BYTES: Final = 1 << 30
-"""What there must be free, on the disk and of the machine's memory twice. Together the tests need half of that."""
+"""What must be free on it, and of the machine's memory twice. The tests need about half of that."""
 WORKERS_PER_PROCESSOR: Final = 2
 """A test waits half of its time: for a database, a timer, a process."""
 WORKERS_MAX: Final = 16
-
-PASSED, FAILED, NOTHING_TO_DO = 0, 1, 5
-"""What pytest ends with. Past ``FAILED``, and not ``NOTHING_TO_DO``, it was broken off."""
+TIMEOUT_S: Final = 20 * WORKERS_PER_PROCESSOR
+"""Of a test that does not state its own: as much longer than in ``setup.cfg`` as it shares its processor with others."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run both: what pytest ended with, the worse of the two."""
+    """Run pytest: its exit code."""
     workers = min(WORKERS_MAX, WORKERS_PER_PROCESSOR * processors())
     with temporary_directory() as environment:
-        codes = [pytest(environment, "--alone=never", f"--numprocesses={workers}", "--dist=worksteal", *arguments)]
-        if codes[0] in (PASSED, FAILED, NOTHING_TO_DO):
-            codes.append(pytest(environment, "--alone=only", *arguments))
-    return max((code for code in codes if code != NOTHING_TO_DO), default=NOTHING_TO_DO)
+        options = [f"--numprocesses={workers}", f"--override-ini=timeout={TIMEOUT_S}"]
+        return pytest([*options, *arguments], environment)
 
 
-def pytest(environment: Mapping[str, str], *arguments: str) -> int:
-    """One run. Whoever interrupts or ends this process interrupts that one, which then cleans up."""
+def pytest(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run it. Whoever interrupts or ends this process interrupts that one, and waits for its end."""
     with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], env=environment) as process:
         signal.signal(signal.SIGINT, lambda *_: None)  # a terminal tells both
         signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
@@ -53,23 +51,25 @@ def processors() -> int:
 
 @contextmanager
 def temporary_directory() -> Iterator[dict[str, str]]:
-    """An environment whose temporary files, and so the databases, are in memory if there is room for them.
+    """An environment in which temporary files, and so the databases, are in memory if there is room for them.
 
-    No test takes the power away, so none can tell the difference: what it commits it finds again after any kill.
+    No test cuts the power, so none can tell: what was committed is there after any kill.
     """
     if not has_room(MEMORY_DISK):
         yield dict(os.environ)
         return
-    place = tempfile.mkdtemp(prefix="perps-", dir=MEMORY_DISK)
-    os.chmod(place, 0o755)  # the system user of the database must pass
+    place = Path(tempfile.mkdtemp(prefix="perps-", dir=MEMORY_DISK))
+    place.chmod(0o755)  # the database's system user must pass
     try:
-        yield os.environ | {"TMPDIR": place}
+        yield os.environ | {"TMPDIR": str(place)}
     finally:
+        for lock in place.rglob("postmaster.pid"):  # of a run that was broken off
+            EmbeddedPostgres(lock.parent).stop()
         shutil.rmtree(place, ignore_errors=True)
 
 
 def has_room(disk: Path) -> bool:
-    """Whether it is a disk in memory on which databases can run, with room on it and in memory."""
+    """Whether it is a disk in memory on which databases and programs can be, with room there and in memory."""
     try:
         found = os.statvfs(disk)
         memory = Path("/proc/meminfo").read_text()

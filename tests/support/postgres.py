@@ -35,7 +35,7 @@ _numbers = count(1)
 def fresh_database(server_url: str) -> Iterator[str]:
     """The URL of a new, empty database, dropped afterwards with whoever is still connected."""
     name = f"test_{next(_numbers)}"
-    sql(server_url, f"create database {name}")
+    sql(server_url, f"create database {name} strategy file_copy")  # the faster one
     try:
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     finally:
