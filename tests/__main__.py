@@ -25,7 +25,7 @@ WORKERS_PER_PROCESSOR: Final = 2
 """A test waits half of its time: for a database, a timer, a process."""
 WORKERS_MAX: Final = 16
 TIMEOUT_S: Final = 20 * WORKERS_PER_PROCESSOR
-"""Of a test that does not state its own: as much longer than in ``setup.cfg`` as it shares its processor with others."""
+"""Of a test that does not state its own: longer than in ``setup.cfg``, as it has its processor not for itself."""
 
 
 def main(arguments: Sequence[str]) -> int:
