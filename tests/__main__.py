@@ -31,16 +31,20 @@ TIMEOUT_S: Final = 20 * WORKERS_PER_PROCESSOR
 def main(arguments: Sequence[str]) -> int:
     """Run pytest: its exit code."""
     workers = min(WORKERS_MAX, WORKERS_PER_PROCESSOR * processors())
-    with temporary_directory() as environment:
-        options = [f"--numprocesses={workers}", f"--override-ini=timeout={TIMEOUT_S}"]
-        return pytest([*options, *arguments], environment)
+    options = [f"--numprocesses={workers}", f"--override-ini=timeout={TIMEOUT_S}"]
+    if not has_room(MEMORY_DISK):
+        return pytest([*options, *arguments], os.environ)
+    with in_memory() as place:
+        short = f"--basetemp={place / 'p'}"  # sockets must fit in names
+        return pytest([*options, short, *arguments], os.environ | {"TMPDIR": str(place)})
 
 
 def pytest(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run it. Whoever interrupts or ends this process interrupts that one, and waits for its end."""
-    with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], env=environment) as process:
-        signal.signal(signal.SIGINT, lambda *_: None)  # a terminal tells both
-        signal.signal(signal.SIGTERM, lambda *_: process.send_signal(signal.SIGINT))
+    """Run it. Whoever interrupts or ends this process interrupts it and all its workers, and waits for their end."""
+    command = [sys.executable, "-m", "pytest", *arguments]
+    with subprocess.Popen(command, env=environment, start_new_session=True) as process:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: os.killpg(process.pid, signal.SIGINT))
         return process.wait()
 
 
@@ -50,18 +54,15 @@ def processors() -> int:
 
 
 @contextmanager
-def temporary_directory() -> Iterator[dict[str, str]]:
-    """An environment in which temporary files, and so the databases, are in memory if there is room for them.
+def in_memory() -> Iterator[Path]:
+    """A directory for temporary files, and so for the databases.
 
     No test cuts the power, so none can tell: what was committed is there after any kill.
     """
-    if not has_room(MEMORY_DISK):
-        yield dict(os.environ)
-        return
     place = Path(tempfile.mkdtemp(prefix="perps-", dir=MEMORY_DISK))
     place.chmod(0o755)  # the database's system user must pass
     try:
-        yield os.environ | {"TMPDIR": str(place)}
+        yield place
     finally:
         for lock in place.rglob("postmaster.pid"):  # of a run that was broken off
             EmbeddedPostgres(lock.parent).stop()

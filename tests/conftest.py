@@ -18,7 +18,7 @@ __all__ = ["at_last"]
 Event = MutableMapping[str, Any]
 
 STOPPING_S = 5.0
-NICENESS = 5
+NICENESS = 3
 """Of tests beside those that are timed."""
 
 

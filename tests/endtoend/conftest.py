@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.endtoend.venue_process import VenueProcess
+from tests.support.postgres import short_directory
 
 Venues = Callable[..., VenueProcess]
 
@@ -18,7 +19,7 @@ Venues = Callable[..., VenueProcess]
 @pytest.fixture
 def place() -> Iterator[Path]:
     """An empty directory with a short path that the database's system user may enter, gone afterwards."""
-    path = Path(tempfile.mkdtemp(prefix="perps-e2e-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="perps-e2e-", dir=short_directory()))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from persistence.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from tests.support.postgres import short_directory
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +58,7 @@ def server(servers: Servers, tmp_path: Path) -> EmbeddedPostgres:
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
     """A directory with a short path that every user may enter, unlike tmp_path."""
-    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="pg", dir=short_directory()) as name:
         os.chmod(name, 0o755)
         yield Path(name)
 

@@ -11,7 +11,7 @@ import pytest
 
 from actors.ports import Clock
 from tests.conftest import Event
-from tests.support.postgres import database_url, server_url
+from tests.support.postgres import database_url, server_url, with_tables
 from tests.web.venue import Backend, ManualClock, OnMemory, OnPostgres, Running, start
 from web.compose import Limits, Stores
 
@@ -99,7 +99,7 @@ async def venue(starter: Starter, clock: ManualClock) -> Running:
 @pytest.fixture
 def on_postgres(database_url: str) -> OnPostgres:
     """A database for this test alone."""
-    return OnPostgres(database_url)
+    return OnPostgres(with_tables(database_url))
 
 
 @pytest.fixture(params=["memory", "postgres"])
