@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.conftest import OTHER_PROCESSES
 
 
-class TimedTestsInTurn(LoadScopeScheduling):
+class TimedTestsInTurn(LoadScopeScheduling):  # type: ignore[misc]
     """Tests of venues in processes of their own say how long things may take: they run one after another in one worker.
 
     They are the largest group and so begin first. All other tests are handed out one by one, and run beside them.
