@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -28,11 +28,11 @@ BACK_S: Final = 5.0
 
 
 @pytest.fixture
-def server(place: Path) -> Iterator[EmbeddedPostgres]:
+def server(place: Path, at_last: ExitStack) -> EmbeddedPostgres:
     """A database server that is not the venue's own."""
     server = EmbeddedPostgres(place / "pg", say=lambda _: None)
-    yield server
-    server.stop()
+    at_last.callback(server.stop)
+    return server
 
 
 async def test_a_venue_serves_again_by_itself_after_its_database_was_restarted(

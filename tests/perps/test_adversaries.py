@@ -98,6 +98,8 @@ MOVES = st.lists(
 )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("name", MARKETS)
 @settings(max_examples=150, deadline=None)
 @given(moves=MOVES, newest_first=st.booleans())

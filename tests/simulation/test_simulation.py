@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.world import run
 
-SEEDS, CHUNK = 2_000, 100
+SEEDS, CHUNK = 2_000, 20
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, CHUNK))

@@ -24,7 +24,7 @@ from persistence.operator.archive import ArchiveBroken, ArchiveReader, check_fil
 from persistence.operator.archiving import Archiver, Rule
 from tests.persistence.partitioned import save_snapshot, stored_day
 from tests.support.entries import Scribe
-from tests.support.postgres import sql
+from tests.support.postgres import fill, sql
 
 TINY = 40
 ROWS = 200
@@ -40,10 +40,14 @@ WAIT_S = 15.0
 @pytest.fixture
 def stored(database_url: str) -> list[Entry]:
     """A day in partitions of ``TINY`` rows, with snapshots; all of it is old."""
-    entries = stored_day(database_url, ROWS, TINY)
-    for offset in SNAPSHOTS:
-        save_snapshot(database_url, entries, offset)
-    return entries
+
+    def write(url: str) -> None:
+        entries = stored_day(url, ROWS, TINY)
+        for offset in SNAPSHOTS:
+            save_snapshot(url, entries, offset)
+
+    fill(database_url, "archivable", write)
+    return Scribe().live(ROWS, seed=11)
 
 
 def names(url: str) -> list[str]:
