@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from perps.params import MarketParams, Mode
-from perps.units import Lots, Micros, Millis, Nano, Ppb, Ticks
+from perps.units import Lots, Micros, Millis, Nano, Pico, Ppb, Ticks
 
 
 class Side(StrEnum):
@@ -35,9 +35,11 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     size: Micros
     leverage: int
     acceptable_price: Nano | None = None
-    """Worst average fill price."""
+    """Worst average fill price, in whole nanos; with the rest below it is ``limit_price``."""
     max_slippage_bps: int | None = None
     """Worst average fill price, in 1/10,000 of the quote price just before the trade."""
+    acceptable_price_pico: int = 0
+    """What the acceptable price has below a whole nano: 0 to 999 pico."""
 
 
 class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
@@ -51,6 +53,7 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
     acceptable_price: Nano | None = None
     max_slippage_bps: int | None = None
     any_owner: bool = False
+    acceptable_price_pico: int = 0
 
 
 class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
@@ -118,9 +121,28 @@ def signed(side: Side, lots: int) -> Lots:
     return Lots(lots if side is Side.LONG else -lots)
 
 
+def limit_price(command: OpenPosition | ClosePosition) -> Pico | None:
+    """The worst average fill price a command accepts, exact, in pico: nanos · 1000 + the rest. None: any price."""
+    if command.acceptable_price is None:
+        return None
+    return Pico(command.acceptable_price * 1000 + command.acceptable_price_pico)
+
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def fingerprint(command: Command) -> bytes:
-    """16 bytes that tell one command from another: BLAKE2b over its fields. Equal commands, equal fingerprints."""
-    return blake2b(_encode(command), digest_size=16).digest()
+    """16 bytes that tell one command from another: BLAKE2b over its fields. Equal commands, equal fingerprints.
+
+    ``acceptable_price_pico`` is left out while it is 0, so that no command from before there was such a field changes.
+    """
+    return blake2b(_encode(_released(command)), digest_size=16).digest()
+
+
+def _released(command: Command) -> object:
+    """What of a command its fingerprint is made of."""
+    if not isinstance(command, OpenPosition | ClosePosition) or command.acceptable_price_pico:
+        return command
+    fields = msgspec.structs.asdict(command)
+    del fields["acceptable_price_pico"]
+    return {"type": type(command).__name__, **fields}

@@ -15,10 +15,10 @@ Lots = NewType("Lots", int)
 """An amount of the base asset, as a multiple of its market's lot size. Signed where it is a position: long > 0."""
 
 Pico = NewType("Pico", int)
-"""10⁻¹² of a unit: how tick sizes and lot sizes are given, so that any decimal of 12 places is exact."""
+"""10⁻¹² of a unit: tick sizes, lot sizes and limit prices, so that any decimal of 12 places is exact."""
 
 Nano = NewType("Nano", int)
-"""10⁻⁹ of the quote currency per base unit: limit prices, up to 9·10⁹ within 64 bits."""
+"""10⁻⁹ of the quote currency per base unit: the whole part of limit prices, up to 9·10⁹ within 64 bits."""
 
 Ppb = NewType("Ppb", int)
 """A rate in parts per billion."""

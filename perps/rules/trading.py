@@ -3,7 +3,9 @@
 Nothing here changes state. Checks run in the order of ``RejectCode``; past the last one the command must succeed.
 """
 
-from perps.commands import ClosePosition, OpenPosition, Side, signed
+from typing import Final
+
+from perps.commands import ClosePosition, OpenPosition, Side, limit_price, signed
 from perps.events import CloseReason, Fill, PositionOpened, PositionReduced, Transfer, TransferKind, Transfers
 from perps.market.position import (
     Position,
@@ -23,13 +25,11 @@ from perps.units import (
     BPS,
     HOUSE_DEBT_MAX,
     MICRO,
-    NANO,
     PICO,
     PPB,
     Lots,
     Micros,
     Millis,
-    Nano,
     Ppb,
     div_ceil,
     div_floor,
@@ -90,7 +90,7 @@ def decide_open(
             equity_micros=equity(position, fill.mark_price, params.unit, market.funding_index),
             maintenance_micros=maintenance(lots, fill.mark_price, params),
         )
-    beyond = _beyond_limit(market, fill, command.acceptable_price, command.max_slippage_bps)
+    beyond = _beyond_limit(market, fill, command)
     if beyond:
         return beyond
     fee = Micros(div_ceil(abs(fill.cost) * params.taker_fee, PPB))
@@ -124,7 +124,7 @@ def decide_close(market: Market, command: ClosePosition, at: Millis) -> Position
             equity_micros=equity(rest, reduced.fill.mark_price, market.params.unit, market.funding_index),
             maintenance_micros=maintenance(rest.lots, reduced.fill.mark_price, market.params),
         )
-    beyond = _beyond_limit(market, reduced.fill, command.acceptable_price, command.max_slippage_bps)
+    beyond = _beyond_limit(market, reduced.fill, command)
     return beyond or house_cannot_pay(market, reduced) or reduced
 
 
@@ -273,9 +273,7 @@ def _fill(market: Market, lots: Lots) -> Fill:
     )
 
 
-def _beyond_limit(
-    market: Market, fill: Fill, acceptable_price: Nano | None, max_slippage_bps: int | None
-) -> Rejected | None:
+def _beyond_limit(market: Market, fill: Fill, command: OpenPosition | ClosePosition) -> Rejected | None:
     """Refuse a fill worse than the caller accepts; compared exactly, by cross-multiplication.
 
     An average price |C|/(|d|·lot) is beyond a limit when it is higher and the fill buys, or lower and it sells. The
@@ -283,29 +281,35 @@ def _beyond_limit(
     """
     params, count = market.params, abs(fill.lots)
     direction = 1 if fill.lots > 0 else -1
-    paid = abs(fill.cost)
-    if acceptable_price is not None:
-        scale = NANO * PICO // MICRO
-        if direction * (paid * scale - acceptable_price * count * params.lot_size) > 0:
-            return _worse(fill, div_floor(acceptable_price * count * params.lot_size, scale), params)
-    if max_slippage_bps is not None:
+    limit, slippage = limit_price(command), command.max_slippage_bps
+    bounds: list[tuple[int, int]] = []  # the most or least micros, as a fraction
+    if limit is not None:
+        bounds.append((limit * count * params.lot_size, _PRICE_SCALE))
+    if slippage is not None:
         quoted = market.index_price * params.unit * (params.skew_scale + market.skew) * count
-        bound = quoted * (BPS + direction * max_slippage_bps)
-        if direction * (paid * params.skew_scale * BPS - bound) > 0:
-            return _worse(fill, div_floor(bound, params.skew_scale * BPS), params)
+        bounds.append((quoted * (BPS + direction * slippage), params.skew_scale * BPS))
+    for bound, scale in bounds:
+        if direction * (abs(fill.cost) * scale - bound) > 0:
+            return _worse(fill, bound, scale, params)
     return None
 
 
-def _worse(fill: Fill, accepted: int, params: MarketParams) -> Rejected:
-    """The refusal of a fill that costs more, or brings less, than the ``accepted`` micros; prices rounded down."""
+_PRICE_SCALE: Final = PICO * PICO // MICRO
+"""Micros · this / pico of the base asset = pico of a price."""
+
+
+def _worse(fill: Fill, bound: int, scale: int, params: MarketParams) -> Rejected:
+    """The refusal of a fill that costs more, or brings less, than ``bound``/``scale`` micros.
+
+    Money and prices are rounded down; a price that is not 0 is told as 1 pico at least.
+    """
     paid, size = abs(fill.cost), abs(fill.lots) * params.lot_size
-    nano = NANO * PICO // MICRO
     return _reject(
         RejectCode.PRICE_BEYOND_LIMIT,
-        price_nano=div_floor(paid * nano, size),
-        acceptable_price_nano=div_floor(accepted * nano, size),
+        price_pico=max(div_floor(paid * _PRICE_SCALE, size), min(paid, 1)),
+        acceptable_price_pico=max(div_floor(bound * _PRICE_SCALE, scale * size), min(bound, 1)),
         paid_micros=paid,
-        accepted_micros=accepted,
+        accepted_micros=div_floor(bound, scale),
     )
 
 

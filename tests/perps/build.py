@@ -108,7 +108,7 @@ def new_position(**fields: Any) -> Position:
 def new_open(
     user: str, side: Side, size: int, *, ticker: str = BTC, leverage: int = 10, limit: int | None = None, **more: Any
 ) -> OpenPosition:
-    """A command to open; ``limit`` is the acceptable price, in pico."""
+    """A command to open; ``limit`` is the acceptable price, in nano."""
     return OpenPosition(
         ticker=ticker,
         user=user,

@@ -154,8 +154,8 @@ class _Words:
         fill = event.fill
         if self._params is None:
             return f"{abs(fill.lots)} lots for {decimals.money(abs(fill.cost))}"
-        lot = self._params.lot_size
-        return f"{decimals.quantity(abs(fill.lots), lot)} at {decimals.average_price(fill.cost, fill.lots, lot)}"
+        price = decimals.average_price(fill.cost, fill.lots, self._params)
+        return f"{decimals.quantity(abs(fill.lots), self._params.lot_size)} at {price}"
 
     def _price(self, ticks: int) -> str:
         return f"{ticks} ticks" if self._params is None else decimals.price(ticks, self._params.tick_size)

@@ -173,8 +173,6 @@ def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, obj
     name, _, unit = key.rpartition("_")
     if isinstance(fact, int) and unit == "micros":
         return camel(name), decimals.money(fact)
-    if isinstance(fact, int) and unit == "nano":
-        return camel(name), decimals.text(fact, decimals.NANO_PLACES)
     if isinstance(fact, int) and unit == "lots" and params is not None:
         return camel(name or "quantity"), decimals.quantity(fact, params.lot_size)
     if isinstance(fact, int) and unit == "ticks" and params is not None:
@@ -182,5 +180,5 @@ def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, obj
     if isinstance(fact, int) and unit == "ppb":
         return camel(name), decimals.text(fact, 9, 0)
     if isinstance(fact, int) and unit == "pico":
-        return camel(name), decimals.pico(fact)
+        return camel(name), decimals.price(fact, 1) if name.endswith("price") else decimals.pico(fact)
     return camel(key), fact

@@ -78,7 +78,7 @@ def open_position(position: Position, params: MarketParams, mark: Ticks, index: 
         "side": "long" if position.lots > 0 else "short",
         "quantity": decimals.quantity(abs(position.lots), params.lot_size),
         "size": decimals.money(position.entry_cost),
-        "entryPrice": decimals.average_price(position.entry_cost, position.lots, params.lot_size),
+        "entryPrice": decimals.average_price(position.entry_cost, position.lots, params),
         "markPrice": decimals.price(mark, tick),
         "leverage": position.leverage,
         "margin": decimals.money(position.margin),
@@ -140,7 +140,7 @@ def closed_position(event: PositionReduced, params: MarketParams, at: int) -> Js
         "side": "long" if fill.lots < 0 else "short",
         "quantity": decimals.quantity(abs(fill.lots), params.lot_size),
         "size": decimals.money(event.entry_released),
-        "entryPrice": decimals.average_price(event.entry_released, fill.lots, params.lot_size),
+        "entryPrice": decimals.average_price(event.entry_released, fill.lots, params),
         "markPrice": decimals.price(fill.mark_price, params.tick_size),
         "leverage": position.leverage,
         "margin": decimals.money(event.margin_released),
@@ -168,9 +168,9 @@ def past_position(record: PositionRecord, params: MarketParams) -> Json:
         "side": "long" if record.entered_lots > 0 else "short",
         "quantity": decimals.quantity(abs(record.entered_lots), lot),
         "size": decimals.money(record.entered_cost),
-        "entryPrice": decimals.average_price(record.entered_cost, record.entered_lots, lot),
-        "exitPrice": decimals.average_price(record.exited_cost, record.exited_lots, lot),
-        "markPrice": decimals.average_price(record.exited_cost, record.exited_lots, lot),
+        "entryPrice": decimals.average_price(record.entered_cost, record.entered_lots, params),
+        "exitPrice": decimals.average_price(record.exited_cost, record.exited_lots, params),
+        "markPrice": decimals.average_price(record.exited_cost, record.exited_lots, params),
         "leverage": record.leverage,
         "margin": "0.00",
         "liquidationPrice": None,
@@ -210,7 +210,7 @@ def reduced(entry: Entry, params: MarketParams) -> Json:
         position = open_position(event.position, params, fill.mark_price, fill.funding_index)
     else:
         position = closed_position(event, params, row.at)
-    position["exitPrice"] = decimals.average_price(fill.cost, fill.lots, params.lot_size)
+    position["exitPrice"] = decimals.average_price(fill.cost, fill.lots, params)
     position["realizedPnL"] = decimals.money(event.pnl)
     return {
         "position": position,
@@ -233,7 +233,7 @@ def fill_view(fill: Fill, params: MarketParams) -> Json:
     paid = abs(fill.cost)
     quoted = abs(fill.lots) * fill.quote_before * params.unit
     return {
-        "price": decimals.average_price(fill.cost, fill.lots, params.lot_size),
+        "price": decimals.average_price(fill.cost, fill.lots, params),
         "quantity": decimals.quantity(abs(fill.lots), params.lot_size),
         "notional": decimals.money(paid),
         "priceImpact": decimals.share(abs(paid - quoted), quoted),
@@ -294,7 +294,7 @@ def trade(record: FillRecord, params: MarketParams, *, private: bool) -> Json:
         "ticker": record.ticker,
         "kind": record.kind,
         "side": "long" if record.is_long else "short",
-        "price": decimals.average_price(record.cost, record.lots, params.lot_size),
+        "price": decimals.average_price(record.cost, record.lots, params),
         "quantity": decimals.quantity(abs(record.lots), params.lot_size),
         "size": decimals.money(abs(record.cost)),
         "markPrice": decimals.price(record.mark_price, params.tick_size),

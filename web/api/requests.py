@@ -15,7 +15,7 @@ from perps.market.position import split_position_id
 from perps.params import MarketParams, Mode
 from perps.units import AMOUNT_MAX, BPS, INTEGER_MAX, PPB, Micros, Millis, Nano, Ppb, Ticks
 from web.answers import decimals
-from web.answers.decimals import MONEY_PLACES, NANO_PLACES, PICO_PLACES, BadNumber, scaled
+from web.answers.decimals import MONEY_PLACES, PICO_PLACES, BadNumber, scaled
 from web.answers.errors import RequestError, invalid
 
 TEXT_MAX: Final = 256
@@ -168,7 +168,7 @@ def price_ticks(value: Decimal, tick_size: int, field: str = "price") -> Ticks:
         raise invalid(
             f"{field} must be a positive multiple of the tick size, {tick}, and less than 2^63 of it.",
             field=field,
-            **{field: str(value), "tickSize": tick},
+            **{field: f"{value:f}", "tickSize": tick},
         )
     return Ticks(ticks)
 
@@ -223,14 +223,16 @@ def open_command(body: OpenBody, user: str) -> OpenPosition:
             raise invalid(f"{field} is not supported yet.", field=field)
     if not 1 <= body.leverage <= 10**6:
         raise invalid("leverage must be a whole number, at least 1.", field="leverage")
+    nano, rest = _limit_price(body.acceptable_price)
     return OpenPosition(
         ticker=ticker(body.ticker),
         user=user,
         side=body.side,
         size=positive_money(body.size, "size"),
         leverage=body.leverage,
-        acceptable_price=_limit_price(body.acceptable_price),
+        acceptable_price=nano,
         max_slippage_bps=_slippage(body.max_slippage_bps),
+        acceptable_price_pico=rest,
     )
 
 
@@ -242,14 +244,16 @@ def close_command(body: CloseBody, position_id: str, user: str, *, any_owner: bo
     share = PPB if body.percentage is None else number(body.percentage, 9, "percentage")
     if not 0 < share <= PPB:
         raise invalid("percentage is a share: more than 0, at most 1.", field="percentage")
+    nano, rest = _limit_price(body.acceptable_price)
     return ClosePosition(
         ticker=parts[0],
         user=user,
         position_id=position_id,
         share=Ppb(share),
-        acceptable_price=_limit_price(body.acceptable_price),
+        acceptable_price=nano,
         max_slippage_bps=_slippage(body.max_slippage_bps),
         any_owner=any_owner,
+        acceptable_price_pico=rest,
     )
 
 
@@ -282,13 +286,15 @@ def price_command(body: PriceBody, params: MarketParams) -> UpdatePrice:
     )
 
 
-def _limit_price(value: Decimal | None) -> Nano | None:
+def _limit_price(value: Decimal | None) -> tuple[Nano | None, int]:
+    """A limit price as a command holds it: whole nanos, and the pico below them."""
     if value is None:
-        return None
-    exact = number(value, NANO_PLACES, "acceptablePrice")
-    if not 0 < exact <= INTEGER_MAX:
+        return None, 0
+    exact = number(value, PICO_PLACES, "acceptablePrice")
+    nano, rest = divmod(exact, 1000)
+    if exact <= 0 or nano > INTEGER_MAX:
         raise invalid("acceptablePrice must be positive and below 9·10^9.", field="acceptablePrice")
-    return Nano(exact)
+    return Nano(nano), rest
 
 
 def _slippage(value: int | None) -> int | None:

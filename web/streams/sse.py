@@ -233,7 +233,7 @@ def _public(event: object, params: MarketParams) -> tuple[str, dict[str, object]
             data: dict[str, object] = {
                 "kind": "open" if opened else "close",
                 "side": "long" if (fill.lots > 0) is opened else "short",
-                "price": decimals.average_price(fill.cost, fill.lots, lot),
+                "price": decimals.average_price(fill.cost, fill.lots, params),
                 "size": decimals.money(abs(fill.cost)),
                 "quantity": decimals.quantity(abs(fill.lots), lot),
                 "markPrice": decimals.price(fill.mark_price, tick),

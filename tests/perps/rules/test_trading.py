@@ -1,5 +1,7 @@
 """Opens and closes: every refusal in its place, and the money of what is accepted, to the micro."""
 
+from fractions import Fraction
+from math import ceil, floor
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.rules.trading import decide_close, decide_open, hold_bound
-from perps.units import MICRO, NANO, PICO, PPB, Micros, Millis, Ppb
+from perps.units import MICRO, NANO, PICO, PPB, Lots, Micros, Millis, Nano, Pico, Ppb
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -256,23 +258,48 @@ def test_a_hold_is_rounded_up_twice(size: int, leverage: int, fee: int, bound: i
     assert hold_bound(Micros(size), leverage, Ppb(fee)) == bound
 
 
+DUST = {"tick_size": Pico(1), "lot_size": Pico(PICO * MICRO), "skew_scale": Lots(10**12)}
+"""A tick of 10⁻¹², and lots so large that a tick of one is worth a micro."""
+
+
 @pytest.mark.parametrize("side", Side)
 @pytest.mark.parametrize("closing", [False, True])
-def test_an_acceptable_price_is_kept_exactly(side: Side, closing: bool) -> None:
-    """A fill exactly at the limit passes; one 10⁻⁹ worse does not. Which way is worse depends on what it trades."""
-    market = fresh()
-    must_open(market, SIZE, side)
-    plain = try_close(market) if closing else try_open(market, SIZE, side)
+@pytest.mark.parametrize(("changes", "price"), [({}, BTC_PRICE), (DUST, 12_345), (DUST, 999), (DUST, 1)])
+def test_an_acceptable_price_is_kept_exactly(side: Side, closing: bool, changes: dict[str, Any], price: int) -> None:
+    """A fill exactly at the limit passes; one 10⁻¹² worse does not. Which way is worse depends on what it trades."""
+    market = new_market(index_market(**changes, min_order_size=Micros(1)), price)
+    size = 1_000 * price * market.unit
+    must_open(market, size, side)
+    plain = try_close(market) if closing else try_open(market, size, side)
     assert not isinstance(plain, Rejected)
     buys = plain.fill.lots > 0
-    lot_worth = abs(plain.fill.cost) * NANO * PICO // MICRO
-    size = abs(plain.fill.lots) * market.params.lot_size
-    tightest = -(-lot_worth // size) if buys else lot_worth // size
+    paid = Fraction(abs(plain.fill.cost), MICRO) / Fraction(abs(plain.fill.lots) * market.params.lot_size, PICO) * PICO
+    tightest = ceil(paid) if buys else floor(paid)
     too_tight = tightest - 1 if buys else tightest + 1
     for limit, ok in ((tightest, True), (too_tight, False)):
-        outcome = try_close(market, acceptable_price=limit) if closing else try_open(market, SIZE, side, limit=limit)
+        nano, rest = divmod(limit, 1000)
+        outcome: PositionOpened | PositionReduced | Rejected
+        if closing:
+            outcome = try_close(market, acceptable_price=Nano(nano), acceptable_price_pico=rest)
+        else:
+            outcome = try_open(market, size, side, limit=nano, acceptable_price_pico=rest)
         assert isinstance(outcome, Rejected) is not ok
-        assert ok or refused(outcome).code is RejectCode.PRICE_BEYOND_LIMIT
+        if not ok:
+            refusal = refused(outcome)
+            assert refusal.code is RejectCode.PRICE_BEYOND_LIMIT
+            assert refusal.facts["acceptable_price_pico"] == limit
+            assert refusal.facts["price_pico"] == max(floor(paid), 1)
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_price_below_a_pico_is_not_refused_as_if_it_were_0(side: Side) -> None:
+    """At a price of one tick a tilted quote lies between two picos: what is told is 1, not 0."""
+    market = new_market(index_market(**DUST, min_order_size=Micros(1)), 1)
+    market.short_lots = Lots(5_000)
+
+    facts = refused(try_open(market, 1_000, side, max_slippage_bps=0)).facts
+
+    assert facts["price_pico"] == facts["acceptable_price_pico"] == 1
 
 
 @pytest.mark.parametrize("side", Side)
