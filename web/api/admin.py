@@ -11,7 +11,8 @@ from aiohttp import web
 from perps.commands import CreateUser, Deposit, LedgerCommand, SetMode, Withdraw
 from perps.journal import Entry
 from perps.units import Micros
-from web.answers import decimals, views
+from web.answers import decimals, keys, markets
+from web.answers import users as user_answers
 from web.answers.errors import RequestError, invalid, not_found
 from web.answers.times import rfc3339
 from web.api.bodies import body
@@ -53,7 +54,8 @@ async def create_user(request: web.Request) -> web.Response:
     command = CreateUser(user=user, deposit=deposit, referrer=referrer)
     entry, _ = await _ledger(context, request, command, principal, None)
     return json_response(
-        {"userId": user, "referrer": referrer, **views.balance(context.model, user), "offset": entry.row.offset}, 201
+        {"userId": user, "referrer": referrer, **user_answers.balance(context.model, user), "offset": entry.row.offset},
+        201,
     )
 
 
@@ -68,7 +70,7 @@ async def list_users(request: web.Request) -> web.Response:
     names = list(islice(reversed(users), len(users) - left, len(users) - left + count))
     return json_response(
         {
-            "users": [views.user(context.model, name) for name in names],
+            "users": [user_answers.user(context.model, name) for name in names],
             "offset": context.model.offset,
             "nextCursor": f"{left - count}-0" if left > count else None,
         }
@@ -97,7 +99,7 @@ async def list_keys(request: web.Request) -> web.Response:
     last = records[-1] if len(records) == count else None
     return json_response(
         {
-            "keys": [views.key(record) for record in records],
+            "keys": [keys.key(record) for record in records],
             "nextCursor": None if last is None else f"{last.created_at}-{last.key_id}",
         }
     )
@@ -145,7 +147,7 @@ async def list_market(request: web.Request) -> web.Response:
     principal = context.keys.require(request, "admin")
     await done(context, request, command, principal, None, command.params, sender=ADMIN_SENDER, keyed=False)
     view = context.market(command.ticker)
-    return json_response({"market": views.market(view, context.clock.now_ms()), "offset": view.offset}, 201)
+    return json_response({"market": markets.market(view, context.clock.now_ms()), "offset": view.offset}, 201)
 
 
 @routes.post("/api/admin/markets/{ticker}/mode")
@@ -158,7 +160,7 @@ async def set_mode(request: web.Request) -> web.Response:
     view = context.market(name)
     command, params = SetMode(ticker=name, mode=asked.mode), view.market.params
     entry, _ = await done(context, request, command, principal, None, params, sender=ADMIN_SENDER, keyed=False)
-    return json_response({"market": views.market(view, context.clock.now_ms()), "offset": entry.row.offset})
+    return json_response({"market": markets.market(view, context.clock.now_ms()), "offset": entry.row.offset})
 
 
 @routes.get("/api/admin/stats")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from web.answers import views
+from web.answers import markets
 from web.answers.errors import RequestError
 from web.answers.times import rfc3339
 from web.api.context import CONTEXT, REQUEST_ID
@@ -69,7 +69,7 @@ async def market_stream(request: web.Request) -> EventSourceResponse:
     def snapshot() -> dict[str, object]:
         now_ms = context.clock.now_ms()
         wanted = [view for name, view in context.model.markets.items() if reader.wants(name)]
-        return {"markets": [views.market(view, now_ms) for view in wanted], "offset": context.model.offset}
+        return {"markets": [markets.market(view, now_ms) for view in wanted], "offset": context.model.offset}
 
     turn = context.streams.resume_turns.of(context.keys.payer(request), request.remote or "")
     stream = MarketStream(context.streams, context.model, context.queries.rows_after, turn)

@@ -8,9 +8,11 @@ from typing import Any
 from aiohttp import web
 
 from actors.messages import Settled
-from web.answers import decimals, errors, views
+from web.answers import decimals, errors
 from web.answers.errors import RequestError, not_one_of
+from web.answers.markets import market as shown_market
 from web.answers.times import rfc3339
+from web.answers.trades import trade
 from web.api.bodies import body, body_list
 from web.api.context import CONTEXT, Context
 from web.api.requests import (
@@ -38,7 +40,7 @@ async def markets(request: web.Request) -> web.Response:
     """Every market, as of one offset."""
     context = request.app[CONTEXT]
     now_ms = context.clock.now_ms()
-    shown = [views.market(view, now_ms) for view in context.model.markets.values()]
+    shown = [shown_market(view, now_ms) for view in context.model.markets.values()]
     return json_response({"markets": shown, "count": len(shown), "offset": context.model.offset})
 
 
@@ -47,7 +49,7 @@ async def market(request: web.Request) -> web.Response:
     """One market."""
     context = request.app[CONTEXT]
     view = context.market(ticker(request.match_info["ticker"]))
-    return json_response({"market": views.market(view, context.clock.now_ms()), "offset": context.model.offset})
+    return json_response({"market": shown_market(view, context.clock.now_ms()), "offset": context.model.offset})
 
 
 @routes.get("/api/markets/perps/{ticker}/candles")
@@ -163,7 +165,7 @@ async def _set_price(
     outcome = await send(context, request, command, principal, None, keyed=False)
     if isinstance(outcome, Settled):
         return {
-            "market": views.market(view, context.clock.now_ms()),
+            "market": shown_market(view, context.clock.now_ms()),
             "liquidations": outcome.liquidations,
             "offset": outcome.entry.row.offset,
         }
@@ -193,5 +195,5 @@ async def _fills(request: web.Request, kinds: tuple[str, ...] | None) -> web.Res
     view = context.market(ticker(request.match_info["ticker"]))
     async with context.looking_up(request):
         records = await context.queries.fills(ticker=view.market.ticker, kinds=kinds, before=before, limit=count)
-    shown = [views.trade(record, view.market.params, private=False) for record in records]
+    shown = [trade(record, view.market.params, private=False) for record in records]
     return json_response(page("liquidations" if kinds else "trades", shown, records, count))

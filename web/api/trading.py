@@ -16,7 +16,7 @@ from perps.params import MarketParams
 from perps.refusals import Rejected
 from perps.rules.trading import decide_open
 from perps.units import AMOUNT_MAX
-from web.answers import decimals, errors, views
+from web.answers import decimals, errors, positions, trades
 from web.answers.errors import RequestError
 from web.api.bodies import body
 from web.api.context import COMMAND, CONTEXT, IS_DONE, REQUEST_ID, Context
@@ -41,7 +41,7 @@ async def open_position(request: web.Request) -> web.Response:
     params = context.market(command.ticker).market.params
     sender = principal_sender(principal, command.user)
     entry, repeated = await done(context, request, command, principal, order_id, params, sender=sender)
-    return answer(views.opened(entry, params), 201, repeated=repeated)
+    return answer(positions.opened(entry, params), 201, repeated=repeated)
 
 
 @routes.post("/api/markets/perps/quote")
@@ -62,12 +62,12 @@ async def quote(request: web.Request) -> web.Response:
     if isinstance(outcome, Rejected):
         raise errors.of_rejected(outcome, market.params)
     position, fill = outcome.position, outcome.fill
-    shown = views.open_position(position, market.params, fill.mark_price, fill.funding_index)
+    shown = positions.open_position(position, market.params, fill.mark_price, fill.funding_index)
     return json_response(
         {
-            "fill": views.fill_view(fill, market.params),
+            "fill": trades.fill_view(fill, market.params),
             "marginRequired": decimals.money(position.margin),
-            "fee": views.fee(outcome.fee, outcome.referral),
+            "fee": trades.fee(outcome.fee, outcome.referral),
             "totalRequired": decimals.money(position.margin + outcome.fee),
             "equity": decimals.money(equity(position, fill.mark_price, market.params.unit, fill.funding_index)),
             "liquidationPrice": shown["liquidationPrice"],
@@ -95,7 +95,7 @@ async def close_position(request: web.Request) -> web.Response:
         raise RequestError("forbidden", "This position belongs to somebody else.", {"position": position_id})
     params = view.market.params
     entry, repeated = await done(context, request, command, principal, order_id, params)
-    return answer(views.reduced(entry, params), 200, repeated=repeated)
+    return answer(positions.reduced(entry, params), 200, repeated=repeated)
 
 
 async def _owner(request: web.Request, view: MarketView, position_id: str, number: int) -> str | None:

@@ -19,7 +19,7 @@ from tests.conftest import Event
 from tests.support.memory import MemoryJournal, MemoryQueries, MemoryStore
 from tests.web.conftest import Starter
 from tests.web.venue import OnMemory, Running
-from web.answers import views
+from web.answers import positions
 from web.compose import Limits
 
 WORDS: Any = "not a number"
@@ -209,7 +209,7 @@ async def test_a_fault_after_the_commit_does_not_say_that_nothing_was_done(
     """I13: the retry brings the first answer."""
     ann = await venue.user("ann")
     with monkeypatch.context() as patched:
-        patched.setattr(views, "opened", None)
+        patched.setattr(positions, "opened", None)
         (await ann.open(clientOrderId="once")).refused(503, "outcome_unknown")
 
     assert [line["event"] for line in error_lines] == ["request.failed"]

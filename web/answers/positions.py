@@ -1,68 +1,21 @@
-"""Committed state → the JSON of the contract. Every number leaves as decimal text."""
+"""Positions as the API shows them: open, just closed or past; and the answers to an open and a close."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from perps.events import CloseReason, Fill, PositionOpened, PositionReduced
+from perps.events import CloseReason, PositionOpened, PositionReduced
 from perps.journal import Entry
 from perps.market.position import Position, bankruptcy_price, equity, liquidation_price, position_id, split_position_id
 from perps.market.state import Market
 from perps.params import MarketParams
-from perps.query_rows import OPEN, STATUS_OPEN, FillRecord, KeyRecord, LegRecord, PositionRecord
+from perps.query_rows import STATUS_OPEN, PositionRecord
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
-from web.answers import decimals
+from web.answers import Json, decimals
 from web.answers.times import rfc3339
-from web.readside.history import DAY_MS
-from web.readside.model import MarketView, ReadModel
+from web.answers.trades import fee, fill_view
 
-Json = dict[str, Any]
 E = TypeVar("E", PositionOpened, PositionReduced)
-
-
-def market(view: MarketView, now_ms: int) -> Json:
-    """``Market``."""
-    state, params = view.market, view.market.params
-    tick, lot = params.tick_size, params.lot_size
-    quote = state.quote
-    day = view.history.day(now_ms, quote)
-    return {
-        "ticker": params.ticker,
-        "organizationId": params.organization_id,
-        "name": params.name,
-        "status": state.mode if view.problem is None else "unavailable",
-        "currentPrice": decimals.price(quote, tick),
-        "indexPrice": decimals.price(state.index_price, tick),
-        "markPrice": decimals.price(state.mark, tick),
-        "change24h": decimals.price(day.last - day.first, tick),
-        "changePercent24h": decimals.share(100 * (day.last - day.first), day.first, 4),
-        "high24h": decimals.price(day.high, tick),
-        "low24h": decimals.price(day.low, tick),
-        "volume24h": decimals.money(day.volume),
-        "openInterest": {
-            "long": decimals.quantity(state.long_lots, lot),
-            "short": decimals.quantity(state.short_lots, lot),
-        },
-        "skew": decimals.quantity(state.skew, lot),
-        "fundingRate": {
-            "rate": "0.00",
-            "predictedRate": "0.00",
-            "nextFundingTime": rfc3339(now_ms - now_ms % DAY_MS + DAY_MS),
-        },
-        "markSource": params.mark_source,
-        "skewScale": decimals.quantity(params.skew_scale, lot),
-        "maxSkew": decimals.quantity(params.max_skew, lot),
-        "maxOpenInterest": decimals.quantity(params.max_open_interest, lot),
-        "maxLeverage": params.max_leverage,
-        "minOrderSize": decimals.money(params.min_order_size),
-        "tickSize": decimals.pico(tick),
-        "lotSize": decimals.pico(lot),
-        "takerFee": decimals.text(params.taker_fee, 9, 0),
-        "maintenanceRate": decimals.text(params.maintenance_rate, 9, 0),
-        "liquidationFee": decimals.text(params.liquidation_fee, 9, 0),
-        "referralShare": decimals.text(params.referral_share, 9, 0),
-        "priceAt": rfc3339(state.price_at),
-    }
 
 
 def open_position(position: Position, params: MarketParams, mark: Ticks, index: FundingIndex) -> Json:
@@ -225,111 +178,6 @@ def reduced(entry: Entry, params: MarketParams) -> Json:
         "newBalance": decimals.money(row.user_balance or 0),
         "clientOrderId": row.client_order_id,
         "offset": row.offset,
-    }
-
-
-def fill_view(fill: Fill, params: MarketParams) -> Json:
-    """``{price, quantity, notional, priceImpact}``; the impact is a fraction of the quote before the trade."""
-    paid = abs(fill.cost)
-    quoted = abs(fill.lots) * fill.quote_before * params.unit
-    return {
-        "price": decimals.average_price(fill.cost, fill.lots, params),
-        "quantity": decimals.quantity(abs(fill.lots), params.lot_size),
-        "notional": decimals.money(paid),
-        "priceImpact": decimals.share(abs(paid - quoted), quoted),
-    }
-
-
-def fee(amount: int, referral: int) -> Json:
-    """``{amount, platformPaid, referrerPaid}``; the parts sum to the amount."""
-    return {
-        "amount": decimals.money(amount),
-        "platformPaid": decimals.money(amount - referral),
-        "referrerPaid": decimals.money(referral),
-    }
-
-
-def balance(model: ReadModel, user: str) -> Json:
-    """``GET /api/users/{userId}/balance``. The caller has seen that the user exists."""
-    view = model.users[user]
-    wallet = model.wallet(user)
-    return {
-        "balance": decimals.money(wallet),
-        "held": "0.00",
-        "available": decimals.money(wallet),
-        "margin": decimals.money(sum(position.margin for position in view.positions.values())),
-        "totalDeposited": decimals.money(view.deposited),
-        "totalWithdrawn": decimals.money(view.withdrawn),
-        "lifetimePnL": decimals.money(view.pnl),
-        "totalFees": decimals.money(view.fees),
-        "offset": model.offset,
-    }
-
-
-def user(model: ReadModel, name: str) -> Json:
-    """A user in the administrator's list. The caller has seen that the user exists."""
-    view = model.users[name]
-    figures = balance(model, name)
-    del figures["offset"]
-    return {"userId": name, "referrer": view.referrer, **figures, "openPositions": len(view.positions)}
-
-
-def key(record: KeyRecord) -> Json:
-    """A key in the administrator's list: all but the key itself."""
-    return {
-        "keyId": record.key_id,
-        "userId": record.user_id,
-        "scopes": list(record.scopes),
-        "label": record.label,
-        "createdAt": rfc3339(record.created_at),
-        "expiresAt": None if record.expires_at is None else rfc3339(record.expires_at),
-        "revokedAt": None if record.revoked_at is None else rfc3339(record.revoked_at),
-    }
-
-
-def trade(record: FillRecord, params: MarketParams, *, private: bool) -> Json:
-    """A fill in a list of trades, as streams tell it: public without its user and position, private with them."""
-    shown: Json = {
-        "id": f"{record.offset}-{record.n}",
-        "ticker": record.ticker,
-        "kind": record.kind,
-        "side": "long" if record.is_long else "short",
-        "price": decimals.average_price(record.cost, record.lots, params),
-        "quantity": decimals.quantity(abs(record.lots), params.lot_size),
-        "size": decimals.money(abs(record.cost)),
-        "markPrice": decimals.price(record.mark_price, params.tick_size),
-        "quotePrice": decimals.price(record.quote_after, params.tick_size),
-        "at": rfc3339(record.at),
-        "offset": record.offset,
-    }
-    if record.kind != OPEN:
-        shown["realizedPnL"] = decimals.money(record.pnl)
-    if private:
-        shown |= {
-            "positionId": record.position_id,
-            "userId": record.user_id,
-            "indexPrice": decimals.price(record.index_price, params.tick_size),
-            "realizedPnL": decimals.money(record.pnl),
-            "funding": decimals.money(record.funding),
-            "badDebt": decimals.money(record.bad_debt),
-            "fee": fee(record.fee, record.referral),
-        }
-    return shown
-
-
-def transaction(record: LegRecord, account: str) -> Json:
-    """One movement of a wallet, as its owner sees it: out is negative."""
-    outgoing = record.source == account
-    after = record.source_balance if outgoing else record.target_balance
-    amount = -record.amount if outgoing else record.amount
-    return {
-        "id": f"{record.offset}-{record.n}",
-        "type": record.kind,
-        "amount": decimals.money(amount),
-        "balanceBefore": decimals.money(after - amount),
-        "balanceAfter": decimals.money(after),
-        "relatedId": record.position_id,
-        "at": rfc3339(record.at),
     }
 
 
