@@ -25,8 +25,8 @@ BLOCKED_AFTER_S: Final = 1.0
 """A turn of the loop that takes this long is a fault: everybody waits."""
 
 LOOP_BLOCKED_MAX_S: Final = 60.0
-"""A loop that is blocked for so long will not go on. Everything acknowledged is durable, so the process ends itself; its
-supervisor (systemd, a container) starts it again."""
+"""A loop that is blocked for so long will not go on. Everything acknowledged is durable, so the process ends itself; a
+service manager starts it again."""
 
 End = Callable[[str], None]
 
