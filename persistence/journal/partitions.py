@@ -101,7 +101,7 @@ def _creation(first: int, last: int) -> str:
 class PartitionMaker:
     """Makes the next partition once half of the last one is full, on a connection and in a thread of its own.
 
-    Used by the journal's writer, who waits only if a partition that he needs is not there in spite of that.
+    The journal's writer waits only if the partition it needs is still not there.
     """
 
     def __init__(self, url: str, rows: int = PARTITION_ROWS) -> None:
@@ -143,5 +143,5 @@ class PartitionMaker:
             )
             self.room = max(self.room, made)
         except JournalUnavailable:
-            return  # it is tried again; in the end the writer makes it himself, and tells what is wrong
+            return  # it is tried again; in the end the writer makes it itself and reports what is wrong
         self._not_before = 0.0

@@ -121,13 +121,13 @@ class PostgresJournal(BlockingSession):
     ) -> Self:
         """Become the owner of a shard: migrate the database, begin a new epoch.
 
-        ``venue`` names whoever asks, the same each time and nobody else's (None: a new name). A session of that name
-        that still keeps the lock is an earlier one of his, given up: it is ended. ``last_epoch`` is the last that he
-        owned; when the lock is another's and a later epoch has begun, the other has taken over.
+        ``venue`` is the caller's own name, the same each time (None: a new name). A session of that name that still
+        holds the lock is an earlier one of the caller, and is ended. ``last_epoch`` is the last one the caller owned;
+        when another session holds the lock and a later epoch has begun, another venue has taken over.
 
         Raises ``ShardTaken`` at once in that case, and when another owner is still there after ``wait_s``; other
         ``CannotServe`` when this program or this server will not do; ``JournalUnavailable`` when the server does not
-        answer, or his own earlier session does not end.
+        answer, or the caller's earlier session does not end.
         """
         taker = _Taker(shard, venue or uuid4().hex, last_epoch, wait_s, PartitionMaker(url, partition_rows))
         return cls(url, taker, append_timeout_s, probe_timeout_s)

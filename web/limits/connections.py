@@ -50,7 +50,7 @@ class Connection(web.RequestHandler):
         self._giving_up: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; let go of it if it is no HTTP.
+        """Take what has come; do not keep it if it is not HTTP.
 
         ``aiohttp`` queues the fault behind the request under way. Its traceback leads back to the connection and
         to what was received: that would be kept as long as the request lasts, and then until garbage is collected.
@@ -65,7 +65,7 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: Request, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """The answer to what is no HTTP; faults of the venue's own are answered elsewhere, and left to ``aiohttp``."""
+        """The answer to bytes that are not HTTP; faults of the venue itself are left to ``aiohttp``."""
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
         said = f"This is not a valid HTTP/1.1 request: {type(exc).__name__}."

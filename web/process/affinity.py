@@ -1,7 +1,7 @@
 """All of the venue's threads on one processor, which the kernel chooses again every few seconds.
 
-Kept because it brings 20 % more opens per second with 64 or 256 in flight, and one alone waits 0.90 instead of 1.27 ms
-(ten runs each, alternating, on a machine with two processors that others used too).
+Kept because it brings 17 % more opens per second with 64 in flight, 11 % with 256, and one alone waits 0.90 instead of
+1.27 ms (medians of ten runs each, alternating, on two processors that others used too; 30 to 45 % on an idle machine).
 
 One thread of an interpreter runs at a time. On several processors each hand-over to another thread wakes a processor
 that finds the interpreter still taken; on one it is a change of context, and with ``SCHED_BATCH`` the thread that

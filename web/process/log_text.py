@@ -20,7 +20,7 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 def escaped(text: str, keep: str = "") -> str:
-    """The text with ``\\u001b`` in place of all that is not printed as it stands, but what to ``keep``."""
+    """The text with ``\\u001b`` in place of each character that is not printable, except those to ``keep``."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char in keep else json.dumps(char)[1:-1] for char in text)
