@@ -25,6 +25,7 @@ from persistence.journal.order import check_order
 from persistence.journal.partitions import PARTITION_ROWS, PartitionMaker
 from persistence.journal.query_rows import QueryRows, query_rows
 from persistence.journal.selections import LAST
+from persistence.journal.shards import make_shard
 from persistence.journal.tables import (
     FENCE,
     FILLS,
@@ -280,7 +281,7 @@ class Session:
         key = tuple(table.name for table in tables)
         found = self._prepared.get(key)
         if found is None:
-            found = self._prepared[key] = await self.connection.prepare(fenced_insertion(tables))
+            found = self._prepared[key] = await self.connection.prepare(fenced_insertion(tables, self._shard))
         return found
 
     async def _append_copy(self, journal: list[Record], queries: QueryRows) -> None:
@@ -298,9 +299,11 @@ class Session:
                 (POSITIONS, queries.opened),
             ):
                 if records:
-                    await connection.copy_records_to_table(table.name, records=records, columns=table.columns)
+                    await connection.copy_records_to_table(
+                        table.part(self._shard), records=records, columns=table.columns
+                    )
             if queries.changed:
-                await connection.execute(insertion(POSITIONS), queries.changed)
+                await connection.execute(insertion(POSITIONS, self._shard), queries.changed)
             await connection.execute("commit")
         except Exception:
             if not connection.is_closed():
@@ -343,6 +346,7 @@ class _Taker:
                     shard,
                 )
                 offset = await connection.fetchval(LAST, shard)
+                await make_shard(connection, shard)
                 await self._partitions.make_now(connection, offset + 1)
                 session = Session(connection, shard, epoch)
                 await session.warm_up()
