@@ -16,9 +16,13 @@ from actors.recovery import recover
 from perps.commands import Command, Deposit, Withdraw, fingerprint
 from perps.events import CloseReason, PositionReduced, decode_events, encode_events
 from perps.journal import Row
+from perps.query_rows import KeyRecord
 from perps.snapshot.format import MAGIC, state_hash
 from perps.venue import VenueState
 from persistence.journal.history import PostgresHistory
+from persistence.journal.selections import columns
+from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, Table
+from persistence.journal.writer import PostgresJournal
 from persistence.migrate import migrations
 from tests.endtoend.conftest import Venues
 from tests.golden.first_release import (
@@ -58,6 +62,11 @@ PRINCIPALS: Final = {
 } | {"admin": (None, True)}
 """By the name of its key: whose it is, and whether an administrator's."""
 
+OTHER_TABLES: Final = (
+    Table("api_keys", KeyRecord.__struct_fields__),
+    Table("snapshots", ("shard", "offset", "taken_at", "size")),
+    Table("snapshot_parts", ("shard", "offset", "n", "body")),
+)
 AFTERWARDS: Final = "This id is used only after the session was recorded."
 BEGINNINGS: Final = pytest.mark.parametrize("begun_at", [RESULT["snapshot"]["offset"], 0], ids=["snapshot", "rows"])
 """A start from the snapshot that the release took; and from its rows alone, with the snapshot deleted."""
@@ -160,6 +169,22 @@ def test_migrations_that_were_released_have_the_text_they_were_released_with(fir
     assert len(applied) == 3
     changed = [name for version, name, digest in applied if known[version, name] != digest]
     assert not changed, f"restore the text of the migrations {changed}, and put what you want to change into a new one"
+
+
+@pytest.mark.parametrize(
+    "table", [JOURNAL, FILLS, LEGS, PRICES, POSITIONS, *OTHER_TABLES], ids=lambda table: str(table.name)
+)
+def test_its_update_keeps_every_record(first_release: str, database_url: str, table: Table) -> None:
+    query = f"select {columns(table.columns)} from {table.name} order by {columns(table.columns)}"
+    before = sql(first_release, query)
+    PostgresJournal.acquire(database_url).close()
+
+    after = sql(database_url, query)
+
+    assert before
+    assert [tuple(record) for record in after] == [tuple(record) for record in before]
+    if table in (FILLS, LEGS, PRICES, POSITIONS):
+        assert {record[0] for record in sql(database_url, f"select shard from {table.name}")} == {0}
 
 
 def _is_liquidation(event: object) -> bool:

@@ -1,6 +1,7 @@
 """Two shards in one database, with markets, users, client ids and positions of the same names: each sees its own."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from itertools import pairwise
@@ -90,6 +91,27 @@ async def test_the_read_side_answers_as_if_the_shard_were_alone(
     await queries.close()
     assert answer
     assert answer == await QUESTIONS[asked](MemoryQueries(alone))
+
+
+async def test_a_question_reads_the_tables_of_its_shard_only(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plans: list[str] = []
+    fetch = PostgresQueries._fetch
+
+    async def explained(self: PostgresQueries, query: str, *values: object) -> list[asyncpg.Record]:
+        plans.append("\n".join(line for (line,) in await fetch(self, f"explain {query}", *values)))
+        return await fetch(self, query, *values)
+
+    monkeypatch.setattr(PostgresQueries, "_fetch", explained)
+    queries = PostgresQueries(url, 7)
+    await queries.open()
+    for _ in range(8):  # the server plans a statement anew five times, then considers to keep a plan for all shards
+        for ask in QUESTIONS.values():
+            await ask(queries)
+    await queries.close()
+
+    tables = [table for plan in plans for table in re.findall(r" on (\w+)", plan)]
+    assert {"fills_7", "legs_7", "prices_7", "positions_7"} <= set(tables)
+    assert [name for name in tables if name.partition("_")[2].startswith("0")] == []
 
 
 def test_the_two_have_the_same_names_and_not_the_same_past(scribes: dict[int, Scribe]) -> None:
