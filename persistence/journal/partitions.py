@@ -85,13 +85,13 @@ async def _room(connection: Connection[Any]) -> int:
 
 
 def _creation(first: int, last: int) -> str:
-    """Statements that make and attach a partition, with the constraints of the first one (migration 0003)."""
+    """Statements that make and attach a partition, with the constraints of the first one (migrations 0003, 0004)."""
     name = f"journal_{first:d}"
     return f"""
         create table {name} (
             like journal,
             constraint {name}_offset primary key (shard, "offset"),
-            constraint {name}_client_order_id unique (user_id, client_order_id),
+            constraint {name}_client_order_id unique (user_id, client_order_id, shard),
             constraint {name}_stream_sequence unique (shard, stream, market_seq)
         );
         alter table journal attach partition {name} for values from ({first:d}) to ({last + 1:d});

@@ -24,6 +24,7 @@ from persistence.errors import ShardTaken
 from persistence.journal.order import check_order
 from persistence.journal.partitions import PARTITION_ROWS, PartitionMaker
 from persistence.journal.selections import LAST
+from persistence.journal.shards import make_shard
 from persistence.journal.tables import (
     FENCE,
     FILLS,
@@ -248,7 +249,7 @@ class Session:
         key = tuple(table.name for table in tables)
         found = self._prepared.get(key)
         if found is None:
-            found = self._prepared[key] = await self.connection.prepare(fenced_insertion(tables))
+            found = self._prepared[key] = await self.connection.prepare(fenced_insertion(tables, self._shard))
         return found
 
     async def _append_copy(self, journal: list[Record], queries: QueryRows) -> None:
@@ -266,9 +267,11 @@ class Session:
                 (POSITIONS, queries.opened),
             ):
                 if records:
-                    await connection.copy_records_to_table(table.name, records=records, columns=table.columns)
+                    await connection.copy_records_to_table(
+                        table.part(self._shard), records=records, columns=table.columns
+                    )
             if queries.changed:
-                await connection.execute(insertion(POSITIONS), queries.changed)
+                await connection.execute(insertion(POSITIONS, self._shard), queries.changed)
             await connection.execute("commit")
         except Exception:
             if not connection.is_closed():
@@ -304,6 +307,7 @@ class _Taker:
                     shard,
                 )
                 offset = await connection.fetchval(LAST, shard)
+                await make_shard(connection, shard)
                 await self.partitions.make_now(connection, offset + 1)
                 session = Session(connection, shard, epoch)
                 await session.warm_up()

@@ -19,6 +19,7 @@ from persistence.connection.session import ANSWER_TIMEOUT_S, BlockingSession, as
 from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
 from persistence.journal.partitions import PARTITION_ROWS, make_partitions
+from persistence.journal.shards import make_shard
 from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, insertion
 from persistence.journal.writer import LOCK_CLASS
 from persistence.migrate import migrate
@@ -116,6 +117,7 @@ class NewDatabase(BlockingSession):
         if table is not None:
             raise NotEmpty(f"the database to restore into is not empty: it has a table {table}; give a new one")
         await migrate(connection)
+        await make_shard(connection, self._shard)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Add rows, in order, and what follows from them in the query tables."""
@@ -136,10 +138,11 @@ class NewDatabase(BlockingSession):
         ):
             if records:
                 await connection.copy_records_to_table(
-                    table.name, records=records, columns=table.columns, timeout=ANSWER_TIMEOUT_S
+                    table.part(self._shard), records=records, columns=table.columns, timeout=ANSWER_TIMEOUT_S
                 )
         if queries.changed:
-            await connection.execute(insertion(POSITIONS), queries.changed, timeout=ANSWER_TIMEOUT_S)
+            statement = insertion(POSITIONS, self._shard)
+            await connection.execute(statement, queries.changed, timeout=ANSWER_TIMEOUT_S)
 
     def commit(self, epoch: int, keys: Sequence[tuple[Any, ...]] = ()) -> None:
         """All of it, and the keys, become true. ``epoch``: the last row's; the next owner begins a newer one."""

@@ -7,13 +7,13 @@ from typing import get_args
 
 import pytest
 
-from perps.commands import KINDS, ObserveTime
+from perps.commands import KINDS, ObserveTime, fingerprint
 from perps.events import SCHEMA_VERSION, Event, LedgerEvent, MarketEvent, encode_events
 from perps.journal import LEDGER_STREAM, events_of
 from perps.snapshot.format import Snapshot, state_hash
 from perps.venue import VenueState, replay_market
 from tests.golden.files import dump_rows, load_result, load_rows, parse_rows, result_of, versions
-from tests.golden.session import play
+from tests.golden.session import PLAYED, play
 
 VERSIONS = versions()
 
@@ -89,6 +89,17 @@ def test_recorded_events_are_encoded_as_they_were() -> None:
     """Another encoding is another schema version."""
     for row in load_rows(VERSIONS[-1]):
         assert encode_events(events_of(row)) == row.payload
+
+
+@pytest.mark.parametrize("folder", VERSIONS, ids=lambda folder: folder.name)
+def test_the_commands_of_a_session_still_have_its_fingerprints(folder: Path) -> None:
+    """A field that a command gets later must not change the digest of those without it: retries would be refused."""
+    recorded = {row.client_order_id: row.fingerprint for row in load_rows(folder) if row.client_order_id is not None}
+    played = {f"golden-{number}": fingerprint(command) for number, (_, command, keyed) in enumerate(PLAYED) if keyed}
+
+    assert recorded
+    for name, digest in recorded.items():
+        assert played[name] == digest, f"{folder.name}, {name}: the digest of this command has changed"
 
 
 def test_the_session_has_both_streams_sweeps_and_ids() -> None:

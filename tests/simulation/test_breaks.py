@@ -11,10 +11,10 @@ from tests.simulation.world import Violation, run
 SEEDS_MAX = 150
 RARE_MAX = 4_000
 RARE = {
-    "a dead inbox is not drained": (90, 450),
-    "a failed listing takes the next one along": (225, 373),
-    "a successor is told too early": (2_181,),
-    "no sweep at a market's start": (14, 38),
+    "a dead inbox is not drained": (331, 831),
+    "a failed listing takes the next one along": (46, 52),
+    "a successor is told too early": (655,),
+    "no sweep at a market's start": (88, 223),
 }
 """Breaks that need a rare moment, and the first seeds in which it comes."""
 

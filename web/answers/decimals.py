@@ -9,7 +9,7 @@ from perps.units import MICRO
 
 MONEY_PLACES: Final = 6
 PICO_PLACES: Final = 12
-AVERAGE_PLACES_MIN: Final = 8
+AVERAGE_PLACES: Final = 8
 AVERAGE_PLACES_MORE: Final = 6
 """Decimals of an average price: this many more than its market's tick size has, and never fewer than that."""
 DIGITS_MAX: Final = 28
@@ -76,7 +76,8 @@ def quantity(lots: int, lot_size: int) -> str:
 def average_price(cost: int, lots: int, params: MarketParams) -> str:
     """|cost| micros over |lots| as a price, rounded down; ``"0.00"`` for no lots. For display only.
 
-    It has 6 decimals more than the market's tick size, at least 8, and as many more as it takes to tell it from 0.
+    It has 8 decimals where the tick size has at most 6, else 6 more than the tick size, and as many more as it takes to
+    tell it from 0.
     """
     if not lots:
         return "0.00"
@@ -91,7 +92,7 @@ def average_price(cost: int, lots: int, params: MarketParams) -> str:
 def _average_places(tick_size: int) -> int:
     """How many decimals an average price has in a market of this tick size (pico)."""
     tick_places = len(pico(tick_size).partition(".")[2])
-    return max(tick_places + AVERAGE_PLACES_MORE, AVERAGE_PLACES_MIN)
+    return AVERAGE_PLACES if tick_places <= AVERAGE_PLACES_MORE else tick_places + AVERAGE_PLACES_MORE
 
 
 def share(numerator: int, denominator: int, places: int = 8) -> str:

@@ -14,9 +14,19 @@ from web.answers.decimals import average_price
 
 
 @pytest.mark.parametrize(
-    ("tick", "places"), [("1", 8), ("0.5", 8), ("0.01", 8), ("0.001", 9), ("0.00000025", 14), ("0.000000000001", 18)]
+    ("tick", "places"),
+    [
+        ("1", 8),
+        ("0.5", 8),
+        ("0.01", 8),
+        ("0.001", 8),
+        ("0.000001", 8),
+        ("0.0000001", 13),
+        ("0.00000025", 14),
+        ("0.000000000001", 18),
+    ],
 )
-def test_an_average_price_has_six_decimals_more_than_the_tick_and_at_least_eight(tick: str, places: int) -> None:
+def test_an_average_price_has_eight_decimals_or_six_more_than_a_fine_tick(tick: str, places: int) -> None:
     params = index_market(tick_size=Pico(int(Fraction(tick) * PICO)), lot_size=Pico(PICO))
 
     assert average_price(MICRO, 3, params) == "0." + "3" * places
