@@ -14,10 +14,10 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "serve": "tools.serve:serve",
-    "market": "tools.admin:market",
-    "user": "tools.admin:user",
-    "key": "tools.admin:key",
-    "stats": "tools.admin:stats",
+    "market": "tools.admin.markets:market",
+    "user": "tools.admin.users:user",
+    "key": "tools.admin.keys:key",
+    "stats": "tools.admin.stats:stats",
     "verify": "tools.audit.verify:verify",
     "journal": "tools.audit.journal:journal",
     "reconcile": "tools.audit.reconcile:reconcile",

@@ -56,14 +56,13 @@ def snapshot(
 
 
 def _by_venue(access: Access) -> dict[str, object]:
-    from tools.client import Venue
+    from tools.client import Venue, decode_answer
 
     async def ask() -> bytes:
         async with Venue(access.url, access.key, attempts_max=1, timeout_s=TIMEOUT_S) as venue:
             return await venue.call("POST", "/api/admin/snapshots", None, idempotent=True)
 
-    answer: dict[str, object] = json.loads(asyncio.run(ask()))
-    return answer
+    return decode_answer(asyncio.run(ask()), dict[str, object], access.url)
 
 
 def _offline(database_url: str | None, data_dir: Path) -> dict[str, object]:

@@ -22,7 +22,7 @@ from persistence.connection.server_checks import SETTINGS, check_server, check_s
 from persistence.connection.session import finish
 from persistence.errors import ShardTaken
 from persistence.journal.order import check_order
-from persistence.journal.partitions import PARTITION_ROWS, PartitionMaker
+from persistence.journal.partitions import PartitionMaker, settle_partition_rows
 from persistence.journal.query_rows import QueryRows, query_rows
 from persistence.journal.selections import LAST
 from persistence.journal.tables import (
@@ -120,13 +120,14 @@ class PostgresJournal:
         probe_timeout_s: float = PROBE_TIMEOUT_S,
         venue: str | None = None,
         last_epoch: int = 0,
-        partition_rows: int = PARTITION_ROWS,
+        partition_rows: int | None = None,
     ) -> Self:
         """Become the owner of a shard: migrate the database, begin a new epoch.
 
         ``venue`` names whoever asks, the same each time and nobody else's (None: a new name). A session of that name
         that still keeps the lock is an earlier one of his, given up: it is ended. ``last_epoch`` is the last that he
-        owned; when the lock is another's and a later epoch has begun, the other has taken over.
+        owned; when the lock is another's and a later epoch has begun, the other has taken over. ``partition_rows``: the
+        offsets of each partition, if the database is new (None: its own number).
 
         Raises ``ShardTaken`` at once in that case, and when another owner is still there after ``wait_s``; other
         ``CannotServe`` when this program or this server will not do; ``JournalUnavailable`` when the server does not
@@ -135,8 +136,8 @@ class PostgresJournal:
         loop = uvloop.new_event_loop()
         try:
             with database_errors("taking over the journal"):
-                partitions = PartitionMaker(url, partition_rows)
-                taker = _Taker(shard, venue or uuid4().hex, last_epoch, partitions)
+                partitions = PartitionMaker(url)
+                taker = _Taker(shard, venue or uuid4().hex, last_epoch, partitions, partition_rows)
                 taking = asyncio.wait_for(taker.acquire(url, wait_s), wait_s + ACQUIRE_TIMEOUT_S)
                 session, epoch, offset = loop.run_until_complete(taking)
         except BaseException:
@@ -314,8 +315,11 @@ class Session:
 class _Taker:
     """Takes a shard over, in somebody's name."""
 
-    def __init__(self, shard: int, venue: str, last_epoch: int, partitions: PartitionMaker) -> None:
-        self._shard, self._last_epoch, self._partitions = shard, last_epoch, partitions
+    def __init__(
+        self, shard: int, venue: str, last_epoch: int, partitions: PartitionMaker, partition_rows: int | None
+    ) -> None:
+        self._shard, self._last_epoch = shard, last_epoch
+        self._partitions, self._partition_rows = partitions, partition_rows
         self._name = f"perps journal, shard {shard}, {venue}"[:APPLICATION_NAME_MAX]
 
     async def acquire(self, url: str, wait_s: float) -> tuple[Session, int, int]:
@@ -337,6 +341,7 @@ class _Taker:
                 await self._lock(connection, wait_s)
             await migrate(connection)
             async with asyncio.timeout(STEP_TIMEOUT_S):
+                self._partitions.rows = await settle_partition_rows(connection, self._partition_rows)
                 epoch = await connection.fetchval(
                     "insert into owner values ($1, 1) on conflict (shard)"
                     " do update set epoch = owner.epoch + 1 returning epoch",

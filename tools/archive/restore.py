@@ -11,11 +11,12 @@ import msgspec
 import rich_click as click
 from msgspec import Struct
 
+from tools.argument_types import DATABASE_URL, MOMENT
 from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.output import progress, show_json, show_record
 from tools.settings import SettingsCommand, data_dir_option, database_url_option, json_option
-from tools.values import DATABASE_URL, MOMENT, rfc3339
+from tools.times import rfc3339
 
 if TYPE_CHECKING:
     from perps.journal import Row
@@ -137,12 +138,13 @@ def _restore(
 ) -> Restored:
     from perps.snapshot.format import SnapshotBroken, state_hash
     from persistence.journal.history import PostgresHistory
-    from persistence.operator.restoring import NewDatabase, joined_rows, read_keys
+    from persistence.operator.restoring import NewDatabase, joined_rows, read_keys, read_partition_rows
     from web.compose import snapshot_of
 
     keys: list[tuple[Any, ...]] = read_keys(source) if with_keys and source is not None else []
     rows = joined_rows(archive, None if source is None else PostgresHistory(source), until)
-    with NewDatabase(target) as new:
+    partition_rows = None if source is None else read_partition_rows(source)
+    with NewDatabase(target, partition_rows=partition_rows) as new:
         state, at = _copy(rows, new, until)
         new.commit(state.epoch, keys)
         try:

@@ -13,7 +13,7 @@ from perps.market.state import Market
 from perps.units import PICO
 from perps.venue import VenueState
 from tools.audit.external import ExternalPrice
-from tools.values import rfc3339
+from tools.times import rfc3339
 
 BPS: Final = 10_000
 DIGITS: Final = 400

@@ -28,7 +28,7 @@ from perps.journal import Row
 from perps.market.position import position_id
 from perps.params import MarketParams
 from tools.output import printable
-from tools.values import rfc3339
+from tools.times import rfc3339
 from web.answers import decimals
 from web.answers.field_names import camel
 

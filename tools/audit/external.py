@@ -12,8 +12,9 @@ from typing import Final, Self
 
 from msgspec import Struct
 
+from tools.addresses import without_password
 from tools.errors import ToolError
-from tools.values import parse_time_ms, rfc3339, without_password
+from tools.times import parse_time_ms, rfc3339
 
 BYTES_MAX: Final = 64 << 20
 """Of a file, or of what a URL answers with."""

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import rich_click as click
 
+from tools.argument_types import TICKER
 from tools.audit.database import venue_database
 from tools.output import json_text, show_line
 from tools.settings import SettingsCommand, data_dir_option, database_url_option, json_option
-from tools.values import TICKER
 
 if TYPE_CHECKING:
     from perps.journal import Row

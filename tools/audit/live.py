@@ -19,12 +19,13 @@ from perps.market.position import position_id
 from perps.market.state import Market
 from perps.money.ledger import Ledger
 from perps.venue import VenueState
-from tools.client import Venue, decode_answer
+from tools.client import Venue
 from tools.errors import BadAnswer
 from tools.settings import Access
 from web.answers import decimals, views
 
 USERS_AT_ONCE: Final = 8
+MARKETS: Final = "/api/markets/perps"
 ASKED_MAX: Final = 20
 ASK_AGAIN_S: Final = 0.1
 POSITIONS_MAX: Final = 500
@@ -127,13 +128,13 @@ async def ask_venue(access: Access, *, not_before: int = 0) -> list[Said]:
     something as of row ``not_before`` or a later one.
     """
     async with Venue(access.url, access.key) as venue:
-        markets = decode_answer(await venue.markets(), _Markets)
+        markets = await venue.get_as(MARKETS, _Markets)
         for _ in range(ASKED_MAX):
             if markets.offset >= not_before:
                 break
             await asyncio.sleep(ASK_AGAIN_S)
-            markets = decode_answer(await venue.markets(), _Markets)
-        stats = decode_answer(await venue.get("/api/admin/stats"), _Stats)
+            markets = await venue.get_as(MARKETS, _Markets)
+        stats = await venue.get_as("/api/admin/stats", _Stats)
     return [
         _listed(markets.offset, "market", (shown.ticker for shown in markets.markets)),
         *(Said(markets.offset, "market", shown.ticker, {"": _prices(shown)}) for shown in markets.markets),
@@ -155,11 +156,11 @@ async def ask_positions(access: Access, users: Sequence[str], tell: Callable[[in
     async def work(venue: Venue) -> None:
         for user in waiting:
             path = f"/api/markets/positions/{quote(user, safe='')}?status=open&limit={POSITIONS_MAX}"
-            answer = decode_answer(await venue.get(path), _Positions)
+            answer = await venue.get_as(path, _Positions)
             if answer.next_cursor is None:
                 by_id = {str(position.get("id")): position for position in answer.perpetuals.positions}
                 if len(by_id) < len(answer.perpetuals.positions):
-                    raise BadAnswer(f"not an answer that this version knows: {user} has a position twice")
+                    raise BadAnswer(f"{access.url} gave an answer that no venue gives: {user} has a position twice")
                 said.append(Said(answer.offset, "positions", user, by_id))
             tell(len(said))
 

@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from perps.snapshot.images import digest
 from perps.snapshot.verification import Finding
 from tools.audit.live import Follower
-from tools.client import Venue, decode_answer
+from tools.client import Venue
 from tools.settings import Access
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -43,7 +43,7 @@ class Memory(Struct, frozen=True):
 async def ask_memory(access: Access) -> Memory:
     """What the actors hold now."""
     async with Venue(access.url, access.key) as venue:
-        return decode_answer(await venue.get("/api/admin/state"), Memory)
+        return await venue.get_as("/api/admin/state", Memory)
 
 
 def contradictions_of_memory(follower: Follower, memory: Memory) -> Iterator[Finding]:

@@ -14,11 +14,11 @@ import rich_click as click
 from click.core import ParameterSource
 from click.globals import get_current_context
 
+from tools.argument_types import DATABASE_URL, NOT_NEGATIVE, VENUE_URL
 from tools.audit.database import venue_database
 from tools.errors import ToolError, VenueUnreachable
 from tools.output import counted, progress, show_json, show_line, show_table
 from tools.settings import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
-from tools.values import DATABASE_URL, NOT_NEGATIVE, VENUE_URL
 
 if TYPE_CHECKING:
     from perps.venue import VenueState

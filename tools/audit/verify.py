@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from tools.argument_types import VENUE_URL
 from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.output import Reporter, counted, progress, show_json, show_table
 from tools.settings import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
-from tools.values import VENUE_URL
 
 if TYPE_CHECKING:
     from perps.journal import Row

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
+from tools.argument_types import MOMENT, SPEED, TICKER, Real, Whole
 from tools.output import counted, progress, show_table
 from tools.settings import Access, SettingsGroup, access_options, json_option
-from tools.values import MOMENT, SPEED, TICKER, Real, Whole
 
 if TYPE_CHECKING:
     from tools.feeds.player import PriceFeed

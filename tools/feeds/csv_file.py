@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tools.errors import ToolError
-from tools.values import parse_time_ms
+from tools.times import parse_time_ms
 
 SINGLE_BAR_MS: Final = 60_000
 """How long a bar lasts when there is no second one to tell."""

@@ -18,12 +18,12 @@ from uuid import uuid4
 import structlog
 
 from tools.client import Venue
+from tools.demo.agents import Agent, pause
+from tools.demo.setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, SEED, STORIES, STORY_TICKER, AgentPlan, prepare
 from tools.errors import ToolError
 from tools.feeds.player import PriceFeed, simulate
 from tools.feeds.price_process import Process, price_path
-from tools.sample.agents import Agent, pause
-from tools.sample.setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, SEED, STORIES, STORY_TICKER, AgentPlan, prepare
-from tools.values import rfc3339
+from tools.times import rfc3339
 
 LOG: Final = structlog.get_logger("demo")
 

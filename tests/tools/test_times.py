@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.values import parse_time_ms, rfc3339
+from tools.times import parse_time_ms, rfc3339
 
 
 @pytest.mark.parametrize(

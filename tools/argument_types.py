@@ -1,7 +1,6 @@
 """What an argument on the command line may be. A bad one is told in one line, exit code 2."""
 
 import re
-from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite, nan
 from typing import Final
@@ -9,18 +8,16 @@ from urllib.parse import urlsplit
 
 import rich_click as click
 
+from tools.addresses import without_password
+from tools.times import parse_time_ms, rfc3339
+
 _DIGITS: Final = 18
 _DECIMALS: Final = 12
 _DECIMAL = re.compile(rf"[+-]?\d{{1,{_DIGITS}}}(\.\d{{1,{_DECIMALS}}})?", re.ASCII)
 _PLAIN = re.compile(r"\+?\d+(\.\d+)?", re.ASCII)
 _EXPONENT = re.compile(r"\+?\d+(\.\d+)?[eE][+-]?\d{1,9}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?\d{1,19}(\.\d{1,9})?")
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}")
 _USER_ID = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
-
-_SECONDS_BELOW: Final = 10**11
-_MILLIS_BELOW: Final = 10**14
-_MICROS_BELOW: Final = 10**17
 
 
 class _Pattern(click.ParamType[str]):
@@ -155,44 +152,6 @@ class _Speed(click.ParamType[float | None]):
         if not 0 < speed < float("inf"):
             self.fail(f"{value!r} is neither a number above 0 nor 'max'", param, ctx)
         return speed
-
-
-def parse_time_ms(text: str) -> int:
-    """Milliseconds since 1970 of an ISO 8601 time, or of a number whose size tells s, ms, µs or ns. Rounded down.
-
-    A time without a zone is UTC. Errors: ValueError.
-    """
-    text = text.strip()
-    if _NUMBER.fullmatch(text):
-        number = Decimal(text)
-        size = abs(number)
-        if size < _SECONDS_BELOW:
-            return int(number * 1000)
-        if size < _MILLIS_BELOW:
-            return int(number)
-        return int(number) // (1000 if size < _MICROS_BELOW else 10**6)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a time: seconds, milliseconds or ISO 8601") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
-
-
-def rfc3339(at_ms: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 UTC with milliseconds. Errors: ValueError beyond the year 9999."""
-    try:
-        moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise ValueError(f"{at_ms} ms is beyond the calendar") from None
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
-
-
-def without_password(url: str) -> str:
-    """An address as it may be shown."""
-    return re.sub(r"(//[^/:@]*):[^@]*@", r"\1:…@", url)
 
 
 KEY_ID: Final = _Pattern("key", re.compile(r"[A-Za-z0-9._-]{1,64}"), "the id of a key")

@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 
 from tools.client import MarketAnswer, Venue
+from tools.demo.setup import AgentPlan, Style
 from tools.errors import ApiError, VenueUnreachable
-from tools.sample.setup import AgentPlan, Style
 
 LOG: Final = structlog.get_logger("demo")
 
