@@ -1,7 +1,7 @@
-"""``perps``: what runs first. It imports next to nothing, so that Ctrl-C is told in one line from the first moment.
+"""``perps``: what runs first. It imports next to nothing, so that Ctrl-C ends in one line from the first moment.
 
-Exit codes: 0 fine · 1 found something, or failed · 2 usage · 70 a venue whose loop stood still ·
-130 stopped by Ctrl-C. An error is one line on stderr: ``perps: error: …``.
+Exit codes: 0 fine · 1 the command failed, or a check found something · 2 a mistake in an argument or setting · 70 the
+venue's event loop stood still · 130 stopped by Ctrl-C. An error is one line on stderr: ``perps: error: …``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COMMANDS = {
     "feed": "tools.feeds.command:feed",
     "bench": "tools.benchmark.command:bench",
 }
-"""Where each command lives: ``module:name``, imported when it is asked for."""
+"""Where each command is: ``module:name``, imported when it is needed. ``tools.commands`` puts them into groups."""
 
 
 def main(arguments: list[str] | tuple[str, ...] | None = None) -> int:

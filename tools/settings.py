@@ -293,8 +293,8 @@ def _without_effect(context: click.Context) -> Iterator[str]:
         known.update(option.envvar or ())
     for name in given:
         if name not in known:
-            near = get_close_matches(name, known, 1, 0.7)
-            yield f"{name} is not a setting and is ignored" + (f"; did you mean {near[0]}?" if near else "")
+            near = get_close_matches(name.removeprefix(ENV_PREFIX), [one.removeprefix(ENV_PREFIX) for one in known], 1)
+            yield f"{name} is not a setting and is ignored" + (f"; did you mean {ENV_PREFIX}{near[0]}?" if near else "")
 
 
 def _unknown(name: str, value: object, known: Collection[str]) -> str:

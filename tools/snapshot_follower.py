@@ -1,7 +1,7 @@
-"""The program a venue has its snapshots taken by: ``perps snapshot --offline`` without a command line.
+"""The program that takes a running venue's snapshots: ``perps snapshot --offline`` without a command line.
 
-It reads no option, no setting and no file of its user: the database's URL comes from the venue, in its environment. It
-prints a line whenever it has got on, and last what it has stored.
+It reads no option, no setting and no file of its user. The venue passes the database's URL in the environment. The
+program prints a line of JSON about once a second while it makes progress, and last a line about what it stored.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from web.process import logs
 from web.process.snapshot_process import DATABASE_URL
 
 FOLLOWER: Final = (sys.executable, "-P", "-m", "tools.snapshot_follower")
-"""How it is started. ``-P``: whatever lies in the working directory under the name of a package of ours is not it."""
+"""How to start it. ``-P``: do not import packages from the working directory, whatever their names."""
 
 PULSE_S: Final = 1.0
-"""No more than one line in this time."""
+"""The least time between two lines."""
 
 
 class Pulse:
-    """Says which row has been reached, now and then."""
+    """Prints now and then which row has been reached."""
 
     def __init__(self) -> None:
         self._next_s = 0.0
 
     def __call__(self, offset: int) -> None:
-        """The follower has got on."""
+        """Row ``offset`` has been reached."""
         now_s = time.monotonic()
         if now_s >= self._next_s:
             self._next_s = now_s + PULSE_S
@@ -44,7 +44,7 @@ class Pulse:
 
 
 def main() -> int:
-    """Take a snapshot; return the exit code. What went wrong is one line on stderr."""
+    """Take a snapshot; return the exit code. An error is one line on stderr."""
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     buffer_stdout()
     logs.configure("warning")
@@ -58,7 +58,8 @@ def main() -> int:
 
 
 def _end_with_stdin() -> None:
-    """Whoever asked for this is gone: a snapshot is stored whole or not at all, so this may end anywhere."""
+    """End the program when stdin closes: the venue is gone. A snapshot is stored whole or not at all, so any time is
+    fine."""
     while os.read(0, 1 << 16):
         pass
     os._exit(1)

@@ -43,7 +43,8 @@ def key() -> None:
 def list_keys(limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
     """Show every key that was ever made, newest first.
 
-    Each line has the key's id, owner, scopes and dates. The keys themselves are not shown. The administrator's own key is not in the list.
+    Each line has the key's id, owner, scopes and dates. The keys themselves are not shown. The administrator's own key
+    is not in the list.
     """
     answer = ask(access, lambda venue: venue.keys(limit, cursor))
     if as_json:

@@ -1,4 +1,4 @@
-"""A long journal, written without a venue: the domain decides, and rows go to the database in large batches."""
+"""Writes a long journal without a venue: the domain decides, and rows go to the database in large batches."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BATCH_ROWS: Final = 5_000
 def write_journal(database_url: str, rows: int, positions: int) -> None:
     """Fill an empty database with ``rows`` rows of one market in which ``positions`` positions stay open.
 
-    Users, then opens, then in turn an open, its close and a price.
+    The rows are users, then opens, then by turns an open, its close and a price.
     """
     with PostgresJournal.acquire(database_url) as journal:
         writer = _Writer(journal)
@@ -55,7 +55,7 @@ class _Writer:
         self.offset = 0
 
     def begin(self) -> None:
-        """List the market and make the users."""
+        """Create the market and the users."""
         listed = list_market()
         self._market = Market(listed)
         self._write("list", TICKER, None, (listed,))
@@ -63,18 +63,18 @@ class _Writer:
             command = CreateUser(user=f"u{number}", deposit=DEPOSIT)
             event = decide_ledger(self._ledger, self._funds, command, Millis(0))
             if isinstance(event, Rejected):
-                raise ToolError(f"the benchmark's user was refused: {event.code}")
+                raise ToolError(f"the benchmark could not create a user: {event.code}")
             self._ledger.apply(event)
             self._write("user", LEDGER_STREAM, command.user, (event,))
 
     def open(self, number: int) -> tuple[str, int]:
-        """Open a position, longs and shorts in turn; whose it is, and its number."""
+        """Open a position, longs and shorts by turns; its owner and number."""
         user = f"u{number % USERS}"
         side, leverage = (Side.LONG, Side.SHORT)[number % 2], LEVERAGES[number % len(LEVERAGES)]
         command = OpenPosition(ticker=TICKER, user=user, side=side, size=SIZE, leverage=leverage)
         event = self._execute("open", user, command)
         if not isinstance(event, PositionOpened):
-            raise ToolError(f"the benchmark's open made {event}")
+            raise ToolError(f"the benchmark opened a position and got {event}")
         return user, event.position.number
 
     def close(self, opened: tuple[str, int]) -> None:
@@ -84,12 +84,12 @@ class _Writer:
         self._execute("close", user, command)
 
     def price(self, number: int) -> None:
-        """A price that liquidates nobody."""
+        """Set a price that liquidates nobody."""
         command = UpdatePrice(ticker=TICKER, price=Ticks(PRICE + number % 10), source=PriceSource.ORACLE)
         self._execute("price", None, command)
 
     def flush(self) -> None:
-        """Make what is collected durable."""
+        """Make the collected rows durable."""
         self._journal.append(self._entries)
         self._entries = []
 
@@ -97,7 +97,7 @@ class _Writer:
         held = self._ledger.wallet(user) if user else Micros(0)
         rows = execute(self._market, command, Millis(self.offset), held=held, referrer=None)
         if isinstance(rows, Rejected):
-            raise ToolError(f"the benchmark's {kind} was refused: {rows.code} {dict(rows.facts)}")
+            raise ToolError(f"the benchmark's {kind} command was refused: {rows.code} {dict(rows.facts)}")
         for events in rows:
             self._write(kind, TICKER, user, events)
         return rows[0][0]

@@ -1,1 +1,4 @@
-"""``perps serve --demo``: sample markets, users, a moving price and trading agents, all through HTTP like any user."""
+"""``perps serve --demo``: sample markets, users, moving prices and trading agents, all over HTTP like any user.
+
+Reading order: ``setup`` (what it starts with), ``agents`` (how one trades), ``demo`` (keeps all of it moving).
+"""
