@@ -10,6 +10,7 @@ It follows no redirect: the key, the command and the trust in the answer are for
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -331,8 +332,10 @@ class Venue:
         except TimeoutError:
             raise VenueUnreachable(f"{self._shown_url} did not answer within {self._timeout.total:g} s") from None
         except aiohttp.ClientConnectorError as error:
-            why = f"{self._shown_url} cannot be reached: {error.os_error.strerror or error}"
-            raise VenueUnreachable(f"{why}. Is the venue running? Give its address with --url") from error
+            number = error.os_error.errno or 0
+            why = os.strerror(number) if number > 0 else error.os_error.strerror or error
+            what_to_do = "Is the venue running? Give its address with --url"
+            raise VenueUnreachable(f"{self._shown_url} cannot be reached: {why}. {what_to_do}") from error
         except (aiohttp.ClientError, UnicodeError) as error:  # a host name that cannot be one
             raise VenueUnreachable(f"{self._shown_url} cannot be reached: {without_password(str(error))}") from error
 

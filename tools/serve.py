@@ -86,7 +86,7 @@ def serve(
         raise click.UsageError("PERPS_ADMIN_KEY: use printable ASCII characters without spaces")
     if admin_key is not None and len(admin_key) < ADMIN_KEY_CHARACTERS_MIN:
         raise click.UsageError(
-            f"PERPS_ADMIN_KEY has {len(admin_key)} characters and could be guessed:"
+            f"PERPS_ADMIN_KEY is shorter than {ADMIN_KEY_CHARACTERS_MIN} characters and could be guessed:"
             f" use {ADMIN_KEY_CHARACTERS_MIN} random ones or more"
         )
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from tools.addresses import without_password
 from tools.errors import ToolError
+from tools.output import counted
 from tools.times import parse_time_ms, rfc3339
 
 BYTES_MAX: Final = 64 << 20
@@ -115,21 +116,21 @@ def read_csv(source: str, text: bytes) -> list[ExternalPrice]:
 
 
 def read_rows(
-    source: str, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]], counted: str = "row"
+    source: str, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]], unit: str = "row"
 ) -> list[ExternalPrice]:
     """The prices in numbered rows under a header. Raises ``BadExternal``."""
     columns = _columns(source, header)
     seen: dict[tuple[str, str | None], int] = {}
     found: list[ExternalPrice] = []
     for number, cells in rows:
-        where = f"{source} {counted} {number}"
+        where = f"{source} {unit} {number}"
         if len(cells) != len(header):
-            raise BadExternal(f"{where}: it has {len(cells)} columns, the header has {len(header)}")
+            raise BadExternal(f"{where}: it has {counted(len(cells), 'column')}, the header has {len(header)}")
         price = _price(where, {name: cells[at].strip() for name, at in columns.items()})
         key = (price.ticker, price.position)
         if key in seen:
             name = price.position or price.ticker
-            raise BadExternal(f"{where}: {name} is already in {counted} {seen[key]}")
+            raise BadExternal(f"{where}: {name} is already in {unit} {seen[key]}")
         seen[key] = number
         found.append(price)
         if len(found) > ROWS_MAX:

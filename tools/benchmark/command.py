@@ -154,7 +154,7 @@ PARTS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
 
 @contextlib.contextmanager
 def _work_directory(parent: Path | None) -> Iterator[Path]:
-    """A directory for this run, removed at the end. Others may enter it: under root, PostgreSQL runs as another user."""
+    """A directory for this run, removed at the end. Others may enter it: root's PostgreSQL runs as another user."""
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="perps-bench-", dir=parent) as name:

@@ -1,7 +1,7 @@
 """Opens from inside the venue's process, and the replay of their rows: everything but HTTP.
 
-It runs in a process of its own (``python -m tools.benchmark.engine``): it reads an ``EngineSpec`` as JSON from stdin and
-prints an ``EngineResult``.
+It runs in a process of its own (``python -m tools.benchmark.engine``): it reads an ``EngineSpec`` as JSON from stdin
+and prints an ``EngineResult``.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from tools.errors import ToolError
+from tools.output import counted
 from tools.times import parse_time_ms
 
 SINGLE_BAR_MS: Final = 60_000
@@ -142,7 +143,7 @@ class _Table:
 
     def _cell(self, line: int, row: list[str], name: str) -> str:
         if len(row) < self._width:
-            raise _bad(self._path, line, f"it has {len(row)} columns and needs at least {self._width}")
+            raise _bad(self._path, line, f"it has {counted(len(row), 'column')} and needs {self._width}")
         return row[self._columns[name]].strip()
 
 

@@ -68,7 +68,7 @@ class DataDirectory:
             raise CannotStart(f"cannot keep the admin key in {path}: {error.strerror or error}") from error
         if len(key) < ADMIN_KEY_CHARACTERS_MIN:
             raise CannotStart(
-                f"the admin key in {path} has {len(key)} characters, fewer than {ADMIN_KEY_CHARACTERS_MIN}:"
+                f"the admin key in {path} is shorter than {ADMIN_KEY_CHARACTERS_MIN} characters:"
                 " delete the file, and the next start makes a new key"
             )
         return key
