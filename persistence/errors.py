@@ -15,5 +15,9 @@ class UnsafeServer(CannotServe):
     """The server would lose committed rows, or cannot write at all."""
 
 
+class OtherPartitions(CannotServe):
+    """The database's journal has partitions of another size than the one asked for."""
+
+
 class SchemaMismatch(CannotServe):
     """The database's migrations are not this program's."""

@@ -1,9 +1,6 @@
-"""The command line: ``perps …``. The outermost layer; it speaks to a running venue over REST like anybody else.
+"""The command line, ``perps …``: the outermost layer. It speaks to a running venue over REST, as everybody does.
 
-Reading order: ``cli`` (what runs first), ``commands`` (loading sub-commands), ``errors`` (and exit codes),
-``settings`` (flag > environment > TOML > default), ``values`` (what an argument may be), ``client`` (REST), ``output``
-(tables, lines, progress); then one place per subject: ``serve`` and the ``sample`` venue of its demo, ``admin``,
-``feeds``, ``snapshot``, ``audit``, ``archive``, ``benchmark``.
-
-Modules named in ``cli.COMMANDS`` are imported to print ``perps --help``; what is heavy they import when they run.
+``cli`` starts a command, ``commands`` has the help page, ``settings`` finds values (flag, variable, file, default),
+``client`` asks the venue, ``output`` prints. Then a package or module for each subject, as ``cli.COMMANDS`` names it.
+The modules named there are imported for ``perps --help``; each imports what is heavy only when it runs.
 """

@@ -1,4 +1,4 @@
-"""``python -m tools`` is ``perps``."""
+"""``python -m tools`` is the same as ``perps``."""
 
 import sys
 

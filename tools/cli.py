@@ -1,7 +1,7 @@
-"""``perps``: what runs first. It imports next to nothing, so that Ctrl-C is told in one line from the first moment.
+"""``perps``: what runs first. It imports next to nothing, so that Ctrl-C ends in one line from the first moment.
 
-Exit codes: 0 fine · 1 found something, or failed · 2 usage · 70 a venue whose loop stood still ·
-130 stopped by Ctrl-C. An error is one line on stderr: ``perps: error: …``.
+Exit codes: 0 fine · 1 the command failed, or a check found something · 2 a mistake in an argument or setting · 70 the
+venue's event loop stood still · 130 stopped by Ctrl-C. An error is one line on stderr: ``perps: error: …``.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ INTERRUPTED = 130
 
 COMMANDS = {
     "serve": "tools.serve:serve",
-    "market": "tools.admin:market",
-    "user": "tools.admin:user",
-    "key": "tools.admin:key",
-    "stats": "tools.admin:stats",
+    "market": "tools.admin.markets:market",
+    "user": "tools.admin.users:user",
+    "key": "tools.admin.keys:key",
+    "stats": "tools.admin.stats:stats",
     "verify": "tools.audit.verify:verify",
     "journal": "tools.audit.journal:journal",
     "reconcile": "tools.audit.reconcile:reconcile",
@@ -27,7 +27,7 @@ COMMANDS = {
     "feed": "tools.feeds.command:feed",
     "bench": "tools.benchmark.command:bench",
 }
-"""Where each command lives: ``module:name``, imported when it is asked for."""
+"""Where each command is: ``module:name``, imported when it is needed. ``tools.commands`` puts them into groups."""
 
 
 def main(arguments: list[str] | tuple[str, ...] | None = None) -> int:

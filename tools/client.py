@@ -1,13 +1,16 @@
-"""A small REST client: what every tool speaks to the venue with.
+"""A small REST client, with which every tool speaks to the venue.
 
-A request is sent again only when that cannot do anything twice: after any 503 or 429 that says nothing was done, and,
-if the request is idempotent (a GET, or a command under a client id or a sequence), also when the outcome is unknown.
-It is sent a few times, or as long as there is patience.
+It sends a request again only if that cannot do anything twice: after a 503 or 429 that says that nothing was done, and,
+if the request is idempotent (a GET, or a command with a client id or a sequence), also when the outcome is unknown.
+It tries a few times, and longer where the caller has ``Patience``.
+
+It follows no redirect: the key, the command and the trust in the answer are for the address that the caller named.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,20 +24,8 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
+from tools.addresses import without_password
 from tools.errors import ApiError, BadAnswer, VenueUnreachable
-
-__all__ = [
-    "ApiError",
-    "BadAnswer",
-    "Balance",
-    "MarketAnswer",
-    "NewKey",
-    "Opened",
-    "Patience",
-    "PositionView",
-    "Venue",
-    "VenueUnreachable",
-]
 
 ATTEMPTS_MAX: Final = 5
 RETRY_AFTER_S: Final = 0.5
@@ -42,7 +33,10 @@ RETRY_AFTER_S: Final = 0.5
 RETRY_AFTER_S_MAX: Final = 5.0
 TIMEOUT_S: Final = 15.0
 ANSWER_BYTES_MAX: Final = 64 << 20
-"""Of one answer: far beyond any of a venue's."""
+"""The largest answer that is read. A venue's are far smaller."""
+NO_VENUE: Final = "That is not an answer of a perps venue: check the address"
+QUOTED_CHARACTERS: Final = 60
+"""How much an error message quotes of an answer that cannot be understood."""
 
 T = TypeVar("T")
 
@@ -119,14 +113,36 @@ class _ErrorBody(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a request that can be sent again is sent again, and who is told that it takes long."""
+    """For how long a request is sent again if it may be; ``tell`` gets a line for people when that begins."""
 
     seconds: float = 0.0
     tell: Callable[[str], None] = lambda _: None
 
 
+class _Reply(Struct, frozen=True):
+    """One answer as it came."""
+
+    status: int
+    retry_after_s: float
+    content_type: str
+    location: str
+    body: bytes
+
+    def described(self) -> str:
+        """What came, for an error message."""
+        begin = self.body[:QUOTED_CHARACTERS].decode(errors="replace")
+        if not begin:
+            return f"{self.status} and no text"
+        cut = "…" if len(self.body) > QUOTED_CHARACTERS else ""
+        return f"{self.status} and {self.content_type or 'a text of no named type'}: {begin!r}{cut}"
+
+
 class Venue:
-    """One venue, spoken to with one key. An async context manager; raises ``ApiError`` and ``VenueUnreachable``."""
+    """One venue, asked with one key. An async context manager.
+
+    Every method raises ``ApiError`` (the venue refused), ``VenueUnreachable`` (no answer) or ``BadAnswer`` (the answer
+    is not a venue's).
+    """
 
     def __init__(
         self,
@@ -137,8 +153,9 @@ class Venue:
         timeout_s: float = TIMEOUT_S,
         key_from: str = "",
     ) -> None:
-        """``key_from``: where the key was found, for the error when it is not taken."""
+        """``key_from``: where the key was found; the error says so if the venue does not accept the key."""
         self.url = url.rstrip("/")
+        self._shown_url = without_password(self.url)
         self.patience = Patience()
         self._key_from = key_from
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -160,10 +177,19 @@ class Venue:
         """The JSON of a GET."""
         return await self.call("GET", path, None, idempotent=True)
 
-    async def call(self, method: str, path: str, body: Mapping[str, object] | None, *, idempotent: bool) -> bytes:
-        """Send a request until it is answered, at most ``attempts_max`` times and ``patience``; the answer's JSON.
+    async def get_as(self, path: str, kind: type[T]) -> T:
+        """The answer to a GET in this form."""
+        return self.decoded(await self.get(path), kind)
 
-        None among the values of ``body`` means: leave it out.
+    def decoded(self, answer: bytes, kind: type[T]) -> T:
+        """An answer of this venue in this form."""
+        return decode_answer(answer, kind, self.url)
+
+    async def call(self, method: str, path: str, body: Mapping[str, object] | None, *, idempotent: bool) -> bytes:
+        """Send a request until it is answered; the JSON of the answer, empty for a 204.
+
+        It gives up after ``attempts_max`` tries, or later when ``patience`` is over. A value None in ``body`` is left
+        out.
         """
         sent = None if body is None else {name: value for name, value in body.items() if value is not None}
         is_repeated = False
@@ -172,24 +198,24 @@ class Venue:
             attempt += 1
             is_last = attempt >= self._attempts_max and time.monotonic() - begun >= self.patience.seconds
             if attempt == self._attempts_max and not is_last:
-                self.patience.tell(f"{self.url} does not answer; trying for {self.patience.seconds:g} s")
+                self.patience.tell(f"{self._shown_url} does not answer; trying again for {self.patience.seconds:g} s")
             try:
-                status, retry_after, answer = await self._once(method, path, sent)
+                reply = await self._once(method, path, sent)
             except VenueUnreachable:
                 if not idempotent or is_last:
                     raise
                 is_repeated = True
                 await asyncio.sleep(RETRY_AFTER_S)
                 continue
-            if status < 400:
-                return answer
-            error = self._error(status, answer, is_repeated=is_repeated)
-            unknown = error.code == "outcome_unknown" or (status >= 500 and status != 503)
-            may_repeat = idempotent if unknown else status in (429, 503)
+            if reply.status < 400:
+                return self._checked(f"{method} {self._shown_url}{path}", reply)
+            error = self._error(f"{method} {self._shown_url}{path}", reply, is_repeated=is_repeated)
+            unknown = error.code == "outcome_unknown" or (reply.status >= 500 and reply.status != 503)
+            may_repeat = idempotent if unknown else reply.status in (429, 503)
             if not may_repeat or is_last:
                 raise error
             is_repeated = is_repeated or unknown
-            await asyncio.sleep(retry_after)
+            await asyncio.sleep(reply.retry_after_s)
 
     async def markets(self) -> bytes:
         """``GET /api/markets/perps``."""
@@ -197,10 +223,10 @@ class Venue:
 
     async def market(self, ticker: str) -> MarketAnswer:
         """One market as it stands."""
-        return decode_answer(await self.get(f"/api/markets/perps/{ticker}"), _Market).market
+        return (await self.get_as(f"/api/markets/perps/{ticker}", _Market)).market
 
     async def create_market(self, parameters: Mapping[str, object]) -> bytes:
-        """List a market. Not repeated when in doubt: a second listing is ``market_exists``."""
+        """Create a market. Not sent again when in doubt: if the first did it, the second is ``market_exists``."""
         return await self.call("POST", "/api/admin/markets", parameters, idempotent=False)
 
     async def set_mode(self, ticker: str, mode: str) -> bytes:
@@ -213,27 +239,27 @@ class Venue:
         return await self.call("POST", "/api/admin/users", body, idempotent=False)
 
     async def deposit(self, user: str, amount: str, *, client_order_id: str | None = None) -> bytes:
-        """Money in from outside, once however often it is sent."""
+        """Add money to a wallet; once, however often it is sent."""
         return await self._move("deposit", user, amount, client_order_id)
 
     async def withdraw(self, user: str, amount: str, *, client_order_id: str | None = None) -> bytes:
-        """Money out, once however often it is sent."""
+        """Take money from a wallet; once, however often it is sent."""
         return await self._move("withdraw", user, amount, client_order_id)
 
     async def balance(self, user: str) -> Balance:
         """A user's wallet."""
-        return decode_answer(await self.get(f"/api/users/{user}/balance"), Balance)
+        return await self.get_as(f"/api/users/{user}/balance", Balance)
 
     async def create_key(
         self, scopes: Sequence[str], *, user: str | None = None, label: str | None = None, expires_at: str | None = None
     ) -> NewKey:
         """As ``make_key``: the key and its id."""
-        return decode_answer(await self.make_key(scopes, user=user, label=label, expires_at=expires_at), NewKey)
+        return self.decoded(await self.make_key(scopes, user=user, label=label, expires_at=expires_at), NewKey)
 
     async def make_key(
         self, scopes: Sequence[str], *, user: str | None = None, label: str | None = None, expires_at: str | None = None
     ) -> bytes:
-        """Make a key; what the venue answers. Not repeated when in doubt: the first would be lost."""
+        """Create a key; what the venue answers. Not sent again when in doubt: the first key would be lost."""
         body = {"userId": user, "scopes": list(scopes), "label": label, "expiresAt": expires_at}
         return await self.call("POST", "/api/admin/keys", body, idempotent=False)
 
@@ -252,9 +278,9 @@ class Venue:
     async def set_price(
         self, ticker: str, price: Decimal, *, sequence: int, source: str = "oracle", reason: str | None = None
     ) -> int:
-        """Set an index price; how many positions it liquidated.
+        """Set an index price; how many positions that liquidated.
 
-        0 also when it was sent twice because the first outcome was unknown, and the first had done it.
+        0 as well if it was sent twice because the first outcome was unknown, and the first had done it.
         """
         body = {"price": f"{price:f}", "source": source, "sequence": sequence, "reason": reason}
         try:
@@ -263,12 +289,13 @@ class Venue:
             if error.code == "price_stale" and error.is_repeated:
                 return 0
             raise
-        return decode_answer(answer, _Priced).liquidations
+        return self.decoded(answer, _Priced).liquidations
 
     async def open(self, ticker: str, side: str, size: str, leverage: int) -> PositionView:
         """Open a position for the key's user, of at most ``size`` of notional."""
         body = {"ticker": ticker, "side": side, "size": size, "leverage": leverage, "clientOrderId": uuid4().hex}
-        return decode_answer(await self.call("POST", "/api/markets/perps/open", body, idempotent=True), Opened).position
+        answer = await self.call("POST", "/api/markets/perps/open", body, idempotent=True)
+        return self.decoded(answer, Opened).position
 
     async def close(self, position_id: str, percentage: str | None = None) -> bytes:
         """Close a share of a position, or all of it."""
@@ -278,43 +305,71 @@ class Venue:
     async def open_positions(self, user: str, ticker: str) -> list[PositionView]:
         """A user's open positions in one market: the first page."""
         path = f"/api/markets/positions/{user}?status=open&ticker={ticker}"
-        return decode_answer(await self.get(path), _UserPositions).perpetuals.positions
+        return (await self.get_as(path, _UserPositions)).perpetuals.positions
 
     async def _move(self, way: str, user: str, amount: str, client_order_id: str | None) -> bytes:
         body = {"amount": amount, "clientOrderId": client_order_id or uuid4().hex}
         return await self.call("POST", f"/api/admin/users/{user}/{way}", body, idempotent=True)
 
-    async def _once(self, method: str, path: str, body: Mapping[str, object] | None) -> tuple[int, float, bytes]:
-        """One round trip: status, how long to wait before another, and the answer's body."""
+    async def _once(self, method: str, path: str, body: Mapping[str, object] | None) -> _Reply:
+        """One round trip."""
         if self._session is None:
             raise RuntimeError("use the venue as an async context manager")
         data, headers = None, {}
         if body is not None:
             data, headers = msgspec.json.encode(body), {"Content-Type": "application/json"}
         try:
-            async with self._session.request(method, self.url + path, data=data, headers=headers) as answer:
-                return answer.status, _retry_after(answer.headers.get("Retry-After")), await self._body(answer)
+            async with self._session.request(
+                method, self.url + path, data=data, headers=headers, allow_redirects=False
+            ) as answer:
+                return _Reply(
+                    answer.status,
+                    _retry_after(answer.headers.get("Retry-After")),
+                    answer.headers.get("Content-Type", "").partition(";")[0],
+                    answer.headers.get("Location", ""),
+                    await self._body(answer),
+                )
         except TimeoutError:
-            raise VenueUnreachable(f"{self.url} did not answer within {self._timeout.total:g} s") from None
+            raise VenueUnreachable(f"{self._shown_url} did not answer within {self._timeout.total:g} s") from None
         except aiohttp.ClientConnectorError as error:
-            why = f"{self.url} cannot be reached: {error.os_error.strerror or error}"
-            raise VenueUnreachable(f"{why}. Does the venue run? If it is elsewhere: --url") from error
+            number = error.os_error.errno or 0
+            why = os.strerror(number) if number > 0 else error.os_error.strerror or error
+            what_to_do = "Is the venue running? Give its address with --url"
+            raise VenueUnreachable(f"{self._shown_url} cannot be reached: {why}. {what_to_do}") from error
         except (aiohttp.ClientError, UnicodeError) as error:  # a host name that cannot be one
-            raise VenueUnreachable(f"{self.url} cannot be reached: {error}") from error
+            raise VenueUnreachable(f"{self._shown_url} cannot be reached: {without_password(str(error))}") from error
 
     async def _body(self, answer: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
         async for part in answer.content.iter_any():
             body += part
             if len(body) > ANSWER_BYTES_MAX:
-                raise BadAnswer(f"{self.url} answers with more than {ANSWER_BYTES_MAX} bytes")
+                place = without_password(str(answer.url))
+                raise BadAnswer(f"{answer.method} {place} answered with more than {ANSWER_BYTES_MAX} bytes")
         return bytes(body)
 
-    def _error(self, status: int, answer: bytes, *, is_repeated: bool) -> ApiError:
+    def _checked(self, request: str, reply: _Reply) -> bytes:
+        """The JSON of an answer that is no error. Raises ``BadAnswer`` for anything else."""
+        if reply.status >= 300:
+            where = f" to {without_password(reply.location)}" if reply.location else ""
+            raise BadAnswer(
+                f"{request} was redirected ({reply.status}){where}. Redirects are not followed:"
+                " give the venue's own address"
+            )
+        if reply.status == 204:
+            return b""
         try:
-            error = msgspec.json.decode(answer, type=_ErrorBody).error
+            msgspec.json.decode(reply.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            error = _Error(f"http_{status}", "an answer that is not the venue's")
+            raise BadAnswer(f"{request} answered {reply.described()}. {NO_VENUE}") from None
+        return reply.body
+
+    def _error(self, request: str, reply: _Reply, *, is_repeated: bool) -> ApiError:
+        status = reply.status
+        try:
+            error = msgspec.json.decode(reply.body, type=_ErrorBody).error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            error = _Error(f"http_{status}", f"{request} answered {reply.described()}. {NO_VENUE}")
         hint = f"the key came from {self._key_from}" if status == 401 and self._key_from else ""
         return ApiError(error.code, error.message, error.details, status, is_repeated=is_repeated, hint=hint)
 
@@ -323,12 +378,13 @@ def _page(path: str, limit: int, cursor: str | None) -> str:
     return f"{path}?limit={limit}" + ("" if cursor is None else f"&cursor={quote(cursor, safe='')}")
 
 
-def decode_answer(answer: bytes, kind: type[T]) -> T:
-    """What a venue answered, as this form. Raises ``BadAnswer``."""
+def decode_answer(answer: bytes, kind: type[T], url: str) -> T:
+    """What the venue at ``url`` answered, in this form. Raises ``BadAnswer``."""
     try:
         return msgspec.json.decode(answer, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer(f"not an answer that this version knows: {error}") from error
+        place = without_password(url)
+        raise BadAnswer(f"{place} gave an answer that this version of perps does not know: {error}") from error
 
 
 def _retry_after(header: str | None) -> float:

@@ -1,4 +1,4 @@
-"""The command ``perps`` itself: its sub-commands by name, and how their errors are told."""
+"""The command ``perps`` itself: its sub-commands by name, its help page, and how it shows errors."""
 
 import importlib
 import os
@@ -32,11 +32,16 @@ class _LazyGroup(SettingsGroup):
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("perps"), prog_name="perps")
+@click.command_panel("Run a venue", commands=["serve"])
+@click.command_panel("Administer a running venue", commands=["market", "user", "key", "stats", "feed"])
+@click.command_panel("Check what is stored", commands=["verify", "journal", "reconcile"])
+@click.command_panel("Keep it", commands=["snapshot", "archive", "restore"])
+@click.command_panel("Measure this machine", commands=["bench"])
 def perps() -> None:
     """A self-hosted venue for perpetual futures.
 
-    Settings - every option of serve, and of the others those that say which venue - are also environment variables
-    PERPS_<NAME> and lines of an optional TOML file.
+    See the options of a command: perps COMMAND --help. Every option of serve can also be an environment variable
+    (--port is PERPS_PORT) or a line of a TOML file (--config).
     """
 
 
@@ -47,7 +52,7 @@ def run(arguments: Sequence[str] | None) -> int:
     try:
         code = perps.main(args=arguments, prog_name="perps", standalone_mode=False)
         sys.stdout.flush()
-    except SystemExit as ended:  # click's way to end at a broken pipe, or with the help of a group without a command
+    except SystemExit as ended:  # how click ends at a broken pipe, or after the help of a group without a command
         return FAILED if ended.code == FAILED else USAGE
     except click.ClickException as error:
         return _say(_in_one_line(error), error.exit_code if isinstance(error, click.FileError) else USAGE)
@@ -57,16 +62,16 @@ def run(arguments: Sequence[str] | None) -> int:
         return _say(str(error), FAILED)
     except click.Abort:
         raise KeyboardInterrupt from None
-    except BrokenPipeError:  # whoever read us has had enough
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return code if isinstance(code, int) else 0
 
 
 def _open_standard_streams() -> None:
-    """Let stdin, stdout and stderr lead nowhere where whoever started us has closed them.
+    """Open the null device for each of stdin, stdout and stderr that was closed when the program started.
 
-    Else they would be None here, and the next file or socket opened would get their number and what is written to it.
+    Otherwise the next file or socket to be opened would get that number, and receive what is printed.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):  # in the order of their numbers
         if getattr(sys, name) is None:
@@ -76,7 +81,7 @@ def _open_standard_streams() -> None:
 
 
 def _in_one_line(error: click.ClickException) -> str:
-    """What was wrong, and with which flag, variable or line of the TOML file."""
+    """What is wrong, and in which flag, variable or line of the TOML file."""
     parameter, context = getattr(error, "param", None), getattr(error, "ctx", None)
     if isinstance(error, click.BadParameter) and not isinstance(error, click.MissingParameter) and parameter:
         return f"{origin(parameter, context)}: {error.message}" if context else error.message

@@ -1,7 +1,7 @@
-"""How a tool shows what it has: tables on a terminal, plain lines elsewhere, JSON for machines; progress on stderr.
+"""How a tool prints: tables on a terminal, plain lines elsewhere, JSON for programs; progress on stderr.
 
-What is shown may come from a damaged database, a file or another server. Nothing of it moves a cursor or ends a line:
-whatever cannot be printed is spelt out, here and nowhere else.
+The text may come from a damaged database, a file or somebody else's server. None of it can move the cursor or end a
+line: this module, and no other, spells out every character that cannot be printed.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ PLAIN_EVERY_S: Final = 5.0
 
 
 class Reporter(Protocol):
-    """Is told how far a long work has come."""
+    """Called with how much of a long work is done, and a note for people."""
 
     def __call__(self, done: float, note: str = "") -> None: ...
 
 
 def counted(count: int, thing: str) -> str:
-    """``1 market``, ``2 markets``: a number of what has a plural in s."""
+    """``1 market``, ``2 markets``: for a thing whose plural ends in s."""
     return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
 
 
 def buffer_stdout() -> None:
-    """Give stdout its buffer back where Python runs without (``PYTHONUNBUFFERED``, ``-u``), as often in containers.
+    """Give stdout a buffer if Python runs without one (``PYTHONUNBUFFERED``, ``-u``), as it often does in containers.
 
-    Without one, text that a pipe does not take at once is dropped, silently. Lines still leave as they end.
+    Without a buffer Python silently drops the text that a pipe does not take at once. Lines still leave as they end.
     """
     if isinstance(getattr(sys.stdout, "buffer", None), RawIOBase):
         encoding, errors = sys.stdout.encoding, sys.stdout.errors
@@ -48,14 +48,14 @@ def buffer_stdout() -> None:
 
 
 def printable(text: str) -> str:
-    """Text as one line that commands no terminal: ``\\x1b`` for an escape, ``\\n`` for a new line."""
+    """Text as one line that cannot command a terminal: ``\\x1b`` for an escape, ``\\n`` for a new line."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def json_text(value: object) -> str:
-    """A value as JSON on one line; of bytes the JSON that they are. The same value to whoever parses it.
+    """A value as JSON on one line. Bytes are JSON already: they stay the same value.
 
     Raises ``BadAnswer`` for bytes that are not JSON.
     """
@@ -64,11 +64,11 @@ def json_text(value: object) -> str:
             msgspec.json.decode(value)
             text = msgspec.json.format(value, indent=-1).decode()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise BadAnswer(f"an answer that is not JSON: {error}") from error
+            raise BadAnswer(f"the answer is not JSON: {error}") from error
     else:
         try:
             text = msgspec.json.encode(value).decode()
-        except UnicodeEncodeError:  # a path whose bytes are no UTF-8 stands for them by lone surrogates
+        except UnicodeEncodeError:  # Python writes the bytes of a path that is not UTF-8 as lone surrogates
             text = json.dumps(msgspec.to_builtins(value))
     if text.isprintable():
         return text
@@ -76,7 +76,7 @@ def json_text(value: object) -> str:
 
 
 def show_json(value: object) -> None:
-    """Print JSON, as ``json_text`` has it; nothing for an answer without a body."""
+    """Print ``json_text``; nothing for an empty answer."""
     if value != b"":
         print(json_text(value))
 
@@ -87,7 +87,7 @@ def show_line(text: str, *, err: bool = False) -> None:
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal, its last column the one to wrap; elsewhere one line a row, tabs between."""
+    """A table on a terminal, where only the last column wraps; elsewhere a line for each row, with tabs."""
     rows = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in (columns, *rows):
@@ -108,7 +108,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def show_record(record: Mapping[str, object]) -> None:
-    """Names and values: a table on a terminal; elsewhere one line each, a tab between. Inner records are a.b.c."""
+    """Names and values: a table on a terminal; elsewhere a line for each, with a tab. Names of inner records: a.b.c."""
     rows = [(printable(name), printable(value)) for name, value in flat(record)]
     if not sys.stdout.isatty():
         for name, value in rows:
@@ -141,7 +141,7 @@ def flat(record: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, 
 
 @contextmanager
 def progress(doing: str, total: float | None) -> Iterator[Reporter]:
-    """Shows how far a work is: a bar on a terminal, a line every few seconds elsewhere. On stderr."""
+    """Show on stderr how much of a work is done: a bar on a terminal, elsewhere a line every few seconds."""
     if not sys.stderr.isatty():
         yield _PlainProgress(doing, total)
         return
@@ -184,12 +184,12 @@ class _BarProgress:
 
 
 def _json_escape(character: str) -> str:
-    """Within a JSON string, the only place where it can stand."""
+    """A character's JSON escape. It stands in a JSON string: elsewhere it would not be JSON."""
     return "".join(f"\\u{unit:04x}" for (unit,) in struct.iter_unpack(">H", character.encode("utf-16-be")))
 
 
 def _literal(text: str) -> str:
-    """Text in which rich sees no mark-up."""
+    """Text in which rich finds no mark-up."""
     from rich.markup import escape
 
     return escape(text)

@@ -1,29 +1,28 @@
-"""``perps serve``: settings in, ``web.compose`` does the rest."""
+"""``perps serve``: checks the settings and hands them to ``web.compose``, which runs the venue."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Final
 
 import rich_click as click
 
+from tools.addresses import HOST, PORT, PORT_MAX
+from tools.argument_types import Real, Whole
 from tools.settings import ServeCommand, data_dir_option, database_url_option
-from tools.values import Real, Whole
-from tools.venue_address import HOST, PORT, PORT_MAX
+from web.process.data_directory import ADMIN_KEY_CHARACTERS_MIN
 
-ADMIN_KEY_CHARACTERS_MIN: Final = 20
-"""A shorter key is taken, with a warning."""
-
-LOG_LEVELS = ("debug", "info", "warning", "error")
+PARTITION_ROWS_MIN: Final = 100
+PARTITION_ROWS_MAX: Final = 1_000_000_000
+LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 @click.command(cls=ServeCommand)
-@click.option("--host", default=HOST, show_default=True, help="The address to listen on.")
-@click.option("--port", type=Whole(0, PORT_MAX), default=PORT, show_default=True, help="0: any free one.")
+@click.option("--host", default=HOST, show_default=True, help="The address to listen on; 0.0.0.0 is every address.")
+@click.option("--port", type=Whole(0, PORT_MAX), default=PORT, show_default=True, help="The port; 0 is any free one.")
 @data_dir_option
 @database_url_option
 @click.option(
-    "--demo/--no-demo", default=False, show_default=True, help="Sample markets, users, a moving feed and agents."
+    "--demo/--no-demo", default=False, show_default=True, help="Add sample markets, users, moving prices and agents."
 )
 @click.option(
     "--snapshot-rows",
@@ -37,15 +36,27 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
     type=Real(1),
     default=300.0,
     show_default=True,
-    help="Take a snapshot after this time, if there is any new row.",
+    help="Take a snapshot after this many seconds, if there is a new row.",
+)
+@click.option(
+    "--partition-rows",
+    type=Whole(PARTITION_ROWS_MIN, PARTITION_ROWS_MAX),
+    help="Rows in each part of the journal that perps archive can move away. Only for a new database, which keeps it."
+    "  [default: 1000000]",
 )
 @click.option(
     "--one-processor/--all-processors",
     default=True,
     show_default=True,
-    help="Keep the venue's threads on one processor, which the kernel chooses: quicker.",
+    help="Keep all threads on one processor, which is quicker.",
 )
-@click.option("--log-level", type=click.Choice(LOG_LEVELS, case_sensitive=False), default="info", show_default=True)
+@click.option(
+    "--log-level",
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
+    default="info",
+    show_default=True,
+    help="The least important log lines to write to stderr.",
+)
 def serve(
     host: str,
     port: int,
@@ -54,29 +65,32 @@ def serve(
     demo: bool,
     snapshot_rows: int,
     snapshot_seconds: float,
+    partition_rows: int | None,
     one_processor: bool,
     log_level: str,
 ) -> int:
     """Run the venue until SIGTERM or Ctrl-C.
 
-    Without a database URL it runs on an embedded PostgreSQL in the data directory. PERPS_ADMIN_KEY sets the
-    administrator's key; without it one is made once and written to <data-dir>/admin.key.
+    Without --database-url the venue runs its own PostgreSQL server in the data directory.
 
-    SIGUSR1: every thread says on stderr where it stands. Exit code 70: the event loop stood still for a minute.
+    PERPS_ADMIN_KEY sets the administrator's key. Without it, the first start makes a key and writes it to
+    <data-dir>/admin.key.
+
+    SIGUSR1 makes the venue write to stderr what each of its threads is doing. Exit code 70: the event loop stood still
+    for a minute.
     """
     if not host or any(character.isspace() for character in host):
-        raise click.BadParameter("an address or a name", param_hint="--host")
+        raise click.BadParameter("give an IP address or a host name", param_hint="--host")
     admin_key = os.environ.get("PERPS_ADMIN_KEY") or None
     if admin_key is not None and not (admin_key.isascii() and admin_key.isprintable() and " " not in admin_key):
-        raise click.UsageError("PERPS_ADMIN_KEY: printable ASCII without spaces")
+        raise click.UsageError("PERPS_ADMIN_KEY: use printable ASCII characters without spaces")
     if admin_key is not None and len(admin_key) < ADMIN_KEY_CHARACTERS_MIN:
-        print(
-            f"perps: warning: PERPS_ADMIN_KEY has {len(admin_key)} characters and may be guessed:"
-            f" take {ADMIN_KEY_CHARACTERS_MIN} random ones or more",
-            file=sys.stderr,
+        raise click.UsageError(
+            f"PERPS_ADMIN_KEY is shorter than {ADMIN_KEY_CHARACTERS_MIN} characters and could be guessed:"
+            f" use {ADMIN_KEY_CHARACTERS_MIN} random ones or more"
         )
 
-    from tools.sample.demo import run_demo
+    from tools.demo.demo import run_demo
     from tools.snapshot_follower import FOLLOWER
     from web.compose import ServeSettings
     from web.compose import serve as run
@@ -91,6 +105,7 @@ def serve(
             admin_key=admin_key,
             snapshots=SnapshotPolicy(rows=snapshot_rows, seconds=snapshot_seconds),
             snapshot_command=FOLLOWER,
+            partition_rows=partition_rows,
             log_level=log_level.lower(),
             one_processor=one_processor,
         ),

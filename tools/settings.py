@@ -1,7 +1,10 @@
-"""Where a setting's value comes from: flag, then ``PERPS_<NAME>``, then a line of the TOML file, then the default.
+"""Where a setting's value comes from: the flag, else ``PERPS_<NAME>``, else a line of the TOML file, else the default.
 
-A setting is what belongs to the venue: every option of ``serve``, and of the other commands those that say which venue
-and with which key. What an administrator's act is about is no setting: a variable left over must not fill it.
+Settings are every option of ``serve``, and those options of the other commands that say which venue and which key. What
+an administrator's command acts on is no setting: a forgotten variable must not fill it in.
+
+The TOML file is read only if ``--config`` or ``PERPS_CONFIG`` names it. A ``perps.toml`` that happens to lie in the
+working directory may be anybody's: it could name a host of its author's, and the key or password would go there.
 """
 
 import os
@@ -12,34 +15,30 @@ from difflib import get_close_matches
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import rich_click as click
 from click.core import ParameterSource
 from click.globals import get_current_context
 
-from tools.database_password import far_servers, found_password
+from tools.addresses import HOST, PORT, PORT_MAX, reachable_host
+from tools.argument_types import DATABASE_URL, VENUE_URL, Whole
 from tools.errors import ToolError
-from tools.values import DATABASE_URL, VENUE_URL, Whole, without_password
-from tools.venue_address import HOST, PORT, PORT_MAX, is_this_machine, reachable_host
+from tools.output import show_line
 
 ENV_PREFIX: Final = "PERPS_"
+CONFIG_VARIABLE: Final = "PERPS_CONFIG"
 CONFIG_FILE: Final = Path("perps.toml")
-"""Read when it lies in the working directory and ``--config`` names no other."""
+"""The usual name of a TOML file. It is not read for its name, but whoever has one is told so."""
 
 _CONFIG_USED: Final = "tools.settings.config"
-_CONFIG_FOUND: Final = "tools.settings.found"
-"""Whether the file was named by nobody: it just lies in the working directory."""
 _CONFIG_LINES: Final = "tools.settings.lines"
-_HOST_OR_PORT_OF_FILE: Final = "tools.settings.listening"
-"""Whether the file has a part in the address that no ``--url`` gave."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 R = TypeVar("R")
 
 
 ACCESS: Final = frozenset(("url", "key", "data-dir", "database-url"))
-"""Settings of every command that knows them: how the venue is reached, and where its data lies."""
+"""Settings of every command that has them: how to reach the venue, and where its data lies."""
 
 
 class SettingsCommand(click.RichCommand):
@@ -61,14 +60,16 @@ class SettingsCommand(click.RichCommand):
                 is_eager=True,
                 expose_value=False,
                 callback=_use_config,
-                envvar=f"{ENV_PREFIX}CONFIG",
+                envvar=CONFIG_VARIABLE,
                 show_envvar=True,
-                help=f"A TOML file with a line per setting.  [default: {CONFIG_FILE} if it is there]",
+                help="A TOML file with one setting a line, such as: port = 8001",
             )
         )
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it; an error knows whether it is to be told in JSON."""
+        """Run it. An error remembers whether to show it as JSON."""
+        for line in _without_effect(ctx):
+            show_line(f"perps: warning: {line}", err=True)
         try:
             return super().invoke(ctx)
         except ToolError as error:
@@ -83,7 +84,7 @@ class ServeCommand(SettingsCommand):
 
 
 class SettingsGroup(click.RichGroup):
-    """A group of commands with settings. A name that is none of them is told with the nearest."""
+    """A group of commands with settings. For a misspelt command it names the nearest one."""
 
     command_class = SettingsCommand
 
@@ -95,8 +96,8 @@ class SettingsGroup(click.RichGroup):
         if name not in known and not name.startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(name, known, 1)
             ctx.fail(
-                f"There is no command {name!r}. "
-                + (f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}.")
+                f"there is no command {name!r}; "
+                + (f"did you mean {near[0]!r}?" if near else f"the commands are: {', '.join(known)}")
             )
         return super().resolve_command(ctx, args)
 
@@ -112,18 +113,18 @@ class Access:
 
 
 def url_option(function: Decorated) -> Decorated:
-    """``--url``: the running venue; where the same settings let it listen, if none is given."""
+    """``--url``: the running venue. The default is where these same settings make a venue listen."""
     return click.option(
         "--url",
         type=VENUE_URL,
         default=_own_address,
-        show_default=f"http://{HOST}:{PORT}, or with the host and port of the settings",
+        show_default=f"http://{HOST}:{PORT}, or the host and port of your settings",
         help="The venue's address.",
     )(function)
 
 
 def _own_address() -> str:
-    """The address of the venue that runs by these settings. Errors: UsageError."""
+    """The address of a venue that was started with these settings. Errors: UsageError."""
     host = _serve_setting("host", HOST, reachable_host)
     return f"http://{host}:{_serve_setting('port', str(PORT), _port)}"
 
@@ -141,7 +142,6 @@ def _serve_setting(name: str, default: str, convert: Callable[[str], R]) -> R:
     if not text and name in lines:
         where = f"{name} in {context.meta[_CONFIG_USED]}"
         text = _one_text(lines[name], where)
-        context.meta[_HOST_OR_PORT_OF_FILE] = True
     elif not text:
         text = default
     try:
@@ -151,7 +151,7 @@ def _serve_setting(name: str, default: str, convert: Callable[[str], R]) -> R:
 
 
 def access_options(function: Callable[..., R]) -> Callable[..., R]:
-    """``--url``, ``--key`` and ``--data-dir`` (where the key lies if none is given), handed on as ``access``."""
+    """``--url``, ``--key`` and ``--data-dir`` (where the key lies if none is given). The command gets ``access``."""
 
     @wraps(function)
     def run(*args: Any, url: str, key: str | None, data_dir: Path, **others: Any) -> R:
@@ -161,7 +161,7 @@ def access_options(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def public_access_options(function: Callable[..., R]) -> Callable[..., R]:
-    """As ``access_options``, for what anybody may ask: a key is neither needed nor looked for."""
+    """As ``access_options``, for what anybody may ask: no key is needed, and none is looked for."""
 
     @wraps(function)
     def run(*args: Any, url: str, key: str | None, data_dir: Path, **others: Any) -> R:
@@ -174,39 +174,14 @@ def public_access_options(function: Callable[..., R]) -> Callable[..., R]:
 def access_to(url: str, key: str | None, data_dir: Path) -> Access:
     """A venue, and the key to act with: the one given, else the administrator's in the data directory.
 
-    A ``perps.toml`` that just lies in the working directory may be anybody's. An address that only it names, as a whole
-    or its host or port, gets no key but the file's own, unless the address is this machine's. Errors: UsageError.
+    Errors: UsageError.
     """
-    context = get_current_context()
-    key_from = _key_from(key, data_dir)
-    if (
-        context.meta.get(_CONFIG_FOUND)
-        and _is_of_file(context)
-        and context.get_parameter_source("key") is not ParameterSource.DEFAULT_MAP
-        and not _is_loopback(url)
-    ):
-        raise click.UsageError(
-            f"the key of {key_from} is not sent to {without_password(url)}, which only the {CONFIG_FILE} of this"
-            f" directory names: if that file is yours, say --config {CONFIG_FILE} or --url"
-        )
-    return Access(url, find_key(key, data_dir), key_from)
-
-
-def _is_of_file(context: click.Context) -> bool:
-    """Whether the address is the TOML file's, or has its host or port."""
-    source = context.get_parameter_source("url")
-    return source is ParameterSource.DEFAULT_MAP or (
-        source is ParameterSource.DEFAULT and bool(context.meta.get(_HOST_OR_PORT_OF_FILE))
-    )
-
-
-def _is_loopback(url: str) -> bool:
-    return is_this_machine(urlsplit(url).hostname or "")
+    return Access(url, find_key(key, data_dir), _key_from(key, data_dir))
 
 
 def _key_option(function: Decorated) -> Decorated:
     return click.option(
-        "--key", envvar="PERPS_ADMIN_KEY", help="The key to act with.  [default: <data-dir>/admin.key]"
+        "--key", envvar="PERPS_ADMIN_KEY", help="The API key.  [default: the key in <data-dir>/admin.key]"
     )(function)
 
 
@@ -223,13 +198,13 @@ def data_dir_option(function: Decorated) -> Decorated:
         type=click.Path(file_okay=False, path_type=Path),
         default=Path("data"),
         show_default=True,
-        help="The venue's data directory.",
+        help="The venue's directory: database and admin key.",
     )(function)
 
 
 def database_url_option(function: Decorated) -> Decorated:
-    """``--database-url``: a PostgreSQL of the caller's own; ``DATABASE_URL`` counts too."""
-    return database_url_option_else("an embedded one in the data directory")(function)
+    """``--database-url``: a PostgreSQL of the caller's own; ``DATABASE_URL`` sets it too."""
+    return database_url_option_else("the embedded server in the data directory")(function)
 
 
 def database_url_option_else(default: str) -> Callable[[Decorated], Decorated]:
@@ -238,34 +213,13 @@ def database_url_option_else(default: str) -> Callable[[Decorated], Decorated]:
         "--database-url",
         type=DATABASE_URL,
         envvar="DATABASE_URL",
-        callback=_led_nowhere,
-        help=f"A PostgreSQL server.  [default: {default}]",
+        help=f"A PostgreSQL database: postgresql://user@host/name.  [default: {default}]",
     )
 
 
-def _led_nowhere(context: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
-    """A database URL, unless a ``perps.toml`` that just lies there leads the caller's own password away with it.
-
-    The URL's own password goes where the URL leads, and this machine's servers may have any. Errors: UsageError.
-    """
-    if (
-        url is None
-        or not context.meta.get(_CONFIG_FOUND)
-        or context.get_parameter_source(parameter.name or "") is not ParameterSource.DEFAULT_MAP
-    ):
-        return url
-    far, password = far_servers(url), found_password(url)
-    if far and password:
-        raise click.UsageError(
-            f"the password of {password} is not sent to {', '.join(far)}, which only the {CONFIG_FILE} of this"
-            f" directory names: if that file is yours, say --config {CONFIG_FILE} or --database-url"
-        )
-    return url
-
-
 def json_option(function: Decorated) -> Decorated:
-    """``--json``: for machines."""
-    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+    """``--json``: for programs."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")(function)
 
 
 def find_key(key: str | None, data_dir: Path) -> str:
@@ -275,11 +229,13 @@ def find_key(key: str | None, data_dir: Path) -> str:
         try:
             key = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not a text"
-            raise click.UsageError(f"no --key given, and {path} cannot be read: {reason}") from None
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise click.UsageError(
+                f"no key: {path} cannot be read ({reason}); give --key, or the venue's --data-dir"
+            ) from None
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable():
-        raise click.UsageError("the key is empty or has characters that no key has")
+        raise click.UsageError("the key is empty, or has characters that no key has: check --key or admin.key")
     return key
 
 
@@ -302,15 +258,13 @@ def origin(parameter: click.Parameter, context: click.Context) -> str:
         names = [parameter.envvar] if isinstance(parameter.envvar, str) else parameter.envvar or ()
         return next((name for name in names if os.environ.get(name)), names[0])
     if source is ParameterSource.DEFAULT_MAP:
-        return f"{setting_name(parameter)} in {context.meta.get(_CONFIG_USED, CONFIG_FILE)}"
+        return f"{setting_name(parameter)} in {context.meta[_CONFIG_USED]}"
     return max(parameter.opts, key=len)
 
 
-def _use_config(context: click.Context, parameter: click.Parameter, value: Path | None) -> None:
-    """Let the TOML file, if there is one, stand in for the defaults of this command's options."""
-    path = value or CONFIG_FILE
-    context.meta[_CONFIG_FOUND] = value is None
-    if value is None and not path.is_file():
+def _use_config(context: click.Context, parameter: click.Parameter, path: Path | None) -> None:
+    """Let the TOML file that was named, if any, stand in for the defaults of this command's options."""
+    if path is None:
         return
     lines = _read(path)
     known = {setting_name(option) for option in _all_settings(context.find_root())}
@@ -327,10 +281,26 @@ def _use_config(context: click.Context, parameter: click.Parameter, value: Path 
     context.meta[_CONFIG_USED] = path
 
 
+def _without_effect(context: click.Context) -> Iterator[str]:
+    """Lines about what looks like a setting and is none: a file that nobody named, a variable of an unknown name."""
+    if _CONFIG_USED not in context.meta and CONFIG_FILE.is_file():
+        yield f"{CONFIG_FILE} in this directory is not read; to use it, add --config {CONFIG_FILE}"
+    given = sorted(name for name in os.environ if name.startswith(ENV_PREFIX))
+    if not given:
+        return
+    known = {CONFIG_VARIABLE}
+    for option in _all_settings(context.find_root()):
+        known.update(option.envvar or ())
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name.removeprefix(ENV_PREFIX), [one.removeprefix(ENV_PREFIX) for one in known], 1)
+            yield f"{name} is not a setting and is ignored" + (f"; did you mean {ENV_PREFIX}{near[0]}?" if near else "")
+
+
 def _unknown(name: str, value: object, known: Collection[str]) -> str:
-    """What to say of a line that is no setting."""
+    """The error message for a line that is no setting."""
     if isinstance(value, dict):
-        return f"[{name}]: settings stand at the top, without a table, such as: port = 8001"
+        return f"remove the line [{name}]: settings are not in a table, write only: port = 8001"
     near = get_close_matches(name, known, 1, 0.7)
     return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
 
@@ -344,7 +314,7 @@ def _read(path: Path) -> Mapping[str, object]:
 
 
 def _as_given(value: object, where: str, *, is_list: bool) -> str | list[str]:
-    """A TOML value as it would stand on the command line: the option's own type then has the last word."""
+    """A TOML value as text, as on the command line: the option's own type checks it."""
     if not is_list:
         return _one_text(value, where)
     return [_text(item, where) for item in (value if isinstance(value, list) else [value])]
@@ -352,7 +322,7 @@ def _as_given(value: object, where: str, *, is_list: bool) -> str | list[str]:
 
 def _one_text(value: object, where: str) -> str:
     if isinstance(value, list):
-        raise click.UsageError(f"{where}: one value, not a list")
+        raise click.UsageError(f"{where}: give one value, not a list")
     return _text(value, where)
 
 
@@ -360,7 +330,7 @@ def _text(value: object, where: str) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):
-        raise click.UsageError(f"{where}: a value, not a table")
+        raise click.UsageError(f"{where}: give a value, not a table")
     return str(value)
 
 

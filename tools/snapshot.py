@@ -1,4 +1,4 @@
-"""``perps snapshot``: the state on disk, now; by the running venue, or straight from the database."""
+"""``perps snapshot``: save the state now, by the running venue or straight from the database."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ TIMEOUT_S: Final = 3_600.0
 
 
 @click.command(cls=SettingsCommand)
-@click.option("--offline", is_flag=True, help="Straight from the database, whether a venue runs or not.")
+@click.option("--offline", is_flag=True, help="Read the database directly, with or without a running venue.")
 @url_option
-@click.option("--key", envvar="PERPS_ADMIN_KEY", help="The key to act with.  [default: <data-dir>/admin.key]")
+@click.option("--key", envvar="PERPS_ADMIN_KEY", help="The API key.  [default: the key in <data-dir>/admin.key]")
 @data_dir_option
 @database_url_option
 @json_option
@@ -43,10 +43,10 @@ def snapshot(
     database_url: str | None,
     as_json: bool,
 ) -> None:
-    """Take a snapshot of all that is durable by now.
+    """Save the venue's state now, so that the next start is quick.
 
-    Start-up begins from the newest one. Taking one needs no venue and disturbs none: it is recovery, and then the
-    state it has come to, saved.
+    A venue starts from the newest snapshot and reads only the rows after it. The running venue takes the snapshot, or
+    with --offline this command does it from the database. Neither delays trading.
     """
     taken = _offline(database_url, data_dir) if offline else _by_venue(access_to(url, key, data_dir))
     if as_json:
@@ -56,14 +56,13 @@ def snapshot(
 
 
 def _by_venue(access: Access) -> dict[str, object]:
-    from tools.client import Venue
+    from tools.client import Venue, decode_answer
 
     async def ask() -> bytes:
         async with Venue(access.url, access.key, attempts_max=1, timeout_s=TIMEOUT_S) as venue:
             return await venue.call("POST", "/api/admin/snapshots", None, idempotent=True)
 
-    answer: dict[str, object] = json.loads(asyncio.run(ask()))
-    return answer
+    return decode_answer(asyncio.run(ask()), dict[str, object], access.url)
 
 
 def _offline(database_url: str | None, data_dir: Path) -> dict[str, object]:
@@ -82,7 +81,7 @@ def _offline(database_url: str | None, data_dir: Path) -> dict[str, object]:
 
 
 def record(taken: SnapshotTaken) -> dict[str, object]:
-    """A stored snapshot as it is shown: what the venue answers too."""
+    """A stored snapshot as it is shown; the venue answers the same."""
     return {
         "offset": taken.offset,
         "stateHash": taken.state_hash.hex(),

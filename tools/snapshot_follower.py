@@ -1,4 +1,4 @@
-"""The program a venue has its snapshots taken by: ``perps snapshot --offline`` without a command line.
+"""The program that takes a running venue's snapshots: ``perps snapshot --offline`` without a command line.
 
 It reads no option, no setting and no file of its user: the venue hands it the database's URL in its environment.
 ``web/process/snapshot_process.py`` says what it prints.

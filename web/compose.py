@@ -76,6 +76,8 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     snapshots: SnapshotPolicy = SnapshotPolicy()
     snapshot_command: tuple[str, ...] = ()
     """The program that takes a snapshot of PERPS_DATABASE_URL: see ``web/process/snapshot_process``."""
+    partition_rows: int | None = None
+    """Rows of each of the journal's partitions, for a new database. None: what the database has."""
     log_level: str = "info"
     one_processor: bool = True
     """Keep all threads on one: see ``web/process/affinity``."""
@@ -111,7 +113,7 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
             server = EmbeddedPostgres(directory.path / "postgres", say=say)
             url = await asyncio.to_thread(server.start)
             stack.push_async_callback(asyncio.to_thread, server.close)
-        stores = postgres(url, server, settings.snapshot_command)
+        stores = postgres(url, server, settings.snapshot_command, settings.partition_rows)
         venue = VenueServer(wrap(stores) if wrap else stores, admin_key, limits=Limits(snapshots=settings.snapshots))
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
@@ -138,10 +140,16 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
 WrapStores = Callable[[Stores], Stores]
 
 
-def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command: Sequence[str] = ()) -> Stores:
+def postgres(
+    url: str,
+    server: EmbeddedPostgres | None = None,
+    snapshot_command: Sequence[str] = (),
+    partition_rows: int | None = None,
+) -> Stores:
     """The stores in one PostgreSQL database; on ``server``, if it is the venue's own to bring back when it dies.
 
     Snapshots are taken by ``snapshot_command`` in a process of its own, or in a thread if there is none.
+    ``partition_rows``: see ``ServeSettings``.
     """
 
     venue, epoch = uuid4().hex, 0
@@ -155,7 +163,9 @@ def postgres(url: str, server: EmbeddedPostgres | None = None, snapshot_command:
             except EmbeddedPostgresError as error:
                 kind = DiskFull if os.strerror(errno.ENOSPC) in str(error) else JournalUnavailable
                 raise kind(str(error)) from error
-        journal = PostgresJournal.acquire(url, wait_s=LOCK_WAIT_S, venue=venue, last_epoch=epoch)
+        journal = PostgresJournal.acquire(
+            url, wait_s=LOCK_WAIT_S, venue=venue, last_epoch=epoch, partition_rows=partition_rows
+        )
         epoch = journal.epoch
         return journal
 

@@ -11,12 +11,13 @@ from msgspec import Struct
 
 from perps.journal import JournalUnavailable
 from persistence.connection.session import ask
+from persistence.errors import OtherPartitions
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
 PARTITION_ROWS: Final = 1_000_000
-"""Offsets of one partition."""
+"""Offsets of one partition, where nobody chose another number when the database was made."""
 
 LOCK: Final = (0x70657270, -2)
 """Advisory lock held while partitions are made: "perp" and no shard."""
@@ -58,6 +59,30 @@ async def partitions(connection: Connection[Any]) -> list[Partition]:
             raise JournalUnavailable(f"the journal has a partition {name} that no venue has made: {bound}")
         found.append(Partition(int(ends[1]), int(ends[2]) - 1, name, is_leaving))
     return sorted(found)
+
+
+async def settle_partition_rows(connection: Connection[Any], chosen: int | None) -> int:
+    """How many offsets each partition has. ``chosen`` (None: no choice) decides it in a database that is new.
+
+    A database is new until its journal has had an owner. Raises ``OtherPartitions`` if it is not, and ``chosen`` is not
+    what it has; and what asyncpg raises.
+    """
+    async with connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock($1, $2)", *LOCK)
+        rows = int(await connection.fetchval("select partition_rows from journal_layout"))
+        if chosen is None or chosen == rows:
+            return rows
+        if await connection.fetchval("select exists (select from owner)"):
+            raise OtherPartitions(
+                f"this database was made with --partition-rows {rows}, which cannot be changed to {chosen}:"
+                " leave the option out, or start a venue on a new database"
+            )
+        await connection.execute("alter table journal detach partition journal_1")
+        await connection.execute(
+            f"alter table journal attach partition journal_1 for values from (1) to ({chosen + 1:d})"
+        )
+        await connection.execute("update journal_layout set partition_rows = $1", chosen)
+    return chosen
 
 
 async def make_partitions(connection: Connection[Any], offset: int, rows: int = PARTITION_ROWS) -> int:
@@ -104,9 +129,11 @@ class PartitionMaker:
     The journal's writer waits only if the partition it needs is still not there.
     """
 
-    def __init__(self, url: str, rows: int = PARTITION_ROWS) -> None:
-        """``rows``: offsets of a partition. Begins with ``make_now``."""
-        self._url, self._rows = url, rows
+    def __init__(self, url: str) -> None:
+        """Begins with ``make_now``."""
+        self._url = url
+        self.rows = PARTITION_ROWS
+        """Offsets of a partition in this database."""
         self.room = 0
         """The last offset that there is known to be a partition for."""
         self._thread: threading.Thread | None = None
@@ -114,19 +141,19 @@ class PartitionMaker:
 
     def look_ahead(self, offset: int) -> None:
         """Row ``offset`` is the last one: begin to make what will be needed soon. Does not wait."""
-        if self.room - offset >= self._rows // 2:
+        if self.room - offset >= self.rows // 2:
             return
         busy = self._thread is not None and self._thread.is_alive()
         if busy or monotonic() < self._not_before:
             return
         self._not_before = monotonic() + RETRY_S
-        self._thread = threading.Thread(target=self._make, args=(offset + self._rows,), name="partitions", daemon=True)
+        self._thread = threading.Thread(target=self._make, args=(offset + self.rows,), name="partitions", daemon=True)
         self._thread.start()
 
     async def make_now(self, connection: Connection[Any], offset: int) -> None:
         """Be sure that there is room for row ``offset``. Raises what asyncpg raises."""
         if offset > self.room:
-            self.room = await make_partitions(connection, offset, self._rows)
+            self.room = await make_partitions(connection, offset, self.rows)
 
     def close(self) -> None:
         """Wait for what is being made, not for long."""
@@ -137,7 +164,7 @@ class PartitionMaker:
         try:
             made = ask(
                 self._url,
-                lambda connection: make_partitions(connection, offset, self._rows),
+                lambda connection: make_partitions(connection, offset, self.rows),
                 name="perps partitions",
                 doing="making a partition",
             )

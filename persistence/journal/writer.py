@@ -22,7 +22,7 @@ from persistence.connection.server_checks import SETTINGS, check_server, check_s
 from persistence.connection.session import BlockingSession
 from persistence.errors import ShardTaken
 from persistence.journal.order import check_order
-from persistence.journal.partitions import PARTITION_ROWS, PartitionMaker
+from persistence.journal.partitions import PartitionMaker, settle_partition_rows
 from persistence.journal.selections import LAST
 from persistence.journal.shards import make_shard
 from persistence.journal.tables import (
@@ -118,19 +118,20 @@ class PostgresJournal(BlockingSession):
         probe_timeout_s: float = PROBE_TIMEOUT_S,
         venue: str | None = None,
         last_epoch: int = 0,
-        partition_rows: int = PARTITION_ROWS,
+        partition_rows: int | None = None,
     ) -> Self:
         """Become the owner of a shard: migrate the database, begin a new epoch.
 
         ``venue`` is the caller's own name, the same each time (None: a new name). A session of that name that still
         holds the lock is an earlier one of the caller, and is ended. ``last_epoch`` is the last one the caller owned;
         when another session holds the lock and a later epoch has begun, another venue has taken over.
+        ``partition_rows``: the offsets of each partition, if the database is new (None: its own number).
 
         Raises ``ShardTaken`` at once in that case, and when another owner is still there after ``wait_s``; other
         ``CannotServe`` when this program or this server will not do; ``JournalUnavailable`` when the server does not
         answer, or the caller's earlier session does not end.
         """
-        taker = _Taker(shard, venue or uuid4().hex, last_epoch, wait_s, PartitionMaker(url, partition_rows))
+        taker = _Taker(shard, venue or uuid4().hex, last_epoch, wait_s, PartitionMaker(url), partition_rows)
         return cls(url, taker, append_timeout_s, probe_timeout_s)
 
     @property
@@ -285,10 +286,18 @@ class Session:
 class _Taker:
     """Takes a shard over, in somebody's name."""
 
-    def __init__(self, shard: int, venue: str, last_epoch: int, wait_s: float, partitions: PartitionMaker) -> None:
+    def __init__(
+        self,
+        shard: int,
+        venue: str,
+        last_epoch: int,
+        wait_s: float,
+        partitions: PartitionMaker,
+        partition_rows: int | None,
+    ) -> None:
         self._shard, self._last_epoch, self._wait_s = shard, last_epoch, wait_s
         self.name = f"perps journal, shard {shard}, {venue}"[:APPLICATION_NAME_MAX]
-        self.partitions = partitions
+        self.partitions, self._partition_rows = partitions, partition_rows
 
     async def take(self, connection: Connection[PgRecord]) -> tuple[Session, int, int]:
         """Make ``connection`` the shard's owner: its session, epoch and last row's offset."""
@@ -301,6 +310,7 @@ class _Taker:
                 await self._lock(connection)
             await migrate(connection)
             async with asyncio.timeout(STEP_TIMEOUT_S):
+                self.partitions.rows = await settle_partition_rows(connection, self._partition_rows)
                 epoch = await connection.fetchval(
                     "insert into owner values ($1, 1) on conflict (shard)"
                     " do update set epoch = owner.epoch + 1 returning epoch",

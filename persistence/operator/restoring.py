@@ -18,7 +18,7 @@ from persistence.connection.server_checks import check_server
 from persistence.connection.session import ANSWER_TIMEOUT_S, BlockingSession, ask
 from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
-from persistence.journal.partitions import PARTITION_ROWS, make_partitions
+from persistence.journal.partitions import make_partitions, settle_partition_rows
 from persistence.journal.shards import make_shard
 from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, insertion
 from persistence.journal.writer import LOCK_CLASS
@@ -88,6 +88,18 @@ def read_keys(url: str) -> list[tuple[Any, ...]]:
     return ask(url, read, name="perps restore", doing="reading the API keys")
 
 
+def read_partition_rows(url: str) -> int | None:
+    """The offsets of each partition in a database; None if it is of a version that had no choice."""
+
+    async def read(connection: Connection[Any]) -> int | None:
+        if await connection.fetchval("select to_regclass('journal_layout')") is None:
+            return None
+        rows: int = await connection.fetchval("select partition_rows from journal_layout", timeout=ANSWER_TIMEOUT_S)
+        return rows
+
+    return ask(url, read, name="perps restore", doing="reading how the journal is laid out")
+
+
 class NewDatabase(BlockingSession):
     """An empty database that becomes a venue's. Blocking; used by one thread, which runs no event loop itself.
 
@@ -95,8 +107,11 @@ class NewDatabase(BlockingSession):
     Every method raises ``JournalUnavailable`` when the server does not answer.
     """
 
-    def __init__(self, url: str, shard: int = 0, *, partition_rows: int = PARTITION_ROWS) -> None:
-        """Connects, and makes the tables. Raises ``NotEmpty`` and other ``CannotServe``."""
+    def __init__(self, url: str, shard: int = 0, *, partition_rows: int | None = None) -> None:
+        """Connects, and makes the tables. Raises ``NotEmpty`` and other ``CannotServe``.
+
+        ``partition_rows``: the offsets of each partition; None: the usual number.
+        """
         self._shard, self._partition_rows = shard, partition_rows
         self._room = 0
         super().__init__(
@@ -118,6 +133,7 @@ class NewDatabase(BlockingSession):
             raise NotEmpty(f"the database to restore into is not empty: it has a table {table}; give a new one")
         await migrate(connection)
         await make_shard(connection, self._shard)
+        self._rows = await settle_partition_rows(connection, self._partition_rows)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Add rows, in order, and what follows from them in the query tables."""
@@ -127,7 +143,7 @@ class NewDatabase(BlockingSession):
     async def _write(self, connection: Connection[Any], entries: Sequence[Entry]) -> None:
         last = entries[-1].row.offset
         if last > self._room:
-            self._room = await make_partitions(connection, last, self._partition_rows)
+            self._room = await make_partitions(connection, last, self._rows)
         queries = query_rows(entries)
         for table, records in (
             (JOURNAL, [(self._shard, *astuple(entry.row)) for entry in entries]),

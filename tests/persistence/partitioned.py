@@ -26,9 +26,7 @@ class TinyPartitions(PostgresBackend):
 
 def shrink(url: str, rows: int) -> None:
     """Migrate an empty database, and give its first partition room for ``rows`` rows only."""
-    PostgresJournal.acquire(url).close()
-    sql(url, "alter table journal detach partition journal_1")
-    sql(url, f"alter table journal attach partition journal_1 for values from (1) to ({rows + 1})")
+    PostgresJournal.acquire(url, partition_rows=rows).close()
     sql(url, "delete from owner")
 
 

@@ -1,5 +1,6 @@
 """Flag, then environment, then TOML, then default; and every mistake is one clear line and exit code 2."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -27,6 +28,11 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[web.compose.ServeSettings]:
 
     monkeypatch.setattr(web.compose, "serve", serve)
     return told
+
+
+def name_a_file(lines: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("perps.toml").write_text(lines)
+    monkeypatch.setenv("PERPS_CONFIG", "perps.toml")
 
 
 def leaves(command: click.Command, context: click.Context) -> Iterator[click.Command]:
@@ -62,7 +68,7 @@ def test_a_flag_beats_the_environment_beats_the_file_beats_the_default(
     if environment:
         monkeypatch.setenv("PERPS_PORT", environment)
     if line:
-        Path("perps.toml").write_text(line)
+        name_a_file(line, monkeypatch)
     assert main(["serve", *(["--port", flag] if flag else [])]) == 0
     assert served[0].port == port
 
@@ -91,24 +97,23 @@ def test_the_database_url_may_come_from_either_variable(
 def test_the_admin_key_comes_from_the_environment_only(
     served: list[web.compose.ServeSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PERPS_ADMIN_KEY", "a-secret")
+    monkeypatch.setenv("PERPS_ADMIN_KEY", "a-secret-of-tests")
     assert main(["serve"]) == 0
-    assert served[0].admin_key == "a-secret"
+    assert served[0].admin_key == "a-secret-of-tests"
     assert main(["serve", "--admin-key", "x"]) == 2
 
 
-def test_a_named_file_stands_in_for_the_one_in_the_working_directory(
-    served: list[web.compose.ServeSettings], tmp_path: Path
-) -> None:
-    Path("perps.toml").write_text("port = 1")
+def test_a_file_is_named_by_its_path(served: list[web.compose.ServeSettings], tmp_path: Path) -> None:
     named = tmp_path / "other.toml"
     named.write_text('port = 2\ndata_dir = "/elsewhere"\nlog-level = "DEBUG"')
     assert main(["serve", "--config", str(named)]) == 0
     assert (served[0].port, served[0].data_dir, served[0].log_level) == (2, Path("/elsewhere"), "debug")
 
 
-def test_a_line_for_another_command_is_no_mistake(served: list[web.compose.ServeSettings]) -> None:
-    Path("perps.toml").write_text('url = "http://there:1"\nkey = "k"\nport = 2')
+def test_a_line_for_another_command_is_no_mistake(
+    served: list[web.compose.ServeSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name_a_file('url = "http://there:1"\nkey = "k"\nport = 2', monkeypatch)
     assert main(["serve"]) == 0
     assert served[0].port == 2
 
@@ -125,18 +130,26 @@ def test_a_line_for_another_command_is_no_mistake(served: list[web.compose.Serve
         (["serve"], {"PERPS_PORT": "x"}, "", "PERPS_PORT: 'x' is not"),
         (["serve"], {}, 'port = "x"', "port in perps.toml: 'x' is not"),
         (["serve"], {}, "port = true", "port in perps.toml: 'true' is not"),
-        (["serve"], {}, "port = [1]", "port in perps.toml: one value, not a list"),
-        (["serve"], {}, "[port]\na = 1", "port in perps.toml: a value, not a table"),
+        (["serve"], {}, "port = [1]", "port in perps.toml: give one value, not a list"),
+        (["serve"], {}, "[port]\na = 1", "port in perps.toml: give a value, not a table"),
         (["serve"], {}, 'prot = "x"', "perps.toml: prot is not a setting; did you mean port?"),
         (["serve"], {}, 'admin_key = "x"', "perps.toml: admin-key is not a setting"),
         (["serve"], {}, 'zzzzzz = "x"', "perps.toml: zzzzzz is not a setting"),
-        (["serve"], {}, "[serve]\nport = 1", "perps.toml: [serve]: settings stand at the top, without a table"),
+        (["serve"], {}, "[serve]\nport = 1", "perps.toml: remove the line [serve]: settings are not in a table"),
         (["user", "create", "a"], {}, 'deposit = "5"', "perps.toml: deposit is not a setting"),
         (["serve"], {}, "port = ", "perps.toml: Invalid value"),
         (["serve"], {"PERPS_DEMO": "maybe"}, "", "PERPS_DEMO: 'maybe' is not"),
         (["serve"], {"DATABASE_URL": "mysql://u:secret@h/d"}, "", "DATABASE_URL: 'mysql://u:…@h/d' is not"),
-        (["serve"], {"PERPS_ADMIN_KEY": "a b"}, "", "PERPS_ADMIN_KEY: printable ASCII"),
-        (["serve", "--host", ""], {}, "", "an address or a name"),
+        (["serve"], {"PERPS_ADMIN_KEY": "a b"}, "", "PERPS_ADMIN_KEY: use printable ASCII"),
+        (
+            ["serve"],
+            {"PERPS_ADMIN_KEY": "7"},
+            "",
+            "PERPS_ADMIN_KEY is shorter than 16 characters and could be guessed: use 16",
+        ),
+        (["serve"], {"PERPS_ADMIN_KEY": "fifteen-letters"}, "", "PERPS_ADMIN_KEY is shorter than 16"),
+        (["serve", "--partition-rows", "99"], {}, "", "--partition-rows: '99' is not a whole number from 100 to"),
+        (["serve", "--host", ""], {}, "", "give an IP address or a host name"),
         (["serve", "--config", "nowhere.toml"], {}, "", "nowhere.toml"),
         (["serve", "--log-level", "loud"], {}, "", "--log-level: 'loud' is not"),
         (["serve", "surplus"], {}, "", "surplus"),
@@ -144,10 +157,10 @@ def test_a_line_for_another_command_is_no_mistake(served: list[web.compose.Serve
         (["market", "mode", "btc", "halted"], {}, "", "TICKER: 'btc' is not a ticker"),
         (["market", "mode", "BTC", "off"], {}, "", "'off' is not"),
         (["market", "create", "BTC", "--name", "B", "--organization-id", "b"], {}, "", "--price"),
-        (["user", "deposit", "ann", "1e3"], {}, "", "AMOUNT: '1e3': write it out, without an exponent"),
-        (["user", "deposit", "ann", "1e400"], {}, "", "AMOUNT: '1e400' is too large: below 10^18"),
-        (["user", "deposit", "ann", "1" + "0" * 18], {}, "", "is too large: below 10^18"),
-        (["user", "deposit", "ann", "0." + "0" * 12 + "1"], {}, "", "has more than 12 decimals"),
+        (["user", "deposit", "ann", "1e3"], {}, "", "AMOUNT: '1e3' has an exponent: write the number out"),
+        (["user", "deposit", "ann", "1e400"], {}, "", "AMOUNT: '1e400' is too large: it must be below 10^18"),
+        (["user", "deposit", "ann", "1" + "0" * 18], {}, "", "is too large: it must be below 10^18"),
+        (["user", "deposit", "ann", "0." + "0" * 12 + "1"], {}, "", "has more than 12 decimals: round it"),
         (["user", "deposit", "ann", "NaN"], {}, "", "AMOUNT: 'NaN' is not a decimal number above 0, such as 12.50"),
         (["user", "deposit", "ann", "0"], {}, "", "AMOUNT: '0' is not a decimal number above 0"),
         (["user", "deposit", "--", "ann", "-1"], {}, "", "AMOUNT: '-1' is not a decimal number above 0"),
@@ -158,7 +171,12 @@ def test_a_line_for_another_command_is_no_mistake(served: list[web.compose.Serve
             "--taker-fee: '-1' is not a decimal number, 0 or more",
         ),
         (["user", "balance", "a/b"], {}, "", "USER_ID: 'a/b' is not a user id"),
-        (["user", "balance", "ann"], {}, "", "data/admin.key cannot be read"),
+        (
+            ["user", "balance", "ann"],
+            {},
+            "",
+            "no key: data/admin.key cannot be read (No such file or directory); give --key",
+        ),
         (["feed", "replay", "nowhere.csv", "--ticker", "A"], {}, "", "nowhere.csv"),
         (
             ["feed", "simulate", "--ticker", "A", "--interval-ms", "0", "--key", "k"],
@@ -166,11 +184,11 @@ def test_a_line_for_another_command_is_no_mistake(served: list[web.compose.Serve
             "",
             "--interval-ms: '0' is not",
         ),
-        (["bench", "--json", "--markdown"], {}, "", "not both"),
-        (["sevre"], {}, "", "There is no command 'sevre'. Did you mean 'serve'?"),
-        (["market", "lst"], {}, "", "There is no command 'lst'. Did you mean 'list'?"),
-        (["nonsense"], {}, "", "There is no command 'nonsense'. There are: serve, market,"),
-        (["key", "nonsense"], {}, "", "There is no command 'nonsense'. There are: create, list, revoke."),
+        (["bench", "--json", "--markdown"], {}, "", "give --json or --markdown, not both"),
+        (["sevre"], {}, "", "there is no command 'sevre'; did you mean 'serve'?"),
+        (["market", "lst"], {}, "", "there is no command 'lst'; did you mean 'list'?"),
+        (["nonsense"], {}, "", "there is no command 'nonsense'; the commands are: serve, market,"),
+        (["key", "nonsense"], {}, "", "there is no command 'nonsense'; the commands are: create, list, revoke"),
     ],
 )
 def test_a_mistake_is_one_clear_line_and_exit_code_2(
@@ -185,7 +203,7 @@ def test_a_mistake_is_one_clear_line_and_exit_code_2(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     if lines:
-        Path("perps.toml").write_text(lines)
+        name_a_file(lines, monkeypatch)
     assert main(arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
@@ -227,18 +245,83 @@ def test_a_stray_variable_or_line_fills_no_argument_of_an_act(
     assert "--scope" in capsys.readouterr().err
 
 
-def test_a_guessable_admin_key_is_taken_with_a_warning(
+@pytest.mark.parametrize("command", [("serve",), ("market", "list"), ("verify",)])
+def test_a_file_that_nobody_named_is_not_read_and_one_line_says_so(
+    command: tuple[str, ...],
+    served: list[web.compose.ServeSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("perps.toml").write_text("port = 1")
+    main([*command])
+    line, *_ = capsys.readouterr().err.splitlines()
+    assert line == "perps: warning: perps.toml in this directory is not read; to use it, add --config perps.toml"
+    assert [told.port for told in served] == ([8000] if command == ("serve",) else [])
+
+    monkeypatch.setenv("PERPS_CONFIG", "perps.toml")
+    main([*command])
+    assert "is not read" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "warning"),
+    [
+        ("PERPS_PROT", "PERPS_PROT is not a setting and is ignored; did you mean PERPS_PORT?"),
+        ("PERPS_DATABASE_ULR", "PERPS_DATABASE_ULR is not a setting and is ignored; did you mean PERPS_DATABASE_URL?"),
+        ("PERPS_ADMINKEY", "PERPS_ADMINKEY is not a setting and is ignored; did you mean PERPS_ADMIN_KEY?"),
+        ("PERPS_ZZZZZZ", "PERPS_ZZZZZZ is not a setting and is ignored"),
+    ],
+)
+@pytest.mark.parametrize("command", [("serve",), ("stats", "--key", "k", "--url", "http://127.0.0.1:1")])
+def test_a_variable_that_is_no_setting_is_named_with_the_one_that_it_may_mean(
+    command: tuple[str, ...],
+    name: str,
+    warning: str,
+    served: list[web.compose.ServeSettings],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(name, "8")
+    main([*command])
+    assert capsys.readouterr().err.splitlines()[0] == f"perps: warning: {warning}"
+    assert [told.port for told in served] == ([8000] if command == ("serve",) else [])
+
+
+def test_every_variable_that_is_a_setting_is_known(
     served: list[web.compose.ServeSettings], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("PERPS_ADMIN_KEY", "hello")
-    assert main(["serve"]) == 0
-    assert served[0].admin_key == "hello"
-    said = capsys.readouterr().err
-    assert said.startswith("perps: warning: PERPS_ADMIN_KEY")
-    assert "hello" not in said
-    monkeypatch.setenv("PERPS_ADMIN_KEY", "0123456789abcdef0123")
+    Path("own.toml").write_text("")
+    values = {
+        "CONFIG": "own.toml",
+        "ADMIN_KEY": "0123456789abcdef",
+        "KEY": "k",
+        "URL": "http://127.0.0.1:1",
+        "DATABASE_URL": "postgresql:///x",
+        "DATA_DIR": "x",
+        "HOST": "127.0.0.1",
+        "PORT": "1",
+        "DEMO": "no",
+        "LOG_LEVEL": "info",
+        "SNAPSHOT_ROWS": "1",
+        "SNAPSHOT_SECONDS": "1",
+        "PARTITION_ROWS": "1000",
+        "ONE_PROCESSOR": "yes",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(f"PERPS_{name}", value)
     assert main(["serve"]) == 0
     assert capsys.readouterr().err == ""
+    assert (served[0].admin_key, served[0].partition_rows) == ("0123456789abcdef", 1000)
+
+
+def test_the_help_is_a_page_of_groups_with_one_line_for_each_command() -> None:
+    command = [sys.executable, "-m", "tools", "--help"]
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    boxed = [line.strip("│ ").split() for line in done.stdout.splitlines() if line.startswith("│")]
+    assert sorted(words[0] for words in boxed if not words[0].startswith("-")) == sorted(COMMANDS), "a line is wrapped"
+    for group in ("Run a venue", "Administer a running venue", "Check what is stored", "Keep it"):
+        assert f"─ {group} ─" in done.stdout
 
 
 def test_a_group_without_a_command_shows_its_help_and_fails(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,5 @@
-"""Old rows leave the database, and a database is made anew: archive, restore.
+"""``perps archive`` moves old rows out of the database into files; ``perps restore`` makes a new database from rows.
 
-Reading order: ``persistence.operator.archive`` (the files), ``persistence.operator.archiving`` (from a partition to a
-file), ``archive``; ``persistence.operator.restoring`` (from rows to a database), ``restore``.
+The work is done in ``persistence.operator``: ``archive`` (the files), ``archiving`` (from a partition to a file) and
+``restoring`` (from rows to a database).
 """

@@ -1,4 +1,4 @@
-"""``perps archive``: whole partitions of old rows into files, and out of the database."""
+"""``perps archive``: moves whole partitions of old rows out of the database into files."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from persistence.operator.archiving import Archiver, Kept, Rule
 
 KEEP_DAYS_MIN: Final = 1.0
-"""A client order id is answered for at least this long, and its answer is its row."""
+"""The venue must be able to answer for a client order id this long, and the answer is in the row."""
 
 DAY_MS: Final = 86_400_000
 
 
 class Archived(Struct, frozen=True):
-    """Rows that are in the archive now and no longer in the database."""
+    """Rows that are now in the archive and no longer in the database."""
 
     first: int
     last: int
     rows: int
     size: int
-    """Bytes of the file."""
+    """The file's bytes."""
     file: str
 
 
@@ -42,14 +42,20 @@ class Archived(Struct, frozen=True):
     "directory",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="The archive's directory: always the same one.",
+    help="The archive's directory. Use the same one every time.",
 )
-@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Only rows before this offset.")
+@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Move only rows before this offset.")
 @click.option(
-    "--keep-days", type=click.FloatRange(0), default=1.0, show_default=True, help="Keep rows that are not so old."
+    "--keep-days",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Keep rows that are younger than this many days.",
 )
 @click.option(
-    "--forget-client-ids", is_flag=True, help="Allow --keep-days below 1: client order ids may be used again."
+    "--forget-client-ids",
+    is_flag=True,
+    help="Allow --keep-days below 1: a client order id in a moved row could then be used again.",
 )
 @data_dir_option
 @database_url_option
@@ -63,15 +69,17 @@ def archive(
     database_url: str | None,
     as_json: bool,
 ) -> None:
-    """Move old rows out of the database, one whole partition after the other, oldest first.
+    """Move old rows out of the database into files.
 
-    Each is written to a file and read back, hash by hash, before it leaves the database. Rows that a snapshot needs
-    stay. A venue may run meanwhile. What was cut off is finished by doing it again.
+    Rows move in whole partitions, oldest first. Each partition is written to a file, and the file is read back and
+    checked, before the rows leave the database. Rows that a snapshot needs stay.
+
+    The venue may run meanwhile. If the command is interrupted, run it again: it continues.
     """
     if keep_days < KEEP_DAYS_MIN and not forget_client_ids:
         raise click.UsageError(
-            "--keep-days below 1: client order ids are answered for at least a day, and an id whose row is archived"
-            " could be used again; --forget-client-ids allows that"
+            "--keep-days below 1: the venue answers for a client order id for at least a day, and could not if its row"
+            " were archived; add --forget-client-ids to do it all the same"
         )
     from persistence.operator.archive import ArchiveBroken
     from persistence.operator.archiving import Archiver, Rule
@@ -115,4 +123,4 @@ def _tell(done: list[ArchiveFile], kept: Kept | None, *, as_json: bool) -> None:
         show_table(("first", "last", "bytes", "file"), cells)
     click.echo(f"{counted(sum(one.rows for one in archived), 'row')} archived")
     if kept is not None:
-        show_line(f"rows {kept.first} to {kept.last} stay, and all after them: {kept.why}")
+        show_line(f"rows {kept.first} to {kept.last} and all later ones stay: {kept.why}")

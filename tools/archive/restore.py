@@ -1,4 +1,4 @@
-"""``perps restore``: a new database from journal rows, as it was at a row or at a time."""
+"""``perps restore``: makes a new database from journal rows, up to a row or a time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import msgspec
 import rich_click as click
 from msgspec import Struct
 
+from tools.argument_types import DATABASE_URL, MOMENT
 from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.output import progress, show_json, show_record
 from tools.settings import SettingsCommand, data_dir_option, database_url_option, json_option
-from tools.values import DATABASE_URL, MOMENT, rfc3339
+from tools.times import rfc3339
 
 if TYPE_CHECKING:
     from perps.journal import Row
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from persistence.operator.restoring import NewDatabase
 
 BATCH_ROWS: Final = 5_000
-"""Rows checked and written together."""
+"""How many rows are checked and written together."""
 
 OFFSETS: Final = click.IntRange(1, 2**63 - 1)
 
 
 class Restored(Struct, frozen=True, rename="camel"):
-    """What the new database holds."""
+    """What the new database has."""
 
     offset: int
     """The last row."""
@@ -38,20 +39,29 @@ class Restored(Struct, frozen=True, rename="camel"):
     """The last row's time."""
     rows: int
     epoch: int
-    """The last row's; whoever serves the database begins a newer one."""
+    """The last row's. The next venue on this database begins a newer one."""
     state_hash: str
     keys: int
     """API keys that were copied."""
 
 
 @click.command(cls=SettingsCommand)
-@click.option("--into", type=DATABASE_URL, help="A new, empty PostgreSQL database.")
-@click.option("--into-data-dir", type=click.Path(file_okay=False, path_type=Path), help="A new data directory instead.")
-@click.option("--archive", "archive_dir", type=click.Path(file_okay=False, path_type=Path), help="Archived rows.")
-@click.option("--archive-only", is_flag=True, help="Rows of the archive only: there is no database any more.")
-@click.option("--to-offset", type=OFFSETS, help="The last row to restore.  [default: the last there is]")
-@click.option("--to-time", type=MOMENT, help="Restore up to the last row that is not after this time.")
-@click.option("--with-keys", is_flag=True, help="Copy the API keys too: whoever has one may use it on the copy.")
+@click.option("--into", type=DATABASE_URL, help="Make it in this PostgreSQL database, which must be empty.")
+@click.option(
+    "--into-data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Make it in this data directory, which must be new.",
+)
+@click.option(
+    "--archive",
+    "archive_dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The archive's directory, if rows have been moved there.",
+)
+@click.option("--archive-only", is_flag=True, help="Read only the archive: the old database is gone.")
+@click.option("--to-offset", type=OFFSETS, help="Stop after this row.  [default: the last row]")
+@click.option("--to-time", type=MOMENT, help="Stop before the first row after this time.")
+@click.option("--with-keys", is_flag=True, help="Copy the API keys too: they will work on the new database.")
 @data_dir_option
 @database_url_option
 @json_option
@@ -67,17 +77,17 @@ def restore(
     database_url: str | None,
     as_json: bool,
 ) -> None:
-    """Make a new database from the rows of an archive, a database, or both.
+    """Make a new database from a database, an archive, or both.
 
-    Every row is checked and replayed on the way. It is all or nothing: what was cut off has left no trace. The source
-    is --data-dir or --database-url; a venue may run on it.
+    The old database is --data-dir or --database-url; a venue may run on it meanwhile. Every row is checked and
+    replayed. If the command is interrupted, the new database stays empty: run it again.
     """
     if (into is None) == (into_data_dir is None):
-        raise click.UsageError("one of --into and --into-data-dir")
+        raise click.UsageError("say where to make the new database: give either --into or --into-data-dir")
     if to_offset is not None and to_time is not None:
-        raise click.UsageError("--to-offset or --to-time, not both")
+        raise click.UsageError("give --to-offset or --to-time, not both")
     if archive_only and (archive_dir is None or with_keys):
-        raise click.UsageError("--archive-only needs --archive, and an archive has no keys")
+        raise click.UsageError("--archive-only needs --archive, and excludes --with-keys: an archive has no keys")
     from perps.venue import JournalCorrupt
     from persistence.errors import CannotServe
     from persistence.operator.archive import ArchiveBroken, ArchiveReader
@@ -101,7 +111,7 @@ def restore(
 
 @contextmanager
 def _target(url: str | None, data_dir: Path | None) -> Iterator[str]:
-    """The URL of the new database; of an embedded one for as long as it is filled."""
+    """The URL of the new database. An embedded server runs only while the database is filled."""
     from perps.journal import JournalUnavailable
     from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
     from web.process.data_directory import CannotStart, DataDirectory
@@ -128,7 +138,7 @@ def _last_until(archive: ArchiveReader | None, source: str | None, at: int) -> i
     if archive is not None and found <= archive.last:
         found = max(found, archive.last_until(at))
     if not found:
-        raise ToolError(f"no row is from {rfc3339(at)} or before")
+        raise ToolError(f"there is no row from {rfc3339(at)} or before")
     return found
 
 
@@ -137,25 +147,26 @@ def _restore(
 ) -> Restored:
     from perps.snapshot.format import SnapshotBroken, state_hash
     from persistence.journal.history import PostgresHistory
-    from persistence.operator.restoring import NewDatabase, joined_rows, read_keys
+    from persistence.operator.restoring import NewDatabase, joined_rows, read_keys, read_partition_rows
     from web.compose import snapshot_of
 
     keys: list[tuple[Any, ...]] = read_keys(source) if with_keys and source is not None else []
     rows = joined_rows(archive, None if source is None else PostgresHistory(source), until)
-    with NewDatabase(target) as new:
+    partition_rows = None if source is None else read_partition_rows(source)
+    with NewDatabase(target, partition_rows=partition_rows) as new:
         state, at = _copy(rows, new, until)
         new.commit(state.epoch, keys)
         try:
             taken = snapshot_of(target)
         except SnapshotBroken as error:
-            raise ToolError(f"the new database was filled, but no snapshot could be taken: {error}") from error
+            raise ToolError(f"the rows are restored, but no snapshot could be taken: {error}") from error
     if taken.state_hash != state_hash(state):
-        raise ToolError(f"the new database was filled, but leads to another state at row {state.offset}: do not use it")
+        raise ToolError(f"the new database has another state at row {state.offset} than the old one: do not use it")
     return Restored(state.offset, rfc3339(at), state.offset, state.epoch, taken.state_hash.hex(), len(keys))
 
 
 def _copy(rows: Iterator[Row], new: NewDatabase, until: int | None) -> tuple[VenueState, int]:
-    """Replay rows and write them: the state they lead to, and the time of the last one."""
+    """Replay rows and write them; the state that they lead to, and the time of the last one."""
     from perps.venue import VenueState
 
     state, batch, at = VenueState(), [], 0
@@ -173,5 +184,5 @@ def _copy(rows: Iterator[Row], new: NewDatabase, until: int | None) -> tuple[Ven
     if not state.offset:
         raise ToolError("there are no rows to restore")
     if until is not None and state.offset < until:
-        raise ToolError(f"nothing was restored: the rows end with row {state.offset}, before row {until}")
+        raise ToolError(f"nothing was restored: the last row is {state.offset}, and --to-offset asks for {until}")
     return state, at

@@ -1,5 +1,6 @@
-"""Looking at what a venue has stored, from outside and without changing any of it: verify, journal, reconcile.
+"""``perps verify|journal|reconcile``: look at what a venue has stored, and change nothing.
 
-These commands read the database itself, of a venue that runs or of one that does not. Reading order: ``database`` (how
-they get there), ``verify``, ``journal``, ``reconcile``.
+These commands read the database itself, whether the venue runs or not. Reading order: ``database`` (how they get
+there), ``verify``, ``journal``, ``reconcile``; then what these compare with: ``tables``, ``snapshots``, ``live``,
+``memory``, ``external``.
 """

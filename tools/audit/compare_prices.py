@@ -1,4 +1,4 @@
-"""Our prices beside somebody else's: the difference in 1/10,000 of theirs, and who has no partner."""
+"""Our prices beside another system's: the difference in 1/10,000 of theirs, and the prices that only one side has."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from perps.market.state import Market
 from perps.units import PICO
 from perps.venue import VenueState
 from tools.audit.external import ExternalPrice
-from tools.values import rfc3339
+from tools.times import rfc3339
 
 BPS: Final = 10_000
 DIGITS: Final = 400
-"""Of the arithmetic, so that no sum and no product of prices is rounded. Only a difference shown is, to ``SHOWN``."""
+"""Digits of the arithmetic: enough that only the difference that is shown is rounded, to ``SHOWN``."""
 
 SHOWN: Final = Decimal("0.01")
 
 
 class PriceRow(Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """One price on both sides, or on one of them."""
+    """A price that both sides have, or one of them."""
 
     ticker: str
     external: str | None
-    """None: the other side does not know it."""
+    """None: the other side does not have it."""
     ours: str | None
-    """None: we do not know it."""
+    """None: we do not have it."""
     bps: str | None
-    """(ours − theirs) in 1/10,000 of theirs, to two places; None without a partner."""
+    """(ours − theirs) in 1/10,000 of theirs, to two places; None if only one side has the price."""
     within: bool
     position_id: str | None = None
     at: str | None = None
@@ -40,9 +40,9 @@ class PriceRow(Struct, frozen=True, omit_defaults=True, rename="camel"):
 def compare_prices(
     state: VenueState, external: Iterable[ExternalPrice], *, kind: str, tolerance_bps: Decimal
 ) -> list[PriceRow]:
-    """Every market, or every position where the other side lists positions; by ticker and position.
+    """Every market, or every position if the other side lists positions; ordered by ticker and position.
 
-    ``kind``: which of a market's prices is ours. Equality within the tolerance is exact, before any rounding.
+    ``kind``: which of a market's prices to compare. The tolerance is applied exactly, before any rounding.
     """
     rows: list[PriceRow] = []
     seen: set[tuple[str, str | None]] = set()

@@ -1,4 +1,4 @@
-"""The database of a venue, running or not: the one given, or the embedded one for as long as a command reads it."""
+"""The database of a venue that runs or not: the one that was given, or the embedded one, while a command reads it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from web.process.data_directory import without_venue
 from web.process.log_sink import say
 
 READERS: Final = "readers.lock"
-"""In the data directory: locked, shared, by every command that reads. Its text says whether one of them has started
-the server; then the last of them stops it."""
+"""A file in the data directory. Every command that reads holds a shared lock on it. Its text says whether one of them
+started the server; if so, the last one stops it."""
 
 STARTED: Final = b"the server was started to be read\n"
 
 
 @contextmanager
 def venue_database(database_url: str | None, data_dir: Path) -> Iterator[str]:
-    """The URL of the venue's database. Whatever it raises is turned into a ``ToolError``.
+    """The URL of the venue's database. An error of the database inside the block becomes a ``ToolError``.
 
-    A server that runs is used and left alone. One that does not is started, and stopped again unless a venue or another
-    reader uses it by then. Neither the venue's lock nor the journal's is held meanwhile.
+    If the embedded server runs, it is used and left running. If not, it is started, and stopped at the end unless a
+    venue or another reader uses it by then. Meanwhile neither the venue's lock nor the journal's is held.
     """
     try:
         if database_url is not None:
@@ -43,7 +43,7 @@ def venue_database(database_url: str | None, data_dir: Path) -> Iterator[str]:
 def _embedded(data_dir: Path) -> Iterator[str]:
     directory = data_dir / "postgres"
     if not (directory / "PG_VERSION").exists():
-        raise ToolError(f"there is no venue's database in {data_dir}: give --data-dir or --database-url")
+        raise ToolError(f"there is no venue's database in {data_dir}; name it with --data-dir or --database-url")
     server = EmbeddedPostgres(directory, say=say)
     try:
         lock = os.open(data_dir / READERS, os.O_RDWR | os.O_CREAT, 0o600)
@@ -60,7 +60,7 @@ def _embedded(data_dir: Path) -> Iterator[str]:
 
 
 def _stop_if_last(server: EmbeddedPostgres, data_dir: Path, lock: int) -> None:
-    """Stop a server that a reader has started, unless another reader or a venue is there."""
+    """Stop a server that a reader has started, unless another reader or a venue uses it."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -1,4 +1,4 @@
-"""A journal row for people, in words with decimal money and prices, and for machines, by name and field."""
+"""A journal row in words for people, with decimal money and prices; and as JSON for programs, by name and field."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from perps.journal import Row
 from perps.market.position import position_id
 from perps.params import MarketParams
 from tools.output import printable
-from tools.values import rfc3339
+from tools.times import rfc3339
 from web.answers import decimals
 from web.answers.field_names import camel
 
 EVENTS_SHOWN: Final = 3
-"""Events of a row put into words; of a crash's hundreds, the others are counted."""
+"""How many events of a row are put into words. The others, hundreds in a crash, are only counted."""
 
 
 class Undecodable(ValueError):
-    """A payload that is not what any venue wrote; the text says why."""
+    """A payload that no venue wrote. The text says why."""
 
 
 def events_of(row: Row) -> Events:
@@ -49,9 +49,9 @@ def events_of(row: Row) -> Events:
 
 
 def row_in_words(row: Row, params: MarketParams | None) -> list[str]:
-    """Offset, time, stream and sequence, kind, sender, and what happened, one printable line each.
+    """Offset, time, stream and sequence, kind, sender, and what happened: one printable line each.
 
-    Without the market's ``params``, sizes and prices are told in lots and ticks.
+    Without the market's ``params``, sizes are in lots and prices in ticks.
     """
     try:
         at = rfc3339(row.at)
@@ -63,7 +63,7 @@ def row_in_words(row: Row, params: MarketParams | None) -> list[str]:
 
 
 def row_as_json(row: Row) -> dict[str, Any]:
-    """Everything that is stored, under names: events by name and field, in the domain's units; bytes in hex."""
+    """Everything that is stored, by name: events field by field in the domain's units, bytes in hex."""
     told: dict[str, Any] = {}
     for name in row.__struct_fields__:
         value = getattr(row, name)
@@ -71,7 +71,7 @@ def row_as_json(row: Row) -> dict[str, Any]:
     try:
         events = events_of(row)
     except Undecodable as error:
-        told["problem"] = f"its payload cannot be decoded: {error}"
+        told["problem"] = f"the payload cannot be decoded: {error}"
     else:
         del told["payload"]
         told["events"] = [{"event": type(event).__name__, **_named(event)} for event in events]
@@ -100,7 +100,7 @@ class _Words:
         self._measure_by(params)
 
     def _measure_by(self, params: MarketParams | None) -> None:
-        """Tell prices and sizes by this tick and lot, unless they are none."""
+        """Use this tick and lot for prices and sizes, unless one of them is 0 or less."""
         if params is not None and params.tick_size > 0 and params.lot_size > 0:
             self._params = params
 
@@ -123,7 +123,7 @@ class _Words:
                 return self._reduced(event)
             case UserCreated():
                 deposit = sum(transfer.amount for transfer in event.transfers)
-                referrer = f", brought by {event.referrer}" if event.referrer else ""
+                referrer = f", referred by {event.referrer}" if event.referrer else ""
                 return f"user {event.user}{referrer}" + (f", deposit {money(deposit)}" if deposit else "")
             case Deposited():
                 return f"{event.user} deposited {money(event.amount)}"
@@ -148,7 +148,7 @@ class _Words:
         name = position_id(self._stream, position.number)
         debt = f", bad debt {money(event.bad_debt)}" if event.bad_debt else ""
         if event.reason is CloseReason.LIQUIDATION:
-            begin = f"{position.user} was liquidated of {name}"
+            begin = f"{position.user} was liquidated in {name}"
         else:
             begin = f"{position.user} {'reduced' if position.lots else 'closed'} {name}"
         return f"{begin}: {self._traded(event)}, pnl {money(event.pnl)}, fee {money(event.fee)}{debt}"

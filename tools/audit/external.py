@@ -1,4 +1,4 @@
-"""Prices from outside: a CSV file, a CSV behind a URL, or a query on another PostgreSQL. Exact decimals only."""
+"""Prices of another system: from a CSV file, a CSV at a URL, or a query on another PostgreSQL. Exact decimals only."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ from typing import Final, Self
 
 from msgspec import Struct
 
+from tools.addresses import without_password
 from tools.errors import ToolError
-from tools.values import parse_time_ms, rfc3339, without_password
+from tools.output import counted
+from tools.times import parse_time_ms, rfc3339
 
 BYTES_MAX: Final = 64 << 20
-"""Of a file, or of what a URL answers with."""
+"""The largest file, or answer of a URL."""
 
 ROWS_MAX: Final = 1_000_000
 
 LINE_CHARS_MAX: Final = 10_000
-"""Of one line of a CSV."""
+"""The longest line of a CSV."""
 
 ROW_LINES_MAX: Final = 10
-"""Lines of one row: a cell in quotes may go on in the next line."""
+"""The most lines of one row: a cell in quotes may continue on the next line."""
 
 FETCH_TIMEOUT_S: Final = 30.0
 
@@ -34,17 +36,17 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "price": ("price", "currentprice", "current_price", "markprice", "mark_price", "indexprice", "index_price"),
     "at": ("at", "time", "timestamp", "updatedat", "updated_at"),
 }
-"""What a column may be called, in any case; ticker and price must be there."""
+"""The names that a column may have, in upper or lower case. Ticker and price are required."""
 
 _NUMBER = re.compile(r"\d{1,18}(\.\d{1,30})?([eE][+-]?\d{1,2})?", re.ASCII)
 
 
 class BadExternal(ToolError):
-    """Prices that cannot be read; names the source and the line or row."""
+    """Prices that cannot be read. The text names the source, and the line or row."""
 
 
 class ExternalPrice(Struct, frozen=True):
-    """What the other side says a market's price is, or a position's."""
+    """The other system's price of a market, or of a position."""
 
     ticker: str
     price: Decimal
@@ -55,38 +57,45 @@ class ExternalPrice(Struct, frozen=True):
 def read_file(path: Path) -> list[ExternalPrice]:
     """The prices of a CSV file. Raises ``BadExternal``."""
     try:
-        with path.open("rb") as file:  # a device says that it has no bytes, and has no end
+        with path.open("rb") as file:  # not stat: a device says that it has no bytes, and never ends
             body = file.read(BYTES_MAX + 1)
     except OSError as error:
         raise BadExternal(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
         raise BadExternal(f"{path}: {error}") from error
     if len(body) > BYTES_MAX:
-        raise BadExternal(f"{path}: more than {BYTES_MAX} bytes")
+        raise BadExternal(f"{path}: it has more than {BYTES_MAX} bytes")
     return read_csv(str(path), body)
 
 
 async def read_url(url: str) -> list[ExternalPrice]:
-    """The prices of a CSV that a server answers with. Raises ``BadExternal``."""
+    """The prices of a CSV at a URL. Raises ``BadExternal``.
+
+    A redirect is not followed: it could lead to a server that nobody named, such as one inside the network.
+    """
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=FETCH_TIMEOUT_S)
     place = without_password(url)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(url, allow_redirects=False) as answer,
+        ):
+            if location := answer.headers.get("Location"):
+                where = without_password(location)
+                raise BadExternal(f"{place}: it redirects to {where}, which is not followed; give that address itself")
             if answer.status != 200:
-                raise BadExternal(f"{place}: the server answers {answer.status}")
+                raise BadExternal(f"{place}: the server answered with status {answer.status}, not 200")
             body = bytearray()
             async for part in answer.content.iter_chunked(1 << 16):
                 body += part
                 if len(body) > BYTES_MAX:
-                    raise BadExternal(f"{place}: more than {BYTES_MAX} bytes")
+                    raise BadExternal(f"{place}: the answer has more than {BYTES_MAX} bytes")
     except TimeoutError:
         raise BadExternal(f"{place}: no answer within {FETCH_TIMEOUT_S:.0f} s") from None
     except aiohttp.InvalidURL:
-        raise BadExternal(f"{place}: it is, or leads to, an address that cannot be asked") from None
-    except aiohttp.TooManyRedirects:
-        raise BadExternal(f"{place}: it leads from one address to the next without an end") from None
+        raise BadExternal(f"{place}: it is not an address that can be opened") from None
     except (aiohttp.ClientError, UnicodeError) as error:
         raise BadExternal(f"{place}: {without_password(str(error))}") from error
     return read_csv(place, bytes(body))
@@ -98,7 +107,7 @@ def read_csv(source: str, text: bytes) -> list[ExternalPrice]:
         decoded = text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = text[: error.start].count(b"\n") + 1
-        raise BadExternal(f"{source} line {line}: not UTF-8") from None
+        raise BadExternal(f"{source} line {line}: it is not UTF-8 text") from None
     if not decoded.strip():
         raise BadExternal(f"{source}: it is empty")
     lines = _csv_lines(source, decoded)
@@ -107,32 +116,32 @@ def read_csv(source: str, text: bytes) -> list[ExternalPrice]:
 
 
 def read_rows(
-    source: str, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]], counted: str = "row"
+    source: str, header: Sequence[str], rows: Iterable[tuple[int, Sequence[str]]], unit: str = "row"
 ) -> list[ExternalPrice]:
     """The prices in numbered rows under a header. Raises ``BadExternal``."""
     columns = _columns(source, header)
     seen: dict[tuple[str, str | None], int] = {}
     found: list[ExternalPrice] = []
     for number, cells in rows:
-        where = f"{source} {counted} {number}"
+        where = f"{source} {unit} {number}"
         if len(cells) != len(header):
-            raise BadExternal(f"{where}: {len(cells)} columns, the header has {len(header)}")
+            raise BadExternal(f"{where}: it has {counted(len(cells), 'column')}, the header has {len(header)}")
         price = _price(where, {name: cells[at].strip() for name, at in columns.items()})
         key = (price.ticker, price.position)
         if key in seen:
             name = price.position or price.ticker
-            raise BadExternal(f"{where}: {name} is there already, in {counted} {seen[key]}")
+            raise BadExternal(f"{where}: {name} is already in {unit} {seen[key]}")
         seen[key] = number
         found.append(price)
         if len(found) > ROWS_MAX:
-            raise BadExternal(f"{source}: more than {ROWS_MAX} rows")
+            raise BadExternal(f"{source}: it has more than {ROWS_MAX} rows")
     if not found:
-        raise BadExternal(f"{source}: a header, and no rows")
+        raise BadExternal(f"{source}: it has a header and no rows")
     return found
 
 
 def _csv_lines(source: str, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Rows with their line numbers, empty ones left out."""
+    """Rows with their line numbers. Empty rows are left out."""
     lines = _Lines(source, text)
     reader = csv.reader(lines, strict=True)
     while True:
@@ -148,15 +157,15 @@ def _csv_lines(source: str, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 class _Lines:
-    """The lines of a CSV, one after the other, none too long; and not too many for one row."""
+    """The lines of a CSV in order. It refuses a line that is too long, and a row of too many lines."""
 
     def __init__(self, source: str, text: str) -> None:
         self._source = source
         self._lines = StringIO(text, newline="")
         self.number = 0
-        """Of the last line given."""
+        """The number of the last line."""
         self.begun = 0
-        """The number before the present row's first line."""
+        """The number before the first line of the current row."""
 
     def __iter__(self) -> Self:
         return self
@@ -165,9 +174,10 @@ class _Lines:
         line = next(self._lines)
         self.number += 1
         if len(line) > LINE_CHARS_MAX:
-            raise BadExternal(f"{self._source} line {self.number}: more than {LINE_CHARS_MAX} characters")
+            raise BadExternal(f"{self._source} line {self.number}: it has more than {LINE_CHARS_MAX} characters")
         if self.number - self.begun > ROW_LINES_MAX:
-            raise BadExternal(f"{self._source} line {self.begun + 1}: a row of more than {ROW_LINES_MAX} lines")
+            row = f"{self._source} line {self.begun + 1}"
+            raise BadExternal(f"{row}: this row has more than {ROW_LINES_MAX} lines; is a quote missing?")
         return line
 
 
@@ -177,12 +187,14 @@ def _columns(source: str, header: Sequence[str]) -> Mapping[str, int]:
     for column, aliases in COLUMNS.items():
         places = [at for at, name in enumerate(names) if name in aliases]
         if len(places) > 1:
-            raise BadExternal(f"{source}: the header has several columns for the {column}")
+            raise BadExternal(f"{source}: the header has more than one column for the {column}")
         if places:
             found[column] = places[0]
     missing = [column for column in ("ticker", "price") if column not in found]
     if missing:
-        raise BadExternal(f"{source}: the header has no column for the {' and the '.join(missing)}")
+        raise BadExternal(
+            f"{source}: the header has no column for the {' and the '.join(missing)}; name it {' and '.join(missing)}"
+        )
     return found
 
 
@@ -191,11 +203,11 @@ def _price(where: str, cells: Mapping[str, str]) -> ExternalPrice:
     if not ticker:
         raise BadExternal(f"{where}: it has no ticker")
     if not (ticker + position).isprintable():
-        raise BadExternal(f"{where}: a name with characters that cannot be printed")
+        raise BadExternal(f"{where}: the ticker or position has characters that cannot be printed")
     if "position" in cells and not position:
-        raise BadExternal(f"{where}: it has no position")
+        raise BadExternal(f"{where}: it has no position id")
     if _NUMBER.fullmatch(text) is None or not (price := Decimal(text)):
-        raise BadExternal(f"{where}: the price is not a number above 0: {text[:40]!r}")
+        raise BadExternal(f"{where}: the price must be a number above 0, such as 12.5; it is {text[:40]!r}")
     at_ms = None
     if cells.get("at"):
         try:

@@ -1,4 +1,4 @@
-"""``perps journal``: the rows themselves, as they stand in the database."""
+"""``perps journal``: the journal's rows, as the database has them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import msgspec
 import rich_click as click
 
 from perps.commands import KINDS
+from tools.argument_types import TICKER
 from tools.audit.database import venue_database
 from tools.output import json_text, show_line
 from tools.settings import SettingsCommand, data_dir_option, database_url_option, json_option
-from tools.values import TICKER
 
 if TYPE_CHECKING:
     from perps.journal import Row
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
 OFFSETS: Final = click.IntRange(1, 2**63 - 1)
 """Of rows."""
 WIDTHS: Final = (8, 24, 18, 8, 16)
-"""Of the columns on a terminal, but for the last; elsewhere there are tabs between."""
+"""Widths of all columns but the last, on a terminal. Elsewhere tabs separate the columns."""
 
 
 @click.command(cls=SettingsCommand)
-@click.option("--from", "first", type=OFFSETS, default=1, help="The first offset.")
-@click.option("--to", "last", type=OFFSETS, default=2**63 - 1, help="The last offset.")
-@click.option("--ticker", type=TICKER, help="Rows of this market only.")
-@click.option("--user", help="Rows this user sent, or that changed the user's wallet or positions.")
+@click.option("--from", "first", type=OFFSETS, default=1, help="Begin with this offset.")
+@click.option("--to", "last", type=OFFSETS, default=2**63 - 1, help="End with this offset.")
+@click.option("--ticker", type=TICKER, help="Only rows of this market.")
+@click.option("--user", help="Only rows that this user sent, or that changed this user's wallet or positions.")
 @click.option(
     "--kind",
     type=click.Choice(KINDS),
-    help="Rows of this kind only. A liquidation has none of its own: it stands in the row of the price, open or close"
-    " that led to it, and what is too much for that row in sweep rows behind it.",
+    help="Only rows of this kind. A liquidation is in the row of the price, open or close that caused it; what does not"
+    " fit there is in the sweep rows after it.",
 )
-@click.option("--last", "count", type=click.IntRange(min=1), help="Of all these, the newest so many.")
+@click.option("--last", "count", type=click.IntRange(min=1), help="Only this many, the newest.")
 @data_dir_option
 @database_url_option
 @json_option
@@ -53,10 +53,12 @@ def journal(
     database_url: str | None,
     as_json: bool,
 ) -> None:
-    """Print journal rows, oldest first: one line each, or with --json one object each.
+    """Print the journal's rows, oldest first.
 
-    Nothing is checked here, so that rows can be read which ``perps verify`` complains of. That no row matches is said
-    on stderr, and is no failure.
+    Each row is one line: offset, time, market and sequence, kind, sender, what happened. With --json each is an object.
+
+    This command checks nothing, so it also shows rows that perps verify finds wrong. If no row matches, it says so on
+    stderr and ends with exit code 0.
     """
     from persistence.journal.rows import Pick, PostgresRows
 
@@ -71,7 +73,7 @@ def journal(
             sys.stdout.flush()
             is_empty = False
     if is_empty:
-        show_line("no row matches", err=True)
+        show_line("no row matches these options", err=True)
 
 
 def _json_lines(rows: PostgresRows, pick: Pick) -> Iterator[str]:
@@ -101,7 +103,7 @@ def _aligned(cells: list[str]) -> str:
 
 
 def _params(listing: Row | None) -> MarketParams | None:
-    """A market's parameters by its first row; None where that is no listing."""
+    """A market's parameters from its first row; None if that row does not list it."""
     from perps.events import MarketListed
     from tools.audit.event_text import Undecodable, events_of
 

@@ -1,7 +1,7 @@
-"""What a running venue says by REST, beside what its journal leads to at the very same row.
+"""What a running venue answers over REST, beside what its journal leads to at the very same row.
 
-Every answer names the row it is as of, and nothing leaves a venue before its row is durable: so the rows up to there
-can be replayed, and what was said must be equal to the letter, however busy the venue is.
+Every answer names the row that it is as of, and nothing leaves a venue before its row is durable. So the rows up to
+there can be replayed, and the answer must be equal to the letter, however busy the venue is.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from perps.market.position import position_id
 from perps.market.state import Market
 from perps.money.ledger import Ledger
 from perps.venue import VenueState
-from tools.client import Venue, decode_answer
+from tools.client import Venue
 from tools.errors import BadAnswer
 from tools.settings import Access
 from web.answers import decimals, positions
 
 USERS_AT_ONCE: Final = 8
+MARKETS: Final = "/api/markets/perps"
 ASKED_MAX: Final = 20
 ASK_AGAIN_S: Final = 0.1
 POSITIONS_MAX: Final = 500
-"""Open positions a user may have for the venue to answer from memory: the longest page of a list."""
+"""The longest page of a list. A user with more open positions is left out."""
 
 Values = Mapping[str, object]
 Offset = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
 class _Answer(Struct, frozen=True, rename="camel"):
-    """What is compared of an answer. A missing field, or one of another type, is no answer of this version."""
+    """The part of an answer that is compared. If a field is missing or has another type, it is not this version's."""
 
 
 class _Interest(_Answer, frozen=True):
@@ -44,7 +45,7 @@ class _Interest(_Answer, frozen=True):
 
 
 class _Prices(_Answer, frozen=True):
-    """What ``GET /api/markets/perps`` says of a market, apart from what depends on the hour."""
+    """What ``GET /api/markets/perps`` says of a market, without what depends on the time of day."""
 
     ticker: str
     index_price: str
@@ -89,24 +90,24 @@ class _Positions(_Answer, frozen=True):
 
 
 class Said(Struct, frozen=True):
-    """One thing a venue said: about itself, a market, or a user's open positions."""
+    """One statement of a venue: about itself, a market, or a user's open positions."""
 
     offset: int
-    """The row it is as of."""
+    """The row that it is as of."""
     about: str
-    """``venue``, ``market``, ``positions``, or which markets there are: ``markets``."""
+    """``venue``, ``market``, ``positions``, or ``markets``: which markets exist."""
     name: str
-    """The market's ticker, the user's id, or the list that names markets; the venue has none."""
+    """The market's ticker, the user's id, or the list that names the markets; empty for the venue."""
     values: Mapping[str, Values]
-    """Of positions by id; of lists of markets by ticker, without values; else by the empty text."""
+    """For positions by id; for lists of markets by ticker, without values; else under the empty text."""
 
 
 class Difference(Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """One value that is not the same in two places."""
+    """One value that differs between two places."""
 
     field: str
     journal: str
-    """What the rows lead to, up to ``offset``."""
+    """What the rows up to ``offset`` lead to."""
     offset: int
     ticker: str | None = None
     position_id: str | None = None
@@ -117,23 +118,23 @@ class Difference(Struct, frozen=True, omit_defaults=True, rename="camel"):
 
 
 ABSENT: Final = "absent"
-"""In place of a value, where one side knows nothing of the other's market or position."""
+"""Stands for the value if one side does not have the other's market or position."""
 
 
 async def ask_venue(access: Access, *, not_before: int = 0) -> list[Said]:
-    """What the venue says of itself and of each market.
+    """What the venue says about itself and each market.
 
-    A row that has just become durable reaches the venue's readers a moment later: it is given that moment to say
-    something as of row ``not_before`` or a later one.
+    A row that has just become durable shows in the venue's answers a moment later. So this asks again, a few times,
+    until the answer is as of row ``not_before`` or later.
     """
     async with Venue(access.url, access.key) as venue:
-        markets = decode_answer(await venue.markets(), _Markets)
+        markets = await venue.get_as(MARKETS, _Markets)
         for _ in range(ASKED_MAX):
             if markets.offset >= not_before:
                 break
             await asyncio.sleep(ASK_AGAIN_S)
-            markets = decode_answer(await venue.markets(), _Markets)
-        stats = decode_answer(await venue.get("/api/admin/stats"), _Stats)
+            markets = await venue.get_as(MARKETS, _Markets)
+        stats = await venue.get_as("/api/admin/stats", _Stats)
     return [
         _listed(markets.offset, "market", (shown.ticker for shown in markets.markets)),
         *(Said(markets.offset, "market", shown.ticker, {"": _prices(shown)}) for shown in markets.markets),
@@ -148,18 +149,18 @@ def _listed(offset: int, name: str, tickers: Iterable[str]) -> Said:
 
 
 async def ask_positions(access: Access, users: Sequence[str], tell: Callable[[int], object]) -> list[Said]:
-    """What the venue says of these users' open positions. Users with more than ``POSITIONS_MAX`` are left out."""
+    """What the venue says about these users' open positions. Users with more than ``POSITIONS_MAX`` are left out."""
     said: list[Said] = []
     waiting = iter(users)
 
     async def work(venue: Venue) -> None:
         for user in waiting:
             path = f"/api/markets/positions/{quote(user, safe='')}?status=open&limit={POSITIONS_MAX}"
-            answer = decode_answer(await venue.get(path), _Positions)
+            answer = await venue.get_as(path, _Positions)
             if answer.next_cursor is None:
                 by_id = {str(position.get("id")): position for position in answer.perpetuals.positions}
                 if len(by_id) < len(answer.perpetuals.positions):
-                    raise BadAnswer(f"not an answer that this version knows: {user} has a position twice")
+                    raise BadAnswer(f"{access.url} gave an answer that no venue gives: {user} has a position twice")
                 said.append(Said(answer.offset, "positions", user, by_id))
             tell(len(said))
 
@@ -169,7 +170,7 @@ async def ask_positions(access: Access, users: Sequence[str], tell: Callable[[in
 
 
 class Follower:
-    """A state that is led through the journal to the rows that answers are as of."""
+    """A state that follows the journal to the rows that the venue's answers are as of."""
 
     def __init__(self, state: VenueState, rows_after: Callable[[int], Iterator[Row]]) -> None:
         self.state = state
@@ -178,10 +179,10 @@ class Follower:
         self._owned: dict[str, list[tuple[str, int]]] | None = None
 
     def follow(self, offset: int) -> bool:
-        """Take in all rows up to ``offset``; False when it is not there or behind. Raises ``JournalCorrupt``."""
+        """Apply all rows up to ``offset``; False if it does not exist or has passed. Raises ``JournalCorrupt``."""
         while self.state.offset < offset:
             row = next(self._rows, None)
-            if row is None:  # the end as it was when this page was read
+            if row is None:  # the end of the journal when this page was read; there may be more by now
                 self._rows = self._rows_after(self.state.offset)
                 row = next(self._rows, None)
             if row is None:
@@ -196,7 +197,7 @@ class Follower:
         return sorted(set(users))
 
     def owned_by(self, user: str) -> Sequence[tuple[str, int]]:
-        """Ticker and number of a user's open positions."""
+        """Tickers and numbers of a user's open positions."""
         if self._owned is None:
             self._owned = {}
             for ticker, market in self.state.markets.items():
@@ -206,7 +207,7 @@ class Follower:
 
 
 def differences_in_memory(follower: Follower, said: Iterable[Said]) -> Iterator[Difference]:
-    """Where what was said is not what the rows lead to. Raises ``JournalCorrupt``."""
+    """Where the venue's statements are not what the rows lead to. Raises ``JournalCorrupt``."""
     for words in sorted(said, key=lambda words: words.offset):
         if not follower.follow(words.offset):
             stands = str(follower.state.offset)
@@ -215,7 +216,7 @@ def differences_in_memory(follower: Follower, said: Iterable[Said]) -> Iterator[
         expected = _expected(follower, words)
         for key in sorted(words.values.keys() | expected.keys()):
             if words.about == "markets" and key not in expected:
-                continue  # what is said of a market that the journal does not have is told there
+                continue  # a market that the journal does not have is reported with its own statement
             yield from _unequal(words, key, words.values.get(key), expected.get(key))
 
 
@@ -235,7 +236,7 @@ def _unequal(words: Said, key: str, memory: Values | None, journal: Values | Non
         return
     for name in journal:
         if words.about == "market" and name not in memory:
-            continue  # of a market each list says a part
+            continue  # each list says a part of a market
         value = memory.get(name, ABSENT)
         if journal[name] != value:
             yield msgspec.structs.replace(named, field=name, memory=str(value), journal=str(journal[name]))
@@ -261,7 +262,7 @@ def _position(state: VenueState, ticker: str, number: int) -> Values:
 
 
 def market_values(market: Market) -> Values:
-    """A market's numbers under the names that REST gives them."""
+    """A market's numbers, by the names that REST gives them."""
     tick, lot = market.params.tick_size, market.params.lot_size
     return {
         "indexPrice": decimals.price(market.index_price, tick),
@@ -279,7 +280,7 @@ def market_values(market: Market) -> Values:
 
 
 def account_sums(ledger: Ledger) -> Values:
-    """Sums of accounts by kind, under the names that REST gives them."""
+    """Sums of the accounts of each kind, by the names that REST gives them."""
     sums = dict.fromkeys(("wallets", "margin", "house", "insurance", "fees", "world"), 0)
     for account, amount in ledger.balances.items():
         kind = account.partition(":")[0]

@@ -1,4 +1,4 @@
-"""Digests of what a running venue's actors hold in memory, beside those of a replay up to the same rows."""
+"""Digests of what a running venue's actors hold in memory, beside the digests of a replay to the same rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from perps.snapshot.images import digest
 from perps.snapshot.verification import Finding
 from tools.audit.live import Follower
-from tools.client import Venue, decode_answer
+from tools.client import Venue
 from tools.settings import Access
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -18,7 +18,7 @@ Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class LedgerDigest(Struct, frozen=True):
-    """All accounts and users, after row ``offset``."""
+    """All accounts and users after row ``offset``."""
 
     offset: int
     seq: int
@@ -26,7 +26,7 @@ class LedgerDigest(Struct, frozen=True):
 
 
 class MarketDigest(Struct, frozen=True):
-    """One market, after row ``seq`` of its stream."""
+    """One market after row ``seq`` of its stream."""
 
     ticker: str
     seq: int
@@ -34,40 +34,48 @@ class MarketDigest(Struct, frozen=True):
 
 
 class Memory(Struct, frozen=True):
-    """The answer of ``GET /api/admin/state``. Every row it rests on is durable."""
+    """The answer of ``GET /api/admin/state``. Every row that it rests on is durable."""
 
     ledger: LedgerDigest
     markets: Sequence[MarketDigest]
 
 
 async def ask_memory(access: Access) -> Memory:
-    """What the actors hold now."""
+    """Ask for the digests of what the actors hold now."""
     async with Venue(access.url, access.key) as venue:
-        return decode_answer(await venue.get("/api/admin/state"), Memory)
+        return await venue.get_as("/api/admin/state", Memory)
 
 
 def contradictions_of_memory(follower: Follower, memory: Memory) -> Iterator[Finding]:
-    """Whose memory is not what the rows lead to. Raises ``JournalCorrupt``."""
+    """The ledger and the markets whose memory is not what the rows lead to. Raises ``JournalCorrupt``."""
     markets = {market.ticker: market for market in memory.markets}
     ledger: LedgerDigest | None = memory.ledger
     while True:
         state = follower.state
         if ledger is not None and state.offset == ledger.offset:
             if digest(state.ledger.image(state.offset).chunks()) != bytes.fromhex(ledger.hash):
-                yield Finding("the ledger's memory after this row is not what the rows lead to", state.offset)
+                yield Finding("the running ledger's memory differs from what the rows up to here lead to", state.offset)
             for ticker in state.markets.keys() - {market.ticker for market in memory.markets}:
-                yield Finding("the venue has no such market in memory: it is down", state.offset, ticker)
+                yield Finding(
+                    "the running venue does not have this market in memory: the market is down", state.offset, ticker
+                )
             ledger = None
         for ticker, market in list(markets.items()):
             replayed = state.markets.get(ticker)
             if replayed is not None and replayed.seq == market.seq:
                 if digest(replayed.image().chunks()) != bytes.fromhex(market.hash):
-                    problem = f"the market's memory after its row {market.seq} is not what the rows lead to"
+                    problem = (
+                        f"the running market's memory differs from what its rows up to number {market.seq} lead to"
+                    )
                     yield Finding(problem, state.offset, ticker)
                 del markets[ticker]
         if (ledger is None and not markets) or not follower.follow(state.offset + 1):
             break
     if ledger is not None:
-        yield Finding(f"the ledger stands at row {ledger.offset} in memory, the rows end at {follower.state.offset}")
+        yield Finding(
+            f"the running ledger is at row {ledger.offset}, but the journal ends at row {follower.state.offset}"
+        )
     for ticker, market in markets.items():
-        yield Finding(f"the market stands at its row {market.seq} in memory, which is not among the rows", None, ticker)
+        yield Finding(
+            f"the running market is at its row number {market.seq}, which the journal does not have", None, ticker
+        )

@@ -1,4 +1,4 @@
-"""``perps reconcile``: is it the same price everywhere? In memory, in the tables, in the journal; and outside."""
+"""``perps reconcile``: is each price the same in the journal, the tables, a venue's memory and another system?"""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import rich_click as click
 from click.core import ParameterSource
 from click.globals import get_current_context
 
+from tools.argument_types import DATABASE_URL, NOT_NEGATIVE, VENUE_URL
 from tools.audit.database import venue_database
 from tools.errors import ToolError, VenueUnreachable
 from tools.output import counted, progress, show_json, show_line, show_table
 from tools.settings import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
-from tools.values import DATABASE_URL, NOT_NEGATIVE, VENUE_URL
 
 if TYPE_CHECKING:
     from perps.venue import VenueState
@@ -35,15 +35,34 @@ _IS_URL: Final = re.compile(r"https?://")
 @click.option(
     "--url",
     type=VENUE_URL,
-    help="Also compare with the memory of the venue that runs there. Given here, the venue must answer; the one"
-    " that a setting names may be down.",
+    help="Also compare with the memory of the venue at this address. It must answer; if the address is only a setting,"
+    " it need not.",
 )
-@click.option("--key", envvar="PERPS_ADMIN_KEY", help="The key for --url.  [default: <data-dir>/admin.key]")
-@click.option("--external", help="Prices from outside: a CSV file or its http address; ticker,price or …,positionId.")
-@click.option("--external-url", type=DATABASE_URL, help="Prices from outside: a PostgreSQL, only read.")
-@click.option("--external-query", help="What to ask it; the columns are those of the CSV file.")
-@click.option("--price", "kind", type=click.Choice(["index", "mark", "quote"]), default="index", show_default=True)
-@click.option("--tolerance-bps", type=NOT_NEGATIVE, default="0", show_default=True, help="In 1/10,000 of their price.")
+@click.option(
+    "--key", envvar="PERPS_ADMIN_KEY", help="The API key for --url.  [default: the key in <data-dir>/admin.key]"
+)
+@click.option(
+    "--external", help="Also compare with the prices in this CSV: a file or an http URL. Columns: ticker, price."
+)
+@click.option(
+    "--external-url", type=DATABASE_URL, help="Also compare with the prices in this other PostgreSQL database."
+)
+@click.option("--external-query", help="The query to read them. Its columns: ticker, price.")
+@click.option(
+    "--price",
+    "kind",
+    type=click.Choice(["index", "mark", "quote"]),
+    default="index",
+    show_default=True,
+    help="Which of our prices to compare with the other system's.",
+)
+@click.option(
+    "--tolerance-bps",
+    type=NOT_NEGATIVE,
+    default="0",
+    show_default=True,
+    help="The largest difference that is fine, in 1/10,000 of their price.",
+)
 @json_option
 def reconcile(
     data_dir: Path,
@@ -57,15 +76,15 @@ def reconcile(
     tolerance_bps: str,
     as_json: bool,
 ) -> int:
-    """Compare prices and open positions wherever they are kept. Exit code 1 if something differs.
+    """Compare prices and positions everywhere, and with other systems.
 
-    The journal is the measure: the query tables, the running venue (--url) and the outside (--external) are held
-    against it. Outside prices are compared with the one of ours that --price names.
+    The journal is what counts. The query tables are compared with it, and if you ask for them a running venue (--url)
+    and another system's prices (--external, or --external-url with --external-query). Exit code 1: something differs.
     """
     if (external_url is None) is not (external_query is None):
-        raise click.UsageError("--external-url and --external-query go together")
+        raise click.UsageError("--external-url and --external-query go together: give both")
     if external is not None and external_url is not None:
-        raise click.UsageError("--external or --external-url, not both")
+        raise click.UsageError("give --external or --external-url, not both")
     access = None if url is None else access_to(url, key, data_dir)
     theirs = _outside(external, external_url, external_query)
     with venue_database(database_url, data_dir) as database:
@@ -74,7 +93,7 @@ def reconcile(
         except VenueUnreachable as error:
             if get_current_context().get_parameter_source("url") is ParameterSource.COMMANDLINE:
                 raise
-            show_line(f"memory is not compared: {error}", err=True)
+            show_line(f"the venue's memory is not compared: {error}", err=True)
             state, differences = _inside(database, None)
     prices = [] if theirs is None else _compared(state, theirs, kind, Decimal(tolerance_bps))
     _tell(state, differences, prices, as_json=as_json)
@@ -92,7 +111,9 @@ def _inside(database: str, access: Access | None) -> tuple[VenueState, list[Diff
     from tools.audit.live import Difference, Follower, ask_venue
     from tools.audit.tables import differences_in_tables
 
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # what is passed over is told there
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    )  # warnings about what is skipped go there
     history = PostgresHistory(database)
     try:
         with Audit(database) as audit:
@@ -111,7 +132,7 @@ def _inside(database: str, access: Access | None) -> tuple[VenueState, list[Diff
             elif not found:
                 found.append(Difference("offset", str(last), last, memory=str(follower.state.offset)))
     except JournalCorrupt as corrupt:
-        raise ToolError(f"{corrupt}; perps verify tells more") from corrupt
+        raise ToolError(f"{corrupt}; run perps verify to learn more") from corrupt
     return follower.state, found
 
 
@@ -120,21 +141,23 @@ def _in_memory(access: Access, follower: Follower, said: Sequence[Said]) -> list
 
     found = list(differences_in_memory(follower, said))
     owners = follower.owners()
-    with progress("asking for open positions", len(owners) or None) as report:
+    with progress("comparing open positions", len(owners) or None) as report:
         positions = asyncio.run(ask_positions(access, owners, report))
     tell_left_out(len(owners) - len(positions))
     return found + list(differences_in_memory(follower, positions))
 
 
 def tell_left_out(users: int) -> None:
-    """Say how many users are not asked for, if any."""
+    """Say on stderr how many users are left out, if any."""
+    from tools.audit.live import POSITIONS_MAX
+
     if users:
         who = f"{counted(users, 'user')} {'has' if users == 1 else 'have'}"
-        click.echo(f"{who} too many open positions to be asked for", err=True)
+        click.echo(f"{who} more than {POSITIONS_MAX} open positions: these are not compared", err=True)
 
 
 def _outside(external: str | None, url: str | None, query: str | None) -> list[ExternalPrice] | None:
-    """The prices from outside; None if none were asked for."""
+    """The other system's prices; None if nobody asked for them."""
     from perps.journal import JournalUnavailable
     from tools.audit.external import ROWS_MAX, read_file, read_rows, read_url
 
@@ -182,7 +205,7 @@ def _tell(state: VenueState, found: Sequence[Difference], prices: Sequence[Price
         show_table(columns, [_cells(row) for row in prices])
     counts = [counted(len(state.markets), "market"), counted(positions, "open position"), f"differences: {len(found)}"]
     if prices:
-        counts.append(f"outside prices: {len(prices)}, of them not ours: {bad}")
+        counts.append(f"outside prices: {len(prices)}, {bad} of them differ")
     click.echo(f"row {state.offset}: {', '.join(counts)}")
 
 

@@ -1,4 +1,4 @@
-"""Whether the stored snapshots are whole, of the state that the rows lead to, and show what the rows lead to."""
+"""Checks the stored snapshots: each is whole, and has the state and the views that the rows lead to."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from web.readside.model import ReadModel
 
 
 class SnapshotCheck:
-    """Is shown each row behind the walker; checks a snapshot when its row has been passed."""
+    """Follows the walker row by row, and checks each snapshot when its row has been applied."""
 
     def __init__(self, findings: Findings, offsets: Sequence[int], read: Callable[[int], bytes]) -> None:
         self.offsets = offsets
@@ -22,10 +22,10 @@ class SnapshotCheck:
         self._findings = findings
         self._read = read
         self._model = ReadModel(rows_kept=0)
-        """What the rows lead to on the read side, as long as a snapshot waits to be compared with it."""
+        """What the rows lead to on the read side. It stops after the last snapshot."""
 
     def pass_row(self, row: Row, entry: Entry | None, walker: Walker) -> None:
-        """``walker`` has taken this row; ``entry`` is its meaning, while the state is sound."""
+        """The walker has applied this row. ``entry`` is its meaning; None when the state is no longer sound."""
         if not self._waiting:
             return
         if entry is not None:
@@ -44,12 +44,12 @@ class SnapshotCheck:
         except SnapshotBroken as broken:
             return f"the snapshot of this row cannot be used: {broken}"
         if snapshot.offset != row.offset:
-            return f"the snapshot of this row is of row {snapshot.offset}"
+            return f"the snapshot stored for this row is of row {snapshot.offset}"
         if snapshot.last_hash != row.hash:
-            return "the snapshot of this row was taken of a row with another hash"
+            return "the snapshot of this row was taken when the row had another hash"
         if snapshot.epoch != row.epoch:
-            return f"the snapshot of this row says epoch {snapshot.epoch}, the row {row.epoch}"
+            return f"the snapshot of this row has epoch {snapshot.epoch}, but the row has epoch {row.epoch}"
         if walker.is_sound and snapshot.hash_of_state() != state_hash(walker.state):
-            return "the snapshot of this row holds another state than the rows lead to"
+            return "the snapshot of this row has another state than the rows lead to"
         difference = first_difference(views, views_of(self._model)) if walker.is_sound else views_flaw(views, state)
         return f"the views in the snapshot of this row: {difference}" if difference else None

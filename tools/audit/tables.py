@@ -1,4 +1,4 @@
-"""Prices and open positions as the query tables have them, beside what the rows lead to."""
+"""The query tables' prices and open positions, beside what the rows lead to."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tools.audit.live import ABSENT, Difference
 from web.answers import decimals
 
 MONEY: Final = ("cash", "margin", "entry_cost", "funding_paid")
-"""Fields of a position that are micros."""
+"""The fields of a position that are in micros."""
 
 
 def differences_in_tables(audit: Audit, state: VenueState) -> Iterator[Difference]:
-    """Where the tables differ from a state of the same row as the audit."""
+    """Where the tables differ from the state. Both are as of the same row."""
     for ticker, market in state.markets.items():
         yield from _prices(audit, ticker, market, state.offset)
     waiting = {(ticker, number) for ticker, market in state.markets.items() for number in market.positions}

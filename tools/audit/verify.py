@@ -1,4 +1,4 @@
-"""``perps verify``: whether the journal, the query tables and the snapshots are what the venue wrote."""
+"""``perps verify``: are the journal, the query tables and the snapshots what the venue wrote?"""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from tools.argument_types import VENUE_URL
 from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.output import Reporter, counted, progress, show_json, show_table
 from tools.settings import Access, SettingsCommand, access_to, data_dir_option, database_url_option, json_option
-from tools.values import VENUE_URL
 
 if TYPE_CHECKING:
     from perps.journal import Row
@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     "--archive",
     "archive_dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where perps archive has put the first rows.",
+    help="The archive's directory, if perps archive has moved rows there.",
 )
-@click.option("--live", type=VENUE_URL, help="Also compare with the memory of the venue that runs there.")
-@click.option("--key", envvar="PERPS_ADMIN_KEY", help="The key for --live.  [default: <data-dir>/admin.key]")
+@click.option("--live", type=VENUE_URL, help="Also compare with the memory of the venue at this address.")
+@click.option(
+    "--key", envvar="PERPS_ADMIN_KEY", help="The API key for --live.  [default: the key in <data-dir>/admin.key]"
+)
 @json_option
 def verify(
     data_dir: Path,
@@ -44,9 +46,10 @@ def verify(
     key: str | None,
     as_json: bool,
 ) -> int:
-    """Check every row, and all that follows from the rows. Exit code 1 if something is wrong.
+    """Check every stored row, and everything that follows from it.
 
-    Reads the database as it stands at one moment, beside a running venue or without one, and changes nothing.
+    This reads the database as of one moment, with or without a running venue, and changes nothing. Exit code 1:
+    something is wrong.
     """
     access = None if live is None else access_to(live, key, data_dir)
     from perps.snapshot.verification import Findings
@@ -67,9 +70,9 @@ def verify(
 
 
 def check_database(audit: Audit, findings: Findings, report: Reporter, archive: ArchiveReader | None = None) -> Walker:
-    """Walk over all rows and compare what is stored beside them; the walker as it stands behind the last row.
+    """Replay all rows and compare what is stored beside them; the walker after the last row.
 
-    ``archive``: where the first rows are, if they are no longer in the database.
+    ``archive``: the first rows, if they are no longer in the database.
     """
     from perps.snapshot.verification import Walker, contradictions
     from persistence.operator.comparison import IN_STEP, Comparison
@@ -97,19 +100,21 @@ def check_database(audit: Audit, findings: Findings, report: Reporter, archive: 
     _check_owner(audit, findings, walker)
     for user, order, offsets in audit.doubled_orders(limit=findings.kept_max + 1):
         rows = " and ".join(map(str, offsets[:3])) + (" and others" if len(offsets) > 3 else "")
-        findings.add(f"{user} has the client order id {order} in rows {rows}", offsets[1])
+        findings.add(f"{user} used the client order id {order} more than once: rows {rows}", offsets[1])
     return walker
 
 
 def _archive(audit: Audit, directory: Path | None) -> ArchiveReader | None:
-    """The archived rows; None when there are none."""
+    """The archived rows; None if there are none."""
     from persistence.operator.archive import ArchiveBroken, ArchiveReader
 
     if directory is None:
         archived = audit.archived()
         if archived is not None:
             last, file = archived
-            raise ToolError(f"rows 1 to {last} are in the archive ({file}): say by --archive where that is now")
+            raise ToolError(
+                f"rows 1 to {last} are in the archive ({file}): add --archive with the directory where they are now"
+            )
         return None
     try:
         return ArchiveReader(directory)
@@ -118,9 +123,9 @@ def _archive(audit: Audit, directory: Path | None) -> ArchiveReader | None:
 
 
 def _pages(audit: Audit, archive: ArchiveReader | None, findings: Findings) -> Iterator[list[Row]]:
-    """All rows: those in the archive, then those in the database behind them.
+    """All rows: those in the archive, then those after them in the database.
 
-    Of rows that are in both the archive's are given, and the database's held against them.
+    A row that is in both is taken from the archive and compared with the database's.
     """
     from persistence.operator.archive import ArchiveBroken
     from persistence.operator.audit import PAGE_ROWS
@@ -144,22 +149,22 @@ def _pages(audit: Audit, archive: ArchiveReader | None, findings: Findings) -> I
 
 
 class Twins:
-    """Rows of the database that are in the archive too: both must be the same, field for field."""
+    """Compares the rows that are both in the database and in the archive: all fields must be equal."""
 
     def __init__(self, findings: Findings, stored: Iterator[Row]) -> None:
-        """``stored``: those of the database that may be in the archive, in order."""
+        """``stored``: the database's rows that may be in the archive, in order."""
         self._findings = findings
         self._stored = stored
         self._next = next(stored, None)
 
     def compare(self, archived: Row) -> None:
-        """The archive's next row."""
+        """Compare the archive's next row."""
         while self._next is not None and self._next.offset <= archived.offset:
             if self._next.offset < archived.offset:
-                self._findings.add("in the database, before all rows of the archive", self._next.offset)
+                self._findings.add("the database has this row, but the archive does not", self._next.offset)
             elif self._next != archived:
                 fields = [name for name in archived.__struct_fields__ if _differ(self._next, archived, name)]
-                problem = f"in the database it is not the row that the archive has, by its {' and '.join(fields)}"
+                problem = f"database and archive have different rows here: {' and '.join(fields)} differ"
                 self._findings.add(problem, archived.offset, archived.stream)
             self._next = next(self._stored, None)
 
@@ -174,12 +179,12 @@ def _check_tail(audit: Audit, findings: Findings, last: int, snapshots: Sequence
         beyond["snapshots"] = snapshots[-1]
     if beyond:
         tables = ", ".join(beyond)
-        problem = f"missing: the journal ends at row {last}, but {tables} know of rows up to {max(beyond.values())}"
-        findings.add(f"{problem}: it has lost its tail", last + 1)
+        problem = f"the journal ends at row {last}, but {tables} have records up to row {max(beyond.values())}"
+        findings.add(f"{problem}: the journal has lost its last rows", last + 1)
 
 
 def _check_live(access: Access, url: str, state: VenueState, findings: Findings) -> None:
-    """Lead the state on to the rows of the venue's answers, and compare: what it serves, and what its actors hold."""
+    """Replay on to the rows of the venue's answers, and compare what it serves and what its actors hold."""
     from perps.venue import JournalCorrupt
     from persistence.journal.history import PostgresHistory
     from tools.audit.live import Follower, ask_venue, differences_in_memory
@@ -190,21 +195,21 @@ def _check_live(access: Access, url: str, state: VenueState, findings: Findings)
         memory = asyncio.run(ask_memory(access))
         follower = Follower(state, PostgresHistory(url).rows)
         for found in differences_in_memory(follower, said):
-            problem = f"the venue says that {found.field} is {found.memory}, the rows lead to {found.journal}"
+            problem = f"{found.field}: the running venue says {found.memory}, the rows lead to {found.journal}"
             findings.add(problem, found.offset, found.ticker)
         for finding in contradictions_of_memory(follower, memory):
             findings.add(finding.problem, finding.offset, finding.ticker)
     except JournalCorrupt as corrupt:
         findings.add(corrupt.problem, corrupt.offset)
     except ToolError as error:
-        findings.add(f"the venue could not be compared: {error}")
+        findings.add(f"the running venue could not be compared: {error}")
 
 
 def _check_owner(audit: Audit, findings: Findings, walker: Walker) -> None:
     epoch = audit.owner_epoch()
     if walker.epoch > (epoch or 0):
-        says = "there is no owner" if epoch is None else f"the owner's epoch is {epoch}"
-        findings.add(f"written in epoch {walker.epoch}, but {says}", walker.offset)
+        says = "the database has no owner" if epoch is None else f"the owner's epoch is only {epoch}"
+        findings.add(f"this row was written in epoch {walker.epoch}, but {says}", walker.offset)
 
 
 def _tell(offset: int, findings: Findings, seconds: float, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Two of the read model's images held against each other, and the first place named where they differ."""
+"""Compares two images of the read model, and names the first place where they differ."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from web.readside.image import UserImage, ViewImage, ViewsImage
 
 
 def first_difference(found: ViewsImage, right: ViewsImage) -> str | None:
-    """Where what is stored is not what the rows lead to; None when it is the same."""
+    """The first place where the stored image is not what the rows lead to; None if they are equal."""
     names, order = [user.user for user in found.users], [user.user for user in right.users]
     if names != order:
         return _names("users", names, order)

@@ -1,4 +1,4 @@
-"""``perps bench``: what this machine does, beside yardsticks that have nothing to do with the venue."""
+"""``perps bench``: the command, and the parts of the benchmark."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PART_NAMES: Final = ("postgres", "engine", "http", "domain", "recovery")
 
 @dataclass(frozen=True)
 class Setting:
-    """What every part of the benchmark is given."""
+    """What every part of the benchmark gets."""
 
     directory: Path
-    """Private to this run; the database's files lie here too."""
+    """Only for this run; the database's files are here too."""
     server_url: str
     client: str
     is_quick: bool
@@ -36,27 +36,33 @@ class Setting:
 
     @property
     def run(self) -> str:
-        """Makes the names of this run's databases its own."""
+        """The beginning of the names of this run's databases."""
         return f"perps_bench_{os.getpid()}"
 
 
 @click.command(cls=SettingsCommand)
-@click.option("--quick", is_flag=True, help="Shorter runs, fewer positions: to see that it works.")
-@click.option("--only", "parts", type=click.Choice(PART_NAMES), multiple=True, help="Some parts.")
+@click.option("--quick", is_flag=True, help="Measure only briefly, to see that it works.")
+@click.option(
+    "--only",
+    "parts",
+    type=click.Choice(PART_NAMES),
+    multiple=True,
+    help="Measure only this part; repeat it for more.  [default: all]",
+)
 @click.option(
     "--client",
     type=click.Choice(["auto", "wrk", "lean"]),
     default="auto",
     show_default=True,
-    help="What makes the HTTP load: wrk if it is installed, or our own.",
+    help="The program that sends HTTP requests: wrk, or our own (lean). auto: wrk if it is installed.",
 )
 @click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where to put the database: a file system like the real one's.  [default: a temporary directory]",
+    help="Where to put the database; choose the disk of the real one.  [default: a temporary directory]",
 )
-@click.option("--markdown", is_flag=True, help="Print Markdown.")
-@database_url_option_else("an embedded one of its own, gone afterwards")
+@click.option("--markdown", is_flag=True, help="Print a Markdown table.")
+@database_url_option_else("a temporary server of its own")
 @json_option
 def bench(
     quick: bool,
@@ -67,21 +73,21 @@ def bench(
     database_url: str | None,
     as_json: bool,
 ) -> None:
-    """Measure commits, HTTP opens and price updates, each beside a yardstick.
+    """Measure this machine: commits, orders over HTTP, price updates.
 
-    Everything happens in databases of its own, dropped at the end: in an embedded PostgreSQL, or on the server
-    at the database URL.
+    Each figure comes with a yardstick, such as what PostgreSQL does alone. The benchmark makes its own databases and
+    drops them at the end: on a temporary server, or on the server at --database-url. Your data is not touched.
     """
     from tools.benchmark import postgres
     from tools.benchmark.report import machine, ratios, show
 
     if markdown and as_json:
-        raise click.UsageError("--json or --markdown, not both")
+        raise click.UsageError("give --json or --markdown, not both")
     chosen = parts or tuple(PARTS)
     if client == "auto":
         client = "wrk" if shutil.which("wrk") else "lean"
     elif client == "wrk" and not shutil.which("wrk"):
-        raise click.UsageError("wrk is not installed; --client lean needs nothing")
+        raise click.UsageError("wrk is not installed: install it, or use --client lean")
     found: list[Figure] = []
     with _work_directory(directory) as place, postgres.server(place, database_url) as server_url:
         about = machine(place, postgres.version(server_url))
@@ -143,12 +149,12 @@ PARTS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "domain": _domain,
     "recovery": _recovery,
 }
-"""What can be measured, in the order it is."""
+"""What can be measured, in this order."""
 
 
 @contextlib.contextmanager
 def _work_directory(parent: Path | None) -> Iterator[Path]:
-    """A directory of this run's own, removed at the end; open, so that root's PostgreSQL user may enter it."""
+    """A directory for this run, removed at the end. Others may enter it: root's PostgreSQL runs as another user."""
     if parent is not None:
         parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="perps-bench-", dir=parent) as name:

@@ -1,6 +1,6 @@
-"""The yardstick for HTTP: an aiohttp handler that reads the body and answers a small JSON. A process of its own.
+"""The yardstick for HTTP: an aiohttp handler that reads the body and answers a small JSON, in a process of its own.
 
-``python -m tools.benchmark.echo`` prints the port it listens on and runs until it is terminated.
+``python -m tools.benchmark.echo`` prints the port that it listens on, and runs until it is terminated.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ ANSWER = b'{"position":{"id":"BENCH-1","side":"long","status":"open"},"fee":{"am
 
 
 async def handle(request: web.Request) -> web.Response:
-    """Read it, answer it."""
+    """Read the body and answer."""
     await request.read()
     return web.Response(body=ANSWER, content_type="application/json", status=201)
 

@@ -1,6 +1,7 @@
-"""Opens from inside the venue's process, and the replay of what they left: no HTTP, everything else.
+"""Opens from inside the venue's process, and the replay of their rows: everything but HTTP.
 
-Runs as a process of its own (``python -m tools.benchmark.engine``): specification in by standard input, figures out.
+It runs in a process of its own (``python -m tools.benchmark.engine``): it reads an ``EngineSpec`` as JSON from stdin
+and prints an ``EngineResult``.
 """
 
 from __future__ import annotations
@@ -40,18 +41,18 @@ DEPOSIT: Final = Micros(10**9 * MICRO)
 SIZE: Final = Micros(100 * MICRO)
 
 NO_SNAPSHOTS: Final = SnapshotPolicy(rows=10**12, seconds=math.inf)
-"""A snapshot here would be taken in the process that is measured, and shorten the replay."""
+"""None is taken: it would run in the process that is measured, and shorten the replay."""
 
 
 class EngineSpec(msgspec.Struct, frozen=True):
-    """What to measure: a database of its own, and how long at each number in flight."""
+    """What to measure: an empty database, and how many seconds at each number in flight."""
 
     database_url: str
     seconds: float
 
 
 class OpensResult(msgspec.Struct, frozen=True):
-    """Opens made durable with ``in_flight`` callers waiting at a time."""
+    """Durable opens while ``in_flight`` callers wait at a time."""
 
     in_flight: int
     per_second: float
@@ -60,7 +61,7 @@ class OpensResult(msgspec.Struct, frozen=True):
 
 
 class EngineResult(msgspec.Struct, frozen=True):
-    """Everything this process measured."""
+    """Everything that this process measured."""
 
     opens: list[OpensResult]
     replayed_rows: int
@@ -69,7 +70,7 @@ class EngineResult(msgspec.Struct, frozen=True):
 
 def figures(database_url: str, directory: Path, seconds: float, tell: Callable[[str], None]) -> Iterator[Figure]:
     """Durable opens per second from inside the process, then rows per second of recovery."""
-    tell("opens in the process, and their replay")
+    tell("opens inside the process, and their replay")
     spec = EngineSpec(database_url, seconds)
     result = msgspec.json.decode(run_part("tools.benchmark.engine", spec, directory), type=EngineResult)
     for opens in result.opens:
@@ -100,7 +101,7 @@ async def measure(spec: EngineSpec) -> EngineResult:
 
 
 async def _opens(venue: compose.VenueServer, users: Sequence[str], seconds: float) -> OpensResult:
-    """One caller per user, each waiting for its answer before it sends the next; the warm-up is not counted."""
+    """One caller per user. Each waits for its answer before it sends the next open. The warm-up is not counted."""
     waits: list[float] = []
     counted_from = time.perf_counter() + WARM_UP_S
     until = counted_from + seconds
@@ -126,7 +127,7 @@ async def _do(venue: compose.VenueServer, command: Command, sender: str, order_i
         command, sender=sender, client_order_id=order_id, fresh=order_id is None, trace_id="bench"
     )
     if not isinstance(outcome, Settled):
-        raise ToolError(f"a benchmark's command was not done: {outcome}")
+        raise ToolError(f"the venue did not carry out a command of the benchmark: {outcome}")
 
 
 def _market(ticker: str) -> MarketBody:
@@ -144,7 +145,7 @@ def _market(ticker: str) -> MarketBody:
 
 
 def main() -> None:
-    """Measure what standard input asks for, as JSON."""
+    """Read the specification from stdin, measure, print the result."""
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=EngineSpec)
     logs.configure("info")
     sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(measure(spec))))

@@ -1,4 +1,4 @@
-"""Opens over HTTP: ``perps serve`` as a process of its own, beside an empty handler under the same load."""
+"""Opens over HTTP: ``perps serve`` in a process of its own, beside an empty handler under the same load."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ READY_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 30.0
 POLL_S: Final = 0.05
 TOGETHER: Final = 32
-"""Requests in flight while users and keys are made."""
+"""How many users and keys are made at the same time."""
 
 TICKERS: Final = ("BENCH-A", "BENCH-B", "BENCH-C", "BENCH-D")
 MARKET: Final = {
@@ -41,7 +41,7 @@ MARKET: Final = {
     "maxSkew": "1000000",
     "maxOpenInterest": "10000000",
 }
-"""Room for more opens than any run makes."""
+"""A market with room for more opens than any run makes."""
 DEPOSIT: Final = "1000000000"
 OPEN_PATH: Final = "/api/markets/perps/open"
 
@@ -56,7 +56,7 @@ class HttpBench:
     seconds: float
 
     def figures(self, tell: Callable[[str], None]) -> Iterator[Figure]:
-        """The empty handler and the venue, one after the other, at each number in flight; ``tell`` hears which."""
+        """Measure the empty handler, then the venue, at each number in flight. ``tell`` gets a line about each."""
         users = [f"bench-{number}" for number in range(max(IN_FLIGHT))]
         empty: dict[int, LoadResult] = {}
         with _empty_handler() as port:
@@ -65,7 +65,7 @@ class HttpBench:
                 empty[count] = self._load(port, users[:count])
                 yield _figure("empty handler", count, empty[count], self.client)
         with _venue(self.directory, self.database_url) as (port, admin_key):
-            tell("users and keys")
+            tell("making users and keys")
             keys = asyncio.run(_prepare(f"http://127.0.0.1:{port}", admin_key, users))
             for count in IN_FLIGHT:
                 tell(f"opens, {count} in flight")
@@ -89,7 +89,7 @@ class HttpBench:
         command = [sys.executable, "-m", "tools.benchmark.load"]
         done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=False)
         if done.returncode != 0:
-            raise ToolError(f"the load client failed: {_last_line(done.stderr)}")
+            raise ToolError(f"the program that sends the requests failed: {_last_line(done.stderr)}")
         return msgspec.json.decode(done.stdout, type=LoadResult)
 
 
@@ -100,7 +100,7 @@ def _empty_handler() -> Iterator[int]:
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line.strip().isdigit():
-            raise ToolError("the empty handler did not start")
+            raise ToolError("the empty HTTP handler of the benchmark did not start")
         yield int(line)
     finally:
         process.terminate()
@@ -111,7 +111,7 @@ def _empty_handler() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _venue(directory: Path, database_url: str) -> Iterator[tuple[int, str]]:
-    """The port and the administrator's key of a venue, while it runs. Errors: ToolError with its last words."""
+    """The port and the administrator's key of a venue, while it runs. Errors: ToolError with its last line."""
     port, admin_key = _free_port(), secrets.token_urlsafe(32)
     own = {name: value for name, value in os.environ.items() if not name.startswith("PERPS_")}
     command = [sys.executable, "-m", "tools", "serve", f"--port={port}", f"--data-dir={directory / 'venue'}"]
@@ -147,7 +147,7 @@ async def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) ->
 
 
 async def _prepare(url: str, admin_key: str, users: Sequence[str]) -> list[str]:
-    """List the markets and make the users; their keys."""
+    """Create the markets and the users; the users' keys."""
     together = asyncio.Semaphore(TOGETHER)
     async with Venue(url, admin_key) as admin:
         for ticker in TICKERS:
@@ -183,4 +183,4 @@ def _free_port() -> int:
 
 def _last_line(output: bytes) -> str:
     lines = output.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it printed nothing"

@@ -1,7 +1,7 @@
-"""A lean HTTP load: keep-alive connections, one request in flight on each, HTTP/1.1 by hand. A process of its own.
+"""A lean HTTP load in a process of its own: keep-alive connections, one request in flight on each, HTTP/1.1 by hand.
 
 ``python -m tools.benchmark.load`` reads a ``LoadSpec`` as JSON from stdin and prints a ``LoadResult``. Every request
-opens a position under a client id never used before; a connection has its own user's key and alternates long and short.
+opens a position under a new client id. Each connection has the key of one user, and opens longs and shorts by turns.
 """
 
 from __future__ import annotations
@@ -18,45 +18,45 @@ import uvloop
 from msgspec import Struct
 
 DRAIN_S: Final = 15.0
-"""How long after the end an answer may still come, before its connection counts as lost."""
+"""How long after the end to wait for an answer, before its connection counts as lost."""
 
 CONNECT_TOGETHER: Final = 32
 PERCENT: Final = 100
 
 
 class LoadSpec(Struct, frozen=True, kw_only=True):
-    """What to send where, and for how long."""
+    """What to send, where, and for how long."""
 
     host: str
     port: int
     path: str
     keys: list[str]
-    """One a connection."""
+    """One for each connection."""
     tickers: list[str]
     run: str
-    """Makes the client ids of this run unlike those of any other."""
+    """The beginning of this run's client ids, different in every run."""
     warm_up_s: float
     seconds: float
 
 
 class LoadResult(Struct, frozen=True, kw_only=True):
-    """What came back within the measured time. Latencies are of the answers that were a success."""
+    """The answers within the measured time. Latencies are those of successful answers."""
 
     succeeded: int
     seconds: float
     p50_ms: float
     p99_ms: float
     failures: dict[str, int]
-    """Answers that were none, by status; ``lost``: connections that broke or fell silent."""
+    """Failed answers by status; ``lost``: connections that broke or fell silent."""
 
     @property
     def per_second(self) -> float:
-        """Successes a second."""
+        """Successful answers per second."""
         return self.succeeded / self.seconds
 
 
 class _Load:
-    """What all connections share: when it begins and ends, and what they found."""
+    """What all connections share: begin and end of the measurement, and the results."""
 
     def __init__(self, begin_ns: int, end_ns: int) -> None:
         self.begin_ns = begin_ns
@@ -74,7 +74,7 @@ class _Load:
 
 
 class _Connection(asyncio.Protocol):
-    """One client: sends, reads the whole answer, sends the next."""
+    """One client: sends a request, reads the whole answer, sends the next."""
 
     def __init__(self, load: _Load, requests: tuple[tuple[bytes, bytes], ...], done: asyncio.Future[None]) -> None:
         self._load = load
@@ -116,7 +116,7 @@ class _Connection(asyncio.Protocol):
         self._transport.write(b"%b%010d%b" % (head, self._count, tail))
 
     def stop(self) -> None:
-        """Close; this connection has done its part."""
+        """Close the connection: the measurement is over."""
         if not self._done.done():
             self._done.set_result(None)
         if self._transport is not None:
@@ -124,9 +124,9 @@ class _Connection(asyncio.Protocol):
 
 
 def answer_end(buffer: bytes) -> int | None:
-    """How many bytes the first answer in ``buffer`` has, body included; None while its headers are not all there.
+    """How many bytes the first answer in ``buffer`` has, with its body; None while its headers are incomplete.
 
-    Errors: ValueError for an answer without a Content-Length, which no venue sends here.
+    Errors: ValueError for an answer without a Content-Length; the venue sends none.
     """
     headers_end = buffer.find(b"\r\n\r\n")
     if headers_end < 0:
@@ -140,7 +140,7 @@ def answer_end(buffer: bytes) -> int | None:
 
 
 def request_parts(spec: LoadSpec, connection: int) -> tuple[tuple[bytes, bytes], ...]:
-    """The requests of one connection, long and short, each cut in two where ten digits make its id unique."""
+    """The requests of one connection, long and short. Each is in two parts: ten digits between them make a new id."""
     ticker = spec.tickers[connection % len(spec.tickers)]
     parts = []
     for side in ("long", "short"):
@@ -159,7 +159,7 @@ def request_parts(spec: LoadSpec, connection: int) -> tuple[tuple[bytes, bytes],
 
 
 async def run(spec: LoadSpec) -> LoadResult:
-    """Put the load on, one connection a key. Errors: OSError if nobody listens."""
+    """Send the load, one connection for each key. Errors: OSError if nobody listens."""
     loop = asyncio.get_running_loop()
     load = _Load(begin_ns=0, end_ns=0)
     connections: list[_Connection] = []
@@ -201,7 +201,7 @@ def percentile(ordered: list[int], percent: int) -> float:
 
 
 def main() -> None:
-    """JSON in, JSON out."""
+    """Read the specification from stdin, measure, print the result."""
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=LoadSpec)
     sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(run(spec))))
 

@@ -1,4 +1,4 @@
-"""The yardstick: what PostgreSQL does here by its own ``pgbench``; and the databases to measure on."""
+"""The yardstick: what PostgreSQL does on this machine in its own ``pgbench``. Also the databases to measure on."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def server(directory: Path, url: str | None) -> Iterator[str]:
 
 @contextmanager
 def database(server_url: str, name: str) -> Iterator[str]:
-    """A database of our own on that server, dropped at the end."""
+    """A new database on that server, dropped at the end."""
     sql(server_url, f'CREATE DATABASE "{name}"')
     try:
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
@@ -56,7 +56,7 @@ def sql(url: str, statement: str) -> str:
 
 
 def tpc_b(url: str, *, scale: int, seconds: int) -> Figure:
-    """pgbench's own TPC-B-like transaction as it comes: the best of a few numbers of clients."""
+    """pgbench's built-in TPC-B-like transaction: the best result of a few numbers of clients."""
     _run("pgbench", ["--initialize", "--quiet", f"--scale={scale}", url])
     runs: dict[float, int] = {}
     for clients in CLIENTS:
@@ -95,7 +95,7 @@ def version(url: str) -> str:
 
 
 def _logged(directory: Path) -> Iterator[float]:
-    """The waits in pgbench's log, µs: the third word of a line."""
+    """The waits in pgbench's log, in µs: the third word of each line."""
     for path in directory.glob("commit.*"):
         if path.suffix != ".sql":
             for line in path.read_text().splitlines():
@@ -103,7 +103,7 @@ def _logged(directory: Path) -> Iterator[float]:
 
 
 def _run(program: str, arguments: Sequence[str]) -> str:
-    """Runs a program of the wheel; what it printed. Errors: ToolError with its last line."""
+    """Run a PostgreSQL program; what it printed. Errors: ToolError with its last line."""
     command = [embedded.program_path(program), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
@@ -115,5 +115,5 @@ def _run(program: str, arguments: Sequence[str]) -> str:
 def _parse(pattern: str, output: str) -> float:
     match = re.search(pattern, output)
     if match is None:
-        raise ToolError(f"pgbench said something else than expected: {output[-200:]!r}")
+        raise ToolError(f"the output of pgbench was not as expected: {output[-200:]!r}")
     return float(match[1])

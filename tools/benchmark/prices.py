@@ -1,4 +1,4 @@
-"""What a price update costs that liquidates nobody, by the number of open positions: the domain alone."""
+"""The time of a price update that liquidates nobody, by the number of open positions. Only the domain runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POSITIONS: Final = (1_000, 10_000, 100_000, 1_000_000)
 UPDATES: Final = 5_000
 TOLD_EVERY: Final = 5_000
 PRICE: Final = 100_000
-"""The index in ticks; updates go up to ``SWING`` ticks either side, far from everybody's liquidation."""
+"""The index price in ticks. Updates stay within ``SWING`` ticks of it, far from every liquidation."""
 SWING: Final = 50
 SIZE: Final = Micros(100 * MICRO)
 LEVERAGES: Final = (2, 3, 5, 8, 10)
@@ -49,7 +49,7 @@ PARAMS: Final = MarketParams(
 
 
 def figures(counts: Sequence[int], tell: Callable[[int], None], *, updates: int = UPDATES) -> Iterator[Figure]:
-    """One market filled further and further; the time of an update at each of ``counts``, which must grow."""
+    """Fill one market step by step, and measure updates at each of ``counts``, which must grow."""
     market = new_market()
     for count in counts:
         fill(market, count, tell)
@@ -72,7 +72,7 @@ def new_market() -> Market:
 
 
 def list_market() -> MarketListed:
-    """The listing of such a market."""
+    """The event that lists such a market."""
     listing = decide_list(None, ListMarket(params=PARAMS, price=Ticks(PRICE)), Given(Millis(0)))
     if isinstance(listing, Rejected):
         raise ToolError(f"the benchmark's market cannot be listed: {dict(listing.facts)}")
@@ -80,7 +80,7 @@ def list_market() -> MarketListed:
 
 
 def fill(market: Market, count: int, tell: Callable[[int], None]) -> None:
-    """Open positions, longs and shorts of various leverage, until there are ``count``."""
+    """Open longs and shorts of various leverage until there are ``count`` positions."""
     for number in range(len(market.positions), count):
         command = OpenPosition(
             ticker=PARAMS.ticker,

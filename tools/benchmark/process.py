@@ -1,4 +1,4 @@
-"""A part of the benchmark in a process of its own: nothing of one part weighs on the next."""
+"""Runs a part of the benchmark in a process of its own, so that one part does not slow the next."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def run_part(module: str, spec: msgspec.Struct, directory: Path) -> bytes:
         done = subprocess.run(command, input=msgspec.json.encode(spec), stdout=subprocess.PIPE, stderr=log, check=False)
     if done.returncode != 0:
         last = (directory / f"{name}.log").read_text().strip().splitlines()[-1:]
-        raise ToolError(f"the {name} benchmark failed: {' '.join(last)}")
+        raise ToolError(f"the {name} part of the benchmark failed: {' '.join(last)}")
     return done.stdout

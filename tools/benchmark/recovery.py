@@ -1,6 +1,7 @@
-"""Start-up with and without a snapshot, and what taking one costs a busy market.
+"""Start-up with and without a snapshot, and how long a busy market waits while a snapshot is taken.
 
-Runs as a process of its own (``python -m tools.benchmark.recovery``): specification in by standard input, figures out.
+It runs in a process of its own (``python -m tools.benchmark.recovery``): it reads a ``RecoverySpec`` as JSON from stdin
+and prints a ``RecoveryResult``.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ NEVER: Final = SnapshotPolicy(rows=sys.maxsize, seconds=1e9)
 
 
 class RecoverySpec(msgspec.Struct, frozen=True):
-    """A database of its own, how long its journal is to be, and how many positions stay open in its one market."""
+    """An empty database, the rows to write to it, and how many positions stay open in its one market."""
 
     database_url: str
     rows: int
@@ -47,7 +48,7 @@ class RecoverySpec(msgspec.Struct, frozen=True):
 
 
 class Waits(msgspec.Struct, frozen=True):
-    """How long price updates waited, one at a time: milliseconds."""
+    """How long price updates waited, sent one at a time: milliseconds."""
 
     p50: float
     p99: float
@@ -55,7 +56,7 @@ class Waits(msgspec.Struct, frozen=True):
 
 
 class RecoveryResult(msgspec.Struct, frozen=True):
-    """Everything this process measured; seconds unless named otherwise."""
+    """Everything that this process measured, in seconds unless the name says otherwise."""
 
     rows: int
     positions: int
@@ -80,7 +81,9 @@ def figures(
     size = f"{result.positions:,} positions, {result.snapshot_bytes / 1e6:.1f} MB"
     yield Figure("recovery", "start without a snapshot", result.without_s, "s", note=read)
     yield Figure("recovery", "start with a snapshot at its end", result.with_s, "s", note=size)
-    yield Figure("recovery", "taking the snapshot", result.snapshot_s, "s", note=f"another process; {read} to follow")
+    yield Figure(
+        "recovery", "taking the snapshot", result.snapshot_s, "s", note=f"in another process, which replays {read}"
+    )
     yield Figure(
         "recovery", "a market's image", result.image_ms, "ms", note=f"{result.positions:,} positions, its thread"
     )
@@ -101,7 +104,7 @@ def figures(
 
 
 async def measure(spec: RecoverySpec) -> RecoveryResult:
-    """Write the journal, start from it twice, then drive its market while it is looked at."""
+    """Write the journal, start from it twice, then send prices while snapshots and images are taken."""
     await asyncio.to_thread(write_journal, spec.database_url, spec.rows, spec.positions)
     stores = compose.postgres(spec.database_url, snapshot_command=FOLLOWER)
     rows, without_s = await asyncio.to_thread(_start, stores)
@@ -134,7 +137,7 @@ async def measure(spec: RecoverySpec) -> RecoveryResult:
 
 
 def _start(stores: compose.Stores) -> tuple[int, float]:
-    """Rows of the journal, and seconds to be where a venue is when it opens its doors."""
+    """The journal's rows, and the seconds until a venue would be ready."""
     begun, model = time.perf_counter(), ReadModel()
     state = recover(stores.history, model.apply, lambda snapshot, state: load_views(model, snapshot, state)).state
     return state.offset, time.perf_counter() - begun
@@ -152,7 +155,7 @@ async def _waits(venue: compose.VenueServer, meanwhile: Awaitable[object]) -> Wa
         )
         waits.append(time.perf_counter_ns() - begun_ns)
         if not isinstance(outcome, Settled):
-            raise ToolError(f"a benchmark's price was not taken: {outcome}")
+            raise ToolError(f"the venue did not accept a price of the benchmark: {outcome}")
     await other
     waits.sort()
     return Waits(percentile(waits, 50) / 1e6, percentile(waits, 99) / 1e6, waits[-1] / 1e6)
@@ -162,12 +165,12 @@ async def _images(venue: compose.VenueServer) -> None:
     for _ in range(IMAGES):
         image = await venue.host.bridge.image()
         if not isinstance(image, VenueImage):
-            raise ToolError(f"no image: {image.reason}")
+            raise ToolError(f"the venue gave no image of its state: {image.reason}")
         await asyncio.sleep(0.05)
 
 
 def _image_ms(venue: compose.VenueServer) -> float:
-    """Milliseconds for which a market actor does nothing else: the longest of some images of its follower's state."""
+    """The longest time in ms for which taking an image occupies a market actor, measured on the read model's copy."""
     market, waits = venue.context.model.markets[TICKER].market, []
     for _ in range(IMAGES):
         begun = time.perf_counter()
@@ -177,7 +180,7 @@ def _image_ms(venue: compose.VenueServer) -> float:
 
 
 def main() -> None:
-    """Measure what standard input asks for, as JSON."""
+    """Read the specification from stdin, measure, print the result."""
     spec = msgspec.json.decode(sys.stdin.buffer.read(), type=RecoverySpec)
     logs.configure("warning")
     sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(measure(spec))))

@@ -1,4 +1,4 @@
-"""What a benchmark found, and on which machine: as a table, Markdown or JSON."""
+"""Prints the figures and the machine they were measured on: as a table, Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = ("part", "what", "result", "p50", "p99", "note")
 
 @dataclass(frozen=True)
 class Figure:
-    """One measured number. ``unit`` is that of ``value``; the percentiles carry their own."""
+    """One measured number. ``unit`` belongs to ``value``; the percentiles have their own."""
 
     part: str
     name: str
@@ -47,17 +47,17 @@ RATIOS: Final = (
         "opens in the process, 256 in flight / pgbench",
         ("engine", "opens, 256 in flight"),
         PGBENCH,
-        "to reach: ≥ 4",
+        "goal: ≥ 4",
     ),
-    ("opens over HTTP, 64 in flight / pgbench", ("http", "opens, 64 in flight"), PGBENCH, "to reach: ≥ 1"),
-    ("one open's wait / one INSERT's wait (p50)", ("engine", "opens, 1 in flight"), INSERT, "to reach: ≤ 3"),
-    ("price update, 1,000,000 / 1,000 positions", MILLION, THOUSAND, "to reach: ≤ 1.5"),
+    ("opens over HTTP, 64 in flight / pgbench", ("http", "opens, 64 in flight"), PGBENCH, "goal: ≥ 1"),
+    ("one open's wait / one INSERT's wait (p50)", ("engine", "opens, 1 in flight"), INSERT, "goal: ≤ 3"),
+    ("price update, 1,000,000 / 1,000 positions", MILLION, THOUSAND, "goal: ≤ 1.5"),
 )
-"""What is compared, with what, and the goal. Waits are compared where the name says so."""
+"""What is compared with what, and the goal. Waits are compared if the name says p50."""
 
 
 def ratios(found: Sequence[Figure]) -> Iterator[Figure]:
-    """Figures of this run against its yardsticks: what survives a noisy machine."""
+    """This run's figures divided by its yardsticks: these stay comparable on a noisy machine."""
     by_name = {(figure.part, figure.name): figure for figure in found}
     for name, above, below, goal in RATIOS:
         one, other = by_name.get(above), by_name.get(below)
@@ -69,7 +69,7 @@ def ratios(found: Sequence[Figure]) -> Iterator[Figure]:
 
 
 def machine(directory: Path, postgres: str) -> Mapping[str, str]:
-    """What the figures were measured on. ``directory``: where the database's files lie."""
+    """The machine that was measured. ``directory``: where the database's files are."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "cpu": _cpu_model(),
@@ -119,7 +119,7 @@ def _cpu_model() -> str:
 
 
 def _file_system(directory: Path) -> str:
-    """The type of the file system: on tmpfs a commit costs nothing, and the figures say nothing."""
+    """The type of the file system. On tmpfs a commit costs nothing, so that the figures say nothing."""
     command = ["df", "--output=fstype", str(directory)]
     try:
         listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()

@@ -1,4 +1,4 @@
-"""The same load by ``wrk``, where it is installed: being C, it leaves the venue more of the machine."""
+"""The same load from ``wrk``, if it is installed: it is written in C and leaves the venue more of the machine."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ end
 
 
 def is_installed() -> bool:
-    """Whether there is a ``wrk`` to use."""
+    """Whether ``wrk`` is installed."""
     return shutil.which("wrk") is not None
 
 
 def run(spec: LoadSpec, directory: Path) -> LoadResult:
-    """Put the load on by ``wrk``, after a warm-up if asked. Percentiles count failures too. Errors: ToolError."""
+    """Send the load, after a warm-up if there is one. Percentiles include failures. Errors: ToolError."""
     if spec.warm_up_s:
         _wrk(msgspec.structs.replace(spec, run=f"{spec.run}w"), directory, max(1, round(spec.warm_up_s)))
     return _wrk(spec, directory, max(1, round(spec.seconds)))
@@ -63,7 +63,7 @@ def _wrk(spec: LoadSpec, directory: Path, seconds: int) -> LoadResult:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     marked = [line for line in done.stdout.splitlines() if line.startswith("@@")]
     if done.returncode != 0 or not marked:
-        raise ToolError(f"wrk: {(done.stderr or done.stdout).strip()[-200:]}")
+        raise ToolError(f"wrk failed: {(done.stderr or done.stdout).strip()[-200:]}")
     found = json.loads(marked[-1][2:])
     return LoadResult(
         succeeded=found["requests"] - found["status"],

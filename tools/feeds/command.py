@@ -1,4 +1,4 @@
-"""``perps feed replay|simulate``: prices into a running venue, as an outside feed would send them."""
+"""``perps feed replay|simulate``: send prices to a running venue, as an outside feed would."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
+from tools.argument_types import MOMENT, SPEED, TICKER, Real, Whole
 from tools.output import counted, progress, show_table
 from tools.settings import Access, SettingsGroup, access_options, json_option
-from tools.values import MOMENT, SPEED, TICKER, Real, Whole
 
 if TYPE_CHECKING:
     from tools.feeds.player import PriceFeed
@@ -29,23 +29,34 @@ patience_option = click.option(
     type=Real(0),
     default=60.0,
     show_default=True,
-    help="Seconds to go on trying when a venue that had answered does not any more.",
+    help="Seconds to keep trying when the venue stops answering.",
 )
 
 
 @click.group(cls=SettingsGroup)
 def feed() -> None:
-    """Play recorded or simulated prices into markets."""
+    """Send recorded or simulated prices to markets."""
 
 
 @feed.command("replay")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--ticker", type=TICKER, required=True, help="The market to play into.")
-@click.option("--speed", type=SPEED, default="60", show_default=True, help="Recorded seconds a real second, or max.")
-@click.option("--format", "form", type=click.Choice(["auto", "ohlc", "tick"]), default="auto", show_default=True)
-@click.option("--from", "from_ms", type=MOMENT, help="The first time to play: ISO 8601, seconds or milliseconds.")
-@click.option("--to", "to_ms", type=MOMENT, help="Where to stop: the first time not to play.")
-@click.option("--limit", type=Whole(min=1), help="At most so many rows.")
+@click.option("--ticker", type=TICKER, required=True, help="The market that gets the prices.")
+@click.option(
+    "--speed", type=SPEED, default="60", show_default=True, help="Recorded seconds per real second; max does not wait."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["auto", "ohlc", "tick"]),
+    default="auto",
+    show_default=True,
+    help="What a row is: an OHLC bar or a single price. auto: the columns decide.",
+)
+@click.option(
+    "--from", "from_ms", type=MOMENT, help="Begin at this time: ISO 8601, or seconds or milliseconds since 1970."
+)
+@click.option("--to", "to_ms", type=MOMENT, help="Stop before this time.")
+@click.option("--limit", type=Whole(min=1), help="Send at most this many rows.")
 @patience_option
 @access_options
 @json_option
@@ -61,12 +72,15 @@ def replay_file(
     access: Access,
     as_json: bool,
 ) -> int:
-    """Play a CSV file: OHLC bars (time, open, high, low, close, …) or ticks (time, price, …).
+    """Send the prices of a CSV file to a market.
 
-    Columns are separated by commas and found by their names in the header; a file without a header has them in this
-    order. A bar becomes four prices over its time: open, low and high (high and low in a falling bar), close. Times
-    may be ISO 8601, seconds or milliseconds; prices are put on the market's tick. All rows to be played are read once
-    before the first price is sent, so that a bad one is refused first; what comes from a pipe is read only once.
+    The file has OHLC bars (time, open, high, low, close) or ticks (time, price). Commas separate the columns. A header
+    names them; without a header they are in this order. Times are ISO 8601, or seconds or milliseconds since 1970.
+
+    A bar becomes four prices over its time: open, low, high, close; in a falling bar the high comes before the low.
+    Each price is rounded to the market's tick.
+
+    A file is checked before the first price is sent. A pipe is checked row by row while it is sent.
     """
     from tools.client import Patience, Venue
     from tools.errors import ToolError
@@ -81,7 +95,7 @@ def replay_file(
         async with Venue(access.url, access.key, key_from=access.key_from) as venue:
             player, _ = await PriceFeed.of(venue, ticker)
             venue.patience = Patience(patience, _tell)
-            with progress("replayed feed", total) as report:
+            with progress("sending prices", total) as report:
 
                 def tell(tick: Tick) -> None:
                     place = f"line {tick.line} · {counted(player.liquidations, 'liquidation')}"
@@ -90,23 +104,27 @@ def replay_file(
                 try:
                     await replay(player, ticks, Pacer(speed), tell)
                 except BadRow as error:
-                    raise ToolError(f"{error}; {counted(player.sent, 'price')} had been sent") from error
+                    raise ToolError(f"{error}; {counted(player.sent, 'price')} sent before that") from error
             return player
 
     return _summary([asyncio.run(play())], as_json=as_json)
 
 
 @feed.command("simulate")
-@click.option("--ticker", "tickers", type=TICKER, multiple=True, required=True, help="A market; may be repeated.")
-@click.option("--seed", type=Whole(min=0), help="The same seed, the same path.  [default: a new one, told]")
-@click.option("--interval-ms", type=Whole(min=1), default=1000, show_default=True)
-@click.option("--steps", type=Whole(min=1), help="How many prices.  [default: until Ctrl-C]")
+@click.option("--ticker", "tickers", type=TICKER, multiple=True, required=True, help="A market; repeat it for more.")
+@click.option(
+    "--seed", type=Whole(min=0), help="The same seed makes the same prices.  [default: a random one, which is printed]"
+)
+@click.option(
+    "--interval-ms", type=Whole(min=1), default=1000, show_default=True, help="Milliseconds between two prices."
+)
+@click.option("--steps", type=Whole(min=1), help="Stop after this many prices per market.  [default: run until Ctrl-C]")
 @click.option(
     "--volatility",
     type=Real(0, 500, min_open=True),
     default=5.0,
     show_default=True,
-    help="Standard deviation of a step in normal weather, in 1/10,000 of the price.",
+    help="Typical size of a step in a normal market, in 1/10,000 of the price.",
 )
 @patience_option
 @access_options
@@ -121,7 +139,10 @@ def simulate_feed(
     access: Access,
     as_json: bool,
 ) -> int:
-    """Move markets by a simulated price: calm, normal and stormy weather, jumps, and an anchor it returns to."""
+    """Send simulated prices to markets, until Ctrl-C.
+
+    The simulated market is calm, normal or stormy by turns, jumps now and then, and tends back to where it began.
+    """
     from tools.client import Patience, Venue
     from tools.feeds.player import PriceFeed, simulate
     from tools.feeds.price_process import Process, price_path
@@ -141,7 +162,7 @@ def simulate_feed(
                 players.append(player)
                 paths.append(price_path(float(market.index_price), f"{chosen}:{ticker}", process))
             venue.patience = Patience(patience, _tell)
-            with progress("simulated feed", total) as report:
+            with progress("sending prices", total) as report:
 
                 def tell() -> None:
                     report(sum(player.sent for player in players), " · ".join(f"{p.ticker} {p.last}" for p in players))
@@ -152,7 +173,7 @@ def simulate_feed(
                     *(simulate(player, path, interval_s=interval_s, steps=steps, tell=tell) for player, path in pairs)
                 )
 
-    with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+    with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
         asyncio.run(play())
     return _summary(players, as_json=as_json, seed=chosen)
 
@@ -162,7 +183,7 @@ def _tell(waiting: str) -> None:
 
 
 def _summary(players: Sequence[PriceFeed], *, as_json: bool, seed: int | None = None) -> int:
-    """Tell what was sent and what that did; 1 if a market took nothing."""
+    """Show what was sent and what that did. The exit code: 1 if a market took no price."""
     names = ("ticker", "prices", "overtaken", "lastPrice", "liquidations")
     feeds = [
         (p.ticker, p.sent, p.overtaken, None if p.last is None else f"{p.last:f}", p.liquidations) for p in players

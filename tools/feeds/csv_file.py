@@ -1,4 +1,4 @@
-"""Price files: OHLC bars or ticks in CSV, read row by row, as one stream of ticks in time order."""
+"""Price files: OHLC bars or ticks in CSV, read row by row as one stream of ticks in time order."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from tools.errors import ToolError
-from tools.values import parse_time_ms
+from tools.output import counted
+from tools.times import parse_time_ms
 
 SINGLE_BAR_MS: Final = 60_000
-"""How long a bar lasts when there is no second one to tell."""
+"""How long a bar lasts if it is the only one."""
 
 TIME_NAMES: Final = ("open_time_ms", "open_time", "time_ms", "time", "timestamp", "datetime", "date", "at", "t", "ts")
 PRICE_NAMES: Final = ("price", "last", "close", "p", "c")
@@ -33,7 +34,7 @@ _NUMBER = re.compile(r"\d{1,18}(\.\d{1,30})?([eE][+-]?\d{1,2})?")
 
 
 class Format(StrEnum):
-    """What a row is. ``auto``: the header decides, or without one the number of columns."""
+    """What a row is. ``auto``: the header decides; without a header the number of columns does."""
 
     AUTO = "auto"
     OHLC = "ohlc"
@@ -41,7 +42,7 @@ class Format(StrEnum):
 
 
 class BadRow(ToolError):
-    """A row that cannot be read; names file and line."""
+    """A row that cannot be read. The text names the file and the line."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class _Bar:
     line: int
 
     def prices(self) -> tuple[Decimal, Decimal, Decimal, Decimal]:
-        """Open, then the extremes in the likelier order, then close: a rising bar went to its low first."""
+        """Open, the two extremes in the likelier order, close: a rising bar goes to its low first."""
         if self.close > self.open:
             return self.open, self.low, self.high, self.close
         return self.open, self.high, self.low, self.close
@@ -81,8 +82,8 @@ class _Bar:
 def read_ticks(path: Path, form: Format = Format.AUTO, window: Window | None = None) -> Iterator[Tick]:
     """The ticks of a price file, in order. A bar is four ticks, a quarter of its time apart.
 
-    Never holds more than two rows. Errors: BadRow for a row that cannot be read, lies before the one before it, or
-    contradicts itself; OSError.
+    It never holds more than two rows. Errors: BadRow for a row that cannot be read, is earlier than the row above it,
+    or contradicts itself; OSError.
     """
     window = window or Window()
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -98,7 +99,7 @@ def read_ticks(path: Path, form: Format = Format.AUTO, window: Window | None = N
 
 
 def count_ticks(path: Path, form: Format = Format.AUTO, window: Window | None = None) -> int:
-    """How many ticks ``read_ticks`` has of the file, each of them read. Errors: as there."""
+    """How many ticks ``read_ticks`` yields. It reads them all. Errors: the same."""
     return sum(1 for _ in read_ticks(path, form, window))
 
 
@@ -118,7 +119,7 @@ class _Table:
     def price(self, line: int, row: list[str], name: str) -> Decimal:
         text = self._cell(line, row, name)
         if _NUMBER.fullmatch(text) is None or not (price := Decimal(text)):
-            raise _bad(self._path, line, f"{name} is not a number above 0: {text!r}")
+            raise _bad(self._path, line, f"{name} must be a number above 0, such as 12.5; it is {text!r}")
         return price
 
     def bar(self, line: int, row: list[str]) -> _Bar:
@@ -131,21 +132,23 @@ class _Table:
             line=line,
         )
         if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
-            raise _bad(self._path, line, "open and close must lie between low and high")
+            raise _bad(self._path, line, "open and close must be between low and high")
         return bar
 
     def refuse_earlier(self, line: int, at_ms: int, before_ms: int | None) -> None:
         if before_ms is not None and at_ms < before_ms:
-            raise _bad(self._path, line, f"its time is {before_ms - at_ms} ms before the row above")
+            raise _bad(
+                self._path, line, f"its time is {before_ms - at_ms} ms before the row above; sort the file by time"
+            )
 
     def _cell(self, line: int, row: list[str], name: str) -> str:
         if len(row) < self._width:
-            raise _bad(self._path, line, f"{len(row)} columns, at least {self._width} expected")
+            raise _bad(self._path, line, f"it has {counted(len(row), 'column')} and needs {self._width}")
         return row[self._columns[name]].strip()
 
 
 def _rows(path: Path, reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
-    """Rows with their line numbers, empty ones left out."""
+    """Rows with their line numbers. Empty rows are left out."""
     line = 0
     while True:
         try:
@@ -165,10 +168,10 @@ def _columns(
     """Which column is what, and the rows without the header."""
     first = next(rows, None)
     if first is None:
-        raise ToolError(f"{path}: no rows")
+        raise ToolError(f"{path}: it has no rows")
     line, row = first
     if len(row) == 1:
-        raise _bad(path, line, f"columns are separated by commas, and there is none in {row[0][:80]!r}")
+        raise _bad(path, line, f"there is no comma in {row[0][:80]!r}; separate the columns by commas")
     if _is_data(row):
         is_bar = form is Format.OHLC or (form is Format.AUTO and len(row) >= 5)
         names = ("time", *NAMES) if is_bar else ("time", "price")
@@ -187,7 +190,7 @@ def _columns(
 
 
 def _inside(table: _Table, rows: Iterator[tuple[int, list[str]]], window: Window) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a window; the file is not read past its end."""
+    """The rows of a window. Nothing after the window is read."""
     count, before_ms = 0, None
     for line, row in rows:
         if count == window.rows_max:
@@ -203,7 +206,7 @@ def _inside(table: _Table, rows: Iterator[tuple[int, list[str]]], window: Window
 
 
 def _spread(bars: Iterator[_Bar]) -> Iterator[Tick]:
-    """Four ticks a bar. A bar lasts to the next one, but never longer than the shortest seen: gaps stay empty."""
+    """Four ticks a bar. A bar lasts until the next one, at most as long as the shortest so far: gaps stay empty."""
     length_ms: int | None = None
     bar = next(bars, None)
     while bar is not None:
@@ -218,7 +221,7 @@ def _spread(bars: Iterator[_Bar]) -> Iterator[Tick]:
 
 
 def _is_data(row: list[str]) -> bool:
-    """Whether a first row is data already: its second cell is a number."""
+    """Whether the first row is data and no header: its second cell is a number."""
     return len(row) >= 2 and _NUMBER.fullmatch(row[1].strip()) is not None
 
 

@@ -1,4 +1,4 @@
-"""Playing prices into the venue: one market's feed, and the clock that says when each price is due."""
+"""Sends prices to the venue: one market's feed, and the clock that says when each price is due."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Sleep = Callable[[float], Awaitable[object]]
 def next_sequence(last: int) -> int:
     """The number of a feed's next price: microseconds since 1970, or one more than ``last`` if that is not newer.
 
-    So a later run is ahead of an earlier one, and of two feeds into one market the newer price counts.
+    So a later run continues after an earlier one, and if two feeds send to one market the newer price counts.
     """
     return max(last + 1, time.time_ns() // 1000)
 
@@ -38,9 +38,9 @@ def on_tick(price: Decimal, tick_size: Decimal) -> Decimal:
 
 @dataclass
 class PriceFeed:
-    """One market's prices, in order: each on its tick, under a sequence that grows.
+    """One market's prices in order, each rounded to the tick, with a sequence that grows.
 
-    ``overtaken`` counts prices that came too late: another feed into the market had sent a newer one.
+    ``overtaken`` counts prices that came too late: another feed had sent the market a newer one.
     """
 
     venue: Venue
@@ -55,7 +55,7 @@ class PriceFeed:
 
     @classmethod
     async def of(cls, venue: Venue, ticker: str) -> tuple[PriceFeed, MarketAnswer]:
-        """The feed of a market, and the market as it stands."""
+        """The feed of a market, and the market as it is now."""
         market = await venue.market(ticker)
         return cls(venue, ticker, market.tick_size), market
 
@@ -76,13 +76,13 @@ class PriceFeed:
             self.last = price
 
     async def send_float(self, price: float, *, reason: str | None = None) -> None:
-        """As ``send``, of a simulated price: exact from its shortest decimal on."""
+        """As ``send``, for a simulated price: its shortest decimal is sent exactly."""
         await self.send(Decimal(repr(price)), reason=reason)
 
 
 @dataclass
 class Pacer:
-    """When a recorded time is due, ``speed`` recorded seconds a real one; None: at once."""
+    """Says when a recorded time is due. ``speed``: recorded seconds per real second; None: all is due at once."""
 
     speed: float | None
     now: Callable[[], float] = time.monotonic
@@ -90,7 +90,7 @@ class Pacer:
     _begin: tuple[float, int] | None = None
 
     async def until(self, at_ms: int) -> None:
-        """Wait until ``at_ms`` is due. The first time asked for is due at once."""
+        """Wait until ``at_ms`` is due. The first time that is asked for is due at once."""
         if self.speed is None:
             return
         if self._begin is None:
@@ -102,7 +102,7 @@ class Pacer:
 
 
 async def replay(feed: PriceFeed, ticks: Iterator[Tick], pacer: Pacer, tell: Callable[[Tick], None]) -> None:
-    """Play recorded ticks into a market, one after the other. Errors: ToolError, naming the line it came to."""
+    """Send recorded ticks to a market, one after the other. Errors: ToolError, which names the line."""
     async for tick in _read_ahead(ticks):
         await pacer.until(tick.at_ms)
         try:
@@ -122,7 +122,7 @@ async def simulate(
     now: Callable[[], float] = time.monotonic,
     sleep: Sleep = asyncio.sleep,
 ) -> None:
-    """Send a price every ``interval_s``; those that a slow venue made late are left out, not sent in a burst."""
+    """Send a price every ``interval_s``. If the venue is slow, later prices move back; they never come in a burst."""
     due = now()
     for price in islice(prices, steps):
         await feed.send_float(price)
@@ -132,7 +132,7 @@ async def simulate(
 
 
 async def _read_ahead(ticks: Iterator[T]) -> AsyncIterator[T]:
-    """Items of an iterator that blocks, read in a thread and a bounded chunk at a time."""
+    """Items of an iterator that blocks, read in a thread, a bounded chunk at a time."""
     while chunk := await asyncio.to_thread(lambda: list(islice(ticks, CHUNK_TICKS))):
         for tick in chunk:
             yield tick

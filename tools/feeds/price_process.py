@@ -1,12 +1,12 @@
 """A simulated outside price: volatility comes in regimes, jumps are rare and fat-tailed, and there is an anchor.
 
-Not a plain walk. The logarithm x of the price follows, step by step,
+It is no plain random walk. The logarithm x of the price follows, step by step,
 
-    a ← a + h·(x₀ − a) + v·A·Z          the anchor: moves slowly, and is itself drawn back to where it began
+    a ← a + h·(x₀ − a) + v·A·Z          the anchor moves slowly, and is itself pulled back to where it began
     x ← x + k·(a − x) + v·σ(r)·Z + J     r: calm, normal or storm, a Markov chain; J: compound Poisson, Pareto sizes
 
 with v the volatility of a step in the normal regime. Sources: Hamilton (1989) for the regimes, Merton (1976) for the
-jumps, Ornstein–Uhlenbeck for the pull. Floats are right here: this is weather, and no money is counted with it.
+jumps, Ornstein–Uhlenbeck for the pull. Floats are right here: no money is counted with them.
 """
 
 import math
@@ -20,7 +20,7 @@ BPS: Final = 1e-4
 
 @dataclass(frozen=True)
 class Regime:
-    """One weather. ``weight`` multiplies the volatility; ``stay`` is the chance to stay in it for another step."""
+    """One regime. ``weight`` multiplies the volatility; ``stay`` is the chance to stay in it for another step."""
 
     name: str
     weight: float
@@ -34,7 +34,7 @@ NEXT: Final[dict[str, tuple[tuple[Regime, float], ...]]] = {
     NORMAL.name: ((CALM, 0.6), (STORM, 0.4)),
     STORM.name: ((NORMAL, 0.9), (CALM, 0.1)),
 }
-"""Where a regime goes when it ends, with what chance."""
+"""What may follow a regime, with what chance."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +44,23 @@ class Process:
     volatility: float = 5 * BPS
     """v: standard deviation of a step's return in the normal regime."""
     pull: float = 0.002
-    """k: the part of the distance to the anchor that a step takes back."""
+    """k: the fraction of the distance to the anchor that one step goes back."""
     anchor_weight: float = 0.3
-    """A: how restless the anchor is, in v."""
+    """A: how much the anchor moves, in v."""
     anchor_pull: float = 0.0002
-    """h: what keeps the anchor near its beginning for ever."""
+    """h: how strongly the anchor is pulled back to where it began."""
     jump_rate: float = 0.004
-    """Expected jumps a step."""
+    """Expected jumps per step."""
     jump_size: float = 5.0
     """The smallest jump, in v."""
     jump_tail: float = 3.0
-    """Exponent of the Pareto tail of the sizes: smaller is fatter."""
+    """Exponent of the Pareto tail of the sizes; a smaller one makes large jumps likelier."""
     jump_max: float = 0.1
     """The largest jump of the logarithm."""
 
 
 def price_path(start: float, seed: int | str, process: Process | None = None) -> Iterator[float]:
-    """Prices without end after ``start``, all > 0 and finite. The same seed gives the same path. Errors: ValueError."""
+    """Endless prices after ``start``, all above 0 and finite. The same seed gives the same path. Errors: ValueError."""
     if not 0 < start < math.inf:
         raise ValueError("a price path starts at a finite price above 0")
     process = process or Process()

@@ -23,6 +23,9 @@ NAMELESS_WAIT_S: Final = 10.0
 
 POLL_S: Final = 0.05
 
+ADMIN_KEY_CHARACTERS_MIN: Final = 16
+"""A shorter administrator's key could be guessed: the venue does not start with it."""
+
 
 class DataDirectory:
     """Made with mode 0700 if it is missing, and locked while the venue runs: its embedded database serves one venue."""
@@ -63,8 +66,11 @@ class DataDirectory:
                 say(f"the admin key is in {path}")
         except OSError as error:
             raise CannotStart(f"cannot keep the admin key in {path}: {error.strerror or error}") from error
-        if not key:
-            raise CannotStart(f"{path} is empty: delete it, and a new key is made")
+        if len(key) < ADMIN_KEY_CHARACTERS_MIN:
+            raise CannotStart(
+                f"the admin key in {path} is shorter than {ADMIN_KEY_CHARACTERS_MIN} characters:"
+                " delete the file, and the next start makes a new key"
+            )
         return key
 
     def close(self) -> None:

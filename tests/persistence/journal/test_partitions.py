@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable
+from persistence.errors import OtherPartitions
 from persistence.journal import history as postgres_history
 from persistence.journal import look_ups, selections
 from persistence.journal.history import PostgresHistory
@@ -349,3 +350,40 @@ def explained(url: str, query: str, *values: object) -> list[asyncpg.Record]:
         return await connection.fetch(f"explain {query}", *values)
 
     return PostgresHistory(url)._run(ask)
+
+
+def test_a_new_database_keeps_the_partitions_that_were_chosen_for_it(database_url: str) -> None:
+    scribe = Scribe()
+    scribe.add_user("ann")
+    for _ in range(TINY):
+        scribe.deposit("ann", 1)
+    with PostgresJournal.acquire(database_url, partition_rows=TINY) as first:
+        assert partitions_of(database_url) == [Partition(1, TINY, "journal_1")]
+        first.append(scribe.entries)
+    with PostgresJournal.acquire(database_url) as second:
+        scribe.epoch = second.epoch
+        second.append([scribe.deposit("ann", 1) for _ in range(TINY)])
+    PostgresJournal.acquire(database_url, partition_rows=TINY).close()
+    ends = [(found.first, found.last) for found in partitions_of(database_url)]
+    assert ends[:3] == [(1, TINY), (TINY + 1, 2 * TINY), (2 * TINY + 1, 3 * TINY)]
+
+
+@pytest.mark.parametrize("made_with", [None, TINY])
+def test_another_number_is_refused_later_and_nothing_changes(database_url: str, made_with: int | None) -> None:
+    PostgresJournal.acquire(database_url, partition_rows=made_with).close()
+    before = partitions_of(database_url)
+    has = made_with or PARTITION_ROWS
+    with pytest.raises(OtherPartitions, match=f"made with --partition-rows {has}, which cannot be changed to 1000"):
+        PostgresJournal.acquire(database_url, partition_rows=1000)
+    assert partitions_of(database_url) == before
+    with PostgresJournal.acquire(database_url) as journal:
+        assert journal.epoch == 2
+
+
+def test_a_journal_from_before_the_choice_has_the_usual_partitions(database_url: str) -> None:
+    apply_first(database_url, 3)
+    sql(database_url, "insert into owner values (0, 1)")
+    with pytest.raises(OtherPartitions):
+        PostgresJournal.acquire(database_url, partition_rows=TINY)
+    with PostgresJournal.acquire(database_url, partition_rows=PARTITION_ROWS) as journal:
+        assert journal.epoch == 2

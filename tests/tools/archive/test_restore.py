@@ -32,7 +32,7 @@ from tests.tools.archive.restored import Captured, archived, contents, is_empty,
 from tests.web.venue import OnPostgres, start
 from tools.archive import restore as restore_module
 from tools.cli import main
-from tools.values import rfc3339
+from tools.times import rfc3339
 from web.process.clock import SystemClock
 
 __all__ = ["archived", "database_url", "new_url", "server_url", "stored"]

@@ -52,46 +52,46 @@ def test_no_digit_of_a_price_is_lost() -> None:
     [
         (b"", "it is empty"),
         (b" \n\n", "it is empty"),
-        (b"ticker,price\n", "a header, and no rows"),
+        (b"ticker,price\n", "it has a header and no rows"),
         (b"BTC-PERP,64000\n", "no column for the ticker and the price"),
         (b"ticker,size\nA,1\n", "no column for the price"),
-        (b"ticker,price,price\nA,1,2\n", "several columns for the price"),
-        (b"ticker,price,mark_price\nA,1,2\n", "several columns for the price"),
-        (b"ticker,price\nA,NaN\n", "line 2: the price is not a number above 0: 'NaN'"),
-        (b"ticker,price\nA,inf\n", "not a number above 0"),
-        (b"ticker,price\nA,-1\n", "not a number above 0"),
-        (b"ticker,price\nA,0\n", "not a number above 0"),
-        (b"ticker,price\nA,0e9\n", "not a number above 0"),
-        (b"ticker,price\nA,1_0\n", "not a number above 0"),
-        (b'ticker,price\nA,"1,000"\n', "not a number above 0: '1,000'"),
-        ("ticker,price\nA,١\n".encode(), "not a number above 0"),
-        (b"ticker,price\nA,\n", "not a number above 0: ''"),
-        (b"ticker,price\nA,1\nB\n", "line 3: 1 columns, the header has 2"),
-        (b"ticker,price\nA,1,2\n", "line 2: 3 columns, the header has 2"),
+        (b"ticker,price,price\nA,1,2\n", "more than one column for the price"),
+        (b"ticker,price,mark_price\nA,1,2\n", "more than one column for the price"),
+        (b"ticker,price\nA,NaN\n", "line 2: the price must be a number above 0, such as 12.5; it is 'NaN'"),
+        (b"ticker,price\nA,inf\n", "must be a number above 0"),
+        (b"ticker,price\nA,-1\n", "must be a number above 0"),
+        (b"ticker,price\nA,0\n", "must be a number above 0"),
+        (b"ticker,price\nA,0e9\n", "must be a number above 0"),
+        (b"ticker,price\nA,1_0\n", "must be a number above 0"),
+        (b'ticker,price\nA,"1,000"\n', "must be a number above 0, such as 12.5; it is '1,000'"),
+        ("ticker,price\nA,١\n".encode(), "must be a number above 0"),
+        (b"ticker,price\nA,\n", "must be a number above 0, such as 12.5; it is ''"),
+        (b"ticker,price\nA,1\nB\n", "line 3: it has 1 column, the header has 2"),
+        (b"ticker,price\nA,1,2\n", "line 2: it has 3 columns, the header has 2"),
         (b"ticker,price\n,1\n", "line 2: it has no ticker"),
-        (b"ticker,positionId,price\nA,,1\n", "line 2: it has no position"),
-        (b"ticker,price\nA,1\nB,1\nA,1\n", "line 4: A is there already, in line 2"),
-        (b"ticker,positionId,price\nA,1,1\nA,A-1,2\n", "line 3: A-1 is there already, in line 2"),
+        (b"ticker,positionId,price\nA,,1\n", "line 2: it has no position id"),
+        (b"ticker,price\nA,1\nB,1\nA,1\n", "line 4: A is already in line 2"),
+        (b"ticker,positionId,price\nA,1,1\nA,A-1,2\n", "line 3: A-1 is already in line 2"),
         (b"ticker,price,at\nA,1,yesterday\n", "line 2: 'yesterday' is not a time"),
-        (b"ticker,price\nA,1\n\xff,1\n", "line 3: not UTF-8"),
-        ("ticker,price\nA,1\n".encode("utf-16"), "not UTF-8"),
+        (b"ticker,price\nA,1\n\xff,1\n", "line 3: it is not UTF-8 text"),
+        ("ticker,price\nA,1\n".encode("utf-16"), "not UTF-8 text"),
         (b'ticker,price\nA,"1\n', "line 2"),
         (b"ticker,price\nA\x00,1\n", "line 2"),
-        (b"ticker,price\nA,1e999999\n", "line 2: the price is not a number above 0: '1e999999'"),
-        (b"ticker,price\nA,1e100\n", "not a number above 0"),
-        (b"ticker,price\nA," + b"9" * 5_000 + b"\n", "not a number above 0"),
-        (b"ticker,price\nA,0x10\n", "not a number above 0"),
-        (b"ticker,price\nA,sNaN\n", "not a number above 0"),
+        (b"ticker,price\nA,1e999999\n", "line 2: the price must be a number above 0, such as 12.5; it is '1e999999'"),
+        (b"ticker,price\nA,1e100\n", "must be a number above 0"),
+        (b"ticker,price\nA," + b"9" * 5_000 + b"\n", "must be a number above 0"),
+        (b"ticker,price\nA,0x10\n", "must be a number above 0"),
+        (b"ticker,price\nA,sNaN\n", "must be a number above 0"),
         (b",\n", "no column for the ticker and the price"),
         (b'""\n', "no column for the ticker and the price"),
         (b"\x00\x00\x00", "no column for the ticker and the price"),
-        (b"ticker,price\n" + b"," * 20_000, "line 2: more than 10000 characters"),
-        (b"," * 20_000, "line 1: more than 10000 characters"),
-        (b'ticker,price\nA,"' + b"\n" * 50 + b'"\n', "line 2: a row of more than 10 lines"),
-        (b"ticker,price,at\nA,1,0001-01-01T00:00+14:00\n", "line 2: -62135647200000 ms is beyond the calendar"),
-        (b"ticker,price,at\nA,1,9999-12-31T23:59-14:00\n", "beyond the calendar"),
+        (b"ticker,price\n" + b"," * 20_000, "line 2: it has more than 10000 characters"),
+        (b"," * 20_000, "line 1: it has more than 10000 characters"),
+        (b'ticker,price\nA,"' + b"\n" * 50 + b'"\n', "line 2: this row has more than 10 lines"),
+        (b"ticker,price,at\nA,1,0001-01-01T00:00+14:00\n", "line 2: -62135647200000 ms since 1970 is outside"),
+        (b"ticker,price,at\nA,1,9999-12-31T23:59-14:00\n", "outside the years 1 to 9999"),
         (b"ticker,price,at\nA,1," + b"9" * 9_000 + b"\n", "line 2: "),
-        (b"ticker,price\n\x1b[2J,1\n", "line 2: a name with characters that cannot be printed"),
+        (b"ticker,price\n\x1b[2J,1\n", "line 2: the ticker or position has characters that cannot be printed"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_place(text: bytes, problem: str) -> None:
@@ -154,6 +154,26 @@ def test_an_address_that_leads_nowhere_is_one_error(url: str) -> None:
         asyncio.run(read_url(url))
 
 
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 200])
+@pytest.mark.parametrize(
+    "where", ["http://{}/prices.csv", "http://u:secret@{}/", "/elsewhere", "file:///etc/passwd", "x:"]
+)
+def test_a_redirect_is_not_followed_and_the_error_says_where_it_leads(where: str, status: int) -> None:
+    asked: list[str] = []
+
+    def redirect(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.path)
+        handler.wfile.write(b"ticker,price\nA,1\n")
+
+    with answering(lambda _: asked.append("elsewhere")) as elsewhere:
+        location = where.format(elsewhere.removeprefix("http://").rstrip("/"))
+        with answering(redirect, status, location) as url, pytest.raises(BadExternal) as refused:
+            asyncio.run(read_url(url))
+    shown = location.replace("secret", "…")
+    assert str(refused.value) == f"{url}: it redirects to {shown}, which is not followed; give that address itself"
+    assert asked == ["/"]
+
+
 def test_a_password_in_an_address_is_not_told() -> None:
     with pytest.raises(BadExternal) as refused:
         asyncio.run(read_url("http://me:secret@127.0.0.1:1/prices.csv"))
@@ -161,12 +181,16 @@ def test_a_password_in_an_address_is_not_told() -> None:
 
 
 @contextmanager
-def answering(body: Callable[[BaseHTTPRequestHandler], object]) -> Iterator[str]:
-    """The address of a server that answers with 200, and then as ``body`` does."""
+def answering(
+    body: Callable[[BaseHTTPRequestHandler], object], status: int = 200, location: str | None = None
+) -> Iterator[str]:
+    """The address of a server that answers with ``status`` and ``location``, and then as ``body`` does."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200)
+            self.send_response(status)
+            if location is not None:
+                self.send_header("Location", location)
             self.end_headers()
             body(self)
 

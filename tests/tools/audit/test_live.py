@@ -189,7 +189,7 @@ def test_a_venue_that_is_not_there_is_a_problem_and_the_rest_is_told(stored: Sto
 
     problems = live_problems(stored, Serving("http://127.0.0.1:1", None, None), capsys)  # type: ignore[arg-type]
     assert problems[0]["offset"] == 1
-    assert "the venue could not be compared" in problems[1]["problem"]
+    assert "the running venue could not be compared" in problems[1]["problem"]
 
 
 def test_reconciling_with_a_venue_that_is_not_there_is_one_line(stored: Stored, capsys: Captured) -> None:
@@ -205,12 +205,13 @@ def test_a_venue_that_only_a_setting_names_may_be_down(
         monkeypatch.setenv("PERPS_URL", "http://127.0.0.1:1")
     else:
         Path("perps.toml").write_text('url = "http://127.0.0.1:1"')
+        monkeypatch.setenv("PERPS_CONFIG", "perps.toml")
 
     assert main(["reconcile", "--database-url", stored.url, "--key", KEY, "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["ok"]
     (note,) = err.splitlines()
-    assert note.startswith("memory is not compared: http://127.0.0.1:1 cannot be reached")
+    assert note.startswith("the venue's memory is not compared: http://127.0.0.1:1 cannot be reached")
 
 
 def test_a_venue_that_a_setting_names_is_compared_if_it_runs(
@@ -225,10 +226,10 @@ def test_a_venue_that_a_setting_names_is_compared_if_it_runs(
     assert "indexPrice" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("count", "words"), [(1, "1 user has too many"), (2, "2 users have too many")])
+@pytest.mark.parametrize(("count", "words"), [(1, "1 user has"), (2, "2 users have")])
 def test_users_that_are_not_asked_for_are_counted_in_grammar(count: int, words: str, capsys: Captured) -> None:
     tell_left_out(count)
-    assert capsys.readouterr().err == f"{words} open positions to be asked for\n"
+    assert capsys.readouterr().err == f"{words} more than 500 open positions: these are not compared\n"
 
 
 def test_a_venue_of_another_database_is_found(stored: Stored, capsys: Captured, server_url: str) -> None:
@@ -269,9 +270,9 @@ def test_an_actor_ahead_of_all_rows_is_a_finding(stored: Stored) -> None:
     memory = memory_of(rows, ROWS, ROWS)
     cut = Follower(after(rows, 60), lambda offset: iter(rows[offset : ROWS - 20]))
 
-    found = {(finding.ticker, finding.problem.split(" stands")[0]) for finding in contradictions_of_memory(cut, memory)}
-    assert (None, "the ledger") in found
-    assert (BTC, "the market") in found
+    found = {(finding.ticker, finding.problem.split(" is at")[0]) for finding in contradictions_of_memory(cut, memory)}
+    assert (None, "the running ledger") in found
+    assert (BTC, "the running market") in found
 
 
 def test_a_market_that_is_not_in_memory_is_a_finding(stored: Stored) -> None:

@@ -83,7 +83,10 @@ async def test_a_bad_row_ends_a_replay_with_its_line(running: Running, capsys: p
     running.venue.add_market("BTC-PERP")
     await write("ticks.csv", "time,price\n1,1\n2,oops\n")
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP", "--speed", "max") == 1
-    assert capsys.readouterr().err == "perps: error: ticks.csv line 3: price is not a number above 0: 'oops'\n"
+    assert (
+        capsys.readouterr().err
+        == "perps: error: ticks.csv line 3: price must be a number above 0, such as 12.5; it is 'oops'\n"
+    )
 
 
 async def test_a_file_with_a_bad_row_anywhere_is_refused_before_a_price_is_sent(
@@ -107,7 +110,7 @@ async def test_of_a_pipe_it_is_told_how_many_prices_were_sent_before_a_bad_row(
     async with asyncio.timeout(15):
         code, _ = await asyncio.gather(run(running, *arguments), write("ticks", text))
     assert code == 1
-    assert f"; {CHUNK_TICKS} prices had been sent\n" in capsys.readouterr().err
+    assert f"; {CHUNK_TICKS} prices sent before that\n" in capsys.readouterr().err
     assert len(running.venue.prices) == CHUNK_TICKS
 
 
@@ -120,10 +123,10 @@ async def test_progress_elsewhere_than_on_a_terminal_is_of_the_prices_sent(
     options = ("--ticker", "A", "--speed", "max")
     assert await run(running, "feed", "replay", "ticks.csv", *options, "--from", "2") == 0
     assert capsys.readouterr().err.splitlines() == [
-        "replayed feed 25% A 2.00 · line 3 · 0 liquidations",
-        "replayed feed 50% A 3.00 · line 4 · 0 liquidations",
-        "replayed feed 75% A 4.00 · line 5 · 0 liquidations",
-        "replayed feed 100% A 5.00 · line 6 · 0 liquidations",
+        "sending prices 25% A 2.00 · line 3 · 0 liquidations",
+        "sending prices 50% A 3.00 · line 4 · 0 liquidations",
+        "sending prices 75% A 4.00 · line 5 · 0 liquidations",
+        "sending prices 100% A 5.00 · line 6 · 0 liquidations",
     ]
 
 

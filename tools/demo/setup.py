@@ -1,4 +1,4 @@
-"""What the demo starts with: sample markets, agents and two people. Making it twice is the same as making it once."""
+"""What the demo starts with: sample markets, agents and two people. Setting it up twice is like setting it up once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from tools.client import Venue
@@ -54,7 +53,7 @@ MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
         "houseDeposit": "250000",
     },
 )
-"""Two with an outside feed, and one organisation of a game whose price is made by trading and by stories."""
+"""Two markets with an outside price, and one organisation of a game, whose price follows trades and stories."""
 
 FEED_VOLATILITY: Final[Mapping[str, float]] = {"BTC-PERP": 5e-4, "ETH-PERP": 6e-4}
 """The markets with a feed, and the volatility of a second in normal weather."""
@@ -70,7 +69,7 @@ STORIES: Final[tuple[tuple[str, float], ...]] = (
     ("The founder sells some shares", -0.015),
     ("The first crew comes home", 0.025),
 )
-"""What happens to the organisation, and what part of its price that moves."""
+"""What happens to the organisation, and by what fraction that moves its price."""
 
 USERS_PER_PAGE: Final = 500
 
@@ -80,14 +79,14 @@ AGENT_DEPOSIT: Final = "25000"
 
 
 class Style(StrEnum):
-    """How an agent makes up its mind."""
+    """How an agent decides what to do."""
 
     MOMENTUM = "momentum"
-    """Goes with the last move."""
+    """Follows the last move."""
     REVERSION = "reversion"
-    """Bets on a return to the mean."""
+    """Expects a return to the mean."""
     NOISE = "noise"
-    """Throws a coin."""
+    """Tosses a coin."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +115,13 @@ AGENTS: Final = (
 
 
 async def prepare(admin: Venue, say: Callable[[str], None]) -> None:
-    """List the markets and create the users that are not there yet; tell a new person's key, this once.
+    """Create the markets and users that do not exist yet.
 
-    Of a person who is there already, tell how another key is made.
+    ``say`` gets a line for each person: a new person's key, or how to make another key for one who exists already.
 
-    Errors: ApiError, VenueUnreachable; then call it again.
+    Errors: ToolError; then call it again.
     """
-    tickers = {market.ticker for market in msgspec.json.decode(await admin.markets(), type=_Markets).markets}
+    tickers = {market.ticker for market in admin.decoded(await admin.markets(), _Markets).markets}
     for parameters in MARKETS:
         if parameters["ticker"] not in tickers:
             await _unless(admin.create_market(parameters), "market_exists")
@@ -137,7 +136,7 @@ async def prepare(admin: Venue, say: Callable[[str], None]) -> None:
             say(f"demo: user {person} has {PERSON_DEPOSIT} USD and the key {made.key}")
         else:
             another = f"perps key create --user-id {person} --scope read --scope trade"
-            say(f"demo: user {person} is there since an earlier start; for another key: {another}")
+            say(f"demo: user {person} exists since an earlier start; to make another key: {another}")
 
 
 class _Market(Struct):
@@ -158,12 +157,12 @@ class _Users(Struct, rename="camel"):
 
 
 async def _users_there(admin: Venue) -> set[str]:
-    """The users of the demo that are there: a second start asks for nothing that would be refused."""
+    """The demo's users that exist already: a second start sends no request that would be refused."""
     wanted = {plan.user for plan in AGENTS} | set(PEOPLE)
     there: set[str] = set()
     cursor = None
     while there != wanted:
-        page = msgspec.json.decode(await admin.users(USERS_PER_PAGE, cursor), type=_Users)
+        page = admin.decoded(await admin.users(USERS_PER_PAGE, cursor), _Users)
         there |= wanted & {user.user_id for user in page.users}
         cursor = page.next_cursor
         if cursor is None:
@@ -172,7 +171,7 @@ async def _users_there(admin: Venue) -> set[str]:
 
 
 async def _unless(making: Awaitable[bytes], code: str) -> bool:
-    """Whether it was made now; False if it had been there before."""
+    """True if it was made now; False if it existed before: then the venue refused with ``code``."""
     try:
         await making
     except ApiError as error:

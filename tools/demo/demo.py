@@ -1,6 +1,6 @@
-"""``perps serve --demo``: sample markets, users, a live feed and agents, all through HTTP like anybody else.
+"""Runs the demo: sets it up, then keeps prices, stories and agents going.
 
-Nothing here can stop the server: what fails is logged and tried again, a part that dies of a bug is logged and left.
+Nothing here can stop the server. What fails is logged and tried again; a part that ends by a bug is logged and left.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from uuid import uuid4
 import structlog
 
 from tools.client import Venue
+from tools.demo.agents import Agent, pause
+from tools.demo.setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, SEED, STORIES, STORY_TICKER, AgentPlan, prepare
 from tools.errors import ToolError
 from tools.feeds.player import PriceFeed, simulate
 from tools.feeds.price_process import Process, price_path
-from tools.sample.agents import Agent, pause
-from tools.sample.setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, SEED, STORIES, STORY_TICKER, AgentPlan, prepare
-from tools.values import rfc3339
+from tools.times import rfc3339
 
 LOG: Final = structlog.get_logger("demo")
 
 INTERVAL_S: Final = 1.0
 STORY_PAUSE_S: Final = (15.0, 45.0)
 STORY_DRIFT: Final = 0.1
-"""The part of the way back to the first price that a story takes."""
+"""The fraction of the way back to the first price that each story goes."""
 RETRY_S: Final = 2.0
 RETRY_S_MAX: Final = 30.0
 KEY_LIFE_S: Final = 24 * 3600
-"""An agent's key expires by itself: a killed demo leaves none behind for long. It asks for another in time."""
+"""An agent's key expires by itself, so that a killed demo leaves no key behind for long. The agent asks for another."""
 
 Work = Callable[[], Awaitable[None]]
 
@@ -42,9 +42,10 @@ Work = Callable[[], Awaitable[None]]
 async def run_demo(
     base_url: str, admin_key: str, stop: asyncio.Event, *, say: Callable[[str], None] = print, pace: float = 1.0
 ) -> None:
-    """Make the demo and keep it moving until ``stop``. People's keys go to ``say``, once, when all agents trade.
+    """Set the demo up and keep it moving until ``stop``.
 
-    ``pace``: how much faster than usual everything happens.
+    ``say`` gets the lines with people's keys, once, when all agents trade. ``pace``: how much faster than usual
+    everything happens.
     """
     lines: list[str] = []
     without_key = {plan.user for plan in AGENTS}
@@ -57,7 +58,7 @@ async def run_demo(
     try:
         await _run(base_url, admin_key, stop, lines, begun, pace)
     finally:
-        _say_all(lines, say)  # stopped before that: nobody could learn the keys any more
+        _say_all(lines, say)  # if it stopped before that, nobody could learn the keys later
 
 
 def _say_all(lines: list[str], say: Callable[[str], None]) -> None:
@@ -69,7 +70,7 @@ def _say_all(lines: list[str], say: Callable[[str], None]) -> None:
 async def _run(
     base_url: str, admin_key: str, stop: asyncio.Event, lines: list[str], begun: Callable[[str], None], pace: float
 ) -> None:
-    """Make it, with what people should know in ``lines``; ``begun`` is told of every agent that has its key."""
+    """Set it up and run it. ``lines`` gets what people should know; ``begun`` gets each agent that has its key."""
     async with Venue(base_url, admin_key) as admin:
         await _until_stopped([_keep("setup", partial(prepare, admin, lines.append), stop, pace, once=True)], stop)
         if stop.is_set():
@@ -84,7 +85,7 @@ async def _run(
 
 
 async def _keep(name: str, work: Work, stop: asyncio.Event, pace: float, *, once: bool = False) -> None:
-    """Do a work again and again until ``stop``, waiting longer after each failure in a row; ``once``: until done."""
+    """Repeat a work until ``stop``, with longer pauses after failures in a row. ``once``: only until it succeeds."""
     wait = RETRY_S
     while not stop.is_set():
         begun = time.monotonic()
@@ -101,9 +102,9 @@ async def _keep(name: str, work: Work, stop: asyncio.Event, pace: float, *, once
 
 
 async def _until_stopped(parts: list[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
-    """Run all parts to their end or until ``stop``. One that dies of a bug is logged, the others go on.
+    """Run all parts until they end or until ``stop``. A part that ends by a bug is logged; the others go on.
 
-    None outlives this call.
+    No part outlives this call.
     """
     tasks = {asyncio.create_task(part) for part in parts}
     stopping = asyncio.create_task(stop.wait())
@@ -121,7 +122,7 @@ async def _until_stopped(parts: list[Coroutine[Any, Any, None]], stop: asyncio.E
 
 
 async def _run_feed(admin: Venue, ticker: str, pace: float) -> None:
-    """One market's outside price, a second apart, for ever."""
+    """Send one market an outside price every second, for ever."""
     feed, market = await PriceFeed.of(admin, ticker)
     process = replace(Process(), volatility=FEED_VOLATILITY[ticker])
     path = price_path(float(market.index_price), f"{SEED}:{ticker}:{time.time_ns()}", process)
@@ -129,7 +130,7 @@ async def _run_feed(admin: Venue, ticker: str, pace: float) -> None:
 
 
 async def _run_stories(admin: Venue, stop: asyncio.Event, pace: float) -> None:
-    """Now and then something happens to the organisation, and its index moves."""
+    """Now and then something happens to the organisation, and its index price moves."""
     feed, market = await PriceFeed.of(admin, STORY_TICKER)
     feed.source = "event"
     random = Random(f"{SEED}:{time.time_ns()}")
@@ -144,7 +145,7 @@ async def _run_stories(admin: Venue, stop: asyncio.Event, pace: float) -> None:
 async def _run_agent(
     admin: Venue, base_url: str, plan: AgentPlan, stop: asyncio.Event, begun: Callable[[str], None]
 ) -> None:
-    """One agent with a key of its own, until ``stop`` or until the key is no longer good."""
+    """Run one agent with its own key, until ``stop`` or until the key is no longer valid."""
     expiry = rfc3339(int((time.time() + KEY_LIFE_S) * 1000))
     made = await admin.create_key(["read", "trade"], user=plan.user, label="demo agent", expires_at=expiry)
     begun(plan.user)

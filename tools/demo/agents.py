@@ -1,4 +1,4 @@
-"""The demo's trading agents: each watches one market, opens and closes, and takes a refusal calmly."""
+"""The demo's trading agents. Each watches one market, opens and closes positions, and carries on after a refusal."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Final
 import structlog
 
 from tools.client import MarketAnswer, Venue
+from tools.demo.setup import AgentPlan, Style
 from tools.errors import ApiError, VenueUnreachable
-from tools.sample.setup import AgentPlan, Style
 
 LOG: Final = structlog.get_logger("demo")
 
 MEMORY: Final = 40
-"""Marks an agent remembers."""
+"""How many marks an agent remembers."""
 MOMENTUM_LOOKBACK: Final = 10
 SIGNAL: Final = 0.0006
-"""The part of the price that a move must be to count."""
+"""The least move that counts, as a fraction of the price."""
 NOISE_CHANCE: Final = 0.5
 CLOSE_CHANCE: Final = 0.06
-"""Chance a step to close the oldest position although nothing asks for it."""
+"""The chance in each step to close the oldest position for no reason."""
 PART_CHANCE: Final = 0.25
-"""Chance that a close takes half only."""
+"""The chance that a close closes only half."""
 SIZE_SPREAD: Final = 0.7
 """Spread of the lognormal sizes."""
 SIZE_PARTS_MAX: Final = 6.0
-"""The largest size, in typical sizes."""
+"""The largest size, as a multiple of the typical one."""
 PAUSE_S_MAX: Final = 30.0
 
 
 class Agent:
-    """One agent at its market, trading with its own key. ``top_up`` gives it money when it has run out."""
+    """One agent in its market, with its own key. ``top_up`` gives it money when it has none left."""
 
     def __init__(self, plan: AgentPlan, venue: Venue, random: Random, top_up: Callable[[], Awaitable[object]]) -> None:
         self.plan = plan
@@ -45,14 +45,14 @@ class Agent:
         self._must_close = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Trade until ``stop``. Errors: ApiError when the key is no longer good."""
+        """Trade until ``stop``. Errors: ApiError if the key is no longer valid."""
         await self._attempt(self._refresh)
         while not stop.is_set():
             await self._attempt(self.step)
             await pause(stop, self.next_pause())
 
     async def step(self) -> None:
-        """Look at the market once and do at most one thing. Errors: ApiError, VenueUnreachable."""
+        """Look at the market once and do at most one thing. Errors: ToolError."""
         market = await self._venue.market(self.plan.ticker)
         self._marks.append(float(market.mark_price))
         is_full = len(self.positions) >= self.plan.positions_max
@@ -64,12 +64,12 @@ class Agent:
             await self._open(side, market)
 
     def next_pause(self) -> float:
-        """Seconds to the next step: about the plan's, doubled with every failure in a row, bounded."""
+        """Seconds to the next step: about the plan's, doubled for each failure in a row, at most ``PAUSE_S_MAX``."""
         usual = self.plan.pause_s * self._random.uniform(0.5, 1.5)
         return min(usual * float(1 << min(self.failures, 10)), PAUSE_S_MAX)
 
     async def refused(self, error: ApiError) -> None:
-        """What to make of a refusal. Errors: the refusal itself, if the key is no longer good."""
+        """Decide what to do after a refusal. Errors: the refusal itself, if the key is no longer valid."""
         match error.code:
             case "unauthorized" | "forbidden":
                 raise error
@@ -100,7 +100,7 @@ class Agent:
             LOG.debug("demo.agent_cut_off", agent=self.plan.user, reason=str(error))
 
     async def _refresh(self) -> None:
-        """Learn which positions are open: after a restart, or when one has gone."""
+        """Ask which positions are open: after a restart, or when one is gone."""
         found = await self._venue.open_positions(self.plan.user, self.plan.ticker)
         self.positions = deque(position.id for position in found)
 

@@ -51,6 +51,7 @@ def test_a_command_looks_for_the_venue_where_the_settings_let_it_listen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     Path("perps.toml").write_text(lines)
+    monkeypatch.setenv("PERPS_CONFIG", "perps.toml")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert main(command) == 1
@@ -68,10 +69,10 @@ def test_an_address_that_is_given_beats_the_port(asked: list[str], monkeypatch: 
     [
         ('port = "x"', {}, "port in perps.toml: 'x' is not a whole number from 0 to 65535"),
         ("", {"PERPS_PORT": "65536"}, "PERPS_PORT: '65536' is not a whole number from 0 to 65535"),
-        ("port = [1]", {}, "port in perps.toml: one value, not a list"),
-        ("", {"PERPS_HOST": "127.0.0.1@evil.example"}, "PERPS_HOST: '127.0.0.1@evil.example' is not a host"),
-        ('host = "evil.example/#"', {}, "host in perps.toml: 'evil.example/#' is not a host"),
-        ('host = ""', {}, "host in perps.toml: '' is not a host"),
+        ("port = [1]", {}, "port in perps.toml: give one value, not a list"),
+        ("", {"PERPS_HOST": "127.0.0.1@evil.example"}, "PERPS_HOST: '127.0.0.1@evil.example' is not a host name"),
+        ('host = "evil.example/#"', {}, "host in perps.toml: 'evil.example/#' is not a host name"),
+        ('host = ""', {}, "host in perps.toml: '' is not a host name"),
     ],
 )
 def test_a_setting_that_is_no_address_is_told_by_its_name(
@@ -83,6 +84,7 @@ def test_a_setting_that_is_no_address_is_told_by_its_name(
     capsys: Captured,
 ) -> None:
     Path("perps.toml").write_text(lines)
+    monkeypatch.setenv("PERPS_CONFIG", "perps.toml")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert main(["market", "list"]) == 2
@@ -91,6 +93,5 @@ def test_a_setting_that_is_no_address_is_told_by_its_name(
 
 
 def test_the_help_says_that_the_default_follows_the_settings(capsys: Captured) -> None:
-    Path("perps.toml").write_text('port = "x"')
     assert main(["stats", "--help"]) == 0
     assert "host and port" in " ".join(capsys.readouterr().out.replace("│", " ").split())

@@ -1,7 +1,6 @@
-"""What an argument on the command line may be. A bad one is told in one line, exit code 2."""
+"""The types of command-line arguments. For a bad value they say in one line what the argument takes; exit code 2."""
 
 import re
-from datetime import UTC, datetime
 from decimal import Decimal
 from math import isfinite, nan
 from typing import Final
@@ -9,22 +8,20 @@ from urllib.parse import urlsplit
 
 import rich_click as click
 
+from tools.addresses import without_password
+from tools.times import parse_time_ms, rfc3339
+
 _DIGITS: Final = 18
 _DECIMALS: Final = 12
 _DECIMAL = re.compile(rf"[+-]?\d{{1,{_DIGITS}}}(\.\d{{1,{_DECIMALS}}})?", re.ASCII)
 _PLAIN = re.compile(r"\+?\d+(\.\d+)?", re.ASCII)
 _EXPONENT = re.compile(r"\+?\d+(\.\d+)?[eE][+-]?\d{1,9}", re.ASCII)
-_NUMBER = re.compile(r"[+-]?\d{1,19}(\.\d{1,9})?")
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}")
 _USER_ID = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
 
-_SECONDS_BELOW: Final = 10**11
-_MILLIS_BELOW: Final = 10**14
-_MICROS_BELOW: Final = 10**17
-
 
 class _Pattern(click.ParamType[str]):
-    """Text that a regular expression matches whole."""
+    """Text that matches a regular expression as a whole."""
 
     def __init__(self, name: str, pattern: re.Pattern[str], rule: str) -> None:
         self.name = name
@@ -39,7 +36,7 @@ class _Pattern(click.ParamType[str]):
 
 
 class _Decimal(click.ParamType[str]):
-    """A decimal above 0, or also 0, kept as the text it came as: no float ever sees it."""
+    """A decimal number above 0, or also 0. It stays the text that it came as: no float ever sees it."""
 
     name = "decimal"
 
@@ -53,17 +50,17 @@ class _Decimal(click.ParamType[str]):
         return text
 
     def _problem(self, text: str) -> str:
-        """What is wrong with it."""
+        """What is wrong with the text, and how to write it."""
         if _EXPONENT.fullmatch(text) and int(text.lower().partition("e")[2]) >= _DIGITS:
-            return f" is too large: below 10^{_DIGITS}"
+            return f" is too large: it must be below 10^{_DIGITS}"
         if _EXPONENT.fullmatch(text):
-            return ": write it out, without an exponent"
+            return " has an exponent: write the number out, such as 1000"
         if _PLAIN.fullmatch(text):
             whole, _, decimals = text.partition(".")
             if len(whole) > _DIGITS:
-                return f" is too large: below 10^{_DIGITS}"
+                return f" is too large: it must be below 10^{_DIGITS}"
             if len(decimals) > _DECIMALS:
-                return f" has more than {_DECIMALS} decimals"
+                return f" has more than {_DECIMALS} decimals: round it"
         return f" is not a decimal number{', 0 or more' if self._may_be_zero else ' above 0'}, such as 12.50"
 
 
@@ -80,7 +77,7 @@ class Whole(click.IntRange):
 
 
 class Real(click.FloatRange):
-    """A number within bounds; neither infinite nor NaN."""
+    """A number within bounds, neither infinite nor NaN."""
 
     name = "number"
 
@@ -95,7 +92,7 @@ class Real(click.FloatRange):
 
 
 def _within(least: float | None, most: float | None, is_above: bool = False) -> str:
-    """Bounds, in words."""
+    """Bounds in words."""
     if least is not None and most is not None and not is_above:
         return f" from {least:g} to {most:.0f}"
     words = [] if least is None else [f" above {least:g}" if is_above else f", {least:g} or more"]
@@ -103,7 +100,7 @@ def _within(least: float | None, most: float | None, is_above: bool = False) -> 
 
 
 class _Address(click.ParamType[str]):
-    """A URL of one of some schemes."""
+    """A URL of one of these schemes."""
 
     name = "url"
 
@@ -120,12 +117,12 @@ class _Address(click.ParamType[str]):
         except ValueError:
             well_formed, parts = False, urlsplit("")
         if not well_formed or (self._needs_host and not parts.hostname):
-            self.fail(f"{without_password(text)!r} is not a URL {schemes}…", param, ctx)
+            self.fail(f"{without_password(text)!r} is not a URL that begins with {schemes}", param, ctx)
         return text.rstrip("/")
 
 
 class _Moment(click.ParamType[int]):
-    """A time as milliseconds since 1970: ISO 8601 (UTC unless it says otherwise), or seconds, or milliseconds."""
+    """A time, as milliseconds since 1970: see ``times.parse_time_ms``."""
 
     name = "time"
 
@@ -141,7 +138,7 @@ class _Moment(click.ParamType[int]):
 
 
 class _Speed(click.ParamType[float | None]):
-    """Simulated seconds per real second; ``max`` (None) does not wait at all."""
+    """Recorded seconds per real second; ``max`` (None) does not wait at all."""
 
     name = "speed"
 
@@ -153,54 +150,16 @@ class _Speed(click.ParamType[float | None]):
         except ValueError:
             speed = 0.0
         if not 0 < speed < float("inf"):
-            self.fail(f"{value!r} is neither a number above 0 nor 'max'", param, ctx)
+            self.fail(f"{value!r} is not a speed: give a number above 0, or max", param, ctx)
         return speed
 
 
-def parse_time_ms(text: str) -> int:
-    """Milliseconds since 1970 of an ISO 8601 time, or of a number whose size tells s, ms, µs or ns. Rounded down.
-
-    A time without a zone is UTC. Errors: ValueError.
-    """
-    text = text.strip()
-    if _NUMBER.fullmatch(text):
-        number = Decimal(text)
-        size = abs(number)
-        if size < _SECONDS_BELOW:
-            return int(number * 1000)
-        if size < _MILLIS_BELOW:
-            return int(number)
-        return int(number) // (1000 if size < _MICROS_BELOW else 10**6)
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a time: seconds, milliseconds or ISO 8601") from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    return since.days * 86_400_000 + since.seconds * 1000 + since.microseconds // 1000
-
-
-def rfc3339(at_ms: int) -> str:
-    """Milliseconds since 1970 as RFC 3339 UTC with milliseconds. Errors: ValueError beyond the year 9999."""
-    try:
-        moment = datetime.fromtimestamp(at_ms // 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise ValueError(f"{at_ms} ms is beyond the calendar") from None
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
-
-
-def without_password(url: str) -> str:
-    """An address as it may be shown."""
-    return re.sub(r"(//[^/:@]*):[^@]*@", r"\1:…@", url)
-
-
-KEY_ID: Final = _Pattern("key", re.compile(r"[A-Za-z0-9._-]{1,64}"), "the id of a key")
-CURSOR: Final = _Pattern("cursor", re.compile(r"[\x21-\x7e]{1,128}"), "what a page before has told")
+KEY_ID: Final = _Pattern("key", re.compile(r"[A-Za-z0-9._-]{1,64}"), "a key id; perps key list shows them")
+CURSOR: Final = _Pattern("cursor", re.compile(r"[\x21-\x7e]{1,128}"), "a cursor that an earlier page printed")
 AMOUNT: Final = _Decimal(may_be_zero=False)
 NOT_NEGATIVE: Final = _Decimal(may_be_zero=True)
-TICKER: Final = _Pattern("ticker", _TICKER, "a ticker: A-Z 0-9 . _ -, at most 32, first a letter or digit")
-USER_ID: Final = _Pattern("user", _USER_ID, "a user id: A-Z a-z 0-9 . _ : @ -, at most 64")
+TICKER: Final = _Pattern("ticker", _TICKER, "a ticker: 1 to 32 of A-Z 0-9 . _ -, the first a letter or digit")
+USER_ID: Final = _Pattern("user", _USER_ID, "a user id: 1 to 64 of A-Z a-z 0-9 . _ : @ -")
 VENUE_URL: Final = _Address("http", "https", needs_host=True)
 DATABASE_URL: Final = _Address("postgresql", "postgres", needs_host=False)
 MOMENT: Final = _Moment()

@@ -1,0 +1,89 @@
+"""``perps key``: list API keys, create them, and revoke them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import rich_click as click
+from msgspec import Struct
+
+from tools.admin.answers import Record, ask, cursor_option, decoded, limit_option, show_answer, show_rows
+from tools.argument_types import KEY_ID, MOMENT, USER_ID
+from tools.output import show_json
+from tools.settings import Access, SettingsGroup, access_options, json_option
+from tools.times import rfc3339
+
+SCOPES: Final = ("read", "trade", "price", "admin")
+COLUMNS: Final = {
+    "key id": "keyId",
+    "user": "userId",
+    "scopes": "scopes",
+    "label": "label",
+    "created": "createdAt",
+    "expires": "expiresAt",
+    "revoked": "revokedAt",
+}
+
+
+class _Keys(Struct, rename="camel"):
+    keys: list[Record]
+    next_cursor: str | None
+
+
+@click.group(cls=SettingsGroup)
+def key() -> None:
+    """List API keys, create them, and revoke them."""
+
+
+@key.command("list")
+@limit_option
+@cursor_option
+@access_options
+@json_option
+def list_keys(limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
+    """Show every key that was ever made, newest first.
+
+    Each line has the key's id, owner, scopes and dates. The keys themselves are not shown. The administrator's own key
+    is not in the list.
+    """
+    answer = ask(access, lambda venue: venue.keys(limit, cursor))
+    if as_json:
+        show_json(answer)
+    else:
+        page = decoded(access, answer, _Keys)
+        show_rows(page.keys, COLUMNS, page.next_cursor)
+
+
+@key.command("create")
+@click.option("--user-id", type=USER_ID, help="The one user that the key acts for.")
+@click.option(
+    "--scope", "scopes", type=click.Choice(SCOPES), multiple=True, required=True, help="Repeat it for each scope."
+)
+@click.option("--label", help="A note: what the key is for.")
+@click.option("--expires-at", type=MOMENT, help="ISO 8601; UTC if it names no zone.  [default: never]")
+@access_options
+@json_option
+def create_key(
+    user_id: str | None,
+    scopes: tuple[str, ...],
+    label: str | None,
+    expires_at: int | None,
+    access: Access,
+    as_json: bool,
+) -> None:
+    """Create a key, and show it: now and never again."""
+    expiry = None if expires_at is None else rfc3339(expires_at)
+    answer = ask(access, lambda venue: venue.make_key(scopes, user=user_id, label=label, expires_at=expiry))
+    show_answer(access, answer, as_json=as_json)
+
+
+@key.command("revoke")
+@click.argument("key_id", type=KEY_ID)
+@access_options
+@json_option
+def revoke_key(key_id: str, access: Access, as_json: bool) -> None:
+    """Revoke a key: it stops working now.
+
+    perps key list shows the ids.
+    """
+    show_answer(access, ask(access, lambda venue: venue.revoke_key(key_id)), as_json=as_json)

@@ -1,0 +1,132 @@
+"""``perps market``: list markets, create them, and change their mode."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import rich_click as click
+from msgspec import Struct
+
+from tools.admin.answers import Record, ask, decoded, show_rows
+from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
+from tools.output import show_json, show_record
+from tools.settings import Access, SettingsGroup, access_options, json_option, public_access_options
+from web.answers.field_names import camel
+
+COLUMNS: Final = {
+    "ticker": "ticker",
+    "status": "status",
+    "index": "indexPrice",
+    "mark": "markPrice",
+    "24h %": "changePercent24h",
+    "OI long": "openInterest.long",
+    "OI short": "openInterest.short",
+    "name": "name",
+}
+PARAMETERS: Final = (
+    "ticker",
+    "status",
+    "name",
+    "indexPrice",
+    "tickSize",
+    "lotSize",
+    "markSource",
+    "skewScale",
+    "maxSkew",
+    "maxOpenInterest",
+    "maxLeverage",
+    "minOrderSize",
+    "takerFee",
+    "liquidationFee",
+    "maintenanceRate",
+    "referralShare",
+)
+"""What is shown of a new market: its parameters, those that were given and those that the venue chose."""
+
+
+class _Markets(Struct):
+    markets: list[Record]
+
+
+class _Market(Struct):
+    market: Record
+
+
+@click.group(cls=SettingsGroup)
+def market() -> None:
+    """List markets, create them, and change their mode."""
+
+
+@market.command("list")
+@public_access_options
+@json_option
+def list_markets(access: Access, as_json: bool) -> None:
+    """Show every market with its prices and open interest.
+
+    This needs no key.
+    """
+    answer = ask(access, lambda venue: venue.markets())
+    if as_json:
+        show_json(answer)
+    else:
+        show_rows(decoded(access, answer, _Markets).markets, COLUMNS)
+
+
+@market.command("create")
+@click.argument("ticker", type=TICKER)
+@click.option("--organization-id", required=True, help="The organization that the market belongs to.")
+@click.option("--name", required=True, help="The market's name for people.")
+@click.option("--price", type=AMOUNT, required=True, help="The first index price, USD.")
+@click.option("--tick-size", type=AMOUNT, help="The smallest step of a price, USD.")
+@click.option("--lot-size", type=AMOUNT, help="The smallest step of a quantity, base units.")
+@click.option(
+    "--mark-source", type=click.Choice(["index", "quote"]), help="Which price decides margin and liquidation."
+)
+@click.option("--skew-scale", type=AMOUNT, help="The skew that moves the quote by 100 %, base units.")
+@click.option("--max-skew", type=AMOUNT, help="The largest skew, base units.")
+@click.option("--max-open-interest", type=AMOUNT, help="The largest open interest of each side, base units.")
+@click.option("--max-leverage", type=Whole(1, 1000), help="The highest leverage of an order.")
+@click.option("--min-order-size", type=AMOUNT, help="The smallest order, USD.")
+@click.option("--maker-fee", type=NOT_NEGATIVE, help="The maker's fee, as a fraction of the notional: 0.001 is 0.1 %.")
+@click.option("--taker-fee", type=NOT_NEGATIVE, help="The taker's fee, as a fraction of the notional.")
+@click.option("--referral-share", type=NOT_NEGATIVE, help="The referrer's share of a fee, as a fraction.")
+@click.option(
+    "--maintenance-rate",
+    type=AMOUNT,
+    help="A position is liquidated when its equity falls to this fraction of its notional.",
+)
+@click.option("--liquidation-fee", type=NOT_NEGATIVE, help="The fee of a liquidation, as a fraction of the notional.")
+@click.option("--house-deposit", type=NOT_NEGATIVE, help="The money that the house starts with, USD.")
+@click.option("--house-credit-limit", help="How far below 0 the house may go: an amount in USD, or none.")
+@click.option("--max-price-age", type=AMOUNT, help="Trading stops when the price is older than this many seconds.")
+@access_options
+@json_option
+def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:
+    """Create a market.
+
+    The venue chooses every parameter that you leave out, to suit the price.
+    """
+    body = {"ticker": ticker, **{camel(name): value for name, value in parameters.items()}}
+    answer = ask(access, lambda venue: venue.create_market(body))
+    if as_json:
+        show_json(answer)
+    else:
+        made = decoded(access, answer, _Market).market
+        show_record({name: made[name] for name in PARAMETERS if name in made})
+
+
+@market.command("mode")
+@click.argument("ticker", type=TICKER)
+@click.argument("mode", type=click.Choice(["enabled", "reduce_only", "halted"]))
+@access_options
+@json_option
+def set_mode(ticker: str, mode: str, access: Access, as_json: bool) -> None:
+    """Allow all trading, only smaller positions, or none.
+
+    In enabled mode everything is allowed. In reduce_only mode positions may only shrink. In halted mode nobody trades.
+    """
+    answer = ask(access, lambda venue: venue.set_mode(ticker, mode))
+    if as_json:
+        show_json(answer)
+    else:
+        show_rows([decoded(access, answer, _Market).market], COLUMNS)

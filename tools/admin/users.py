@@ -1,0 +1,94 @@
+"""``perps user``: list users, create them, move their money, and look at their wallets."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import rich_click as click
+from msgspec import Struct
+
+from tools.admin.answers import Record, ask, cursor_option, decoded, limit_option, show_answer, show_rows
+from tools.argument_types import AMOUNT, USER_ID
+from tools.output import show_json
+from tools.settings import Access, SettingsGroup, access_options, json_option
+
+COLUMNS: Final = {
+    "user": "userId",
+    "balance": "balance",
+    "in margin": "margin",
+    "open": "openPositions",
+    "lifetime pnl": "lifetimePnL",
+    "fees": "totalFees",
+    "referrer": "referrer",
+}
+ID_HELP: Final = "Makes it safe to repeat: the same id moves the money once.  [default: a new id]"
+
+
+class _Users(Struct, rename="camel"):
+    users: list[Record]
+    next_cursor: str | None
+
+
+@click.group(cls=SettingsGroup)
+def user() -> None:
+    """List users, create them, and move their money."""
+
+
+@user.command("list")
+@limit_option
+@cursor_option
+@access_options
+@json_option
+def list_users(limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
+    """Show users with their money and results, newest first."""
+    answer = ask(access, lambda venue: venue.users(limit, cursor))
+    if as_json:
+        show_json(answer)
+    else:
+        page = decoded(access, answer, _Users)
+        show_rows(page.users, COLUMNS, page.next_cursor)
+
+
+@user.command("create")
+@click.argument("user_id", type=USER_ID)
+@click.option("--deposit", type=AMOUNT, help="A first deposit, USD.")
+@click.option("--referrer", type=USER_ID, help="The user who referred this one and gets a share of the fees.")
+@access_options
+@json_option
+def create_user(user_id: str, deposit: str | None, referrer: str | None, access: Access, as_json: bool) -> None:
+    """Create a user."""
+    answer = ask(access, lambda venue: venue.create_user(user_id, deposit=deposit, referrer=referrer))
+    show_answer(access, answer, as_json=as_json)
+
+
+@user.command("deposit")
+@click.argument("user_id", type=USER_ID)
+@click.argument("amount", type=AMOUNT)
+@click.option("--client-order-id", help=ID_HELP)
+@access_options
+@json_option
+def deposit_money(user_id: str, amount: str, client_order_id: str | None, access: Access, as_json: bool) -> None:
+    """Add money (USD) to a user's wallet, from outside the venue."""
+    answer = ask(access, lambda venue: venue.deposit(user_id, amount, client_order_id=client_order_id))
+    show_answer(access, answer, as_json=as_json)
+
+
+@user.command("withdraw")
+@click.argument("user_id", type=USER_ID)
+@click.argument("amount", type=AMOUNT)
+@click.option("--client-order-id", help=ID_HELP)
+@access_options
+@json_option
+def withdraw_money(user_id: str, amount: str, client_order_id: str | None, access: Access, as_json: bool) -> None:
+    """Take money (USD) from a user's wallet, out of the venue."""
+    answer = ask(access, lambda venue: venue.withdraw(user_id, amount, client_order_id=client_order_id))
+    show_answer(access, answer, as_json=as_json)
+
+
+@user.command("balance")
+@click.argument("user_id", type=USER_ID)
+@access_options
+@json_option
+def balance(user_id: str, access: Access, as_json: bool) -> None:
+    """Show a user's wallet, deposits and results."""
+    show_answer(access, ask(access, lambda venue: venue.get(f"/api/users/{user_id}/balance")), as_json=as_json)
