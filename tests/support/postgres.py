@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from persistence.embedded import EmbeddedPostgres
-from persistence.migrate import migrate
+from persistence.migrate import migrate, migrations
 
 SHORT: Final = 30
 """Characters: with what the tests put behind it the name of a socket fits."""
@@ -102,10 +102,12 @@ def fill(url: str, name: str, write: Callable[[str], object]) -> None:
 def with_tables(url: str) -> str:
     """An empty database, with a venue's tables in it: as of a venue that was killed at the end of its migrations."""
 
+    known = migrations()
+
     async def write() -> None:
         connection = await asyncpg.connect(url)
         try:
-            await migrate(connection)
+            await migrate(connection, known)
         finally:
             await connection.close()
 
