@@ -21,16 +21,16 @@ from persistence.embedded.server import EmbeddedPostgres
 MEMORY_DISK: Final = Path("/dev/shm")
 ROOM_BYTES: Final = 1 << 30
 """What must be free on it, and of the machine's memory twice. The tests need about half of that."""
-WORKERS_PER_PROCESSOR: Final = 2
-"""A test waits half of its time: for a database, a timer, a process."""
+WORKERS_MORE: Final = 1
+"""Than processors: a test waits for a database, a timer, a process; but those that are timed need room."""
 WORKERS_MAX: Final = 16
-TIMEOUT_S: Final = 20 * WORKERS_PER_PROCESSOR
+TIMEOUT_S: Final = 40
 """Of a test that does not state its own: longer than in ``setup.cfg``, as it has its processor not for itself."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run pytest: its exit code."""
-    workers = min(WORKERS_MAX, WORKERS_PER_PROCESSOR * processors())
+    workers = min(WORKERS_MAX, processors() + WORKERS_MORE)
     options = [f"--numprocesses={workers}", f"--override-ini=timeout={TIMEOUT_S}"]
     if not has_room(MEMORY_DISK):
         return pytest([*options, *arguments], os.environ)

@@ -34,7 +34,7 @@ from tests.endtoend.conftest import Venues
 from tests.endtoend.play import HOUSE_DEPOSITS, MARKETS, STEPS, Play, prepare
 from tests.endtoend.venue_process import VenueProcess
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(360)]
 
 SEED: Final = 2017
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -220,6 +221,8 @@ class Exchange(RuleBasedStateMachine):
                 names = (position_id(ticker, number) for number in market.positions)
                 assert not any(self.model.is_liquidatable(name) for name in names)
 
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 TestExchange = Exchange.TestCase
 TestExchange.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)

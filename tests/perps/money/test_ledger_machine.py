@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
@@ -268,6 +269,8 @@ def refused(outcome: Events | Rejected) -> RejectCode:
     assert isinstance(outcome, Rejected), outcome
     return outcome.code
 
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
