@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from tests.web.api.test_bodies import NOT_JSON, NOT_OURS, OPEN, ROUTES
+from tests.web.conftest import Starter
 from tests.web.venue import Answer, Running
 from web.api import bodies, body_errors
 from web.api.bodies import BODY_BYTES_MAX, ITEMS_PER_TURN
 from web.api.requests import PriceItem, check_price_item
 from web.limits.shares import BODIES_WAITING_MAX
+from web.listener import SHUTDOWN_S
 
 PRICES = "/api/markets/prices"
 ITEM = b'{"ticker":"A","price":1}'
@@ -171,4 +173,18 @@ async def test_a_body_that_does_not_arrive_is_given_up(venue: Running, monkeypat
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400")
         assert b"did not arrive" in await reader.readuntil(b"requestId")
+    writer.close()
+
+
+async def test_a_body_that_is_still_being_sent_when_the_venue_stops_is_answered_at_once(starter: Starter) -> None:
+    venue = await starter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(venue.url.rpartition(":")[2]))
+    writer.write(b'POST /api/admin/users HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"user')
+    async with asyncio.timeout(SHUTDOWN_S):
+        while not venue.venue.context.arrivals._waits:  # noqa: ASYNC110 - a plain value
+            await asyncio.sleep(0)
+        stopping = asyncio.create_task(starter.stop(venue))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 503")
+        assert b"The venue is stopping" in await reader.readuntil(b"requestId")
+        await stopping
     writer.close()
