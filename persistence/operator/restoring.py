@@ -132,7 +132,7 @@ class NewDatabase(BlockingSession):
         if table is not None:
             raise NotEmpty(f"the database to restore into is not empty: it has a table {table}; give a new one")
         await migrate(connection)
-        self._partition_rows = await settle_partition_rows(connection, self._partition_rows)
+        self._rows_each = await settle_partition_rows(connection, self._partition_rows)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Add rows, in order, and what follows from them in the query tables."""
@@ -142,7 +142,7 @@ class NewDatabase(BlockingSession):
     async def _write(self, connection: Connection[Any], entries: Sequence[Entry]) -> None:
         last = entries[-1].row.offset
         if last > self._room:
-            self._room = await make_partitions(connection, last, self._partition_rows)
+            self._room = await make_partitions(connection, last, self._rows_each)
         queries = query_rows(entries)
         for table, records in (
             (JOURNAL, [(self._shard, *astuple(entry.row)) for entry in entries]),

@@ -35,8 +35,7 @@ _IS_URL: Final = re.compile(r"https?://")
 @click.option(
     "--url",
     type=VENUE_URL,
-    help="Also compare with the memory of the venue at this address. It must answer; if the address is only a setting,"
-    " it need not.",
+    help="Also compare with the memory of the venue at this address, which must be running.",
 )
 @click.option(
     "--key", envvar="PERPS_ADMIN_KEY", help="The API key for --url.  [default: the key in <data-dir>/admin.key]"

@@ -31,8 +31,9 @@ def test_a_small_journal_is_archived_and_restored(
 ) -> None:
     scribe = Scribe()
     scribe.live(ROWS, seed=11)
-    with postgres(database_url, partition_rows=PARTITION_ROWS).open_journal() as journal:
-        journal.append(scribe.entries)
+    journal = postgres(database_url, partition_rows=PARTITION_ROWS).open_journal()
+    journal.append(scribe.entries)
+    journal.close()
     snapshot_of(database_url)
 
     arguments = ["--database-url", database_url]
