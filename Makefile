@@ -10,7 +10,7 @@ serve: $(READY)
 	$(BIN)/perps serve $(ARGS)
 
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m tests $(ARGS)
 
 test-faults: $(READY)
 	$(BIN)/python -m pytest -m faults $(ARGS)

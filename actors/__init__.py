@@ -1,8 +1,9 @@
 """Who owns which state, and in what order things happen.
 
 Reading order: ``messages`` (what travels), ``base`` (an actor that dies on the first unexpected exception),
-``supervisor`` → ``ledger_actor`` → ``market_actor`` → ``ledger_actor`` → ``journal_actor`` (a command's way through),
-``answers`` (one answer per client id), ``core`` (start by recovery, orderly stop), ``bridge`` (asyncio ↔ actors).
+``supervisor`` → ``ledger`` → ``market`` → ``ledger`` → ``journal`` (a command's way through), ``answers`` (one answer
+per client id), ``recovery`` and ``core`` (start, orderly stop), ``bridge`` (asyncio ↔ actors), ``timer`` and ``clock``
+(what is due by time alone, and what time it is), ``vitals`` (are all actors alive?).
 
 Every hop is a ``tell`` that carries a batch. pykka lives in this package only.
 """

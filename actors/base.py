@@ -15,6 +15,7 @@ from pykka.messages import _ActorStop
 
 from actors.messages import Ref
 from actors.vitals import Pulse
+from perps.journal import JournalRefused, JournalUnavailable, OwnershipLost
 
 log = structlog.get_logger()
 
@@ -90,7 +91,8 @@ class FailStopActor(pykka.ThreadingActor):
         except BaseException as untold:
             log.error("actor.died_untold", actor=type(self).__name__, error=repr(untold), exc_info=untold)
             self.pulse.lost()
-        log.error("actor.died", actor=type(self).__name__, error=repr(error), exc_info=error)
+        log.error("actor.died", actor=type(self).__name__, error=repr(error), exc_info=_told(error))
+        log.debug("actor.died_at", actor=type(self).__name__, exc_info=error)
         _forget_frames(exception_value)
 
     def _start_actor_loop(self) -> None:
@@ -125,6 +127,12 @@ class FailStopActor(pykka.ThreadingActor):
         The supervisor drains the inbox once nobody sends any more, and nobody but him: two who look through it at once
         lose what one of them has in hand. (Who asked to stop what was just dying gets no answer; see ``has_stopped``.)
         """
+
+
+def _told(error: BaseException | None) -> BaseException | None:
+    """The exception whose traceback belongs into the log: a bug's; an outage of the store is one line."""
+    outage = isinstance(error, (JournalUnavailable, OwnershipLost)) and not isinstance(error, JournalRefused)
+    return None if outage else error
 
 
 def _forget_frames(error: BaseException | None) -> None:

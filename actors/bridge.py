@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from actors.base import tell
+from actors.clock import VenueClock
 from actors.limits import DEADLINE_MS, IN_FLIGHT_MAX, IN_FLIGHT_PARTS
 from actors.messages import (
     Envelope,
@@ -28,7 +29,6 @@ from actors.messages import (
     Token,
     VenueImage,
 )
-from actors.ports import Clock
 from actors.shares import Shares
 from perps.commands import Command, fingerprint
 from perps.snapshot.images import LedgerImage, MarketImage
@@ -84,7 +84,7 @@ class Bridge:
     """
 
     def __init__(
-        self, clock: Clock, *, on_settled: OnSettled, on_health: OnHealth, in_flight_max: int = IN_FLIGHT_MAX
+        self, clock: VenueClock, *, on_settled: OnSettled, on_health: OnHealth, in_flight_max: int = IN_FLIGHT_MAX
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._clock = clock
@@ -148,13 +148,13 @@ class Bridge:
         if self._closed is not None:
             return self._closed
         if len(self._waiting) >= self._in_flight_max:
-            return Failure(FailureKind.OVERLOADED, f"{self._in_flight_max} commands are in flight")
+            return Failure(FailureKind.OVERLOADED, f"{self._in_flight_max} commands are in progress")
         payer = payer or sender
         if not self._shares.take(payer):
-            return Failure(FailureKind.RATE_LIMITED, f"{self._shares.each} commands of this sender are in flight")
+            return Failure(FailureKind.RATE_LIMITED, f"{self._shares.each} commands of this sender are in progress")
         token, future = self._wait()
         self._payers[token] = payer
-        now_ms = self._clock.now_ms()
+        now_ms, ahead_ms = self._clock.reading()
         envelope = Envelope(
             command=command,
             token=token,
@@ -165,6 +165,7 @@ class Bridge:
             fingerprint=fingerprint(command),
             now_ms=now_ms,
             deadline_ms=Millis(now_ms + DEADLINE_MS),
+            ahead_ms=ahead_ms,
         )
         if not self._outgoing:
             self._loop.call_soon(self._flush)
@@ -177,7 +178,7 @@ class Bridge:
         if self._closed is not None or self._supervisor is None:
             return self._closed or Failure(FailureKind.UNAVAILABLE, "the venue is being rebuilt")
         if self._images:
-            return Failure(FailureKind.OVERLOADED, "an image is being taken")
+            return Failure(FailureKind.OVERLOADED, "the state is already being read for another request")
         token, future = self._wait()
         self._images[token] = []
         try:

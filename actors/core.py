@@ -10,6 +10,7 @@ import pykka
 import structlog
 
 from actors.base import tell
+from actors.clock import VenueClock
 from actors.journal import JournalActor
 from actors.ledger import LedgerActor
 from actors.look_up import LookUpActor
@@ -17,8 +18,10 @@ from actors.messages import Probe, Ref, Wire
 from actors.ports import Clock, History, Journal, Outbox
 from actors.recovery import OnSnapshot, Recovered, reload_market
 from actors.supervisor import StartMarket, Supervisor
+from actors.timer import TimerActor
 from actors.vitals import Pulse, Vitals
 from perps.market.state import Market
+from perps.sequencer import LedgerSide
 
 log = structlog.get_logger()
 
@@ -43,24 +46,24 @@ class Core:
         outbox: Outbox,
         vitals: Vitals | None = None,
         on_snapshot: OnSnapshot | None = None,
+        timer: VenueClock | None = None,
     ) -> None:
-        """``on_snapshot`` may find a snapshot broken that a market would be rebuilt from, as in ``recovery.begin``."""
+        """``on_snapshot`` may find a snapshot broken that a market would be rebuilt from, as in ``recovery.begin``.
+
+        ``timer``: the clock by which markets look for what is due; without it somebody else sends ``Tick``.
+        """
         state = recovered.state
         self.vitals = vitals = vitals or Vitals(outbox.core_failed)
         """Whether all of them are there and get on."""
         self._stopping = Event()
-        self._pulses = {part: vitals.pulse(part) for part in ("supervisor", "ledger", "journal", "look-up")}
+        self._pulses = {part: vitals.pulse(part) for part in ("supervisor", "ledger", "journal", "look-up", "timer")}
         pulse = self._pulses["journal"]
         journal_ref: Ref = JournalActor.start(journal, clock=clock, outbox=outbox, pulse=pulse)
         pulse.on_idle = lambda: tell(journal_ref, Probe())
         self.journal_ref = journal_ref
         self.look_up_ref: Ref = LookUpActor.start(history, outbox=outbox, pulse=self._pulses["look-up"])
         self.ledger_ref: Ref = LedgerActor.start(
-            state.ledger,
-            offset=state.offset,
-            last_hash=state.last_hash,
-            epoch=journal.epoch,
-            taker_fees={ticker: market.params.taker_fee for ticker, market in state.markets.items()},
+            LedgerSide.of(state, journal.epoch),
             clock=clock,
             outbox=outbox,
             pulse=self._pulses["ledger"],
@@ -77,8 +80,11 @@ class Core:
             vitals=vitals,
             pulse=self._pulses["supervisor"],
         )
+        self.timer_ref: Ref | None = None
+        if timer is not None:
+            self.timer_ref = TimerActor.start(timer, outbox=outbox, pulse=self._pulses["timer"])
         wire = Wire(self.ledger_ref, self.journal_ref, self.supervisor, self.look_up_ref)
-        for ref in (self.journal_ref, self.look_up_ref, self.ledger_ref, self.supervisor):
+        for ref in self._refs().values():
             tell(ref, wire)
         for ticker, market in state.markets.items():
             tell(self.supervisor, StartMarket(ticker, _hand_over(market)))
@@ -91,12 +97,21 @@ class Core:
         """
         self.vitals.expect_stops()
         self._stopping.set()
-        refs = (self.supervisor, self.ledger_ref, self.journal_ref)
-        for ref, pulse in zip(refs, self._pulses.values(), strict=False):
-            if not has_stopped(ref.stop(block=False), pulse):
-                log.error("actor.stop_timed_out", actor=ref.actor_class.__name__)
-        if not has_stopped(self.look_up_ref.stop(block=False), self._pulses["look-up"], LOOK_UP_LOOKS_MAX):
-            log.warning("look_up.left_behind")
+        for part, ref in self._refs().items():
+            looks_max = LOOK_UP_LOOKS_MAX if part == "look-up" else STOP_LOOKS_MAX
+            if not has_stopped(ref.stop(block=False), self._pulses[part], looks_max):
+                log.error("actor.stop_timed_out", actor=part)
+
+    def _refs(self) -> dict[str, Ref]:
+        """Every actor but the markets, in the order in which they stop."""
+        refs = {
+            "timer": self.timer_ref,
+            "supervisor": self.supervisor,
+            "ledger": self.ledger_ref,
+            "journal": self.journal_ref,
+            "look-up": self.look_up_ref,
+        }
+        return {part: ref for part, ref in refs.items() if ref is not None}
 
 
 def has_stopped(answer: pykka.Future[bool], pulse: Pulse, looks_max: int = STOP_LOOKS_MAX) -> bool:

@@ -9,6 +9,7 @@ from actors.limits import EVENTS_PER_COMMIT_MAX, ROWS_PER_COMMIT_MAX
 from actors.messages import Committed, ImageTaken, Probe, Refused, Sequenced, Settled, Stages, Stopped, Wire
 from actors.ports import Clock, Journal, Outbox
 from actors.vitals import Pulse
+from perps.commands import ListMarket
 
 
 class JournalActor(FailStopActor):
@@ -89,7 +90,7 @@ class JournalActor(FailStopActor):
             for row in rows
         ]
         tell(self._wired.ledger, Committed(rows[-1].entry.row.offset))
-        listings = [row for row in settled if row.entry.row.kind == "list"]
+        listings = [row for row in settled if row.entry.row.kind == ListMarket.kind]
         if listings:
             tell(self._wired.supervisor, listings)
         self._outbox.settled(settled)

@@ -14,6 +14,9 @@ IN_FLIGHT_PARTS: Final = 4
 DEADLINE_MS: Final = 10_000
 """A command not begun by then is refused; a caller not answered by then gets ``outcome_unknown``."""
 
+OBSERVATION_MS: Final = 1_000
+"""How often every market looks for what is due, and how late one may be with it."""
+
 ROWS_PER_COMMIT_MAX: Final = 1_024
 """Journal rows in one transaction: bounds its time and the work lost in doubt."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from actors.base import FailStopActor, Interrupted, drain, tell
 from actors.messages import (
+    NO_TOKEN,
     Decided,
     Envelope,
     Failure,
     FailureKind,
-    Funded,
     ImageTaken,
     MarketDown,
     MarketReady,
@@ -19,45 +19,25 @@ from actors.messages import (
     Refused,
     Stopped,
     TakeImage,
+    Unchanged,
     Work,
 )
 from actors.ports import Clock
 from actors.vitals import Pulse
-from perps.commands import (
-    ClosePosition,
-    CreateUser,
-    Deposit,
-    ListMarket,
-    MarketCommand,
-    OpenPosition,
-    SetMode,
-    UpdatePrice,
-    Withdraw,
-)
-from perps.engine import execute, halted, sweep
-from perps.events import CloseReason, MarketEvent, MarketEvents, PositionReduced
+from perps.commands import LedgerCommand
 from perps.market.state import Market
-from perps.market.sums import MarketSums
-from perps.refusals import Rejected
-from perps.rules.listing import decide_list
-from perps.units import Micros, Millis
+from perps.sequencer import NOTHING_HELD, Decision, MarketSide, Moment
 
-KINDS: dict[type, str] = {
-    OpenPosition: "open",
-    ClosePosition: "close",
-    UpdatePrice: "price",
-    ListMarket: "list",
-    SetMode: "mode",
-}
-
-NOT_FOR_MARKETS = (CreateUser, Deposit, Withdraw)
+NS_PER_MS: Final = 1_000_000
 
 Load = Callable[[], Market | None]
 """How a market gets its state, in its own thread: at start-up handed over, after a death replayed from the journal."""
 
 
 class MarketActor(FailStopActor):
-    """Runs ``execute`` on each command in its mailbox, in order, and passes rows and refusals on to the ledger.
+    """Runs each command in its mailbox, in order, and passes rows and refusals on to the ledger.
+
+    The rules are ``MarketSide``'s; this is its mailbox.
 
     It runs ahead of the journal in memory. When a command breaks it (a bug), the rows before it stand, that command
     is answered ``internal_error``, and the ones behind it go back to the supervisor for its successor.
@@ -77,17 +57,17 @@ class MarketActor(FailStopActor):
         super().__init__(pulse=pulse)
         self._ticker, self._incarnation, self._load = ticker, incarnation, load
         self._ledger, self._supervisor, self._clock = ledger, supervisor, clock
-        self._market: Market | None = None
+        self._side = MarketSide(ticker)
         self._out: list[Decided | Refused | ImageTaken] = []
         self._behind: list[Work | TakeImage] = []
 
     def on_start(self) -> None:
         """Get the state, finish liquidations that a crash cut off, and say ready (pykka's ``start`` does not wait)."""
         try:
-            self._market = self._load()
-            if self._market is not None:
-                self._add_rows(None, "sweep", self._market.at, sweep(self._market))
-                self._flush()
+            now_ms, uptime_ms = self._clock.now_ms(), self._clock.monotonic_ns() // NS_PER_MS
+            self._side = MarketSide(self._ticker, self._load(), Moment(now_ms, uptime_ms))
+            self._add(None, self._side.finish())
+            self._flush()
         except BaseException as error:
             self.pulse.died(error)
             tell(self._supervisor, MarketDown(self._ticker, self._incarnation, type(error).__name__))
@@ -126,60 +106,35 @@ class MarketActor(FailStopActor):
 
     def _execute(self, work: Work | TakeImage) -> None:
         if isinstance(work, TakeImage):
-            self._out.append(ImageTaken(work.token, self._market.image() if self._market is not None else None))
+            market = self._side.market
+            self._out.append(ImageTaken(work.token, market.image() if market is not None else None))
             return
-        envelope = work if isinstance(work, Envelope) else work.envelope
+        envelope, held = (work, NOTHING_HELD) if isinstance(work, Envelope) else (work.envelope, work.held)
         command = envelope.command
-        if isinstance(command, NOT_FOR_MARKETS):
+        if isinstance(command, LedgerCommand):
             raise TypeError(f"{type(command).__name__} for {self._ticker}")
         if self._clock.now_ms() > envelope.deadline_ms:
-            self._out.append(Refused(work, Failure(FailureKind.OVERLOADED, "its deadline passed in the queue")))
+            if envelope.token != NO_TOKEN:
+                self._out.append(Refused(work, Failure(FailureKind.OVERLOADED, "the command waited past its deadline")))
             return
-        if self._market is None:
-            self._list(work, command)
-            return
-        at = max(self._market.at, envelope.now_ms)
-        held, referrer = (work.held, work.referrer) if isinstance(work, Funded) else (Micros(0), None)
-        outcome = execute(self._market, command, at, held=held, referrer=referrer)
-        if isinstance(outcome, Rejected):
-            if outcome.halt:
-                event = halted(outcome)
-                self._market.apply(event)
-                self._add_rows(None, "mode", at, [(event,)])
-            self._out.append(Refused(work, outcome))
-            return
-        self._add_rows(work, KINDS[type(command)], at, outcome)
+        uptime_ms = self._clock.monotonic_ns() // NS_PER_MS
+        decisions, refused = self._side.run(command, Moment(envelope.now_ms, uptime_ms, envelope.ahead_ms), held)
+        if refused is not None:
+            self._add(None, decisions)
+            self._out.append(Refused(work, refused))
+        elif decisions:
+            self._add(work, decisions)
+        elif envelope.token != NO_TOKEN:
+            self._out.append(Refused(work, Unchanged()))
 
-    def _list(self, work: Work, command: MarketCommand) -> None:
-        if not isinstance(command, ListMarket):
-            raise TypeError(f"{type(command).__name__} for {self._ticker}, which is not listed")
-        at = (work if isinstance(work, Envelope) else work.envelope).now_ms
-        outcome = decide_list(command, at)
-        if isinstance(outcome, Rejected):
-            self._out.append(Refused(work, outcome))
-            return
-        self._market = Market(outcome)
-        self._add_rows(work, "list", at, [(outcome,)])
-
-    def _add_rows(self, work: Work | None, kind: str, at: Millis, rows: list[MarketEvents]) -> None:
-        market = self._market
-        if market is None:
-            return
-        market.at = at
-        liquidations = sum(_is_liquidation(event) for events in rows for event in events)
+    def _add(self, work: Work | None, decisions: list[Decision]) -> None:
+        """Rows for the ledger; the command stands behind the first of them."""
         now_ns = self._clock.monotonic_ns()
-        for number, events in enumerate(rows, start=1):
-            market.seq += 1
-            sums = MarketSums.of(market) if number == len(rows) else None
-            row = Decided(work, self._ticker, market.seq, kind, at, events, sums, liquidations, now_ns)
-            self._out.append(row)
-            work, kind, liquidations = None, "sweep", 0
+        for decision in decisions:
+            self._out.append(Decided(work, decision, now_ns))
+            work = None
 
     def _flush(self) -> None:
         out, self._out = self._out, []
         if out:
             self._ledger.tell(out)
-
-
-def _is_liquidation(event: MarketEvent) -> bool:
-    return isinstance(event, PositionReduced) and event.reason is CloseReason.LIQUIDATION

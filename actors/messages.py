@@ -7,12 +7,11 @@ import pykka
 from msgspec import Struct
 
 from perps.commands import Command
-from perps.events import Events
 from perps.journal import Entry
-from perps.market.sums import MarketSums
 from perps.refusals import Rejected
+from perps.sequencer import Decision, Held
 from perps.snapshot.images import LedgerImage, MarketImage
-from perps.units import Micros, Millis
+from perps.units import Millis
 
 Ref = pykka.ActorRef[Any]
 """Where to ``tell`` an actor something. A ``tell`` to a dead actor raises ``pykka.ActorDeadError``."""
@@ -41,6 +40,8 @@ class Envelope(Struct, frozen=True, kw_only=True, gc=False):
     now_ms: Millis
     deadline_ms: Millis
     """Past this the command is refused instead of begun; the caller has given up by then."""
+    ahead_ms: int = 0
+    """How far ``now_ms`` runs before the system's clock; 0 unless that was set back."""
 
 
 class Stages(Struct, frozen=True, gc=False):
@@ -53,12 +54,10 @@ class Stages(Struct, frozen=True, gc=False):
 
 
 class Funded(Struct, frozen=True, gc=False):
-    """An open, with what the ledger set aside for it (less than it needs, if the wallet has less)."""
+    """A command, with what the ledger has set aside for it."""
 
     envelope: Envelope
-    user: str
-    held: Micros
-    referrer: str | None
+    held: Held
     held_ns: int = 0
 
 
@@ -67,19 +66,11 @@ Work = Envelope | Funded
 
 
 class Decided(Struct, frozen=True, gc=False):
-    """One row a market wants journaled; already true in the market's own memory."""
+    """One row a market wants written, on its way to the ledger."""
 
     work: Work | None
-    """The command behind it; None for liquidations that overflowed the row before, or were due at a restart."""
-    stream: str
-    market_seq: int
-    kind: str
-    at: Millis
-    events: Events
-    sums: MarketSums | None
-    """What the market's accounts must hold after this row; None on all but a command's last row."""
-    liquidations: int
-    """Liquidations the command behind this row made, further rows included."""
+    """The command behind it; None for consequences that overflowed the row before, or were due at a restart."""
+    decision: Decision
     decided_ns: int
 
 
@@ -105,11 +96,15 @@ class Failure(Struct, frozen=True, gc=False):
     reason: str
 
 
+class Unchanged(Struct, frozen=True, gc=False):
+    """The command was done, and there was nothing to do: no row."""
+
+
 class Refused(Struct, frozen=True, gc=False):
     """A command ended without a row. Goes to the ledger, which voids the hold, and on to the supervisor."""
 
     work: Work
-    outcome: Rejected | Failure
+    outcome: Rejected | Failure | Unchanged
 
 
 class Repeated(Struct, frozen=True, gc=False):
@@ -152,8 +147,8 @@ class VenueImage(Struct, frozen=True):
     """Those that were up."""
 
 
-Outcome = Settled | Repeated | Rejected | Failure
-"""What a caller gets: a durable row, the row of the first answer, a refusal, or no verdict."""
+Outcome = Settled | Repeated | Rejected | Failure | Unchanged
+"""What a caller gets: a durable row, the row of the first answer, a refusal, no verdict, or that nothing was due."""
 
 Reply = tuple[Token, Outcome | VenueImage]
 
@@ -168,6 +163,10 @@ class Sequenced(Struct, frozen=True, gc=False):
     decided_ns: int
     sequenced_ns: int
     liquidations: int
+
+
+class Tick(Struct, frozen=True, gc=False):
+    """A second has passed: every market looks for what is due."""
 
 
 class Probe(Struct, frozen=True, gc=False):
@@ -200,7 +199,7 @@ class Wire(Struct, frozen=True):
     look_up: Ref
 
 
-class Route(Struct, frozen=True):
+class Address(Struct, frozen=True):
     """From now on this market's work goes there; None: back to the supervisor. Travels inside one process only."""
 
     stream: str

@@ -10,9 +10,11 @@ import structlog
 
 from actors.answers import Answers, Step
 from actors.base import FailStopActor, drain, tell
-from actors.limits import MARKET_DEATHS_MAX, MARKET_DEATHS_WINDOW_MS, REBUILD_QUEUE_MAX
+from actors.limits import MARKET_DEATHS_MAX, MARKET_DEATHS_WINDOW_MS, OBSERVATION_MS, REBUILD_QUEUE_MAX
 from actors.market import Load, MarketActor
 from actors.messages import (
+    NO_TOKEN,
+    Address,
     Envelope,
     Failure,
     FailureKind,
@@ -25,23 +27,27 @@ from actors.messages import (
     Refused,
     Repeated,
     Reply,
-    Route,
     Settled,
     Stopped,
     TakeImage,
+    Tick,
     Token,
     Wire,
     Work,
 )
 from actors.ports import Clock, Outbox
 from actors.vitals import Pulse, Vitals
-from perps.commands import CreateUser, Deposit, ListMarket, OpenPosition, Withdraw
+from perps.commands import FundedCommand, LedgerCommand, ListMarket, ObserveTime
 from perps.refusals import RejectCode, Rejected
+from perps.units import Millis
 
 log = structlog.get_logger()
 
 MARKETS_STOP_NS = 20 * 10**9
 """How long all markets together may take to decide what is queued and stop."""
+
+TIMER = "@timer"
+"""Who sends observations. Not a possible user id."""
 
 LoadMarket = Callable[[str], Load]
 """Gives the way to rebuild one market from the journal, by ticker."""
@@ -96,7 +102,7 @@ class Supervisor(FailStopActor):
         self._slots: dict[str, _Slot] = {}
         self._incarnations = 0
         self._wire: Wire | None = None
-        self._to_ledger: list[Envelope | Refused | Route | TakeImage | ImageTaken] = []
+        self._to_ledger: list[Envelope | Refused | Address | TakeImage | ImageTaken] = []
         self._to_market: dict[str, list[Work]] = {}
         self._to_look_up: list[Envelope] = []
         self._replies: list[Reply] = []
@@ -111,8 +117,10 @@ class Supervisor(FailStopActor):
                     self._settled(message)
                 case Refused():
                     self._refused(message)
-                case Funded(envelope=Envelope(command=OpenPosition() | ListMarket() as command)):
-                    self._work(command.ticker, message)
+                case Funded():
+                    self._work(_ticker_of(message), message)
+                case Tick():
+                    self._observe()
                 case TakeImage():
                     self._to_ledger.append(message)
                 case LookedUp():
@@ -168,27 +176,47 @@ class Supervisor(FailStopActor):
             self._replies.append((envelope.token, step))
 
     def _begin(self, envelope: Envelope) -> None:
-        match envelope.command:
-            case OpenPosition(ticker=ticker):
-                slot = self._slots[ticker]
-                if slot.down:
-                    self._refuse(envelope, _unavailable(ticker, slot.down))
-                else:
-                    self._to_ledger.append(envelope)
-            case CreateUser() | Deposit() | Withdraw():
-                self._to_ledger.append(envelope)
-            case ListMarket(ticker=ticker):
-                listed = self._slots.get(ticker)
-                if listed is not None and listed.listing is not None:
-                    listed.listers.append(envelope)
-                elif listed is not None:
-                    self._refuse(envelope, _exists(ticker))
-                else:
-                    self._start(ticker, lambda: None)
-                    self._slots[ticker].listing = envelope.token
-                    self._to_ledger.append(envelope)
-            case command:
-                self._work(command.ticker, envelope)
+        """Send a command to whoever has it first: the ledger for money, its market otherwise."""
+        command = envelope.command
+        if isinstance(command, LedgerCommand):
+            self._to_ledger.append(envelope)
+        elif isinstance(command, ListMarket):
+            self._list(command.ticker, envelope)
+        elif isinstance(command, FundedCommand) and self._slots[command.ticker].down is None:
+            self._to_ledger.append(envelope)
+        else:
+            self._work(command.ticker, envelope)
+
+    def _list(self, ticker: str, envelope: Envelope) -> None:
+        """A market begins with its listing. Until that is durable, another listing waits for what becomes of it."""
+        listed = self._slots.get(ticker)
+        if listed is not None and listed.listing is not None:
+            listed.listers.append(envelope)
+        elif listed is not None:
+            self._refuse(envelope, _exists(ticker))
+        else:
+            self._start(ticker, lambda: None)
+            self._slots[ticker].listing = envelope.token
+            self._to_ledger.append(envelope)
+
+    def _observe(self) -> None:
+        """Every market that is up looks for what is due. One that is late with it drops it: the next is on its way."""
+        now_ms = self._clock.now_ms()
+        deadline_ms = Millis(now_ms + OBSERVATION_MS)
+        for ticker, slot in self._slots.items():
+            if slot.ready and slot.listing is None:
+                observation = Envelope(
+                    command=ObserveTime(ticker=ticker),
+                    token=NO_TOKEN,
+                    trace_id="",
+                    sender=TIMER,
+                    client_order_id=None,
+                    fresh=True,
+                    fingerprint=b"",
+                    now_ms=now_ms,
+                    deadline_ms=deadline_ms,
+                )
+                self._to_market.setdefault(ticker, []).append(observation)
 
     def _work(self, ticker: str, work: Work) -> None:
         """Pass on to a market, or keep it for the market's successor."""
@@ -228,7 +256,7 @@ class Supervisor(FailStopActor):
         if row.client_order_id is not None and row.user_id is not None and row.fingerprint is not None:
             waiting = self._answers.done(row.user_id, row.client_order_id, row.fingerprint, row.offset)
             self._replies.extend((token, Repeated(row.offset)) for token in waiting)
-        if row.kind == "list":
+        if row.kind == ListMarket.kind:
             slot = self._slots.get(row.stream)
             if slot is not None:
                 slot.listing = None
@@ -269,7 +297,7 @@ class Supervisor(FailStopActor):
         if slot is None or slot.ref is None or slot.incarnation != ready.incarnation:
             return
         slot.ready = True
-        self._to_ledger.append(Route(ready.stream, slot.ref))
+        self._to_ledger.append(Address(ready.stream, slot.ref))
         waiting, slot.waiting = slot.waiting, []
         if waiting:
             self._to_market.setdefault(ready.stream, []).extend(waiting)
@@ -317,7 +345,7 @@ class Supervisor(FailStopActor):
         Nor a route to its actor: the ledger must not send there what belongs to the next listing under this ticker.
         """
         del self._slots[ticker]
-        self._to_ledger.append(Route(ticker, None))
+        self._to_ledger.append(Address(ticker, None))
         for envelope in slot.listers:
             self._begin(envelope)
         if slot.ref is not None:
@@ -354,6 +382,13 @@ class Supervisor(FailStopActor):
         if self._wire is None:
             raise RuntimeError("the supervisor was not wired before its first command")
         return self._wire
+
+
+def _ticker_of(funded: Funded) -> str:
+    command = funded.envelope.command
+    if isinstance(command, LedgerCommand):
+        raise TypeError(f"{command!r} goes to no market")
+    return command.ticker
 
 
 def _exists(ticker: str) -> Rejected:

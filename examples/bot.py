@@ -1,6 +1,6 @@
-"""A trading bot on REST and SSE: buys when the index has fallen by 0.1 %, sells when it has risen by 0.1 % since.
+"""A trading bot on REST and SSE: it buys when the index price has fallen by 0.1 % and sells after a rise of 0.1 %.
 
-It ends after so many rounds of both, 10 unless told otherwise.
+It ends after ROUNDS rounds of buying and selling, by default 10. KEY is an API key with the scope ``trade``.
 
 python examples/bot.py http://127.0.0.1:8000 KEY BTC-PERP [ROUNDS]
 """
@@ -20,7 +20,7 @@ STEP = Decimal("0.001")
 
 
 async def prices(venue: aiohttp.ClientSession, ticker: str) -> AsyncIterator[Decimal]:
-    """The index price now, and then each new one; when the line breaks, it goes on where it was."""
+    """The index price now, then each new one. After a broken connection it resumes where it was."""
     event, last_id = "", ""
     while True:
         with suppress(aiohttp.ClientError, TimeoutError):
@@ -41,7 +41,7 @@ async def prices(venue: aiohttp.ClientSession, ticker: str) -> AsyncIterator[Dec
 
 
 async def post(venue: aiohttp.ClientSession, path: str, **body: object) -> dict[str, Any]:
-    """Send a command until there is a verdict, under one client id: it is done once. A refusal ends the bot."""
+    """Send a command under one client id until it is done, once, or refused. A refusal ends the bot."""
     body["clientOrderId"] = uuid4().hex
     while True:
         with suppress(aiohttp.ClientError, TimeoutError):
@@ -55,8 +55,8 @@ async def post(venue: aiohttp.ClientSession, path: str, **body: object) -> dict[
 
 
 async def trade(url: str, key: str, ticker: str, rounds: int) -> None:
-    """Buy low, sell high, so many times."""
-    timeout = aiohttp.ClientTimeout(total=None, sock_read=60)  # a silent stream has a comment every 15 s
+    """Buy low and sell high, ``rounds`` times."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_read=60)  # a quiet stream sends a comment every 15 s
     async with aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {key}"}, timeout=timeout) as venue:
         position, level = None, Decimal(0)
         async for price in prices(venue, ticker):

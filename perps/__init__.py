@@ -1,7 +1,8 @@
 """The domain: pure integers, no I/O, no clock, no chance, no framework.
 
 Reading order: ``units`` (what every integer means), ``commands``, ``events`` and ``refusals`` (the vocabulary),
-``params`` (a market's rules), ``pricing`` and ``position`` (the formulas), ``market`` (state and ``apply``),
-``trading`` and ``liquidation`` (every check), ``ledger`` (accounts and holds), ``journal`` (the row that makes a
-fact true) and ``venue`` (all state, rebuilt from rows).
+``params`` (a market's rules), ``market`` (state and formulas), ``money`` (accounts and holds), ``rules`` (how each
+command is decided, what each event does), ``engine`` (one command to its last consequence), ``sequencer`` (to its
+row), ``journal`` (the row that makes a fact true), ``venue`` (all state, rebuilt from rows), ``effects`` and
+``projection`` (what readers see), ``snapshot`` (all state as bytes).
 """

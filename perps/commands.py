@@ -1,13 +1,63 @@
-"""Commands: what may be asked of the venue, in the imperative. Frozen, serialisable, checked by ``decide``."""
+"""Commands: what may be asked of the venue, in the imperative. Frozen, serialisable, checked by its rule.
 
-from enum import StrEnum
+A command states here everything that the machinery needs to know about it, so that supervisor, ledger, market,
+journal and tools work for a new one without a line of their own:
+
+``kind``     what its journal row is called.
+``route``    who decides it, and whether money is set aside first (``Route``).
+``payer``    whose money is set aside: a user's, or ``OUTSIDE`` for money that the command brings in.
+``bound``    how much: the most that the command can take.
+``scope``    what the key of its sender must allow.
+``ids``      whose client order ids it lives under (``Ids``).
+``gets_id``  whether it gets a client order id when its sender gives none: the row of what must not be done twice can
+             then be found by it.
+``later``    fields added after its first release. While such a field holds its default the fingerprint leaves it out,
+             so that a command sent before an upgrade and repeated after it is still the same command.
+
+What it does is in its rule module: see ``perps/rules/table.py``.
+"""
+
+from enum import Enum, StrEnum, auto
 from hashlib import blake2b
+from typing import Any, ClassVar, Final, get_args
 
 import msgspec
 from msgspec import Struct
 
 from perps.params import MarketParams, Mode
-from perps.units import Lots, Micros, Millis, Nano, Ppb, Ticks
+from perps.units import PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks, div_ceil
+
+OUTSIDE: Final = "!outside"
+"""The payer of money that comes into the venue with a command. Not a possible user id."""
+
+
+class Route(Enum):
+    """Who decides a command."""
+
+    LEDGER = auto()
+    """The ledger alone: one wallet and the outside."""
+    MARKET = auto()
+    """Its market alone: it takes no money from a wallet."""
+    FUNDED = auto()
+    """Its market, after the ledger has set ``bound`` aside from ``payer``."""
+    LISTING = auto()
+    """As ``FUNDED``, and the market begins with it."""
+
+
+class Ids(Enum):
+    """Whose client order ids a command lives under: the same id of two owners is two ids."""
+
+    USER = auto()
+    """The user whose wallet it moves, whoever sends it."""
+    SENDER = auto()
+    ADMINISTRATION = auto()
+
+
+class HouseAccount(StrEnum):
+    """The two accounts of a market that an administrator can pay into and out of."""
+
+    HOUSE = "house"
+    INSURANCE = "insurance"
 
 
 class Side(StrEnum):
@@ -29,19 +79,44 @@ class PriceSource(StrEnum):
 class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     """Open a position of at most ``size`` notional."""
 
+    kind: ClassVar[str] = "open"
+    route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
+
     ticker: str
     user: str
     side: Side
     size: Micros
     leverage: int
     acceptable_price: Nano | None = None
-    """Worst average fill price."""
+    """Worst average fill price, in whole nanos; with the rest below it is ``limit_price``."""
     max_slippage_bps: int | None = None
     """Worst average fill price, in 1/10,000 of the quote price just before the trade."""
+    acceptable_price_pico: int = 0
+    """What the acceptable price has below a whole nano: 0 to 999 pico."""
+
+    @property
+    def payer(self) -> str:
+        """Whose wallet pays."""
+        return self.user
+
+    def bound(self, taker_fee: Ppb) -> Micros:
+        """The most it can take: margin ceil(size/leverage) and fee ceil(size·fee), micros."""
+        return Micros(div_ceil(self.size, max(self.leverage, 1)) + div_ceil(self.size * taker_fee, PPB))
 
 
 class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
     """Close a part of a position, or all of it. ``any_owner`` is set for administrators."""
+
+    kind: ClassVar[str] = "close"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.SENDER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
 
     ticker: str
     user: str
@@ -51,10 +126,18 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
     acceptable_price: Nano | None = None
     max_slippage_bps: int | None = None
     any_owner: bool = False
+    acceptable_price_pico: int = 0
 
 
 class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
     """Set a market's index price. The only way any price enters the venue."""
+
+    kind: ClassVar[str] = "price"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "price"
+    ids: ClassVar[Ids] = Ids.SENDER
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
 
     ticker: str
     price: Ticks
@@ -69,6 +152,14 @@ class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
 class ListMarket(Struct, frozen=True, kw_only=True, tag=True):
     """Create a market at a first index price."""
 
+    kind: ClassVar[str] = "list"
+    route: ClassVar[Route] = Route.LISTING
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+    payer: ClassVar[str] = OUTSIDE
+
     params: MarketParams
     price: Ticks
 
@@ -77,9 +168,20 @@ class ListMarket(Struct, frozen=True, kw_only=True, tag=True):
         """The new market's ticker."""
         return self.params.ticker
 
+    def bound(self, _: Ppb) -> Micros:
+        """What its house begins with, micros."""
+        return self.params.house_deposit
+
 
 class SetMode(Struct, frozen=True, kw_only=True, tag=True):
     """Enable a market, let it only reduce, or halt it."""
+
+    kind: ClassVar[str] = "mode"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
 
     ticker: str
     mode: Mode
@@ -89,6 +191,13 @@ class SetMode(Struct, frozen=True, kw_only=True, tag=True):
 class CreateUser(Struct, frozen=True, kw_only=True, tag=True):
     """Create a user, optionally with a first deposit and the user who referred them."""
 
+    kind: ClassVar[str] = "user"
+    route: ClassVar[Route] = Route.LEDGER
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+
     user: str
     deposit: Micros = Micros(0)
     referrer: str | None = None
@@ -97,6 +206,13 @@ class CreateUser(Struct, frozen=True, kw_only=True, tag=True):
 class Deposit(Struct, frozen=True, kw_only=True, tag=True):
     """Money enters a wallet from outside."""
 
+    kind: ClassVar[str] = "deposit"
+    route: ClassVar[Route] = Route.LEDGER
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
     user: str
     amount: Micros
 
@@ -104,13 +220,61 @@ class Deposit(Struct, frozen=True, kw_only=True, tag=True):
 class Withdraw(Struct, frozen=True, kw_only=True, tag=True):
     """Money leaves a wallet for outside."""
 
+    kind: ClassVar[str] = "withdraw"
+    route: ClassVar[Route] = Route.LEDGER
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
     user: str
     amount: Micros
 
 
-MarketCommand = OpenPosition | ClosePosition | UpdatePrice | ListMarket | SetMode
+class FundMarket(Struct, frozen=True, kw_only=True, tag=True):
+    """Pay money from outside into a market's house or insurance (``amount`` > 0), or take it out (< 0)."""
+
+    kind: ClassVar[str] = "fund"
+    route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+    payer: ClassVar[str] = OUTSIDE
+
+    ticker: str
+    account: HouseAccount
+    amount: Micros
+
+    def bound(self, _: Ppb) -> Micros:
+        """What it brings in, micros; 0 when it takes out."""
+        return Micros(max(self.amount, 0))
+
+
+class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
+    """Time has passed: do what is due in a market by now. The venue's timer sends it; no row if nothing is due."""
+
+    kind: ClassVar[str] = "time"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+
+
+SWEEP: Final = "sweep"
+"""The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
+
+FundedCommand = OpenPosition | FundMarket | ListMarket
+MarketCommand = OpenPosition | ClosePosition | UpdatePrice | ListMarket | SetMode | FundMarket | ObserveTime
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand
+
+COMMANDS: Final[tuple[type[Any], ...]] = get_args(Command)
+KINDS: Final = (*(command.kind for command in COMMANDS), SWEEP)
+"""Every kind that a journal row can have."""
 
 
 def signed(side: Side, lots: int) -> Lots:
@@ -118,9 +282,40 @@ def signed(side: Side, lots: int) -> Lots:
     return Lots(lots if side is Side.LONG else -lots)
 
 
+def limit_price(command: OpenPosition | ClosePosition) -> Pico | None:
+    """The worst average fill price a command accepts, exact, in pico: nanos · 1000 + the rest. None: any price."""
+    if command.acceptable_price is None:
+        return None
+    return Pico(command.acceptable_price * 1000 + command.acceptable_price_pico)
+
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
 def fingerprint(command: Command) -> bytes:
-    """16 bytes that tell one command from another: BLAKE2b over its fields. Equal commands, equal fingerprints."""
-    return blake2b(_encode(command), digest_size=16).digest()
+    """16 bytes that tell one command from another: BLAKE2b over its fields. Equal commands, equal fingerprints.
+
+    Fields of ``later`` that hold their default are left out, so that adding one does not change the digest of any
+    command that does not use it.
+    """
+    return blake2b(_encode(_released(command) if command.later else command), digest_size=16).digest()
+
+
+def _released(command: Command) -> dict[str, object]:
+    """A command's fields with its tag first, as it is encoded, without the later ones that hold their default."""
+    kind = type(command)
+    fields: dict[str, object] = {"type": kind.__name__}
+    for name, default in _DEFAULTS[kind]:
+        value = getattr(command, name)
+        if default is msgspec.NODEFAULT or value != default:
+            fields[name] = value
+    return fields
+
+
+_DEFAULTS: Final[dict[type, list[tuple[str, object]]]] = {
+    kind: [
+        (field.name, field.default if field.name in kind.later else msgspec.NODEFAULT)
+        for field in msgspec.structs.fields(kind)
+    ]
+    for kind in COMMANDS
+}

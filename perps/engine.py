@@ -1,42 +1,64 @@
 """One command from its checks to its last consequence: decide, apply, then liquidate whoever that put in danger."""
 
-from typing import Final, assert_never
+from typing import Final
 
-from perps.commands import ClosePosition, ListMarket, MarketCommand, OpenPosition, SetMode, UpdatePrice
-from perps.events import MarketEvent, MarketEvents, ModeChanged
+from perps.commands import LedgerCommand, MarketCommand
+from perps.effects import Effects
+from perps.events import Event, LedgerEvent, MarketEvent, MarketEvents
 from perps.market.state import Market
-from perps.params import Mode
-from perps.refusals import InvariantViolated, Rejected
+from perps.money.funds import Funds
+from perps.money.ledger import Ledger
+from perps.refusals import Rejected
 from perps.rules.liquidation import decide_liquidation, next_due
-from perps.rules.modes import decide_mode
-from perps.rules.prices import decide_price
-from perps.rules.trading import decide_close, decide_open
-from perps.units import Micros, Millis
+from perps.rules.modes import halted
+from perps.rules.rule import Given
+from perps.rules.table import APPLY, DECIDE, PROJECT
 
 LIQUIDATIONS_PER_ROW_MAX: Final = 256
 """A crash that takes more positions than this goes on in further rows, so that no journal row grows without bound."""
 
 
-def execute(
-    market: Market,
-    command: MarketCommand,
-    at: Millis,
-    *,
-    held: Micros,
-    referrer: str | None,
-) -> list[MarketEvents] | Rejected:
-    """Decide and apply one command and its liquidations; return the rows it makes, the command's own first.
+def decide(market: Market | None, command: MarketCommand, given: Given) -> MarketEvents | Rejected:
+    """What a command would do to a market now. Changes nothing."""
+    decided: MarketEvents | Rejected = DECIDE[type(command)](market, command, given)
+    return decided
 
-    ``held`` and ``referrer`` come from the ledger and matter to an open only. A refusal leaves the market unchanged.
+
+def decide_ledger(funds: Funds, command: LedgerCommand, given: Given) -> tuple[LedgerEvent, ...] | Rejected:
+    """What a command would do to the ledger now. Changes nothing."""
+    decided: tuple[LedgerEvent, ...] | Rejected = DECIDE[type(command)](funds, command, given)
+    return decided
+
+
+def apply(market: Market, event: MarketEvent) -> None:
+    """Take in what has happened in a market."""
+    APPLY[type(event)](market, event)
+
+
+def apply_ledger(ledger: Ledger, event: LedgerEvent) -> None:
+    """Take in what has happened in the ledger; its money moves by ``Ledger.post``."""
+    APPLY[type(event)](ledger, event)
+
+
+def project(event: Event) -> Effects:
+    """What an event shows to readers."""
+    return PROJECT[type(event)](event)
+
+
+def execute(market: Market, command: MarketCommand, given: Given) -> list[MarketEvents] | Rejected:
+    """Decide and apply one command and its consequences; return the rows it makes, the command's own first.
+
+    No row when nothing has happened (``ObserveTime``). A refusal leaves the market unchanged.
     """
-    decided = _decide(market, command, at, held, referrer)
+    decided = decide(market, command, given)
     if isinstance(decided, Rejected):
         return decided
     for event in decided:
-        market.apply(event)
+        apply(market, event)
     consequences = sweep(market)
-    first = (*decided, *consequences[0]) if consequences else decided
-    return [first, *consequences[1:]]
+    if not consequences:
+        return [decided] if decided else []
+    return [(*decided, *consequences[0]), *consequences[1:]]
 
 
 def sweep(market: Market) -> list[MarketEvents]:
@@ -52,30 +74,5 @@ def sweep(market: Market) -> list[MarketEvents]:
         if not rows or len(rows[-1]) == LIQUIDATIONS_PER_ROW_MAX:
             rows.append([])
         rows[-1].append(event)
-        market.apply(event)
+        apply(market, event)
     return [tuple(row) for row in rows]
-
-
-def halted(refusal: Rejected) -> ModeChanged:
-    """The event by which the venue itself halts a market, for the reason a refusal gave."""
-    return ModeChanged(Mode.HALTED, refusal.halt or refusal.code)
-
-
-def _decide(
-    market: Market, command: MarketCommand, at: Millis, held: Micros, referrer: str | None
-) -> MarketEvents | Rejected:
-    match command:
-        case OpenPosition():
-            opened = decide_open(market, command, at, held=held, referrer=referrer)
-            return opened if isinstance(opened, Rejected) else (opened,)
-        case ClosePosition():
-            reduced = decide_close(market, command, at)
-            return reduced if isinstance(reduced, Rejected) else (reduced,)
-        case UpdatePrice():
-            return decide_price(market, command, at)
-        case SetMode():
-            return decide_mode(command)
-        case ListMarket():
-            raise InvariantViolated(f"{market.ticker} is listed already")
-        case _:
-            assert_never(command)

@@ -1,15 +1,20 @@
 """Events: what has happened, in the past tense. A journal row holds a tuple of them, and they replay for ever.
 
-Every event carries what it moved: the position as it stands after it, and the money as two-sided transfers, so that
-``apply`` computes nothing and old rows mean the same under new rules.
+Every event carries what it moved: the position after it, and the money as two-sided transfers, so that ``apply``
+computes nothing and old rows mean the same under new rules. Each also has ``transfers`` (none for a price or a mode)
+and ``subject``: the user whose money or position it is about, None for a market's own events.
+
+What an event does, and what readers are shown of it, is in its rule module: see ``perps/rules/table.py``.
 """
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from typing import Any, ClassVar, Final, get_args
 
 import msgspec
 from msgspec import Struct
 
-from perps.commands import PriceSource
+from perps.commands import HouseAccount, PriceSource
 from perps.market.position import Position
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
@@ -21,6 +26,7 @@ class TransferKind(StrEnum):
     DEPOSIT = "deposit"
     WITHDRAWAL = "withdrawal"
     HOUSE_DEPOSIT = "house_deposit"
+    HOUSE_FUNDING = "house_funding"
     MARGIN = "margin"
     MARGIN_RETURN = "margin_return"
     PROFIT = "profit"
@@ -69,6 +75,8 @@ class Fill(Struct, frozen=True, array_like=True, gc=False):
 class MarketListed(Struct, frozen=True, array_like=True, tag=True):
     """A market exists from here on."""
 
+    subject: ClassVar[str | None] = None
+
     params: MarketParams
     price: Ticks
     at: Millis
@@ -77,6 +85,9 @@ class MarketListed(Struct, frozen=True, array_like=True, tag=True):
 
 class ModeChanged(Struct, frozen=True, array_like=True, tag=True):
     """A market lets through what ``mode`` says. The venue itself halts a market by this, with the reason."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
 
     mode: Mode
     reason: str
@@ -87,6 +98,9 @@ class PriceUpdated(Struct, frozen=True, array_like=True, tag=True):
 
     ``at``: how old the price is: its source's own time where it gave one.
     """
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
 
     price: Ticks
     mark: Ticks
@@ -107,6 +121,11 @@ class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     """The referrer's part of ``fee``."""
     transfers: Transfers
+
+    @property
+    def subject(self) -> str:
+        """The position's owner."""
+        return self.position.user
 
 
 class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
@@ -131,6 +150,22 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     bad_debt: Micros
     transfers: Transfers
 
+    @property
+    def subject(self) -> str:
+        """The position's owner."""
+        return self.position.user
+
+
+class HouseFunded(Struct, frozen=True, array_like=True, tag=True):
+    """An administrator paid ``amount`` into a market's account, or took it out (< 0). ``balance`` is in it now."""
+
+    subject: ClassVar[str | None] = None
+
+    account: HouseAccount
+    amount: Micros
+    balance: Micros
+    transfers: Transfers
+
 
 class UserCreated(Struct, frozen=True, array_like=True, tag=True):
     """A user and their wallet exist from here on."""
@@ -140,6 +175,11 @@ class UserCreated(Struct, frozen=True, array_like=True, tag=True):
     at: Millis
     transfers: Transfers = ()
 
+    @property
+    def subject(self) -> str:
+        """The wallet's owner."""
+        return self.user
+
 
 class Deposited(Struct, frozen=True, array_like=True, tag=True):
     """Money came in."""
@@ -147,6 +187,11 @@ class Deposited(Struct, frozen=True, array_like=True, tag=True):
     user: str
     amount: Micros
     transfers: Transfers
+
+    @property
+    def subject(self) -> str:
+        """The wallet's owner."""
+        return self.user
 
 
 class Withdrawn(Struct, frozen=True, array_like=True, tag=True):
@@ -156,12 +201,32 @@ class Withdrawn(Struct, frozen=True, array_like=True, tag=True):
     amount: Micros
     transfers: Transfers
 
+    @property
+    def subject(self) -> str:
+        """The wallet's owner."""
+        return self.user
 
-MarketEvent = MarketListed | ModeChanged | PriceUpdated | PositionOpened | PositionReduced
+
+MarketEvent = MarketListed | ModeChanged | PriceUpdated | PositionOpened | PositionReduced | HouseFunded
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
 MarketEvents = tuple[MarketEvent, ...]
 Events = tuple[Event, ...]
+
+EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
+
+SCHEMA_VERSION: Final = 2
+"""The version of the events that this program writes. Rows of every version before it are read for ever.
+
+1: the first release. 2: ``HouseFunded``.
+"""
+
+UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}
+"""By the version they are of: how a row's events become those of the next version, as plain lists.
+
+A version that only adds events, or fields with a default at the end of one, needs no entry: old rows decode as they
+are.
+"""
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Events)
@@ -172,22 +237,17 @@ def encode_events(events: Events) -> bytes:
     return _encoder.encode(events)
 
 
-def decode_events(payload: bytes) -> Events:
-    """The events of a stored row. Raises ``msgspec.ValidationError`` on bytes that never were a row's."""
-    return _decoder.decode(payload)
+def decode_events(payload: bytes, version: int = SCHEMA_VERSION) -> Events:
+    """The events of a stored row of a schema version. Raises ``msgspec.MsgspecError`` on bytes that are no row's."""
+    older = [upcast for of, upcast in sorted(UPCASTS.items()) if of >= version]
+    if not older:
+        return _decoder.decode(payload)
+    plain = msgspec.msgpack.decode(payload)
+    for upcast in older:
+        plain = upcast(plain)
+    return msgspec.convert(plain, Events)
 
 
-def transfers_of(event: Event) -> Transfers:
-    """The money an event moved; none for a price or a mode."""
-    return () if isinstance(event, (ModeChanged, PriceUpdated)) else event.transfers
-
-
-def subject_of(event: Event) -> str | None:
-    """The user whose money or position an event is about; None for a market's own events."""
-    match event:
-        case PositionOpened() | PositionReduced():
-            return event.position.user
-        case UserCreated() | Deposited() | Withdrawn():
-            return event.user
-        case _:
-            return None
+def subject_of(events: Events) -> str | None:
+    """Whom a row is about: the user of its own event, which comes first. What it led to may be about others."""
+    return events[0].subject

@@ -11,15 +11,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from perps.events import Events
+from perps.events import Events, decode_events
 from perps.money.ledger import Leg
 from perps.units import Micros, Millis
 
 LEDGER_STREAM: Final = "@ledger"
 """The stream of rows that belong to no market. Not a possible ticker."""
-
-SCHEMA_VERSION: Final = 1
-"""Version of the events in a row's payload. Old versions are decoded for ever."""
 
 GENESIS: Final = bytes(32)
 """The hash before the first row."""
@@ -27,6 +24,14 @@ GENESIS: Final = bytes(32)
 
 class JournalUnavailable(Exception):
     """The store did not confirm. Whatever was sent is in doubt: durable or not. Never read this as "no"."""
+
+
+class DiskFull(JournalUnavailable):
+    """The store has no room left. It keeps what it has, and takes nothing more until somebody makes room."""
+
+
+class LoginRefused(JournalUnavailable):
+    """The store does not let this user in, or has no such database: to try again does not help."""
 
 
 class JournalRefused(JournalUnavailable):
@@ -92,3 +97,8 @@ def make_row(previous: bytes, *fields: Any) -> Row:
 def hash_of(previous: bytes, row: Row) -> bytes:
     """What ``row.hash`` must be when ``previous`` is the hash of the row before it."""
     return row_hash(previous, astuple(row)[:-1])
+
+
+def events_of(row: Row) -> Events:
+    """What a row says happened. Raises ``msgspec.MsgspecError`` on a payload that is no row's."""
+    return decode_events(row.payload, row.schema_version)

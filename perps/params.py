@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from perps.units import MICRO, PICO, Lots, Micros, Millis, Pico, Ppb, div_floor
+from perps.units import HOUSE_CREDIT_DEFAULT, HOUSE_DEBT_MAX, MICRO, PICO, Lots, Micros, Millis, Pico, Ppb, div_floor
 
 LEVERAGE_MAX: Final = 1_000
 
@@ -57,7 +57,7 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     """L: added to the maintenance of every position."""
     house_deposit: Micros = Micros(0)
     house_credit_limit: Micros | None = None
-    """How far below 0 the house account may go; None: as far as it takes (play money)."""
+    """How far below 0 the house account may go; None: ``HOUSE_CREDIT_DEFAULT`` (play money)."""
     max_price_age: Millis | None = None
     """Older prices stop trading; None: a price never grows old."""
 
@@ -65,3 +65,9 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     def unit(self) -> int:
         """u: micros per tick·lot. A listing rule holds it whole and ≥ 1."""
         return div_floor(self.tick_size * self.lot_size, PICO * MICRO)
+
+    @property
+    def house_credit(self) -> Micros:
+        """How far below 0 the house may go, micros."""
+        limit = self.house_credit_limit
+        return HOUSE_CREDIT_DEFAULT if limit is None else Micros(min(limit, HOUSE_DEBT_MAX))

@@ -15,10 +15,10 @@ Lots = NewType("Lots", int)
 """An amount of the base asset, as a multiple of its market's lot size. Signed where it is a position: long > 0."""
 
 Pico = NewType("Pico", int)
-"""10⁻¹² of a unit: how tick sizes and lot sizes are given, so that any decimal of 12 places is exact."""
+"""10⁻¹² of a unit: tick sizes, lot sizes and limit prices, so that any decimal of 12 places is exact."""
 
 Nano = NewType("Nano", int)
-"""10⁻⁹ of the quote currency per base unit: limit prices, up to 9·10⁹ within 64 bits."""
+"""10⁻⁹ of the quote currency per base unit: the whole part of limit prices, up to 9·10⁹ within 64 bits."""
 
 Ppb = NewType("Ppb", int)
 """A rate in parts per billion."""
@@ -45,7 +45,16 @@ BALANCE_MAX: Final = Micros(2**62)
 """No account may hold more than this, either side of zero, so that every balance fits a 64-bit column."""
 
 HOUSE_DEBT_MAX: Final = Micros(2**61)
-"""How far below 0 a house may go that has no limit of its own: half of what an account may hold."""
+"""How far below 0 all houses together may go: half of what an account may hold. The other half is for deposits.
+
+What anybody holds has come in from outside or from a house, so no balance can pass ``BALANCE_MAX``.
+"""
+
+HOUSE_CREDIT_DEFAULT: Final = Micros(2**50)
+"""How far below 0 a house may go that has no limit of its own: 1.1·10⁹ of the quote currency.
+
+2,048 such houses fit into ``HOUSE_DEBT_MAX``.
+"""
 
 
 def div_floor(numerator: int, denominator: int) -> int:

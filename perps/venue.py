@@ -8,21 +8,14 @@ from collections.abc import Iterable
 
 from msgspec import MsgspecError
 
-from perps.events import (
-    Event,
-    Events,
-    LedgerEvent,
-    MarketEvent,
-    MarketListed,
-    decode_events,
-    subject_of,
-    transfers_of,
-)
-from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, Row, hash_of
+from perps.engine import apply, apply_ledger
+from perps.events import SCHEMA_VERSION, Event, Events, LedgerEvent, MarketEvent, MarketListed, subject_of
+from perps.journal import GENESIS, LEDGER_STREAM, Entry, Row, events_of, hash_of
 from perps.market.state import Market
 from perps.market.sums import MarketSums
 from perps.money.ledger import Ledger, Leg
 from perps.refusals import InvariantViolated
+from perps.units import Millis
 
 _UNREPLAYABLE = (MsgspecError, KeyError, ValueError, ArithmeticError, InvariantViolated)
 """What replay stumbles over when a row is not what was written."""
@@ -44,6 +37,8 @@ class VenueState:
         self.offset = 0
         self.epoch = 0
         self.last_hash = GENESIS
+        self.at = Millis(0)
+        """The latest time of any row: the venue's clock never gives out an earlier one."""
         self.ledger = Ledger()
         self.markets: dict[str, Market] = {}
 
@@ -62,17 +57,18 @@ class VenueState:
             raise JournalCorrupt(row.offset, f"it cannot be replayed: {error}") from error
         self._check_result(entry)
         self.offset, self.epoch, self.last_hash = row.offset, row.epoch, row.hash
+        self.at = max(self.at, row.at)
         return entry
 
     def _replay(self, row: Row) -> Entry:
         events = _decoded(row)
         legs: list[Leg] = []
         for event in events:
-            legs.extend(self.ledger.post(transfers_of(event)))
+            legs.extend(self.ledger.post(event.transfers))
             if row.stream != LEDGER_STREAM:
                 self.markets[row.stream] = _taken_in(self.markets.get(row.stream), row.stream, event)
             elif isinstance(event, LedgerEvent):
-                self.ledger.apply(event)
+                apply_ledger(self.ledger, event)
             else:
                 raise InvariantViolated(f"{type(event).__name__} is no event of the ledger")
         return Entry(row, events, tuple(legs))
@@ -98,7 +94,7 @@ class VenueState:
             problem = self.ledger.disagreement(MarketSums.of(stream))
             if problem:
                 raise JournalCorrupt(row.offset, problem)
-        subject = subject_of(entry.events[0])
+        subject = subject_of(entry.events)
         balance = self.ledger.wallet(subject) if subject else None
         if balance != row.user_balance:
             raise JournalCorrupt(row.offset, f"{subject} has {balance}, the row says {row.user_balance}")
@@ -127,7 +123,7 @@ def replay_market(rows: Iterable[Row], market: Market | None = None) -> Market:
 
 
 def _decoded(row: Row) -> Events:
-    events = decode_events(row.payload)
+    events = events_of(row)
     if not events:
         raise InvariantViolated("it holds no event")
     return events
@@ -141,5 +137,5 @@ def _taken_in(market: Market | None, stream: str, event: Event) -> Market:
         return Market(event)
     if not isinstance(event, MarketEvent):
         raise InvariantViolated(f"{type(event).__name__} is no event of a market")
-    market.apply(event)
+    apply(market, event)
     return market

@@ -1,6 +1,7 @@
 """What holds for every test: no actor outlives it, the loop never blocks, nothing is logged where nobody reads."""
 
 import logging
+import os
 from collections.abc import Iterator, MutableMapping
 from inspect import iscoroutinefunction
 from typing import Any
@@ -10,13 +11,33 @@ import pytest
 import structlog
 
 from tests.support.blocking import loop_never_blocks
+from tests.support.postgres import at_last
+
+__all__ = ["at_last"]
 
 Event = MutableMapping[str, Any]
 
 STOPPING_S = 5.0
+NICENESS = 3
+"""Of tests beside those that are timed."""
+
 
 OTHER_PROCESSES = {"endtoend", "faults"}
 """Where the product runs in processes of its own, and the loop here is only the test's, which may wait."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """However the processes of pytest are asked for."""
+    from tests.support.scheduling import TimedTestsInTurn
+
+    return TimedTestsInTurn(config, log)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Whatever runs beside those tests gives way to them."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not OTHER_PROCESSES.intersection(item.path.parts):
+        os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICENESS))
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,7 @@ ROOT = Path(__file__).parent.parent
 API = (ROOT / "docs" / "api.md").read_text()
 RUNNING = (ROOT / "docs" / "running.md").read_text()
 README = (ROOT / "README.md").read_text()
+PAGES = [page.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "examples/*.md") for page in ROOT.glob(pattern)]
 ROUTES = [route for module in MODULES for route in module.routes if isinstance(route, web.RouteDef)]
 JSON_BLOCKS = re.findall(r"```json\n(.*?)```", API, re.DOTALL)
 
@@ -56,7 +57,9 @@ def test_every_market_parameter_is_documented(field: str) -> None:
     assert f"`{field}`" in API
 
 
-@pytest.mark.parametrize("kind", sorted(set(TransferKind) - {TransferKind.HOUSE_DEPOSIT, TransferKind.BAD_DEBT}))
+@pytest.mark.parametrize(
+    "kind", sorted(set(TransferKind) - {TransferKind.HOUSE_DEPOSIT, TransferKind.HOUSE_FUNDING, TransferKind.BAD_DEBT})
+)
 def test_every_movement_of_a_wallet_is_documented(kind: str) -> None:
     assert f"`{kind}`" in API
 
@@ -114,10 +117,19 @@ def test_the_market_with_the_highest_leverage_can_be_listed() -> None:
     assert check_params(command.params, command.price) is None
 
 
-def test_the_readme_and_the_manual_lead_somewhere() -> None:
-    for text, place in ((README, ROOT), (RUNNING, ROOT / "docs"), (API, ROOT / "docs")):
-        for target in re.findall(r"\]\(([^)#:]+)\)", text):
-            assert (place / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_leads_to_a_page_and_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(#[^)]*)?\)", (ROOT / page).read_text()):
+        there = (ROOT / page).parent / target if target else ROOT / page
+        assert there.exists(), target
+        assert not anchor or anchor in _anchors(there), f"{target}{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_path_of_the_project_that_a_page_names_is_there(page: Path) -> None:
+    top = "|".join(("actors", "docs", "examples", "perps", "persistence", "tests", "tools", "web"))
+    for path in re.findall(rf"`((?:{top})/[\w./-]*)", (ROOT / page).read_text()):
+        assert (ROOT / path).exists(), path
 
 
 @pytest.fixture
@@ -175,10 +187,10 @@ async def test_every_field_of_every_answer_is_documented(venue: Running) -> None
     assert '`reset` | `{"since", "offset"}`' in API
 
 
-@pytest.mark.skipif(not (shutil.which("jq") and shutil.which("curl")), reason="the session needs curl and jq")
+@pytest.mark.skipif(not (shutil.which("python3") and shutil.which("curl")), reason="the session needs curl and python3")
 async def test_the_session_of_the_readme_prints_what_it_says(venue: Running, tmp_path: Path) -> None:
-    script, _, printed = re.search(r"```sh\n(.*?)```\n\n(prints)\n\n```\n(.*?)```", README, re.DOTALL).groups()  # type: ignore[union-attr]
-    script = script.replace("http://127.0.0.1:8000", venue.url)
+    script = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("http://127.0.0.1:8000", venue.url)
+    printed = "".join(re.findall(r"```\n\n```\n(.*?)```", README, re.DOTALL))
 
     def run() -> subprocess.CompletedProcess[str]:
         (tmp_path / "first").mkdir()
@@ -194,3 +206,8 @@ async def test_the_session_of_the_readme_prints_what_it_says(venue: Running, tmp
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
     return head + "".join(word.capitalize() for word in rest)
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {"#" + re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}

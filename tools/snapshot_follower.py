@@ -1,7 +1,7 @@
 """The program that takes a running venue's snapshots: ``perps snapshot --offline`` without a command line.
 
-It reads no option, no setting and no file of its user. The venue passes the database's URL in the environment. The
-program prints a line of JSON about once a second while it makes progress, and last a line about what it stored.
+It reads no option, no setting and no file of its user: the venue hands it the database's URL in its environment.
+``web/process/snapshot_process.py`` says what it prints.
 """
 
 from __future__ import annotations
@@ -10,56 +10,41 @@ import json
 import os
 import sys
 import threading
-import time
 from typing import Final
 
 from perps.journal import JournalUnavailable
 from perps.snapshot.format import SnapshotBroken
 from perps.venue import JournalCorrupt
-from tools.output import buffer_stdout, show_line
+from tools.output import buffer_stdout
 from tools.snapshot import record
 from web.compose import snapshot_of
 from web.process import logs
 from web.process.snapshot_process import DATABASE_URL
 
 FOLLOWER: Final = (sys.executable, "-P", "-m", "tools.snapshot_follower")
-"""How to start it. ``-P``: do not import packages from the working directory, whatever their names."""
+"""How it is started. ``-P``: a package of our name in the working directory is not ours."""
 
-PULSE_S: Final = 1.0
-"""The least time between two lines."""
-
-
-class Pulse:
-    """Prints now and then which row has been reached."""
-
-    def __init__(self) -> None:
-        self._next_s = 0.0
-
-    def __call__(self, offset: int) -> None:
-        """Row ``offset`` has been reached."""
-        now_s = time.monotonic()
-        if now_s >= self._next_s:
-            self._next_s = now_s + PULSE_S
-            print(json.dumps({"row": offset}), flush=True)
+NICENESS: Final = 10
+"""It gives way to the venue and the database."""
 
 
 def main() -> int:
-    """Take a snapshot; return the exit code. An error is one line on stderr."""
+    """Take a snapshot; return the exit code. What went wrong is the last line on stdout."""
+    os.nice(NICENESS)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     buffer_stdout()
     logs.configure("warning")
     try:
-        taken = snapshot_of(os.environ[DATABASE_URL], on_progress=Pulse())
+        taken = snapshot_of(os.environ[DATABASE_URL], on_progress=lambda: print(flush=True))
     except (JournalCorrupt, JournalUnavailable, SnapshotBroken) as error:
-        show_line("perps: error: " + " ".join(str(error).split()), err=True)
+        print("perps: error: " + " ".join(str(error).split()), flush=True)
         return 1
     print(json.dumps(record(taken)), flush=True)
     return 0
 
 
 def _end_with_stdin() -> None:
-    """End the program when stdin closes: the venue is gone. A snapshot is stored whole or not at all, so any time is
-    fine."""
+    """End with whoever asked for this, at any point: a snapshot is stored whole or not at all."""
     while os.read(0, 1 << 16):
         pass
     os._exit(1)

@@ -1,8 +1,8 @@
-"""The outside: REST and SSE over aiohttp, the read model behind every GET, and the composition root.
+"""The outside: HTTP over aiohttp, the read model behind every GET, and the process that a venue runs as.
 
-Reading order: ``compose`` (what is wired to what), ``host`` (the core's life), ``app`` (routes and middleware),
-``requests`` (bodies → commands), ``routes_*``, ``read_model`` (committed state), ``views`` (state → JSON),
-``streams`` (SSE).
+Reading order: ``compose`` (the composition root), ``venue_server`` (what is wired to what), ``gateway`` (how a command
+comes in), ``readside`` (committed state), ``streams`` (rows as they come), ``answers`` (values → text), ``api`` (the
+routes), ``auth`` and ``limits`` (who may have how much), ``process`` (the core's life, logs, watchdog).
 
-Nothing here changes a market: commands go through the bridge, answers come back after their commit.
+Nothing here changes a market: commands go through the gateway and the bridge, answers come back after their commit.
 """

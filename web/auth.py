@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final, Protocol
 
-from aiohttp import web
 from msgspec import Struct
 
 from actors.ports import Clock
@@ -51,6 +51,20 @@ class Principal(Struct, frozen=True):
         """Whose share of the venue a request takes, in whosever name it acts: the key's user's, or the key's own."""
         return self.user or f"!key:{self.key_id}"
 
+    def require(self, scope: str) -> None:
+        """Raise ``forbidden`` if the key lacks ``scope``."""
+        if scope not in self.scopes and not self.is_admin:
+            raise RequestError("forbidden", f"This key lacks the scope '{scope}'.", {"scope": scope})
+
+
+class HasHeaders(Protocol):
+    """A request of any protocol that carries the key in a header: ``Authorization: Bearer <key>``."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers by name, in any case."""
+        ...
+
 
 class KeyStore(Protocol):
     """Where keys are kept. ``persistence`` implements it."""
@@ -87,42 +101,41 @@ class Keys:
         for record in await self._store.load():
             self._remember(record)
 
-    def principal(self, request: web.BaseRequest) -> Principal:
+    def principal(self, request: HasHeaders) -> Principal:
         """Who sent the request. Raises ``unauthorized`` for no key, a wrong, revoked or expired one."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not key:
-            raise RequestError("unauthorized", "Send an API key: 'Authorization: Bearer <key>'.")
+            raise RequestError("unauthorized", "An API key is missing. Send the header 'Authorization: Bearer <key>'.")
         hashed = digest(key.strip())
         if hmac.compare_digest(hashed, self._admin_digest):
             return self._admin
         record = self._by_digest.get(hashed)
         if record is None or record.revoked_at is not None:
-            raise RequestError("unauthorized", "This key is not known here, or it has been revoked.")
+            raise RequestError("unauthorized", "This API key is unknown or revoked.")
         if record.expires_at is not None and record.expires_at <= self._clock.now_ms():
-            raise RequestError("unauthorized", "This key has expired.")
+            raise RequestError("unauthorized", "This API key has expired.")
         return self._principals[hashed]
 
-    def payer(self, request: web.BaseRequest) -> str | None:
+    def payer(self, request: HasHeaders) -> str | None:
         """Whose share a request takes; None for a stranger, whose key is good for nothing, or who has none."""
         try:
             return self.principal(request).payer
         except RequestError:
             return None
 
-    def require(self, request: web.BaseRequest, scope: str) -> Principal:
+    def require(self, request: HasHeaders, scope: str) -> Principal:
         """The sender, who must hold ``scope``. Raises ``unauthorized`` or ``forbidden``."""
         principal = self.principal(request)
-        if scope not in principal.scopes and not principal.is_admin:
-            raise RequestError("forbidden", f"This key lacks the scope '{scope}'.", {"scope": scope})
+        principal.require(scope)
         return principal
 
-    def require_self(self, request: web.BaseRequest, user: str) -> Principal:
+    def require_self(self, request: HasHeaders, user: str) -> Principal:
         """The sender, who must be ``user`` or an administrator."""
         principal = self.principal(request)
         if not principal.is_admin and not principal.scopes & READING:
             raise RequestError("forbidden", "This key lacks the scope 'read'.", {"scope": "read"})
         if principal.user != user and not principal.is_admin:
-            raise RequestError("forbidden", "This belongs to another user.", {"userId": user})
+            raise RequestError("forbidden", "These data belong to another user.", {"userId": user})
         return principal
 
     async def create(

@@ -1,24 +1,24 @@
-"""The composition root: the one place where persistence, actors and web meet."""
+"""The composition root: the one place where persistence, actors and web meet; and the process that a venue runs as."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import uuid4
 
 import structlog
 import uvloop
 from msgspec import Struct
 
-from actors.limits import IN_FLIGHT_MAX
-from actors.ports import Clock, History
-from perps.journal import JournalUnavailable
+from perps.journal import DiskFull, JournalUnavailable
 from perps.venue import JournalCorrupt
 from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
 from persistence.errors import CannotServe
@@ -27,21 +27,27 @@ from persistence.journal.snapshots import PostgresSnapshots
 from persistence.journal.writer import PostgresJournal
 from persistence.reads.keys import PostgresKeys
 from persistence.reads.queries import PostgresQueries
-from web.api import app
-from web.api.context import Context, Queries
-from web.auth import Keys, KeyStore
-from web.listener import Listener
-from web.metrics import Metrics
 from web.process import affinity as processor
 from web.process import last_words, logs, snapshot_process
-from web.process.clock import SystemClock
 from web.process.data_directory import CannotStart, DataDirectory
-from web.process.host import Host, OpenJournal, StartAborted
+from web.process.host import StartAborted
 from web.process.log_sink import say
 from web.process.snapshot_taking import OnProgress, SnapshotTaken, take_snapshot
-from web.process.snapshots import SnapshotPolicy, Snapshots, TakeSnapshot
-from web.readside.model import ROWS_KEPT, ReadModel
-from web.streams.sse import BEHIND_BYTES_MAX, HEARTBEAT_S, Streams
+from web.process.snapshots import SnapshotPolicy
+from web.venue_server import Limits, Stores, VenueServer
+
+__all__ = [
+    "Companion",
+    "Limits",
+    "ServeSettings",
+    "Stores",
+    "VenueServer",
+    "WrapStores",
+    "postgres",
+    "serve",
+    "snapshot_of",
+    "tune_process",
+]
 
 log = structlog.get_logger()
 
@@ -131,28 +137,6 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
     return 0
 
 
-class ReadSide(Queries, Protocol):
-    """Queries that live as long as the venue."""
-
-    async def open(self) -> None:
-        """Connect."""
-        ...
-
-    async def close(self) -> None:
-        """Disconnect."""
-        ...
-
-
-class Stores(Struct, frozen=True, kw_only=True):
-    """Where a venue keeps what must last."""
-
-    open_journal: OpenJournal
-    history: History
-    queries: ReadSide
-    keys: KeyStore
-    take_snapshot: TakeSnapshot
-
-
 WrapStores = Callable[[Stores], Stores]
 
 
@@ -177,7 +161,8 @@ def postgres(
                 with processor.elsewhere():
                     server.start()
             except EmbeddedPostgresError as error:
-                raise JournalUnavailable(str(error)) from error
+                kind = DiskFull if os.strerror(errno.ENOSPC) in str(error) else JournalUnavailable
+                raise kind(str(error)) from error
         journal = PostgresJournal.acquire(
             url, wait_s=LOCK_WAIT_S, venue=venue, last_epoch=epoch, partition_rows=partition_rows
         )
@@ -198,87 +183,12 @@ def postgres(
     )
 
 
-def snapshot_of(url: str, on_progress: OnProgress = lambda offset: None) -> SnapshotTaken:
+def snapshot_of(url: str, on_progress: OnProgress = lambda: None) -> SnapshotTaken:
     """Take a snapshot of a database here and now. Blocking.
 
     Raises ``JournalCorrupt``, ``JournalUnavailable``, and ``SnapshotBroken`` for a state too large for one.
     """
     return take_snapshot(PostgresHistory(url), PostgresSnapshots(url), on_progress=on_progress)
-
-
-class Limits(Struct, frozen=True, kw_only=True):
-    """What of a venue is bounded, and by how much."""
-
-    in_flight_max: int = IN_FLIGHT_MAX
-    connections_max: int = 0
-    """0: as many as the process may have."""
-    rows_kept: int = ROWS_KEPT
-    behind_bytes_max: int = BEHIND_BYTES_MAX
-    heartbeat_s: float = HEARTBEAT_S
-    snapshots: SnapshotPolicy = SnapshotPolicy()
-
-
-class VenueServer:
-    """One running venue: the web server, the read side and the core's host."""
-
-    def __init__(
-        self, stores: Stores, admin_key: str, *, clock: Clock | None = None, limits: Limits | None = None
-    ) -> None:
-        clock, limits = clock or SystemClock(), limits or Limits()
-        model, metrics = ReadModel(rows_kept=limits.rows_kept), Metrics()
-        streams = Streams(model, behind_bytes_max=limits.behind_bytes_max, heartbeat_s=limits.heartbeat_s)
-        self._queries = stores.queries
-        self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots, clock)
-        self.host = Host(
-            stores.open_journal,
-            stores.history,
-            clock,
-            model,
-            streams,
-            metrics,
-            in_flight_max=limits.in_flight_max,
-        )
-        self.context = Context(
-            bridge=self.host.bridge,
-            model=model,
-            queries=self._queries,
-            keys=Keys(stores.keys, admin_key, clock),
-            streams=streams,
-            snapshots=self._snapshots,
-            metrics=metrics,
-            recorder=self.host.recorder,
-            clock=clock,
-            problems=self.host.problems,
-        )
-        metrics.gauge("perps_problems", "Parts that are not well.", lambda: len(self.host.problems()))
-        metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)
-        metrics.gauge("perps_offset", "The last durable row.", lambda: model.offset)
-        metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
-        metrics.gauge("perps_snapshot_problem", "1: the last one failed.", lambda: self._snapshots.problem is not None)
-        metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
-        self._listener = Listener(app.build(self.context), metrics, limits.connections_max)
-
-    async def listen(self, host: str, port: int) -> int:
-        """Answer on a port; ``/readyz`` says 503 until ``start`` has ended. Returns the port (0 asks for any)."""
-        return await self._listener.open(host, port)
-
-    async def start(self) -> None:
-        """Recover, open the doors."""
-        await self.host.start()
-        await self._queries.open()
-        await self.context.keys.open()
-        self._snapshots.start(self.host.began_at)
-        self.context.started = True
-
-    async def close(self) -> None:
-        """Drain and stop: answers first, then streams and connections, then the core."""
-        self.context.draining = True
-        self.context.arrivals.end()
-        await self._snapshots.stop()
-        await self.host.stop()
-        self.context.streams.close()
-        await self._listener.close()
-        await self._queries.close()
 
 
 def tune_process() -> None:

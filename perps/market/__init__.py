@@ -1,0 +1,6 @@
+"""One market: its state, its formulas and the rules that its listing must keep.
+
+Reading order: ``position`` and ``pricing`` (the formulas), ``state`` (a market and its running sums),
+``liquidation_order`` (which position is due first), ``sums`` (what its accounts must hold), ``listing`` (which
+parameters are sound).
+"""

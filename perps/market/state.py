@@ -1,16 +1,9 @@
-"""A market's state, and ``apply``: how events change it. No check lives here, and nothing here can refuse."""
+"""A market's state. Rules change it, by their ``apply``; no check lives here, and nothing here can refuse."""
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from perps.events import (
-    MarketEvent,
     MarketListed,
-    ModeChanged,
-    PositionOpened,
-    PositionReduced,
-    PriceUpdated,
     Transfers,
 )
 from perps.market.liquidation_order import LiquidationOrder
@@ -18,16 +11,15 @@ from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
 from perps.money.accounts import house_account, insurance_account
 from perps.params import MarketParams, MarkSource, Mode
-from perps.refusals import InvariantViolated
 from perps.snapshot.images import MarketHead, MarketImage, in_order
-from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
+from perps.units import PPB, FundingIndex, Lots, Micros, Millis, Ticks, div_ceil, div_floor
 
 
 class Market:
     """One market: its price, its positions and the running sums over them.
 
-    Changed only by ``apply``, in the mailbox of the actor that owns it (or by a follower of the journal, which keeps
-    its own). Sums are O(1) to keep: skew K, lots per side, ΣQ, Σm.
+    Changed only by ``perps.engine.apply``, in the mailbox of the actor that owns it (or by a follower of the journal,
+    which keeps its own). Sums are O(1) to keep: skew K, lots per side, ΣQ, Σm.
     """
 
     __slots__ = (
@@ -76,7 +68,7 @@ class Market:
         self.margin = Micros(0)
         self.house = Micros(0)
         self.insurance = Micros(0)
-        self._take_money(listing.transfers)
+        self.take_money(listing.transfers)
 
     @classmethod
     def from_image(cls, image: MarketImage, order: LiquidationOrder | None = None) -> Market:
@@ -155,37 +147,24 @@ class Market:
             skew_scale=self.params.skew_scale,
         )
 
-    def apply(self, event: MarketEvent) -> None:
-        """Take in what has happened."""
-        match event:
-            case PositionOpened(position=position):
-                self._enter(position)
-                self.next_number = position.number + 1
-            case PositionReduced(position=position, transfers=transfers):
-                self._leave(self.positions[position.number])
-                if position.lots:
-                    self._enter(position)
-                self._take_money(transfers)
-            case PriceUpdated():
-                self.index_price = event.price
-                self.price_at = event.at
-                if event.source_at is not None:
-                    self.source_times[event.source] = event.source_at
-                if event.sequence is not None:
-                    self.source_sequences[event.source] = event.sequence
-            case ModeChanged():
-                self.mode, self.mode_reason = event.mode, event.reason
-            case MarketListed():
-                raise InvariantViolated(f"{self.ticker} was listed twice")
-            case _:
-                assert_never(event)
+    @property
+    def liability(self) -> Micros:
+        """R = ΣQ − K·F/10⁹ + S·u·K·(2Ks + K)/(2Ks) − Σm, micros, rounded up: what traders gain if all leave now.
 
-    def _enter(self, position: Position) -> None:
+        Whatever the order they leave in, and to within 2 micros a position; their bad debts are left out.
+        """
+        skew, scale = self.skew, self.params.skew_scale
+        worth = div_ceil(self.index_price * self.unit * skew * (2 * scale + skew), 2 * scale)
+        return Micros(self.cash - div_floor(skew * self.funding_index, PPB) + worth - self.margin)
+
+    def enter(self, position: Position) -> None:
+        """A position stands from here on: count it, and give it its place in the liquidation order."""
         self.positions[position.number] = position
         self.order.add(position, self.params)
         self._count(position, 1)
 
-    def _leave(self, position: Position) -> None:
+    def leave(self, position: Position) -> None:
+        """A position as it stood so far stands no more."""
         del self.positions[position.number]
         self.order.remove(position, self.params)
         self._count(position, -1)
@@ -198,7 +177,8 @@ class Market:
         self.cash = Micros(self.cash + sign * position.cash)
         self.margin = Micros(self.margin + sign * position.margin)
 
-    def _take_money(self, transfers: Transfers) -> None:
+    def take_money(self, transfers: Transfers) -> None:
+        """Count what enters and leaves the house's and the insurance's account."""
         house, insurance = house_account(self.ticker), insurance_account(self.ticker)
         for transfer in transfers:
             if transfer.target == house:

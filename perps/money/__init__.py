@@ -1,0 +1,1 @@
+"""Money: ``accounts`` (their names), ``ledger`` (their balances and transfers), ``funds`` (what a wallet may spend)."""

@@ -8,21 +8,19 @@ from perps.money.ledger import Ledger
 from perps.refusals import InvariantViolated
 from perps.units import Micros
 
-PLEDGED = "!houses"
-"""Under this name the deposits of listings in flight are held. Not a possible user id."""
-
 
 class Funds:
     """What each wallet may spend: its balance, less what is held, less credits not durable yet.
 
     Debits are held up front and credits wait for their commit, so no durable row can depend on a lost one.
-    Not part of the replayed state: after a crash nothing is in flight.
+    Money that a command brings in is held under ``OUTSIDE``, so that what is in flight counts against the bound of all
+    deposits. Not part of the replayed state: after a crash nothing is in flight.
     """
 
-    __slots__ = ("_credits", "_held", "_ledger", "_pending")
+    __slots__ = ("_credits", "_held", "_pending", "ledger")
 
     def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+        self.ledger = ledger
         self._held: dict[str, int] = {}
         self._pending: dict[str, int] = {}
         self._credits: deque[tuple[int, str, int]] = deque()
@@ -30,7 +28,7 @@ class Funds:
     def free(self, user: str) -> Micros:
         """Spendable micros."""
         account = user_account(user)
-        balance = self._ledger.balances.get(account, 0)
+        balance = self.ledger.balances.get(account, 0)
         return Micros(balance - self._held.get(account, 0) - self._pending.get(account, 0))
 
     def hold(self, user: str, amount: Micros) -> None:

@@ -7,10 +7,8 @@ Double entry: a transfer takes from one account what it gives to another, so Σ 
 from msgspec import Struct
 
 from perps.events import (
-    LedgerEvent,
     Transfer,
     Transfers,
-    UserCreated,
 )
 from perps.market.sums import MarketSums
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
@@ -54,11 +52,6 @@ class Ledger:
     def wallet(self, user: str) -> Micros:
         """A user's balance, holds included, micros."""
         return Micros(self.balances.get(user_account(user), 0))
-
-    def apply(self, event: LedgerEvent) -> None:
-        """Take in a user; money moves by ``post``."""
-        if isinstance(event, UserCreated):
-            self.referrers[event.user] = event.referrer
 
     def post(self, transfers: Transfers) -> tuple[Leg, ...]:
         """Move money. Raises ``InvariantViolated`` if a wallet ends below 0 or a balance beyond 64 bits."""

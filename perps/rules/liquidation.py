@@ -5,7 +5,7 @@ from perps.market.position import Position, is_liquidatable
 from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import Rejected
-from perps.rules.trading import house_cannot_pay, reduce
+from perps.rules.closing import house_cannot_pay, reduce
 
 
 def next_due(market: Market) -> Position | None:

@@ -3,27 +3,30 @@
 from typing import Final
 
 from perps.commands import UpdatePrice
-from perps.events import MarketEvents, PriceUpdated
+from perps.effects import Effects, Priced
+from perps.events import PriceUpdated
 from perps.market.state import Market
 from perps.refusals import Fact, RejectCode, Rejected
+from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import AMOUNT_MAX, Millis
 
 SOURCE_CLOCK_AHEAD_MS_MAX: Final = 5_000
 """How far a price's own time may run ahead of the venue's before it is refused as nonsense."""
 
 
-def decide_price(market: Market, command: UpdatePrice, at: Millis) -> MarketEvents | Rejected:
+def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[PriceUpdated] | Rejected:
     """Take a price unless it is absurd, older than what is known, or out of its source's sequence.
 
-    Taken in every mode: a halted market still knows its price, it only does nothing about it.
+    Taken in every mode: a halted market still knows its price, it only does nothing about it. The source's own time
+    is held against the system's clock; where the venue's time runs ahead of that, the price's time runs ahead with it.
     """
     worth = market.params.max_open_interest * command.price * market.params.unit
     if command.price < 1 or worth > AMOUNT_MAX:
         rule = "price is at least one tick, and maxOpenInterest is worth at most 10^12 at it"
         return Rejected(code=RejectCode.VALIDATION_ERROR, facts={"rule": rule, "price_ticks": command.price})
-    source_at = command.source_at
-    if source_at is not None and source_at > at + SOURCE_CLOCK_AHEAD_MS_MAX:
-        facts: dict[str, Fact] = {"rule": "at is not in the future", "at_ms": source_at, "now_ms": at}
+    source_at, now = command.source_at, given.at - given.ahead_ms
+    if source_at is not None and source_at > now + SOURCE_CLOCK_AHEAD_MS_MAX:
+        facts: dict[str, Fact] = {"rule": "at is not in the future", "at_ms": source_at, "now_ms": now}
         return Rejected(code=RejectCode.VALIDATION_ERROR, facts=facts)
     known_at = market.source_times.get(command.source)
     if source_at is not None and known_at is not None and source_at < known_at:
@@ -40,9 +43,27 @@ def decide_price(market: Market, command: UpdatePrice, at: Millis) -> MarketEven
             market.mark_given(quote, command.price),
             quote,
             command.source,
-            at if source_at is None else min(at, source_at),
+            given.at if source_at is None else Millis(min(given.at, source_at + given.ahead_ms)),
             command.reason,
             command.sequence,
             source_at,
         ),
     )
+
+
+def apply_price(market: Market, event: PriceUpdated) -> None:
+    """The index price is this from here on."""
+    market.index_price, market.price_at = event.price, event.at
+    if event.source_at is not None:
+        market.source_times[event.source] = event.source_at
+    if event.sequence is not None:
+        market.source_sequences[event.source] = event.sequence
+
+
+def project_price(event: PriceUpdated) -> Effects:
+    """A price, with the quote and mark that follow from it."""
+    return (Priced(event.price, event.mark, event.quote, event.source, event.reason, event.sequence),)
+
+
+COMMANDS = (CommandRule(UpdatePrice, decide_price),)
+EVENTS = (EventRule(PriceUpdated, apply_price, project_price),)

@@ -16,19 +16,24 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from perps.journal import SCHEMA_VERSION
+from perps.events import SCHEMA_VERSION
 from perps.market.state import Market
 from perps.market.sums import MarketSums
 from perps.money.ledger import Ledger
 from perps.refusals import InvariantViolated
 from perps.snapshot.checks import ledger_flaw, market_flaw
 from perps.snapshot.images import LedgerImage, MarketImage, digest
+from perps.snapshot.upcast import FORMAT, market_chunks
 from perps.snapshot.verification import contradictions
+from perps.units import Millis
 from perps.venue import VenueState
 
-MAGIC: Final = b"perpsnp1"
-"""Of this format. Another version is another magic; there is no reading of old ones: the journal has it all, or the
-archive and the journal."""
+MAGIC: Final = b"perpsnp2"
+"""Of the format that is written. Each format has its own; those before it are read (``perps/snapshot/upcast.py``):
+the archive may have taken the rows that led to them."""
+
+MAGICS: Final[Mapping[bytes, int]] = {b"perpsnp1": 1, MAGIC: FORMAT}
+"""Every format there has been."""
 
 PLAIN_BYTES_MAX: Final = 1 << 30
 """Of a snapshot decompressed: ten times what a million positions and their users come to, 110 MB."""
@@ -65,6 +70,10 @@ class Snapshot(Struct, frozen=True):
     """By ticker a ``MarketImage``, in chunks."""
     views: bytes
     """What the read side adds for itself. Follows from the journal too, but is no part of the state or its hash."""
+    format: int = 1
+    """The layout of the chunks. The first one did not say."""
+    at: Millis = Millis(0)
+    """The latest time of any row up to ``offset``. The first format did not say; its markets' times come close."""
 
     @classmethod
     def of(cls, state: VenueState, views: bytes = b"") -> Snapshot:
@@ -72,7 +81,8 @@ class Snapshot(Struct, frozen=True):
         ledger = list(state.ledger.image(state.offset).chunks())
         markets = {ticker: list(state.markets[ticker].image().chunks()) for ticker in sorted(state.markets)}
         said = _hash_of(state.offset, state.last_hash, ledger, markets)
-        return cls(SCHEMA_VERSION, state.offset, state.epoch, state.last_hash, said, ledger, markets, views)
+        place = (SCHEMA_VERSION, state.offset, state.epoch, state.last_hash)
+        return cls(*place, said, ledger, markets, views, FORMAT, state.at)
 
     def encode(self) -> bytes:
         """The bytes to store. Raises ``SnapshotBroken`` if they would be too many to be read again."""
@@ -84,8 +94,9 @@ class Snapshot(Struct, frozen=True):
     @classmethod
     def decode(cls, stored: bytes) -> Snapshot:
         """The snapshot in these bytes, whole and with the state hash it claims. Raises ``SnapshotBroken``."""
-        if stored[: len(MAGIC)] != MAGIC:
-            raise SnapshotBroken("it is not a snapshot of this program's format")
+        of = MAGICS.get(stored[: len(MAGIC)])
+        if of is None:
+            raise SnapshotBroken("it is not a snapshot of a format that this program knows")
         body = stored[_BODY]
         if sha256(body).digest() != stored[_CHECKSUM]:
             raise SnapshotBroken("its checksum does not fit: it was truncated or altered")
@@ -93,6 +104,8 @@ class Snapshot(Struct, frozen=True):
             snapshot = _decoder.decode(_decompressed(body))
         except (zlib.error, msgspec.MsgspecError) as error:
             raise SnapshotBroken(f"it cannot be decoded: {error}") from error
+        if snapshot.format != of:
+            raise SnapshotBroken(f"it is of format {snapshot.format}, and says {of}")
         if snapshot.schema_version > SCHEMA_VERSION:
             raise SnapshotBroken(f"schema version {snapshot.schema_version} is newer than this program's")
         if snapshot.computed_hash() != snapshot.state_hash:
@@ -100,8 +113,12 @@ class Snapshot(Struct, frozen=True):
         return snapshot
 
     def computed_hash(self) -> bytes:
-        """The state hash of what is in it."""
+        """The state hash of what is in it, in its own format."""
         return _hash_of(self.offset, self.last_hash, self.ledger, self.markets)
+
+    def hash_of_state(self) -> bytes:
+        """The state hash of its state in the present format: what a replay's is compared with."""
+        return self.state_hash if self.format == FORMAT else state_hash(self.state())
 
     def state(self) -> VenueState:
         """The state, to begin from: whole, and without a contradiction in it. Raises ``SnapshotBroken``."""
@@ -113,11 +130,12 @@ class Snapshot(Struct, frozen=True):
             for ticker in self.markets:
                 state.markets[ticker] = self._market(ticker)
             state.offset, state.epoch, state.last_hash = self.offset, self.epoch, self.last_hash
+            state.at = max(self.at, *(market.at for market in state.markets.values()), Millis(0))
             _refuse(_disagreement(state))
         return state
 
     def _market(self, ticker: str) -> Market:
-        image = MarketImage.from_chunks(self.markets[ticker])
+        image = MarketImage.from_chunks(market_chunks(self.markets[ticker], self.format))
         _refuse(market_flaw(ticker, image))
         return Market.from_image(image)
 

@@ -12,7 +12,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, Row, hash_of
+from perps.events import SCHEMA_VERSION
+from perps.journal import GENESIS, LEDGER_STREAM, Entry, Row, hash_of
 from perps.market.state import Market
 from perps.money.accounts import FEES, WORLD, house_account, insurance_account, margin_account, user_account
 from perps.money.ledger import Ledger

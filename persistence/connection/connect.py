@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import errno
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
-import uvloop
 
-from perps.journal import JournalRefused, JournalUnavailable
+from perps.journal import DiskFull, JournalRefused, JournalUnavailable, LoginRefused
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
-
-T = TypeVar("T")
 
 CONNECT_TIMEOUT_S: Final = 5.0
 """Longest wait for a connection, handshake included."""
@@ -40,6 +38,12 @@ little to see that, and would sort the whole journal for every page."""
 NEVER_WRITTEN: Final = ("22", "23")
 """SQLSTATE classes "data exception" and "integrity constraint violation": definitive, the transaction is undone."""
 
+DISK_FULL: Final = "53100"
+"""SQLSTATE of a server that has no room left."""
+
+LOGIN_REFUSED: Final = ("28000", "28P01", "3D000", "42501")
+"""SQLSTATEs of a login: no such user or no right to connect, wrong password, no such database, no privilege."""
+
 
 async def connect(url: str, *, name: str, **settings: str) -> Connection[Record]:
     """One connection of its own. ``name`` is what ``pg_stat_activity`` shows."""
@@ -58,6 +62,7 @@ UNREADABLE: Final = (
 def reaching(url: str) -> Iterator[None]:
     """Say where, when there is no connection. Raises ``OSError``, also for one that took too long.
 
+    Raises ``LoginRefused`` when the server does not let this user in.
     Raises ``JournalUnavailable`` for a URL that cannot be read, without a word of it: some of that may be its password.
     """
     try:
@@ -67,6 +72,10 @@ def reaching(url: str) -> Iterator[None]:
         yield
     except (ValueError, OverflowError):
         raise JournalUnavailable(UNREADABLE) from None
+    except asyncpg.PostgresError as error:
+        if error.sqlstate not in LOGIN_REFUSED:
+            raise
+        raise LoginRefused(f"the database server at {_address(url)} refuses the login: {error}") from error
     except OSError as error:  # TimeoutError is one
         why = error.strerror or str(error) or "no answer in time"
         raise OSError(f"no connection to {_address(url)}: {why}") from error
@@ -81,36 +90,27 @@ def _address(url: str) -> str:
     return f"{host}:{asked['port'][0]}" if "port" in asked else host
 
 
-def ask(url: str, work: Callable[[Connection[Record]], Awaitable[T]], *, name: str, doing: str, **settings: str) -> T:
-    """What ``work`` returns, done on a connection of its own. Blocking, in a thread that runs no event loop.
-
-    Raises as ``database_errors`` does, with ``doing`` for what was asked.
-    """
-
-    async def session() -> T:
-        connection = await connect(url, name=name, **settings)
-        try:
-            return await work(connection)
-        finally:
-            await end(connection)
-
-    with database_errors(doing):
-        return uvloop.run(session())
-
-
 @contextmanager
 def database_errors(doing: str) -> Iterator[None]:
-    """Raise ``JournalUnavailable``, or ``JournalRefused`` if definitive, for what asyncpg and the system raise."""
+    """Raise ``JournalUnavailable`` for what asyncpg and the system raise.
+
+    It is a ``JournalRefused`` if definitive, a ``DiskFull`` when the server has no room left.
+    """
     try:
         yield
     except UnicodeDecodeError as error:
         raise JournalUnavailable(f"{doing}: a text in the database is not UTF-8: {error.object!r:.80}") from error
     except asyncpg.PostgresError as error:
-        definitive = (error.sqlstate or "")[:2] in NEVER_WRITTEN
-        kind = JournalRefused if definitive else JournalUnavailable
-        raise kind(f"{doing}: {_explain(error)}") from error
+        raise _kind(error.sqlstate or "")(f"{doing}: {_explain(error)}") from error
     except (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
-        raise JournalUnavailable(f"{doing}: {_explain(error)}") from error
+        kind = DiskFull if getattr(error, "errno", None) == errno.ENOSPC else JournalUnavailable
+        raise kind(f"{doing}: {_explain(error)}") from error
+
+
+def _kind(sqlstate: str) -> type[JournalUnavailable]:
+    if sqlstate == DISK_FULL:
+        return DiskFull
+    return JournalRefused if sqlstate[:2] in NEVER_WRITTEN else JournalUnavailable
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from perps.journal import Row
 from perps.venue import JournalCorrupt
-from persistence.connection.connect import BY_INDEX, READ_TIMEOUT_S, ask
+from persistence.connection.connect import BY_INDEX, READ_TIMEOUT_S
+from persistence.connection.session import ask
 from persistence.journal.look_ups import PostgresLookUps
 from persistence.journal.selections import (
     EPOCH_AND_HASH_AT,
@@ -98,5 +99,5 @@ class PostgresHistory:
     def _fetch(self, query: str, *values: Any) -> list[Record]:
         return self._run(lambda connection: connection.fetch(query, *values, timeout=READ_TIMEOUT_S))
 
-    def _run(self, work: Callable[[Connection[Record]], Awaitable[T]]) -> T:
+    def _run(self, work: Callable[[Connection[Record]], Coroutine[Any, Any, T]]) -> T:
         return ask(self._url, work, name="perps history", doing="reading the journal", **BY_INDEX)

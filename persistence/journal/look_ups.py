@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Final
-
-import uvloop
+from typing import TYPE_CHECKING, Any, Final
 
 from perps.journal import JournalUnavailable
-from persistence.connection.connect import BY_INDEX, connect, database_errors, end
-from persistence.connection.session import finish
+from persistence.connection.connect import BY_INDEX
+from persistence.connection.session import BlockingSession
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Record
-
-    Session = tuple[asyncio.AbstractEventLoop, Connection[Record]]
+    from asyncpg import Connection
 
 KEYS_MAX: Final = 5_000
 """Client ids looked up by one statement."""
@@ -33,13 +29,38 @@ partition."""
 Answers = Mapping[tuple[str, str], tuple[int, bytes]]
 
 
+class _Session(BlockingSession):
+    """Connects within the first look-up's limit."""
+
+    def __init__(self, url: str, limit_s: float) -> None:
+        self.connect_timeout_s = limit_s
+        super().__init__(url, name="perps look-up", doing="looking up client ids", **BY_INDEX)
+
+    def answers(self, shard: int, keys: Sequence[tuple[str, str]], limit_s: float) -> Answers:
+        """As ``PostgresLookUps.answers``; a session that did not answer is closed."""
+        try:
+            return self._run(asyncio.wait_for(_found(self._connected(), shard, keys), limit_s))
+        except BaseException:
+            self._give_up()
+            raise
+
+
+async def _found(connection: Connection[Any], shard: int, keys: Sequence[tuple[str, str]]) -> Answers:
+    found: dict[tuple[str, str], tuple[int, bytes]] = {}
+    for start in range(0, len(keys), KEYS_MAX):
+        users, ids = zip(*keys[start : start + KEYS_MAX], strict=True)
+        for user, which, offset, fingerprint in await connection.fetch(ANSWERS, shard, users, ids):
+            found.setdefault((user, which), (offset, fingerprint or b""))
+    return found
+
+
 class PostgresLookUps:
     """Satisfies ``actors.ports.LookUps``. Blocking: used by one thread, which runs no event loop itself."""
 
     def __init__(self, url: str, shard: int, limit_s: float) -> None:
         """Connects at the first look-up."""
         self._url, self._shard, self._limit_s = url, shard, limit_s
-        self._session: Session | None = None
+        self._session: _Session | None = None
 
     def answers(self, keys: Sequence[tuple[str, str]]) -> Answers:
         """Offset and fingerprint of the rows that answered these (sender, client order id) pairs, where there are.
@@ -50,43 +71,16 @@ class PostgresLookUps:
         ends = monotonic() + self._limit_s
         if self._session is not None:
             try:
-                return self._ask(keys, self._limit_s / 2)
+                return self._session.answers(self._shard, keys, self._limit_s / 2)
             except JournalUnavailable:
-                pass
-        return self._ask(keys, ends - monotonic())
+                self._session = None
+        session = _Session(self._url, ends - monotonic())
+        found = session.answers(self._shard, keys, ends - monotonic())
+        self._session = session
+        return found
 
     def close(self) -> None:
         """Disconnect. Idempotent."""
         session, self._session = self._session, None
         if session is not None:
-            loop, connection = session
-            loop.run_until_complete(end(connection))
-            finish(loop)
-
-    def _ask(self, keys: Sequence[tuple[str, str]], limit_s: float) -> Answers:
-        with database_errors("looking up client ids"):
-            loop, connection = self._session or (uvloop.new_event_loop(), None)
-            try:
-                found, connection = loop.run_until_complete(self._found(connection, keys, limit_s))
-            except BaseException:
-                self._session = None
-                finish(loop)
-                raise
-            self._session = (loop, connection)
-            return found
-
-    async def _found(
-        self, connection: Connection[Record] | None, keys: Sequence[tuple[str, str]], limit_s: float
-    ) -> tuple[Answers, Connection[Record]]:
-        found: dict[tuple[str, str], tuple[int, bytes]] = {}
-        async with asyncio.timeout(limit_s):
-            used = connection or await connect(self._url, name="perps look-up", **BY_INDEX)
-            try:
-                for start in range(0, len(keys), KEYS_MAX):
-                    users, ids = zip(*keys[start : start + KEYS_MAX], strict=True)
-                    for user, which, offset, fingerprint in await used.fetch(ANSWERS, self._shard, users, ids):
-                        found.setdefault((user, which), (offset, fingerprint or b""))
-            except BaseException:
-                used.terminate()
-                raise
-        return found, used
+            session.close()

@@ -7,11 +7,10 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-import uvloop
 from msgspec import Struct
 
 from perps.journal import JournalUnavailable
-from persistence.connection.connect import connect, database_errors, end
+from persistence.connection.session import ask
 from persistence.errors import OtherPartitions
 
 if TYPE_CHECKING:
@@ -111,13 +110,13 @@ async def _room(connection: Connection[Any]) -> int:
 
 
 def _creation(first: int, last: int) -> str:
-    """Statements that make and attach a partition, with the constraints of the first one (migration 0003)."""
+    """Statements that make and attach a partition, with the constraints of the first one (migrations 0003, 0004)."""
     name = f"journal_{first:d}"
     return f"""
         create table {name} (
             like journal,
             constraint {name}_offset primary key (shard, "offset"),
-            constraint {name}_client_order_id unique (user_id, client_order_id),
+            constraint {name}_client_order_id unique (user_id, client_order_id, shard),
             constraint {name}_stream_sequence unique (shard, stream, market_seq)
         );
         alter table journal attach partition {name} for values from ({first:d}) to ({last + 1:d});
@@ -127,7 +126,7 @@ def _creation(first: int, last: int) -> str:
 class PartitionMaker:
     """Makes the next partition once half of the last one is full, on a connection and in a thread of its own.
 
-    Used by the journal's writer, who waits only if a partition that he needs is not there in spite of that.
+    The journal's writer waits only if the partition it needs is still not there.
     """
 
     def __init__(self, url: str) -> None:
@@ -162,16 +161,14 @@ class PartitionMaker:
             self._thread.join(CLOSE_S)
 
     def _make(self, offset: int) -> None:
-        async def make() -> int:
-            connection = await connect(self._url, name="perps partitions")
-            try:
-                return await make_partitions(connection, offset, self.rows)
-            finally:
-                await end(connection)
-
         try:
-            with database_errors("making a partition"):
-                self.room = max(self.room, uvloop.run(make()))
+            made = ask(
+                self._url,
+                lambda connection: make_partitions(connection, offset, self.rows),
+                name="perps partitions",
+                doing="making a partition",
+            )
+            self.room = max(self.room, made)
         except JournalUnavailable:
-            return  # it is tried again; in the end the writer makes it himself, and tells what is wrong
+            return  # it is tried again; in the end the writer makes it itself and reports what is wrong
         self._not_before = 0.0

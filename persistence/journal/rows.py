@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from perps.journal import Row
 from perps.money.accounts import user_account
-from persistence.connection.connect import READ_TIMEOUT_S, ask
+from persistence.connection.connect import READ_TIMEOUT_S
+from persistence.connection.session import ask
 from persistence.journal.selections import OFFSET_MAX, ROW_COLUMNS
 
 PAGE_ROWS: Final = 1_000
@@ -18,9 +19,9 @@ _LISTING: Final = f"select {ROW_COLUMNS} from journal where shard = $1 and strea
 
 _TOUCHED: Final = (
     ("journal", "shard = $1 and user_id = $4"),
-    ("fills", "user_id = $4"),
-    ("legs", "source = $5 and source like 'user:%'"),
-    ("legs", "target = $5 and target like 'user:%'"),
+    ("fills", "shard = $1 and user_id = $4"),
+    ("legs", "shard = $1 and source = $5 and source like 'user:%'"),
+    ("legs", "shard = $1 and target = $5 and target like 'user:%'"),
 )
 """Where it says that a row was a user's or moved something of his."""
 

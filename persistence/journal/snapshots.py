@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from persistence.connection.connect import ask
+from persistence.connection.session import ask
 from persistence.journal.selections import SNAPSHOT_PARTS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ CUT_S: Final = 1.0
 """After which a server that does not even answer the end of the transaction is left."""
 
 _SESSION: Final = dict.fromkeys(("statement_timeout", "idle_in_transaction_session_timeout"), f"{SAVE_TIMEOUT_S:.0f}s")
-"""The server's own limits: a client that stands still amid its transaction must not keep the others from theirs."""
+"""The server's own limits: a client that stops in its transaction must not hold up the others."""
 
 _LOCK: Final = "lock table snapshots in share row exclusive mode"
 """One is stored at a time. Readers do not wait for it."""

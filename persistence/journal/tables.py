@@ -1,19 +1,19 @@
 """The tables of the hot path, and the one statement that writes a batch to them.
 
-A batch travels as one array of composites per table, ``unnest($3::journal[])``: a table's name is its row type. Against
-one array per column (62 of them for an open) this took a single row from 0.57 to 0.35 ms.
+A batch travels as one array of composites per table, ``unnest($3::journal[])``. Against one array per column (62 of
+them for an open) this took a single row from 0.57 to 0.35 ms.
+
+The query tables have a partition for each shard (migration 0004). A shard's writer names its own, which adds the shard.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from perps.journal import Row
+from perps.projection import POSITION_SET, POSITION_SUM
 from perps.query_rows import FillRecord, LegRecord, PositionRecord, PriceRecord
-
-Record = tuple[Any, ...]
-"""A row of one of these tables: its columns in the order the migration made them."""
 
 
 class Table(Struct, frozen=True):
@@ -22,22 +22,27 @@ class Table(Struct, frozen=True):
     name: str
     columns: tuple[str, ...]
     conflict: str = ""
+    has_parts: bool = True
+    """Whether each shard has a table of its own, a partition of this one."""
+
+    @property
+    def record_type(self) -> str:
+        """What PostgreSQL calls the type of its records."""
+        return f"{self.name}_record" if self.has_parts else self.name
+
+    def part(self, shard: int) -> str:
+        """The table that takes the records of a shard, and adds the shard to them."""
+        return f"{self.name}_{shard:d}" if self.has_parts else self.name
 
 
-JOURNAL = Table("journal", ("shard", *Row.__struct_fields__))
+JOURNAL = Table("journal", ("shard", *Row.__struct_fields__), has_parts=False)
 FILLS = Table("fills", FillRecord.__struct_fields__)
 LEGS = Table("legs", LegRecord.__struct_fields__)
 PRICES = Table("prices", PriceRecord.__struct_fields__)
 
-POSITION_SET = ("offset", "status", "closed_at", "lots", "cash", "margin", "leverage", "entry_cost", "funding_paid")
-"""Of a position these columns take the newest value …"""
-
-POSITION_SUM = ("entered_lots", "entered_cost", "exited_lots", "exited_cost", "realized_pnl", "fees")
-"""… and to these a change is added; the rest are set once, by the open."""
-
 _POSITION_CHANGE = ", ".join(
     [f'"{column}" = excluded."{column}"' for column in POSITION_SET]
-    + [f"{column} = positions.{column} + excluded.{column}" for column in POSITION_SUM]
+    + [f"{column} = stored.{column} + excluded.{column}" for column in POSITION_SUM]
 )
 POSITIONS = Table("positions", PositionRecord.__struct_fields__, f" on conflict (id) do update set {_POSITION_CHANGE}")
 
@@ -49,20 +54,24 @@ FENCE: Final = "select 1 from owner where shard = $1 and epoch = $2 for share"
 """
 
 
-def insertion(table: Table) -> str:
-    """The statement that inserts $1, an array of records, into ``table``."""
-    return f"insert into {table.name} select u.* from unnest($1::{table.name}[]) u{table.conflict}"
+def insertion(table: Table, shard: int) -> str:
+    """The statement that inserts $1, an array of records of ``shard``, into ``table``."""
+    return f"{_into(table, shard)} from unnest($1::{table.record_type}[]) u{table.conflict}"
 
 
-def fenced_insertion(tables: Sequence[Table]) -> str:
-    """One statement that inserts into ``tables``, if $2 is still the epoch of shard $1; then one array for each.
+def fenced_insertion(tables: Sequence[Table], shard: int) -> str:
+    """One statement that inserts into ``tables``, if $2 is still the epoch of ``shard``, $1; then one array for each.
 
     Returns 1, or 0 when the epoch is over: then nothing is inserted.
     """
     parts = [f"fence as materialized ({FENCE})"]
     for parameter, table in enumerate(tables, 3):
         parts.append(
-            f"into_{table.name} as (insert into {table.name}"
-            f" select u.* from fence, unnest(${parameter}::{table.name}[]) u{table.conflict})"
+            f"into_{table.name} as ({_into(table, shard)}"
+            f" from fence, unnest(${parameter}::{table.record_type}[]) u{table.conflict})"
         )
     return f"with {', '.join(parts)} select count(*) from fence"
+
+
+def _into(table: Table, shard: int) -> str:
+    return f"insert into {table.part(shard)} as stored select u.*"

@@ -13,18 +13,18 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 from uuid import uuid4
 
-import uvloop
 from msgspec.structs import astuple
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost
-from persistence.connection.connect import connect, database_errors, encoding, end
+from perps.projection import QueryRows, Record, query_rows
+from persistence.connection.connect import encoding
 from persistence.connection.server_checks import SETTINGS, check_server, check_settings, pin_commit
-from persistence.connection.session import finish
+from persistence.connection.session import BlockingSession
 from persistence.errors import ShardTaken
 from persistence.journal.order import check_order
 from persistence.journal.partitions import PartitionMaker, settle_partition_rows
-from persistence.journal.query_rows import QueryRows, query_rows
 from persistence.journal.selections import LAST
+from persistence.journal.shards import make_shard
 from persistence.journal.tables import (
     FENCE,
     FILLS,
@@ -32,7 +32,6 @@ from persistence.journal.tables import (
     LEGS,
     POSITIONS,
     PRICES,
-    Record,
     Table,
     fenced_insertion,
     insertion,
@@ -66,6 +65,14 @@ ACQUIRE_TIMEOUT_S: Final = 120.0
 """Longest wait for a take-over, beyond the wait for the lock: it may have to migrate a large database."""
 
 LOCK_POLL_S: Final = 0.05
+SESSION: Final = {
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "60s",
+    "plan_cache_mode": "force_generic_plan",
+    "client_connection_check_interval": "2s",
+}
+"""The server's settings for the session that writes."""
+
 APPLICATION_NAME_MAX: Final = 63
 """Bytes of a session's name that the server keeps."""
 
@@ -82,7 +89,7 @@ HOLDER: Final = (
 PROBE: Final = f"select epoch, {SETTINGS} from owner where shard = $1"
 
 
-class PostgresJournal:
+class PostgresJournal(BlockingSession):
     """Satisfies ``actors.ports.Journal``. Blocking: runs its own event loop inside each call.
 
     Used by one thread at a time (not always the same one), which must not be running an event loop itself.
@@ -91,23 +98,14 @@ class PostgresJournal:
     the old session ended, its commit with it.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        session: Session,
-        epoch: int,
-        offset: int,
-        partitions: PartitionMaker,
-        append_timeout_s: float,
-        probe_timeout_s: float,
-    ) -> None:
+    def __init__(self, url: str, taker: _Taker, append_timeout_s: float, probe_timeout_s: float) -> None:
         """Use ``acquire``."""
-        self._loop = loop
-        self._partitions = partitions
-        self._session: Session | None = session
-        self._epoch = epoch
-        self._offset = offset
+        self._taker, self._partitions = taker, taker.partitions
         self._append_timeout_s, self._probe_timeout_s = append_timeout_s, probe_timeout_s
+        super().__init__(url, name=taker.name, doing="taking over the journal", **SESSION)
+
+    async def _begin(self, connection: Connection[PgRecord]) -> None:
+        self._session, self._epoch, self._offset = await self._taker.take(connection)
 
     @classmethod
     def acquire(
@@ -124,26 +122,17 @@ class PostgresJournal:
     ) -> Self:
         """Become the owner of a shard: migrate the database, begin a new epoch.
 
-        ``venue`` names whoever asks, the same each time and nobody else's (None: a new name). A session of that name
-        that still keeps the lock is an earlier one of his, given up: it is ended. ``last_epoch`` is the last that he
-        owned; when the lock is another's and a later epoch has begun, the other has taken over. ``partition_rows``: the
-        offsets of each partition, if the database is new (None: its own number).
+        ``venue`` is the caller's own name, the same each time (None: a new name). A session of that name that still
+        holds the lock is an earlier one of the caller, and is ended. ``last_epoch`` is the last one the caller owned;
+        when another session holds the lock and a later epoch has begun, another venue has taken over.
+        ``partition_rows``: the offsets of each partition, if the database is new (None: its own number).
 
         Raises ``ShardTaken`` at once in that case, and when another owner is still there after ``wait_s``; other
         ``CannotServe`` when this program or this server will not do; ``JournalUnavailable`` when the server does not
-        answer, or his own earlier session does not end.
+        answer, or the caller's earlier session does not end.
         """
-        loop = uvloop.new_event_loop()
-        try:
-            with database_errors("taking over the journal"):
-                partitions = PartitionMaker(url)
-                taker = _Taker(shard, venue or uuid4().hex, last_epoch, partitions, partition_rows)
-                taking = asyncio.wait_for(taker.acquire(url, wait_s), wait_s + ACQUIRE_TIMEOUT_S)
-                session, epoch, offset = loop.run_until_complete(taking)
-        except BaseException:
-            loop.close()
-            raise
-        return cls(loop, session, epoch, offset, partitions, append_timeout_s, probe_timeout_s)
+        taker = _Taker(shard, venue or uuid4().hex, last_epoch, wait_s, PartitionMaker(url), partition_rows)
+        return cls(url, taker, append_timeout_s, probe_timeout_s)
 
     @property
     def epoch(self) -> int:
@@ -158,7 +147,7 @@ class PostgresJournal:
     @property
     def backend_pid(self) -> int | None:
         """The server process that serves this journal; None when it is closed or dead."""
-        return self._session.connection.get_server_pid() if self._session else None
+        return self._connection.get_server_pid() if self._connection else None
 
     def append(self, entries: Sequence[Entry]) -> None:
         """Make rows and their query tables durable: all of them or none.
@@ -168,24 +157,21 @@ class PostgresJournal:
         """
         if not entries:
             return
-        session = self._session
-        if session is None:
-            raise JournalUnavailable("the journal is closed")
+        connection = self._connected()
         check_order(entries, self._epoch, self._offset)
-        journal, queries = session.records(entries)
+        journal, queries = self._session.records(entries)
         last = entries[-1].row.offset
+        doing = f"rows {entries[0].row.offset} to {last}"
         try:
-            doing = f"rows {entries[0].row.offset} to {last}"
-            with database_errors(doing):
-                if last > self._partitions.room:
-                    making = self._partitions.make_now(session.connection, last)
-                    self._loop.run_until_complete(asyncio.wait_for(making, self._append_timeout_s))
-                with encoding(doing):
-                    self._loop.run_until_complete(session.append(journal, queries, self._append_timeout_s))
+            if last > self._partitions.room:
+                making = self._partitions.make_now(connection, last)
+                self._run(asyncio.wait_for(making, self._append_timeout_s), doing)
+            with encoding(doing):
+                self._run(self._session.append(journal, queries, self._append_timeout_s), doing)
         except JournalRefused:
             raise
         except BaseException:
-            self._give_up(session)
+            self._give_up()
             raise
         self._offset = last
         self._partitions.look_ahead(last)
@@ -195,34 +181,17 @@ class PostgresJournal:
 
         Raises ``OwnershipLost``, ``UnsafeServer`` or ``JournalUnavailable``; the journal is dead then.
         """
-        session = self._session
-        if session is None:
-            raise JournalUnavailable("the journal is closed")
+        self._connected()
         try:
-            with database_errors("asking whether the journal's session lives"):
-                self._loop.run_until_complete(session.probe(self._probe_timeout_s))
+            self._run(self._session.probe(self._probe_timeout_s), "asking whether the journal's session lives")
         except BaseException:
-            self._give_up(session)
+            self._give_up()
             raise
 
     def close(self) -> None:
         """Give the shard back: the session ends, and its lock with it. Idempotent."""
-        session, self._session = self._session, None
-        if session is not None:
-            self._loop.run_until_complete(end(session.connection))
-            finish(self._loop)
-            self._partitions.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _give_up(self, session: Session) -> None:
-        self._session = None
-        session.connection.terminate()
-        finish(self._loop)
+        super().close()
+        self._partitions.close()
 
 
 class Session:
@@ -281,7 +250,7 @@ class Session:
         key = tuple(table.name for table in tables)
         found = self._prepared.get(key)
         if found is None:
-            found = self._prepared[key] = await self.connection.prepare(fenced_insertion(tables))
+            found = self._prepared[key] = await self.connection.prepare(fenced_insertion(tables, self._shard))
         return found
 
     async def _append_copy(self, journal: list[Record], queries: QueryRows) -> None:
@@ -299,9 +268,11 @@ class Session:
                 (POSITIONS, queries.opened),
             ):
                 if records:
-                    await connection.copy_records_to_table(table.name, records=records, columns=table.columns)
+                    await connection.copy_records_to_table(
+                        table.part(self._shard), records=records, columns=table.columns
+                    )
             if queries.changed:
-                await connection.execute(insertion(POSITIONS), queries.changed)
+                await connection.execute(insertion(POSITIONS, self._shard), queries.changed)
             await connection.execute("commit")
         except Exception:
             if not connection.is_closed():
@@ -316,52 +287,48 @@ class _Taker:
     """Takes a shard over, in somebody's name."""
 
     def __init__(
-        self, shard: int, venue: str, last_epoch: int, partitions: PartitionMaker, partition_rows: int | None
+        self,
+        shard: int,
+        venue: str,
+        last_epoch: int,
+        wait_s: float,
+        partitions: PartitionMaker,
+        partition_rows: int | None,
     ) -> None:
-        self._shard, self._last_epoch = shard, last_epoch
-        self._partitions, self._partition_rows = partitions, partition_rows
-        self._name = f"perps journal, shard {shard}, {venue}"[:APPLICATION_NAME_MAX]
+        self._shard, self._last_epoch, self._wait_s = shard, last_epoch, wait_s
+        self.name = f"perps journal, shard {shard}, {venue}"[:APPLICATION_NAME_MAX]
+        self.partitions, self._partition_rows = partitions, partition_rows
 
-    async def acquire(self, url: str, wait_s: float) -> tuple[Session, int, int]:
-        """The session, its epoch and the last row's offset."""
+    async def take(self, connection: Connection[PgRecord]) -> tuple[Session, int, int]:
+        """Make ``connection`` the shard's owner: its session, epoch and last row's offset."""
         shard = self._shard
-        connection = await connect(
-            url,
-            name=self._name,
-            statement_timeout="60s",
-            idle_in_transaction_session_timeout="60s",
-            plan_cache_mode="force_generic_plan",
-            client_connection_check_interval="2s",
-        )
-        try:
+        async with asyncio.timeout(self._wait_s + ACQUIRE_TIMEOUT_S):
             async with asyncio.timeout(STEP_TIMEOUT_S):
                 await check_server(connection)
                 await pin_commit(connection)
-            async with asyncio.timeout(STEP_TIMEOUT_S + wait_s):
-                await self._lock(connection, wait_s)
+            async with asyncio.timeout(STEP_TIMEOUT_S + self._wait_s):
+                await self._lock(connection)
             await migrate(connection)
             async with asyncio.timeout(STEP_TIMEOUT_S):
-                self._partitions.rows = await settle_partition_rows(connection, self._partition_rows)
+                self.partitions.rows = await settle_partition_rows(connection, self._partition_rows)
                 epoch = await connection.fetchval(
                     "insert into owner values ($1, 1) on conflict (shard)"
                     " do update set epoch = owner.epoch + 1 returning epoch",
                     shard,
                 )
                 offset = await connection.fetchval(LAST, shard)
-                await self._partitions.make_now(connection, offset + 1)
+                await make_shard(connection, shard)
+                await self.partitions.make_now(connection, offset + 1)
                 session = Session(connection, shard, epoch)
                 await session.warm_up()
-            return session, epoch, offset
-        except BaseException:
-            await end(connection)
-            raise
+        return session, epoch, offset
 
-    async def _lock(self, connection: Connection[PgRecord], wait_s: float) -> None:
+    async def _lock(self, connection: Connection[PgRecord]) -> None:
         """Take the shard's lock for this session; say who has it otherwise."""
-        shard, deadline = self._shard, monotonic() + wait_s
+        shard, deadline = self._shard, monotonic() + self._wait_s
         while not await connection.fetchval("select pg_try_advisory_lock($1, $2)", LOCK_CLASS, shard):
             holder = await connection.fetchrow(HOLDER, LOCK_CLASS, shard)
-            is_own = holder is not None and holder["application_name"] == self._name
+            is_own = holder is not None and holder["application_name"] == self.name
             if holder is not None and is_own:
                 await connection.execute("select pg_terminate_backend($1)", holder["pid"])
             elif holder is not None and self._last_epoch:

@@ -1,8 +1,8 @@
 -- The journal, who may write it, and the query tables written with it in the same transaction.
--- Column order of the query tables = field order of the records in perps/query_rows.py.
+-- Column order of the query tables = field order of the records in perps/records.py.
 -- Every index is paid for on the hot path, so each says which question it answers. Query tables have no primary key
 -- where nothing asks by it: the journal's own key already keeps a row from being written twice. Within one market `at`
--- never falls (perps/market/state.py), so that (at, "offset", n) is the order of ("offset", n): one index serves both.
+-- never falls (perps/market.py), so that (at, "offset", n) is the order of ("offset", n): one index serves both.
 
 create table owner (
     shard int primary key,

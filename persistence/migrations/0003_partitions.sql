@@ -1,7 +1,7 @@
 -- The journal in partitions of consecutive offsets, so that old rows leave as a whole: archived, detached, dropped.
 --
 -- The table there is becomes the first partition, rows and indexes untouched; it is read once, to prove its range. The
--- further ones are made ahead by the journal's writer (persistence/journal/partitions.py), with the same constraints.
+-- further ones are made ahead by the journal's writer (persistence/partitions.py), with the same constraints.
 --
 -- A unique index on the parent must include the partition key. Two rules cannot, so that each partition has its own:
 --   (user_id, client_order_id): one answer per client id is decided by the supervisor, which looks an id up in all

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from perps.journal import JournalUnavailable, Row
+from perps.projection import Record
 from perps.query_rows import STATUS_OPEN, FillRecord, PositionRecord, PriceRecord
 from persistence.connection.session import ANSWER_TIMEOUT_S, BlockingSession
 from persistence.journal.selections import (
@@ -17,7 +18,7 @@ from persistence.journal.selections import (
     SNAPSHOTS_UNTIL,
     columns,
 )
-from persistence.journal.tables import FILLS, JOURNAL, POSITIONS, PRICES, Record, Table
+from persistence.journal.tables import FILLS, JOURNAL, POSITIONS, PRICES, Table
 from persistence.operator.comparison import IN_STEP, RecordStream
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ PAGE_RECORDS: Final = 5_000
 
 _HEAP_ONLY: Final = "set local enable_indexscan = off; set local enable_indexonlyscan = off"
 _ANY_SCAN: Final = "set local enable_indexscan = on; set local enable_indexonlyscan = on"
+_HAS_SHARD: Final = "select exists (select from pg_attribute where attrelid = to_regclass($1) and attname = 'shard')"
 _OWNER: Final = "select epoch from owner where shard = $1"
 _DOUBLED: Final = (
     'select user_id, client_order_id, array_agg("offset" order by "offset") as offsets from journal'
     " where shard = $1 and user_id is not null and client_order_id is not null"
     ' group by user_id, client_order_id having count(*) > 1 order by min("offset") limit $2'
 )
-_NEWEST: Final = 'where ticker = $1 order by at desc, "offset" desc, n desc limit 1'
+_NEWEST: Final = 'where shard = $1 and ticker = $2 order by at desc, "offset" desc, n desc limit 1'
 
 
 class NoVenue(JournalUnavailable):
@@ -61,6 +63,11 @@ class Audit(BlockingSession):
         for table in (JOURNAL, *IN_STEP, POSITIONS):
             if await connection.fetchval("select to_regclass($1)", table.name) is None:
                 raise NoVenue(f"this database has no table {table.name}: no venue has been served from it")
+            if not await connection.fetchval(_HAS_SHARD, table.name):
+                raise JournalUnavailable(
+                    f"the table {table.name} is of an older version: a venue of this version that is started on the"
+                    " database brings it up to date"
+                )
 
     def last_offset(self) -> int:
         """Offset of the last row; 0 when there is none."""
@@ -84,43 +91,46 @@ class Audit(BlockingSession):
 
     def records(self, table: Table) -> RecordStream:
         """All records of ``fills``, ``legs`` or ``prices`` in the order of (offset, n)."""
-        cursor = self._cursor(f'select {columns(table.columns)} from {table.name} order by "offset", n')
+        query = f'select {columns(table.columns)} from {table.name} where shard = $1 order by "offset", n'
+        cursor = self._cursor(query, self._shard)
         return RecordStream(lambda: self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)))
 
     def positions(self, ids: Sequence[str]) -> list[Record]:
         """The records of these positions, those that are there."""
-        query = f"select {columns(POSITIONS.columns)} from positions where id = any($1::text[])"
-        return [tuple(record) for record in self._fetch(query, ids)]
+        query = f"select {columns(POSITIONS.columns)} from positions where shard = $1 and id = any($2::text[])"
+        return [tuple(record) for record in self._fetch(query, self._shard, ids)]
 
     def beyond(self, offset: int) -> Mapping[str, int]:
         """By table the highest row after row ``offset`` that it has records of, if it has any."""
         found: dict[str, int] = {}
         for table in (*IN_STEP, POSITIONS):
-            highest = self._fetch(f'select max("offset") from {table.name} where "offset" > $1', offset)[0][0]
+            query = f'select max("offset") from {table.name} where shard = $1 and "offset" > $2'
+            highest = self._fetch(query, self._shard, offset)[0][0]
             if highest is not None:
                 found[table.name] = highest
         return found
 
     def open_positions(self) -> Iterator[PositionRecord]:
         """Every position that the table says is open, in no order."""
-        cursor = self._cursor(f"select {columns(POSITIONS.columns)} from positions where status = $1", STATUS_OPEN)
+        query = f"select {columns(POSITIONS.columns)} from positions where shard = $1 and status = $2"
+        cursor = self._cursor(query, self._shard, STATUS_OPEN)
         while page := self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)):
             for found in page:
                 yield PositionRecord(*found)
 
     def newest_price(self, ticker: str) -> PriceRecord | None:
         """The last price of a market."""
-        found = self._fetch(f"select {columns(PRICES.columns)} from prices {_NEWEST}", ticker)
+        found = self._fetch(f"select {columns(PRICES.columns)} from prices {_NEWEST}", self._shard, ticker)
         return PriceRecord(*found[0]) if found else None
 
     def newest_fill(self, ticker: str) -> FillRecord | None:
         """The last trade of a market."""
-        found = self._fetch(f"select {columns(FILLS.columns)} from fills {_NEWEST}", ticker)
+        found = self._fetch(f"select {columns(FILLS.columns)} from fills {_NEWEST}", self._shard, ticker)
         return FillRecord(*found[0]) if found else None
 
     def position_ids(self) -> Iterator[tuple[str, int]]:
         """Id and opening row of every position, in no order."""
-        cursor = self._cursor("select id, opened_offset from positions")
+        cursor = self._cursor("select id, opened_offset from positions where shard = $1", self._shard)
         while page := self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)):
             for found in page:
                 yield found[0], found[1]

@@ -14,10 +14,10 @@ from typing import Final
 from perps.journal import Entry
 from perps.market.position import position_id, split_position_id
 from perps.market.state import Market
+from perps.projection import Record, merge_position, query_rows
 from perps.query_rows import STATUS_OPEN
 from perps.snapshot.verification import Findings
-from persistence.journal.query_rows import merge_position, query_rows
-from persistence.journal.tables import FILLS, LEGS, POSITIONS, PRICES, Record, Table
+from persistence.journal.tables import FILLS, LEGS, POSITIONS, PRICES, Table
 
 IN_STEP: Final = (FILLS, LEGS, PRICES)
 """Tables whose records belong to one row each: keyed by offset and n."""

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from perps.journal import JournalUnavailable
-from persistence.connection import connect
+from persistence.connection import session
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -42,7 +42,7 @@ def ask(url: str, query: str, rows_max: int) -> tuple[list[str], list[list[str]]
         except TimeoutError:
             raise JournalUnavailable(f"asking the other database: no answer within {QUERY_TIMEOUT_S:.0f} s") from None
 
-    return connect.ask(
+    return session.ask(
         url,
         read,
         name="perps reconcile",

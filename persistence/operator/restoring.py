@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec.structs import astuple
 
 from perps.journal import Entry, Row
+from perps.projection import query_rows
 from perps.venue import JournalCorrupt
-from persistence.connection.connect import ask
 from persistence.connection.server_checks import check_server
-from persistence.connection.session import ANSWER_TIMEOUT_S, BlockingSession
+from persistence.connection.session import ANSWER_TIMEOUT_S, BlockingSession, ask
 from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
 from persistence.journal.partitions import make_partitions, settle_partition_rows
-from persistence.journal.query_rows import query_rows
+from persistence.journal.shards import make_shard
 from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, insertion
 from persistence.journal.writer import LOCK_CLASS
 from persistence.migrate import migrate
@@ -132,7 +132,8 @@ class NewDatabase(BlockingSession):
         if table is not None:
             raise NotEmpty(f"the database to restore into is not empty: it has a table {table}; give a new one")
         await migrate(connection)
-        self._rows_each = await settle_partition_rows(connection, self._partition_rows)
+        await make_shard(connection, self._shard)
+        self._rows = await settle_partition_rows(connection, self._partition_rows)
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Add rows, in order, and what follows from them in the query tables."""
@@ -142,7 +143,7 @@ class NewDatabase(BlockingSession):
     async def _write(self, connection: Connection[Any], entries: Sequence[Entry]) -> None:
         last = entries[-1].row.offset
         if last > self._room:
-            self._room = await make_partitions(connection, last, self._rows_each)
+            self._room = await make_partitions(connection, last, self._rows)
         queries = query_rows(entries)
         for table, records in (
             (JOURNAL, [(self._shard, *astuple(entry.row)) for entry in entries]),
@@ -153,10 +154,11 @@ class NewDatabase(BlockingSession):
         ):
             if records:
                 await connection.copy_records_to_table(
-                    table.name, records=records, columns=table.columns, timeout=ANSWER_TIMEOUT_S
+                    table.part(self._shard), records=records, columns=table.columns, timeout=ANSWER_TIMEOUT_S
                 )
         if queries.changed:
-            await connection.execute(insertion(POSITIONS), queries.changed, timeout=ANSWER_TIMEOUT_S)
+            statement = insertion(POSITIONS, self._shard)
+            await connection.execute(statement, queries.changed, timeout=ANSWER_TIMEOUT_S)
 
     def commit(self, epoch: int, keys: Sequence[tuple[Any, ...]] = ()) -> None:
         """All of it, and the keys, become true. ``epoch``: the last row's; the next owner begins a newer one."""

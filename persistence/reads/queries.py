@@ -51,35 +51,36 @@ def _in_market(table: str) -> str:
     The time of the place is its row's; where that has been archived, the record's own is looked for from the oldest on.
     """
     return f"""
-        ticker = $1 and ($2::bigint = 9223372036854775807 or (at, "offset", n) < (
+        shard = $1 and ticker = $2 and ($3::bigint = 9223372036854775807 or (at, "offset", n) < (
             coalesce(
-                (select at from journal where shard = $5 and journal."offset" = $2),
-                (select own.at from {table} own where own.ticker = $1 and own."offset" = $2 order by own.at limit 1)
-            ), $2::bigint, $3::int))
+                (select at from journal where journal.shard = $1 and journal."offset" = $3),
+                (select own.at from {table} own
+                  where own.shard = $1 and own.ticker = $2 and own."offset" = $3 order by own.at limit 1)
+            ), $3::bigint, $4::int))
     """
 
 
 _TRANSACTIONS: Final = f"""
     (select {_columns(LegRecord)} from legs
-      where source = $1 and source like 'user:%' and ("offset", n) < ($2, $3)
-      order by "offset" desc, n desc limit $4)
+      where shard = $1 and source = $2 and source like 'user:%' and ("offset", n) < ($3, $4)
+      order by "offset" desc, n desc limit $5)
     union all
     (select {_columns(LegRecord)} from legs
-      where target = $1 and target like 'user:%' and source <> $1 and ("offset", n) < ($2, $3)
-      order by "offset" desc, n desc limit $4)
-    order by "offset" desc, n desc limit $4
+      where shard = $1 and target = $2 and target like 'user:%' and source <> $2 and ("offset", n) < ($3, $4)
+      order by "offset" desc, n desc limit $5)
+    order by "offset" desc, n desc limit $5
 """
 
 _CANDLES: Final = """
     select start, (min(place))[3], max(price), min(price), (max(place))[3], sum(volume), sum(trades) from (
-        select at - at % $4 as start, array["offset", n, quote_price] as place, quote_price as price,
+        select at - at % $5 as start, array["offset", n, quote_price] as place, quote_price as price,
                0 as volume, 0 as trades
-          from prices where ticker = $1 and at >= $2 and at < $3
+          from prices where shard = $1 and ticker = $2 and at >= $3 and at < $4
         union all
-        select at - at % $4, array["offset", n, quote_after], quote_after, abs(cost), 1
-          from fills where ticker = $1 and at >= $2 and at < $3
+        select at - at % $5, array["offset", n, quote_after], quote_after, abs(cost), 1
+          from fills where shard = $1 and ticker = $2 and at >= $3 and at < $4
     ) events
-    group by start order by start desc limit $5
+    group by start order by start desc limit $6
 """
 
 
@@ -142,15 +143,14 @@ class PostgresQueries:
 
         Raises ``ValueError`` without user and market: no index has all fills in one order.
         """
-        values: list[Any] = [user or ticker, *(before or NEWEST), max(limit, 0)]
+        values: list[Any] = [self._shard, user or ticker, *(before or NEWEST), max(limit, 0)]
         if user is not None:
-            where, order = 'user_id = $1 and ("offset", n) < ($2, $3)', '"offset" desc, n desc'
+            where, order = 'shard = $1 and user_id = $2 and ("offset", n) < ($3, $4)', '"offset" desc, n desc'
             if ticker is not None:
                 values.append(ticker)
                 where += f" and ticker = ${len(values)}"
         elif ticker is not None:
             where, order = _in_market("fills"), 'at desc, "offset" desc, n desc'
-            values.append(self._shard)
         else:
             raise ValueError("fills of which user or market?")
         if kinds is not None and list(kinds) == [LIQUIDATION]:
@@ -158,21 +158,21 @@ class PostgresQueries:
         elif kinds is not None:
             values.append(list(kinds))
             where += f" and kind = any(${len(values)}::text[])"
-        query = f"select {_columns(FillRecord)} from fills where {where} order by {order} limit $4"
+        query = f"select {_columns(FillRecord)} from fills where {where} order by {order} limit $5"
         return [FillRecord(*record) for record in await self._fetch(query, *values)]
 
     async def transactions(self, user: str, *, before: Place | None = None, limit: int) -> list[LegRecord]:
         """Transfers from or to a user's wallet, newest first."""
-        values = (user_account(user), *(before or NEWEST), max(limit, 0))
+        values = (self._shard, user_account(user), *(before or NEWEST), max(limit, 0))
         return [LegRecord(*record) for record in await self._fetch(_TRANSACTIONS, *values)]
 
     async def prices(self, ticker: str, *, before: Place | None = None, limit: int) -> list[PriceRecord]:
         """Prices a market took, newest first."""
         query = (
             f"select {_columns(PriceRecord)} from prices where {_in_market('prices')}"
-            ' order by at desc, "offset" desc, n desc limit $4'
+            ' order by at desc, "offset" desc, n desc limit $5'
         )
-        found = await self._fetch(query, ticker, *(before or NEWEST), max(limit, 0), self._shard)
+        found = await self._fetch(query, self._shard, ticker, *(before or NEWEST), max(limit, 0))
         return [PriceRecord(*record) for record in found]
 
     async def positions(
@@ -183,19 +183,20 @@ class PostgresQueries:
         ``status``: ``open``, ``closed`` (by whomever) or ``all``. ``before``: the ``opened_offset`` of the last one
         seen, and any n: a row opens one position at most.
         """
-        values: list[Any] = [user, (before or NEWEST)[0], max(limit, 0)]
-        where = "user_id = $1 and opened_offset < $2"
+        values: list[Any] = [self._shard, user, (before or NEWEST)[0], max(limit, 0)]
+        where = "shard = $1 and user_id = $2 and opened_offset < $3"
         if status != "all":
             where += f" and status {'=' if status == STATUS_OPEN else '<>'} '{STATUS_OPEN}'"
         if ticker is not None:
             values.append(ticker)
             where += f" and ticker = ${len(values)}"
-        query = f"select {_columns(PositionRecord)} from positions where {where} order by opened_offset desc limit $3"
+        query = f"select {_columns(PositionRecord)} from positions where {where} order by opened_offset desc limit $4"
         return [PositionRecord(*record) for record in await self._fetch(query, *values)]
 
     async def owner(self, position_id: str) -> str | None:
         """Whose a position is or was; None if there never was one."""
-        found = await self._fetch("select user_id from positions where id = $1", position_id)
+        query = "select user_id from positions where shard = $1 and id = $2"
+        found = await self._fetch(query, self._shard, position_id)
         return str(found[0]["user_id"]) if found else None
 
     async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
@@ -210,7 +211,8 @@ class PostgresQueries:
         width = max(limit, 1) * interval_ms
         while start_ms < end_ms and len(candles) < limit:
             since = max(start_ms, end_ms - width)
-            found = await self._fetch(_CANDLES, ticker, since, end_ms, interval_ms, limit - len(candles))
+            values = (self._shard, ticker, since, end_ms, interval_ms, limit - len(candles))
+            found = await self._fetch(_CANDLES, *values)
             candles += [Candle(*(int(value) for value in record)) for record in found]
             end_ms, width = since, width * CANDLE_STEP_GROWTH
         return candles[::-1]

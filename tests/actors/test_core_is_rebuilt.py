@@ -21,7 +21,7 @@ from actors.bridge import CORE
 from actors.core import Core
 from actors.ledger import LedgerActor
 from actors.look_up import LookUpActor
-from actors.messages import Envelope, Failure, FailureKind, Outcome, Repeated, Route, Settled, Token
+from actors.messages import Address, Envelope, Failure, FailureKind, Outcome, Repeated, Settled, Token
 from perps.commands import CreateUser, Deposit, SetMode
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost
 from perps.params import Mode
@@ -251,7 +251,7 @@ async def test_a_core_that_dies_of_every_rebuild_is_not_rebuilt_for_ever(monkeyp
         handle = LedgerActor.handle
 
         def fail(self: LedgerActor, batch: list[Any]) -> None:
-            if any(isinstance(message, Route) for message in batch):
+            if any(isinstance(message, Address) for message in batch):
                 raise RuntimeError("what it is told at its start kills it")
             handle(self, batch)
 
@@ -259,7 +259,7 @@ async def test_a_core_that_dies_of_every_rebuild_is_not_rebuilt_for_ever(monkeyp
         began = time.monotonic()
         core = venue.host._core
         assert core is not None
-        core.ledger_ref.tell(Route("A", None))
+        core.ledger_ref.tell(Address("A", None))
 
         ended = await asyncio.wait_for(venue.host.ended, 5)
 

@@ -12,8 +12,8 @@ from typing import Final
 import pykka
 import pytest
 
-import actors.market
 import perps.engine
+import perps.sequencer
 from actors.base import FailStopActor
 from actors.journal import JournalActor
 from actors.ledger import LedgerActor
@@ -163,7 +163,7 @@ async def test_a_command_that_makes_its_market_exit_is_answered_and_has_no_effec
                 raise SystemExit
             return execute(*args, **kwargs)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(actors.market, "execute", exits)
+        monkeypatch.setattr(perps.sequencer, "execute", exits)
         first = asyncio.create_task(venue.send(open_long("A", "ann"), sender="ann", order_id="1"))
         second = asyncio.create_task(venue.send(open_long("A", "ann"), sender="ann", order_id="2"))
 

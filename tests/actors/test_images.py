@@ -11,7 +11,7 @@ import pytest
 
 import actors.market
 from actors.market import MarketActor
-from actors.messages import Failure, FailureKind, ImageTaken, Route, TakeImage, VenueImage
+from actors.messages import Address, Failure, FailureKind, ImageTaken, TakeImage, VenueImage
 from perps.journal import LEDGER_STREAM
 from perps.market.state import Market
 from perps.snapshot.images import LedgerImage, MarketImage, digest
@@ -241,7 +241,7 @@ async def test_a_market_that_is_not_listed_yet_does_not_hold_up_an_image() -> No
         assert core is not None
         ledger, supervisor = core.ledger_ref, core.supervisor
         market = MarketActor.start("B", 99, lambda: None, ledger=ledger, supervisor=supervisor, clock=venue.clock)
-        ledger.tell(Route("B", market))
+        ledger.tell(Address("B", market))
         try:
             image = await asyncio.wait_for(venue.host.bridge.image(), 2)
         finally:

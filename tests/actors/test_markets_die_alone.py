@@ -12,7 +12,6 @@ from actors.ledger import LedgerActor
 from actors.limits import MARKET_DEATHS_MAX
 from actors.market import MarketActor
 from actors.messages import Envelope, Failure, FailureKind, Settled
-from perps.commands import ListMarket
 from perps.venue import VenueState
 from tests.actors.venue import Running, close, listing, open_long, poison, running, set_price
 
@@ -122,15 +121,15 @@ async def test_a_market_that_dies_before_its_listing_leaves_nothing_behind_that_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It was being rebuilt, and then there was nothing to rebuild."""
-    held, go_on, pledge = threading.Event(), threading.Event(), LedgerActor._pledge
+    held, go_on, pledge = threading.Event(), threading.Event(), LedgerActor._begin
 
-    def wait(self: LedgerActor, envelope: Envelope, command: ListMarket, now_ns: int) -> None:
+    def wait(self: LedgerActor, envelope: Envelope, now_ns: int) -> None:
         held.set()
         assert go_on.wait(5)
-        pledge(self, envelope, command, now_ns)
+        pledge(self, envelope, now_ns)
 
     async with running() as venue:
-        monkeypatch.setattr(LedgerActor, "_pledge", wait)
+        monkeypatch.setattr(LedgerActor, "_begin", wait)
         sent = asyncio.create_task(venue.send(listing("A")))
         assert await asyncio.to_thread(held.wait, 5)
         (market,) = pykka.ActorRegistry.get_by_class(MarketActor)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from actors.clock import VenueClock
 from tests.actors.venue import FixedClock, running
-from tests.support.memory import MemoryStore
+from tests.support.memory import MemoryQueries, MemoryStore
 from web.metrics import Metrics
 from web.process.host import Host, StartAborted
 from web.readside.model import ReadModel
-from web.streams.sse import Streams
+from web.streams.hub import Hub
 
 
 async def test_a_start_that_is_called_off_gives_the_shard_back() -> None:
@@ -17,7 +18,9 @@ async def test_a_start_that_is_called_off_gives_the_shard_back() -> None:
     async with running(store) as venue:
         await venue.add_user("ann")
     model = ReadModel()
-    host = Host(store.acquire, store, FixedClock(), model, Streams(model), Metrics())
+    host = Host(
+        store.acquire, store, VenueClock(FixedClock()), model, Hub(model, MemoryQueries(store).rows_after), Metrics()
+    )
 
     host.abort()
     with pytest.raises(StartAborted):

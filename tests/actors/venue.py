@@ -12,16 +12,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from actors.clock import VenueClock
 from actors.messages import Outcome, Settled
 from actors.ports import Journal
 from perps.commands import ClosePosition, Command, CreateUser, ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.units import PPB, Micros, Millis, Ppb, Ticks
-from tests.support.memory import MemoryStore
+from tests.support.memory import MemoryQueries, MemoryStore
 from web.api.market_requests import MarketBody, list_command
 from web.metrics import Metrics
 from web.process.host import Host, OpenJournal
-from web.readside.model import ReadModel
-from web.streams.sse import Streams
+from web.readside.model import ROWS_KEPT, ReadModel
+from web.streams.hub import Hub
 
 USD = 10**6
 
@@ -51,6 +52,7 @@ class Running:
     clock: FixedClock
     store: MemoryStore
     metrics: Metrics
+    hub: Hub
 
     async def send(self, command: Command, *, sender: str = "@admin", order_id: str | None = None) -> Outcome:
         """Send a command as the web layer would."""
@@ -112,18 +114,19 @@ def poison(ticker: str, user: str) -> OpenPosition:
 
 @asynccontextmanager
 async def running(
-    store: MemoryStore | None = None, *, open_journal: OpenJournal | None = None
+    store: MemoryStore | None = None, *, open_journal: OpenJournal | None = None, rows_kept: int = ROWS_KEPT
 ) -> AsyncIterator[Running]:
     """A core on ``store``, stopped in order at the end."""
     store = MemoryStore() if store is None else store
-    model, clock, metrics = ReadModel(), FixedClock(), Metrics()
+    model, clock, metrics = ReadModel(rows_kept=rows_kept), FixedClock(), Metrics()
+    hub = Hub(model, MemoryQueries(store).rows_after)
 
     def acquire() -> Journal:
         return store.acquire()
 
-    host = Host(open_journal or acquire, store, clock, model, Streams(model), metrics)
+    host = Host(open_journal or acquire, store, VenueClock(clock), model, hub, metrics)
     await host.start()
     try:
-        yield Running(host, model, clock, store, metrics)
+        yield Running(host, model, clock, store, metrics, hub)
     finally:
         await host.stop()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.endtoend.venue_process import VenueProcess
+from tests.support.postgres import short_directory
 
 Venues = Callable[..., VenueProcess]
 
@@ -17,17 +19,18 @@ Venues = Callable[..., VenueProcess]
 @pytest.fixture
 def place() -> Iterator[Path]:
     """An empty directory with a short path that the database's system user may enter, gone afterwards."""
-    path = Path(tempfile.mkdtemp(prefix="perps-e2e-", dir="/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="perps-e2e-", dir=short_directory()))
     path.chmod(0o755)
     yield path
     shutil.rmtree(path)
 
 
 @pytest.fixture
-def venues(place: Path, tmp_path: Path) -> Iterator[Venues]:
+def venues(place: Path, tmp_path: Path, at_last: ExitStack) -> Iterator[Venues]:
     """Makes venues, each on the data directory of its name, and ends every one whatever happened.
 
-    The logs stay in ``tmp_path``; their last lines are printed, for pytest to show if the test failed.
+    The logs stay in ``tmp_path``; their last lines are printed, for pytest to show if the test failed. ``at_last``
+    ends behind them.
     """
     made: list[VenueProcess] = []
 

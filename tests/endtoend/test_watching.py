@@ -13,6 +13,7 @@ from tests.endtoend.api import client
 from tests.endtoend.conftest import Venues
 from tests.endtoend.test_database_faults import server
 from tests.endtoend.venue_process import until
+from tests.support.slowness import in_time
 
 __all__ = ["server"]
 
@@ -50,14 +51,16 @@ async def test_a_database_that_goes_away_while_nobody_trades_shows_within_a_seco
         gone = time.monotonic()
         answer = await api.send("GET", "/readyz")
         while answer.status == 200:
-            assert time.monotonic() - gone < NOTICED_S
+            assert time.monotonic() - gone < 10 * NOTICED_S
             await asyncio.sleep(0.02)
             answer = await api.send("GET", "/readyz")
+        assert in_time(time.monotonic() - gone, NOTICED_S)
         assert answer.json["problems"]["core"].startswith("being rebuilt: the journal died")
         assert answer.json["since"]["core"]
         deaths = [line for line in (await api.send("GET", "/metrics")).body.decode().splitlines() if "deaths_" in line]
         assert 'perps_deaths_total{part="journal",reason="JournalUnavailable"} 1.0' in deaths
+        assert "Traceback" not in venue.log.read_text(), "an outage is one line of each part"
 
     began = time.monotonic()
     assert await asyncio.to_thread(venue.stop) == 0
-    assert time.monotonic() - began < STOPPED_S
+    assert in_time(time.monotonic() - began, STOPPED_S)

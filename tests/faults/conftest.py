@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,11 +27,11 @@ def database(database_url: str) -> str:
 
 
 @pytest.fixture
-def server(place: Path) -> Iterator[EmbeddedPostgres]:
+def server(place: Path, at_last: ExitStack) -> EmbeddedPostgres:
     """A database server for this test alone, that is no venue's own."""
     server = EmbeddedPostgres(place / "pg", say=lambda _: None)
-    yield server
-    server.stop()
+    at_last.callback(server.stop)
+    return server
 
 
 @pytest.fixture

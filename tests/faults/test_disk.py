@@ -16,6 +16,7 @@ from typing import Final
 import asyncpg
 import pytest
 
+from tests.endtoend.api import client
 from tests.endtoend.conftest import Venues
 from tests.faults.siege import BACK_S, besieged
 from tests.faults.test_database import children_of
@@ -69,6 +70,9 @@ async def test_a_venue_on_a_full_disk_acknowledges_nothing_and_goes_on_when_ther
     async with besieged(venue.url, database, tmp_path) as siege:
         with full(disk):
             await siege.is_silent(within_s=20, quiet_s=FULL_S)
+            async with client(venue.url) as api:
+                problems = (await api.send("GET", "/readyz")).json["problems"]
+            assert problems["journal"].startswith("disk full"), problems
             reads = siege.reads["sums read"]
             await asyncio.sleep(FULL_S)
             assert siege.reads["sums read"] > reads, "nothing could be read meanwhile"

@@ -111,7 +111,7 @@ async def test_kill_9_of_the_snapshots_process_costs_a_warning(venues: Venues, d
         assert await until_stored(database, last) > last
 
 
-@fault("the process that takes a snapshot stands still", "I1", "I3", "I8", "I12")
+@fault("the process that takes a snapshot is frozen", "I1", "I3", "I8", "I12")
 async def test_a_venue_stops_in_order_while_its_snapshots_process_stands_still(
     venues: Venues, database: str, tmp_path: Path
 ) -> None:
@@ -122,7 +122,7 @@ async def test_a_venue_stops_in_order_while_its_snapshots_process_stands_still(
     await asyncio.to_thread(until, lambda: not Path(f"/proc/{taker}").exists() or None, within_s=WAIT_S, what="its end")
 
 
-@fault("the process that takes a snapshot stands still for good", "I8", "I12")
+@fault("the process that takes a snapshot is frozen for good", "I8", "I12")
 @pytest.mark.faults
 @pytest.mark.timeout(300)
 async def test_a_snapshots_process_that_stands_still_is_told_of_and_ended_and_the_next_one_is_taken(
@@ -138,7 +138,7 @@ async def test_a_snapshots_process_that_stands_still_is_told_of_and_ended_and_th
             while "warnings" not in (ready := await api.send("GET", "/readyz")).json:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.5)
         assert ready.status == 200
-        assert "stood still" in ready.json["warnings"]["snapshots"]
+        assert "no progress" in ready.json["warnings"]["snapshots"]
         assert taking(venue.pid) != taker
         async with asyncio.timeout(RETRY_S + WAIT_S):
             while "warnings" in (await api.send("GET", "/readyz")).json:  # noqa: ASYNC110 - the same

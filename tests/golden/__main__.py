@@ -2,7 +2,7 @@
 
 import sys
 
-from perps.journal import SCHEMA_VERSION
+from perps.events import SCHEMA_VERSION
 from perps.venue import VenueState
 from tests.golden.files import HERE, dump_result, dump_rows
 from tests.golden.session import play

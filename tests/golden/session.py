@@ -7,6 +7,8 @@ from perps.commands import (
     Command,
     CreateUser,
     Deposit,
+    FundMarket,
+    HouseAccount,
     ListMarket,
     PriceSource,
     SetMode,
@@ -76,6 +78,11 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, _price(STORY, STORY_PRICE * 3), False),
     ("bob", _close("bob", STORY, 1), True),
     (ADMIN, SetMode(ticker=STORY, mode=Mode.REDUCE_ONLY, reason="the house is empty"), False),
+    (ADMIN, FundMarket(ticker=STORY, account=HouseAccount.HOUSE, amount=_money(1_000_000)), True),
+    (ADMIN, FundMarket(ticker=STORY, account=HouseAccount.INSURANCE, amount=_money(5_000)), True),
+    (ADMIN, FundMarket(ticker=STORY, account=HouseAccount.INSURANCE, amount=_money(-1_234)), True),
+    (ADMIN, SetMode(ticker=STORY, mode=Mode.ENABLED), False),
+    ("bob", _close("bob", STORY, 1), True),
 )
 """Who sends what, and whether under an id of its own."""
 

@@ -201,6 +201,15 @@ class SlowVenue:
         self.wallets[user] += amount
         self.world -= amount
 
+    def funded(self, ticker: str, account: str, amount: int) -> None:
+        """Money came into a market's house or insurance from outside; < 0: it went out."""
+        market = self.markets[ticker]
+        if account == "house":
+            market.house += amount
+        else:
+            market.insurance += amount
+        self.world -= amount
+
     def priced(self, ticker: str, index_price: Number) -> None:
         """The index price moved."""
         self.markets[ticker].index_price = exact(index_price)

@@ -1,7 +1,7 @@
-"""Building blocks for tests of the domain: a market's parameters, and a venue without actors.
+"""Building blocks for tests of the domain: a market's parameters, and books without actors.
 
-``index_market()`` and ``quote_market()`` give parameters (override any by keyword). ``Venue`` runs commands through
-``perps.engine`` and ``perps.ledger`` as the actors do — hold, decide, post, row — and keeps the rows for replay.
+``index_market()`` and ``quote_market()`` give parameters (override any by keyword). ``Books`` runs commands through
+``perps.sequencer`` as the actors do — hold, decide, post, row — and keeps the rows for replay.
 """
 
 from typing import Any
@@ -12,29 +12,30 @@ from perps.commands import (
     ClosePosition,
     Command,
     CreateUser,
-    Deposit,
     ListMarket,
     OpenPosition,
     PriceSource,
     SetMode,
     Side,
     UpdatePrice,
-    Withdraw,
 )
-from perps.engine import execute, halted
-from perps.events import Event, Events, MarketListed, PositionOpened, PositionReduced, encode_events, subject_of
-from perps.events import transfers_of as transfers_of
-from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Row, make_row
+from perps.events import (
+    Event,
+    Events,
+    MarketListed,
+    PositionOpened,
+    PositionReduced,
+)
+from perps.journal import Row
 from perps.market.position import Position, position_id
 from perps.market.state import Market
-from perps.market.sums import MarketSums
 from perps.money.funds import Funds
 from perps.money.ledger import Ledger
 from perps.params import MarketParams, MarkSource, Mode
 from perps.refusals import Rejected
 from perps.rules.listing import decide_list
-from perps.rules.trading import hold_bound
-from perps.rules.users import decide_ledger
+from perps.rules.rule import Given
+from perps.sequencer import Sequencer
 from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks
 from perps.venue import VenueState
 
@@ -93,10 +94,10 @@ def quote_market(**changes: Any) -> MarketParams:
 
 def new_market(params: MarketParams, price: int) -> Market:
     """A market just listed, outside any venue."""
-    listed = decide_list(ListMarket(params=params, price=Ticks(price)), Millis(START_MS))
+    listed = decide_list(None, ListMarket(params=params, price=Ticks(price)), Given(Millis(START_MS)))
     if isinstance(listed, Rejected):
         raise ValueError(listed)
-    return Market(listed)
+    return Market(listed[0])
 
 
 def new_position(**fields: Any) -> Position:
@@ -108,7 +109,7 @@ def new_position(**fields: Any) -> Position:
 def new_open(
     user: str, side: Side, size: int, *, ticker: str = BTC, leverage: int = 10, limit: int | None = None, **more: Any
 ) -> OpenPosition:
-    """A command to open; ``limit`` is the acceptable price, in pico."""
+    """A command to open; ``limit`` is the acceptable price, in nano."""
     return OpenPosition(
         ticker=ticker,
         user=user,
@@ -120,77 +121,36 @@ def new_open(
     )
 
 
-class Venue:
-    """Ledger, funds, markets and journal rows, driven one command at a time and committed at once."""
+class Books:
+    """The venue's own sequencer, one command at a time, each durable at once; keeps the rows for replay."""
 
     def __init__(self, *listings: tuple[MarketParams, int]) -> None:
-        self.ledger = Ledger()
-        self.funds = Funds(self.ledger)
-        self.markets: dict[str, Market] = {}
+        self.sequencer = Sequencer()
         self.rows: list[Row] = []
         self.at = Millis(START_MS)
         for params, price in listings:
             done(self.send(ListMarket(params=params, price=Ticks(price))))
 
+    @property
+    def ledger(self) -> Ledger:
+        """All accounts."""
+        return self.sequencer.ledger
+
+    @property
+    def funds(self) -> Funds:
+        """What may be spent."""
+        return self.sequencer.ledger_side.funds
+
+    @property
+    def markets(self) -> dict[str, Market]:
+        """Every market, by ticker."""
+        return self.sequencer.markets
+
     def send(self, command: Command) -> Events | Rejected:
         """Do one command; return the events of all its rows, or the refusal."""
-        if isinstance(command, CreateUser | Deposit | Withdraw):
-            event = decide_ledger(self.ledger, self.funds, command, self.at)
-            if isinstance(event, Rejected):
-                return event
-            self.ledger.apply(event)
-            self.ledger.seq += 1
-            self._write(LEDGER_STREAM, self.ledger.seq, (event,))
-            return (event,)
-        if isinstance(command, ListMarket):
-            listed = decide_list(command, self.at)
-            if isinstance(listed, Rejected):
-                return listed
-            self.markets[command.ticker] = Market(listed)
-            return self._write_market(command.ticker, [(listed,)])
-        return self._trade(command)
-
-    def _trade(self, command: OpenPosition | ClosePosition | UpdatePrice | SetMode) -> Events | Rejected:
-        market = self.markets[command.ticker]
-        held, referrer = Micros(0), None
-        if isinstance(command, OpenPosition):
-            bound = hold_bound(command.size, command.leverage, market.params.taker_fee)
-            held = Micros(min(bound, self.funds.free(command.user)))
-            referrer = self.ledger.referrers[command.user]
-            self.funds.hold(command.user, held)
-        outcome = execute(market, command, self.at, held=held, referrer=referrer)
-        if isinstance(command, OpenPosition):
-            self.funds.release(command.user, held)
-        if isinstance(outcome, Rejected):
-            if outcome.halt:
-                event = halted(outcome)
-                market.apply(event)
-                self._write_market(command.ticker, [(event,)])
-            return outcome
-        return self._write_market(command.ticker, list(outcome))
-
-    def _write_market(self, ticker: str, rows: list[Any]) -> Events:
-        market = self.markets[ticker]
-        for events in rows:
-            market.seq += 1
-            market.at = self.at
-            self._write(ticker, market.seq, events)
-        problem = self.ledger.disagreement(MarketSums.of(market))
-        if problem:
-            raise AssertionError(problem)
-        return tuple(event for events in rows for event in events)
-
-    def _write(self, stream: str, seq: int, events: Events) -> None:
-        offset = len(self.rows) + 1
-        for event in events:
-            self.ledger.post(transfers_of(event))
-            self.funds.await_commit(offset, transfers_of(event))
-        self.funds.committed(offset)
-        subject = subject_of(events[0])
-        balance = self.ledger.wallet(subject) if subject else None
-        before = self.rows[-1].hash if self.rows else GENESIS
-        fields = (offset, 1, stream, seq, self.at, "test", SCHEMA_VERSION, None, None, None)
-        self.rows.append(make_row(before, *fields, encode_events(events), balance))
+        sent = self.sequencer.send(command, self.at, sender="test")
+        self.rows.extend(entry.row for entry in sent.entries)
+        return sent.refused or tuple(event for entry in sent.entries for event in entry.events)
 
     def add_user(self, user: str, deposit: int = RICH, referrer: str | None = None) -> None:
         """Create a user who must not exist yet."""

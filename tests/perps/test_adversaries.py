@@ -12,7 +12,7 @@ from perps.events import CloseReason, Events, PositionOpened
 from perps.market.listing import check_params
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
-from perps.rules.trading import reduce
+from perps.rules.closing import reduce
 from perps.units import MICRO, PPB, Micros, Ticks
 from tests.perps.build import (
     BTC,
@@ -20,7 +20,7 @@ from tests.perps.build import (
     RICH,
     STORY,
     STORY_PRICE,
-    Venue,
+    Books,
     done,
     index_market,
     new_market,
@@ -38,16 +38,16 @@ ROOM = 50 * RICH
 """What each of the gang brings: more than the market's caps let him use."""
 
 
-def gang_venue(params: MarketParams, price: int) -> Venue:
+def gang_venue(params: MarketParams, price: int) -> Books:
     """A market whose traders are all of one mind; bob gets ann's referrals and cid bob's."""
-    venue = Venue((params, price))
+    venue = Books((params, price))
     venue.add_user("cid", ROOM)
     venue.add_user("bob", ROOM, referrer="cid")
     venue.add_user("ann", ROOM, referrer="bob")
     return venue
 
 
-def leave_all(venue: Venue, ticker: str, *, newest_first: bool = False) -> None:
+def leave_all(venue: Books, ticker: str, *, newest_first: bool = False) -> None:
     """Close whatever is open."""
     market = venue.markets[ticker]
     while market.positions:
@@ -56,7 +56,7 @@ def leave_all(venue: Venue, ticker: str, *, newest_first: bool = False) -> None:
         done(venue.close(PositionOpened(position, fill=None, fee=0, referral=0, transfers=()), ticker=ticker))  # type: ignore[arg-type]
 
 
-def profit(venue: Venue) -> int:
+def profit(venue: Books) -> int:
     return venue.wallets(*GANG) - len(GANG) * ROOM
 
 
@@ -98,6 +98,8 @@ MOVES = st.lists(
 )
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(90)
 @pytest.mark.parametrize("name", MARKETS)
 @settings(max_examples=150, deadline=None)
 @given(moves=MOVES, newest_first=st.booleans())
@@ -195,7 +197,7 @@ def test_a_gang_that_swings_the_mark_from_cap_to_cap_does_not_make_the_house_pay
 
 def test_paper_gains_buy_nothing() -> None:
     """After a doubling of the price the wallet is what it was, and an order it cannot pay is refused."""
-    venue = Venue((index_market(max_leverage=2, maintenance_rate=PPB // 4), BTC_PRICE))
+    venue = Books((index_market(max_leverage=2, maintenance_rate=PPB // 4), BTC_PRICE))
     venue.add_user("ann", 1_010 * MICRO)
     first = opened(venue.open("ann", LONG, 2_000 * MICRO, leverage=2))
     before = venue.ledger.wallet("ann")
@@ -264,14 +266,14 @@ def test_a_liquidated_position_cannot_be_closed_even_when_the_price_is_back() ->
 
 
 def test_nobody_refers_himself_and_nobody_who_does_not_exist() -> None:
-    venue = Venue()
+    venue = Books()
     assert refused(venue.send(CreateUser(user="ann", referrer="ann"))).code is RejectCode.PARAMETERS_INCONSISTENT
     assert refused(venue.send(CreateUser(user="ann", referrer="bob"))).code is RejectCode.USER_NOT_FOUND
 
 
 def test_a_circle_of_referrals_cannot_be_made() -> None:
     """A referrer exists before the referred, and a user is created once: the graph grows one way."""
-    venue = Venue()
+    venue = Books()
     venue.add_user("ann")
     venue.add_user("bob", referrer="ann")
 
@@ -321,7 +323,7 @@ def test_dust_left_behind_is_liquidated_without_debt() -> None:
 
 def test_one_markets_house_pays_for_no_other_market() -> None:
     poor = index_market(house_deposit=0, house_credit_limit=0)
-    venue = Venue((poor, BTC_PRICE), (quote_market(house_deposit=RICH), STORY_PRICE))
+    venue = Books((poor, BTC_PRICE), (quote_market(house_deposit=RICH), STORY_PRICE))
     venue.add_user("ann")
     position = opened(venue.open("ann", LONG, 1_000 * MICRO))
     done(venue.price(2 * BTC_PRICE))

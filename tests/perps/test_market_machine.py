@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -11,6 +12,7 @@ from perps.events import CloseReason, Events, PositionOpened, PositionReduced, P
 from perps.market.position import position_id
 from perps.params import Mode
 from perps.refusals import Rejected
+from perps.sequencer import Sequencer
 from perps.units import MICRO, PPB, Micros, Ppb
 from perps.venue import replay_market
 from tests.model.rules import rules_of
@@ -20,7 +22,7 @@ from tests.perps.build import (
     BTC_PRICE,
     STORY,
     STORY_PRICE,
-    Venue,
+    Books,
     full_state,
     index_market,
     new_open,
@@ -47,7 +49,7 @@ class Exchange(RuleBasedStateMachine):
             BTC: index_market(house_deposit=7, house_credit_limit=credit, maintenance_rate=PPB // 150),
             STORY: quote_market(),
         }
-        self.venue = Venue(*((params, FIRST_PRICES[ticker]) for ticker, params in self.params.items()))
+        self.venue = Books(*((params, FIRST_PRICES[ticker]) for ticker, params in self.params.items()))
         self.model = SlowVenue()
         for ticker, params in self.params.items():
             self.model.listed(rules_of(params), self.unticked(ticker, FIRST_PRICES[ticker]))
@@ -163,8 +165,7 @@ class Exchange(RuleBasedStateMachine):
             for ticker in self.venue.markets
         }
         assert full_state(self.venue.ledger, alone) == live
-        self.venue.ledger, self.venue.markets = state.ledger, state.markets
-        self.venue.funds = type(self.venue.funds)(state.ledger)
+        self.venue.sequencer = Sequencer(state)
 
     @rule()
     def recompute_from_outside(self) -> None:
@@ -220,6 +221,8 @@ class Exchange(RuleBasedStateMachine):
                 names = (position_id(ticker, number) for number in market.positions)
                 assert not any(self.model.is_liquidatable(name) for name in names)
 
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 TestExchange = Exchange.TestCase
 TestExchange.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)

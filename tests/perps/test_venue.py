@@ -18,7 +18,7 @@ from tests.perps.build import (
     START_MS,
     STORY,
     STORY_PRICE,
-    Venue,
+    Books,
     done,
     full_state,
     index_market,
@@ -27,9 +27,9 @@ from tests.perps.build import (
 )
 
 
-def busy() -> Venue:
+def busy() -> Books:
     """A venue in which a little of everything has happened."""
-    venue = Venue((index_market(house_deposit=10**9), BTC_PRICE), (quote_market(), STORY_PRICE))
+    venue = Books((index_market(house_deposit=10**9), BTC_PRICE), (quote_market(), STORY_PRICE))
     venue.add_user("bob")
     venue.add_user("ann", referrer="bob")
     kept = opened(venue.open("ann", Side.LONG, 1_000 * MICRO))
@@ -224,7 +224,7 @@ def test_one_markets_rows_that_cannot_be_are_named(damage: str) -> None:
 
 
 def test_users_come_back_with_their_referrers() -> None:
-    venue = Venue()
+    venue = Books()
     venue.add_user("bob", 0)
     venue.add_user("ann", 0, referrer="bob")
     done(venue.send(CreateUser(user="cid")))
@@ -233,7 +233,7 @@ def test_users_come_back_with_their_referrers() -> None:
     assert isinstance(venue.replayed().apply(next_row(venue)).events[0], UserCreated)
 
 
-def next_row(venue: Venue) -> Row:
+def next_row(venue: Books) -> Row:
     user = encode_events((UserCreated("dan", None, Millis(START_MS)),))
     fields = (len(venue.rows) + 1, 1, LEDGER_STREAM, venue.ledger.seq + 1, START_MS, "user", 1, None, None, None)
     row = make_row(venue.rows[-1].hash, *fields, user, 0)

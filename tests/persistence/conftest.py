@@ -6,7 +6,7 @@ import pytest
 
 from tests.persistence.embedded_servers import open_directory, server, servers, venue
 from tests.persistence.stores import MemoryBackend, PostgresBackend, Store
-from tests.support.postgres import database_url, server_url
+from tests.support.postgres import database_url, server_url, with_tables
 
 __all__ = ["database_url", "open_directory", "server", "server_url", "servers", "venue"]
 
@@ -14,7 +14,7 @@ __all__ = ["database_url", "open_directory", "server", "server_url", "servers", 
 @pytest.fixture
 def postgres(database_url: str) -> Iterator[PostgresBackend]:
     """The PostgreSQL store, empty."""
-    backend = PostgresBackend(database_url)
+    backend = PostgresBackend(with_tables(database_url))
     yield backend
     backend.end()
 

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+from tests.support.postgres import short_directory
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,8 +31,8 @@ Starter = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def servers(open_directory: Path) -> Iterator[Servers]:
-    """Makes servers, and stops each of them whatever happened, before `open_directory` goes."""
+def servers(open_directory: Path, tmp_path: Path) -> Iterator[Servers]:
+    """Makes servers, and stops each of them whatever happened, before `open_directory` and `tmp_path` go."""
     made: list[EmbeddedPostgres] = []
 
     def make(directory: Path) -> EmbeddedPostgres:
@@ -57,7 +58,7 @@ def server(servers: Servers, tmp_path: Path) -> EmbeddedPostgres:
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
     """A directory with a short path that every user may enter, unlike tmp_path."""
-    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="pg", dir=short_directory()) as name:
         os.chmod(name, 0o755)
         yield Path(name)
 

@@ -7,6 +7,7 @@ from perps.commands import (
     Command,
     CreateUser,
     Deposit,
+    FundMarket,
     ListMarket,
     OpenPosition,
     SetMode,
@@ -17,6 +18,7 @@ from perps.commands import (
 from perps.events import (
     Deposited,
     Event,
+    HouseFunded,
     MarketListed,
     ModeChanged,
     PositionOpened,
@@ -49,6 +51,8 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return command.params == params
         case SetMode(), ModeChanged(mode=mode):
             return (command.ticker, command.mode) == (stream, mode)
+        case FundMarket(), HouseFunded(account=account, amount=amount):
+            return (command.ticker, command.account, command.amount) == (stream, account, amount)
         case CreateUser(), UserCreated(user=user):
             return (command.user, command.referrer) == (user, event.referrer)
         case Deposit(), Deposited(user=user, amount=amount):

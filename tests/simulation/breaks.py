@@ -17,13 +17,15 @@ import actors.market
 import actors.recovery
 import actors.supervisor
 import perps.engine
-import perps.rules.trading
+import perps.rules.closing
+import perps.rules.opening
+import perps.sequencer
 from actors.answers import Answers, Step
 from actors.base import tell
 from actors.journal import JournalActor
 from actors.ledger import LedgerActor
 from actors.market import MarketActor
-from actors.messages import Envelope, ImageTaken, Refused, Route, Sequenced, Settled, Stages, Stopped, Token
+from actors.messages import Address, Envelope, ImageTaken, Refused, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
 from perps.money.funds import Funds
 from perps.rules.liquidation import next_due
@@ -174,7 +176,7 @@ def _listing_forgotten(forget: Callable[..., None]) -> Callable[..., None]:
 
     def broken(self: Supervisor, ticker: str, slot: Any) -> None:
         forget(self, ticker, slot)
-        self._to_ledger = [each for each in self._to_ledger if not (isinstance(each, Route) and each.market is None)]
+        self._to_ledger = [each for each in self._to_ledger if not (isinstance(each, Address) and each.market is None)]
 
     return broken
 
@@ -194,7 +196,7 @@ def _waits_for_an_answer(answer: Any, pulse: object, looks_max: int = 0) -> bool
 
 def _image_first(self: LedgerActor, token: Token) -> None:
     """An image of the accounts leaves before the rows it rests on."""
-    self._outbox.image(ImageTaken(token, self._ledger.image(self._offset), of=1))
+    self._outbox.image(ImageTaken(token, self._side.ledger.image(self._side.offset), of=1))
 
 
 def _unstamped(committed: Callable[..., None]) -> Callable[..., None]:
@@ -221,9 +223,12 @@ BREAKS: dict[str, Sequence[Change]] = {
     "a gap in the sequence after a rebuild": [(actors.recovery, "replay_market", _gap_after_reload(replay_market))],
     "a market lives on after a bug": [(MarketActor, "_execute", _swallowed(MarketActor._execute))],
     "a refusal overtakes its reasons": [(LedgerActor, "_flush", _refusals_first(LedgerActor._flush))],
-    "no sweep at a market's start": [(actors.market, "sweep", _no_sweep)],
+    "no sweep at a market's start": [(perps.sequencer, "sweep", _no_sweep)],
     "somebody who is due is spared": [(perps.engine, "next_due", _spared(next_due))],
-    "fees are rounded down": [(perps.rules.trading, "div_ceil", div_floor)],
+    "fees are rounded down": [
+        (perps.rules.opening, "div_ceil", div_floor),
+        (perps.rules.closing, "div_ceil", div_floor),
+    ],
     "work for a dead market is dropped": [(Supervisor, "_keep", _kept_for_nobody)],
     "a successor is told too early": [(Supervisor, "_flush", _told_too_early(Supervisor._flush))],
     "an image overtakes its rows": [(LedgerActor, "_take_image", _image_first)],

@@ -15,6 +15,7 @@ from actors.messages import (
     Sequenced,
     Settled,
     Token,
+    Unchanged,
 )
 from actors.recovery import Recovered
 from perps.events import decode_events
@@ -143,6 +144,8 @@ class Checks(Listener):
                 attempt.status = Status.UNKNOWN
             case Failure():
                 self.orders.refused(attempt, for_good=False)
+            case Unchanged():
+                self.complain(f"{attempt.order} is said to have changed nothing")
 
     def _overtaken(self, process: Process) -> bool:
         """Whether another owns the shard by now: what an old owner says of the present need not be so any more."""
@@ -198,8 +201,8 @@ class Checks(Listener):
         if ledger is None or supervisor is None or "journal" not in actors or "lookup" not in actors:
             self.complain(f"liveness: the core does not run: {sorted(actors)}")
             return
-        if ledger._funds.in_flight != (0, 0):
-            self.complain(f"liveness: holds and credits in flight at rest: {ledger._funds.in_flight}")
+        if ledger._side.funds.in_flight != (0, 0):
+            self.complain(f"liveness: holds and credits in flight at rest: {ledger._side.funds.in_flight}")
         if supervisor._answers._in_flight:
             self.complain(f"liveness: client ids in flight at rest: {list(supervisor._answers._in_flight)[:3]}")
         markets = {}
@@ -207,21 +210,21 @@ class Checks(Listener):
             if slot.waiting or slot.listing is not None or not (slot.ready or slot.down):
                 self.complain(f"liveness: {ticker} is neither ready nor down: {slot}")
             actor: Any = actors.get(f"market {ticker}")
-            if slot.ready and (actor is None or actor._market is None):
+            if slot.ready and (actor is None or actor._side.market is None):
                 self.complain(f"liveness: {ticker} is called ready and has no market: {slot}")
             elif slot.ready and ledger._markets.get(ticker) is not slot.ref:
                 self.complain(f"the ledger has no route to {ticker}: all its opens take the long way")
             elif slot.ready:
-                markets[ticker] = actor._market
+                markets[ticker] = actor._side.market
         truth = self.oracle.state
         if set(supervisor._slots) != set(truth.markets):
             self.complain(f"markets {sorted(supervisor._slots)} run, {sorted(truth.markets)} are listed")
-        if (ledger._offset, ledger._last_hash) != (truth.offset, truth.last_hash):
-            self.complain(f"I6 the ledger stands at row {ledger._offset}, the journal at row {truth.offset}")
+        if (ledger._side.offset, ledger._side.last_hash) != (truth.offset, truth.last_hash):
+            self.complain(f"I6 the ledger stands at row {ledger._side.offset}, the journal at row {truth.offset}")
         stands = full_state(
             truth.ledger, {ticker: truth.markets[ticker] for ticker in markets if ticker in truth.markets}
         )
-        if full_state(ledger._ledger, markets) != stands:
+        if full_state(ledger._side.ledger, markets) != stands:
             self.complain(f"I6 what the actors hold at row {truth.offset} is not what the journal says")
 
 

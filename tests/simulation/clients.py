@@ -11,6 +11,8 @@ from perps.commands import (
     Command,
     CreateUser,
     Deposit,
+    FundMarket,
+    HouseAccount,
     ListMarket,
     OpenPosition,
     PriceSource,
@@ -44,6 +46,7 @@ WEIGHTS = {
     "user": 3,
     "mode": 2,
     "list": 2,
+    "fund": 2,
     "poison_market": 1,
     "poison_ledger": 0,
     "again": 12,
@@ -121,6 +124,10 @@ class Clients:
             case "mode":
                 mode = chance.choice([Mode.ENABLED] * 4 + [Mode.REDUCE_ONLY, Mode.HALTED])
                 command = SetMode(ticker=ticker, mode=mode)
+            case "fund":
+                account = chance.choice((HouseAccount.HOUSE, HouseAccount.INSURANCE))
+                funds = Micros(chance.choice((-1, 1)) * chance.randrange(0, 2_000 * MICRO))
+                command = FundMarket(ticker=ticker, account=account, amount=funds)
             case "list":
                 command = self._listing(chance.choice(TICKERS[1:]))
             case _:

@@ -22,6 +22,7 @@ from actors.messages import (
     Reply,
     Settled,
     TakeImage,
+    Tick,
     Token,
     VenueImage,
 )
@@ -278,9 +279,10 @@ class Process(Owner):
             self._turns.append(lambda: _tell(core, TakeImage(NO_TOKEN)))
 
     def watch(self) -> None:
-        """What the watchdog does now and then."""
+        """What the watchdog does now and then, and the timer each second."""
         if self.core is not None and self.failed is None:
             self.core.vitals.look(self._scheduler.time.ns / 1e9)
+            _tell(self.core, Tick())
 
 
 def _tell(core: Core, message: object) -> None:

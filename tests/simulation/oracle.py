@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from math import ceil, floor
+from typing import assert_never
 
+from perps.commands import HouseAccount
 from perps.events import (
     CloseReason,
     Deposited,
     Event,
     Fill,
+    HouseFunded,
     MarketListed,
+    ModeChanged,
     PositionOpened,
     PositionReduced,
     PriceUpdated,
     TransferKind,
     UserCreated,
     Withdrawn,
-    transfers_of,
 )
 from perps.journal import LEDGER_STREAM, Entry, Row
 from perps.market.position import position_id
@@ -87,6 +90,11 @@ class Oracle:
                 slow.deposited(user, amount)
             case Withdrawn(user=user, amount=amount):
                 slow.deposited(user, -amount)
+            case HouseFunded(account=account, amount=amount):
+                slow.funded(ticker, account.value, amount)
+                market = slow.markets[ticker]
+                stands = market.house if account is HouseAccount.HOUSE else market.insurance
+                self._same(f"row {row.offset} {account}", event.balance, stands)
             case PriceUpdated(price=price):
                 slow.priced(ticker, self._price(ticker, price))
                 market = slow.markets[ticker]
@@ -96,8 +104,10 @@ class Oracle:
                 self._open(row, event)
             case PositionReduced():
                 self._reduce(row, event)
-            case _:
+            case ModeChanged():
                 pass
+            case _:
+                assert_never(event)
 
     def _open(self, row: Row, event: PositionOpened) -> None:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
@@ -217,7 +227,7 @@ def _taken(entry: Entry) -> dict[str, int]:
     taken: dict[str, int] = {}
     for event in entry.events:
         net: dict[str, int] = {}
-        for transfer in transfers_of(event):
+        for transfer in event.transfers:
             net[transfer.source] = net.get(transfer.source, 0) + transfer.amount
             net[transfer.target] = net.get(transfer.target, 0) - transfer.amount
         for account, amount in net.items():

@@ -44,7 +44,7 @@ def test_a_listing_is_not_sent_to_the_actor_of_the_listing_before_it_that_failed
         assert isinstance(refusal, Rejected)
         assert refusal.code is RejectCode.PARAMETERS_INCONSISTENT
         assert isinstance(venue.outcomes[again], Settled)
-        assert venue.actor("ledger")._funds.in_flight == (0, 0)
+        assert venue.actor("ledger")._side.funds.in_flight == (0, 0)
 
 
 def test_the_end_of_an_actor_does_not_take_away_the_route_to_its_heir() -> None:
@@ -77,7 +77,7 @@ def test_what_a_dead_market_had_not_begun_is_answered_if_its_successor_cannot_be
         outcome = venue.outcomes[behind]
         assert isinstance(outcome, Failure)
         assert outcome.kind is FailureKind.UNAVAILABLE
-        assert venue.actor("ledger")._funds.in_flight == (0, 0)
+        assert venue.actor("ledger")._side.funds.in_flight == (0, 0)
 
 
 def test_an_actor_that_dies_just_when_it_is_asked_to_stop_is_not_waited_for() -> None:
@@ -106,4 +106,4 @@ def test_what_reaches_a_dying_market_just_then_is_done_by_its_successor() -> Non
         venue.rest()
 
         assert isinstance(venue.outcomes[late], Settled)
-        assert venue.actor("ledger")._funds.in_flight == (0, 0)
+        assert venue.actor("ledger")._side.funds.in_flight == (0, 0)

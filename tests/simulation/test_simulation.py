@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.world import run
 
-SEEDS, CHUNK = 2_000, 100
+SEEDS, CHUNK = 2_000, 20
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, CHUNK))
@@ -25,6 +25,8 @@ def test_a_seed_is_a_run() -> None:
     assert reports[0] == reports[1]
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_the_runs_meet_what_they_are_made_for() -> None:
     """Deaths of every kind, crashes, overtakings and every kind of answer: all within few seeds."""
     faults: set[str] = set()

@@ -4,29 +4,25 @@ from random import Random
 
 from perps.commands import (
     ClosePosition,
+    Command,
     CreateUser,
     Deposit,
-    LedgerCommand,
     ListMarket,
-    MarketCommand,
     OpenPosition,
     PriceSource,
     Side,
     UpdatePrice,
     Withdraw,
 )
-from perps.engine import execute
-from perps.events import Events, PositionOpened, encode_events, subject_of, transfers_of
-from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, make_row
+from perps.events import PositionOpened
+from perps.journal import Entry
 from perps.market.position import position_id
 from perps.market.state import Market
-from perps.money.funds import Funds
-from perps.money.ledger import Ledger, Leg
+from perps.money.ledger import Ledger
 from perps.params import MarketParams, MarkSource
-from perps.refusals import Rejected
-from perps.rules.listing import decide_list
-from perps.rules.users import decide_ledger
+from perps.sequencer import Sequencer
 from perps.units import Lots, Micros, Millis, Pico, Ppb, Ticks
+from perps.venue import VenueState
 
 START_MS = Millis(1_700_000_000_000)
 USD = 10**6
@@ -55,18 +51,43 @@ def params(ticker: str = "BTC-PERP") -> MarketParams:
 
 
 class Scribe:
-    """A venue without actors: decides, applies, posts, and writes down each row as the venue would."""
+    """A venue without actors: its rows are the sequencer's, each durable at once."""
 
-    def __init__(self, epoch: int = 1) -> None:
-        self.epoch = epoch
-        self.offset = 0
-        self.last_hash = GENESIS
-        self.ledger = Ledger()
-        self.funds = Funds(self.ledger)
-        self.markets: dict[str, Market] = {}
-        self.now = START_MS
+    def __init__(self, epoch: int = 1, state: VenueState | None = None) -> None:
+        """Goes on from ``state``, or begins with nothing."""
+        self.sequencer = Sequencer(state, epoch=epoch)
+        self.now = max(START_MS, state.at if state else START_MS)
         self.entries: list[Entry] = []
         """Every row so far."""
+
+    @property
+    def epoch(self) -> int:
+        """Of the rows to come."""
+        return self.sequencer.ledger_side.epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self.sequencer.ledger_side.epoch = epoch
+
+    @property
+    def last_hash(self) -> bytes:
+        """Of the last row."""
+        return self.sequencer.ledger_side.last_hash
+
+    @property
+    def offset(self) -> int:
+        """Of the last row."""
+        return self.sequencer.ledger_side.offset
+
+    @property
+    def ledger(self) -> Ledger:
+        """All accounts."""
+        return self.sequencer.ledger
+
+    @property
+    def markets(self) -> dict[str, Market]:
+        """Every market, by ticker."""
+        return self.sequencer.markets
 
     def since(self, offset: int) -> list[Entry]:
         """The rows after ``offset``."""
@@ -74,28 +95,25 @@ class Scribe:
 
     def list_market(self, ticker: str = "BTC-PERP", price: int = 5_000_000) -> Entry:
         """List a market at ``price`` ticks."""
-        listed = decide_list(ListMarket(params=params(ticker), price=Ticks(price)), self.now)
-        assert not isinstance(listed, Rejected), listed
-        self.markets[ticker] = Market(listed)
-        return self._write("list", ticker, "admin", (listed,))
+        return self.command(ListMarket(params=params(ticker), price=Ticks(price)), "admin")[0]
 
     def add_user(self, user: str, deposit: int = 1_000_000 * USD, referrer: str | None = None) -> Entry:
         """Create a user with money."""
-        return self.ledger_command(CreateUser(user=user, deposit=Micros(deposit), referrer=referrer), user, "create")
+        return self.command(CreateUser(user=user, deposit=Micros(deposit), referrer=referrer), user)[0]
 
     def deposit(self, user: str, amount: int, client_order_id: str | None = None) -> Entry:
         """Deposit micros."""
-        return self.ledger_command(Deposit(user=user, amount=Micros(amount)), user, "deposit", client_order_id)
+        return self.command(Deposit(user=user, amount=Micros(amount)), user, client_order_id)[0]
 
     def withdraw(self, user: str, amount: int) -> Entry:
         """Withdraw micros."""
-        return self.ledger_command(Withdraw(user=user, amount=Micros(amount)), user, "withdraw")
+        return self.command(Withdraw(user=user, amount=Micros(amount)), user)[0]
 
     def open(self, user: str, side: Side = Side.LONG, size: int = 1_000 * USD, leverage: int = 10, **more: str) -> str:
         """Open a position of ``size`` micros; its id."""
         ticker = more.get("ticker", "BTC-PERP")
         command = OpenPosition(ticker=ticker, user=user, side=side, size=Micros(size), leverage=leverage)
-        event = self.market_command(command, user, "open")[0].events[0]
+        event = self.command(command, user)[0].events[0]
         assert isinstance(event, PositionOpened)
         return position_id(ticker, event.position.number)
 
@@ -103,34 +121,20 @@ class Scribe:
         """Close ``share`` ppb of a position."""
         ticker = position.rpartition("-")[0]
         command = ClosePosition(ticker=ticker, user=user, position_id=position, share=Ppb(share))
-        return self.market_command(command, user, "close")
+        return self.command(command, user)
 
     def price(self, price: int, ticker: str = "BTC-PERP", reason: str | None = None) -> list[Entry]:
         """Set a market's index price, ticks, and liquidate whoever that endangers."""
         command = UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, reason=reason)
-        return self.market_command(command, "feed", "price")
+        return self.command(command, "feed")
 
-    def ledger_command(
-        self, command: LedgerCommand, sender: str, kind: str, client_order_id: str | None = None
-    ) -> Entry:
-        """Decide and write a ledger command that must succeed."""
-        event = decide_ledger(self.ledger, self.funds, command, self.now)
-        assert not isinstance(event, Rejected), event
-        self.ledger.apply(event)
-        return self._write(kind, LEDGER_STREAM, sender, (event,), client_order_id)
-
-    def market_command(self, command: MarketCommand, sender: str, kind: str) -> list[Entry]:
-        """Execute and write a market command that must succeed, with its liquidations."""
-        market = self.markets[command.ticker]
-        held = self.funds.free(sender)
-        referrer = self.ledger.referrers.get(sender)
-        rows = execute(market, command, self.now, held=held, referrer=referrer)
-        assert not isinstance(rows, Rejected), rows
-        first, *more = rows
-        return [
-            self._write(kind, market.ticker, sender, first),
-            *(self._write("sweep", market.ticker, None, events) for events in more),
-        ]
+    def command(self, command: Command, sender: str, client_order_id: str | None = None) -> list[Entry]:
+        """Do a command that must succeed; the rows it made."""
+        order_id = client_order_id or f"cl-{self.offset + 1}"
+        sent = self.sequencer.send(command, self.now, sender=sender, order_id=order_id)
+        assert sent.refused is None, sent.refused
+        self.entries.extend(sent.entries)
+        return list(sent.entries)
 
     def live(self, rows: int, seed: int = 1, users: int = 5) -> list[Entry]:
         """A market day: at least ``rows`` rows of opens, closes, prices, crashes, deposits and withdrawals."""
@@ -163,35 +167,3 @@ class Scribe:
             else:
                 self.withdraw(user, random.randrange(1, 100))
         return self.since(before)
-
-    def _write(
-        self, kind: str, stream: str, sender: str | None, events: Events, client_order_id: str | None = None
-    ) -> Entry:
-        legs: list[Leg] = []
-        for event in events:
-            legs.extend(self.ledger.post(transfers_of(event)))
-        keeper: Ledger | Market = self.ledger if stream == LEDGER_STREAM else self.markets[stream]
-        keeper.seq += 1
-        self.offset += 1
-        subject = subject_of(events[0])
-        if sender is not None and client_order_id is None:
-            client_order_id = f"cl-{self.offset}"
-        row = make_row(
-            self.last_hash,
-            self.offset,
-            self.epoch,
-            stream,
-            keeper.seq,
-            self.now,
-            kind,
-            SCHEMA_VERSION,
-            sender,
-            client_order_id,
-            b"f" * 16 if sender is not None else None,
-            encode_events(events),
-            self.ledger.wallet(subject) if subject else None,
-        )
-        self.last_hash = row.hash
-        entry = Entry(row, events, tuple(legs))
-        self.entries.append(entry)
-        return entry

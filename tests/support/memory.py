@@ -11,10 +11,9 @@ from typing import Protocol, Self, TypeVar
 from msgspec.structs import replace
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost, Row
+from perps.projection import Record, merge_position, query_rows
 from perps.query_rows import STATUS_OPEN, Candle, FillRecord, KeyRecord, LegRecord, PositionRecord, PriceRecord
 from persistence.journal.order import check_order
-from persistence.journal.query_rows import merge_position, query_rows
-from persistence.journal.tables import Record
 
 
 class MemoryStore:

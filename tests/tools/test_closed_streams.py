@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import fresh_database, running_server
+from tests.support.postgres import database_url, server_url
+
+__all__ = ["database_url", "server_url"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,10 +37,11 @@ def run(closed: str, *arguments: str) -> int:
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
-def test_a_venue_without_stderr_serves_and_no_file_of_its_own_gets_the_number(tmp_path: Path, closed: str) -> None:
+def test_a_venue_without_stderr_serves_and_no_file_of_its_own_gets_the_number(
+    tmp_path: Path, database_url: str, closed: str
+) -> None:
     seen, data_dir = tmp_path / "seen", str(tmp_path / "data")
-    with running_server() as server, fresh_database(server) as url:
-        code = run(closed, "-c", SERVED.format(seen=str(seen), data_dir=data_dir, url=url))
+    code = run(closed, "-c", SERVED.format(seen=str(seen), data_dir=data_dir, url=database_url))
 
     assert code == 0
     lines = seen.read_text().splitlines()
@@ -47,12 +50,12 @@ def test_a_venue_without_stderr_serves_and_no_file_of_its_own_gets_the_number(tm
 
 
 @pytest.mark.parametrize("closed", ["2>&-", ">&-", "<&- >&- 2>&-"])
-def test_tools_without_streams_answer_by_their_exit_code(tmp_path: Path, closed: str) -> None:
-    with running_server() as server, fresh_database(server) as url:
-        code = run(closed, "-m", "tools", "snapshot", "--offline", "--database-url", url, "--data-dir", str(tmp_path))
-        of_empty = run("", "-m", "tools", "snapshot", "--offline", "--database-url", url, "--data-dir", str(tmp_path))
-        verified = run(closed, "-m", "tools", "verify", "--database-url", url, "--data-dir", str(tmp_path))
-        of_open = run("", "-m", "tools", "verify", "--database-url", url, "--data-dir", str(tmp_path))
+def test_tools_without_streams_answer_by_their_exit_code(tmp_path: Path, database_url: str, closed: str) -> None:
+    options = ("--database-url", database_url, "--data-dir", str(tmp_path))
+    code = run(closed, "-m", "tools", "snapshot", "--offline", *options)
+    of_empty = run("", "-m", "tools", "snapshot", "--offline", *options)
+    verified = run(closed, "-m", "tools", "verify", *options)
+    of_open = run("", "-m", "tools", "verify", *options)
 
     assert (code, verified) == (of_empty, of_open)
     assert run(closed, "-m", "tools", "--no-such-option") == 2

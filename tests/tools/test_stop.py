@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.postgres import fresh_database, running_server
+from tests.support.postgres import database_url, server_url
+
+__all__ = ["database_url", "server_url"]
 
 ROOT = Path(__file__).parents[2]
 STOPPED = "perps has stopped"
@@ -82,13 +84,11 @@ def test_ctrl_c_while_it_loads_is_one_line(tmp_path: Path, module: str) -> None:
 @pytest.mark.parametrize(
     ("owner", "kind", "method"), [("web.compose", "VenueServer", "listen"), ("web.compose", "VenueServer", "start")]
 )
-def test_a_signal_while_it_starts_ends_the_start(tmp_path: Path, name: str, owner: str, kind: str, method: str) -> None:
-    with running_server() as server, fresh_database(server) as url:
-        done = run(
-            INTERRUPTED_START.format(
-                owner=owner, kind=kind, method=method, name=name, data_dir=str(tmp_path / "data"), url=url
-            )
-        )
+def test_a_signal_while_it_starts_ends_the_start(
+    tmp_path: Path, database_url: str, name: str, owner: str, kind: str, method: str
+) -> None:
+    where = {"data_dir": str(tmp_path / "data"), "url": database_url}
+    done = run(INTERRUPTED_START.format(owner=owner, kind=kind, method=method, name=name, **where))
 
     said = plain(done.stderr)
     assert not [line for line in said if "is ready" in line]
@@ -98,9 +98,8 @@ def test_a_signal_while_it_starts_ends_the_start(tmp_path: Path, name: str, owne
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_stop_says_that_it_stops_and_that_it_has(tmp_path: Path, name: str) -> None:
-    with running_server() as server, fresh_database(server) as url:
-        done = run(STOPPED_WHEN_READY.format(name=name, data_dir=str(tmp_path / "data"), url=url))
+def test_a_stop_says_that_it_stops_and_that_it_has(tmp_path: Path, database_url: str, name: str) -> None:
+    done = run(STOPPED_WHEN_READY.format(name=name, data_dir=str(tmp_path / "data"), url=database_url))
 
     said = plain(done.stderr)
     assert said[-2:] == ["perps is stopping", STOPPED]

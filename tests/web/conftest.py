@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import aiohttp
 import pytest
 
 from actors.ports import Clock
 from tests.conftest import Event
-from tests.support.postgres import database_url, server_url
+from tests.support.postgres import database_url, server_url, with_tables
 from tests.web.venue import Backend, ManualClock, OnMemory, OnPostgres, Running, start
 from web.compose import Limits, Stores
 
@@ -74,8 +75,8 @@ class Starter:
 
 
 @pytest.fixture
-async def starter(session: aiohttp.ClientSession) -> AsyncIterator[Starter]:
-    """For tests that start venues themselves."""
+async def starter(session: aiohttp.ClientSession, at_last: ExitStack) -> AsyncIterator[Starter]:
+    """For tests that start venues themselves. They end before their database, hence ``at_last``."""
     made = Starter(session)
     yield made
     await made.end()
@@ -98,7 +99,7 @@ async def venue(starter: Starter, clock: ManualClock) -> Running:
 @pytest.fixture
 def on_postgres(database_url: str) -> OnPostgres:
     """A database for this test alone."""
-    return OnPostgres(database_url)
+    return OnPostgres(with_tables(database_url))
 
 
 @pytest.fixture(params=["memory", "postgres"])

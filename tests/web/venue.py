@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import string
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
+from itertools import count
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -30,22 +30,29 @@ Json = dict[str, Any]
 
 
 class ManualClock:
-    """Wall time stands still unless a test moves it; durations are real."""
+    """Time stands still unless a test moves it; each look at it takes a nanosecond."""
 
     def __init__(self, ms: int = START_MS) -> None:
         self.ms = ms
+        self._uptime_ms = 0
+        self._looks = count(1)
 
     def now_ms(self) -> Millis:
         """The test's time."""
         return Millis(self.ms)
 
     def monotonic_ns(self) -> int:
-        """Nanoseconds that never fall."""
-        return time.monotonic_ns()
+        """Nanoseconds that never fall, whatever is set."""
+        return self._uptime_ms * 1_000_000 + next(self._looks)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.ms += int(seconds * 1000)
+        self._uptime_ms += int(seconds * 1000)
+
+    def set_back(self, seconds: float) -> None:
+        """Set the system's clock to an earlier time. No time passes."""
+        self.ms -= int(seconds * 1000)
 
 
 class Backend(Protocol):

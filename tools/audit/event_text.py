@@ -9,11 +9,13 @@ from typing import Any, Final, assert_never
 import msgspec
 from msgspec import Struct
 
+from perps import journal
 from perps.events import (
     CloseReason,
     Deposited,
     Event,
     Events,
+    HouseFunded,
     MarketListed,
     ModeChanged,
     PositionOpened,
@@ -21,8 +23,6 @@ from perps.events import (
     PriceUpdated,
     UserCreated,
     Withdrawn,
-    decode_events,
-    subject_of,
 )
 from perps.journal import Row
 from perps.market.position import position_id
@@ -43,7 +43,7 @@ class Undecodable(ValueError):
 def events_of(row: Row) -> Events:
     """The events of a row. Raises ``Undecodable``."""
     try:
-        return decode_events(row.payload)
+        return journal.events_of(row)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Undecodable(str(error)) from error
 
@@ -87,7 +87,7 @@ def _happened(row: Row, params: MarketParams | None) -> str:
     if len(events) > EVENTS_SHOWN:
         words.append(f"and {len(events) - EVENTS_SHOWN} more")
     if events and row.user_balance is not None:
-        words.append(f"{subject_of(events[0])} has {decimals.money(row.user_balance)}")
+        words.append(f"{events[0].subject} has {decimals.money(row.user_balance)}")
     return "; ".join(words)
 
 
@@ -127,6 +127,9 @@ class _Words:
                 return f"user {event.user}{referrer}" + (f", deposit {money(deposit)}" if deposit else "")
             case Deposited():
                 return f"{event.user} deposited {money(event.amount)}"
+            case HouseFunded():
+                done = "paid into" if event.amount > 0 else "taken out of"
+                return f"{money(abs(event.amount))} {done} the {event.account}, which has {money(event.balance)}"
             case Withdrawn():
                 return f"{event.user} withdrew {money(event.amount)}"
             case _:
@@ -154,8 +157,8 @@ class _Words:
         fill = event.fill
         if self._params is None:
             return f"{abs(fill.lots)} lots for {decimals.money(abs(fill.cost))}"
-        lot = self._params.lot_size
-        return f"{decimals.quantity(abs(fill.lots), lot)} at {decimals.average_price(fill.cost, fill.lots, lot)}"
+        price = decimals.average_price(fill.cost, fill.lots, self._params)
+        return f"{decimals.quantity(abs(fill.lots), self._params.lot_size)} at {price}"
 
     def _price(self, ticks: int) -> str:
         return f"{ticks} ticks" if self._params is None else decimals.price(ticks, self._params.tick_size)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import rich_click as click
 
+from perps.commands import KINDS
 from tools.argument_types import OFFSET, OFFSET_MAX, TICKER, Whole
 from tools.audit.database import venue_database
 from tools.output import json_text, show_line
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from perps.params import MarketParams
     from persistence.journal.rows import Pick, PostgresRows
 
-KINDS: Final = ("open", "close", "price", "mode", "list", "sweep", "user", "deposit", "withdraw")
-"""The kinds of rows."""
 WIDTHS: Final = (8, 24, 18, 8, 16)
 """Widths of all columns but the last, on a terminal. Elsewhere tabs separate the columns."""
 

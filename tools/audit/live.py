@@ -22,7 +22,7 @@ from perps.venue import VenueState
 from tools.client import Venue
 from tools.errors import BadAnswer
 from tools.settings import Access
-from web.answers import decimals, views
+from web.answers import decimals, positions
 
 USERS_AT_ONCE: Final = 8
 MARKETS: Final = "/api/markets/perps"
@@ -258,7 +258,7 @@ def _expected(follower: Follower, words: Said) -> Mapping[str, Values]:
 
 def _position(state: VenueState, ticker: str, number: int) -> Values:
     market = state.markets[ticker]
-    return views.open_position(market.positions[number], market.params, market.mark, market.funding_index)
+    return positions.open_position(market.positions[number], market.params, market.mark, market.funding_index)
 
 
 def market_values(market: Market) -> Values:

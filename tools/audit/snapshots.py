@@ -49,7 +49,7 @@ class SnapshotCheck:
             return "the snapshot of this row was taken when the row had another hash"
         if snapshot.epoch != row.epoch:
             return f"the snapshot of this row has epoch {snapshot.epoch}, but the row has epoch {row.epoch}"
-        if walker.is_sound and snapshot.state_hash != state_hash(walker.state):
+        if walker.is_sound and snapshot.hash_of_state() != state_hash(walker.state):
             return "the snapshot of this row has another state than the rows lead to"
         difference = first_difference(views, views_of(self._model)) if walker.is_sound else views_flaw(views, state)
         return f"the views in the snapshot of this row: {difference}" if difference else None

@@ -1,22 +1,17 @@
-"""Writes a long journal without a venue: the domain decides, and rows go to the database in large batches."""
+"""A long journal, written without a venue: the domain decides, and rows go to the database in large batches."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from perps.commands import ClosePosition, CreateUser, MarketCommand, OpenPosition, PriceSource, Side, UpdatePrice
-from perps.engine import execute
-from perps.events import Event, PositionOpened, encode_events, subject_of, transfers_of
-from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Entry, make_row
+from perps.commands import ClosePosition, Command, CreateUser, ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
+from perps.events import Event, PositionOpened
+from perps.journal import Entry
 from perps.market.position import position_id
-from perps.market.state import Market
-from perps.money.funds import Funds
-from perps.money.ledger import Ledger, Leg
-from perps.refusals import Rejected
-from perps.rules.users import decide_ledger
+from perps.sequencer import Sequencer
 from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
 from persistence.journal.writer import PostgresJournal
-from tools.benchmark.prices import LEVERAGES, PARAMS, PRICE, SIZE, list_market
+from tools.benchmark.prices import LEVERAGES, PARAMS, PRICE, SIZE
 from tools.errors import ToolError
 
 TICKER: Final = PARAMS.ticker
@@ -28,7 +23,7 @@ BATCH_ROWS: Final = 5_000
 def write_journal(database_url: str, rows: int, positions: int) -> None:
     """Fill an empty database with ``rows`` rows of one market in which ``positions`` positions stay open.
 
-    The rows are users, then opens, then by turns an open, its close and a price.
+    Users, then opens, then in turn an open, its close and a price.
     """
     with PostgresJournal.acquire(database_url) as journal:
         writer = _Writer(journal)
@@ -44,88 +39,54 @@ def write_journal(database_url: str, rows: int, positions: int) -> None:
 
 
 class _Writer:
-    """Decides, applies, posts, and writes each row as a venue would."""
+    """Sends commands to a sequencer, and its rows to the database in large batches."""
 
     def __init__(self, journal: PostgresJournal) -> None:
         self._journal = journal
-        self._ledger = Ledger()
-        self._funds = Funds(self._ledger)
-        self._last_hash = GENESIS
+        self._sequencer = Sequencer(epoch=journal.epoch)
         self._entries: list[Entry] = []
         self.offset = 0
 
     def begin(self) -> None:
-        """Create the market and the users."""
-        listed = list_market()
-        self._market = Market(listed)
-        self._write("list", TICKER, None, (listed,))
+        """List the market and make the users."""
+        self._send(None, ListMarket(params=PARAMS, price=Ticks(PRICE)))
         for number in range(USERS):
-            command = CreateUser(user=f"u{number}", deposit=DEPOSIT)
-            event = decide_ledger(self._ledger, self._funds, command, Millis(0))
-            if isinstance(event, Rejected):
-                raise ToolError(f"the benchmark could not create a user: {event.code}")
-            self._ledger.apply(event)
-            self._write("user", LEDGER_STREAM, command.user, (event,))
+            self._send(f"u{number}", CreateUser(user=f"u{number}", deposit=DEPOSIT))
 
     def open(self, number: int) -> tuple[str, int]:
-        """Open a position, longs and shorts by turns; its owner and number."""
+        """Open a position, longs and shorts in turn; whose it is, and its number."""
         user = f"u{number % USERS}"
         side, leverage = (Side.LONG, Side.SHORT)[number % 2], LEVERAGES[number % len(LEVERAGES)]
         command = OpenPosition(ticker=TICKER, user=user, side=side, size=SIZE, leverage=leverage)
-        event = self._execute("open", user, command)
+        event = self._send(user, command)
         if not isinstance(event, PositionOpened):
-            raise ToolError(f"the benchmark opened a position and got {event}")
+            raise ToolError(f"the benchmark's open made {event}")
         return user, event.position.number
 
     def close(self, opened: tuple[str, int]) -> None:
         """Close what ``open`` opened."""
         user, number = opened
         command = ClosePosition(ticker=TICKER, user=user, position_id=position_id(TICKER, number), share=Ppb(PPB))
-        self._execute("close", user, command)
+        self._send(user, command)
 
     def price(self, number: int) -> None:
-        """Set a price that liquidates nobody."""
+        """A price that liquidates nobody."""
         command = UpdatePrice(ticker=TICKER, price=Ticks(PRICE + number % 10), source=PriceSource.ORACLE)
-        self._execute("price", None, command)
+        self._send(None, command)
 
     def flush(self) -> None:
-        """Make the collected rows durable."""
+        """Make what is collected durable."""
         self._journal.append(self._entries)
         self._entries = []
 
-    def _execute(self, kind: str, user: str | None, command: MarketCommand) -> Event:
-        held = self._ledger.wallet(user) if user else Micros(0)
-        rows = execute(self._market, command, Millis(self.offset), held=held, referrer=None)
-        if isinstance(rows, Rejected):
-            raise ToolError(f"the benchmark's {kind} command was refused: {rows.code} {dict(rows.facts)}")
-        for events in rows:
-            self._write(kind, TICKER, user, events)
-        return rows[0][0]
-
-    def _write(self, kind: str, stream: str, user: str | None, events: tuple[Event, ...]) -> None:
-        legs: list[Leg] = []
-        for event in events:
-            legs.extend(self._ledger.post(transfers_of(event)))
-        keeper: Ledger | Market = self._ledger if stream == LEDGER_STREAM else self._market
-        keeper.seq += 1
-        self.offset += 1
-        subject = subject_of(events[0])
-        row = make_row(
-            self._last_hash,
-            self.offset,
-            self._journal.epoch,
-            stream,
-            keeper.seq,
-            Millis(self.offset),
-            kind,
-            SCHEMA_VERSION,
-            user,
-            f"bench-{self.offset}" if user else None,
-            bytes(16) if user else None,
-            encode_events(events),
-            self._ledger.wallet(subject) if subject else None,
-        )
-        self._last_hash = row.hash
-        self._entries.append(Entry(row, events, tuple(legs)))
+    def _send(self, user: str | None, command: Command) -> Event:
+        """Do a command that must succeed; its event."""
+        order_id = f"bench-{self.offset}" if user else None
+        sent = self._sequencer.send(command, Millis(self.offset), sender=user or "bench", order_id=order_id)
+        if sent.refused is not None:
+            raise ToolError(f"the benchmark's {command.kind} was refused: {sent.refused.code} {sent.refused.facts}")
+        self._entries.extend(sent.entries)
+        self.offset = self._sequencer.ledger_side.offset
         if len(self._entries) >= BATCH_ROWS:
             self.flush()
+        return sent.entries[0].events[0]

@@ -13,6 +13,7 @@ from perps.market.state import Market
 from perps.params import MarketParams, MarkSource
 from perps.refusals import Rejected
 from perps.rules.listing import decide_list
+from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX, MICRO, Lots, Micros, Millis, Pico, Ppb, Ticks
 from tools.benchmark.load import percentile
 from tools.benchmark.report import Figure
@@ -72,10 +73,10 @@ def new_market() -> Market:
 
 def list_market() -> MarketListed:
     """The event that lists such a market."""
-    listing = decide_list(ListMarket(params=PARAMS, price=Ticks(PRICE)), Millis(0))
+    listing = decide_list(None, ListMarket(params=PARAMS, price=Ticks(PRICE)), Given(Millis(0)))
     if isinstance(listing, Rejected):
-        raise ToolError(f"the benchmark's market cannot be created: {dict(listing.facts)}")
-    return listing
+        raise ToolError(f"the benchmark's market cannot be listed: {dict(listing.facts)}")
+    return listing[0]
 
 
 def fill(market: Market, count: int, tell: Callable[[int], None]) -> None:
@@ -88,7 +89,7 @@ def fill(market: Market, count: int, tell: Callable[[int], None]) -> None:
             size=SIZE,
             leverage=LEVERAGES[number % len(LEVERAGES)],
         )
-        outcome = execute(market, command, Millis(number), held=AMOUNT_MAX, referrer=None)
+        outcome = execute(market, command, Given(Millis(number), held=AMOUNT_MAX))
         if isinstance(outcome, Rejected):
             raise ToolError(f"the benchmark's open {number} was refused: {outcome.code} {dict(outcome.facts)}")
         if number % TOLD_EVERY == 0:
@@ -101,8 +102,9 @@ def update_times(market: Market, updates: int) -> Iterator[int]:
     for number in range(updates):
         price = PRICE - SWING + number * 7 % (2 * SWING + 1)
         command = UpdatePrice(ticker=PARAMS.ticker, price=Ticks(price), source=PriceSource.ORACLE)
+        given = Given(Millis(number))
         begun = time.perf_counter_ns()
-        execute(market, command, Millis(number), held=Micros(0), referrer=None)
+        execute(market, command, given)
         yield time.perf_counter_ns() - begun
     if len(market.positions) != open_before:
         raise ToolError("the benchmark's price updates liquidated somebody")

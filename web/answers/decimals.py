@@ -1,13 +1,17 @@
 """Decimal text ↔ integers. Nothing passes through a float in either direction."""
 
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Final
 
+from perps.params import MarketParams
 from perps.units import MICRO
 
 MONEY_PLACES: Final = 6
-NANO_PLACES: Final = 9
 PICO_PLACES: Final = 12
+AVERAGE_PLACES: Final = 8
+AVERAGE_PLACES_MORE: Final = 6
+"""Decimals of an average price: this many more than its market's tick size has, and never fewer than that."""
 DIGITS_MAX: Final = 28
 """Significant digits a number may have: far beyond any amount, and small enough to compute with at once."""
 
@@ -22,7 +26,7 @@ def scaled(value: Decimal, places: int) -> int:
         raise BadNumber("is not a finite number")
     _, digits, exponent = value.as_tuple()
     if len(digits) > DIGITS_MAX or not isinstance(exponent, int) or abs(exponent) > DIGITS_MAX:
-        raise BadNumber("has too many digits or an exponent beyond range")
+        raise BadNumber("has too many digits, or too large an exponent")
     try:
         shifted = value.scaleb(places)
         exact = int(shifted)
@@ -69,11 +73,26 @@ def quantity(lots: int, lot_size: int) -> str:
     return text(lots * lot_size, PICO_PLACES)
 
 
-def average_price(cost: int, lots: int, lot_size: int) -> str:
-    """|cost| micros over |lots| as a price, rounded down to 8 decimals; ``"0.00"`` for no lots. For display only."""
+def average_price(cost: int, lots: int, params: MarketParams) -> str:
+    """|cost| micros over |lots| as a price, rounded down; ``"0.00"`` for no lots. For display only.
+
+    It has 8 decimals where the tick size has at most 6, else 6 more than the tick size, and as many more as it takes to
+    tell it from 0.
+    """
     if not lots:
         return "0.00"
-    return text(abs(cost) * MICRO * 10**8 // (abs(lots) * lot_size), 8)
+    worth, size = abs(cost) * MICRO, abs(lots) * params.lot_size
+    places = _average_places(params.tick_size)
+    while worth and not worth * 10**places // size:
+        places += AVERAGE_PLACES_MORE
+    return text(worth * 10**places // size, places)
+
+
+@lru_cache(maxsize=1024)
+def _average_places(tick_size: int) -> int:
+    """How many decimals an average price has in a market of this tick size (pico)."""
+    tick_places = len(pico(tick_size).partition(".")[2])
+    return AVERAGE_PLACES if tick_places <= AVERAGE_PLACES_MORE else tick_places + AVERAGE_PLACES_MORE
 
 
 def share(numerator: int, denominator: int, places: int = 8) -> str:

@@ -1,14 +1,11 @@
-"""Every way a request can fail, as one JSON body and one status. The only place where a status is chosen."""
+"""Every way a request can fail: a code, a message, the compared numbers; and the status that HTTP has for each code."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-import msgspec
-from aiohttp import web
-
-from actors.messages import Failure, FailureKind, Outcome
+from actors.messages import Failure, FailureKind
 from perps.params import MarketParams
 from perps.refusals import Fact, RejectCode, Rejected
 from web.answers import decimals
@@ -52,30 +49,28 @@ STATUS: Final[dict[str, int]] = {
 """Code → status, in order of precedence within a request: the first that applies is reported."""
 
 MESSAGES: Final[dict[RejectCode, str]] = {
-    RejectCode.VALIDATION_ERROR: "The request breaks a rule.",
-    RejectCode.FORBIDDEN: "This position belongs to somebody else.",
+    RejectCode.VALIDATION_ERROR: "The request breaks a rule of the market or the venue.",
+    RejectCode.FORBIDDEN: "This position belongs to another user.",
     RejectCode.MARKET_NOT_FOUND: "There is no such market.",
     RejectCode.POSITION_NOT_FOUND: "There is no such position.",
     RejectCode.USER_NOT_FOUND: "There is no such user.",
-    RejectCode.CLIENT_ORDER_ID_REUSED: "This clientOrderId was used for another request.",
-    RejectCode.USER_EXISTS: "This user exists already.",
-    RejectCode.MARKET_EXISTS: "This market exists already.",
-    RejectCode.MARKET_HALTED: "The market is halted.",
-    RejectCode.MARKET_REDUCE_ONLY: "The market takes no new positions for now.",
+    RejectCode.CLIENT_ORDER_ID_REUSED: "This clientOrderId was already used for another request. Use a new one.",
+    RejectCode.USER_EXISTS: "A user with this userId already exists.",
+    RejectCode.MARKET_EXISTS: "A market with this ticker already exists.",
+    RejectCode.MARKET_HALTED: "The market is halted: it takes no opens and no closes.",
+    RejectCode.MARKET_REDUCE_ONLY: "The market is in reduce_only mode: it takes closes and no opens.",
     RejectCode.PRICE_STALE: "The price is too old.",
-    RejectCode.POSITION_CLOSED: "The position is closed.",
+    RejectCode.POSITION_CLOSED: "The position is already closed.",
     RejectCode.PARAMETERS_INCONSISTENT: "The parameters break a listing rule.",
-    RejectCode.POSITION_SIZE_TOO_SMALL: "The size is below the market's minimum, or below one lot.",
-    RejectCode.POSITION_SIZE_TOO_LARGE: "The size is larger than the market's whole side may be.",
-    RejectCode.LEVERAGE_TOO_HIGH: "The market does not allow this much leverage.",
-    RejectCode.MAX_SKEW_EXCEEDED: "The order would tilt the market further than it may.",
-    RejectCode.OPEN_INTEREST_EXCEEDED: "The market's side is full.",
-    RejectCode.WOULD_BE_LIQUIDATED: "What is left would be liquidated at once.",
-    RejectCode.PRICE_BEYOND_LIMIT: "The fill would be worse than you accept.",
+    RejectCode.POSITION_SIZE_TOO_SMALL: "The size is below the market's minOrderSize or does not pay for one lot.",
+    RejectCode.POSITION_SIZE_TOO_LARGE: "The size is larger than the market's maxOpenInterest.",
+    RejectCode.LEVERAGE_TOO_HIGH: "The leverage is higher than the market's maxLeverage.",
+    RejectCode.MAX_SKEW_EXCEEDED: "The order would push the market's skew beyond maxSkew.",
+    RejectCode.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
+    RejectCode.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
+    RejectCode.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",
     RejectCode.INSUFFICIENT_FUNDS: "The wallet does not hold enough.",
 }
-
-RETRY_AFTER_S: Final = "1"
 
 
 class RequestError(Exception):
@@ -91,20 +86,9 @@ class RequestError(Exception):
 
 def method_not_allowed(allowed: Collection[str]) -> RequestError:
     """The path is there, and does not take the request's method: 405, with those it takes."""
-    error = RequestError("method_not_allowed", "This path does not take that method.", {"allowed": sorted(allowed)})
+    error = RequestError("method_not_allowed", "This path does not support that method.", {"allowed": sorted(allowed)})
     error.allow = sorted(allowed)
     return error
-
-
-def of_http(error: web.HTTPException) -> RequestError:
-    """What ``aiohttp`` refuses by itself."""
-    if error.status == 404:
-        return RequestError("not_found", "There is no such path. GET / lists those that are.")
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        return method_not_allowed(error.allowed_methods)
-    if error.status == 413:
-        return RequestError("payload_too_large", "The body is too large.")
-    return RequestError("validation_error", error.reason)
 
 
 def not_one_of(field: str, allowed: Iterable[str]) -> RequestError:
@@ -135,46 +119,26 @@ def of_rejected(rejected: Rejected, params: MarketParams | None) -> RequestError
 def of_failure(failure: Failure) -> RequestError:
     """No verdict: overloaded, being rebuilt, in doubt, or a bug."""
     message = {
-        FailureKind.OVERLOADED: "Too much is in flight. Nothing was done; send it again.",
-        FailureKind.RATE_LIMITED: "You have as much in flight as one may. Nothing was done; send it again.",
-        FailureKind.UNAVAILABLE: "The market or the venue is being rebuilt. Nothing was done; send it again.",
-        FailureKind.OUTCOME_UNKNOWN: "It may or may not have been done. Send it again with the same clientOrderId.",
-        FailureKind.INTERNAL_ERROR: "A fault of ours stopped this request. Nothing was done.",
+        FailureKind.OVERLOADED: "The venue has too many commands in progress. Nothing was done; retry in 1 s.",
+        FailureKind.RATE_LIMITED: "You have too many commands in progress. Nothing was done; retry in 1 s.",
+        FailureKind.UNAVAILABLE: "The market or the venue is restarting. Nothing was done; retry in 1 s.",
+        FailureKind.OUTCOME_UNKNOWN: "The command may or may not be done. Send it again with the same clientOrderId.",
+        FailureKind.INTERNAL_ERROR: "The venue failed on this request. Nothing was done.",
     }[failure.kind]
     # Behind the colon stands an exception, which may quote another user's command: that is for the logs.
     details = {} if failure.kind is FailureKind.INTERNAL_ERROR else {"reason": failure.reason.partition(":")[0]}
     return RequestError(failure.kind, message, details)
 
 
-def unsuccessful(outcome: Outcome, params: MarketParams | None) -> RequestError:
+def unsuccessful(outcome: Rejected | Failure, params: MarketParams | None) -> RequestError:
     """The error of a command that has no row of its own."""
-    if isinstance(outcome, Rejected):
-        return of_rejected(outcome, params)
-    if isinstance(outcome, Failure):
-        return of_failure(outcome)
-    raise TypeError(f"{type(outcome).__name__} is a success")
-
-
-def response(error: RequestError, request_id: str) -> web.Response:
-    """The error as a response: ``{"error": {code, message, details, requestId}}``."""
-    status = STATUS[error.code]
-    body = {"error": {"code": error.code, "message": error.message, "details": error.details, "requestId": request_id}}
-    headers = {"X-Request-Id": request_id}
-    if status in (429, 503):
-        headers["Retry-After"] = RETRY_AFTER_S
-    if status == 401:
-        headers["WWW-Authenticate"] = "Bearer"
-    if error.allow:
-        headers["Allow"] = ", ".join(error.allow)
-    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json", headers=headers)
+    return of_rejected(outcome, params) if isinstance(outcome, Rejected) else of_failure(outcome)
 
 
 def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, object]:
     name, _, unit = key.rpartition("_")
     if isinstance(fact, int) and unit == "micros":
         return camel(name), decimals.money(fact)
-    if isinstance(fact, int) and unit == "nano":
-        return camel(name), decimals.text(fact, decimals.NANO_PLACES)
     if isinstance(fact, int) and unit == "lots" and params is not None:
         return camel(name or "quantity"), decimals.quantity(fact, params.lot_size)
     if isinstance(fact, int) and unit == "ticks" and params is not None:
@@ -182,5 +146,5 @@ def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, obj
     if isinstance(fact, int) and unit == "ppb":
         return camel(name), decimals.text(fact, 9, 0)
     if isinstance(fact, int) and unit == "pico":
-        return camel(name), decimals.pico(fact)
+        return camel(name), decimals.price(fact, 1) if name.endswith("price") else decimals.pico(fact)
     return camel(key), fact

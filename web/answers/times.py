@@ -11,4 +11,4 @@ def rfc3339(at_ms: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _second(at_s: int) -> str:
-    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}"
+    return datetime.fromtimestamp(at_s, UTC).replace(tzinfo=None).isoformat()

@@ -8,18 +8,20 @@ from typing import Any
 
 from aiohttp import web
 
-from perps.commands import CreateUser, Deposit, LedgerCommand, SetMode, Withdraw
-from perps.journal import Entry
+from perps.commands import CreateUser, Deposit, FundMarket, SetMode, Withdraw
 from perps.units import Micros
-from web.answers import decimals, views
+from web.answers import decimals, keys, markets
+from web.answers import users as user_answers
 from web.answers.errors import RequestError, invalid, not_found
 from web.answers.times import rfc3339
 from web.api.bodies import body
+from web.api.commands import done, response
 from web.api.context import CONTEXT, Context
 from web.api.market_requests import MarketBody, list_command
 from web.api.requests import (
     KEY_ID,
     AmountBody,
+    FundBody,
     KeyBody,
     ModeBody,
     UserBody,
@@ -29,13 +31,13 @@ from web.api.requests import (
     limit,
     plain_text,
     positive_money,
+    signed_money,
     ticker,
     time_ms,
     user_id,
 )
 from web.api.responses import json_response
-from web.api.trading import done
-from web.auth import ADMIN_SENDER, SCOPES, Principal
+from web.auth import SCOPES
 
 routes = web.RouteTableDef()
 
@@ -50,10 +52,10 @@ async def create_user(request: web.Request) -> web.Response:
     nothing = asked.deposit is None or asked.deposit == 0
     deposit = Micros(0) if nothing else positive_money(asked.deposit or Decimal(0), "deposit")
     principal = context.keys.require(request, "admin")
-    command = CreateUser(user=user, deposit=deposit, referrer=referrer)
-    entry, _ = await _ledger(context, request, command, principal, None)
+    answer = await done(request, principal, CreateUser(user=user, deposit=deposit, referrer=referrer))
+    offset = answer.entry.row.offset
     return json_response(
-        {"userId": user, "referrer": referrer, **views.balance(context.model, user), "offset": entry.row.offset}, 201
+        {"userId": user, "referrer": referrer, **user_answers.balance(context.model, user), "offset": offset}, 201
     )
 
 
@@ -68,7 +70,7 @@ async def list_users(request: web.Request) -> web.Response:
     names = list(islice(reversed(users), len(users) - left, len(users) - left + count))
     return json_response(
         {
-            "users": [views.user(context.model, name) for name in names],
+            "users": [user_answers.user(context.model, name) for name in names],
             "offset": context.model.offset,
             "nextCursor": f"{left - count}-0" if left > count else None,
         }
@@ -97,7 +99,7 @@ async def list_keys(request: web.Request) -> web.Response:
     last = records[-1] if len(records) == count else None
     return json_response(
         {
-            "keys": [views.key(record) for record in records],
+            "keys": [keys.key(record) for record in records],
             "nextCursor": None if last is None else f"{last.created_at}-{last.key_id}",
         }
     )
@@ -114,10 +116,10 @@ async def create_key(request: web.Request) -> web.Response:
     if not asked.scopes or not set(asked.scopes) <= set(SCOPES):
         raise invalid(f"scopes must be one or more of {', '.join(SCOPES)}.", field="scopes", allowed=list(SCOPES))
     if user is None and "trade" in asked.scopes and "admin" not in asked.scopes:
-        raise invalid("A key to trade with needs a userId: whose wallet it trades from.", field="userId")
+        raise invalid("A key with the scope trade needs a userId: the user whose wallet pays.", field="userId")
     now_ms = context.clock.now_ms()
     if expires is not None and expires <= now_ms:
-        raise invalid("expiresAt has passed already.", field="expiresAt", now=rfc3339(now_ms))
+        raise invalid("expiresAt must be in the future.", field="expiresAt", now=rfc3339(now_ms))
     context.keys.require(request, "admin")
     if user is not None and user not in context.model.users:
         raise not_found("user", userId=user)
@@ -143,9 +145,9 @@ async def list_market(request: web.Request) -> web.Response:
     context = request.app[CONTEXT]
     command = list_command(await body(request, MarketBody))
     principal = context.keys.require(request, "admin")
-    await done(context, request, command, principal, None, command.params, sender=ADMIN_SENDER, keyed=False)
+    await done(request, principal, command)
     view = context.market(command.ticker)
-    return json_response({"market": views.market(view, context.clock.now_ms()), "offset": view.offset}, 201)
+    return json_response({"market": markets.market(view, context.clock.now_ms()), "offset": view.offset}, 201)
 
 
 @routes.post("/api/admin/markets/{ticker}/mode")
@@ -156,9 +158,25 @@ async def set_mode(request: web.Request) -> web.Response:
     name = ticker(request.match_info["ticker"])
     principal = context.keys.require(request, "admin")
     view = context.market(name)
-    command, params = SetMode(ticker=name, mode=asked.mode), view.market.params
-    entry, _ = await done(context, request, command, principal, None, params, sender=ADMIN_SENDER, keyed=False)
-    return json_response({"market": views.market(view, context.clock.now_ms()), "offset": entry.row.offset})
+    answer = await done(request, principal, SetMode(ticker=name, mode=asked.mode))
+    return json_response({"market": markets.market(view, context.clock.now_ms()), "offset": answer.entry.row.offset})
+
+
+@routes.post("/api/admin/markets/{ticker}/fund")
+async def fund_market(request: web.Request) -> web.Response:
+    """Pay money from outside into a market's house or insurance, or take it out."""
+    context = request.app[CONTEXT]
+    asked = await body(request, FundBody)
+    order_id = client_order_id(asked.client_order_id)
+    command = FundMarket(
+        ticker=ticker(request.match_info["ticker"]),
+        account=asked.account,
+        amount=signed_money(asked.amount, "amount"),
+    )
+    principal = context.keys.require(request, "admin")
+    context.market(command.ticker)
+    answer = await done(request, principal, command, order_id)
+    return response(markets.funded(answer.entry), answer)
 
 
 @routes.get("/api/admin/stats")
@@ -218,22 +236,13 @@ async def _move(request: web.Request, kind: type[Deposit] | type[Withdraw]) -> w
     amount = positive_money(asked.amount, "amount")
     order_id = client_order_id(asked.client_order_id)
     principal = context.keys.require(request, "admin")
-    entry, repeated = await _ledger(context, request, kind(user=user, amount=amount), principal, order_id)
+    answer = await done(request, principal, kind(user=user, amount=amount), order_id)
+    row = answer.entry.row
     payload = {
         "userId": user,
         "amount": decimals.money(amount),
-        "newBalance": decimals.money(entry.row.user_balance or 0),
-        "clientOrderId": entry.row.client_order_id,
-        "offset": entry.row.offset,
+        "newBalance": decimals.money(row.user_balance or 0),
+        "clientOrderId": row.client_order_id,
+        "offset": row.offset,
     }
-    response = json_response(payload)
-    if repeated:
-        response.headers["Idempotent-Replay"] = "true"
-    return response
-
-
-async def _ledger(
-    context: Context, request: web.Request, command: LedgerCommand, principal: Principal, order_id: str | None
-) -> tuple[Entry, bool]:
-    keyed = not isinstance(command, CreateUser)
-    return await done(context, request, command, principal, order_id, None, sender=command.user, keyed=keyed)
+    return response(payload, answer)

@@ -12,13 +12,14 @@ import structlog
 from aiohttp import web
 
 from perps.journal import JournalUnavailable
-from web.answers import errors
 from web.answers.errors import RequestError
 from web.api import admin as routes_admin
+from web.api import error_responses
 from web.api import health as routes_operations
 from web.api import index as routes_index
 from web.api import markets as routes_markets
 from web.api import snapshots as routes_snapshots
+from web.api import streams as routes_streams
 from web.api import trading as routes_trading
 from web.api import users as routes_users
 from web.api.bodies import BODY_BYTES_MAX
@@ -33,6 +34,7 @@ MODULES: Final = (
     routes_admin,
     routes_snapshots,
     routes_operations,
+    routes_streams,
     routes_index,
 )
 """Where the routes are."""
@@ -59,15 +61,15 @@ async def _outermost(request: web.Request, handler: Handler) -> web.StreamRespon
     request[REQUEST_ID] = request_id
     try:
         if not request.app[CONTEXT].started and request.path.startswith("/api/"):
-            raise RequestError("unavailable", "The venue is starting.")
+            raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
         response = await handler(request)
     except RequestError as error:
         response = _refuse(request, error)
     except web.HTTPException as error:
-        response = _refuse(request, errors.of_http(error))
+        response = _refuse(request, error_responses.of_http(error))
     except JournalUnavailable as error:
         log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))
-        response = _refuse(request, RequestError("unavailable", "The database does not answer. Send it again."))
+        response = _refuse(request, RequestError("unavailable", "The database does not answer. Retry in 1 s."))
     except ConnectionError:
         response = web.Response(status=400)  # the client is gone: nobody reads this
     except Exception as error:
@@ -110,10 +112,13 @@ def _refuse(request: web.Request, error: RequestError) -> web.Response:
         code=error.code,
         details=error.details,
     )
-    return errors.response(error, request[REQUEST_ID])
+    return error_responses.response(error, request[REQUEST_ID])
 
 
 def _fault_of_ours(*, is_done: bool) -> RequestError:
     if is_done:
-        return RequestError("outcome_unknown", "A fault of ours stopped the answer. Send it again.")
-    return RequestError("internal_error", "A fault of ours stopped this request. Nothing was done.")
+        return RequestError(
+            "outcome_unknown",
+            "The command was done, but the venue failed to answer. Send it again with the same clientOrderId.",
+        )
+    return RequestError("internal_error", "The venue failed on this request. Nothing was done.")

@@ -62,7 +62,7 @@ async def body_list(request: web.Request, kind: type[S], *, most: int, check: Ca
     async with _turn(request) if len(raw) > SMALL_BYTES else nullcontext():
         items: list[S] = _decoded(request, raw, of)
         if not 1 <= len(items) <= most:
-            raise invalid(f"Send a list of 1 to {most}.", maximum=most)
+            raise invalid(f"The list must have 1 to {most} items.", maximum=most)
         await asyncio.sleep(0)
         _check_exact(request, raw, of)
         for first in range(0, len(items), ITEMS_PER_TURN):
@@ -81,14 +81,14 @@ async def _received(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError as error:
         if request.app[CONTEXT].draining:
-            raise RequestError("unavailable", "The venue is stopping. Nothing was done.") from error
+            raise RequestError("unavailable", "The venue is stopping. Nothing was done; retry in 1 s.") from error
         raise RequestError("invalid_json", f"The body did not arrive within {BODY_S:.0f} s.") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise RequestError(
-            "payload_too_large", f"A body may have {BODY_BYTES_MAX} bytes.", {"maxBytes": BODY_BYTES_MAX}
+            "payload_too_large", f"The body is larger than {BODY_BYTES_MAX} bytes.", {"maxBytes": BODY_BYTES_MAX}
         ) from error
     except web.RequestPayloadError as error:
-        raise RequestError("invalid_json", "The body's chunks are malformed.") from error
+        raise RequestError("invalid_json", "The body's chunked encoding is malformed.") from error
 
 
 def _turn(request: web.Request) -> AbstractAsyncContextManager[None]:

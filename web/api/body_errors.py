@@ -34,7 +34,7 @@ Fields = Mapping[str, msgspec.structs.FieldInfo]
 def malformed(raw: bytes) -> RequestError:
     """``invalid_json`` for bytes that are no JSON: empty, or where they stop making sense."""
     if not raw.strip():
-        return RequestError("invalid_json", "The body is empty: send JSON.")
+        return RequestError("invalid_json", "The body is empty. Send JSON.")
     try:
         json.loads(raw, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -65,7 +65,7 @@ def misfit_briefly(raw: bytes, _: Any, error: msgspec.ValidationError) -> Reques
     """What ``misfit`` says, in the decoder's own words: the same code, and no search for the field."""
     if not _is_json(raw):
         return malformed_briefly()
-    return invalid(f"The body is not what this path takes: {str(error)[:BRIEF_MAX]}.")
+    return invalid(f"The body does not fit this path: {str(error)[:BRIEF_MAX]}.")
 
 
 def misfit(raw: bytes, kind: Any, _: msgspec.ValidationError) -> RequestError:
@@ -80,7 +80,7 @@ def misfit(raw: bytes, kind: Any, _: msgspec.ValidationError) -> RequestError:
     else:
         given = _try(raw, dict[str, Raw])
         problem = invalid("The body must be a JSON object.") if given is None else _of_struct(given, _fields(kind))
-    return problem or invalid("The body is not what this path takes.")
+    return problem or invalid("The body does not fit this path.")
 
 
 def _of_list(raw: bytes, kind: type[Struct]) -> RequestError | None:
@@ -106,7 +106,7 @@ def _of_struct(given: Mapping[str, Raw], fields: Fields) -> RequestError | None:
     for name, value in given.items():
         field = fields.get(name)
         if field is None:
-            return invalid(f"There is no field {name[:64]!r} here.", field=name[:64], allowed=list(fields))
+            return invalid(f"Unknown field {name[:64]!r}.", field=name[:64], allowed=list(fields))
         if _try(bytes(value), field.type) is None and not (bytes(value) == b"null" and _may_be_none(field.type)):
             return _wrong(name, field.type)
     for name, field in fields.items():

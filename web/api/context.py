@@ -2,99 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 from aiohttp import web
 
 from actors.bridge import Bridge
-from actors.ports import Clock
-from perps.journal import Row
-from perps.query_rows import Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
+from actors.clock import VenueClock
 from web.answers.errors import not_found
 from web.auth import Keys
-from web.limits.arrivals import Arrivals
-from web.limits.read_shares import ReadShares
-from web.limits.turns import Turns
+from web.gateway import Gateway
+from web.limits.shares import Arrivals, ReadShares, Turns
 from web.metrics import Metrics
 from web.process.recorder import Recorder
 from web.process.snapshots import Snapshots
 from web.process.watchdog import Problem
 from web.readside.model import MarketView, ReadModel
-from web.streams.sse import Streams
-
-Page = tuple[int, int] | None
-"""Where a list goes on: the last (offset, n) already seen; None for its newest entries."""
-
-
-class Queries(Protocol):
-    """What the query tables answer: history, newest first. ``persistence`` implements it."""
-
-    async def row(self, offset: int) -> Row | None:
-        """One journal row."""
-        ...
-
-    async def rows_after(self, offset: int, limit: int) -> list[Row]:
-        """Journal rows behind an offset, in order."""
-        ...
-
-    async def fills(
-        self,
-        *,
-        user: str | None = None,
-        ticker: str | None = None,
-        kinds: Sequence[str] | None = None,
-        before: Page = None,
-        limit: int,
-    ) -> list[FillRecord]:
-        """Trades of a user or a market."""
-        ...
-
-    async def transactions(self, user: str, *, before: Page = None, limit: int) -> list[LegRecord]:
-        """Movements of a wallet."""
-        ...
-
-    async def prices(self, ticker: str, *, before: Page = None, limit: int) -> list[PriceRecord]:
-        """Prices a market took."""
-        ...
-
-    async def positions(
-        self, user: str, *, status: str, ticker: str | None = None, before: Page = None, limit: int
-    ) -> list[PositionRecord]:
-        """Positions of a user: ``open``, ``closed`` (liquidated ones too) or ``all``."""
-        ...
-
-    async def owner(self, position_id: str) -> str | None:
-        """Whose a position is or was; None if there never was one."""
-        ...
-
-    async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
-        """The newest candles that open in [start, end), oldest first."""
-        ...
+from web.readside.queries import Queries
+from web.streams.hub import Hub
+from web.streams.sse import MarketSse
 
 
 @dataclass(slots=True)
 class Context:
     """The running venue, as the handlers see it."""
 
+    gateway: Gateway
     bridge: Bridge
+    """For what is no command: how many are in flight, what the actors hold in memory."""
     model: ReadModel
     queries: Queries
+    read_shares: ReadShares
     keys: Keys
-    streams: Streams
+    streams: Hub
+    market_sse: MarketSse
+    heartbeat_s: float
     snapshots: Snapshots
     metrics: Metrics
     recorder: Recorder
-    clock: Clock
+    clock: VenueClock
     problems: Callable[[], Mapping[str, Problem]]
     """What is not well, by part (a ticker, ``core``, or what an actor is called). Empty: ready."""
     started: bool = False
     """Whether recovery has ended: before that there is nothing true to serve."""
     draining: bool = False
     turns: Turns = field(default_factory=Turns)
-    read_shares: ReadShares = field(default_factory=ReadShares)
     arrivals: Arrivals = field(default_factory=Arrivals)
 
     def looking_up(self, request: web.Request) -> AbstractAsyncContextManager[None]:

@@ -35,7 +35,7 @@ def checker(kind: Any) -> Callable[[bytes], None]:
 
     def check_object(pairs: list[tuple[str, Any]]) -> None:
         if len(dict(pairs)) < len(pairs):
-            raise NotExact(_repeated(pairs), "is there twice")
+            raise NotExact(_repeated(pairs), "appears twice")
         for name, value in pairs:
             if name in numbers and isinstance(value, str) and not LITERAL.fullmatch(value):
                 raise NotExact(name, 'must be a decimal number, such as 12.5 or "12.5"')

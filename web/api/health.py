@@ -1,18 +1,14 @@
-"""Is it alive, is it ready, what does it measure; and the market stream."""
+"""Is it alive, is it ready, what does it measure."""
 
 from __future__ import annotations
 
 from aiohttp import web
-from aiohttp_sse import EventSourceResponse
 
-from web.answers import views
-from web.answers.errors import RequestError
+from actors.timer import BEHIND_MS
 from web.answers.times import rfc3339
-from web.api.context import CONTEXT, REQUEST_ID
-from web.api.requests import ticker
+from web.api.context import CONTEXT
 from web.api.responses import json_response
 from web.process.watchdog import Problem
-from web.streams.sse import READERS_MAX, MarketStream, Reader
 
 routes = web.RouteTableDef()
 
@@ -38,8 +34,17 @@ async def readyz(request: web.Request) -> web.Response:
         "since": {part: rfc3339(problem.since) for part, problem in problems.items() if problem.since},
         "offset": context.model.offset,
     }
+    warnings = {}
     if context.snapshots.problem is not None:
-        body["warnings"] = {"snapshots": context.snapshots.problem.why}
+        warnings["snapshots"] = context.snapshots.problem.why
+    behind_ms = context.clock.ahead_ms()
+    if behind_ms > BEHIND_MS:
+        warnings["clock"] = (
+            f"the system's clock is {behind_ms / 1000:.0f} s behind the newest row: set it right. "
+            "Until it has caught up, rows get times that go on from that row."
+        )
+    if warnings:
+        body["warnings"] = warnings
     return json_response(body, 503 if problems else 200)
 
 
@@ -51,26 +56,3 @@ async def metrics(request: web.Request) -> web.Response:
     return web.Response(
         body=context.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
     )
-
-
-@routes.get("/api/sse/markets")
-async def market_stream(request: web.Request) -> EventSourceResponse:
-    """Prices, trades, liquidations and modes of all markets, or of those named in ``tickers`` (or ``ticker``)."""
-    context = request.app[CONTEXT]
-    names = request.query.get("tickers", request.query.get("ticker"))
-    tickers = None if names is None else frozenset(ticker(name) for name in names.split(",") if name)
-    for name in tickers or ():
-        context.market(name)
-    if context.streams.readers >= READERS_MAX or context.streams.closing:
-        raise RequestError("overloaded", f"{READERS_MAX} streams are open.")
-    since = request.headers.get("Last-Event-ID") or request.query.get("since")
-    reader = Reader(tickers, behind_bytes_max=context.streams.behind_bytes_max)
-
-    def snapshot() -> dict[str, object]:
-        now_ms = context.clock.now_ms()
-        wanted = [view for name, view in context.model.markets.items() if reader.wants(name)]
-        return {"markets": [views.market(view, now_ms) for view in wanted], "offset": context.model.offset}
-
-    turn = context.streams.resume_turns.of(context.keys.payer(request), request.remote or "")
-    stream = MarketStream(context.streams, context.model, context.queries.rows_after, turn)
-    return await stream.serve(request, reader, since, snapshot, request_id=request[REQUEST_ID])

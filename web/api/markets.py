@@ -7,12 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
-from actors.messages import Settled
-from web.answers import decimals, errors, views
+from web.answers import decimals
 from web.answers.errors import RequestError, not_one_of
+from web.answers.markets import market as shown_market
 from web.answers.times import rfc3339
+from web.answers.trades import trade
 from web.api.bodies import body, body_list
-from web.api.context import CONTEXT, Context
+from web.api.commands import done
+from web.api.context import CONTEXT
 from web.api.requests import (
     PRICES_MAX,
     PriceBody,
@@ -26,7 +28,6 @@ from web.api.requests import (
     time_ms,
 )
 from web.api.responses import json_response, page
-from web.api.trading import send
 from web.auth import Principal
 from web.readside.history import CANDLES_KEPT, INTERVALS
 
@@ -38,7 +39,7 @@ async def markets(request: web.Request) -> web.Response:
     """Every market, as of one offset."""
     context = request.app[CONTEXT]
     now_ms = context.clock.now_ms()
-    shown = [views.market(view, now_ms) for view in context.model.markets.values()]
+    shown = [shown_market(view, now_ms) for view in context.model.markets.values()]
     return json_response({"markets": shown, "count": len(shown), "offset": context.model.offset})
 
 
@@ -47,7 +48,7 @@ async def market(request: web.Request) -> web.Response:
     """One market."""
     context = request.app[CONTEXT]
     view = context.market(ticker(request.match_info["ticker"]))
-    return json_response({"market": views.market(view, context.clock.now_ms()), "offset": context.model.offset})
+    return json_response({"market": shown_market(view, context.clock.now_ms()), "offset": context.model.offset})
 
 
 @routes.get("/api/markets/perps/{ticker}/candles")
@@ -140,7 +141,7 @@ async def set_price(request: web.Request) -> web.Response:
     name = ticker(request.match_info["ticker"])
     check_price(asked)
     principal = context.keys.require(request, "price")
-    return json_response(await _set_price(context, request, principal, name, asked))
+    return json_response(await _set_price(request, principal, name, asked))
 
 
 @routes.post("/api/markets/prices")
@@ -150,24 +151,20 @@ async def set_prices(request: web.Request) -> web.Response:
     asked = await body_list(request, PriceItem, most=PRICES_MAX, check=check_price_item)
     principal = context.keys.require(request, "price")
     outcomes = await asyncio.gather(
-        *(_set_price(context, request, principal, item.ticker, item) for item in asked), return_exceptions=True
+        *(_set_price(request, principal, item.ticker, item) for item in asked), return_exceptions=True
     )
     return json_response({"results": [_result(outcome) for outcome in outcomes], "offset": context.model.offset})
 
 
-async def _set_price(
-    context: Context, request: web.Request, principal: Principal, name: str, asked: PriceBody
-) -> dict[str, Any]:
+async def _set_price(request: web.Request, principal: Principal, name: str, asked: PriceBody) -> dict[str, Any]:
+    context = request.app[CONTEXT]
     view = context.market(name)
-    command = price_command(asked, view.market.params)
-    outcome = await send(context, request, command, principal, None, keyed=False)
-    if isinstance(outcome, Settled):
-        return {
-            "market": views.market(view, context.clock.now_ms()),
-            "liquidations": outcome.liquidations,
-            "offset": outcome.entry.row.offset,
-        }
-    raise errors.unsuccessful(outcome, view.market.params)
+    answer = await done(request, principal, price_command(asked, view.market.params))
+    return {
+        "market": shown_market(view, context.clock.now_ms()),
+        "liquidations": answer.liquidations,
+        "offset": answer.entry.row.offset,
+    }
 
 
 def _result(outcome: dict[str, Any] | BaseException) -> dict[str, Any]:
@@ -193,5 +190,5 @@ async def _fills(request: web.Request, kinds: tuple[str, ...] | None) -> web.Res
     view = context.market(ticker(request.match_info["ticker"]))
     async with context.looking_up(request):
         records = await context.queries.fills(ticker=view.market.ticker, kinds=kinds, before=before, limit=count)
-    shown = [views.trade(record, view.market.params, private=False) for record in records]
+    shown = [trade(record, view.market.params, private=False) for record in records]
     return json_response(page("liquidations" if kinds else "trades", shown, records, count))

@@ -10,12 +10,12 @@ from typing import Final
 from aiohttp import web
 from msgspec import Struct
 
-from perps.commands import ClosePosition, OpenPosition, PriceSource, Side, UpdatePrice
+from perps.commands import ClosePosition, HouseAccount, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.market.position import split_position_id
 from perps.params import MarketParams, Mode
 from perps.units import AMOUNT_MAX, BPS, INTEGER_MAX, PPB, Micros, Millis, Nano, Ppb, Ticks
 from web.answers import decimals
-from web.answers.decimals import MONEY_PLACES, NANO_PLACES, PICO_PLACES, BadNumber, scaled
+from web.answers.decimals import MONEY_PLACES, PICO_PLACES, BadNumber, scaled
 from web.answers.errors import RequestError, invalid
 
 TEXT_MAX: Final = 256
@@ -92,6 +92,14 @@ class AmountBody(Body):
     client_order_id: str | None = None
 
 
+class FundBody(Body):
+    """``POST /api/admin/markets/{ticker}/fund``; an amount below 0 takes money out."""
+
+    account: HouseAccount
+    amount: Decimal
+    client_order_id: str | None = None
+
+
 class KeyBody(Body):
     """``POST /api/admin/keys``."""
 
@@ -124,14 +132,16 @@ def ticker(text: str) -> str:
 def client_order_id(text: str | None) -> str | None:
     """A well-formed client order id: 1–64 printable ASCII characters, no blank at either end."""
     if text is not None and not CLIENT_ORDER_ID.fullmatch(text):
-        raise invalid("clientOrderId has 1 to 64 printable ASCII characters.", field="clientOrderId")
+        raise invalid(
+            "clientOrderId must have 1 to 64 printable ASCII characters, no space at an end.", field="clientOrderId"
+        )
     return text
 
 
 def plain_text(text: str | None, field: str) -> str | None:
     """Free text: at most ``TEXT_MAX`` characters, none of them a control character."""
     if text is not None and (len(text) > TEXT_MAX or not text.isprintable()):
-        raise invalid(f"{field} has at most {TEXT_MAX} printable characters.", field=field)
+        raise invalid(f"{field} must have at most {TEXT_MAX} characters, all printable.", field=field)
     return text
 
 
@@ -151,6 +161,14 @@ def positive_money(value: Decimal, field: str) -> Micros:
     return Micros(micros)
 
 
+def signed_money(value: Decimal, field: str) -> Micros:
+    """An amount either way, micros, at most ``AMOUNT_MAX`` and not 0."""
+    micros = number(value, MONEY_PLACES, field)
+    if not 0 < abs(micros) <= AMOUNT_MAX:
+        raise invalid(f"{field} must not be 0, and be between -10^12 and 10^12.", field=field)
+    return Micros(micros)
+
+
 def rate(value: Decimal, field: str) -> Ppb:
     """A rate between 0 and 1, ppb."""
     ppb = number(value, 9, field)
@@ -166,9 +184,9 @@ def price_ticks(value: Decimal, tick_size: int, field: str = "price") -> Ticks:
     if exact <= 0 or rest or ticks > INTEGER_MAX:
         tick = decimals.pico(tick_size)
         raise invalid(
-            f"{field} must be a positive multiple of the tick size, {tick}, and less than 2^63 of it.",
+            f"{field} must be a positive multiple of the tick size, {tick}, and below 2^63 ticks.",
             field=field,
-            **{field: str(value), "tickSize": tick},
+            **{field: f"{value:f}", "tickSize": tick},
         )
     return Ticks(ticks)
 
@@ -201,7 +219,7 @@ def cursor(request: web.Request) -> tuple[int, int] | None:
         return None
     match = re.fullmatch(r"(\d{1,18})-(\d{1,9})", text, re.ASCII)
     if match is None:
-        raise invalid("cursor must be a nextCursor of this list.", field="cursor")
+        raise invalid("cursor must be the nextCursor of an earlier page of this list.", field="cursor")
     return int(match[1]), int(match[2])
 
 
@@ -212,7 +230,7 @@ def key_cursor(request: web.Request) -> tuple[int, str] | None:
         return None
     match = re.fullmatch(rf"(\d{{1,15}})-({KEY_ID.pattern})", text, re.ASCII)
     if match is None:
-        raise invalid("cursor must be a nextCursor of this list.", field="cursor")
+        raise invalid("cursor must be the nextCursor of an earlier page of this list.", field="cursor")
     return int(match[1]), match[2]
 
 
@@ -223,14 +241,16 @@ def open_command(body: OpenBody, user: str) -> OpenPosition:
             raise invalid(f"{field} is not supported yet.", field=field)
     if not 1 <= body.leverage <= 10**6:
         raise invalid("leverage must be a whole number, at least 1.", field="leverage")
+    nano, rest = _limit_price(body.acceptable_price)
     return OpenPosition(
         ticker=ticker(body.ticker),
         user=user,
         side=body.side,
         size=positive_money(body.size, "size"),
         leverage=body.leverage,
-        acceptable_price=_limit_price(body.acceptable_price),
+        acceptable_price=nano,
         max_slippage_bps=_slippage(body.max_slippage_bps),
+        acceptable_price_pico=rest,
     )
 
 
@@ -241,15 +261,17 @@ def close_command(body: CloseBody, position_id: str, user: str, *, any_owner: bo
         raise RequestError("position_not_found", "There is no such position.", {"position": position_id[:TEXT_MAX]})
     share = PPB if body.percentage is None else number(body.percentage, 9, "percentage")
     if not 0 < share <= PPB:
-        raise invalid("percentage is a share: more than 0, at most 1.", field="percentage")
+        raise invalid("percentage must be more than 0 and at most 1: 0.5 closes half.", field="percentage")
+    nano, rest = _limit_price(body.acceptable_price)
     return ClosePosition(
         ticker=parts[0],
         user=user,
         position_id=position_id,
         share=Ppb(share),
-        acceptable_price=_limit_price(body.acceptable_price),
+        acceptable_price=nano,
         max_slippage_bps=_slippage(body.max_slippage_bps),
         any_owner=any_owner,
+        acceptable_price_pico=rest,
     )
 
 
@@ -282,13 +304,15 @@ def price_command(body: PriceBody, params: MarketParams) -> UpdatePrice:
     )
 
 
-def _limit_price(value: Decimal | None) -> Nano | None:
+def _limit_price(value: Decimal | None) -> tuple[Nano | None, int]:
+    """A limit price as a command holds it: whole nanos, and the pico below them."""
     if value is None:
-        return None
-    exact = number(value, NANO_PLACES, "acceptablePrice")
-    if not 0 < exact <= INTEGER_MAX:
+        return None, 0
+    exact = number(value, PICO_PLACES, "acceptablePrice")
+    nano, rest = divmod(exact, 1000)
+    if exact <= 0 or nano > INTEGER_MAX:
         raise invalid("acceptablePrice must be positive and below 9·10^9.", field="acceptablePrice")
-    return Nano(exact)
+    return Nano(nano), rest
 
 
 def _slippage(value: int | None) -> int | None:

@@ -26,7 +26,7 @@ async def take(request: web.Request) -> web.Response:
     try:
         taken = await context.snapshots.take()
     except (SnapshotFailed, SnapshotBroken, JournalCorrupt) as error:
-        raise RequestError("unavailable", f"No snapshot could be taken: {error}") from error
+        raise RequestError("unavailable", f"The snapshot failed: {error}") from error
     return json_response(
         {"offset": taken.offset, "stateHash": taken.state_hash.hex(), "size": taken.size, "rows": taken.rows}, 201
     )
@@ -43,7 +43,7 @@ async def state(request: web.Request) -> web.Response:
     image = await context.bridge.image()
     if isinstance(image, Failure):
         code = "overloaded" if image.kind is FailureKind.OVERLOADED else "unavailable"
-        raise RequestError(code, f"No image could be taken: {image.reason}.")
+        raise RequestError(code, f"The state could not be read: {image.reason}.")
     return json_response(await asyncio.to_thread(_digests, image))
 
 

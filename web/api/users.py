@@ -7,9 +7,12 @@ from typing import Final
 from aiohttp import web
 
 from perps.money.accounts import user_account
-from web.answers import decimals, views
+from web.answers import decimals
+from web.answers import positions as position_answers
+from web.answers import users as user_answers
 from web.answers.errors import not_found, not_one_of
 from web.answers.times import rfc3339
+from web.answers.trades import trade
 from web.api.context import CONTEXT, Context
 from web.api.requests import cursor, limit, ticker, user_id
 from web.api.responses import json_response, page
@@ -24,7 +27,7 @@ routes = web.RouteTableDef()
 async def balance(request: web.Request) -> web.Response:
     """Wallet, margin and lifetime sums."""
     context, user = _own(request)
-    return json_response(views.balance(context.model, user))
+    return json_response(user_answers.balance(context.model, user))
 
 
 @routes.get("/api/markets/positions/{user_id}")
@@ -41,11 +44,11 @@ async def positions(request: web.Request) -> web.Response:
     model, next_cursor = context.model, None
     found = [entry for entry in model.open_positions(user) if only in (None, entry[0])]
     if status == "open" and before is None and len(found) <= count:
-        valued = [views.valued(position, model.markets[name].market) for name, position in found]
+        valued = [position_answers.valued(position, model.markets[name].market) for name, position in found]
     else:
         async with context.looking_up(request):
             records = await context.queries.positions(user, status=status, ticker=only, before=before, limit=count)
-        valued = [views.recorded(record, model.markets[record.ticker].market) for record in records]
+        valued = [position_answers.recorded(record, model.markets[record.ticker].market) for record in records]
         next_cursor = f"{records[-1].opened_offset}-0" if len(records) == count else None
     return json_response(
         {
@@ -72,7 +75,7 @@ async def transactions(request: web.Request) -> web.Response:
     async with context.looking_up(request):
         records = await context.queries.transactions(user, before=before, limit=count)
     account = user_account(user)
-    shown = [views.transaction(record, account) for record in records]
+    shown = [user_answers.transaction(record, account) for record in records]
     return json_response(page("transactions", shown, records, count))
 
 
@@ -84,7 +87,7 @@ async def trades(request: web.Request) -> web.Response:
     async with context.looking_up(request):
         records = await context.queries.fills(user=user, before=before, limit=count)
     markets = context.model.markets
-    shown = [views.trade(record, markets[record.ticker].market.params, private=True) for record in records]
+    shown = [trade(record, markets[record.ticker].market.params, private=True) for record in records]
     return json_response(page("trades", shown, records, count))
 
 

@@ -1,9 +1,9 @@
-"""Connections: how many there may be, how long one may keep silent, and the answer to what is no HTTP.
+"""Connections: how many there may be, how long one may be silent, and the answer to bytes that are not HTTP.
 
-``aiohttp`` serves them; what is added stands in its public methods, and uses those but for one attribute. A connection
-that waits for a request (none yet, a head that does not end, or nothing after an answer) is closed after
-``KEEP_ALIVE_S``, one whose client does not read after ``READ_S``; when all places are taken, the one that has waited
-longest makes room for the next.
+``aiohttp`` serves them and bounds none of this: with the usual 1,024 descriptors, as many silent connections keep
+everybody out. A connection that waits for a request (none yet, a head that does not end, or nothing after an answer) is
+closed after ``KEEP_ALIVE_S``, one whose client does not read after ``READ_S``; when all places are taken, the one that
+has waited longest is closed for the next. All of it uses public methods of ``aiohttp`` but for one attribute.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import structlog
 from aiohttp import web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
 
-from web.answers import errors
 from web.answers.errors import RequestError
+from web.api import error_responses
 from web.metrics import Metrics
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ class Connection(web.RequestHandler):
         self._giving_up: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; let go of it if it is no HTTP.
+        """Take what has come; do not keep it if it is not HTTP.
 
         ``aiohttp`` queues the fault behind the request under way. Its traceback leads back to the connection and
         to what was received: that would be kept as long as the request lasts, and then until garbage is collected.
@@ -65,10 +65,10 @@ class Connection(web.RequestHandler):
     def handle_error(
         self, request: Request, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """The answer to what is no HTTP; faults of the venue's own are answered elsewhere, and left to ``aiohttp``."""
+        """The answer to bytes that are not HTTP; faults of the venue itself are left to ``aiohttp``."""
         if not isinstance(exc, HttpProcessingError):
             return super().handle_error(request, status, exc, message)
-        said = f"This is not a request in HTTP/1.1: {type(exc).__name__}."
+        said = f"This is not a valid HTTP/1.1 request: {type(exc).__name__}."
         response = self._connections.refuse(RequestError("validation_error", said))
         response.force_close()
         return response
@@ -78,7 +78,7 @@ class Connection(web.RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; what ``aiohttp`` refuses by itself gets the body that every refusal has."""
         if isinstance(resp, web.HTTPException):
-            resp = self._connections.refuse(errors.of_http(resp))
+            resp = self._connections.refuse(error_responses.of_http(resp))
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
@@ -149,7 +149,7 @@ class Connections(web.Server):
         request_id = secrets.token_hex(12)
         self._metrics.refusals.labels(error.code).inc()
         log.info("refused", trace=request_id, code=error.code, message=error.message)
-        return errors.response(error, request_id)
+        return error_responses.response(error, request_id)
 
     def _begin(self, message: Any, payload: Any, protocol: web.RequestHandler, *others: Any) -> Request:
         """A request whose head is there."""

@@ -1,11 +1,15 @@
-"""Blocking work that the end of the process does not wait for."""
+"""Blocking work that the end of the process does not wait for.
+
+By hand because ``asyncio.to_thread`` keeps its threads in a pool, which the interpreter waits for without limit: a
+venue that is stopped while its database is away would not end before a take-over's 120 s are over.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable
-from functools import partial
+from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,24 +20,14 @@ async def in_daemon_thread(name: str, function: Callable[[], T]) -> T:
 
     When nobody waits any more, the result is dropped: ``function`` must clean up by itself.
     """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(set_it: Callable[[], None]) -> None:
-        if not future.done():
-            set_it()
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()
 
     def run() -> None:
         try:
-            result = function()
+            future.set_result(function())
         except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
-            outcome = partial(future.set_exception, error)
-        else:
-            outcome = partial(future.set_result, result)
-        try:
-            loop.call_soon_threadsafe(settle, outcome)
-        except RuntimeError:  # the loop is closed: nobody waits
-            return
+            future.set_exception(error)
 
     threading.Thread(target=run, name=name, daemon=True).start()
-    return await future
+    return await asyncio.wrap_future(future)

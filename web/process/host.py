@@ -13,13 +13,14 @@ from typing import Final
 import structlog
 
 from actors.bridge import CORE, Bridge
+from actors.clock import VenueClock
 from actors.core import Core
 from actors.limits import IN_FLIGHT_MAX
 from actors.messages import Failure, FailureKind, Settled
-from actors.ports import Clock, History, Journal, JournalUnavailable, OwnershipLost
+from actors.ports import History, Journal, JournalUnavailable, OwnershipLost
 from actors.recovery import OnEntry, OnSnapshot, Recovered, recover
 from actors.vitals import Vitals
-from perps.journal import Entry, JournalRefused
+from perps.journal import DiskFull, Entry, JournalRefused, LoginRefused
 from perps.snapshot.format import Snapshot
 from perps.units import Millis
 from perps.venue import VenueState
@@ -30,7 +31,7 @@ from web.process.recorder import Recorder
 from web.process.watchdog import Problem, Watchdog
 from web.readside.loading import check_views, load_views
 from web.readside.model import ReadModel
-from web.streams.sse import Streams
+from web.streams.hub import Hub
 
 log = structlog.get_logger()
 
@@ -52,6 +53,12 @@ count."""
 
 CORE_DEATHS_WINDOW_S: Final = 60.0
 
+DISK_FULL_SHOWN_S: Final = 10.0
+"""How long a full disk is shown after the core was rebuilt, unless a commit shows sooner that there is room."""
+
+JOURNAL: Final = "journal"
+"""The part that a full disk is a problem of."""
+
 OpenJournal = Callable[[], Journal]
 
 
@@ -70,9 +77,9 @@ class Host:
         self,
         open_journal: OpenJournal,
         history: History,
-        clock: Clock,
+        clock: VenueClock,
         model: ReadModel,
-        streams: Streams,
+        streams: Hub,
         metrics: Metrics,
         *,
         in_flight_max: int = IN_FLIGHT_MAX,
@@ -105,6 +112,8 @@ class Host:
             try:
                 journal = await asyncio.to_thread(self._open_journal)
                 break
+            except LoginRefused:
+                raise
             except JournalUnavailable as error:  # a server that is just recovering
                 log.warning("core.cannot_start_yet", error=str(error), retry_in_s=pause)
                 await asyncio.sleep(pause)
@@ -143,6 +152,7 @@ class Host:
 
     def _run(self, journal: Journal, recovered: Recovered) -> None:
         state = recovered.state
+        self._clock.begin_after(state.at)
         self.recorder.begin()
         log.info(
             "core.recovered",
@@ -156,12 +166,20 @@ class Host:
         outlet = self.bridge.outlet()
         vitals = Vitals(outlet.core_failed, self._metrics.died)
         self._core = Core(
-            recovered, journal, self._history, clock=self._clock, outbox=outlet, vitals=vitals, on_snapshot=check_views
+            recovered,
+            journal,
+            self._history,
+            clock=self._clock,
+            outbox=outlet,
+            vitals=vitals,
+            on_snapshot=check_views,
+            timer=self._clock,
         )
         self.watchdog.watch(vitals)
         self.bridge.attach(self._core.supervisor)
         self._model.serving_epoch = journal.epoch
         self._health(CORE, None)
+        asyncio.get_running_loop().call_later(DISK_FULL_SHOWN_S, self._has_room)
 
     async def _watch(self) -> None:
         """Rebuild the core each time it fails, until it cannot be rebuilt, or the venue stops."""
@@ -194,6 +212,7 @@ class Host:
         Raises ``CoreLost`` when it dies again and again of what is no matter of the database.
         """
         cause = self._core.vitals.cause if self._core is not None else None
+        self._note_room(cause)
         away = isinstance(cause, JournalUnavailable) and not isinstance(cause, JournalRefused)
         now_s = asyncio.get_running_loop().time()
         self._deaths.append((now_s, not away))
@@ -225,6 +244,7 @@ class Host:
             try:
                 journal, recovered = await in_daemon_thread("rebuild", partial(self._open, keep))
             except JournalUnavailable as error:
+                self._note_room(error)
                 pause = RETRY_S[min(attempt, len(RETRY_S) - 1)]
                 log.warning("core.cannot_rebuild_yet", error=str(error), retry_in_s=pause)
                 await asyncio.sleep(pause)
@@ -285,7 +305,17 @@ class Host:
             self._end(error)
             raise
         if fresh:
+            self._has_room()
             self.recorder.add(fresh, self._clock.monotonic_ns())
+
+    def _note_room(self, error: BaseException | None) -> None:
+        """A full disk is shown until there is room again: rebuilding alone does not help."""
+        if isinstance(error, DiskFull):
+            self._health(JOURNAL, "disk full: the database cannot write; make room")
+
+    def _has_room(self) -> None:
+        if JOURNAL in self.health and not self._rebuilding:
+            self._health(JOURNAL, None)
 
     def _end(self, error: BaseException) -> None:
         """The venue cannot go on; whoever runs it finds the reason in ``ended``.

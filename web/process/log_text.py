@@ -1,4 +1,8 @@
-"""Log lines as text: no character in them that a terminal would obey, whoever wrote it."""
+"""Log lines as text, without any character that a terminal obeys.
+
+By hand because JSON encoders escape 32 control characters and leave 33 (DEL and U+0080 to U+009F, of which U+009B alone
+begins a command to a terminal), and structlog's console prints values as they are.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ _encoder = msgspec.json.Encoder(enc_hook=repr)
 
 
 def escaped(text: str, keep: str = "") -> str:
-    """The text with ``\\u001b`` in place of all that is not printed as it stands, but what to ``keep``."""
+    """The text with ``\\u001b`` in place of each character that is not printable, except those to ``keep``."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() or char in keep else json.dumps(char)[1:-1] for char in text)

@@ -13,7 +13,8 @@ import structlog
 from msgspec import Struct
 
 from actors.messages import Settled
-from perps.events import MarketListed, PositionOpened, PositionReduced, PriceUpdated, subject_of
+from perps.effects import Priced, Traded
+from perps.engine import project
 from perps.journal import Entry
 from web.process import log_sink, log_text
 from web.readside.model import MarketView
@@ -48,11 +49,14 @@ def configure(level: str = "info") -> None:
 
 
 class _Passing(logging.Handler):
-    """What libraries log by themselves, as lines like all others."""
+    """What libraries log by themselves, as lines like all others; a warning (an outage) is one without traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        said: dict[str, object] = {"logger": record.name, "message": record.getMessage()}
         error = record.exc_info[1] if record.exc_info else None
-        log.log(record.levelno, "library", logger=record.name, message=record.getMessage(), exc_info=error)
+        if error is not None and record.levelno < logging.ERROR:
+            said["error"], error = repr(error), None
+        log.log(record.levelno, "library", **said, exc_info=error)
 
 
 def _timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -154,25 +158,24 @@ class CommandLog:
             log.info(**msgspec.to_builtins(line))
 
     def _learn(self, entry: Entry) -> None:
-        event = entry.events[0]
-        if isinstance(event, PriceUpdated):
-            self._prices[entry.row.stream] = (entry.row.offset, event.source)
-        elif isinstance(event, MarketListed):
-            self._prices[entry.row.stream] = (entry.row.offset, "system")
+        for effect in project(entry.events[0]):
+            if isinstance(effect, Priced):
+                self._prices[entry.row.stream] = (entry.row.offset, effect.source)
 
     def _line(self, settled: Settled, markets: Container[str], published_ns: int, timestamp: str) -> CommandLine:
         row, stages = settled.entry.row, settled.stages
         event = settled.entry.events[0]
         price: tuple[int | None, int | None, str | None] = (None, None, None)
-        if isinstance(event, (PositionOpened, PositionReduced)):
-            price = (event.fill.index_price, *self._prices.get(row.stream, (None, None)))
+        for effect in project(event):
+            if isinstance(effect, Traded):
+                price = (effect.fill.index_price, *self._prices.get(row.stream, (None, None)))
         return CommandLine(
             "command",
             "info",
             timestamp,
             settled.trace_id,
             row.kind,
-            subject_of(event) or row.user_id,
+            event.subject or row.user_id,
             row.stream if row.stream in markets else None,
             "done",
             row.offset,

@@ -1,4 +1,7 @@
-"""The event loop, watched from outside: whether it takes its turns, where it stands when it does not, and the end.
+"""The event loop, watched from another thread: a blocked one is logged with its stack, and ends the process in the end.
+
+By hand because asyncio's debug mode reports a slow callback after it has returned; one that never returns is logged
+here after 1 s and ends the process after 60 s, at the cost of one call of the loop every 0.2 s.
 
 A call that holds the interpreter itself (C code that never gives it up) stops the watcher too; then only somebody
 outside the process sees it, by ``/healthz``.
@@ -22,8 +25,8 @@ BLOCKED_AFTER_S: Final = 1.0
 """A turn of the loop that takes this long is a fault: everybody waits."""
 
 LOOP_BLOCKED_MAX_S: Final = 60.0
-"""A loop that stands this long will not go on. Everything acknowledged is durable, so the process ends itself; whoever
-runs it starts it again."""
+"""A loop that is blocked for so long will not go on. Everything acknowledged is durable, so the process ends itself; a
+service manager starts it again."""
 
 End = Callable[[str], None]
 
@@ -39,9 +42,9 @@ class LoopWatch:
         self._counted_s = 0.0
 
     def look(self, now_s: float) -> None:
-        """From the watchdog's thread, again and again; ``now_s`` is a time that stands while the process is frozen.
+        """Called by the watchdog every 0.2 s; ``now_s`` is a time that does not run while the process is frozen.
 
-        A blocked loop is told of once, with its stack, and counted by number and by time.
+        A blocked loop is logged once, with its stack, and counted by number and by time.
         """
         if self._answered:
             if self._counted_s:

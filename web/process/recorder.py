@@ -1,4 +1,7 @@
-"""What is noted of each durable command, in the log and in the metrics: a moment after its answer, many at a time."""
+"""What is noted of each durable command, in the log and in the metrics: a moment after its answer, many at a time.
+
+Kept because one open alone is answered after 0.56 instead of 0.64 ms (alternating, three times each).
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ from web.process.logs import CommandLog, Published
 from web.readside.model import ReadModel
 
 RECORD_AFTER_S: Final = 0.01
-"""How long a commit waits to be noted; longer if the loop stands. Noted at once, it would stand before its callers'
-answers and the next commands of who waits for one before the next, and wake the thread of the log each time."""
+"""How long a commit waits to be noted; longer if the loop is blocked. Noted at once, it would delay its callers'
+answers and their next commands, and wake the log's thread for each commit."""
 
 
 class Recorder:

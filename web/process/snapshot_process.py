@@ -1,7 +1,10 @@
-"""A snapshot taken by another program: what it is given, how it is listened to, and how it is ended.
+"""A snapshot taken by another program, so that the venue never waits for one: what it gets and how it is ended.
 
-It prints a line whenever it has got on, and as its last one what it has stored, both JSON. Silence is taken for a
-program that stands still.
+It prints a line whenever it has made progress; its last line is what it has stored, as JSON, or why it could not. Its
+own log goes to the venue's stderr.
+
+By hand because a pool of processes cannot do it: the standard library's has no time limit that ends a worker, and its
+workers outlive a venue that is killed.
 """
 
 from __future__ import annotations
@@ -9,40 +12,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-import structlog
 
 from web.process import affinity as processor
 from web.process.snapshot_taking import SnapshotFailed, SnapshotStalled, SnapshotTaken
 
-log = structlog.get_logger()
-
-NICENESS: Final = 10
-"""It gives way to the venue and the database."""
-
 STALLED_S: Final = 90.0
 """Silence after which it is ended. More than it waits itself for one answer of the database (``READ_TIMEOUT_S``,
-``SAVE_TIMEOUT_S``): a database that does not answer is told by name, in its own words."""
-
-TIMEOUT_S: Final = 3_600.0
-"""Past this it is stuck, whatever it prints. A long journal without any snapshot takes half a minute for each million
-rows."""
+``SAVE_TIMEOUT_S``), so that it can name a database that does not answer."""
 
 END_S: Final = 5.0
-"""How long the end of one that was killed is waited for."""
+"""How long the end of one that was killed is waited for: the system may still be reading or writing for it."""
 
 DATABASE_URL: Final = "PERPS_DATABASE_URL"
 
 OURS: Final = "PERPS_"
-"""Settings and keys of the venue and of its clients: not for the program, which is told what it needs."""
-
-TAIL_BYTES: Final = 65_536
-"""Kept of what it says."""
-
-LINES_QUOTED_MAX: Final = 10
+"""Settings and keys of the venue and of its clients; the program gets none of them."""
 
 
 class _Printed(msgspec.Struct, rename="camel"):
@@ -55,9 +43,8 @@ class _Printed(msgspec.Struct, rename="camel"):
 async def run(command: Sequence[str], database_url: str) -> SnapshotTaken:
     """Run ``command`` on a database and read what it prints. Raises ``SnapshotFailed``.
 
-    The URL goes by the environment: command lines can be read by everybody.
-    The program's standard input says nothing and stays open as long as somebody waits for it; at its end, also that of
-    a killed venue, the program ends.
+    The URL goes by the environment: everybody can read command lines. Standard input stays open until ``run`` returns
+    or the venue dies, killed or not; then the program ends itself.
     """
     others = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     try:
@@ -67,69 +54,35 @@ async def run(command: Sequence[str], database_url: str) -> SnapshotTaken:
                 env={**others, DATABASE_URL: database_url},
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
     except OSError as error:
         raise SnapshotFailed(f"the program cannot be started: {error.strerror or error}") from error
     try:
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, process.pid, min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS))
-        printed, said, code = await _listen(process)
-    finally:
-        await _end(process)
-    lines = said.decode(errors="replace").strip().splitlines()
-    if code != 0:
-        raise SnapshotFailed(f"{lines[-1] if lines else 'no reason given'} (exit code {code})")
-    for line in lines[-LINES_QUOTED_MAX:]:
-        log.warning("snapshot.said", line=line)
-    return _taken(printed)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill it, if it still is, and wait until it is gone; not for ever: the system may be at something for it."""
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(END_S):
-            await process.wait()
-
-
-async def _listen(process: asyncio.subprocess.Process) -> tuple[bytes, bytes, int]:
-    """All but the beginning of what it prints, of what it says, and its exit code.
-
-    Raises ``SnapshotStalled`` when it prints nothing for ``STALLED_S``, ``SnapshotFailed`` after ``TIMEOUT_S``.
-    """
-    loop = asyncio.get_running_loop()
-    try:
-        async with asyncio.timeout(TIMEOUT_S) as whole:
-            try:
-                async with asyncio.timeout(STALLED_S) as silence:
-                    return await asyncio.gather(
-                        _tail_of(process.stdout, lambda: silence.reschedule(loop.time() + STALLED_S)),
-                        _tail_of(process.stderr, lambda: None),
-                        process.wait(),
-                    )
-            except TimeoutError as error:
-                if whole.expired():
-                    raise
-                raise SnapshotStalled(f"it stood still for {STALLED_S:.0f} s and was ended") from error
+        last = await _last_line(process.stdout)
+        code = await asyncio.wait_for(process.wait(), STALLED_S)
     except TimeoutError as error:
-        raise SnapshotFailed(f"it was not done within {TIMEOUT_S:.0f} s") from error
+        raise SnapshotStalled(f"it made no progress for {STALLED_S:.0f} s and was ended") from error
+    finally:
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
+            process.kill()
+            await asyncio.wait_for(process.wait(), END_S)
+    if code != 0:
+        raise SnapshotFailed(f"{last.decode(errors='replace').strip() or 'no reason given'} (exit code {code})")
+    return _taken(last)
 
 
-async def _tail_of(stream: asyncio.StreamReader | None, on_more: Callable[[], object]) -> bytes:
-    tail = b""
-    while stream is not None and (more := await stream.read(TAIL_BYTES)):
-        tail = (tail + more)[-TAIL_BYTES:]
-        on_more()
-    return tail
+async def _last_line(stream: asyncio.StreamReader | None) -> bytes:
+    """What it prints last. Raises ``TimeoutError`` when it prints nothing for ``STALLED_S``."""
+    last = b""
+    while stream is not None and (line := await asyncio.wait_for(stream.readline(), STALLED_S)):
+        last = line
+    return last
 
 
 def _taken(printed: bytes) -> SnapshotTaken:
-    lines = printed.splitlines()
     try:
-        found = msgspec.json.decode(lines[-1] if lines else b"", type=_Printed)
+        found = msgspec.json.decode(printed, type=_Printed)
         return SnapshotTaken(found.offset, bytes.fromhex(found.state_hash), found.size, found.rows)
     except ValueError as error:
         raise SnapshotFailed(f"it printed {len(printed)} bytes that are no answer") from error

@@ -23,8 +23,10 @@ from web.readside.model import ReadModel
 SNAPSHOTS_KEPT: Final = 3
 """Snapshots in the store: if the newest is broken, start-up begins from the one before."""
 
-OnProgress = Callable[[int], object]
-"""Is told which row has been reached; the same row again when something else has got on."""
+PROGRESS_ROWS: Final = 1_000
+"""Rows between two signs of progress: some 30 ms."""
+
+OnProgress = Callable[[], object]
 
 
 class SnapshotStore(Protocol):
@@ -61,7 +63,7 @@ def take_snapshot(
     store: SnapshotStore,
     *,
     keep: int = SNAPSHOTS_KEPT,
-    on_progress: OnProgress = lambda offset: None,
+    on_progress: OnProgress = lambda: None,
 ) -> SnapshotTaken:
     """Follow the journal to its end and save the state there. Blocking: belongs in another process.
 
@@ -73,7 +75,8 @@ def take_snapshot(
 
     def follow(entry: Entry) -> None:
         model.apply(entry)
-        on_progress(entry.row.offset)
+        if entry.row.offset % PROGRESS_ROWS == 0:
+            on_progress()
 
     recovered = recover(
         history,
@@ -81,9 +84,9 @@ def take_snapshot(
         lambda snapshot, state: load_views(model, snapshot, state),
         on_broken=lambda offset, stored: broken.update({offset: sha256(stored).digest()}),
     )
-    on_progress(model.offset)
+    on_progress()
     snapshot = Snapshot.of(recovered.state, encode_views(model))
     body = snapshot.encode()
-    on_progress(model.offset)
+    on_progress()
     store.save(snapshot.offset, body, keep=keep, broken=broken)
     return SnapshotTaken(snapshot.offset, snapshot.state_hash, len(body), snapshot.offset - recovered.begun_at)

@@ -1,6 +1,6 @@
-"""When snapshots are taken: as they come due, or when somebody asks; one at a time, and never twice for two who ask.
+"""When snapshots are taken: when they are due or when somebody asks; one at a time, and one for all who ask meanwhile.
 
-What takes them is a program of its own, so that no mailbox and no request ever waits for one.
+Another program takes them, so no mailbox and no request waits for one.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Snapshots:
         """Take one of every row that is durable by now.
 
         Raises what the taking raised, and ``SnapshotFailed`` when the venue stops.
-        Who asks while one is being taken shares the next one with everybody else who asks.
+        All callers who ask while one is being taken share the next one.
         """
         self._check_running()
         if self._next is None:
@@ -118,11 +118,11 @@ class Snapshots:
         )
 
     def _failed(self, error: Exception) -> None:
-        """Said in full to the log only: anybody may see ``problem``, and an error may tell of a user's money."""
+        """The whole error goes to the log only: anybody may read ``problem``, and an error may name a user's money."""
         stalled = isinstance(error, SnapshotStalled)
         self._metrics.snapshots.labels("stalled" if stalled else "failed").inc()
         since = self.problem.since if self.problem else self._clock.now_ms()
-        why = "it stood still and was ended" if stalled else "the log says why"
+        why = "it made no progress and was ended" if stalled else "the log says why"
         self.problem = Problem(f"none could be taken: {why}", since)
         log.warning("snapshot.failed", error=repr(error))
 

@@ -1,8 +1,8 @@
 """The watchdog: one thread that looks, five times a second, whether the actors and the event loop get on.
 
-It changes nothing by itself, but for a loop that stands for good (``loop_watch``): deaths are reported to the core's
-owner, who rebuilds it; what is slow is shown until it goes on. Its time stands still while the process does (SIGSTOP,
-a suspended machine): a frozen venue is not a slow one.
+It changes nothing by itself, except that it ends a process whose loop is blocked for good (``loop_watch``): it reports
+deaths to the core's owner, who rebuilds it, and shows what is slow until it goes on. Its time does not run while the
+process is frozen (SIGSTOP, a suspended machine): a frozen venue is not a slow one.
 """
 
 from __future__ import annotations

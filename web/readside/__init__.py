@@ -1,0 +1,1 @@
+"""Committed state for GET and streams: ``model`` (the state), ``history`` (candles, 24 h), ``loading`` (a start)."""

@@ -7,25 +7,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, assert_never
 
-from perps.events import (
-    Deposited,
-    MarketListed,
-    ModeChanged,
-    PositionOpened,
-    PositionReduced,
-    PriceUpdated,
-    UserCreated,
-    Withdrawn,
-)
+from perps.effects import Effect, Joined, Paid, Priced, Status, Traded
+from perps.engine import apply, project
+from perps.events import MarketEvent, MarketListed
 from perps.journal import Entry, Row
 from perps.market.liquidation_order import NoOrder
 from perps.market.position import Position
 from perps.market.state import Market
 from perps.money.accounts import user_account
 from perps.refusals import InvariantViolated
-from perps.units import Micros, Millis
+from perps.units import Micros
 from web.readside.history import MarketHistory
 
 ROWS_KEPT: Final = 20_000
@@ -86,35 +79,20 @@ class ReadModel:
             return False
         if row.offset != self.offset + 1:
             raise InvariantViolated(f"row {row.offset} after row {self.offset}")
+        view = self.markets.get(row.stream)
         for event in entry.events:
-            match event:
-                case PositionOpened() | PositionReduced():
-                    self._trade(self.markets[row.stream], event, row.at)
-                case PriceUpdated():
-                    view = self.markets[row.stream]
-                    view.market.apply(event)
-                    view.history.price(row.at, event.quote)
-                    view.price_offset, view.price_source = row.offset, event.source
-                case ModeChanged():
-                    self.markets[row.stream].market.apply(event)
-                case MarketListed():
-                    view = self.markets[row.stream] = MarketView(Market(event, NoOrder()))
-                    view.history.price(row.at, view.market.quote)
-                    view.price_offset = row.offset
-                case UserCreated(user=user, referrer=referrer):
-                    self.users[user] = UserView(referrer)
-                    self.users[user].deposited += sum(transfer.amount for transfer in event.transfers)
-                case Deposited(user=user, amount=amount):
-                    self.users[user].deposited += amount
-                case Withdrawn(user=user, amount=amount):
-                    self.users[user].withdrawn += amount
+            if isinstance(event, MarketListed):
+                view = self.markets[row.stream] = MarketView(Market(event, NoOrder()))
+            elif view is not None and isinstance(event, MarketEvent):
+                apply(view.market, event)
+            for effect in project(event):
+                self._follow(row, view, effect)
         balances = self.balances
         for leg in entry.legs:
             balances[leg.transfer.source] = leg.source_balance
             balances[leg.transfer.target] = leg.target_balance
-        touched = self.markets.get(row.stream)
-        if touched is not None:
-            touched.offset = row.offset
+        if view is not None:
+            view.offset = row.offset
         self.offset, self.epoch = row.offset, row.epoch
         self._recent.append(row)
         return True
@@ -150,15 +128,35 @@ class ReadModel:
             return ()
         return [(ticker, position) for (ticker, _), position in reversed(view.positions.items())]
 
-    def _trade(self, view: MarketView, event: PositionOpened | PositionReduced, at: Millis) -> None:
-        view.market.apply(event)
-        view.history.trade(at, event.fill.quote_after, Micros(abs(event.fill.cost)))
-        position = event.position
+    def _follow(self, row: Row, view: MarketView | None, effect: Effect) -> None:
+        """What an event means to readers."""
+        match effect:
+            case Traded():
+                self._trade(row, view, effect)
+            case Priced():
+                if view is not None:
+                    view.history.price(row.at, effect.quote)
+                    view.price_offset, view.price_source = row.offset, effect.source
+            case Joined():
+                self.users[effect.user] = UserView(effect.referrer)
+            case Paid():
+                if effect.amount > 0:
+                    self.users[effect.user].deposited += effect.amount
+                else:
+                    self.users[effect.user].withdrawn -= effect.amount
+            case Status():
+                pass  # the market's state says it
+            case _:
+                assert_never(effect)
+
+    def _trade(self, row: Row, view: MarketView | None, trade: Traded) -> None:
+        if view is not None:
+            view.history.trade(row.at, trade.fill.quote_after, Micros(abs(trade.fill.cost)))
+        position = trade.position
         user = self.users[position.user]
-        key = (view.market.ticker, position.number)
-        user.fees += event.fee
-        if isinstance(event, PositionReduced):
-            user.pnl += event.pnl
+        key = (row.stream, position.number)
+        user.fees += trade.fee
+        user.pnl += trade.pnl
         if position.lots:
             user.positions[key] = position
         else:

@@ -5,14 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perps.commands import CreateUser, Deposit, Side, Withdraw
+from perps.engine import apply_ledger, decide_ledger
 from perps.events import PositionReduced, Transfer, TransferKind, UserCreated, Withdrawn
 from perps.market.sums import MarketSums
 from perps.money.funds import Funds
 from perps.money.ledger import Ledger
 from perps.refusals import InvariantViolated, RejectCode, Rejected
-from perps.rules.users import DEPOSITS_MAX, decide_ledger
+from perps.rules.rule import Given
+from perps.rules.users import DEPOSITS_MAX
 from perps.units import AMOUNT_MAX, BALANCE_MAX, MICRO, Micros, Millis
-from tests.perps.build import BTC_PRICE, START_MS, Venue, done, index_market, opened, reductions, refused
+from tests.perps.build import BTC_PRICE, START_MS, Books, done, index_market, opened, reductions, refused
 
 KIND = TransferKind.DEPOSIT
 
@@ -23,13 +25,14 @@ def move(source: str, target: str, amount: int) -> Transfer:
 
 def funded(amount: int = 100) -> tuple[Ledger, Funds]:
     ledger = Ledger()
-    ledger.apply(UserCreated("ann", None, Millis(START_MS)))
+    apply_ledger(ledger, UserCreated("ann", None, Millis(START_MS)))
     ledger.post((move("world", "user:ann", amount),))
     return ledger, Funds(ledger)
 
 
 def decide(ledger: Ledger, funds: Funds, command: CreateUser | Deposit | Withdraw) -> object:
-    return decide_ledger(ledger, funds, command, Millis(START_MS))
+    decided = decide_ledger(funds, command, Given(Millis(START_MS)))
+    return decided if isinstance(decided, Rejected) else decided[0]
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd"), st.integers(0, AMOUNT_MAX)), max_size=3))
@@ -137,7 +140,7 @@ def test_a_withdrawal_does_not_take_a_credit_in_flight() -> None:
 
 def test_a_close_in_flight_never_makes_what_is_free_negative() -> None:
     """All of the wallet is held for the next open when a close settles: its fee comes out of its own credit."""
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("ann", 200 * MICRO)
     position = opened(venue.open("ann", Side.LONG, 1_000 * MICRO))
     (event,) = reductions(venue.close(position))
@@ -154,7 +157,7 @@ def test_a_close_in_flight_never_makes_what_is_free_negative() -> None:
 
 
 def test_a_referral_waits_for_its_commit() -> None:
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("bob", 0)
     venue.add_user("ann", referrer="bob")
     event = opened(venue.open("ann", Side.LONG, 1_000 * MICRO))
@@ -208,7 +211,7 @@ def test_what_the_ledger_accepts_can_be_posted(command: CreateUser | Deposit | W
 
 
 def test_money_goes_in_and_out_only_through_the_world() -> None:
-    venue = Venue()
+    venue = Books()
     venue.add_user("ann", 50)
     done(venue.send(Deposit(user="ann", amount=Micros(7))))
     done(venue.send(Withdraw(user="ann", amount=Micros(57))))

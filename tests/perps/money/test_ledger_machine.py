@@ -7,27 +7,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
-from perps.commands import CreateUser, Deposit, LedgerCommand, Withdraw
+from perps.commands import OUTSIDE, CreateUser, Deposit, LedgerCommand, Withdraw
+from perps.engine import apply_ledger, decide_ledger
 from perps.events import (
+    SCHEMA_VERSION,
     Events,
     LedgerEvent,
     Transfer,
     TransferKind,
     Withdrawn,
     encode_events,
-    subject_of,
-    transfers_of,
 )
-from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Row, make_row
+from perps.journal import GENESIS, LEDGER_STREAM, Row, make_row
 from perps.money.accounts import WORLD, user_account
-from perps.money.funds import PLEDGED, Funds
+from perps.money.funds import Funds
 from perps.money.ledger import Ledger
 from perps.refusals import RejectCode, Rejected
-from perps.rules.users import DEPOSITS_MAX, check_deposit, decide_ledger
+from perps.rules.rule import Given
+from perps.rules.users import DEPOSITS_MAX, check_deposit
 from perps.units import Micros, Millis
 from perps.venue import VenueState
 
@@ -151,10 +153,10 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(amount=AMOUNTS)
     def pledge_a_houses_deposit(self, amount: int) -> None:
         """A listing under way counts against the limit of all deposits until it is refused."""
-        if check_deposit(self.ledger, Micros(amount), pledged=self.funds.held(PLEDGED)) is None:
-            self.funds.hold(PLEDGED, Micros(amount))
-            assert check_deposit(self.ledger, Micros(DEPOSITS_MAX), pledged=self.funds.held(PLEDGED)) is not None
-            self.funds.release(PLEDGED, Micros(amount))
+        if check_deposit(self.funds, Micros(amount)) is None:
+            self.funds.hold(OUTSIDE, Micros(amount))
+            assert check_deposit(self.funds, Micros(DEPOSITS_MAX)) is not None
+            self.funds.release(OUTSIDE, Micros(amount))
 
     @rule(count=st.integers(1, 5))
     def commit(self, count: int) -> None:
@@ -178,23 +180,24 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def do(self, command: LedgerCommand) -> Events | Rejected:
         """One command, as the ledger's actor does it: decide, apply, post, row."""
-        event = decide_ledger(self.ledger, self.funds, command, AT)
-        if isinstance(event, Rejected):
-            return event
-        self.ledger.apply(event)
+        decided = decide_ledger(self.funds, command, Given(AT))
+        if isinstance(decided, Rejected):
+            return decided
+        (event,) = decided
+        apply_ledger(self.ledger, event)
         self.ledger.seq += 1
         self.write(event)
-        return (event,)
+        return decided
 
     def write(self, event: LedgerEvent) -> None:
-        transfers = transfers_of(event)
+        transfers = event.transfers
         self.ledger.post(transfers)
         offset = len(self.rows) + 1
         self.funds.await_commit(offset, transfers)
         for transfer in transfers:
             if transfer.target.startswith("user:") and transfer.amount:
                 self.credits.append((offset, transfer.target.removeprefix("user:"), transfer.amount))
-        subject = subject_of(event)
+        subject = event.subject
         self.rows.append(
             make_row(
                 self.rows[-1].hash if self.rows else GENESIS,
@@ -266,6 +269,8 @@ def refused(outcome: Events | Rejected) -> RejectCode:
     assert isinstance(outcome, Rejected), outcome
     return outcome.code
 
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 TestLedger = LedgerMachine.TestCase
 TestLedger.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)

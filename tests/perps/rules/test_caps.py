@@ -5,12 +5,15 @@ from typing import Any
 import pytest
 
 from perps.commands import ClosePosition, Side
-from perps.events import PositionOpened, PositionReduced
+from perps.engine import apply
+from perps.events import PositionOpened
 from perps.market.position import equity, position_id
 from perps.market.state import Market
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
-from perps.rules.trading import decide_close, decide_open
+from perps.rules.closing import decide_close
+from perps.rules.opening import decide_open
+from perps.rules.rule import Given
 from perps.units import PPB, Lots, Micros, Millis, Ppb
 from tests.perps.build import (
     BTC_PRICE,
@@ -39,9 +42,9 @@ def order(market: Market, lots: int, *, late: int = 0, **more: Any) -> PositionO
     """An open of exactly ``lots``."""
     side = LONG if lots > 0 else SHORT
     command = new_open("ann", side, abs(market.cost(lots)), ticker=market.ticker, **more)
-    outcome = decide_open(market, command, Millis(START_MS + late), held=Micros(RICH), referrer=None)
-    assert isinstance(outcome, Rejected) or outcome.position.lots == lots
-    return outcome
+    outcome = decide_open(market, command, Given(Millis(START_MS + late), late, held=Micros(RICH)))
+    assert isinstance(outcome, Rejected) or outcome[0].position.lots == lots
+    return outcome if isinstance(outcome, Rejected) else outcome[0]
 
 
 @pytest.mark.parametrize(
@@ -106,9 +109,9 @@ def test_the_leverage_cap_at_its_edge(leverage: int, ok: bool) -> None:
 def test_the_smallest_order_at_its_edge(size: int, ok: bool) -> None:
     market = market_at(0, 0, index_market())
     command = new_open("ann", LONG, size)
-    outcome = decide_open(market, command, Millis(START_MS), held=Micros(RICH), referrer=None)
+    outcome = decide_open(market, command, Given(Millis(START_MS), held=Micros(RICH)))
 
-    assert isinstance(outcome, PositionOpened) is ok
+    assert isinstance(outcome, Rejected) is not ok
     assert ok or refused(outcome).facts == {"size_micros": size, "min_order_size_micros": 10_000_000}
 
 
@@ -117,12 +120,12 @@ def test_a_price_trades_until_it_is_too_old_for_opens_and_closes_alike(late: int
     market = market_at(0, 0, index_market(**WIDE, max_price_age=1_000))
     opening = order(market, 10)
     assert isinstance(opening, PositionOpened)
-    market.apply(opening)
+    apply(market, opening)
     command = ClosePosition(ticker=market.ticker, user="ann", position_id=position_id(market.ticker, 1), share=Ppb(PPB))
-    closing = decide_close(market, command, Millis(START_MS + late))
+    closing = decide_close(market, command, Given(Millis(START_MS + late), late))
     again = order(market, 10, late=late)
 
-    assert isinstance(closing, PositionReduced) is ok
+    assert isinstance(closing, Rejected) is not ok
     assert isinstance(again, PositionOpened) is ok
     assert ok or refused(closing).code is refused(again).code is RejectCode.PRICE_STALE
 
@@ -133,7 +136,7 @@ def test_on_a_quote_market_an_order_is_judged_at_the_mark_it_leaves_behind(lots:
     event = order(market, lots, leverage=5)
     assert isinstance(event, PositionOpened)
     fill, before = event.fill, market.mark
-    market.apply(event)
+    apply(market, event)
 
     assert (fill.quote_before, fill.quote_after) == (STORY_PRICE, STORY_PRICE + lots // 10)
     assert fill.mark_price == fill.quote_after == market.mark != before

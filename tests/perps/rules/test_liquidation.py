@@ -4,13 +4,14 @@ import pytest
 from msgspec.structs import replace
 
 from perps.commands import PriceSource, Side, UpdatePrice
-from perps.engine import LIQUIDATIONS_PER_ROW_MAX, execute, sweep
+from perps.engine import LIQUIDATIONS_PER_ROW_MAX, apply, execute, sweep
 from perps.events import CloseReason, ModeChanged, PositionOpened, PositionReduced, PriceUpdated, TransferKind
 from perps.market.position import is_liquidatable
 from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.liquidation import decide_liquidation, next_due
+from perps.rules.rule import Given
 from perps.units import MICRO, PPB, Lots, Micros, Ticks
 from tests.perps.build import (
     BTC,
@@ -19,7 +20,7 @@ from tests.perps.build import (
     START_MS,
     STORY,
     STORY_PRICE,
-    Venue,
+    Books,
     done,
     events_of,
     index_market,
@@ -43,7 +44,7 @@ def market_with(*book: tuple[int, int], price: int = 100, **changes: int | None)
 
 def add(market: Market, number: int, lots: int, cash: int) -> None:
     position = new_position(number=number, lots=lots, cash=cash)
-    market.apply(PositionOpened(position, fill=None, fee=0, referral=0, transfers=()))  # type: ignore[arg-type]
+    apply(market, PositionOpened(position, fill=None, fee=0, referral=0, transfers=()))  # type: ignore[arg-type]
 
 
 def swept(market: Market) -> list[int]:
@@ -80,7 +81,7 @@ def test_a_candidate_put_forward_too_early_is_skipped_not_stopped_at() -> None:
 
 
 def test_a_halted_market_liquidates_nobody_until_it_is_enabled() -> None:
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("ann")
     opened(venue.open("ann", LONG, 1_000 * MICRO, leverage=100))
     done(venue.mode(Mode.HALTED))
@@ -93,7 +94,7 @@ def test_a_halted_market_liquidates_nobody_until_it_is_enabled() -> None:
 
 
 def test_a_market_that_only_reduces_still_liquidates() -> None:
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("ann")
     opened(venue.open("ann", LONG, 1_000 * MICRO, leverage=100))
     done(venue.mode(Mode.REDUCE_ONLY))
@@ -103,7 +104,7 @@ def test_a_market_that_only_reduces_still_liquidates() -> None:
 
 @pytest.mark.parametrize("side", Side)
 def test_a_fee_goes_to_the_insurance_and_the_rest_to_the_owner(side: Side) -> None:
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("ann")
     opened(venue.open("ann", side, 1_000 * MICRO, leverage=100))
     wallet = venue.ledger.wallet("ann")
@@ -130,11 +131,11 @@ def test_bad_debt_empties_the_insurance_first_and_the_house_goes_without_the_res
     """10 lots bought at 110 with a margin of 10, sold at 99: −100 after the margin is gone."""
     market = market_with(price=98, skew_scale=10**12)
     position = new_position(lots=10, cash=-1_090 + 10, margin=10)
-    market.apply(PositionOpened(position, fill=None, fee=0, referral=0, transfers=()))  # type: ignore[arg-type]
+    apply(market, PositionOpened(position, fill=None, fee=0, referral=0, transfers=()))  # type: ignore[arg-type]
     market.insurance, house = Micros(insurance), market.house
     reduced = decide_liquidation(market, position)
     assert isinstance(reduced, PositionReduced)
-    market.apply(reduced)
+    apply(market, reduced)
 
     assert (reduced.bad_debt, reduced.settlement, reduced.fee) == (100, 0, 0)
     assert market.insurance == insurance - covered
@@ -144,7 +145,7 @@ def test_bad_debt_empties_the_insurance_first_and_the_house_goes_without_the_res
 
 
 def test_a_fall_of_the_price_moves_bad_debt_through_the_books() -> None:
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("ann")
     opened(venue.open("ann", LONG, 1_000 * MICRO, leverage=100))
     wallet = venue.ledger.wallet("ann")
@@ -158,7 +159,7 @@ def test_a_fall_of_the_price_moves_bad_debt_through_the_books() -> None:
 
 def test_one_sale_on_a_quote_market_sets_off_a_cascade_in_the_same_row() -> None:
     """Each liquidation lowers the quote, which is the mark, which brings the next one down."""
-    venue = Venue((quote_market(), STORY_PRICE))
+    venue = Books((quote_market(), STORY_PRICE))
     for user in ("ann", "bob", "cid"):
         venue.add_user(user, RICH)
     for _ in range(4):
@@ -185,7 +186,7 @@ def test_a_crash_goes_on_in_further_rows() -> None:
     for number in range(1, count + 1):
         add(market, number, 1, -85 - number % 3)
     command = UpdatePrice(ticker=BTC, price=Ticks(50), source=PriceSource.ORACLE)
-    rows = execute(market, command, market.at, held=Micros(0), referrer=None)
+    rows = execute(market, command, Given(market.at))
     assert not isinstance(rows, Rejected)
 
     assert [len(row) for row in rows] == [LIQUIDATIONS_PER_ROW_MAX + 1, LIQUIDATIONS_PER_ROW_MAX, 3]
@@ -195,7 +196,7 @@ def test_a_crash_goes_on_in_further_rows() -> None:
 
 
 def test_a_row_of_its_own_is_not_made_for_nobody() -> None:
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     rows = len(venue.rows)
     done(venue.price(BTC_PRICE // 2))
 
@@ -217,7 +218,7 @@ def test_a_house_that_cannot_pay_for_a_liquidation_halts_the_market() -> None:
 
 
 def test_a_liquidation_moves_the_skew_but_never_the_index() -> None:
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("ann")
     opened(venue.open("ann", LONG, 1_000 * MICRO, leverage=100))
     price = BTC_PRICE * 99 // 100

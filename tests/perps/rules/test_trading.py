@@ -1,5 +1,7 @@
 """Opens and closes: every refusal in its place, and the money of what is accepted, to the micro."""
 
+from fractions import Fraction
+from math import ceil, floor
 from typing import Any
 
 import pytest
@@ -8,19 +10,22 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from perps.commands import ClosePosition, Side, signed
+from perps.engine import apply
 from perps.events import PositionOpened, PositionReduced, TransferKind
 from perps.market.position import position_id
 from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
-from perps.rules.trading import decide_close, decide_open, hold_bound
-from perps.units import MICRO, NANO, PICO, PPB, Micros, Millis, Ppb
+from perps.rules.closing import decide_close
+from perps.rules.opening import decide_open
+from perps.rules.rule import Given
+from perps.units import MICRO, NANO, PICO, PPB, Lots, Micros, Millis, Nano, Pico, Ppb
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
     RICH,
     START_MS,
-    Venue,
+    Books,
     done,
     index_market,
     new_market,
@@ -38,22 +43,28 @@ AGE = {"max_price_age": 1_000}
 def try_open(market: Market, size: int = SIZE, side: Side = LONG, **more: Any) -> PositionOpened | Rejected:
     held, late = Micros(more.pop("held", RICH)), more.pop("late", 0)
     referrer = more.pop("referrer", None)
-    return decide_open(
-        market, new_open("ann", side, size, **more), Millis(START_MS + late), held=held, referrer=referrer
-    )
+    given = Given(Millis(START_MS + late), late, held=held, referrer=referrer)
+    outcome = decide_open(market, new_open("ann", side, size, **more), given)
+    return outcome if isinstance(outcome, Rejected) else outcome[0]
 
 
 def must_open(market: Market, size: int = SIZE, side: Side = LONG, **more: Any) -> PositionOpened:
     outcome = try_open(market, size, side, **more)
     assert isinstance(outcome, PositionOpened), outcome
-    market.apply(outcome)
+    apply(market, outcome)
     return outcome
+
+
+def bound(size: int, leverage: int, fee: int) -> Micros:
+    """The most an open can take."""
+    return new_open("ann", LONG, size, leverage=leverage).bound(Ppb(fee))
 
 
 def try_close(market: Market, number: int = 1, share: int = PPB, **more: Any) -> PositionReduced | Rejected:
     late = more.pop("late", 0)
     fields = {"ticker": BTC, "user": "ann", "position_id": position_id(BTC, number), "share": Ppb(share), **more}
-    return decide_close(market, ClosePosition(**fields), Millis(START_MS + late))
+    outcome = decide_close(market, ClosePosition(**fields), Given(Millis(START_MS + late), late))
+    return outcome if isinstance(outcome, Rejected) else outcome[0]
 
 
 def fresh(**changes: Any) -> Market:
@@ -135,7 +146,7 @@ def close_with(*faults: dict[str, Any]) -> PositionReduced | Rejected:
     market = fresh(**AGE)
     must_open(market)
     closed = must_open(market)
-    market.apply(try_close(market, 2))  # type: ignore[arg-type]
+    apply(market, try_close(market, 2))  # type: ignore[arg-type]
     assert closed.position.number == 2
     market.mode = order.pop("mode", Mode.ENABLED)
     market.params = replace(market.params, maintenance_fixed=order.pop("maintenance_fixed", 0))
@@ -221,7 +232,7 @@ def test_funds_suffice_to_the_micro(extra: int, ok: bool, side: Side) -> None:
 @pytest.mark.parametrize(("extra", "ok"), [(-1, False), (0, True)])
 def test_a_wallet_is_emptied_to_the_last_micro_but_not_below(extra: int, ok: bool) -> None:
     free = must_open(fresh())
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("ann", free.position.margin + free.fee + extra)
     outcome = venue.open("ann", LONG, SIZE)
 
@@ -243,7 +254,7 @@ def test_what_is_held_is_enough_for_whatever_an_open_costs(
     market = fresh(taker_fee=fee, min_order_size=1)
     market.long_lots = max(skew, 0)  # type: ignore[assignment]
     market.short_lots = max(-skew, 0)  # type: ignore[assignment]
-    held = hold_bound(Micros(size), leverage, Ppb(fee))
+    held = bound(size, leverage, fee)
     outcome = try_open(market, size, side, leverage=leverage, held=held)
 
     assert not isinstance(outcome, Rejected) or outcome.code is not RejectCode.INSUFFICIENT_FUNDS
@@ -251,28 +262,53 @@ def test_what_is_held_is_enough_for_whatever_an_open_costs(
         assert outcome.position.margin + outcome.fee <= held
 
 
-@pytest.mark.parametrize(("size", "leverage", "fee", "bound"), [(10, 3, 0, 4), (10, 3, 1, 5), (9, 3, PPB, 12)])
-def test_a_hold_is_rounded_up_twice(size: int, leverage: int, fee: int, bound: int) -> None:
-    assert hold_bound(Micros(size), leverage, Ppb(fee)) == bound
+@pytest.mark.parametrize(("size", "leverage", "fee", "held"), [(10, 3, 0, 4), (10, 3, 1, 5), (9, 3, PPB, 12)])
+def test_a_hold_is_rounded_up_twice(size: int, leverage: int, fee: int, held: int) -> None:
+    assert bound(size, leverage, fee) == held
+
+
+DUST = {"tick_size": Pico(1), "lot_size": Pico(PICO * MICRO), "skew_scale": Lots(10**12)}
+"""A tick of 10⁻¹², and lots so large that a tick of one is worth a micro."""
 
 
 @pytest.mark.parametrize("side", Side)
 @pytest.mark.parametrize("closing", [False, True])
-def test_an_acceptable_price_is_kept_exactly(side: Side, closing: bool) -> None:
-    """A fill exactly at the limit passes; one 10⁻⁹ worse does not. Which way is worse depends on what it trades."""
-    market = fresh()
-    must_open(market, SIZE, side)
-    plain = try_close(market) if closing else try_open(market, SIZE, side)
+@pytest.mark.parametrize(("changes", "price"), [({}, BTC_PRICE), (DUST, 12_345), (DUST, 999), (DUST, 1)])
+def test_an_acceptable_price_is_kept_exactly(side: Side, closing: bool, changes: dict[str, Any], price: int) -> None:
+    """A fill exactly at the limit passes; one 10⁻¹² worse does not. Which way is worse depends on what it trades."""
+    market = new_market(index_market(**changes, min_order_size=Micros(1)), price)
+    size = 1_000 * price * market.unit
+    must_open(market, size, side)
+    plain = try_close(market) if closing else try_open(market, size, side)
     assert not isinstance(plain, Rejected)
     buys = plain.fill.lots > 0
-    lot_worth = abs(plain.fill.cost) * NANO * PICO // MICRO
-    size = abs(plain.fill.lots) * market.params.lot_size
-    tightest = -(-lot_worth // size) if buys else lot_worth // size
+    paid = Fraction(abs(plain.fill.cost), MICRO) / Fraction(abs(plain.fill.lots) * market.params.lot_size, PICO) * PICO
+    tightest = ceil(paid) if buys else floor(paid)
     too_tight = tightest - 1 if buys else tightest + 1
     for limit, ok in ((tightest, True), (too_tight, False)):
-        outcome = try_close(market, acceptable_price=limit) if closing else try_open(market, SIZE, side, limit=limit)
+        nano, rest = divmod(limit, 1000)
+        outcome: PositionOpened | PositionReduced | Rejected
+        if closing:
+            outcome = try_close(market, acceptable_price=Nano(nano), acceptable_price_pico=rest)
+        else:
+            outcome = try_open(market, size, side, limit=nano, acceptable_price_pico=rest)
         assert isinstance(outcome, Rejected) is not ok
-        assert ok or refused(outcome).code is RejectCode.PRICE_BEYOND_LIMIT
+        if not ok:
+            refusal = refused(outcome)
+            assert refusal.code is RejectCode.PRICE_BEYOND_LIMIT
+            assert refusal.facts["acceptable_price_pico"] == limit
+            assert refusal.facts["price_pico"] == max(floor(paid), 1)
+
+
+@pytest.mark.parametrize("side", Side)
+def test_a_price_below_a_pico_is_not_refused_as_if_it_were_0(side: Side) -> None:
+    """At a price of one tick a tilted quote lies between two picos: what is told is 1, not 0."""
+    market = new_market(index_market(**DUST, min_order_size=Micros(1)), 1)
+    market.short_lots = Lots(5_000)
+
+    facts = refused(try_open(market, 1_000, side, max_slippage_bps=0)).facts
+
+    assert facts["price_pico"] == facts["acceptable_price_pico"] == 1
 
 
 @pytest.mark.parametrize("side", Side)
@@ -304,7 +340,7 @@ def test_a_close_keeps_its_slippage_bound(side: Side, bps: int, ok: bool) -> Non
 )
 @pytest.mark.parametrize("side", Side)
 def test_a_share_closes_its_lots_rounded_down_but_at_least_one(share: int, count: int, side: Side) -> None:
-    venue = Venue((index_market(), BTC_PRICE))
+    venue = Books((index_market(), BTC_PRICE))
     venue.add_user("ann")
     position = opened(venue.open("ann", side, 999 * MICRO)).position
     assert abs(position.lots) == 199
@@ -332,7 +368,7 @@ def opened_of(position: Any) -> PositionOpened:
 def test_the_shares_of_a_fee_sum_to_it_exactly(
     size: int, leverage: int, rate: int, share: int, referrer: str | None, moved: int
 ) -> None:
-    venue = Venue((index_market(taker_fee=rate, referral_share=share), BTC_PRICE))
+    venue = Books((index_market(taker_fee=rate, referral_share=share), BTC_PRICE))
     venue.add_user("bob", 0)
     venue.add_user("ann", referrer=referrer)
     first = venue.open("ann", LONG, size, leverage=leverage)
@@ -353,7 +389,7 @@ def test_the_shares_of_a_fee_sum_to_it_exactly(
 
 @pytest.mark.parametrize(("limit", "ok"), [(None, True), (10**10, True), (0, False)])
 def test_a_gain_beyond_the_houses_limit_halts_the_market(limit: int | None, ok: bool) -> None:
-    venue = Venue((index_market(house_credit_limit=limit), BTC_PRICE))
+    venue = Books((index_market(house_credit_limit=limit), BTC_PRICE))
     venue.add_user("ann")
     position = opened(venue.open("ann", LONG, SIZE))
     done(venue.price(2 * BTC_PRICE))

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from perps.commands import PriceSource
+from perps.engine import apply
 from perps.events import ModeChanged, PriceUpdated
 from perps.market.position import Position
 from perps.market.state import Market
@@ -111,8 +112,8 @@ CHANGES: dict[str, Callable[[VenueState], object]] = {
     "a position's owner": lambda state: _a_position(state, user="mallory"),
     "a position's referrer": lambda state: _a_position(state, referrer="mallory"),
     "a position gone": lambda state: _market(state).positions.popitem(),
-    "the mode": lambda state: _market(state).apply(ModeChanged(Mode.HALTED, "")),
-    "the reason of the mode": lambda state: _market(state).apply(ModeChanged(_market(state).mode, "why")),
+    "the mode": lambda state: apply(_market(state), ModeChanged(Mode.HALTED, "")),
+    "the reason of the mode": lambda state: apply(_market(state), ModeChanged(_market(state).mode, "why")),
     "the price": lambda state: setattr(_market(state), "index_price", Ticks(1)),
     "the price's time": lambda state: setattr(_market(state), "price_at", Millis(1)),
     "a source's time": lambda state: _market(state).source_times.update({"oracle": Millis(1)}),
@@ -145,7 +146,7 @@ def test_an_image_is_not_touched_by_what_happens_after_it(scribe: Scribe) -> Non
 
     for entry in scribe.entries[300:]:
         state.apply(entry.row)
-    _market(state).apply(PriceUpdated(Ticks(1), Ticks(1), Ticks(1), PriceSource.ORACLE, Millis(1), None, 5, Millis(1)))
+    apply(_market(state), PriceUpdated(Ticks(1), Ticks(1), Ticks(1), PriceSource.ORACLE, Millis(1), None, 5, Millis(1)))
 
     assert (digest(market.chunks()), digest(ledger.chunks())) == before
 

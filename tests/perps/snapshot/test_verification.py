@@ -9,6 +9,7 @@ from msgspec.structs import astuple, replace
 
 from perps.commands import CreateUser
 from perps.events import (
+    SCHEMA_VERSION,
     Deposited,
     PositionOpened,
     Transfer,
@@ -16,11 +17,11 @@ from perps.events import (
     decode_events,
     encode_events,
 )
-from perps.journal import GENESIS, LEDGER_STREAM, SCHEMA_VERSION, Row, make_row
+from perps.journal import GENESIS, LEDGER_STREAM, Row, make_row
 from perps.snapshot.verification import Finding, Findings, Walker, contradictions
 from perps.units import Lots, Micros
 from perps.venue import JournalCorrupt
-from tests.perps.build import BTC, STORY, Venue, done, full_state
+from tests.perps.build import BTC, STORY, Books, done, full_state
 from tests.perps.test_venue import busy, replay
 
 Damage = Callable[[list[Row]], None]
@@ -236,7 +237,7 @@ def test_a_contradiction_in_the_state_is_told_with_its_market() -> None:
 
 
 def test_money_for_somebody_who_is_no_user_is_a_contradiction() -> None:
-    venue = Venue()
+    venue = Books()
     done(venue.send(CreateUser(user="ann")))
     ghost = Transfer("world", "user:ghost", Micros(5), TransferKind.DEPOSIT)
     payload = encode_events((Deposited("ann", Micros(5), (ghost,)),))

@@ -1,12 +1,15 @@
 """A database that cannot be reached is named, without its password."""
 
 import asyncio
+import errno
 import re
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
-from perps.journal import JournalUnavailable
+from perps.journal import DiskFull, JournalUnavailable, LoginRefused
 from persistence.connection.connect import database_errors
 from persistence.journal.writer import PostgresJournal
 from persistence.reads.keys import PostgresKeys
@@ -52,3 +55,24 @@ def test_a_password_may_hold_any_sign_that_is_quoted() -> None:
 def test_a_bug_is_not_taken_for_a_database_that_is_away(bug: Exception) -> None:
     with pytest.raises(type(bug), match="a bug"), database_errors("taking over the journal"):
         raise bug
+
+
+@pytest.mark.parametrize("what", ["user", "database"])
+def test_a_login_that_is_refused_is_told_apart_from_an_outage_and_names_the_server(
+    what: str, database_url: str
+) -> None:
+    parts = urlsplit(database_url)
+    place = parts.netloc.rpartition("@")[2]
+    wrong = parts._replace(netloc=f"nobody:secret@{place}") if what == "user" else parts._replace(path="/nothing")
+
+    with pytest.raises(LoginRefused, match=r'refuses the login: .*"(nobody|nothing)"') as caught:
+        PostgresJournal.acquire(wrong.geturl())
+
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", [asyncpg.DiskFullError("no space"), OSError(errno.ENOSPC, "no space")])
+def test_a_full_disk_is_told_apart_from_an_outage(error: Exception) -> None:
+    with pytest.raises(DiskFull, match=r"rows 1 to 2: .*no space"), database_errors("rows 1 to 2"):
+        raise error

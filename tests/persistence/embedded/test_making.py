@@ -139,8 +139,7 @@ def test_a_socket_directory_someone_else_prepared_is_not_trusted(
     if foreign == "open to all":
         place.chmod(0o777)
     else:
-        place.rename(tmp_path / "elsewhere")
-        place.symlink_to(tmp_path / "elsewhere")
+        place.symlink_to(place.rename(open_directory / "elsewhere"))
     with pytest.raises(EmbeddedPostgresError, match="not trusted"):
         server.start()
 

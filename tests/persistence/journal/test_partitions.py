@@ -125,14 +125,14 @@ def test_a_journal_of_the_version_before_becomes_the_first_partition_untouched(d
         insertion = f"insert into journal values (0, {', '.join(f'${n}' for n in range(1, 14))})"
         sql(database_url, insertion, *msgspec.structs.astuple(entry.row))
     sql(database_url, "insert into owner values (0, 1)")
-    before = [file_of(database_url, name) for name in ("journal", "journal_offset", "journal_client_order_id")]
+    before = [file_of(database_url, name) for name in ("journal", "journal_offset")]
 
     with PostgresJournal.acquire(database_url) as journal:
         assert (journal.epoch, journal.offset) == (2, len(entries))
         scribe.epoch = 2
         journal.append([scribe.deposit("user1", 1)])
 
-    names = ("journal_1", "journal_1_offset", "journal_1_client_order_id")
+    names = ("journal_1", "journal_1_offset")
     assert [file_of(database_url, name) for name in names] == before, "rows were written anew"
     assert partitions_of(database_url) == [Partition(1, PARTITION_ROWS, "journal_1")]
     assert list(PostgresHistory(database_url).rows()) == [entry.row for entry in scribe.entries]

@@ -24,7 +24,7 @@ from persistence.operator.archive import ArchiveBroken, ArchiveReader, check_fil
 from persistence.operator.archiving import Archiver, Rule
 from tests.persistence.partitioned import save_snapshot, stored_day
 from tests.support.entries import Scribe
-from tests.support.postgres import sql
+from tests.support.postgres import fill, sql
 
 TINY = 40
 ROWS = 200
@@ -40,10 +40,14 @@ WAIT_S = 15.0
 @pytest.fixture
 def stored(database_url: str) -> list[Entry]:
     """A day in partitions of ``TINY`` rows, with snapshots; all of it is old."""
-    entries = stored_day(database_url, ROWS, TINY)
-    for offset in SNAPSHOTS:
-        save_snapshot(database_url, entries, offset)
-    return entries
+
+    def write(url: str) -> None:
+        entries = stored_day(url, ROWS, TINY)
+        for offset in SNAPSHOTS:
+            save_snapshot(url, entries, offset)
+
+    fill(database_url, "archivable", write)
+    return Scribe().live(ROWS, seed=11)
 
 
 def names(url: str) -> list[str]:
@@ -246,12 +250,10 @@ def trade(url: str, entries: list[Entry]) -> None:
 
 def rebuilt(entries: list[Entry]) -> Scribe:
     """A scribe who goes on after these rows."""
-    scribe, state = Scribe(), VenueState()
+    state = VenueState()
     for entry in entries:
         state.apply(entry.row)
-    scribe.offset, scribe.last_hash, scribe.now = state.offset, state.last_hash, entries[-1].row.at
-    scribe.ledger, scribe.markets = state.ledger, state.markets
-    return scribe
+    return Scribe(state=state)
 
 
 def test_a_file_whose_database_has_other_rows_by_now_is_not_believed(

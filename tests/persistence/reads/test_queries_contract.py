@@ -10,6 +10,7 @@ from perps.events import MarketListed, PositionOpened, PositionReduced, PriceUpd
 from perps.journal import Entry, JournalRefused, Row
 from perps.query_rows import Candle, FillRecord, KeyRecord, LegRecord, PositionRecord
 from perps.units import Millis
+from persistence.journal.selections import columns
 from tests.persistence.stores import PostgresBackend, Queries, Store, write
 from tests.support.entries import START_MS, Scribe
 from tests.support.memory import MemoryStore
@@ -304,10 +305,10 @@ def test_both_stores_hold_the_same_query_records(postgres: PostgresBackend, data
     write(memory.acquire(), scribe.entries, sizes=[3])
     write(postgres.acquire(), scribe.entries)
     for table, records in (("fills", memory.fills), ("legs", memory.legs), ("prices", memory.prices)):
-        stored = sql(database_url, f'select * from {table} order by "offset", n')
         kind = type(records[0])
+        stored = sql(database_url, f'select {columns(kind.__struct_fields__)} from {table} order by "offset", n')
         assert [kind(*record) for record in stored] == records
-    stored = sql(database_url, "select * from positions")
+    stored = sql(database_url, f"select {columns(PositionRecord.__struct_fields__)} from positions")
     assert {record["id"]: PositionRecord(*record) for record in stored} == memory.positions
 
 

@@ -10,6 +10,7 @@ from perps.units import Millis
 from perps.venue import VenueState
 from tests.persistence.partitioned import TinyPartitions
 from tests.support.entries import START_MS, Scribe
+from tests.support.postgres import fill
 from web.compose import snapshot_of
 
 TINY: Final = 40
@@ -23,15 +24,20 @@ ARCHIVED: Final = [40, 80, 120]
 
 def stored_venue(url: str, begin_ms: int = START_MS, partition_rows: int = TINY) -> list[Entry]:
     """Fill an empty database; the rows, from ``begin_ms`` on."""
-    store, scribe = TinyPartitions(url, partition_rows), Scribe()
+    scribe = Scribe()
     scribe.now = Millis(begin_ms)
     scribe.live(ROWS, seed=11)
-    journal = store.acquire()
-    journal.append(scribe.entries[:SNAPSHOT])
-    snapshot_of(url)
-    journal.append(scribe.entries[SNAPSHOT:])
-    snapshot_of(url)
-    store.end()
+
+    def write(url: str) -> None:
+        store = TinyPartitions(url, partition_rows)
+        journal = store.acquire()
+        journal.append(scribe.entries[:SNAPSHOT])
+        snapshot_of(url)
+        journal.append(scribe.entries[SNAPSHOT:])
+        snapshot_of(url)
+        store.end()
+
+    fill(url, f"venue_{begin_ms}_{partition_rows}", write)
     return scribe.entries
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from perps.journal import Entry
 from tests.support.postgres import fresh_database, sql
+from tests.support.progress import without_progress
 from tests.tools.archive.partitioned_venue import stored_venue
 from tools.cli import main
 
@@ -46,7 +47,7 @@ def restore(capsys: Captured, *arguments: str) -> dict[str, Any]:
     capsys.readouterr()
     code = main(["restore", "--json", *arguments])
     said = capsys.readouterr()
-    assert (code, said.err) == (0, "")
+    assert (code, without_progress(said.err)) == (0, [])
     answer: dict[str, Any] = json.loads(said.out)
     return answer
 
@@ -57,7 +58,7 @@ def refusal(capsys: Captured, *arguments: str, code: int = 1) -> str:
     assert main(["restore", *arguments]) == code
     said = capsys.readouterr()
     assert said.out == ""
-    (line,) = said.err.splitlines()
+    (line,) = without_progress(said.err)
     return line
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -31,9 +32,8 @@ def test_a_small_journal_is_archived_and_restored(
 ) -> None:
     scribe = Scribe()
     scribe.live(ROWS, seed=11)
-    journal = postgres(database_url, partition_rows=PARTITION_ROWS).open_journal()
-    journal.append(scribe.entries)
-    journal.close()
+    with closing(postgres(database_url, partition_rows=PARTITION_ROWS).open_journal()) as journal:
+        journal.append(scribe.entries)
     snapshot_of(database_url)
 
     arguments = ["--database-url", database_url]

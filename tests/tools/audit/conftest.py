@@ -16,7 +16,7 @@ from persistence.journal.history import PostgresHistory
 from persistence.journal.snapshots import PostgresSnapshots
 from persistence.journal.writer import PostgresJournal
 from tests.support.entries import Scribe
-from tests.support.postgres import database_url, server_url, sql
+from tests.support.postgres import database_url, fill, server_url, sql
 from tests.support.snapshots import snapshot_of
 from tools.cli import main
 
@@ -73,11 +73,15 @@ def stored(database_url: str) -> Stored:
     """A market day of some rows, written as a venue writes, with two snapshots."""
     scribe = Scribe()
     scribe.live(ROWS, seed=11)
-    with PostgresJournal.acquire(database_url) as journal:
-        for start in range(0, ROWS, 30):
-            journal.append(scribe.entries[start : start + 30])
-    for offset in SNAPSHOTS:
-        PostgresSnapshots(database_url).save(offset, snapshot_of(scribe.entries[:offset]).encode(), keep=3)
+
+    def write(url: str) -> None:
+        with PostgresJournal.acquire(url) as journal:
+            for start in range(0, ROWS, 30):
+                journal.append(scribe.entries[start : start + 30])
+        for offset in SNAPSHOTS:
+            PostgresSnapshots(url).save(offset, snapshot_of(scribe.entries[:offset]).encode(), keep=3)
+
+    fill(database_url, "audited", write)
     return Stored(database_url, scribe)
 
 

@@ -81,7 +81,7 @@ def alter_a_leg(stored: Stored) -> int:
 
 def add_a_leg(stored: Stored) -> int:
     offset = stored.offset_of("price")
-    stored.run("insert into legs values ($1, 0, 1, 'deposit', 'world', 'user:user1', 5, -5, 5, null)", offset)
+    stored.run("insert into legs values ($1, 0, 1, 'deposit', 'world', 'user:user1', 5, -5, 5, null, 0)", offset)
     return offset
 
 
@@ -124,7 +124,7 @@ def add_a_position(stored: Stored) -> int:
     stored.run(
         "insert into positions select 'BTC-PERP-999999', user_id, ticker, opened_offset, \"offset\", status, opened_at,"
         " closed_at, lots, cash, margin, leverage, entry_cost, funding_paid, entered_lots, entered_cost, exited_lots,"
-        " exited_cost, realized_pnl, fees from positions where id = 'BTC-PERP-3'"
+        " exited_cost, realized_pnl, fees, shard from positions where id = 'BTC-PERP-3'"
     )
     return int(stored.run("select opened_offset from positions where id = 'BTC-PERP-3'")[0][0])
 

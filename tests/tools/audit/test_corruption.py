@@ -78,7 +78,7 @@ def test_every_column_is_damaged_here() -> None:
     assert tuple(DAMAGE) == JOURNAL.columns
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("column", DAMAGE)
 def test_no_value_of_a_column_breaks_a_tool(column: str, stored: Stored, capsys: Captured, empty: str) -> None:
     stored.run("create cast (bytea as text) without function")  # how bytes that are no text come into a text column
@@ -102,7 +102,7 @@ def test_no_value_of_a_column_breaks_a_tool(column: str, stored: Stored, capsys:
     assert tried
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("table", [FILLS, LEGS, PRICES, POSITIONS], ids=lambda table: str(table.name))
 def test_no_value_in_a_query_table_breaks_a_tool(table: Table, stored: Stored, capsys: Captured) -> None:
     stored.run("create cast (bytea as text) without function")

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from tests.web.api.test_bodies import NOT_JSON, NOT_OURS, OPEN, ROUTES
+from tests.web.conftest import Starter
 from tests.web.venue import Answer, Running
 from web.api import bodies, body_errors
 from web.api.bodies import BODY_BYTES_MAX, ITEMS_PER_TURN
 from web.api.requests import PriceItem, check_price_item
-from web.limits.turns import WAITING_MAX
+from web.limits.shares import BODIES_WAITING_MAX
+from web.listener import SHUTDOWN_S
 
 PRICES = "/api/markets/prices"
 ITEM = b'{"ticker":"A","price":1}'
@@ -148,7 +150,7 @@ async def test_a_short_list_waits_for_nobody(venue: Running) -> None:
 async def test_a_sender_has_a_share_of_the_line_of_large_bodies(venue: Running) -> None:
     ann, bob = await venue.user("ann"), await venue.user("bob")
     async with venue.venue.context.turns.one("somebody else"), asyncio.timeout(5):
-        waiting = {asyncio.create_task(ann.post(PRICES, GOOD_LIST)) for _ in range(WAITING_MAX + 3)}
+        waiting = {asyncio.create_task(ann.post(PRICES, GOOD_LIST)) for _ in range(BODIES_WAITING_MAX + 3)}
         refused = set[asyncio.Task[Answer]]()
         while len(refused) < 3:
             done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -156,7 +158,7 @@ async def test_a_sender_has_a_share_of_the_line_of_large_bodies(venue: Running) 
         behind = asyncio.create_task(bob.post(PRICES, GOOD_LIST))
 
     for task in refused:
-        assert (await task).refused(429, "rate_limited") == {"limit": WAITING_MAX}
+        assert (await task).refused(429, "rate_limited") == {"limit": BODIES_WAITING_MAX}
     for task in (*waiting, behind):
         (await task).refused(403, "forbidden")
     (await ann.post(PRICES, GOOD_LIST)).refused(403, "forbidden")
@@ -171,4 +173,18 @@ async def test_a_body_that_does_not_arrive_is_given_up(venue: Running, monkeypat
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 400")
         assert b"did not arrive" in await reader.readuntil(b"requestId")
+    writer.close()
+
+
+async def test_a_body_that_is_still_being_sent_when_the_venue_stops_is_answered_at_once(starter: Starter) -> None:
+    venue = await starter()
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(venue.url.rpartition(":")[2]))
+    writer.write(b'POST /api/admin/users HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"user')
+    async with asyncio.timeout(SHUTDOWN_S):
+        while not venue.venue.context.arrivals._waits:  # noqa: ASYNC110 - a plain value
+            await asyncio.sleep(0)
+        stopping = asyncio.create_task(starter.stop(venue))
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 503")
+        assert b"The venue is stopping" in await reader.readuntil(b"requestId")
+        await stopping
     writer.close()

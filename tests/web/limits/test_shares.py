@@ -15,9 +15,9 @@ from perps.query_rows import FillRecord
 from tests.support.memory import MemoryJournal, MemoryQueries, MemoryStore
 from tests.web.conftest import Starter
 from tests.web.venue import Answer, OnMemory, Running
-from web.api.context import Page
 from web.compose import Limits
-from web.limits.read_shares import LOOK_UPS_MAX, STRANGERS_LOOK_UPS_MAX, STRANGERS_LOOKING_UP
+from web.limits.shares import LOOK_UPS_MAX, STRANGERS_LOOK_UPS_MAX, STRANGERS_LOOKING_UP
+from web.readside.queries import Page
 
 SHARE = 2
 LIMITS = Limits(in_flight_max=4 * SHARE)
@@ -252,7 +252,7 @@ async def test_strangers_wait_for_each_other_and_leave_connections_to_callers_wi
 
 
 async def test_a_stranger_waits_for_the_others_only_so_long(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.limits.read_shares.STRANGERS_WAIT_S", 0.05)
+    monkeypatch.setattr("web.limits.shares.STRANGERS_WAIT_S", 0.05)
     backend = OnMemory()
     queries = Waiting(backend.store)
     venue = await starter(backend, stores=replace(backend.stores(), queries=queries))

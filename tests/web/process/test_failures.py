@@ -12,14 +12,14 @@ from msgspec.structs import replace
 from actors.limits import MARKET_DEATHS_MAX
 from actors.ports import Journal
 from perps.commands import OpenPosition, Side
-from perps.journal import Entry, JournalUnavailable
+from perps.journal import DiskFull, Entry, JournalUnavailable, LoginRefused
 from perps.query_rows import LegRecord
 from perps.units import Micros
 from tests.conftest import Event
 from tests.support.memory import MemoryJournal, MemoryQueries, MemoryStore
 from tests.web.conftest import Starter
 from tests.web.venue import OnMemory, Running
-from web.answers import views
+from web.answers import positions
 from web.compose import Limits
 
 WORDS: Any = "not a number"
@@ -47,6 +47,8 @@ class Doubtful:
     def append(self, entries: Sequence[Entry]) -> None:
         """As the journal, with the failure that is planned."""
         failure = self._plan.pop() if self._plan else ""
+        if failure == "full":
+            raise DiskFull("rows 1 to 2: no space left")
         if failure == "before":
             raise JournalUnavailable("the line broke")
         self._journal.append(entries)
@@ -176,7 +178,64 @@ async def test_an_outcome_in_doubt_is_told_by_the_same_id(
     assert [position["id"] for position in await ann.positions()] == [body["position"]["id"]] == ["BTC-PERP-1"]
     assert (await ann.balance())["balance"] == body["newBalance"]
     assert {line["event"] for line in error_lines} == {"actor.died", "core.failed"}
+    assert not [line for line in error_lines if line.get("exc_info")], "an outage is told without tracebacks"
     error_lines.clear()
+
+
+async def test_a_full_disk_is_shown_as_one_until_a_commit_shows_that_there_is_room(
+    starter: Starter, error_lines: list[Event]
+) -> None:
+    backend, plan = OnMemory(), list[str]()
+
+    def open_journal() -> Journal:
+        return Doubtful(backend.store.acquire(), plan)
+
+    venue = await starter(backend, stores=replace(backend.stores(), open_journal=open_journal))
+    await venue.market()
+    ann = await venue.user("ann")
+    plan.append("full")
+    (await ann.open()).refused(503, "outcome_unknown")
+    shown = {"journal": "disk full: the database cannot write; make room"}
+    async with asyncio.timeout(5):
+        while (ready := await venue.anybody.get("/readyz")).json["problems"] != shown:
+            assert ready.status == 503
+
+    await ann.opened()
+    assert (await venue.anybody.get("/readyz")).ok()["problems"] == {}
+    error_lines.clear()
+
+
+async def test_a_full_disk_is_forgotten_after_a_while_without_a_command(
+    starter: Starter, error_lines: list[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.process.host.DISK_FULL_SHOWN_S", 0.1)
+    backend, plan = OnMemory(), list[str]()
+
+    def open_journal() -> Journal:
+        return Doubtful(backend.store.acquire(), plan)
+
+    venue = await starter(backend, stores=replace(backend.stores(), open_journal=open_journal))
+    ann = await venue.user("ann")
+    plan.append("full")
+    (await venue.admin.post("/api/admin/users/ann/deposit", {"amount": "1"})).refused(503, "outcome_unknown")
+    async with asyncio.timeout(5):
+        while (await venue.anybody.get("/readyz")).status == 503:
+            pass
+    assert (await ann.balance())["balance"] == "10000.00"
+    error_lines.clear()
+
+
+async def test_a_login_that_is_refused_is_not_tried_again_at_the_start(starter: Starter) -> None:
+    backend, tries = OnMemory(), 0
+
+    def open_journal() -> Journal:
+        nonlocal tries
+        tries += 1
+        raise LoginRefused("the database server at x:1 refuses the login: no such user")
+
+    with pytest.raises(LoginRefused):
+        await starter(backend, stores=replace(backend.stores(), open_journal=open_journal))
+    assert tries == 1
 
 
 async def test_a_database_that_does_not_answer_is_no_fault_of_the_request(starter: Starter) -> None:
@@ -209,7 +268,7 @@ async def test_a_fault_after_the_commit_does_not_say_that_nothing_was_done(
     """I13: the retry brings the first answer."""
     ann = await venue.user("ann")
     with monkeypatch.context() as patched:
-        patched.setattr(views, "opened", None)
+        patched.setattr(positions, "opened", None)
         (await ann.open(clientOrderId="once")).refused(503, "outcome_unknown")
 
     assert [line["event"] for line in error_lines] == ["request.failed"]

@@ -52,7 +52,7 @@ def _lost(lines: int) -> bytes:
 
 def test_lines_come_out_in_order() -> None:
     for file in (io.BytesIO(), _Slow()):
-        sink = LogSink(file)
+        sink = LogSink(file.write, _lost)
         for number in range(100):
             sink.write(b"%d\n" % number)
         sink.close()
@@ -62,7 +62,7 @@ def test_lines_come_out_in_order() -> None:
 
 
 def test_a_broken_log_raises_nowhere_and_is_counted() -> None:
-    sink = LogSink(_Broken(), _lost)
+    sink = LogSink(_Broken().write, _lost)
     sink.write(b"lost\n")
     sink.write(b"lost\nand lost\n")
     sink.close()
@@ -72,7 +72,7 @@ def test_a_broken_log_raises_nowhere_and_is_counted() -> None:
 
 def test_a_log_that_does_not_move_is_not_waited_for_and_says_later_what_it_lost() -> None:
     file = _Stuck()
-    sink = LogSink(file, _lost)
+    sink = LogSink(file.write, _lost)
     sink.write(b"first\n")
     assert file.entered.wait(5)
     line = b"x" * 1023 + b"\n"
@@ -89,7 +89,7 @@ def test_a_log_that_does_not_move_is_not_waited_for_and_says_later_what_it_lost(
 def test_a_log_that_never_moves_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_sink, "LAST_WRITES_S", 0.1)
     file = _Stuck()
-    sink = LogSink(file)
+    sink = LogSink(file.write, _lost)
     sink.write(b"first\n")
     assert file.entered.wait(5)
 
@@ -114,48 +114,45 @@ os.write(1, b"done")
 """
 
 
-class _Full:
-    """The end of a pipe that does not wait, and how often it was tried in vain."""
+FULL: Final = """
+import os, threading, time
+from web.process import last_words, log_sink, logs
 
-    def __init__(self, descriptor: int, *, raises: bool) -> None:
-        os.set_blocking(descriptor, False)
-        self._descriptor, self._raises = descriptor, raises
-        self.in_vain = 0
-        self.tried_once, self.tried_often = threading.Event(), threading.Event()
+def tell_when_it_waits():
+    while not os.get_blocking(2):
+        time.sleep(0.001)
+    os.write(1, b"full")
 
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def write(self, data: memoryview) -> int | None:
-        try:
-            return os.write(self._descriptor, data)
-        except BlockingIOError:
-            self.in_vain += 1
-            self.tried_once.set()
-            if self.in_vain > 100:
-                self.tried_often.set()
-            if self._raises:
-                raise
-            return None
+logs.configure()
+os.set_blocking(2, False)
+try:
+    while os.write(2, b"x" * 4096):
+        pass
+except BlockingIOError:
+    pass
+threading.Thread(target=tell_when_it_waits, daemon=True).start()
+{then}
+"""
+"""A program whose stderr is full and does not wait; it tells when it has been made to wait."""
 
 
-@pytest.mark.parametrize("raises", [False, True])
-def test_a_full_log_that_does_not_wait_is_waited_for_and_loses_nothing(*, raises: bool) -> None:
-    ours, theirs = os.pipe()
-    file = _Full(theirs, raises=raises)
-    sink = LogSink(file, _lost)
-    lines = b"".join(b"%d\n" % number for number in range(40_000))
-    sink.write(lines)
-    assert file.tried_once.wait(5)
+def _said_when_read(code: str) -> tuple[bytes, int]:
+    """What such a program says once somebody reads, and its exit code."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(4) == b"full"
+        _, said = process.communicate(timeout=15)
+    return said, process.returncode
 
-    assert not file.tried_often.wait(0.3)
 
-    with open(ours, "rb") as reader:
-        assert reader.read(len(lines)) == lines
-        sink.close()
-        os.close(theirs)
-        assert reader.read() == b""
-    assert sink.dropped == 0
+def test_a_full_log_that_does_not_wait_is_made_to_wait_and_loses_nothing() -> None:
+    then = "for n in range(40_000): log_sink.say(str(n))"
+    said, code = _said_when_read(FULL.format(then=then))
+
+    assert said.lstrip(b"x") == b"".join(b"%d\n" % n for n in range(40_000))
+    assert code == 0
 
 
 @pytest.mark.timeout(20)
@@ -176,35 +173,9 @@ def test_a_process_whose_stderr_nobody_reads_goes_on_and_ends(kind: str) -> None
     assert process.returncode == 0
 
 
-FULL: Final = """
-import os
-from web.process import last_words
-
-os.set_blocking(2, False)
-try:
-    while os.write(2, b"x" * 4096):
-        pass
-except BlockingIOError:
-    pass
-waits = last_words.wait_for_room
-
-def wait(*arguments):
-    os.write(1, b"full")
-    waits(*arguments)
-
-last_words.wait_for_room = wait
-last_words.end_process("it stands still")
-"""
-
-
 def test_last_words_wait_for_a_reader_of_a_full_pipe_that_does_not_wait() -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", FULL], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.read(4) == b"full"  # it waits, nobody has read yet
-        _, said = process.communicate(timeout=15)
+    said, code = _said_when_read(FULL.format(then="last_words.end_process('it is over')"))
 
-    assert b"perps: error: it stands still\n" in said
+    assert b"perps: error: it is over\n" in said
     assert b"Traceback" not in said
-    assert process.returncode == last_words.LOOP_BLOCKED_EXIT
+    assert code == last_words.LOOP_BLOCKED_EXIT

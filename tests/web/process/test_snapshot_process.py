@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import structlog
 
 from persistence.connection.connect import CONNECT_TIMEOUT_S
 from tests.endtoend.venue_process import until
-from tools.snapshot_follower import FOLLOWER
+from tools.snapshot_follower import FOLLOWER, NICENESS
 from web.process import affinity as processor
-from web.process import snapshot_process
-from web.process.snapshot_process import NICENESS, STALLED_S, TIMEOUT_S, run
+from web.process.snapshot_process import STALLED_S, run
 from web.process.snapshot_taking import SnapshotFailed, SnapshotStalled, SnapshotTaken
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +59,7 @@ class Hours:
         self.pids: list[int] = []
         self._words = asyncio.Semaphore(0)
         self._ahead_s = 0.0
-        loop, start, listen = asyncio.get_running_loop(), asyncio.create_subprocess_exec, snapshot_process._tail_of
+        loop, start, read = asyncio.get_running_loop(), asyncio.create_subprocess_exec, asyncio.StreamReader.readline
         present = loop.time
 
         async def started(*args: Any, **options: Any) -> asyncio.subprocess.Process:
@@ -71,16 +67,14 @@ class Hours:
             self.pids.append(process.pid)
             return process
 
-        async def listened(stream: asyncio.StreamReader | None, on_more: Callable[[], object]) -> bytes:
-            def heard() -> None:
-                on_more()
-                self._words.release()
-
-            return await listen(stream, heard)
+        async def listened(stream: asyncio.StreamReader) -> bytes:
+            line = await read(stream)
+            self._words.release()
+            return line
 
         monkeypatch.setattr(loop, "time", lambda: present() + self._ahead_s)
         monkeypatch.setattr(asyncio, "create_subprocess_exec", started)
-        monkeypatch.setattr(snapshot_process, "_tail_of", listened)
+        monkeypatch.setattr(asyncio.StreamReader, "readline", listened)
 
     async def heard(self) -> None:
         """Wait until something was heard of the program."""
@@ -110,11 +104,10 @@ async def test_what_it_prints_is_what_was_taken() -> None:
 
 
 async def test_it_gets_the_database_and_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """And it gives way to the venue."""
     monkeypatch.setenv("PERPS_ADMIN_KEY", "secret")
     monkeypatch.setenv("PERPS_KEY", "secret")
     monkeypatch.setenv("PERPS_LOG_LEVEL", "info")
-    seen, nice = tmp_path / "seen", os.nice(0) + NICENESS
+    seen, nice = tmp_path / "seen", min(19, os.nice(0) + NICENESS)  # 19: as nice as can be
     until_nice = f"for _ in range({WAIT_S * 100:.0f}):\n    if os.nice(0) == {nice}: break\n    time.sleep(0.01)"
     look = f"open({str(seen)!r}, 'w').write(json.dumps([dict(os.environ), os.nice(0)]))"
 
@@ -129,7 +122,7 @@ async def test_it_gets_the_database_and_no_key(monkeypatch: pytest.MonkeyPatch, 
 
 
 async def test_one_that_fails_is_quoted_by_its_last_line() -> None:
-    failing = "import sys; print('{}'); sys.exit('first\\nperps: error: the journal is not there')"
+    failing = "import sys; print('{}'); print('perps: error: the journal is not there'); sys.exit(1)"
     with pytest.raises(SnapshotFailed, match=r"^perps: error: the journal is not there \(exit code 1\)$"):
         await run(program(failing), URL)
 
@@ -161,20 +154,6 @@ async def go_on(place: Path, row: int) -> None:
     await asyncio.to_thread((place / str(row)).touch)
 
 
-async def test_one_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Although it gets on."""
-    hours = Hours(monkeypatch)
-    taking = asyncio.create_task(run(pulses(tmp_path, 1_000, GOOD), URL))
-    for row in range(int(TIMEOUT_S / (STALLED_S / 2))):
-        await hours.heard()
-        hours.pass_by(STALLED_S / 2)
-        await go_on(tmp_path, row)
-
-    with pytest.raises(SnapshotFailed, match=r"^it was not done within 3600 s$"):
-        await taking
-    await until_gone(hours.pids[0])
-
-
 async def test_one_that_gets_on_may_take_its_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As long as it prints something now and then."""
     hours = Hours(monkeypatch)
@@ -201,19 +180,20 @@ async def test_one_that_stands_still_is_ended(monkeypatch: pytest.MonkeyPatch, t
 
     hours.pass_by(WAIT_S)
 
-    with pytest.raises(SnapshotStalled, match=r"^it stood still for 90 s and was ended$"):
+    with pytest.raises(SnapshotStalled, match=r"^it made no progress for 90 s and was ended$"):
         await taking
     await until_gone(hours.pids[0])
 
 
-async def test_what_it_says_besides_is_logged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its warnings: no more than a few lines of any flood."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    flood = "import sys\nfor n in range(100_000): print('line', n, file=sys.stderr)\n"
-    with structlog.testing.capture_logs() as logs:
-        await run(program(flood + GOOD), URL)
-    said = [event["line"] for event in logs if event["event"] == "snapshot.said"]
-    assert said == [f"line {n}" for n in range(99_990, 100_000)]
+def test_what_it_logs_is_in_the_venues_log() -> None:
+    venue = f"""
+import asyncio
+from web.process.snapshot_process import run
+asyncio.run(run({program("import sys; print('a warning', file=sys.stderr)" + chr(10) + GOOD)!r}, {URL!r}))
+"""
+    done = subprocess.run(program(venue), cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stderr == "a warning\n"
 
 
 def test_the_programs_of_a_venue_know_nothing_of_its_clients(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -244,14 +224,17 @@ async def test_it_ends_with_whoever_waits_for_it(tmp_path: Path) -> None:
 
 
 async def test_it_ends_with_a_venue_that_is_killed(tmp_path: Path) -> None:
-    """The real command, waiting for a database that does not answer: its standard input was the venue's to hold."""
+    """The real command, waiting for a database that does not answer: its standard input was the venue's to hold.
+
+    Until then it gives way to the venue.
+    """
     who = tmp_path / "who"
     with socket.create_server(("127.0.0.1", 0)) as database:
         url = f"postgresql://nobody@127.0.0.1:{database.getsockname()[1]}/none"
         venue = f"""
 import asyncio, os
 from pathlib import Path
-from tools.snapshot_follower import FOLLOWER
+from tools.snapshot_follower import FOLLOWER, NICENESS
 from web.process.snapshot_process import run
 async def main():
     taking = asyncio.create_task(run(FOLLOWER, {url!r}))
@@ -266,6 +249,7 @@ asyncio.run(main())
             pid = await until_written(who)
             silent, _ = await asyncio.to_thread(database.accept)
             with silent:
+                assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.nice(0) + NICENESS)
                 parent.send_signal(signal.SIGKILL)
                 await until_gone(pid, within_s=CONNECT_TIMEOUT_S / 2)
         finally:

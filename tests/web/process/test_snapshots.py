@@ -142,14 +142,14 @@ async def test_that_none_can_be_taken_is_shown_until_one_is(starter: Starter) ->
 
     async def take() -> SnapshotTaken:
         if failing:
-            raise SnapshotStalled("it stood still for 90 s and was ended")
+            raise SnapshotStalled("it made no progress for 90 s and was ended")
         return SnapshotTaken(offset=1, state_hash=b"", size=0, rows=0)
 
     venue = await starter(stores=replace(OnMemory().stores(), take_snapshot=take), limits=Limits(snapshots=NEVER))
     (await venue.admin.post("/api/admin/snapshots")).refused(503, "unavailable")
 
     ready = (await venue.anybody.get("/readyz")).ok()
-    assert ready["warnings"] == {"snapshots": "none could be taken: it stood still and was ended"}
+    assert ready["warnings"] == {"snapshots": "none could be taken: it made no progress and was ended"}
     metrics = (await venue.anybody.get("/metrics")).body.decode()
     assert 'perps_snapshots_total{outcome="stalled"} 1.0' in metrics
     assert "perps_snapshot_problem 1.0" in metrics
@@ -168,7 +168,7 @@ async def test_one_that_fails_is_tried_again(starter: Starter, monkeypatch: pyte
     async def take() -> SnapshotTaken:
         tries.append(1)
         if len(tries) < 3:
-            raise SnapshotStalled("it stood still")
+            raise SnapshotStalled("it made no progress")
         done.set()
         return SnapshotTaken(offset=1, state_hash=b"", size=0, rows=0)
 

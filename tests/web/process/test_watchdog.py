@@ -182,8 +182,9 @@ def test_a_process_whose_stderr_nobody_reads_is_ended_all_the_same(room: int) ->
 
 ASKED: Final = """
 import os, signal
-from web.process import last_words
+from web.process import last_words, logs
 
+logs.configure()
 last_words.say_when_asked()
 os.kill(os.getpid(), signal.SIGUSR1)
 print("goes on")
@@ -205,7 +206,9 @@ def test_who_asks_where_the_threads_stand_stops_nobody_when_nobody_reads_the_ans
 
 ASKED_WHILE_BUSY: Final = """
 import sys, threading
-from web.process import last_words
+from web.process import last_words, logs
+
+logs.configure()
 
 def deep(depth):
     return depth and deep(depth - 1)
@@ -224,8 +227,7 @@ sys.stdin.readline()
 over.set()
 for thread in threads:
     thread.join()
-with last_words._speaking:
-    print("goes on")
+print("goes on")
 """
 
 

@@ -16,7 +16,7 @@ from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.venue import OnMemory, Running
 from web.compose import Limits
-from web.limits.read_shares import STRANGERS_LOOKING_UP
+from web.limits.shares import STRANGERS_LOOKING_UP
 from web.streams.resume_turns import STRANGERS_RESUMING, Line, ResumeTurns, _site
 
 FAR, NEAR = 50_000, 10

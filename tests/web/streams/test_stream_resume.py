@@ -13,7 +13,7 @@ from tests.web.conftest import Starter
 from tests.web.events import Event, Stream, listening
 from tests.web.venue import Backend, Running
 from web.compose import Limits
-from web.streams import sse as streams
+from web.streams import hub as streams
 
 
 async def _history(venue: Running) -> list[Event]:
@@ -180,7 +180,7 @@ async def test_a_place_from_the_future_is_reset(venue: Running, since: str) -> N
 
 
 async def test_a_place_too_far_back_is_reset(venue: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("web.streams.sse.RESUME_ROWS_MAX", 5)
+    monkeypatch.setattr("web.streams.hub.RESUME_ROWS_MAX", 5)
     history = await _history(venue)
 
     for event in history[:-8]:

@@ -1,0 +1,94 @@
+"""Effects: what an event means to whoever reads the venue, whatever command made it.
+
+A rule says by ``project`` which of these its event has. Query tables, read model, streams, logs and tools know effects
+and no events, so a new event shows up in all of them when its rule is written. A new *kind* of effect is rare; each of
+its readers must then say what it does with it (``tests/test_completeness.py``).
+
+Money needs no effect of its own: every event's ``transfers`` are posted, stored and shown as they are.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+from perps.commands import PriceSource
+from perps.events import Fill
+from perps.market.position import Position
+from perps.params import Mode
+from perps.units import Micros, Ticks
+
+
+class TradeKind(StrEnum):
+    """What a trade did to the position behind it."""
+
+    OPEN = "open"
+    CLOSE = "close"
+    LIQUIDATION = "liquidation"
+
+
+class Traded(Struct, frozen=True, gc=False):
+    """A trade against the house that changed a position. Money in micros."""
+
+    kind: TradeKind
+    position: Position
+    """As it stands after the trade; with 0 lots it has ended."""
+    fill: Fill
+    is_new: bool
+    """The position began with this trade."""
+    fee: Micros
+    """Taker fee or liquidation fee, the referrer's part included."""
+    referral: Micros
+    pnl: Micros = Micros(0)
+    """Realised, before fees."""
+    funding: Micros = Micros(0)
+    """Settled by this trade; > 0: the position paid."""
+    bad_debt: Micros = Micros(0)
+
+    @property
+    def adds(self) -> bool:
+        """Whether the trade made the position larger."""
+        return self.kind is TradeKind.OPEN
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the position behind it is long: what makes a long larger buys, what makes it smaller sells."""
+        return (self.fill.lots > 0) is self.adds
+
+
+class Priced(Struct, frozen=True, gc=False):
+    """A market took a price; what follows from it for mark and quote. Ticks."""
+
+    index: Ticks
+    mark: Ticks
+    quote: Ticks
+    source: PriceSource
+    reason: str | None = None
+    sequence: int | None = None
+    is_first: bool = False
+    """The price that a listing brings."""
+
+
+class Status(Struct, frozen=True, gc=False):
+    """What a market lets through from here on, and why. ``name`` is set when the market begins."""
+
+    mode: Mode
+    reason: str
+    name: str | None = None
+
+
+class Joined(Struct, frozen=True, gc=False):
+    """A user exists from here on."""
+
+    user: str
+    referrer: str | None
+
+
+class Paid(Struct, frozen=True, gc=False):
+    """Money entered a user's wallet from outside (``amount`` > 0) or left it (< 0), micros."""
+
+    user: str
+    amount: Micros
+
+
+Effect = Traded | Priced | Status | Joined | Paid
+Effects = tuple[Effect, ...]

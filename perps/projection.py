@@ -1,0 +1,188 @@
+"""From journal entries to the records of the query tables. Pure; runs for every row on the hot path."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from perps.effects import Priced, Traded, TradeKind
+from perps.engine import project
+from perps.journal import Entry, Row
+from perps.market.position import position_id
+from perps.query_rows import STATUS_CLOSED, STATUS_LIQUIDATED, STATUS_OPEN, PositionRecord
+
+Record = tuple[Any, ...]
+"""A row of a query table: its columns in the order of the record's fields (``perps/query_rows.py``)."""
+
+POSITION_SET: Final = (
+    "offset",
+    "status",
+    "closed_at",
+    "lots",
+    "cash",
+    "margin",
+    "leverage",
+    "entry_cost",
+    "funding_paid",
+)
+"""Of a position these columns take the newest value …"""
+
+POSITION_SUM: Final = ("entered_lots", "entered_cost", "exited_lots", "exited_cost", "realized_pnl", "fees")
+"""… and to these a change is added; the rest are set once, by the open."""
+
+
+class QueryRows(Struct):
+    """Records in column order, for each query table. Of positions: one record per position, changes merged."""
+
+    fills: list[Record]
+    legs: list[Record]
+    prices: list[Record]
+    opened: list[Record]
+    """Positions that begin in this batch."""
+    changed: list[Record]
+    """What this batch adds to positions that began before it."""
+
+    @property
+    def count(self) -> int:
+        """All records together."""
+        return len(self.fills) + len(self.legs) + len(self.prices) + len(self.opened) + len(self.changed)
+
+
+def query_rows(entries: Sequence[Entry]) -> QueryRows:
+    """The records that ``entries`` add to the query tables."""
+    fills: list[Record] = []
+    legs: list[Record] = []
+    prices: list[Record] = []
+    positions: dict[str, Record] = {}
+    opened: set[str] = set()
+    for entry in entries:
+        row = entry.row
+        related: list[str | None] = []
+        for n, event in enumerate(entry.events):
+            about: str | None = None
+            for effect in project(event):
+                if isinstance(effect, Traded):
+                    about = position_id(row.stream, effect.position.number)
+                    fills.append(_fill(row, n, about, effect))
+                    change = _position(row, about, effect)
+                    earlier = positions.get(about)
+                    positions[about] = merge_position(earlier, change) if earlier else change
+                    if effect.is_new:
+                        opened.add(about)
+                elif isinstance(effect, Priced):
+                    prices.append(_price(row, n, effect))
+            if entry.legs:
+                related.extend([about] * len(event.transfers))
+        if entry.legs:
+            legs.extend(_legs(entry, related))
+    return QueryRows(
+        fills,
+        legs,
+        prices,
+        [record for about, record in positions.items() if about in opened],
+        [record for about, record in positions.items() if about not in opened],
+    )
+
+
+_FIELDS = PositionRecord.__struct_fields__
+_TAKE_NEWER = [name in POSITION_SET for name in _FIELDS]
+_ADD = [name in POSITION_SUM for name in _FIELDS]
+_RULES = tuple(zip(_TAKE_NEWER, _ADD, strict=True))
+
+
+def merge_position(earlier: Record, change: Record) -> Record:
+    """A position's record with a later change taken in: what the upsert of ``POSITIONS`` does, in Python."""
+    return tuple(
+        new if take else old + new if add else old
+        for old, new, (take, add) in zip(earlier, change, _RULES, strict=True)
+    )
+
+
+def _fill(row: Row, n: int, about: str, trade: Traded) -> Record:
+    fill = trade.fill
+    return (
+        row.offset,
+        n,
+        row.at,
+        row.stream,
+        about,
+        trade.position.user,
+        trade.kind.value,
+        fill.lots,
+        fill.cost,
+        fill.quote_after,
+        fill.index_price,
+        fill.mark_price,
+        trade.pnl,
+        trade.funding,
+        trade.fee,
+        trade.referral,
+        trade.bad_debt,
+    )
+
+
+def _position(row: Row, about: str, trade: Traded) -> Record:
+    """A position that begins, as it stands; of one that stood already, what this trade adds to its sums."""
+    position, fill = trade.position, trade.fill
+    cost, lots, adds = abs(fill.cost), fill.lots, trade.adds
+    ended = position.lots == 0
+    status = STATUS_LIQUIDATED if trade.kind is TradeKind.LIQUIDATION else STATUS_CLOSED
+    return (
+        about,
+        position.user,
+        row.stream,
+        row.offset if trade.is_new else 0,
+        row.offset,
+        status if ended else STATUS_OPEN,
+        position.opened_at,
+        row.at if ended else None,
+        position.lots,
+        position.cash,
+        position.margin,
+        position.leverage,
+        position.entry_cost,
+        position.funding_paid,
+        lots if adds else 0,
+        cost if adds else 0,
+        0 if adds else abs(lots),
+        0 if adds else cost,
+        trade.pnl,
+        trade.fee,
+    )
+
+
+def _price(row: Row, n: int, price: Priced) -> Record:
+    reason = price.reason
+    if reason is not None and "\x00" in reason:
+        reason = reason.replace("\x00", "\N{REPLACEMENT CHARACTER}")  # PostgreSQL's text holds every character but NUL
+    return (
+        row.offset,
+        n,
+        row.at,
+        row.stream,
+        price.index,
+        price.mark,
+        price.quote,
+        price.source.value,
+        reason,
+        price.sequence,
+    )
+
+
+def _legs(entry: Entry, related: Iterable[str | None]) -> list[Record]:
+    offset, at = entry.row.offset, entry.row.at
+    return [
+        (
+            offset,
+            n,
+            at,
+            leg.transfer.kind,
+            leg.transfer.source,
+            leg.transfer.target,
+            leg.transfer.amount,
+            leg.source_balance,
+            leg.target_balance,
+            position_id,
+        )
+        for n, (leg, position_id) in enumerate(zip(entry.legs, related, strict=True))
+    ]

@@ -1,0 +1,94 @@
+"""What opening and closing have in common: whether a market trades now, a fill, its limit, and the fee's legs."""
+
+from typing import Final
+
+from perps.commands import ClosePosition, OpenPosition, limit_price
+from perps.events import Fill, Transfer, TransferKind, Transfers
+from perps.market.state import Market
+from perps.money.accounts import FEES, user_account
+from perps.params import MarketParams, Mode
+from perps.refusals import Fact, RejectCode, Rejected
+from perps.rules.rule import Given
+from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, div_floor
+
+_PRICE_SCALE: Final = PICO * PICO // MICRO
+"""Micros · this / pico of the base asset = pico of a price."""
+
+
+def reject(code: RejectCode, **facts: Fact) -> Rejected:
+    """A refusal with the numbers that were compared."""
+    return Rejected(code=code, facts=facts)
+
+
+def shut(market: Market, given: Given, *, opening: bool) -> Rejected | None:
+    """Why this market does not trade right now, if it does not: its mode first, then its price's age."""
+    if market.mode is Mode.HALTED:
+        return reject(RejectCode.MARKET_HALTED, mode=market.mode, reason=market.mode_reason)
+    if opening and market.mode is Mode.REDUCE_ONLY:
+        return reject(RejectCode.MARKET_REDUCE_ONLY, mode=market.mode, reason=market.mode_reason)
+    limit = market.params.max_price_age
+    if limit is not None and given.price_age_ms > limit:
+        return reject(RejectCode.PRICE_STALE, age_ms=given.price_age_ms, max_age_ms=limit)
+    return None
+
+
+def fill_of(market: Market, lots: Lots) -> Fill:
+    """The trade of ``lots`` (signed) at the present quote."""
+    skew = market.skew
+    quote_after = market.quote_at(skew + lots)
+    return Fill(
+        lots,
+        market.cost(lots),
+        market.index_price,
+        market.mark_given(quote_after, market.index_price),
+        market.quote_at(skew),
+        quote_after,
+        market.funding_index,
+    )
+
+
+def beyond_limit(market: Market, fill: Fill, command: OpenPosition | ClosePosition) -> Rejected | None:
+    """Refuse a fill worse than the caller accepts; compared exactly, by cross-multiplication.
+
+    An average price |C|/(|d|·lot) is beyond a limit when it is higher and the fill buys, or lower and it sells. The
+    slippage bound is taken from the exact quote p = S·(Ks + K)/Ks before the trade.
+    """
+    params, count = market.params, abs(fill.lots)
+    direction = 1 if fill.lots > 0 else -1
+    limit, slippage = limit_price(command), command.max_slippage_bps
+    bounds: list[tuple[int, int]] = []  # the most or least micros, as a fraction
+    if limit is not None:
+        bounds.append((limit * count * params.lot_size, _PRICE_SCALE))
+    if slippage is not None:
+        quoted = market.index_price * params.unit * (params.skew_scale + market.skew) * count
+        bounds.append((quoted * (BPS + direction * slippage), params.skew_scale * BPS))
+    for bound, scale in bounds:
+        if direction * (abs(fill.cost) * scale - bound) > 0:
+            return _worse(fill, bound, scale, params)
+    return None
+
+
+def _worse(fill: Fill, bound: int, scale: int, params: MarketParams) -> Rejected:
+    """The refusal of a fill that costs more, or brings less, than ``bound``/``scale`` micros.
+
+    Money and prices are rounded down; a price that is not 0 is told as 1 pico at least.
+    """
+    paid, size = abs(fill.cost), abs(fill.lots) * params.lot_size
+    return reject(
+        RejectCode.PRICE_BEYOND_LIMIT,
+        price_pico=max(div_floor(paid * _PRICE_SCALE, size), min(paid, 1)),
+        acceptable_price_pico=max(div_floor(bound * _PRICE_SCALE, scale * size), min(bound, 1)),
+        paid_micros=paid,
+        accepted_micros=div_floor(bound, scale),
+    )
+
+
+def fee_legs(user: str, referrer: str | None, fee: Micros, params: MarketParams) -> tuple[Micros, Transfers]:
+    """The referrer's part, floor(fee·share/10⁹), and the transfers; the shares sum to the fee exactly."""
+    referral = div_floor(fee * params.referral_share, PPB) if referrer else 0
+    legs: list[Transfer] = []
+    if fee > referral:
+        legs.append(Transfer(user_account(user), FEES, Micros(fee - referral), TransferKind.FEE))
+    if referrer and referral:
+        legs.append(Transfer(user_account(user), user_account(referrer), Micros(referral), TransferKind.REFERRAL))
+    return Micros(referral), tuple(legs)

@@ -1,0 +1,41 @@
+"""An administrator pays into a market's house or insurance, or takes out of it."""
+
+from perps.commands import FundMarket, HouseAccount
+from perps.events import HouseFunded, Transfer, TransferKind
+from perps.market.state import Market
+from perps.money.accounts import WORLD, house_account, insurance_account
+from perps.refusals import RejectCode, Rejected
+from perps.rules.rule import CommandRule, EventRule, Given, hidden
+from perps.units import Micros
+
+
+def decide_fund(market: Market, command: FundMarket, _: Given) -> tuple[HouseFunded] | Rejected:
+    """Move ``amount`` between the outside and an account of the market.
+
+    Money in: the ledger has seen that all deposits together stay within their bound. Money out: the insurance keeps
+    at least 0, the house at least what all traders would gain if they left now, and at least 0. Allowed in every mode:
+    it is the way back for a market whose house is empty.
+    """
+    amount = command.amount
+    if not amount:
+        return Rejected(code=RejectCode.VALIDATION_ERROR, facts={"rule": "amount is not 0"})
+    is_house = command.account is HouseAccount.HOUSE
+    stands = market.house if is_house else market.insurance
+    kept = max(0, market.liability) if is_house else 0
+    if amount < 0 and stands + amount < kept:
+        available = max(0, stands - kept)
+        facts = {"required_micros": -int(amount), "available_micros": int(available)}
+        return Rejected(code=RejectCode.INSUFFICIENT_FUNDS, facts=facts)
+    account = house_account(market.ticker) if is_house else insurance_account(market.ticker)
+    source, target = (WORLD, account) if amount > 0 else (account, WORLD)
+    move = Transfer(source, target, Micros(abs(amount)), TransferKind.HOUSE_FUNDING)
+    return (HouseFunded(command.account, amount, Micros(stands + amount), (move,)),)
+
+
+def apply_funded(market: Market, event: HouseFunded) -> None:
+    """The account holds more, or less."""
+    market.take_money(event.transfers)
+
+
+COMMANDS = (CommandRule(FundMarket, decide_fund),)
+EVENTS = (EventRule(HouseFunded, apply_funded, hidden),)

@@ -1,0 +1,176 @@
+"""From a command to its row, in one thread; what money can never do; what time does by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from perps.commands import ListMarket, ObserveTime, PriceSource, Side, UpdatePrice
+from perps.engine import apply
+from perps.events import PositionReduced, PriceUpdated
+from perps.params import Mode
+from perps.refusals import RejectCode
+from perps.sequencer import MarketSide, Moment
+from perps.units import BALANCE_MAX, HOUSE_CREDIT_DEFAULT, HOUSE_DEBT_MAX, MICRO, Micros, Millis, Ticks
+from tests.perps.build import (
+    BTC,
+    BTC_PRICE,
+    START_MS,
+    Books,
+    done,
+    index_market,
+    new_market,
+    new_open,
+    opened,
+    refused,
+)
+
+
+def test_the_richest_user_there_can_be_holds_no_more_than_an_account_may() -> None:
+    """All deposits there may be are his, and then all that houses may owe: no credit is ever too large to be posted."""
+    half = HOUSE_DEBT_MAX // 2
+    wide = {"max_open_interest": 10**10, "max_skew": 10**10, "skew_scale": 10**14, "min_order_size": 1}
+    cheap = {"taker_fee": 0, "maker_fee": 0, "liquidation_fee": 0, "house_credit_limit": half}
+    tickers = ["A-PERP", "B-PERP"]
+    venue = Books(*((index_market(ticker=ticker, **wide, **cheap), 1_000) for ticker in tickers))
+    venue.add_user("ann", deposit=HOUSE_DEBT_MAX)
+
+    for ticker in tickers:
+        market = venue.markets[ticker]
+        while market.mode is Mode.ENABLED:
+            done(venue.price(1_000, ticker=ticker))
+            position = opened(venue.open("ann", Side.LONG, 10**13, ticker=ticker, leverage=1))
+            done(venue.price(10**8, ticker=ticker))
+            venue.close(position, ticker=ticker)
+        assert market.house >= -half
+
+    assert HOUSE_DEBT_MAX < venue.ledger.wallet("ann") <= BALANCE_MAX
+    third = ListMarket(params=index_market(ticker="C-PERP", house_credit_limit=1), price=Ticks(BTC_PRICE))
+    refusal = refused(venue.send(third))
+    assert refusal.code is RejectCode.PARAMETERS_INCONSISTENT
+    assert (refusal.facts["house_credit_micros"], refusal.facts["available_micros"]) == (1, 0)
+
+
+def test_a_refused_listing_gives_its_houses_credit_back() -> None:
+    venue = Books()
+    broken = index_market(max_skew=0, house_credit_limit=HOUSE_DEBT_MAX)
+    for _ in range(2):
+        assert refused(venue.send(ListMarket(params=broken, price=Ticks(BTC_PRICE)))).facts["rule"] != "credit"
+
+    done(venue.send(ListMarket(params=index_market(house_credit_limit=HOUSE_DEBT_MAX), price=Ticks(BTC_PRICE))))
+
+
+def test_two_thousand_houses_without_a_limit_fit() -> None:
+    assert HOUSE_DEBT_MAX // HOUSE_CREDIT_DEFAULT == 2_048
+
+
+def test_a_house_that_was_listed_with_more_than_all_may_owe_has_no_more_than_that() -> None:
+    """The first release let such a listing pass."""
+    assert index_market(house_credit_limit=2 * HOUSE_DEBT_MAX).house_credit == HOUSE_DEBT_MAX
+
+
+def test_nothing_due_makes_no_row_and_changes_nothing() -> None:
+    venue = Books((index_market(), BTC_PRICE))
+    venue.add_user("ann")
+    venue.open("ann", Side.LONG, 1_000 * MICRO)
+    before, rows = venue.markets[BTC].image(), len(venue.rows)
+    venue.at = Millis(venue.at + 3_600_000)
+
+    assert done(venue.send(ObserveTime(ticker=BTC))) == ()
+    assert (venue.markets[BTC].image(), len(venue.rows)) == (before, rows)
+
+
+def test_what_is_due_by_itself_makes_a_row_of_time() -> None:
+    """A price that the state has taken in, and nobody has swept behind: no command does that, a crash might."""
+    venue = Books((index_market(), BTC_PRICE))
+    venue.add_user("ann")
+    venue.open("ann", Side.LONG, 1_000 * MICRO, leverage=100)
+    fallen = Ticks(BTC_PRICE * 98 // 100)
+    apply(venue.markets[BTC], PriceUpdated(fallen, fallen, fallen, PriceSource.ORACLE, venue.at))
+
+    (event,) = done(venue.send(ObserveTime(ticker=BTC)))
+    assert isinstance(event, PositionReduced)
+    assert venue.rows[-1].kind == "time"
+
+
+OPEN = new_open("ann", Side.LONG, 1_000 * MICRO)
+
+
+def side_at(moment: Moment, **changes: object) -> MarketSide:
+    market = new_market(index_market(max_price_age=1_000, **changes), BTC_PRICE)
+    market.price_at = Millis(START_MS)
+    return MarketSide(BTC, market, moment)
+
+
+def moment(now_ms: int, uptime_ms: int, ahead_ms: int = 0) -> Moment:
+    return Moment(Millis(START_MS + now_ms), uptime_ms, ahead_ms)
+
+
+def price(source_at: int | None = None) -> UpdatePrice:
+    at = None if source_at is None else Millis(START_MS + source_at)
+    return UpdatePrice(ticker=BTC, price=Ticks(BTC_PRICE), source=PriceSource.ORACLE, source_at=at)
+
+
+@pytest.mark.parametrize(("uptime_ms", "stale"), [(1_000, False), (1_001, True)])
+@pytest.mark.parametrize("jump_ms", [0, 7_200_000])
+def test_a_price_ages_on_the_clock_that_nobody_can_set(uptime_ms: int, stale: bool, jump_ms: int) -> None:
+    """Whatever the time is said to be meanwhile."""
+    side = side_at(moment(0, 0))
+    _, refusal = side.run(OPEN, moment(jump_ms, uptime_ms))
+
+    assert refusal is not None
+    assert refusal.code is (RejectCode.PRICE_STALE if stale else RejectCode.INSUFFICIENT_FUNDS)
+
+
+def test_across_a_start_a_price_ages_by_its_time() -> None:
+    side = side_at(moment(900, 50_000))
+
+    for later, stale in ((100, False), (101, True)):
+        _, refusal = side.run(OPEN, moment(900 + later, 50_000 + later))
+        assert refusal is not None
+        assert (refusal.code is RejectCode.PRICE_STALE) is stale
+
+
+def test_a_feed_is_as_late_as_the_systems_clock_says_though_rows_run_ahead_of_it() -> None:
+    """The clock was two hours ahead once: rows go on from there, and a fresh price is fresh."""
+    ahead = 7_200_000
+    side = side_at(moment(ahead, 0, ahead))
+    decisions, refusal = side.run(price(source_at=4_900), moment(ahead + 5_000, 5_000, ahead))
+    (event,) = decisions[0].events
+
+    assert refusal is None
+    assert isinstance(event, PriceUpdated)
+    assert event.at == START_MS + ahead + 4_900, "a price's time is on the rows' clock, and as late as its source's"
+    _, refusal = side.run(OPEN, moment(ahead + 5_900, 5_900, ahead))
+    assert refusal is not None
+    assert refusal.code is not RejectCode.PRICE_STALE
+    _, refusal = side.run(OPEN, moment(ahead + 5_901, 5_901, ahead))
+    assert refusal is not None
+    assert refusal.code is RejectCode.PRICE_STALE
+
+
+def test_a_price_from_the_future_is_refused_by_the_systems_clock() -> None:
+    ahead = 7_200_000
+    side = side_at(moment(ahead, 0, ahead))
+    _, refusal = side.run(price(source_at=5_001), moment(ahead, 0, ahead))
+
+    assert refusal is not None
+    assert refusal.facts == {"rule": "at is not in the future", "at_ms": START_MS + 5_001, "now_ms": START_MS}
+
+
+def test_rows_of_a_market_never_go_back_in_time() -> None:
+    side = side_at(moment(0, 0))
+    first, _ = side.run(price(), moment(500, 500))
+    second, _ = side.run(price(), moment(300, 600))
+
+    assert [first[0].at, second[0].at] == [START_MS + 500, START_MS + 500]
+
+
+def test_who_cannot_pay_all_is_refused_by_the_market_with_what_he_has() -> None:
+    venue = Books((index_market(), BTC_PRICE))
+    venue.add_user("ann", deposit=5 * MICRO)
+
+    refusal = refused(venue.send(OPEN))
+    assert refusal.code is RejectCode.INSUFFICIENT_FUNDS
+    assert refusal.facts["available_micros"] == 5 * MICRO
+    assert venue.funds.in_flight == (0, 0)
+    assert venue.funds.free("ann") == Micros(5 * MICRO)

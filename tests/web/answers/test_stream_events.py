@@ -1,0 +1,79 @@
+"""What a row tells the public: every event of a market, and nothing of a user."""
+
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+import pytest
+
+from perps.commands import FundMarket, HouseAccount, SetMode
+from perps.engine import project
+from perps.events import CloseReason, Event, LedgerEvent, MarketEvent, PositionReduced
+from perps.journal import Row, events_of
+from perps.params import MarketParams, Mode
+from perps.units import Micros
+from tests.actors.venue import close, listing, open_long, running, set_price
+from web.answers.stream_events import public_events
+
+BTC = "BTC-PERP"
+
+
+@pytest.fixture
+async def rows() -> list[Row]:
+    """Rows of a venue in which everything has happened that can."""
+    async with running() as venue:
+        await venue.list_market(BTC)
+        await venue.add_user("ann")
+        await venue.do(open_long(BTC, "ann", leverage=100))
+        await venue.do(open_long(BTC, "ann"))
+        await venue.do(close(BTC, "ann", 2))
+        await venue.do(set_price(BTC, 50))
+        await venue.do(SetMode(ticker=BTC, mode=Mode.HALTED))
+        await venue.do(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)))
+        return list(venue.store.rows())
+
+
+def _params() -> MarketParams:
+    return listing(BTC).params
+
+
+async def test_every_event_of_a_market_is_told(rows: list[Row]) -> None:
+    told: dict[type[Event], list[str]] = {}
+    for row in rows:
+        for event in events_of(row):
+            if isinstance(event, get_args(MarketEvent)):
+                told[type(event)] = [name for name, _ in public_events(row, (event,), _params())]
+
+    assert set(told) == set(get_args(MarketEvent)), "a market's event without an example here"
+    hidden = {type(event) for row in rows for event in events_of(row) if not project(event)}
+    assert {kind for kind, names in told.items() if not names} == hidden, "a market's event that no stream tells"
+
+
+async def test_a_liquidation_is_a_trade_and_a_liquidation(rows: list[Row]) -> None:
+    liquidations = [
+        [name for name, _ in public_events(row, (event,), _params())]
+        for row in rows
+        for event in events_of(row)
+        if isinstance(event, PositionReduced) and event.reason is CloseReason.LIQUIDATION
+    ]
+
+    assert liquidations == [["trade", "liquidation"]]
+
+
+async def test_every_event_says_which_row_and_no_user(rows: list[Row]) -> None:
+    for row in rows:
+        for _, data in public_events(row, events_of(row), _params()):
+            assert json.loads(data)["offset"] == row.offset
+            assert b"ann" not in data
+
+
+async def test_an_event_that_is_not_a_markets_is_left_out_and_the_others_are_told(rows: list[Row]) -> None:
+    events = [event for row in rows for event in events_of(row)]
+    foreign = [event for event in events if isinstance(event, get_args(LedgerEvent))]
+    price = next(row for row in rows if row.kind == "price")
+
+    told = public_events(price, (*foreign, *events_of(price)), _params())
+
+    assert foreign
+    assert told == public_events(price, events_of(price), _params())

@@ -1,0 +1,37 @@
+"""Errors as HTTP responses: the one JSON body that every refusal has, with its status and headers."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from web.answers.errors import STATUS, RequestError, method_not_allowed
+
+RETRY_AFTER_S: Final = "1"
+
+
+def of_http(error: web.HTTPException) -> RequestError:
+    """What ``aiohttp`` refuses by itself."""
+    if error.status == 404:
+        return RequestError("not_found", "There is no such path. GET / lists all paths.")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return method_not_allowed(error.allowed_methods)
+    if error.status == 413:
+        return RequestError("payload_too_large", "The body is too large.")
+    return RequestError("validation_error", error.reason)
+
+
+def response(error: RequestError, request_id: str) -> web.Response:
+    """The error as a response: ``{"error": {code, message, details, requestId}}``."""
+    status = STATUS[error.code]
+    body = {"error": {"code": error.code, "message": error.message, "details": error.details, "requestId": request_id}}
+    headers = {"X-Request-Id": request_id}
+    if status in (429, 503):
+        headers["Retry-After"] = RETRY_AFTER_S
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.allow:
+        headers["Allow"] = ", ".join(error.allow)
+    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json", headers=headers)

@@ -1,0 +1,127 @@
+"""One running venue, put together: stores in, an HTTP server and a core out. It knows no process and no database."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+from actors.clock import VenueClock
+from actors.limits import IN_FLIGHT_MAX
+from actors.ports import Clock, History
+from web.api import app
+from web.api.context import Context
+from web.auth import Keys, KeyStore
+from web.gateway import Gateway
+from web.limits.shares import ReadShares
+from web.listener import Listener
+from web.metrics import Metrics
+from web.process.clock import SystemClock
+from web.process.host import Host, OpenJournal
+from web.process.snapshots import SnapshotPolicy, Snapshots, TakeSnapshot
+from web.readside.model import ROWS_KEPT, ReadModel
+from web.readside.queries import Queries
+from web.streams.hub import BEHIND_BYTES_MAX, Hub
+from web.streams.sse import HEARTBEAT_S, MarketSse
+
+
+class ReadSide(Queries, Protocol):
+    """Queries that live as long as the venue."""
+
+    async def open(self) -> None:
+        """Connect."""
+        ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class Stores(Struct, frozen=True, kw_only=True):
+    """Where a venue keeps what must last."""
+
+    open_journal: OpenJournal
+    history: History
+    queries: ReadSide
+    keys: KeyStore
+    take_snapshot: TakeSnapshot
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """What of a venue is bounded, and by how much."""
+
+    in_flight_max: int = IN_FLIGHT_MAX
+    connections_max: int = 0
+    """0: as many as the process may have."""
+    rows_kept: int = ROWS_KEPT
+    behind_bytes_max: int = BEHIND_BYTES_MAX
+    heartbeat_s: float = HEARTBEAT_S
+    snapshots: SnapshotPolicy = SnapshotPolicy()
+
+
+class VenueServer:
+    """One running venue: the web server, the read side and the core's host."""
+
+    def __init__(
+        self, stores: Stores, admin_key: str, *, clock: Clock | None = None, limits: Limits | None = None
+    ) -> None:
+        limits, time = limits or Limits(), VenueClock(clock or SystemClock())
+        model, metrics = ReadModel(rows_kept=limits.rows_kept), Metrics()
+        self._queries = queries = stores.queries
+        streams = Hub(model, queries.rows_after, behind_bytes_max=limits.behind_bytes_max)
+        read_shares = ReadShares()
+        self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots, time)
+        self.host = Host(
+            stores.open_journal,
+            stores.history,
+            time,
+            model,
+            streams,
+            metrics,
+            in_flight_max=limits.in_flight_max,
+        )
+        self.context = Context(
+            gateway=Gateway(self.host.bridge, model, queries, read_shares, metrics, time),
+            bridge=self.host.bridge,
+            model=model,
+            queries=queries,
+            read_shares=read_shares,
+            keys=Keys(stores.keys, admin_key, time),
+            streams=streams,
+            market_sse=MarketSse(model, time),
+            heartbeat_s=limits.heartbeat_s,
+            snapshots=self._snapshots,
+            metrics=metrics,
+            recorder=self.host.recorder,
+            clock=time,
+            problems=self.host.problems,
+        )
+        metrics.gauge("perps_problems", "Parts that are not well.", lambda: len(self.host.problems()))
+        metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)
+        metrics.gauge("perps_offset", "The last durable row.", lambda: model.offset)
+        metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
+        metrics.gauge("perps_snapshot_problem", "1: the last one failed.", lambda: self._snapshots.problem is not None)
+        metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
+        self._listener = Listener(app.build(self.context), metrics, limits.connections_max)
+
+    async def listen(self, host: str, port: int) -> int:
+        """Answer on a port; ``/readyz`` says 503 until ``start`` has ended. Returns the port (0 asks for any)."""
+        return await self._listener.open(host, port)
+
+    async def start(self) -> None:
+        """Recover, open the doors."""
+        await self.host.start()
+        await self._queries.open()
+        await self.context.keys.open()
+        self._snapshots.start(self.host.began_at)
+        self.context.started = True
+
+    async def close(self) -> None:
+        """Drain and stop: answers first, then streams and connections, then the core."""
+        self.context.draining = True
+        self.context.arrivals.end()
+        await self._snapshots.stop()
+        await self.host.stop()
+        self.context.streams.close()
+        await self._listener.close()
+        await self._queries.close()
