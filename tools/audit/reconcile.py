@@ -204,7 +204,7 @@ def _tell(state: VenueState, found: Sequence[Difference], prices: Sequence[Price
         show_table(columns, [_cells(row) for row in prices])
     counts = [counted(len(state.markets), "market"), counted(positions, "open position"), f"differences: {len(found)}"]
     if prices:
-        counts.append(f"outside prices: {len(prices)}, {bad} of them differ")
+        counts.append(f"outside prices: {len(prices)}, mismatches: {bad}")
     click.echo(f"row {state.offset}: {', '.join(counts)}")
 
 
