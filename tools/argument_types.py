@@ -11,11 +11,15 @@ import rich_click as click
 from tools.addresses import without_password
 from tools.times import parse_time_ms, rfc3339
 
+OFFSET_MAX: Final = 2**63 - 1
+"""The largest row number that PostgreSQL can store."""
+
 _DIGITS: Final = 18
 _DECIMALS: Final = 12
 _DECIMAL = re.compile(rf"[+-]?\d{{1,{_DIGITS}}}(\.\d{{1,{_DECIMALS}}})?", re.ASCII)
 _PLAIN = re.compile(r"\+?\d+(\.\d+)?", re.ASCII)
 _EXPONENT = re.compile(r"\+?\d+(\.\d+)?[eE][+-]?\d{1,9}", re.ASCII)
+_OFFSET = re.compile(r"\d{1,19}", re.ASCII)
 _TICKER = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}")
 _USER_ID = re.compile(r"[A-Za-z0-9._:@-]{1,64}")
 
@@ -62,6 +66,18 @@ class _Decimal(click.ParamType[str]):
             if len(decimals) > _DECIMALS:
                 return f" has more than {_DECIMALS} decimals: round it"
         return f" is not a decimal number{', 0 or more' if self._may_be_zero else ' above 0'}, such as 12.50"
+
+
+class _Offset(click.ParamType[int]):
+    """The number of a journal row."""
+
+    name = "row"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value)
+        if _OFFSET.fullmatch(text) is None or not 0 < int(text) <= OFFSET_MAX:
+            self.fail(f"{text!r} is not the number of a row, 1 or more", param, ctx)
+        return int(text)
 
 
 class Whole(click.IntRange):
@@ -154,6 +170,7 @@ class _Speed(click.ParamType[float | None]):
         return speed
 
 
+OFFSET: Final = _Offset()
 KEY_ID: Final = _Pattern("key", re.compile(r"[A-Za-z0-9._-]{1,64}"), "a key id; perps key list shows them")
 CURSOR: Final = _Pattern("cursor", re.compile(r"[\x21-\x7e]{1,128}"), "a cursor that an earlier page printed")
 AMOUNT: Final = _Decimal(may_be_zero=False)

@@ -1,6 +1,6 @@
 """The program that takes a running venue's snapshots: ``perps snapshot --offline`` without a command line.
 
-It reads no option, no setting and no file of its user: the venue hands it the database's URL in its environment.
+It reads no option, no setting and no file of its user. The venue passes the database's URL in the environment.
 ``web/process/snapshot_process.py`` says what it prints.
 """
 
@@ -22,14 +22,14 @@ from web.process import logs
 from web.process.snapshot_process import DATABASE_URL
 
 FOLLOWER: Final = (sys.executable, "-P", "-m", "tools.snapshot_follower")
-"""How it is started. ``-P``: a package of our name in the working directory is not ours."""
+"""How to start it. ``-P``: do not import packages from the working directory, whatever their names."""
 
 NICENESS: Final = 10
-"""It gives way to the venue and the database."""
+"""It leaves the processor to the venue and the database."""
 
 
 def main() -> int:
-    """Take a snapshot; return the exit code. What went wrong is the last line on stdout."""
+    """Take a snapshot; return the exit code. An error is the last line on stdout."""
     os.nice(NICENESS)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     buffer_stdout()
@@ -44,7 +44,7 @@ def main() -> int:
 
 
 def _end_with_stdin() -> None:
-    """End with whoever asked for this, at any point: a snapshot is stored whole or not at all."""
+    """End when stdin closes: the venue is gone. A snapshot is stored whole or not at all, so any time is fine."""
     while os.read(0, 1 << 16):
         pass
     os._exit(1)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import rich_click as click
 from msgspec import Struct
 
+from tools.argument_types import OFFSET, Real
 from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.output import Reporter, counted, progress, show_json, show_line, show_table
@@ -44,10 +45,10 @@ class Archived(Struct, frozen=True):
     required=True,
     help="The archive's directory. Use the same one every time.",
 )
-@click.option("--before", type=click.IntRange(1, 2**63 - 1), help="Move only rows before this offset.")
+@click.option("--before", type=OFFSET, help="Move only rows before this row.")
 @click.option(
     "--keep-days",
-    type=click.FloatRange(0),
+    type=Real(0),
     default=1.0,
     show_default=True,
     help="Keep rows that are younger than this many days.",

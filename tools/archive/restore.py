@@ -11,7 +11,7 @@ import msgspec
 import rich_click as click
 from msgspec import Struct
 
-from tools.argument_types import DATABASE_URL, MOMENT
+from tools.argument_types import DATABASE_URL, MOMENT, OFFSET
 from tools.audit.database import venue_database
 from tools.errors import ToolError
 from tools.output import progress, show_json, show_record
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 BATCH_ROWS: Final = 5_000
 """How many rows are checked and written together."""
-
-OFFSETS: Final = click.IntRange(1, 2**63 - 1)
 
 
 class Restored(Struct, frozen=True, rename="camel"):
@@ -59,7 +57,7 @@ class Restored(Struct, frozen=True, rename="camel"):
     help="The archive's directory, if rows have been moved there.",
 )
 @click.option("--archive-only", is_flag=True, help="Read only the archive: the old database is gone.")
-@click.option("--to-offset", type=OFFSETS, help="Stop after this row.  [default: the last row]")
+@click.option("--to-offset", type=OFFSET, help="Stop after this row.  [default: the last row]")
 @click.option("--to-time", type=MOMENT, help="Stop before the first row after this time.")
 @click.option("--with-keys", is_flag=True, help="Copy the API keys too: they will work on the new database.")
 @data_dir_option

@@ -82,8 +82,8 @@ async def read_url(url: str) -> list[ExternalPrice]:
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(url, allow_redirects=False) as answer,
         ):
-            if location := answer.headers.get("Location"):
-                where = without_password(location)
+            if 300 <= answer.status < 400 and "Location" in answer.headers:
+                where = without_password(answer.headers["Location"])
                 raise BadExternal(f"{place}: it redirects to {where}, which is not followed; give that address itself")
             if answer.status != 200:
                 raise BadExternal(f"{place}: the server answered with status {answer.status}, not 200")

@@ -11,7 +11,7 @@ import msgspec
 import rich_click as click
 
 from perps.commands import KINDS
-from tools.argument_types import TICKER
+from tools.argument_types import OFFSET, OFFSET_MAX, TICKER, Whole
 from tools.audit.database import venue_database
 from tools.output import json_text, show_line
 from tools.settings import SettingsCommand, data_dir_option, database_url_option, json_option
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
     from perps.params import MarketParams
     from persistence.journal.rows import Pick, PostgresRows
 
-OFFSETS: Final = click.IntRange(1, 2**63 - 1)
-"""Of rows."""
 WIDTHS: Final = (8, 24, 18, 8, 16)
 """Widths of all columns but the last, on a terminal. Elsewhere tabs separate the columns."""
 
 
 @click.command(cls=SettingsCommand)
-@click.option("--from", "first", type=OFFSETS, default=1, help="Begin with this offset.")
-@click.option("--to", "last", type=OFFSETS, default=2**63 - 1, help="End with this offset.")
+@click.option("--from", "first", type=OFFSET, default=1, show_default=True, help="Begin with this row.")
+@click.option("--to", "last", type=OFFSET, default=OFFSET_MAX, help="End with this row.  [default: the last row]")
 @click.option("--ticker", type=TICKER, help="Only rows of this market.")
 @click.option("--user", help="Only rows that this user sent, or that changed this user's wallet or positions.")
 @click.option(
@@ -38,7 +36,7 @@ WIDTHS: Final = (8, 24, 18, 8, 16)
     help="Only rows of this kind. A liquidation is in the row of the price, open or close that caused it; what does not"
     " fit there is in the sweep rows after it.",
 )
-@click.option("--last", "count", type=click.IntRange(min=1), help="Only this many, the newest.")
+@click.option("--last", "count", type=Whole(1), help="Only this many, the newest.")
 @data_dir_option
 @database_url_option
 @json_option

@@ -35,8 +35,7 @@ _IS_URL: Final = re.compile(r"https?://")
 @click.option(
     "--url",
     type=VENUE_URL,
-    help="Also compare with the memory of the venue at this address. It must answer; if the address is only a setting,"
-    " it need not.",
+    help="Also compare with the memory of the venue at this address, which must be running.",
 )
 @click.option(
     "--key", envvar="PERPS_ADMIN_KEY", help="The API key for --url.  [default: the key in <data-dir>/admin.key]"
@@ -205,7 +204,7 @@ def _tell(state: VenueState, found: Sequence[Difference], prices: Sequence[Price
         show_table(columns, [_cells(row) for row in prices])
     counts = [counted(len(state.markets), "market"), counted(positions, "open position"), f"differences: {len(found)}"]
     if prices:
-        counts.append(f"outside prices: {len(prices)}, {bad} of them differ")
+        counts.append(f"outside prices: {len(prices)}, mismatches: {bad}")
     click.echo(f"row {state.offset}: {', '.join(counts)}")
 
 

@@ -1,4 +1,4 @@
-"""A long journal, written without a venue: the domain decides, and rows go to the database in large batches."""
+"""Writes a long journal without a venue: a sequencer decides, and rows go to the database in large batches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH_ROWS: Final = 5_000
 def write_journal(database_url: str, rows: int, positions: int) -> None:
     """Fill an empty database with ``rows`` rows of one market in which ``positions`` positions stay open.
 
-    Users, then opens, then in turn an open, its close and a price.
+    The rows are users, then opens, then by turns an open, its close and a price.
     """
     with PostgresJournal.acquire(database_url) as journal:
         writer = _Writer(journal)
@@ -48,13 +48,13 @@ class _Writer:
         self.offset = 0
 
     def begin(self) -> None:
-        """List the market and make the users."""
+        """Create the market and the users."""
         self._send(None, ListMarket(params=PARAMS, price=Ticks(PRICE)))
         for number in range(USERS):
             self._send(f"u{number}", CreateUser(user=f"u{number}", deposit=DEPOSIT))
 
     def open(self, number: int) -> tuple[str, int]:
-        """Open a position, longs and shorts in turn; whose it is, and its number."""
+        """Open a position, longs and shorts by turns; its owner and number."""
         user = f"u{number % USERS}"
         side, leverage = (Side.LONG, Side.SHORT)[number % 2], LEVERAGES[number % len(LEVERAGES)]
         command = OpenPosition(ticker=TICKER, user=user, side=side, size=SIZE, leverage=leverage)
@@ -70,12 +70,12 @@ class _Writer:
         self._send(user, command)
 
     def price(self, number: int) -> None:
-        """A price that liquidates nobody."""
+        """Set a price that liquidates nobody."""
         command = UpdatePrice(ticker=TICKER, price=Ticks(PRICE + number % 10), source=PriceSource.ORACLE)
         self._send(None, command)
 
     def flush(self) -> None:
-        """Make what is collected durable."""
+        """Make the collected rows durable."""
         self._journal.append(self._entries)
         self._entries = []
 

@@ -75,7 +75,7 @@ def list_market() -> MarketListed:
     """The event that lists such a market."""
     listing = decide_list(None, ListMarket(params=PARAMS, price=Ticks(PRICE)), Given(Millis(0)))
     if isinstance(listing, Rejected):
-        raise ToolError(f"the benchmark's market cannot be listed: {dict(listing.facts)}")
+        raise ToolError(f"the benchmark's market cannot be created: {dict(listing.facts)}")
     return listing[0]
 
 

@@ -108,8 +108,8 @@ def test_more_rows_than_there_are_and_times_before_the_first_are_refused(
     stored: list[Entry], database_url: str, new_url: str, capsys: Captured
 ) -> None:
     source = ["--database-url", database_url, "--into", new_url]
-    assert "the rows end with row" in refusal(capsys, *source, "--to-offset", "100000")
-    assert "no row is from 2001-" in refusal(capsys, *source, "--to-time", "2001-01-01")
+    assert "the last row is 200, and --to-offset asks for 100000" in refusal(capsys, *source, "--to-offset", "100000")
+    assert "there is no row from 2001-" in refusal(capsys, *source, "--to-time", "2001-01-01")
     assert is_empty(new_url)
 
 
@@ -288,8 +288,8 @@ def test_a_data_directory_can_be_made_and_is_like_any_other(
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ([], "one of --into and --into-data-dir"),
-        (["--into", "postgresql://x@/y", "--into-data-dir", "d"], "one of --into and --into-data-dir"),
+        ([], "give either --into or --into-data-dir"),
+        (["--into", "postgresql://x@/y", "--into-data-dir", "d"], "give either --into or --into-data-dir"),
         (["--into", "postgresql://x@/y", "--to-offset", "1", "--to-time", "1"], "--to-offset or --to-time, not both"),
         (["--into", "postgresql://x@/y", "--archive-only"], "--archive-only needs --archive"),
         (["--into", "postgresql://x@/y", "--archive-only", "--archive", "a", "--with-keys"], "an archive has no keys"),

@@ -241,13 +241,13 @@ def say_another_epoch(stored: Stored) -> int:
 DAMAGES: list[tuple[Damage, str]] = [
     (flip_a_bit_of_a_payload, "hash"),
     (delete_a_row_in_the_middle, "missing; the next row there is 71"),
-    (delete_the_last_row, "lost its tail"),
+    (delete_the_last_row, "lost its last rows"),
     (alter_a_row_and_its_own_hash, "hash"),
     (swap_two_rows, "hash"),
     (let_the_epoch_fall, "epoch 2 after epoch 3"),
     (leave_a_gap_in_a_sequence, "sequence 10000 where"),
     (alter_a_balance, "the row says"),
-    (use_a_client_order_id_twice, "user1 has the client order id"),
+    (use_a_client_order_id_twice, "user1 used the client order id"),
     (alter_a_leg, "legs: record"),
     (add_a_leg, "no row implies it"),
     (lose_a_fill, "is missing"),
@@ -258,8 +258,8 @@ DAMAGES: list[tuple[Damage, str]] = [
     (lose_a_position, "positions: BTC-PERP-3 is missing"),
     (add_a_position, "positions: BTC-PERP-999999 is there, and no row opened it"),
     (forge_a_price_with_all_hashes, "reason is None, its row says because"),
-    (set_the_owner_back, "the owner's epoch is 0"),
-    (forget_the_owner, "there is no owner"),
+    (set_the_owner_back, "the owner's epoch is only 0"),
+    (forget_the_owner, "the database has no owner"),
     (flip_a_bit_of_a_snapshot, "checksum"),
     (truncate_a_snapshot, "not a snapshot"),
     (exchange_the_snapshots, "is of row 40"),
@@ -269,7 +269,7 @@ DAMAGES: list[tuple[Damage, str]] = [
     (list_the_users_in_another_order, "users: not in the order"),
     (leave_a_market_out_of_the_views, "markets: ETH-PERP is missing"),
     (paint_a_candle, "market BTC-PERP: its minute is "),
-    (say_another_epoch, "says epoch 99, the row 1"),
+    (say_another_epoch, "has epoch 99, but the row has epoch 1"),
 ]
 """Each damage, and words that the problem it makes must have."""
 

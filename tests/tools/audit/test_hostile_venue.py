@@ -185,4 +185,4 @@ def test_a_digest_that_is_none_is_a_problem_of_one_line(
         code, answer = run_json(capsys, "verify", "--database-url", stored.url, "--live", url, "--key", KEY, "--json")
     assert code == 1
     (problem,) = answer["problems"]
-    assert problem["problem"].startswith("the venue could not be compared: ")
+    assert problem["problem"].startswith("the running venue could not be compared: ")

@@ -126,11 +126,11 @@ def test_a_line_tells_money_and_prices_as_decimals(stored: Stored, capsys: Captu
     told = "\n".join(lines(stored, capsys))
     for pattern in (
         r"1\t2023-11-14T22:13:20\.000Z\tBTC-PERP#1\tlist\tadmin\tlisted at 50000\.00\n",
-        r"@ledger#\d+\tcreate\tuser1\tuser user1, brought by user0, deposit \d+\.\d\d; user1 has \d+\.\d\d",
+        r"@ledger#\d+\tcreate\tuser1\tuser user1, referred by user0, deposit \d+\.\d\d; user1 has \d+\.\d\d",
         r"opened BTC-PERP-1: (long|short) 0\.\d+ at \d+\.\d+, \d+x, margin \d+\.\d+, fee \d+\.\d+; user\d has \d+\.\d+",
         r"(closed|reduced) [A-Z]+-PERP-\d+: \d+\.\d+ at \d+\.\d+, pnl -?\d+\.\d+, fee \d+\.\d+; user\d has",
         r"\tprice\tfeed\tprice \d+\.\d\d from oracle",
-        r"user\d was liquidated of [A-Z]+-PERP-\d+: ",
+        r"user\d was liquidated in [A-Z]+-PERP-\d+: ",
         r"user\d deposited \d+\.\d+; user\d has \d+\.\d+",
     ):
         assert re.search(pattern, told), pattern
@@ -219,7 +219,7 @@ def test_that_no_row_matches_is_told_beside_the_empty_answer(
     form: tuple[str, ...], words: tuple[str, ...], stored: Stored, capsys: Captured
 ) -> None:
     assert main(["journal", "--database-url", stored.url, *words, *form]) == 0
-    assert capsys.readouterr() == ("", "no row matches\n")
+    assert capsys.readouterr() == ("", "no row matches these options\n")
 
 
 def test_rows_that_match_are_told_alone(stored: Stored, capsys: Captured) -> None:

@@ -147,7 +147,7 @@ def test_a_price_altered_in_what_the_venue_serves_is_found(stored: Stored, capsy
 
         (problem, *_) = live_problems(stored, found, capsys)
         assert (problem["offset"], problem["ticker"]) == (ROWS, BTC)
-        assert "the venue says that indexPrice is" in problem["problem"]
+        assert "indexPrice: the running venue says" in problem["problem"]
         fields = {(row["field"], row.get("ticker")) for row in live_differences(stored, found, capsys)}
         assert {("indexPrice", BTC), ("markPrice", BTC)} <= fields
 
@@ -171,7 +171,7 @@ def test_a_market_actor_whose_memory_was_altered_is_found(stored: Stored, capsys
 
         (problem,) = live_problems(stored, found, capsys)
         assert problem["ticker"] == ETH
-        assert "the market's memory" in problem["problem"]
+        assert "the running market's memory" in problem["problem"]
 
 
 def test_a_ledger_actor_whose_memory_was_altered_is_found(stored: Stored, capsys: Captured) -> None:
@@ -181,7 +181,7 @@ def test_a_ledger_actor_whose_memory_was_altered_is_found(stored: Stored, capsys
         actor._ledger.balances["user:user0"] -= 1
 
         (problem,) = live_problems(stored, found, capsys)
-        assert (problem["offset"], "the ledger's memory" in problem["problem"]) == (ROWS, True)
+        assert (problem["offset"], "the running ledger's memory" in problem["problem"]) == (ROWS, True)
 
 
 def test_a_venue_that_is_not_there_is_a_problem_and_the_rest_is_told(stored: Stored, capsys: Captured) -> None:

@@ -174,7 +174,7 @@ def test_a_journal_that_cannot_be_replayed_is_one_line_that_sends_to_verify(stor
     assert main(["reconcile", "--database-url", stored.url]) == 1
     said = capsys.readouterr().err
     assert said.startswith(f"perps: error: journal row {ROWS - 5}: ")
-    assert "perps verify tells more" in said
+    assert "run perps verify to learn more" in said
 
 
 def test_outside_prices_within_the_tolerance_are_equal_and_beyond_it_they_differ(
@@ -264,9 +264,9 @@ def test_outside_prices_may_come_from_a_web_server(stored: Stored, capsys: Captu
     body = f"ticker,price\n{BTC},{price_of(stored, BTC)}\n{ETH},{price_of(stored, ETH)}\n"
     with web_server(body) as url:
         assert main([*command, url]) == 0
-        assert "outside prices: 2, of them not ours: 0" in capsys.readouterr().out
+        assert "outside prices: 2, mismatches: 0" in capsys.readouterr().out
         assert main([*command, url + "x"]) == 1
-        assert "the server answers 404" in capsys.readouterr().err
+        assert "the server answered with status 404, not 200" in capsys.readouterr().err
     assert main([*command, url]) == 1
     assert capsys.readouterr().err.startswith(f"perps: error: {url}: ")
 
@@ -322,7 +322,7 @@ def test_equal_is_said_of_the_same_price_only_and_within_of_another_that_is_near
     assert main(["reconcile", "--database-url", stored.url, "--external", file, "--tolerance-bps", "50"]) == 0
     _, btc, eth, summary = capsys.readouterr().out.splitlines()
     assert (btc.split("\t")[5], eth.split("\t")[5]) == ("within", "equal")
-    assert summary.endswith("of them not ours: 0")
+    assert summary.endswith("mismatches: 0")
 
 
 def test_people_read_a_table_of_differences_and_a_line(stored: Stored, capsys: Captured) -> None:
@@ -335,7 +335,7 @@ def test_people_read_a_table_of_differences_and_a_line(stored: Stored, capsys: C
     assert line.split("\t")[:4] == [str(ROWS), BTC, "", "indexPrice"]
     assert outside.startswith("ticker\tposition\texternal\tours\tbps")
     assert (equal.split("\t")[5], lonely.split("\t")[5]) == ("equal", "only here")
-    assert verdict.endswith("differences: 1, outside prices: 2, of them not ours: 1")
+    assert verdict.endswith("differences: 1, outside prices: 2, mismatches: 1")
 
 
 def test_one_market_is_not_told_as_several(database_url: str, capsys: Captured) -> None:

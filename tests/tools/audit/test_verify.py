@@ -45,7 +45,7 @@ def test_a_snapshot_witnesses_against_a_chain_that_was_written_anew(stored: Stor
     alter_a_balance(stored)
 
     found = problems(stored, capsys)
-    assert [problem["offset"] for problem in found if "a row with another hash" in problem["problem"]] == [90]
+    assert [problem["offset"] for problem in found if "when the row had another hash" in problem["problem"]] == [90]
 
 
 def test_a_venue_as_it_was_written_has_no_problem(stored: Stored, capsys: Captured) -> None:
@@ -91,7 +91,7 @@ def test_all_rows_gone_is_a_lost_tail_from_row_1(stored: Stored, capsys: Capture
     stored.run("delete from journal")
 
     found = problems(stored, capsys)
-    assert (found[0]["offset"], "lost its tail" in found[0]["problem"]) == (1, True)
+    assert (found[0]["offset"], "lost its last rows" in found[0]["problem"]) == (1, True)
 
 
 def test_a_database_that_no_venue_was_served_from_is_one_line(database_url: str, capsys: Captured) -> None:

@@ -119,7 +119,7 @@ def test_a_row_that_is_not_the_same_in_the_archive_and_in_the_database_is_named(
 
     (problem,) = problems(database_url, archived, capsys)
     assert problem == {
-        "problem": f"in the database it is not the row that the archive has, by its {fields}",
+        "problem": f"database and archive have different rows here: {fields} differ",
         "offset": row.offset,
         "ticker": "BTC-PERP",
     }
@@ -154,7 +154,10 @@ def test_a_client_order_id_in_two_partitions_is_found(database_url: str, capsys:
     assert code == 1
     (problem,) = answer["problems"]
     assert problem["offset"] == later.offset
-    assert f"user1 has the client order id {first.client_order_id} in rows {first.offset} and" in problem["problem"]
+    assert (
+        f"user1 used the client order id {first.client_order_id} more than once: rows {first.offset} and"
+        in problem["problem"]
+    )
 
 
 def test_a_streams_number_in_two_partitions_is_found(database_url: str, capsys: Captured) -> None:

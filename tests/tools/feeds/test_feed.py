@@ -96,7 +96,7 @@ async def test_a_file_with_a_bad_row_anywhere_is_refused_before_a_price_is_sent(
     rows = 2 * CHUNK_TICKS
     await write("ticks.csv", "time,price\n" + "1,1\n" * rows + "2,oops\n")
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP", "--speed", "max") == 1
-    assert f"ticks.csv line {rows + 2}: price is not" in capsys.readouterr().err
+    assert f"ticks.csv line {rows + 2}: price must be" in capsys.readouterr().err
     assert running.venue.prices == []
 
 

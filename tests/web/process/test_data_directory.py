@@ -76,3 +76,21 @@ def test_a_venue_that_runs_is_not_kept_away(tmp_path: Path) -> None:
         assert not alone
     assert (tmp_path / "venue.lock").read_text() == f"{os.getpid()}\n"
     venue.close()
+
+
+@pytest.mark.parametrize("key", ["", "fifteen-letters"])
+def test_an_admin_key_that_could_be_guessed_is_refused(key: str, tmp_path: Path) -> None:
+    (tmp_path / "admin.key").write_text(f"{key}\n")
+    directory = DataDirectory(tmp_path)
+
+    with pytest.raises(CannotStart, match="admin.key is shorter than 16 characters: delete the file"):
+        directory.admin_key()
+    directory.close()
+
+
+def test_an_admin_key_of_sixteen_characters_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "admin.key").write_text("sixteen-letters!\n")
+    directory = DataDirectory(tmp_path)
+
+    assert directory.admin_key() == "sixteen-letters!"
+    directory.close()
