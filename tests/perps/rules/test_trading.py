@@ -1,7 +1,5 @@
 """Opens and closes: every refusal in its place, and the money of what is accepted, to the micro."""
 
-from fractions import Fraction
-from math import ceil, floor
 from typing import Any
 
 import pytest
@@ -9,67 +7,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from perps.commands import ClosePosition, Side, signed
+from perps.commands import Side, signed
 from perps.engine import apply
 from perps.events import PositionOpened, PositionReduced, TransferKind
 from perps.market.position import position_id
 from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
-from perps.rules.closing import decide_close
-from perps.rules.opening import decide_open
-from perps.rules.rule import Given
-from perps.units import MICRO, NANO, PICO, PPB, Lots, Micros, Millis, Nano, Pico, Ppb
+from perps.units import MICRO, NANO, PPB, Micros
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
-    RICH,
-    START_MS,
     Books,
     done,
     index_market,
     new_market,
-    new_open,
     opened,
     reductions,
     refused,
 )
-
-LONG, SHORT = Side.LONG, Side.SHORT
-SIZE = 1_000 * MICRO
-AGE = {"max_price_age": 1_000}
-
-
-def try_open(market: Market, size: int = SIZE, side: Side = LONG, **more: Any) -> PositionOpened | Rejected:
-    held, late = Micros(more.pop("held", RICH)), more.pop("late", 0)
-    referrer = more.pop("referrer", None)
-    given = Given(Millis(START_MS + late), late, held=held, referrer=referrer)
-    outcome = decide_open(market, new_open("ann", side, size, **more), given)
-    return outcome if isinstance(outcome, Rejected) else outcome[0]
-
-
-def must_open(market: Market, size: int = SIZE, side: Side = LONG, **more: Any) -> PositionOpened:
-    outcome = try_open(market, size, side, **more)
-    assert isinstance(outcome, PositionOpened), outcome
-    apply(market, outcome)
-    return outcome
-
-
-def bound(size: int, leverage: int, fee: int) -> Micros:
-    """The most an open can take."""
-    return new_open("ann", LONG, size, leverage=leverage).bound(Ppb(fee))
-
-
-def try_close(market: Market, number: int = 1, share: int = PPB, **more: Any) -> PositionReduced | Rejected:
-    late = more.pop("late", 0)
-    fields = {"ticker": BTC, "user": "ann", "position_id": position_id(BTC, number), "share": Ppb(share), **more}
-    outcome = decide_close(market, ClosePosition(**fields), Given(Millis(START_MS + late), late))
-    return outcome if isinstance(outcome, Rejected) else outcome[0]
-
-
-def fresh(**changes: Any) -> Market:
-    return new_market(index_market(**changes), BTC_PRICE)
-
+from tests.perps.rules.trying import AGE, LONG, SIZE, bound, fresh, must_open, try_close, try_open
 
 # What stops an open, in order of precedence: each of these makes its refusal apply, whatever else does.
 MARKET_FAULTS: dict[RejectCode, dict[str, Any]] = {
@@ -265,73 +222,6 @@ def test_what_is_held_is_enough_for_whatever_an_open_costs(
 @pytest.mark.parametrize(("size", "leverage", "fee", "held"), [(10, 3, 0, 4), (10, 3, 1, 5), (9, 3, PPB, 12)])
 def test_a_hold_is_rounded_up_twice(size: int, leverage: int, fee: int, held: int) -> None:
     assert bound(size, leverage, fee) == held
-
-
-DUST = {"tick_size": Pico(1), "lot_size": Pico(PICO * MICRO), "skew_scale": Lots(10**12)}
-"""A tick of 10⁻¹², and lots so large that a tick of one is worth a micro."""
-
-
-@pytest.mark.parametrize("side", Side)
-@pytest.mark.parametrize("closing", [False, True])
-@pytest.mark.parametrize(("changes", "price"), [({}, BTC_PRICE), (DUST, 12_345), (DUST, 999), (DUST, 1)])
-def test_an_acceptable_price_is_kept_exactly(side: Side, closing: bool, changes: dict[str, Any], price: int) -> None:
-    """A fill exactly at the limit passes; one 10⁻¹² worse does not. Which way is worse depends on what it trades."""
-    market = new_market(index_market(**changes, min_order_size=Micros(1)), price)
-    size = 1_000 * price * market.unit
-    must_open(market, size, side)
-    plain = try_close(market) if closing else try_open(market, size, side)
-    assert not isinstance(plain, Rejected)
-    buys = plain.fill.lots > 0
-    paid = Fraction(abs(plain.fill.cost), MICRO) / Fraction(abs(plain.fill.lots) * market.params.lot_size, PICO) * PICO
-    tightest = ceil(paid) if buys else floor(paid)
-    too_tight = tightest - 1 if buys else tightest + 1
-    for limit, ok in ((tightest, True), (too_tight, False)):
-        nano, rest = divmod(limit, 1000)
-        outcome: PositionOpened | PositionReduced | Rejected
-        if closing:
-            outcome = try_close(market, acceptable_price=Nano(nano), acceptable_price_pico=rest)
-        else:
-            outcome = try_open(market, size, side, limit=nano, acceptable_price_pico=rest)
-        assert isinstance(outcome, Rejected) is not ok
-        if not ok:
-            refusal = refused(outcome)
-            assert refusal.code is RejectCode.PRICE_BEYOND_LIMIT
-            assert refusal.facts["acceptable_price_pico"] == limit
-            assert refusal.facts["price_pico"] == max(floor(paid), 1)
-
-
-@pytest.mark.parametrize("side", Side)
-def test_a_price_below_a_pico_is_not_refused_as_if_it_were_0(side: Side) -> None:
-    """At a price of one tick a tilted quote lies between two picos: what is told is 1, not 0."""
-    market = new_market(index_market(**DUST, min_order_size=Micros(1)), 1)
-    market.short_lots = Lots(5_000)
-
-    facts = refused(try_open(market, 1_000, side, max_slippage_bps=0)).facts
-
-    assert facts["price_pico"] == facts["acceptable_price_pico"] == 1
-
-
-@pytest.mark.parametrize("side", Side)
-@pytest.mark.parametrize(("skew", "bps", "ok"), [(0, 10, True), (0, 1, True), (0, 0, False), (5_000, 1, True)])
-def test_slippage_is_measured_from_the_quote_before_the_trade(side: Side, skew: int, bps: int, ok: bool) -> None:
-    """2,000 lots move the mean by 1 bp of the scale: a bound of 1 bp is just kept, from whatever skew."""
-    market = fresh(max_skew=9_000, max_open_interest=20_000)
-    sign = 1 if side is LONG else -1
-    market.long_lots, market.short_lots = (skew, 0) if sign < 0 else (0, skew)  # type: ignore[assignment]
-    size = abs(market.cost(1_900 * sign))
-
-    assert isinstance(try_open(market, size, side, max_slippage_bps=bps), Rejected) is not ok
-    opposite = SHORT if side is LONG else LONG
-    assert isinstance(try_open(market, size, opposite, max_slippage_bps=10_000), PositionOpened)
-
-
-@pytest.mark.parametrize("side", Side)
-@pytest.mark.parametrize(("bps", "ok"), [(0, False), (1, True)])
-def test_a_close_keeps_its_slippage_bound(side: Side, bps: int, ok: bool) -> None:
-    market = fresh()
-    must_open(market, SIZE, side)
-
-    assert isinstance(try_close(market, max_slippage_bps=bps), Rejected) is not ok
 
 
 @pytest.mark.parametrize(

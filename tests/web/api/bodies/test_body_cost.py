@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.api.test_bodies import NOT_JSON, NOT_OURS, OPEN, ROUTES
+from tests.web.api.bodies.test_bodies import NOT_JSON, NOT_OURS, OPEN, ROUTES
 from tests.web.conftest import Starter
 from tests.web.venue import Answer, Running
 from web.api import bodies, body_errors

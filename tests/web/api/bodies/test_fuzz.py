@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.web.api.test_fields import ROUTES, Route
+from tests.web.api.bodies.test_fields import ROUTES, Route
 from tests.web.shapes import amount
 from tests.web.venue import Running
 
