@@ -15,7 +15,7 @@ from actors.journal import JournalActor
 from actors.ledger import LedgerActor
 from actors.look_up import LookUpActor
 from actors.messages import Probe, Ref, Wire
-from actors.ports import Clock, History, Journal, Outbox
+from actors.ports import History, Journal, Outbox, RowClock
 from actors.recovery import OnSnapshot, Recovered, reload_market
 from actors.supervisor import StartMarket, Supervisor
 from actors.timer import TimerActor
@@ -42,7 +42,7 @@ class Core:
         journal: Journal,
         history: History,
         *,
-        clock: Clock,
+        clock: RowClock,
         outbox: Outbox,
         vitals: Vitals | None = None,
         on_snapshot: OnSnapshot | None = None,
@@ -99,7 +99,11 @@ class Core:
         self._stopping.set()
         for part, ref in self._refs().items():
             looks_max = LOOK_UP_LOOKS_MAX if part == "look-up" else STOP_LOOKS_MAX
-            if not has_stopped(ref.stop(block=False), self._pulses[part], looks_max):
+            if has_stopped(ref.stop(block=False), self._pulses[part], looks_max):
+                continue
+            if part == "look-up":
+                log.warning("look_up.left_behind")
+            else:
                 log.error("actor.stop_timed_out", actor=part)
 
     def _refs(self) -> dict[str, Ref]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from actors.base import FailStopActor, Interrupted, drain, tell
 from actors.messages import (
@@ -22,13 +22,11 @@ from actors.messages import (
     Unchanged,
     Work,
 )
-from actors.ports import Clock
+from actors.ports import RowClock
 from actors.vitals import Pulse
 from perps.commands import LedgerCommand
 from perps.market.state import Market
 from perps.sequencer import NOTHING_HELD, Decision, MarketSide, Moment
-
-NS_PER_MS: Final = 1_000_000
 
 Load = Callable[[], Market | None]
 """How a market gets its state, in its own thread: at start-up handed over, after a death replayed from the journal."""
@@ -51,7 +49,7 @@ class MarketActor(FailStopActor):
         *,
         ledger: Ref,
         supervisor: Ref,
-        clock: Clock,
+        clock: RowClock,
         pulse: Pulse | None = None,
     ) -> None:
         super().__init__(pulse=pulse)
@@ -64,8 +62,7 @@ class MarketActor(FailStopActor):
     def on_start(self) -> None:
         """Get the state, finish liquidations that a crash cut off, and say ready (pykka's ``start`` does not wait)."""
         try:
-            now_ms, uptime_ms = self._clock.now_ms(), self._clock.monotonic_ns() // NS_PER_MS
-            self._side = MarketSide(self._ticker, self._load(), Moment(now_ms, uptime_ms))
+            self._side = MarketSide(self._ticker, self._load(), Moment(*self._clock.reading()))
             self._add(None, self._side.finish())
             self._flush()
         except BaseException as error:
@@ -117,8 +114,7 @@ class MarketActor(FailStopActor):
             if envelope.token != NO_TOKEN:
                 self._out.append(Refused(work, Failure(FailureKind.OVERLOADED, "the command waited past its deadline")))
             return
-        uptime_ms = self._clock.monotonic_ns() // NS_PER_MS
-        decisions, refused = self._side.run(command, Moment(envelope.now_ms, uptime_ms, envelope.ahead_ms), held)
+        decisions, refused = self._side.run(command, Moment(envelope.now_ms, envelope.ahead_ms), held)
         if refused is not None:
             self._add(None, decisions)
             self._out.append(Refused(work, refused))

@@ -1,4 +1,4 @@
-"""What the actors need from outside, in their own words. ``persistence`` implements the first two, twice."""
+"""What the actors need from outside, in their own words. ``persistence`` implements journal and history."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
@@ -91,6 +91,14 @@ class Clock(Protocol):
 
     def monotonic_ns(self) -> int:
         """Nanoseconds that never fall, for durations only."""
+        ...
+
+
+class RowClock(Clock, Protocol):
+    """The time that rows get: ``actors.clock.VenueClock``."""
+
+    def reading(self) -> tuple[Millis, int]:
+        """``now_ms``, which never falls, and how far it runs before the system's clock."""
         ...
 
 

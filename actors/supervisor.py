@@ -10,10 +10,9 @@ import structlog
 
 from actors.answers import Answers, Step
 from actors.base import FailStopActor, drain, tell
-from actors.limits import MARKET_DEATHS_MAX, MARKET_DEATHS_WINDOW_MS, OBSERVATION_MS, REBUILD_QUEUE_MAX
+from actors.limits import MARKET_DEATHS_MAX, MARKET_DEATHS_WINDOW_MS, REBUILD_QUEUE_MAX
 from actors.market import Load, MarketActor
 from actors.messages import (
-    NO_TOKEN,
     Address,
     Envelope,
     Failure,
@@ -35,18 +34,17 @@ from actors.messages import (
     Wire,
     Work,
 )
-from actors.ports import Clock, Outbox
+from actors.ports import Outbox, RowClock
+from actors.timer import is_observation, observation
 from actors.vitals import Pulse, Vitals
-from perps.commands import FundedCommand, LedgerCommand, ListMarket, ObserveTime
+from perps.commands import FundedCommand, LedgerCommand, ListMarket
 from perps.refusals import RejectCode, Rejected
-from perps.units import Millis
 
 log = structlog.get_logger()
 
 MARKETS_STOP_NS = 20 * 10**9
 """How long all markets together may take to decide what is queued and stop."""
 
-TIMER = "@timer"
 """Who sends observations. Not a possible user id."""
 
 LoadMarket = Callable[[str], Load]
@@ -90,7 +88,7 @@ class Supervisor(FailStopActor):
         answers: Answers,
         load_market: LoadMarket,
         *,
-        clock: Clock,
+        clock: RowClock,
         outbox: Outbox,
         vitals: Vitals | None = None,
         pulse: Pulse | None = None,
@@ -200,27 +198,17 @@ class Supervisor(FailStopActor):
             self._to_ledger.append(envelope)
 
     def _observe(self) -> None:
-        """Every market that is up looks for what is due. One that is late with it drops it: the next is on its way."""
-        now_ms = self._clock.now_ms()
-        deadline_ms = Millis(now_ms + OBSERVATION_MS)
+        """Every market that is up looks for what is due."""
+        now_ms, ahead_ms = self._clock.reading()
         for ticker, slot in self._slots.items():
             if slot.ready and slot.listing is None:
-                observation = Envelope(
-                    command=ObserveTime(ticker=ticker),
-                    token=NO_TOKEN,
-                    trace_id="",
-                    sender=TIMER,
-                    client_order_id=None,
-                    fresh=True,
-                    fingerprint=b"",
-                    now_ms=now_ms,
-                    deadline_ms=deadline_ms,
-                )
-                self._to_market.setdefault(ticker, []).append(observation)
+                self._to_market.setdefault(ticker, []).append(observation(ticker, now_ms, ahead_ms))
 
     def _work(self, ticker: str, work: Work) -> None:
-        """Pass on to a market, or keep it for the market's successor."""
+        """Pass on to a market, or keep it for the market's successor; but not an observation: the next one comes."""
         slot = self._slots.get(ticker)
+        if is_observation(work) and not (slot and slot.ready):
+            return
         if slot is None:
             self._refuse(work, Rejected(code=RejectCode.MARKET_NOT_FOUND, facts={"ticker": ticker}))
         elif slot.down:
@@ -311,7 +299,8 @@ class Supervisor(FailStopActor):
         left = drain(slot.ref)
         self._to_ledger.extend(ImageTaken(work.token, None) for work in left if isinstance(work, TakeImage))
         behind = [work for work in left if not isinstance(work, TakeImage)]
-        slot.waiting = [*stopped.leftovers, *behind, *slot.waiting]
+        left_over = [work for work in (*stopped.leftovers, *behind) if not is_observation(work)]
+        slot.waiting = [*left_over, *slot.waiting]
         slot.ready = False
         now_ms = self._clock.now_ms()
         slot.deaths_ms = [at for at in slot.deaths_ms if at > now_ms - MARKET_DEATHS_WINDOW_MS] + [now_ms]

@@ -13,14 +13,40 @@ from pykka._envelope import Envelope as Sent
 from actors.base import FailStopActor, tell
 from actors.clock import VenueClock
 from actors.limits import OBSERVATION_MS
-from actors.messages import Tick, Wire
+from actors.messages import NO_TOKEN, Envelope, Tick, Wire, Work
 from actors.ports import Outbox
 from actors.vitals import Pulse
+from perps.commands import ObserveTime
+from perps.units import Millis
 
 log = structlog.get_logger()
 
 BEHIND_MS = 1_000
 """How far the system's clock may lie behind the newest row before it is worth a line in the log."""
+
+
+SENDER = "@timer"
+
+
+def observation(ticker: str, now_ms: Millis, ahead_ms: int) -> Envelope:
+    """Asks a market to do what is due. Nobody waits for it, and a late one is dropped: the next is on its way."""
+    return Envelope(
+        command=ObserveTime(ticker=ticker),
+        token=NO_TOKEN,
+        trace_id="",
+        sender=SENDER,
+        client_order_id=None,
+        fresh=True,
+        fingerprint=b"",
+        now_ms=now_ms,
+        deadline_ms=Millis(now_ms + OBSERVATION_MS),
+        ahead_ms=ahead_ms,
+    )
+
+
+def is_observation(work: Work) -> bool:
+    """Whether the timer sent it."""
+    return isinstance(work, Envelope) and isinstance(work.command, ObserveTime) and work.token == NO_TOKEN
 
 
 class TickingInbox(queue.SimpleQueue[Any]):

@@ -2,7 +2,7 @@
 
 A rule says by ``project`` which of these its event has. Query tables, read model, streams, logs and tools know effects
 and no events, so a new event shows up in all of them when its rule is written. A new *kind* of effect is rare; each of
-its readers must then say what it does with it (``tests/test_completeness.py``).
+its readers must then say what it does with it (``tests/perps/test_completeness.py``).
 
 Money needs no effect of its own: every event's ``transfers`` are posted, stored and shown as they are.
 """

@@ -70,4 +70,4 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     def house_credit(self) -> Micros:
         """How far below 0 the house may go, micros."""
         limit = self.house_credit_limit
-        return HOUSE_CREDIT_DEFAULT if limit is None else Micros(min(limit, HOUSE_DEBT_MAX))
+        return HOUSE_CREDIT_DEFAULT if limit is None else Micros(max(0, min(limit, HOUSE_DEBT_MAX)))

@@ -23,7 +23,7 @@ from perps.commands import (
     SetMode,
     fingerprint,
 )
-from perps.engine import apply, apply_ledger, decide, decide_ledger, execute, sweep
+from perps.engine import apply, apply_ledger, decide_ledger, execute, sweep
 from perps.events import (
     SCHEMA_VERSION,
     CloseReason,
@@ -42,6 +42,7 @@ from perps.money.funds import Funds
 from perps.money.ledger import Ledger, Leg
 from perps.params import MarketParams
 from perps.refusals import Fact, InvariantViolated, RejectCode, Rejected
+from perps.rules.listing import decide_list
 from perps.rules.modes import halted
 from perps.rules.rule import Given
 from perps.rules.users import check_deposit
@@ -89,8 +90,7 @@ class Moment(Struct, frozen=True, gc=False):
     """The time of one decision, from whoever has a clock."""
 
     now_ms: Millis
-    uptime_ms: int
-    """On a clock that nobody can set: prices age by it, within a run."""
+    """Never falls, and runs at least as fast as a clock that nobody can set."""
     ahead_ms: int = 0
     """How far ``now_ms`` runs before the system's clock; 0 unless that was set back."""
 
@@ -98,14 +98,17 @@ class Moment(Struct, frozen=True, gc=False):
 class MarketSide:
     """One market: runs each command and says which rows it makes."""
 
-    __slots__ = ("_price_at", "_price_uptime_ms", "_ticker", "market")
+    __slots__ = ("_doubtful_price_at", "_ticker", "market")
 
     def __init__(self, ticker: str, market: Market | None = None, moment: Moment | None = None) -> None:
-        """``market``: as recovered, at ``moment``; None: it is yet to be listed."""
+        """``market``: as recovered, at ``moment``; None: it is yet to be listed.
+
+        If the system's clock was behind then, nobody knows how long the venue was down: the price it has counts as too
+        old until the next one.
+        """
         self._ticker, self.market = ticker, market
-        self._price_at, self._price_uptime_ms = Millis(0), 0
-        if market is not None and moment is not None:
-            self._note_price(market, moment)
+        in_doubt = market is not None and moment is not None and moment.ahead_ms > 0
+        self._doubtful_price_at = market.price_at if market is not None and in_doubt else None
 
     def run(
         self, command: MarketCommand, moment: Moment, held: Held = NOTHING_HELD
@@ -115,19 +118,19 @@ class MarketSide:
         A refusal makes no row, but for one that shows the market cannot go on: then the row halts the market.
         """
         market = self.market
-        if market is None or isinstance(command, ListMarket):
+        if isinstance(command, ListMarket):
             return self._list(command, moment, held)
+        if market is None:
+            raise InvariantViolated(f"{type(command).__name__} for {self._ticker}, which is not listed")
         at = max(market.at, moment.now_ms)
-        age_ms = moment.uptime_ms - self._price_uptime_ms
-        outcome = execute(market, command, Given(at, age_ms, moment.ahead_ms, held.amount, held.referrer))
+        given = Given(at, self._price_age_ms(market, at), moment.ahead_ms, held.amount, held.referrer)
+        outcome = execute(market, command, given)
         if isinstance(outcome, Rejected):
             if outcome.halt is None:
                 return [], outcome
             event = halted(outcome)
             apply(market, event)
             return self._rows(market, SetMode.kind, at, [(event,)]), outcome
-        if market.price_at != self._price_at:
-            self._note_price(market, moment)
         return self._rows(market, command.kind, at, outcome), None
 
     def finish(self) -> list[Decision]:
@@ -135,21 +138,19 @@ class MarketSide:
         market = self.market
         return [] if market is None else self._rows(market, SWEEP, market.at, sweep(market))
 
-    def _list(self, command: MarketCommand, moment: Moment, held: Held) -> tuple[list[Decision], Rejected | None]:
-        decided = decide(self.market, command, Given(moment.now_ms, held=held.amount))
+    def _list(self, command: ListMarket, moment: Moment, held: Held) -> tuple[list[Decision], Rejected | None]:
+        decided = decide_list(self.market, command, Given(moment.now_ms, held=held.amount))
         if isinstance(decided, Rejected):
             return [], decided
-        (listed,) = decided
-        if not isinstance(listed, MarketListed):
-            raise InvariantViolated(f"{type(command).__name__} for {self._ticker}, which is not listed")
-        self.market = market = Market(listed)
-        self._note_price(market, moment)
+        self.market = market = Market(decided[0])
         return self._rows(market, command.kind, moment.now_ms, [decided]), None
 
-    def _note_price(self, market: Market, moment: Moment) -> None:
-        """When, on the clock that nobody can set, the price was true."""
-        self._price_at = market.price_at
-        self._price_uptime_ms = moment.uptime_ms - max(0, moment.now_ms - market.price_at)
+    def _price_age_ms(self, market: Market, at: Millis) -> int:
+        """How old the price is; one in doubt is older than the market allows."""
+        age_ms = at - market.price_at
+        if market.price_at != self._doubtful_price_at:
+            return age_ms
+        return max(age_ms, (market.params.max_price_age or 0) + 1)
 
     def _rows(self, market: Market, kind: str, at: Millis, rows: list[MarketEvents]) -> list[Decision]:
         if not rows:
@@ -265,7 +266,7 @@ class LedgerSide:
 
     def _pledge(self, command: FundedCommand) -> Held | Rejected:
         """Hold money from outside against the bound of all deposits, a house's credit against that of all houses."""
-        amount = command.bound(Ppb(0))
+        amount = Micros(max(0, command.bound(Ppb(0))))
         refused = check_deposit(self.funds, amount)
         if refused:
             return refused
@@ -292,7 +293,7 @@ class Sequencer:
     def __init__(self, state: VenueState | None = None, *, epoch: int = 1) -> None:
         """Goes on from ``state``, or begins with nothing."""
         state = state or VenueState()
-        now = Moment(state.at, state.at)
+        now = Moment(state.at)
         self.ledger_side = LedgerSide.of(state, epoch)
         self._market_sides = {ticker: MarketSide(ticker, market, now) for ticker, market in state.markets.items()}
 
@@ -309,12 +310,14 @@ class Sequencer:
     def send(self, command: Command, now_ms: Millis, *, sender: str = "", order_id: str | None = None) -> Sent:
         """Do one command and everything that follows from it."""
         origin = Origin(sender, order_id, fingerprint(command))
-        moment = Moment(now_ms, now_ms)
+        moment = Moment(now_ms)
         if isinstance(command, LedgerCommand):
             decided = self.ledger_side.decide(command, now_ms)
             if isinstance(decided, Rejected):
                 return Sent((), decided)
             return Sent(self._place([decided], origin, NOTHING_HELD), None)
+        if not isinstance(command, ListMarket) and command.ticker not in self.markets:
+            return Sent((), Rejected(code=RejectCode.MARKET_NOT_FOUND, facts={"ticker": command.ticker}))
         held = self.ledger_side.set_aside(command) if isinstance(command, FundedCommand) else NOTHING_HELD
         if isinstance(held, Rejected):
             return Sent((), held)

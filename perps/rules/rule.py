@@ -32,7 +32,7 @@ class CommandRule(NamedTuple):
     """How a command is decided.
 
     ``decide(state, command, given) → events or Rejected`` holds every check, changes nothing, and has no other way
-    out. The state is a ``Market``; for ``Route.LEDGER`` a ``Wallets``; for a listing None.
+    out. The state is a ``Market``; for ``Route.LEDGER`` the ``Funds``; for a listing None.
     """
 
     command: type[Any]

@@ -11,9 +11,10 @@ import pytest
 from actors.ledger import LedgerActor
 from actors.limits import MARKET_DEATHS_MAX
 from actors.market import MarketActor
-from actors.messages import Envelope, Failure, FailureKind, Settled
+from actors.messages import Envelope, Failure, FailureKind, Settled, Tick
 from perps.venue import VenueState
 from tests.actors.venue import Running, close, listing, open_long, poison, running, set_price
+from tests.support.memory import MemoryStore
 
 
 async def _two_markets(venue: Running) -> None:
@@ -73,6 +74,32 @@ async def test_other_markets_trade_on_while_one_is_rebuilt() -> None:
 
         assert len(venue.model.open_positions("bob")) == 20
         assert not venue.host.bridge.failed.is_set()
+
+
+async def test_time_that_passes_while_it_is_rebuilt_takes_no_place_in_its_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, go = MemoryStore(), threading.Event()
+    async with running(store) as venue:
+        await _two_markets(venue)
+        read = store.rows_of
+
+        def held_up(stream: str, after: int = 0) -> object:
+            go.wait(5)
+            return read(stream, after)
+
+        store.rows_of = held_up  # type: ignore[method-assign, assignment]
+        monkeypatch.setattr("actors.supervisor.REBUILD_QUEUE_MAX", 1)
+        core = venue.host._core
+        assert core is not None
+        await venue.send(poison("A", "ann"), sender="ann", order_id="p")
+        for _ in range(3):
+            core.supervisor.tell(Tick())
+        waiting = asyncio.create_task(venue.do(open_long("A", "ann"), sender="ann", order_id="1"))
+        await venue.do(open_long("B", "bob"), sender="bob", order_id="2")
+        go.set()
+
+        await waiting
 
 
 async def test_its_holds_are_voided() -> None:

@@ -14,9 +14,8 @@ import structlog
 from actors.clock import VenueClock
 from actors.limits import OBSERVATION_MS
 from actors.market import MarketActor
-from actors.messages import NO_TOKEN, Envelope, Tick, Wire
-from actors.timer import BEHIND_MS, TimerActor
-from perps.commands import ObserveTime
+from actors.messages import Tick, Wire
+from actors.timer import BEHIND_MS, TimerActor, observation
 from perps.sequencer import MarketSide, Moment
 from perps.units import Millis
 from tests.actors.test_clock import System
@@ -115,21 +114,7 @@ async def test_an_observation_that_is_late_is_dropped(monkeypatch: pytest.Monkey
         (market,) = pykka.ActorRegistry.get_by_class(MarketActor)
         monkeypatch.setattr(MarketSide, "run", run)
         now_ms = venue.clock.now_ms()
-        market.tell([_observation(now_ms - OBSERVATION_MS - 1), _observation(now_ms)])
+        market.tell([observation("A", Millis(now_ms - OBSERVATION_MS - 1), 0), observation("A", now_ms, 0)])
 
         assert await asyncio.to_thread(seen.get, timeout=5) == now_ms
         assert seen.empty()
-
-
-def _observation(now_ms: int) -> Envelope:
-    return Envelope(
-        command=ObserveTime(ticker="A"),
-        token=NO_TOKEN,
-        trace_id="",
-        sender="@timer",
-        client_order_id=None,
-        fresh=True,
-        fingerprint=b"",
-        now_ms=Millis(now_ms),
-        deadline_ms=Millis(now_ms + OBSERVATION_MS),
-    )

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from actors.base import tell
+from actors.clock import VenueClock
 from actors.core import Core
 from actors.limits import DEADLINE_MS
 from actors.messages import (
@@ -254,7 +255,7 @@ class Process(Owner):
         self.epoch, self.failed = journal.epoch, None
         self.health = dict.fromkeys(recovered.state.markets, "starting")
         self._outlet = Outlet(self)
-        self.core = Core(recovered, journal, self._store, clock=self._clock, outbox=self._outlet)
+        self.core = Core(recovered, journal, self._store, clock=VenueClock(self._clock), outbox=self._outlet)
         self.open = not self.stopping
         return True
 
