@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from perps.commands import PriceSource
+from perps.commands import HouseAccount, PriceSource
 from perps.events import Fill
 from perps.market.position import Position
 from perps.params import Mode
@@ -90,5 +90,12 @@ class Paid(Struct, frozen=True, gc=False):
     amount: Micros
 
 
-Effect = Traded | Priced | Status | Joined | Paid
+class Funded(Struct, frozen=True, gc=False):
+    """Money entered an account of a market from outside (``amount`` > 0) or left it (< 0), micros."""
+
+    account: HouseAccount
+    amount: Micros
+
+
+Effect = Traded | Priced | Status | Joined | Paid | Funded
 Effects = tuple[Effect, ...]

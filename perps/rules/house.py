@@ -1,11 +1,12 @@
 """An administrator pays into a market's house or insurance, or takes out of it."""
 
 from perps.commands import FundMarket, HouseAccount
+from perps.effects import Effects, Funded
 from perps.events import HouseFunded, Transfer, TransferKind
 from perps.market.state import Market
 from perps.money.accounts import WORLD, house_account, insurance_account
 from perps.refusals import RejectCode, Rejected
-from perps.rules.rule import CommandRule, EventRule, Given, hidden
+from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Micros
 
 
@@ -37,5 +38,10 @@ def apply_funded(market: Market, event: HouseFunded) -> None:
     market.take_money(event.transfers)
 
 
+def project_funded(event: HouseFunded) -> Effects:
+    """Money in or out of the market."""
+    return (Funded(event.account, event.amount),)
+
+
 COMMANDS = (CommandRule(FundMarket, decide_fund),)
-EVENTS = (EventRule(HouseFunded, apply_funded, hidden),)
+EVENTS = (EventRule(HouseFunded, apply_funded, project_funded),)

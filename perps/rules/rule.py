@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from perps.effects import Effects
-from perps.events import Event, Events
+from perps.events import Events
 from perps.refusals import Rejected
 from perps.units import Micros, Millis
 
@@ -53,8 +53,3 @@ class EventRule(NamedTuple):
 
 def nothing(_: Any, __: Any) -> None:
     """``apply`` of an event that moves money and changes nothing else."""
-
-
-def hidden(_: Event) -> Effects:
-    """``project`` of an event that shows in accounts and the journal only."""
-    return ()

@@ -8,7 +8,7 @@ from typing import assert_never
 
 import msgspec
 
-from perps.effects import Effect, Joined, Paid, Priced, Status, Traded, TradeKind
+from perps.effects import Effect, Funded, Joined, Paid, Priced, Status, Traded, TradeKind
 from perps.engine import project
 from perps.events import Events
 from perps.journal import Row
@@ -41,7 +41,7 @@ def _public(effect: Effect, params: MarketParams) -> Iterator[tuple[str, Json]]:
         case Status():
             named = {} if effect.name is None else {"name": effect.name}
             yield "market", {"status": effect.mode, **named, "reason": effect.reason}
-        case Priced() | Joined() | Paid():
+        case Priced() | Joined() | Paid() | Funded():
             pass
         case _:
             assert_never(effect)

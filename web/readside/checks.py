@@ -15,11 +15,25 @@ from perps.money.accounts import WORLD, user_account
 from perps.venue import VenueState
 from web.readside.history import CANDLES_KEPT, INTERVALS, MINUTE_MS, CandleImage, HistoryImage
 from web.readside.image import UserImage, ViewImage, ViewsImage
+from web.readside.sums import unpacked
 
 
 def views_flaw(views: ViewsImage, state: VenueState) -> str | None:
     """Why these views cannot be those of a state; None when they can."""
-    return _users_flaw(views.users, state) or _markets_flaw(views.markets, state)
+    try:
+        return _users_flaw(views.users, state) or _markets_flaw(views.markets, state) or _outside_flaw(views, state)
+    except ValueError:
+        return "one of its sums is no number"
+
+
+def _outside_flaw(views: ViewsImage, state: VenueState) -> str | None:
+    """All money has come from outside: by users, with listings, or by administrators into houses and insurances."""
+    outside = sum(unpacked(image.deposited) - unpacked(image.withdrawn) for image in views.users)
+    outside += sum(market.params.house_deposit for market in state.markets.values())
+    outside += sum(unpacked(view.funded) for view in views.markets.values())
+    if outside != -state.ledger.balances.get(WORLD, 0):
+        return f"{outside} micros came from outside, the accounts have {-state.ledger.balances.get(WORLD, 0)}"
+    return None
 
 
 def _users_flaw(users: Iterable[UserImage], state: VenueState) -> str | None:
@@ -28,12 +42,11 @@ def _users_flaw(users: Iterable[UserImage], state: VenueState) -> str | None:
         for number, position in sorted(market.positions.items()):
             posted[position.user] = posted.get(position.user, 0) + position.margin
             opened.setdefault(position.user, []).append((ticker, number))
-    seen, outside = set[str](), 0
+    seen = set[str]()
     for image in users:
         if image.user in seen or image.user not in state.ledger.referrers:
             return f"{image.user} is in it twice, or is no user"
         seen.add(image.user)
-        outside += image.deposited - image.withdrawn
         flaw = _sums_flaw(image, state.ledger.wallet(image.user), posted.get(image.user, 0))
         flaw = flaw or _list_flaw(image, opened.get(image.user, []))
         if flaw:
@@ -41,17 +54,15 @@ def _users_flaw(users: Iterable[UserImage], state: VenueState) -> str | None:
     missing = state.ledger.referrers.keys() - seen
     if missing:
         return f"{min(missing)} is not in it"
-    outside += sum(market.params.house_deposit for market in state.markets.values())
-    if outside != -state.ledger.balances.get(WORLD, 0):
-        return f"{outside} micros came from outside, the accounts have {-state.ledger.balances.get(WORLD, 0)}"
     return None
 
 
 def _sums_flaw(image: UserImage, wallet: int, posted: int) -> str | None:
     """What a wallet holds beyond the sums is what others paid it: referrals, and debts that the house bore."""
-    if min(image.deposited, image.withdrawn, image.fees) < 0:
+    deposited, withdrawn, fees = unpacked(image.deposited), unpacked(image.withdrawn), unpacked(image.fees)
+    if min(deposited, withdrawn, fees) < 0:
         return f"{image.user} has a sum below 0"
-    explained = image.deposited - image.withdrawn + image.pnl - image.fees - posted
+    explained = deposited - withdrawn + unpacked(image.pnl) - fees - posted
     if explained > wallet:
         return f"the sums of {image.user} leave {explained} micros, {user_account(image.user)} holds {wallet}"
     return None
@@ -102,4 +113,4 @@ def _history_flaw(history: HistoryImage, market: Market) -> str | None:
 def _candle_flaw(candle: CandleImage, interval: int) -> bool:
     start, opened, high, low, closed, volume, count = candle
     ordered = 0 < low <= min(opened, closed) <= max(opened, closed) <= high
-    return bool(start % interval) or not ordered or min(volume, count) < 0
+    return bool(start % interval) or not ordered or min(unpacked(volume), count) < 0

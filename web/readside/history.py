@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from perps.units import Micros, Millis, Ticks
+from web.readside.sums import Sum, packed, unpacked
 
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
@@ -23,7 +24,7 @@ INTERVALS: Final[dict[str, int]] = {
 }
 """Candle intervals, milliseconds. Candles begin at multiples of their interval since 1970 UTC."""
 
-CandleImage = tuple[int, int, int, int, int, int, int]
+CandleImage = tuple[int, int, int, int, int, Sum, int]
 """start, open, high, low, close, volume, count."""
 
 FAR: Final = 1 << 62
@@ -48,12 +49,13 @@ class Candle:
     def from_image(cls, image: CandleImage) -> Candle:
         """The candle an image was taken of."""
         candle = cls(image[0], image[1])
-        _, _, candle.high, candle.low, candle.close, candle.volume, candle.count = image
+        _, _, candle.high, candle.low, candle.close, volume, candle.count = image
+        candle.volume = unpacked(volume)
         return candle
 
     def image(self) -> CandleImage:
         """All of it, frozen."""
-        return self.start, self.open, self.high, self.low, self.close, self.volume, self.count
+        return self.start, self.open, self.high, self.low, self.close, packed(self.volume), self.count
 
     def price(self, price: int) -> None:
         """Take a newer price."""

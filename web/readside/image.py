@@ -14,26 +14,29 @@ from msgspec import Struct
 from perps.snapshot.format import Snapshot, SnapshotBroken
 from web.readside.history import HistoryImage
 from web.readside.model import ReadModel
+from web.readside.sums import Sum, packed
 
 
 class UserImage(NamedTuple):
     """A user's sums, micros, and their open positions in the order they were opened."""
 
     user: str
-    deposited: int
-    withdrawn: int
-    pnl: int
-    fees: int
+    deposited: Sum
+    withdrawn: Sum
+    pnl: Sum
+    fees: Sum
     positions: list[tuple[str, int]]
 
 
 class ViewImage(NamedTuple):
-    """One market's last row, where its price came from, and its history."""
+    """One market's last row, where its price came from, its history, and what it was funded with."""
 
     offset: int
     price_offset: int
     price_source: str
     history: HistoryImage
+    funded: Sum = 0
+    """Micros that administrators paid into its house and insurance, less what they took out."""
 
 
 class ViewsImage(Struct, frozen=True):
@@ -46,11 +49,18 @@ class ViewsImage(Struct, frozen=True):
 def views_of(model: ReadModel) -> ViewsImage:
     """What of a model goes beside the state."""
     users = [
-        UserImage(name, user.deposited, user.withdrawn, user.pnl, user.fees, list(user.positions))
+        UserImage(
+            name,
+            packed(user.deposited),
+            packed(user.withdrawn),
+            packed(user.pnl),
+            packed(user.fees),
+            list(user.positions),
+        )
         for name, user in model.users.items()
     ]
     markets = {
-        ticker: ViewImage(view.offset, view.price_offset, view.price_source, view.history.image())
+        ticker: ViewImage(view.offset, view.price_offset, view.price_source, view.history.image(), packed(view.funded))
         for ticker, view in model.markets.items()
     }
     return ViewsImage(users, markets)

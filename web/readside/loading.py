@@ -12,6 +12,7 @@ from web.readside.checks import views_flaw
 from web.readside.history import MarketHistory
 from web.readside.image import UserImage, ViewImage, ViewsImage, decode_views
 from web.readside.model import MarketView, ReadModel, UserView
+from web.readside.sums import unpacked
 
 
 def check_views(snapshot: Snapshot, state: VenueState) -> ViewsImage:
@@ -37,13 +38,14 @@ def load_views(model: ReadModel, snapshot: Snapshot, state: VenueState) -> None:
 def _market_view(market: Market, image: ViewImage) -> MarketView:
     view = MarketView(Market.from_image(market.image(), NoOrder()))
     view.offset, view.price_offset, view.price_source = image.offset, image.price_offset, image.price_source
-    view.history = MarketHistory.from_image(image.history)
+    view.history, view.funded = MarketHistory.from_image(image.history), unpacked(image.funded)
     return view
 
 
 def _user_view(markets: Mapping[str, MarketView], image: UserImage, referrer: str | None) -> UserView:
     view = UserView(referrer)
-    view.deposited, view.withdrawn, view.pnl, view.fees = image.deposited, image.withdrawn, image.pnl, image.fees
+    view.deposited, view.withdrawn = unpacked(image.deposited), unpacked(image.withdrawn)
+    view.pnl, view.fees = unpacked(image.pnl), unpacked(image.fees)
     for ticker, number in image.positions:
         view.positions[ticker, number] = markets[ticker].market.positions[number]
     return view

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
-from perps.effects import Effect, Joined, Paid, Priced, Status, Traded
+from perps.effects import Effect, Funded, Joined, Paid, Priced, Status, Traded
 from perps.engine import apply, project
 from perps.events import MarketEvent, MarketListed
 from perps.journal import Entry, Row
@@ -42,7 +42,7 @@ class UserView:
 class MarketView:
     """One market as committed: its state, its history, and whether it is up."""
 
-    __slots__ = ("history", "market", "offset", "price_offset", "price_source", "problem")
+    __slots__ = ("funded", "history", "market", "offset", "price_offset", "price_source", "problem")
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -51,6 +51,8 @@ class MarketView:
         self.price_offset = 0
         """The row that set the present index price, and what its source was."""
         self.price_source = "system"
+        self.funded = 0
+        """Micros that administrators paid into its house and insurance, less what they took out."""
         self.problem: str | None = None
         """Why it takes no commands at the moment; None when it does."""
 
@@ -144,6 +146,9 @@ class ReadModel:
                     self.users[effect.user].deposited += effect.amount
                 else:
                     self.users[effect.user].withdrawn -= effect.amount
+            case Funded():
+                if view is not None:
+                    view.funded += effect.amount
             case Status():
                 pass  # the market's state says it
             case _:

@@ -11,6 +11,7 @@ from perps.events import PriceUpdated, decode_events, encode_events
 from perps.snapshot.format import Snapshot
 from tests.tools.audit.conftest import ROWS, Stored
 from web.readside.image import ViewsImage, decode_views
+from web.readside.sums import unpacked
 
 Damage = Callable[[Stored], int | None]
 """Does it; the offset that must be named."""
@@ -195,7 +196,11 @@ def show_another_sum(stored: Stored) -> int:
     def more(views: ViewsImage) -> ViewsImage:
         first, *others = views.users
         return replace(
-            views, users=[first._replace(deposited=first.deposited + 5, withdrawn=first.withdrawn + 5), *others]
+            views,
+            users=[
+                first._replace(deposited=unpacked(first.deposited) + 5, withdrawn=unpacked(first.withdrawn) + 5),
+                *others,
+            ],
         )
 
     return change_views(stored, more)
@@ -220,7 +225,7 @@ def paint_a_candle(stored: Stored) -> int:
         ticker, market = next(iter(views.markets.items()))
         minute = market.history.minute
         assert minute is not None
-        painted = replace(market.history, minute=(*minute[:5], minute[5] + 1, minute[6]))
+        painted = replace(market.history, minute=(*minute[:5], unpacked(minute[5]) + 1, minute[6]))
         return replace(views, markets={**views.markets, ticker: market._replace(history=painted)})
 
     return change_views(stored, paint)

@@ -25,6 +25,7 @@ from tests.support.snapshots import snapshot_of
 from web.readside.image import UserImage, ViewsImage, decode_views
 from web.readside.loading import check_views, load_views
 from web.readside.model import ReadModel
+from web.readside.sums import unpacked
 
 encode = msgspec.msgpack.encode
 
@@ -110,8 +111,11 @@ def _market(change: Callable[[dict[str, Any]], object]) -> Callable[[ViewsImage]
 VIEWS: Final[dict[str, tuple[Callable[[ViewsImage], ViewsImage], str]]] = {
     "a sum a thousand times as high": (_user(lambda user: user._replace(deposited=user.deposited * 1000)), "holds"),
     "a sum below 0": (_user(lambda user: user._replace(fees=-1)), "below 0"),
-    "profits never made": (_user(lambda user: user._replace(pnl=user.pnl + 10**12)), "holds"),
-    "less from outside than there is": (_user(lambda user: user._replace(withdrawn=user.withdrawn + 1)), "outside"),
+    "profits never made": (_user(lambda user: user._replace(pnl=unpacked(user.pnl) + 10**12)), "holds"),
+    "less from outside than there is": (
+        _user(lambda user: user._replace(withdrawn=unpacked(user.withdrawn) + 1)),
+        "outside",
+    ),
     "a user left out": (lambda views: replace(views, users=views.users[1:]), "is not in it"),
     "a user twice": (lambda views: replace(views, users=[*views.users, views.users[0]]), "in it twice"),
     "a user nobody knows": (
