@@ -83,7 +83,7 @@ def test_an_admin_key_that_could_be_guessed_is_refused(key: str, tmp_path: Path)
     (tmp_path / "admin.key").write_text(f"{key}\n")
     directory = DataDirectory(tmp_path)
 
-    with pytest.raises(CannotStart, match="admin.key is shorter than 16 characters: delete the file"):
+    with pytest.raises(CannotStart, match=r"admin\.key is shorter than 16 characters: delete the file"):
         directory.admin_key()
     directory.close()
 
