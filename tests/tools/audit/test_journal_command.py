@@ -126,7 +126,7 @@ def test_a_line_tells_money_and_prices_as_decimals(stored: Stored, capsys: Captu
     told = "\n".join(lines(stored, capsys))
     for pattern in (
         r"1\t2023-11-14T22:13:20\.000Z\tBTC-PERP#1\tlist\tadmin\tlisted at 50000\.00\n",
-        r"@ledger#\d+\tcreate\tuser1\tuser user1, referred by user0, deposit \d+\.\d\d; user1 has \d+\.\d\d",
+        r"@ledger#\d+\tuser\tuser1\tuser user1, referred by user0, deposit \d+\.\d\d; user1 has \d+\.\d\d",
         r"opened BTC-PERP-1: (long|short) 0\.\d+ at \d+\.\d+, \d+x, margin \d+\.\d+, fee \d+\.\d+; user\d has \d+\.\d+",
         r"(closed|reduced) [A-Z]+-PERP-\d+: \d+\.\d+ at \d+\.\d+, pnl -?\d+\.\d+, fee \d+\.\d+; user\d has",
         r"\tprice\tfeed\tprice \d+\.\d\d from oracle",

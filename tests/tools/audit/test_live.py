@@ -166,8 +166,8 @@ def test_a_position_altered_in_what_the_venue_serves_is_found(stored: Stored, ca
 
 def test_a_market_actor_whose_memory_was_altered_is_found(stored: Stored, capsys: Captured) -> None:
     with serving(stored.url) as found:
-        actor = next(actor for actor in actors_of(MarketActor) if actor._market.ticker == ETH)
-        actor._market.next_number += 1
+        actor = next(actor for actor in actors_of(MarketActor) if actor._side.market.ticker == ETH)
+        actor._side.market.next_number += 1
 
         (problem,) = live_problems(stored, found, capsys)
         assert problem["ticker"] == ETH
@@ -177,8 +177,8 @@ def test_a_market_actor_whose_memory_was_altered_is_found(stored: Stored, capsys
 def test_a_ledger_actor_whose_memory_was_altered_is_found(stored: Stored, capsys: Captured) -> None:
     with serving(stored.url) as found:
         (actor,) = actors_of(LedgerActor)
-        actor._ledger.balances["user:user1"] += 1
-        actor._ledger.balances["user:user0"] -= 1
+        actor._side.ledger.balances["user:user1"] += 1
+        actor._side.ledger.balances["user:user0"] -= 1
 
         (problem,) = live_problems(stored, found, capsys)
         assert (problem["offset"], "the running ledger's memory" in problem["problem"]) == (ROWS, True)

@@ -228,7 +228,10 @@ def test_outside_prices_may_come_from_another_database_which_is_only_read(stored
         ("select symbol as ticker, price from theirs where false", "no rows"),
         ("select symbol from theirs", "no column for the price"),
         ("select null as ticker, 1 as price", "row 1: it has no ticker"),
-        ("select 'A' as ticker, 'NaN'::float8 as price", "row 1: the price is not a number above 0: 'NaN'"),
+        (
+            "select 'A' as ticker, 'NaN'::float8 as price",
+            "row 1: the price must be a number above 0, such as 12.5; it is 'NaN'",
+        ),
         ("select 1; select 2", "cannot insert multiple commands"),
     ):
         assert main([*command, query]) == 1
