@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +34,7 @@ FULL_S: Final = 3.0
 
 
 @pytest.fixture
-def disk(place: Path) -> Iterator[Path]:
+def disk(place: Path, at_last: ExitStack) -> Path:
     """A small disk of its own for the venue's data directory."""
     disk = place / "venue"
     disk.mkdir()
@@ -42,8 +42,8 @@ def disk(place: Path) -> Iterator[Path]:
     mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
     if mounted.returncode != 0:
         pytest.skip(f"a small disk is a tmpfs, and it cannot be mounted here: {mounted.stderr.strip()}")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    at_last.callback(subprocess.run, ["umount", "--lazy", str(disk)], check=True)
+    return disk
 
 
 @contextmanager
