@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from actors.ports import Clock
 from perps.units import Millis
 
@@ -17,6 +19,7 @@ class VenueClock:
 
     def __init__(self, system: Clock) -> None:
         self._system = system
+        self._lock = threading.Lock()
         self._anchor: tuple[int, int] = (system.monotonic_ns(), system.now_ms())
         """A moment on the clock that nobody can set, and the time it was then."""
 
@@ -30,12 +33,13 @@ class VenueClock:
 
     def reading(self) -> tuple[Millis, int]:
         """``now_ms`` and ``ahead_ms`` of one moment."""
-        monotonic_ns, system_ms = self._system.monotonic_ns(), self._system.now_ms()
-        at_ns, at_ms = self._anchor
-        now_ms = at_ms + (monotonic_ns - at_ns) // NS_PER_MS
-        if system_ms >= now_ms:
-            self._anchor = (monotonic_ns, system_ms)
-            return system_ms, 0
+        with self._lock:
+            monotonic_ns, system_ms = self._system.monotonic_ns(), self._system.now_ms()
+            at_ns, at_ms = self._anchor
+            now_ms = at_ms + (monotonic_ns - at_ns) // NS_PER_MS
+            if system_ms >= now_ms:
+                self._anchor = (monotonic_ns, system_ms)
+                return system_ms, 0
         return Millis(now_ms), now_ms - system_ms
 
     def monotonic_ns(self) -> int:
@@ -44,5 +48,5 @@ class VenueClock:
 
     def begin_after(self, newest_ms: Millis) -> None:
         """At a start: no time before that of the newest durable row is given out."""
-        if newest_ms > self.now_ms():
+        if newest_ms > self.now_ms():  # before any other thread has this clock
             self._anchor = (self._system.monotonic_ns(), newest_ms)

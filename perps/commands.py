@@ -1,7 +1,8 @@
 """Commands: what may be asked of the venue, in the imperative. Frozen, serialisable, checked by its rule.
 
 A command states here everything that the machinery needs to know about it, so that supervisor, ledger, market,
-journal and tools work for a new one without a line of their own:
+journal and tools work for a new one without a line of their own. (They name two of the old ones: a market begins with
+``ListMarket``, and the timer sends ``ObserveTime``.)
 
 ``kind``     what its journal row is called.
 ``route``    who decides it, and whether money is set aside first (``Route``).

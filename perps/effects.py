@@ -1,8 +1,9 @@
 """Effects: what an event means to whoever reads the venue, whatever command made it.
 
-A rule says by ``project`` which of these its event has. Query tables, read model, streams, logs and tools know effects
-and no events, so a new event shows up in all of them when its rule is written. A new *kind* of effect is rare; each of
-its readers must then say what it does with it (``tests/perps/test_completeness.py``).
+A rule says by ``project`` which of these its event has. Query tables, read model, streams and logs know effects and no
+events, so a new event shows up in all of them when its rule is written. If no effect fits, a new kind of effect is
+needed: the read model and the streams must then say what they do with it, and mypy names the places. ``perps journal``
+alone has a line for each event, because it says it in words (``tools/audit/event_text.py``).
 
 Money needs no effect of its own: every event's ``transfers`` are posted, stored and shown as they are.
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -54,9 +54,15 @@ def migrations(directory: Path = DIRECTORY) -> list[Migration]:
     return found
 
 
-async def migrate(connection: Connection[Record], known: Sequence[Migration] | None = None) -> list[str]:
+async def migrate(
+    connection: Connection[Record],
+    known: Sequence[Migration] | None = None,
+    *,
+    before: Callable[[], None] = lambda: None,
+) -> list[str]:
     """Apply what is missing, and return the names of it. Raises ``SchemaMismatch``; then nothing was changed.
 
+    ``before`` is called when something is missing: from here on it takes as long as the database is large.
     Several programs may do this at once: an advisory lock lets one after the other through.
     """
     known = migrations() if known is None else known
@@ -68,6 +74,8 @@ async def migrate(connection: Connection[Record], known: Sequence[Migration] | N
             _check(known, record["version"], record["name"], record["sha256"])
         done = {record["version"] for record in applied}
         missing = [migration for migration in known if migration.version not in done]
+        if missing:
+            before()
         for migration in missing:
             await connection.execute(migration.sql)
             await connection.execute(

@@ -27,7 +27,9 @@ STAGE_HELP = (
     "Time of the oldest command of each commit, by stage: decide (held → decided), sequence (→ ordered), "
     "commit (→ durable), publish (→ read model)."
 )
-DEATHS_HELP = "Deaths of actors, by part (a market's ticker, journal, ledger, supervisor, look-up) and exception."
+DEATHS_HELP = (
+    "Deaths of actors, by part (a market's ticker, journal, ledger, supervisor, look-up, timer) and exception."
+)
 STUCK_HELP = "How long a part has taken over one thing, while that is too long; else 0."
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, get_args
 
 from perps import commands, events
-from perps.commands import Route
+from perps.commands import Ids, Route
 from perps.effects import Effects
 from perps.rules import closing, house, listing, modes, opening, prices, time, users
 from perps.rules.rule import CommandRule, EventRule
@@ -27,11 +27,24 @@ def _complete(declared: Iterable[type[Any]], rules: dict[type[Any], Any]) -> Non
         raise TypeError(f"declared without a rule, or ruled without being declared: {sorted(map(str, missing))}")
 
 
+def _stated(command: type[Any]) -> None:
+    """Raise ``TypeError`` unless a command has every field that its facts speak of."""
+    needed = ["kind", "route", "scope", "ids", "gets_id", "later"]
+    needed += ["ticker"] if command.route is not Route.LEDGER else []
+    needed += ["payer", "bound"] if command.route in FUNDED else []
+    needed += ["user"] if command.ids is Ids.USER else []
+    missing = [name for name in (*needed, *command.later) if not hasattr(command, name)]
+    if missing:
+        raise TypeError(f"{command.__name__} lacks {', '.join(missing)}")
+
+
 _COMMANDS: Final[dict[type[Any], CommandRule]] = {rule.command: rule for module in MODULES for rule in module.COMMANDS}
 _EVENTS: Final[dict[type[Any], EventRule]] = {rule.event: rule for module in MODULES for rule in module.EVENTS}
 _complete(commands.COMMANDS, _COMMANDS)
 _complete(events.EVENTS, _EVENTS)
 
+for _command in commands.COMMANDS:
+    _stated(_command)
 _complete(get_args(commands.LedgerCommand), {kind: None for kind in commands.COMMANDS if kind.route is Route.LEDGER})
 _complete(get_args(commands.FundedCommand), {kind: None for kind in commands.COMMANDS if kind.route in FUNDED})
 

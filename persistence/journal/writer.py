@@ -62,7 +62,10 @@ STEP_TIMEOUT_S: Final = 5.0
 """Longest wait for each answer during a take-over, the migrations excepted."""
 
 ACQUIRE_TIMEOUT_S: Final = 120.0
-"""Longest wait for a take-over, beyond the wait for the lock: it may have to migrate a large database."""
+"""Longest wait for a take-over, beyond the wait for the lock."""
+
+MIGRATE_TIMEOUT_S: Final = 6 * 3600.0
+"""Longest wait for a take-over that has to migrate: a large database takes 9 s for a million rows, or more."""
 
 LOCK_POLL_S: Final = 0.05
 SESSION: Final = {
@@ -302,13 +305,15 @@ class _Taker:
     async def take(self, connection: Connection[PgRecord]) -> tuple[Session, int, int]:
         """Make ``connection`` the shard's owner: its session, epoch and last row's offset."""
         shard = self._shard
-        async with asyncio.timeout(self._wait_s + ACQUIRE_TIMEOUT_S):
+        async with asyncio.timeout(self._wait_s + ACQUIRE_TIMEOUT_S) as limit:
             async with asyncio.timeout(STEP_TIMEOUT_S):
                 await check_server(connection)
                 await pin_commit(connection)
             async with asyncio.timeout(STEP_TIMEOUT_S + self._wait_s):
                 await self._lock(connection)
-            await migrate(connection)
+            await migrate(
+                connection, before=lambda: limit.reschedule(asyncio.get_running_loop().time() + MIGRATE_TIMEOUT_S)
+            )
             async with asyncio.timeout(STEP_TIMEOUT_S):
                 self.partitions.rows = await settle_partition_rows(connection, self._partition_rows)
                 epoch = await connection.fetchval(

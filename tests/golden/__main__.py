@@ -12,7 +12,7 @@ def main() -> int:
     """Write the files; 1 if this version has been recorded."""
     folder = HERE / f"v{SCHEMA_VERSION}"
     if folder.exists():
-        print(f"{folder} is there: a released version is never recorded again", file=sys.stderr)
+        print(f"{folder} is there. If it is released, raise SCHEMA_VERSION; if not, remove it first", file=sys.stderr)
         return 1
     rows, state = play(), VenueState()
     for row in rows:

@@ -13,7 +13,7 @@ from perps.effects import Effect
 from perps.engine import project
 from perps.journal import Entry
 from perps.projection import query_rows
-from perps.rules.table import APPLY, DECIDE, PROJECT, _complete
+from perps.rules.table import APPLY, DECIDE, PROJECT, _complete, _stated
 from perps.venue import VenueState
 from tests.golden.files import load_rows, versions
 from tools.audit.event_text import row_in_words
@@ -36,6 +36,23 @@ def test_one_that_is_forgotten_is_named_at_the_first_import(
 ) -> None:
     with pytest.raises(TypeError, match="Forgotten"):
         _complete(declared, ruled)
+
+
+@pytest.mark.parametrize(
+    ("facts", "lacks"),
+    [
+        ({"route": commands.Route.MARKET}, "ticker"),
+        ({"route": commands.Route.FUNDED, "ticker": ""}, "payer, bound"),
+        ({"ids": commands.Ids.USER}, "user"),
+        ({"later": ("price",)}, "price"),
+    ],
+)
+def test_one_that_lacks_what_its_facts_speak_of_is_named_at_the_first_import(
+    facts: dict[str, object], lacks: str
+) -> None:
+    usual = {name: getattr(commands.CreateUser, name) for name in ("kind", "route", "scope", "gets_id", "later")}
+    with pytest.raises(TypeError, match=f"Unsaid lacks {lacks}$"):
+        _stated(type("Unsaid", (), usual | {"ids": commands.Ids.SENDER} | facts))
 
 
 def test_every_command_states_its_facts() -> None:

@@ -35,6 +35,18 @@ def test_each_migration_is_applied_once_and_in_order(database_url: str) -> None:
     assert [tuple(record) for record in applied] == [(1, "one", ONE.sha256), (2, "two", TWO.sha256)]
 
 
+def test_a_database_that_is_migrated_may_take_longer_than_any_other_take_over(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that has all may not."""
+    slow = [*migrations(), Migration(len(migrations()) + 1, "slow", "select pg_sleep(2)")]
+    monkeypatch.setattr("persistence.migrate.migrations", lambda: slow)
+    monkeypatch.setattr("persistence.journal.writer.ACQUIRE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("persistence.journal.writer.MIGRATE_TIMEOUT_S", 60.0)
+
+    PostgresJournal.acquire(database_url, wait_s=0.0).close()
+
+
 def test_a_migration_that_fails_leaves_nothing_of_itself(database_url: str) -> None:
     with pytest.raises(asyncpg.DuplicateTableError):
         run(database_url, ONE, TWO, BROKEN)
@@ -55,7 +67,7 @@ def test_a_database_newer_than_the_program_is_refused(database_url: str) -> None
 
 
 def test_a_venue_does_not_serve_a_database_newer_than_itself(database_url: str) -> None:
-    PostgresJournal.acquire(database_url).close()
+    PostgresJournal.acquire(database_url, wait_s=0.0).close()
     sql(database_url, "insert into schema_migrations values (9999, 'later', 'x', now())")
     with pytest.raises(SchemaMismatch, match="9999_later"):
         PostgresJournal.acquire(database_url)

@@ -170,7 +170,7 @@ class Faults:
 
 
 class ActorClock:
-    """The clock as actors see it. Satisfies ``actors.ports.Clock``."""
+    """The clock as actors see it. Satisfies ``actors.ports.RowClock``."""
 
     def __init__(self, time: Time, faults: Faults) -> None:
         self._time, self._faults = time, faults
@@ -179,6 +179,10 @@ class ActorClock:
         """Wall time."""
         self._faults.at_the_clock()
         return self._time.now_ms()
+
+    def reading(self) -> tuple[Millis, int]:
+        """Wall time as it is: the actors take it with its jumps, and have to bear them."""
+        return self.now_ms(), 0
 
     def monotonic_ns(self) -> int:
         """Nanoseconds that never fall."""

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 
 from actors.base import tell
-from actors.clock import VenueClock
 from actors.core import Core
 from actors.limits import DEADLINE_MS
 from actors.messages import (
@@ -27,7 +26,7 @@ from actors.messages import (
     Token,
     VenueImage,
 )
-from actors.ports import Clock, Journal
+from actors.ports import Journal, RowClock
 from actors.recovery import Recovered, recover
 from perps.journal import Entry, JournalUnavailable, OwnershipLost
 from perps.snapshot.format import Snapshot
@@ -99,7 +98,7 @@ class Outlet:
 class Process(Owner):
     """A venue's process. ``start`` it as a task; ``send`` commands once it is ``open``."""
 
-    def __init__(self, name: str, scheduler: Scheduler, store: Store, clock: Clock, listener: Listener) -> None:
+    def __init__(self, name: str, scheduler: Scheduler, store: Store, clock: RowClock, listener: Listener) -> None:
         super().__init__(name)
         self._scheduler, self._store, self._clock = scheduler, store, clock
         self.listener = listener
@@ -255,7 +254,7 @@ class Process(Owner):
         self.epoch, self.failed = journal.epoch, None
         self.health = dict.fromkeys(recovered.state.markets, "starting")
         self._outlet = Outlet(self)
-        self.core = Core(recovered, journal, self._store, clock=VenueClock(self._clock), outbox=self._outlet)
+        self.core = Core(recovered, journal, self._store, clock=self._clock, outbox=self._outlet)
         self.open = not self.stopping
         return True
 

@@ -23,7 +23,7 @@ LONG_STEPS = 60
 
 
 class Time:
-    """The time of the whole simulated world. Satisfies ``actors.ports.Clock``.
+    """The time of the whole simulated world. Satisfies ``actors.ports.RowClock``.
 
     Wall time may jump to either side (``skew_ms``); monotonic time never falls.
     """
@@ -35,6 +35,10 @@ class Time:
     def now_ms(self) -> Millis:
         """Wall time."""
         return Millis(START_MS + self.skew_ms + self.ns // NS_PER_MS)
+
+    def reading(self) -> tuple[Millis, int]:
+        """Wall time as it is: the actors take it with its jumps, and have to bear them."""
+        return self.now_ms(), 0
 
     def monotonic_ns(self) -> int:
         """Time since the beginning of the run."""

@@ -25,8 +25,9 @@ def first_difference(found: ViewsImage, right: ViewsImage) -> str | None:
 
 
 def _market(ticker: str, found: ViewImage, right: ViewImage) -> str:
-    if found[:-1] != right[:-1]:
-        return _field(f"market {ticker}", ViewImage._fields, found, right)
+    but_history = found._replace(history=right.history)
+    if but_history != right:
+        return _field(f"market {ticker}", ViewImage._fields, but_history, right)
     if found.history.minute != right.history.minute:
         return f"market {ticker}: its minute is {found.history.minute}, the rows lead to {right.history.minute}"
     for interval, candles in right.history.ended.items():

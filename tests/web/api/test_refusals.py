@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import inspect
+import re
 
+import pytest
+from aiohttp.web import RouteDef
+
+from perps import commands
 from tests.web.refused import OPEN, open_body, refused
 from tests.web.venue import Json, Running
+from web.api import requests
+from web.api.app import MODULES
 
 
 @pytest.mark.parametrize(
@@ -38,7 +45,24 @@ COMMANDS: list[tuple[str, object]] = [
     ("/api/admin/keys", {"scopes": ["read"]}),
     ("/api/admin/markets", {"ticker": "A", "organizationId": "o", "name": "n", "price": "1"}),
     ("/api/admin/markets/BTC-PERP/mode", {"mode": "halted"}),
+    ("/api/admin/markets/BTC-PERP/fund", {"account": "house", "amount": "1"}),
+    ("/api/admin/snapshots", {}),
 ]
+
+
+def test_every_route_that_does_something_is_among_them() -> None:
+    posts = [route for module in MODULES for route in module.routes if isinstance(route, RouteDef)]
+    wanted = {route.path for route in posts if route.method == "POST"}
+    patterns = {path: re.compile(re.sub(r"\{\w+}", "[^/]+", path)) for path in wanted}
+
+    missed = {path for path, pattern in patterns.items() if not any(pattern.fullmatch(known) for known, _ in COMMANDS)}
+    assert not missed
+
+
+def test_every_command_has_a_route() -> None:
+    """But the one that the venue's own timer sends."""
+    code = "".join(inspect.getsource(module) for module in (*MODULES, requests))
+    assert [kind.__name__ for kind in commands.COMMANDS if f"{kind.__name__}(" not in code] == ["ObserveTime"]
 
 
 @pytest.mark.parametrize(("path", "body"), COMMANDS)
