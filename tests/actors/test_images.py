@@ -10,6 +10,7 @@ import pykka
 import pytest
 
 import actors.market
+from actors.clock import VenueClock
 from actors.market import MarketActor
 from actors.messages import Address, Failure, FailureKind, ImageTaken, TakeImage, VenueImage
 from perps.journal import LEDGER_STREAM
@@ -224,7 +225,7 @@ async def test_the_market_of_a_failed_listing_answers_what_is_behind_its_stop(mo
 
         monkeypatch.setattr(venue.host.bridge, "gather", gather)
         ledger, supervisor = core.ledger_ref, core.supervisor
-        market = MarketActor.start("B", 99, load, ledger=ledger, supervisor=supervisor, clock=venue.clock)
+        market = MarketActor.start("B", 99, load, ledger=ledger, supervisor=supervisor, clock=VenueClock(venue.clock))
         market.stop(block=False)
         market.tell(TakeImage(7))
         go_on.set()
@@ -240,7 +241,9 @@ async def test_a_market_that_is_not_listed_yet_does_not_hold_up_an_image() -> No
         core = venue.host._core
         assert core is not None
         ledger, supervisor = core.ledger_ref, core.supervisor
-        market = MarketActor.start("B", 99, lambda: None, ledger=ledger, supervisor=supervisor, clock=venue.clock)
+        market = MarketActor.start(
+            "B", 99, lambda: None, ledger=ledger, supervisor=supervisor, clock=VenueClock(venue.clock)
+        )
         ledger.tell(Address("B", market))
         try:
             image = await asyncio.wait_for(venue.host.bridge.image(), 2)
