@@ -7,9 +7,10 @@ import contextlib
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -84,19 +85,34 @@ async def test_a_venue_on_a_full_disk_acknowledges_nothing_and_goes_on_when_ther
 @fault("log of the database cannot be written: it panics", "I1", "I3", "I4", "I5", "I8", "I10", "I12", "I13")
 @pytest.mark.skipif(shutil.which("prlimit") is None, reason="no prlimit, which changes limits of a running process")
 async def test_a_database_that_panics_again_and_again_is_waited_for(venues: Venues, tmp_path: Path) -> None:
-    """Half of each log file is out of its reach: it crashes, recovers, and crashes at the next write."""
+    """Half of each log file is out of its reach: it crashes, comes back, and crashes at the next write."""
     venue = venues()
     await asyncio.to_thread(venue.start)
     database = await asyncio.to_thread(venue.postgres.start)
     async with besieged(venue.url, database, tmp_path) as siege:
-        postmaster = int((venue.postgres.directory / "postmaster.pid").read_text().split()[0])
-        limit_files(postmaster, str(LOG_FILE_BYTES // 2))
+        over = threading.Event()
+        limiting = asyncio.create_task(asyncio.to_thread(keep_limited, venue.postgres.directory, over))
         await asyncio.to_thread(write_log_until_it_panics, database)
         await siege.is_silent(within_s=20, quiet_s=FULL_S)
-        limit_files(postmaster, "unlimited")
+        over.set()
+        await limiting
         await siege.serves_again(time.monotonic(), within_s=2 * BACK_S)  # it may just have begun to crash once more
         await siege.acknowledges(50)
     assert venue.exit_code() is None
+
+
+def keep_limited(directory: Path, over: threading.Event) -> None:
+    """The server that runs now, and each that is started after it, until it is over."""
+    while not over.is_set():
+        limit_present_one(directory, str(LOG_FILE_BYTES // 2))
+        over.wait(0.02)
+    limit_present_one(directory, "unlimited")
+
+
+def limit_present_one(directory: Path, size: str) -> None:
+    """Nothing, if none runs just now."""
+    with suppress(OSError, ValueError, IndexError, AssertionError):
+        limit_files(int((directory / "postmaster.pid").read_text().split()[0]), size)
 
 
 def limit_files(postmaster: int, size: str) -> None:
