@@ -106,7 +106,9 @@ def keep_limited(directory: Path, over: threading.Event) -> None:
     while not over.is_set():
         limit_present_one(directory, str(LOG_FILE_BYTES // 2))
         over.wait(0.02)
-    limit_present_one(directory, "unlimited")
+    for _ in range(100):  # one that is just being started has its limit a moment later
+        limit_present_one(directory, "unlimited")
+        time.sleep(0.02)
 
 
 def limit_present_one(directory: Path, size: str) -> None:
