@@ -103,18 +103,24 @@ async def test_a_database_that_panics_again_and_again_is_waited_for(venues: Venu
 
 def keep_limited(directory: Path, over: threading.Event) -> None:
     """The server that runs now, and each that is started after it, until it is over."""
+    limited = 0
     while not over.is_set():
-        limit_present_one(directory, str(LOG_FILE_BYTES // 2))
+        limited = limit_a_new_one(directory, str(LOG_FILE_BYTES // 2), limited)
         over.wait(0.02)
+    lifted = 0
     for _ in range(100):  # one that is just being started has its limit a moment later
-        limit_present_one(directory, "unlimited")
+        lifted = limit_a_new_one(directory, "unlimited", lifted)
         time.sleep(0.02)
 
 
-def limit_present_one(directory: Path, size: str) -> None:
-    """Nothing, if none runs just now."""
+def limit_a_new_one(directory: Path, size: str, known: int) -> int:
+    """The server that was limited last: a new one if it is not ``known``. What it starts inherits the limit."""
     with suppress(OSError, ValueError, IndexError, AssertionError):
-        limit_files(int((directory / "postmaster.pid").read_text().split()[0]), size)
+        postmaster = int((directory / "postmaster.pid").read_text().split()[0])
+        if postmaster != known:
+            limit_files(postmaster, size)
+            return postmaster
+    return known
 
 
 def limit_files(postmaster: int, size: str) -> None:
