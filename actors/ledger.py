@@ -97,16 +97,16 @@ class LedgerActor(FailStopActor):
         command = envelope.command
         if self._clock.now_ms() > envelope.deadline_ms:
             self._refuse(envelope, Failure(FailureKind.OVERLOADED, "the command waited past its deadline"))
-        elif isinstance(command, LedgerCommand):
-            self._decide(envelope, command, now_ns)
-        elif not isinstance(command, FundedCommand):
-            raise TypeError(f"the ledger does not decide {command!r}")
-        else:
+        elif isinstance(command, FundedCommand):
             held = self._side.set_aside(command)
             if isinstance(held, Rejected):
                 self._refuse(envelope, held)
             else:
                 self._funded.setdefault(command.ticker, []).append(Funded(envelope, held, now_ns))
+        elif isinstance(command, LedgerCommand):
+            self._decide(envelope, command, now_ns)
+        else:
+            raise TypeError(f"the ledger does not decide {command!r}")
 
     def _decide(self, envelope: Envelope, command: LedgerCommand, now_ns: int) -> None:
         outcome = self._side.decide(command, envelope.now_ms)

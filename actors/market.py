@@ -24,7 +24,7 @@ from actors.messages import (
 )
 from actors.ports import RowClock
 from actors.vitals import Pulse
-from perps.commands import LedgerCommand
+from perps.commands import MarketCommand
 from perps.market.state import Market
 from perps.sequencer import NOTHING_HELD, Decision, MarketSide, Moment
 
@@ -108,7 +108,7 @@ class MarketActor(FailStopActor):
             return
         envelope, held = (work, NOTHING_HELD) if isinstance(work, Envelope) else (work.envelope, work.held)
         command = envelope.command
-        if isinstance(command, LedgerCommand):
+        if not isinstance(command, MarketCommand):
             raise TypeError(f"{type(command).__name__} for {self._ticker}")
         if self._clock.now_ms() > envelope.deadline_ms:
             if envelope.token != NO_TOKEN:

@@ -23,7 +23,8 @@ RELOAD_PAUSES_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 Pause = Callable[[float], bool]
 """Waits for so many seconds; True at once when the core stops meanwhile."""
 
-OnEntry = Callable[[Entry], object]
+OnEntry = Callable[[Entry, VenueState], object]
+"""A row, and the state just after it."""
 OnSnapshot = Callable[[Snapshot, VenueState], object]
 OnBroken = Callable[[int, bytes], object]
 
@@ -49,7 +50,8 @@ def recover(
     """Rebuild everything.
 
     ``on_snapshot`` sees the snapshot to begin from and its state, if there is one (at most at row ``until``);
-    ``on_broken`` the row and the bytes of each that was skipped; ``on_entry`` each row after it, checked and applied.
+    ``on_broken`` the row and the bytes of each that was skipped; ``on_entry`` each row after it, checked and applied,
+    and the state with it.
     Raises ``JournalCorrupt`` at the first row that cannot be what was written, or that a snapshot knows and the journal
     does not.
     """
@@ -62,7 +64,7 @@ def recover(
         entry = _applied(state, row, begun_at)
         if row.user_id is not None and row.client_order_id is not None and row.fingerprint is not None:
             answers.done(row.user_id, row.client_order_id, row.fingerprint, row.offset)
-        on_entry(entry)
+        on_entry(entry, state)
     return Recovered(state, answers, begun_at)
 
 

@@ -37,7 +37,7 @@ from actors.messages import (
 from actors.ports import Outbox, RowClock
 from actors.timer import is_observation, observation
 from actors.vitals import Pulse, Vitals
-from perps.commands import FundedCommand, LedgerCommand, ListMarket
+from perps.commands import FundedCommand, ListMarket, MarketCommand
 from perps.refusals import RejectCode, Rejected
 
 log = structlog.get_logger()
@@ -176,14 +176,14 @@ class Supervisor(FailStopActor):
     def _begin(self, envelope: Envelope) -> None:
         """Send a command to whoever has it first: the ledger for money, its market otherwise."""
         command = envelope.command
-        if isinstance(command, LedgerCommand):
-            self._to_ledger.append(envelope)
-        elif isinstance(command, ListMarket):
+        if isinstance(command, ListMarket):
             self._list(command.ticker, envelope)
         elif isinstance(command, FundedCommand) and self._slots[command.ticker].down is None:
             self._to_ledger.append(envelope)
-        else:
+        elif isinstance(command, MarketCommand):
             self._work(command.ticker, envelope)
+        else:
+            self._to_ledger.append(envelope)
 
     def _list(self, ticker: str, envelope: Envelope) -> None:
         """A market begins with its listing. Until that is durable, another listing waits for what becomes of it."""
@@ -375,7 +375,7 @@ class Supervisor(FailStopActor):
 
 def _ticker_of(funded: Funded) -> str:
     command = funded.envelope.command
-    if isinstance(command, LedgerCommand):
+    if not isinstance(command, MarketCommand):
         raise TypeError(f"{command!r} goes to no market")
     return command.ticker
 

@@ -18,9 +18,11 @@ journal and tools work for a new one without a line of their own. (They name two
 What it does is in its rule module: see ``perps/rules/table.py``.
 """
 
+from collections.abc import Callable
 from enum import Enum, StrEnum, auto
 from hashlib import blake2b
-from typing import Any, ClassVar, Final, get_args
+from operator import attrgetter
+from typing import Any, ClassVar, Final, NamedTuple, get_args
 
 import msgspec
 from msgspec import Struct
@@ -302,21 +304,38 @@ def fingerprint(command: Command) -> bytes:
     return blake2b(_encode(_released(command) if command.later else command), digest_size=16).digest()
 
 
-def _released(command: Command) -> dict[str, object]:
-    """A command's fields with its tag first, as it is encoded, without the later ones that hold their default."""
-    kind = type(command)
-    fields: dict[str, object] = {"type": kind.__name__}
-    for name, default in _DEFAULTS[kind]:
-        value = getattr(command, name)
-        if default is msgspec.NODEFAULT or value != default:
-            fields[name] = value
-    return fields
+def _released(command: Command) -> Struct | dict[str, object]:
+    """What is encoded: the command as its first release had it; with each later field that does not hold its default.
+
+    Both forms are the same map to MessagePack: the tag, then the fields in their order.
+    """
+    first_release, fields, later, defaults = _RELEASES[type(command)]
+    if later(command) == defaults:
+        return first_release(*fields(command))
+    unused = {
+        name for name, default in zip(command.later, defaults[1:], strict=True) if getattr(command, name) == default
+    }
+    used = [name for name in command.__struct_fields__ if name not in unused]
+    return {"type": type(command).__name__, **{name: getattr(command, name) for name in used}}
 
 
-_DEFAULTS: Final[dict[type, list[tuple[str, object]]]] = {
-    kind: [
-        (field.name, field.default if field.name in kind.later else msgspec.NODEFAULT)
-        for field in msgspec.structs.fields(kind)
-    ]
-    for kind in COMMANDS
-}
+class _Release(NamedTuple):
+    """A command as its first release had it, and how to read its fields from the command as it is now."""
+
+    form: Callable[..., Struct]
+    fields: Callable[[Any], tuple[Any, ...]]
+    later: Callable[[Any], tuple[Any, ...]]
+    """The command's type and its later fields …"""
+    defaults: tuple[Any, ...]
+    """… and what this is while none of them is used."""
+
+
+def _release(kind: type[Any]) -> _Release:
+    defaults = {field.name: field.default for field in msgspec.structs.fields(kind)}
+    first = [name for name in defaults if name not in kind.later]
+    form = msgspec.defstruct(kind.__name__, [(name, object) for name in first], tag=True, gc=False)
+    later = attrgetter("__class__", *kind.later)
+    return _Release(form, attrgetter(*first), later, (kind, *(defaults[name] for name in kind.later)))
+
+
+_RELEASES: Final = {kind: _release(kind) for kind in COMMANDS if kind.later}

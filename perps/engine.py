@@ -4,7 +4,8 @@ from typing import Final
 
 from perps.commands import LedgerCommand, MarketCommand
 from perps.effects import Effects
-from perps.events import Event, LedgerEvent, MarketEvent, MarketEvents
+from perps.events import Events, LedgerEvent, MarketEvent, MarketEvents
+from perps.journal import Entry, Row, events_of
 from perps.market.state import Market
 from perps.money.funds import Funds
 from perps.money.ledger import Ledger
@@ -40,9 +41,15 @@ def apply_ledger(ledger: Ledger, event: LedgerEvent) -> None:
     APPLY[type(event)](ledger, event)
 
 
-def project(event: Event) -> Effects:
-    """What an event shows to readers."""
-    return PROJECT[type(event)](event)
+def effects_of(events: Events) -> tuple[Effects, ...]:
+    """What each event of a row shows to readers."""
+    return tuple([PROJECT[type(event)](event) for event in events])
+
+
+def entry_of(row: Row) -> Entry:
+    """A stored row with its meaning, but without its legs: the balances they left only a replay knows."""
+    events = events_of(row)
+    return Entry(row, events, effects_of(events), ())
 
 
 def execute(market: Market, command: MarketCommand, given: Given) -> list[MarketEvents] | Rejected:

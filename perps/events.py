@@ -207,7 +207,7 @@ class Withdrawn(Struct, frozen=True, array_like=True, tag=True):
         return self.user
 
 
-MarketEvent = MarketListed | ModeChanged | PriceUpdated | PositionOpened | PositionReduced | HouseFunded
+MarketEvent = PositionOpened | PriceUpdated | PositionReduced | ModeChanged | HouseFunded | MarketListed
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
 MarketEvents = tuple[MarketEvent, ...]

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 
+from perps.effects import Effects
 from perps.events import Events, decode_events
 from perps.money.ledger import Leg
 from perps.units import Micros, Millis
@@ -74,10 +75,12 @@ class Row(Struct, frozen=True, gc=False):
 
 
 class Entry(Struct, frozen=True, gc=False):
-    """A row with what it means: its events decoded and its money posted."""
+    """A row with what it means: its events decoded, what they show to readers, and its money posted."""
 
     row: Row
     events: Events
+    effects: tuple[Effects, ...]
+    """Of each event."""
     legs: tuple[Leg, ...]
 
 

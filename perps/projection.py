@@ -6,7 +6,6 @@ from typing import Any, Final
 from msgspec import Struct
 
 from perps.effects import Priced, Traded, TradeKind
-from perps.engine import project
 from perps.journal import Entry, Row
 from perps.market.position import position_id
 from perps.query_rows import STATUS_CLOSED, STATUS_LIQUIDATED, STATUS_OPEN, PositionRecord
@@ -58,9 +57,9 @@ def query_rows(entries: Sequence[Entry]) -> QueryRows:
     for entry in entries:
         row = entry.row
         related: list[str | None] = []
-        for n, event in enumerate(entry.events):
+        for n, (event, effects) in enumerate(zip(entry.events, entry.effects, strict=True)):
             about: str | None = None
-            for effect in project(event):
+            for effect in effects:
                 if isinstance(effect, Traded):
                     about = position_id(row.stream, effect.position.number)
                     fills.append(_fill(row, n, about, effect))

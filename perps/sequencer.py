@@ -23,12 +23,11 @@ from perps.commands import (
     SetMode,
     fingerprint,
 )
-from perps.engine import apply, apply_ledger, decide_ledger, execute, sweep
+from perps.engine import apply, apply_ledger, decide_ledger, effects_of, execute, sweep
 from perps.events import (
     SCHEMA_VERSION,
     CloseReason,
     Events,
-    MarketEvent,
     MarketEvents,
     MarketListed,
     PositionReduced,
@@ -156,7 +155,7 @@ class MarketSide:
         if not rows:
             return []
         market.at = at
-        liquidations = sum(_is_liquidation(event) for events in rows for event in events)
+        liquidations = _liquidations(rows)
         decisions = []
         for number, events in enumerate(rows, start=1):
             market.seq += 1
@@ -240,7 +239,7 @@ class LedgerSide:
                 raise InvariantViolated(f"row {self.offset} ({decision.kind}): {problem}")
         row = self._row(decision, origin)
         self.last_hash = row.hash
-        return Entry(row, decision.events, tuple(legs))
+        return Entry(row, decision.events, effects_of(decision.events), tuple(legs))
 
     def committed(self, offset: int) -> None:
         """Rows up to ``offset`` are durable: their credits may be spent."""
@@ -345,5 +344,10 @@ class Sent(Struct, frozen=True):
     refused: Rejected | None
 
 
-def _is_liquidation(event: MarketEvent) -> bool:
-    return isinstance(event, PositionReduced) and event.reason is CloseReason.LIQUIDATION
+def _liquidations(rows: list[MarketEvents]) -> int:
+    count = 0
+    for events in rows:
+        for event in events:
+            if isinstance(event, PositionReduced) and event.reason is CloseReason.LIQUIDATION:
+                count += 1
+    return count

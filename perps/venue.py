@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from msgspec import MsgspecError
 
-from perps.engine import apply, apply_ledger
+from perps.engine import apply, apply_ledger, effects_of
 from perps.events import SCHEMA_VERSION, Event, Events, LedgerEvent, MarketEvent, MarketListed, subject_of
 from perps.journal import GENESIS, LEDGER_STREAM, Entry, Row, events_of, hash_of
 from perps.market.state import Market
@@ -71,7 +71,7 @@ class VenueState:
                 apply_ledger(self.ledger, event)
             else:
                 raise InvariantViolated(f"{type(event).__name__} is no event of the ledger")
-        return Entry(row, events, tuple(legs))
+        return Entry(row, events, effects_of(events), tuple(legs))
 
     def _check_place(self, row: Row) -> None:
         if row.offset != self.offset + 1:

@@ -18,7 +18,8 @@ from msgspec.structs import replace
 from actors.messages import Failure, Outcome, Repeated, Settled, Unchanged
 from actors.ports import Clock
 from perps.commands import ClosePosition, Command, Ids, OpenPosition
-from perps.journal import Entry, Row, events_of
+from perps.engine import entry_of
+from perps.journal import Entry, Row
 from perps.market.position import split_position_id
 from perps.refusals import RejectCode, Rejected
 from web.answers.errors import RequestError, invalid
@@ -150,7 +151,7 @@ class Gateway:
         if row is None:
             message = "This clientOrderId was already used. Its answer has moved to the archive. Use a new one."
             raise RequestError("client_order_id_reused", message, {"offset": offset})
-        return Entry(row, events_of(row), ())
+        return entry_of(row)
 
 
 def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:

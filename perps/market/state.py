@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 from perps.events import (
     MarketListed,
     Transfers,
 )
-from perps.market.liquidation_order import LiquidationOrder
+from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
 from perps.money.accounts import house_account, insurance_account
@@ -104,6 +106,13 @@ class Market:
             self.insurance,
         )
         return MarketImage(head, tuple(self.positions.values()))
+
+    def follower(self) -> Market:
+        """A copy that goes its own way and liquidates nobody: for readers, who are told who was liquidated."""
+        market = copy(self)
+        market.order, market.positions = NoOrder(), dict(self.positions)
+        market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
+        return market
 
     @property
     def ticker(self) -> str:

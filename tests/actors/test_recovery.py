@@ -55,7 +55,7 @@ def snapshot_at(scribe: Scribe, offset: int) -> bytes:
 def recovered(store: MemoryStore) -> tuple[Recovered, list[int]]:
     """What recovery comes to, and which rows it read."""
     read: list[int] = []
-    return recover(store, lambda entry: read.append(entry.row.offset)), read
+    return recover(store, lambda entry, _: read.append(entry.row.offset)), read
 
 
 @pytest.mark.parametrize("offset", [1, 200, ROWS])
@@ -117,7 +117,7 @@ def test_one_that_the_read_side_cannot_use_is_skipped_too() -> None:
             raise SnapshotBroken("views of another program")
         begun.append(snapshot.offset)
 
-    assert recover(store, lambda entry: None, begin).begun_at == 100
+    assert recover(store, lambda *_: None, begin).begun_at == 100
     assert begun == [100]
 
 
@@ -125,8 +125,8 @@ def test_a_rebuild_begins_no_later_than_it_is_told() -> None:
     store, scribe = day()
     for offset in (100, 200, 300):
         store.save(offset, snapshot_at(scribe, offset), keep=3)
-    assert recover(store, lambda entry: None, until=250).begun_at == 200
-    assert recover(store, lambda entry: None, until=99).begun_at == 0
+    assert recover(store, lambda *_: None, until=250).begun_at == 200
+    assert recover(store, lambda *_: None, until=99).begun_at == 0
 
 
 def test_a_journal_that_lost_the_rows_a_snapshot_knows_is_refused() -> None:

@@ -210,9 +210,9 @@ def test_its_rows_lead_to_the_state_hash_its_snapshot_has(rows: list[Row], first
 
 
 def test_its_snapshot_and_its_rows_lead_to_the_same_state(database_url: str) -> None:
-    begun = recover(PostgresHistory(database_url), lambda entry: None)
+    begun = recover(PostgresHistory(database_url), lambda *_: None)
     sql(database_url, "delete from snapshots")
-    replayed = recover(PostgresHistory(database_url), lambda entry: None)
+    replayed = recover(PostgresHistory(database_url), lambda *_: None)
 
     assert (begun.begun_at, replayed.begun_at) == (RESULT["snapshot"]["offset"], 0), "the snapshot cannot be used"
     assert state_hash(begun.state) == state_hash(replayed.state)

@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from perps import commands, events
 from perps.effects import Effect
-from perps.engine import project
 from perps.journal import Entry
 from perps.projection import query_rows
 from perps.rules.table import APPLY, DECIDE, PROJECT, _complete, _stated
@@ -77,7 +76,7 @@ def entries() -> list[Entry]:
 
 
 def test_every_kind_of_effect_shows_in_a_session() -> None:
-    shown = {type(effect) for entry in entries() for event in entry.events for effect in project(event)}
+    shown = {type(effect) for entry in entries() for effects in entry.effects for effect in effects}
 
     assert shown == set(get_args(Effect))
 
@@ -90,5 +89,5 @@ def test_every_event_goes_through_every_reader() -> None:
         market = model.markets.get(entry.row.stream)
         params = None if market is None else market.market.params
         if params is not None:
-            public_events(entry.row, entry.events, params)
+            public_events(entry, params)
         assert all(row_in_words(entry.row, params))

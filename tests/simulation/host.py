@@ -261,14 +261,18 @@ class Process(Owner):
     def _recover(self, missed: list[Entry]) -> Recovered:
         """The product's recovery: the only place that calls it. Readers know of nothing at first, and after that only
         rows can bring them on."""
+
+        def keep(entry: Entry, _: VenueState) -> None:
+            missed.append(entry)
+
         if self.published:
-            return recover(self._store, missed.append, until=self.published)
+            return recover(self._store, keep, until=self.published)
 
         def begin(snapshot: Snapshot, _: VenueState) -> None:
             self._begun = snapshot.offset
 
         self._begun = 0
-        recovered = recover(self._store, missed.append, begin)
+        recovered = recover(self._store, keep, begin)
         self.published = self._begun
         return recovered
 

@@ -83,6 +83,10 @@ class OnMemory:
         return await asyncio.to_thread(take_snapshot, self.store, self.store)
 
 
+READY_S = 30
+"""How long the markets of a venue may take to say that they are ready."""
+
+
 @dataclass(frozen=True)
 class OnPostgres:
     """A PostgreSQL database."""
@@ -279,6 +283,9 @@ async def start(
     port = await venue.listen("127.0.0.1", 0)
     try:
         await venue.start()
+        async with asyncio.timeout(READY_S):
+            while venue.host.health:  # noqa: ASYNC110 - health is a plain value, polled as /readyz would
+                await asyncio.sleep(0.001)
     except BaseException:
         await venue.close()
         raise

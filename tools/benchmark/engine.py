@@ -95,7 +95,7 @@ async def measure(spec: EngineSpec) -> EngineResult:
     opens = [await _opens(venue, users[:count], spec.seconds) for count in IN_FLIGHT]
     await venue.close()
     begun = time.perf_counter()
-    recovered = await asyncio.to_thread(recover, stores.history, ReadModel().apply)
+    recovered = await asyncio.to_thread(recover, stores.history, ReadModel().replay)
     elapsed = time.perf_counter() - begun
     return EngineResult(opens, recovered.state.offset, recovered.state.offset / elapsed)
 

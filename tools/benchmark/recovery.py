@@ -139,7 +139,7 @@ async def measure(spec: RecoverySpec) -> RecoveryResult:
 def _start(stores: compose.Stores) -> tuple[int, float]:
     """The journal's rows, and the seconds until a venue would be ready."""
     begun, model = time.perf_counter(), ReadModel()
-    state = recover(stores.history, model.apply, lambda snapshot, state: load_views(model, snapshot, state)).state
+    state = recover(stores.history, model.replay, lambda snapshot, state: load_views(model, snapshot, state)).state
     return state.offset, time.perf_counter() - begun
 
 

@@ -9,9 +9,7 @@ from typing import assert_never
 import msgspec
 
 from perps.effects import Effect, Funded, Joined, Paid, Priced, Status, Traded, TradeKind
-from perps.engine import project
-from perps.events import Events
-from perps.journal import Row
+from perps.journal import Entry
 from perps.params import MarketParams
 from web.answers import Json, decimals
 from web.answers.times import rfc3339
@@ -19,10 +17,11 @@ from web.answers.times import rfc3339
 _encode = msgspec.json.Encoder().encode
 
 
-def public_events(row: Row, happened: Events, params: MarketParams) -> list[tuple[str, bytes]]:
+def public_events(entry: Entry, params: MarketParams) -> list[tuple[str, bytes]]:
     """A market row's public events, in order: (name, JSON). An effect that is not public is left out."""
+    row = entry.row
     events: list[tuple[str, bytes]] = []
-    for effect in chain.from_iterable(map(project, happened)):
+    for effect in chain.from_iterable(entry.effects):
         for name, data in _public(effect, params):
             data |= {"ticker": params.ticker, "offset": row.offset, "at": rfc3339(row.at)}
             events.append((name, _encode(data)))

@@ -120,6 +120,7 @@ class Host:
         else:
             journal = await asyncio.to_thread(self._open_journal)
         recovered = await asyncio.to_thread(self._recover, journal, self._recovered, self._begun)
+        self._model.own_markets()
         self.began_at = recovered.begun_at
         self._run(journal, recovered)
         self._watcher = asyncio.create_task(self._watch())
@@ -236,7 +237,7 @@ class Host:
         for attempt in count():
             missed: list[Entry] = []
 
-            def keep(entry: Entry, missed: list[Entry] = missed) -> None:
+            def keep(entry: Entry, _: VenueState, missed: list[Entry] = missed) -> None:
                 self._check_aborted()
                 if entry.row.offset > known:
                     missed.append(entry)
@@ -256,7 +257,7 @@ class Host:
                 self._run(journal, recovered)
                 return
 
-    def _open(self, on_entry: Callable[[Entry], object]) -> tuple[Journal, Recovered]:
+    def _open(self, on_entry: OnEntry) -> tuple[Journal, Recovered]:
         """Take the shard and recover. Blocking. When the venue stops meanwhile, the shard is given back."""
         self._check_aborted()
         journal = self._open_journal()
@@ -284,10 +285,10 @@ class Host:
         if self._aborted.is_set():
             raise StartAborted
 
-    def _recovered(self, entry: Entry) -> None:
+    def _recovered(self, entry: Entry, state: VenueState) -> None:
         """A row read at start-up, in the recovering thread: nobody reads the model yet."""
         self._check_aborted()
-        self._model.apply(entry)
+        self._model.replay(entry, state)
 
     def _begun(self, snapshot: Snapshot, state: VenueState) -> None:
         """The snapshot that a start begins from, in the recovering thread."""

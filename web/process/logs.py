@@ -14,7 +14,6 @@ from msgspec import Struct
 
 from actors.messages import Settled
 from perps.effects import Priced, Traded
-from perps.engine import project
 from perps.journal import Entry
 from web.process import log_sink, log_text
 from web.readside.model import MarketView
@@ -158,7 +157,7 @@ class CommandLog:
             log.info(**msgspec.to_builtins(line))
 
     def _learn(self, entry: Entry) -> None:
-        for effect in project(entry.events[0]):
+        for effect in entry.effects[0]:
             if isinstance(effect, Priced):
                 self._prices[entry.row.stream] = (entry.row.offset, effect.source)
 
@@ -166,7 +165,7 @@ class CommandLog:
         row, stages = settled.entry.row, settled.stages
         event = settled.entry.events[0]
         price: tuple[int | None, int | None, str | None] = (None, None, None)
-        for effect in project(event):
+        for effect in settled.entry.effects[0]:
             if isinstance(effect, Traded):
                 price = (effect.fill.index_price, *self._prices.get(row.stream, (None, None)))
         return CommandLine(

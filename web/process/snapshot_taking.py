@@ -16,6 +16,7 @@ from actors.ports import History
 from actors.recovery import recover
 from perps.journal import Entry
 from perps.snapshot.format import Snapshot
+from perps.venue import VenueState
 from web.readside.image import encode_views
 from web.readside.loading import load_views
 from web.readside.model import ReadModel
@@ -73,8 +74,8 @@ def take_snapshot(
     """
     model, broken = ReadModel(rows_kept=0), dict[int, bytes]()
 
-    def follow(entry: Entry) -> None:
-        model.apply(entry)
+    def follow(entry: Entry, state: VenueState) -> None:
+        model.replay(entry, state)
         if entry.row.offset % PROGRESS_ROWS == 0:
             on_progress()
 

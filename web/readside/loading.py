@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from perps.market.liquidation_order import NoOrder
 from perps.market.state import Market
 from perps.snapshot.format import Snapshot, SnapshotBroken
 from perps.venue import VenueState
@@ -36,7 +35,7 @@ def load_views(model: ReadModel, snapshot: Snapshot, state: VenueState) -> None:
 
 
 def _market_view(market: Market, image: ViewImage) -> MarketView:
-    view = MarketView(Market.from_image(market.image(), NoOrder()))
+    view = MarketView(market.follower())
     view.offset, view.price_offset, view.price_source = image.offset, image.price_offset, image.price_source
     view.history, view.funded = MarketHistory.from_image(image.history), unpacked(image.funded)
     return view

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
 from perps.effects import Effect, Funded, Joined, Paid, Priced, Status, Traded
-from perps.engine import apply, project
+from perps.engine import apply
 from perps.events import MarketEvent, MarketListed
 from perps.journal import Entry, Row
 from perps.market.liquidation_order import NoOrder
@@ -19,6 +19,7 @@ from perps.market.state import Market
 from perps.money.accounts import user_account
 from perps.refusals import InvariantViolated
 from perps.units import Micros
+from perps.venue import VenueState
 from web.readside.history import MarketHistory
 
 ROWS_KEPT: Final = 20_000
@@ -70,6 +71,7 @@ class ReadModel:
         self.users: dict[str, UserView] = {}
         self.balances: dict[str, int] = {}
         self._recent: deque[Row] = deque(maxlen=rows_kept)
+        self._shares_markets = False
 
     def apply(self, entry: Entry) -> bool:
         """Take the next committed row; False if it is known already (after a restart of the core).
@@ -79,15 +81,42 @@ class ReadModel:
         row = entry.row
         if row.offset <= self.offset:
             return False
-        if row.offset != self.offset + 1:
-            raise InvariantViolated(f"row {row.offset} after row {self.offset}")
+        if row.offset != self.offset + 1 or self._shares_markets:
+            raise InvariantViolated(f"row {row.offset} after row {self.offset}, markets shared: {self._shares_markets}")
         view = self.markets.get(row.stream)
         for event in entry.events:
             if isinstance(event, MarketListed):
                 view = self.markets[row.stream] = MarketView(Market(event, NoOrder()))
             elif view is not None and isinstance(event, MarketEvent):
                 apply(view.market, event)
-            for effect in project(event):
+        self._take(entry, view)
+        return True
+
+    def replay(self, entry: Entry, state: VenueState) -> None:
+        """As ``apply``, at a start, for a row that ``state`` has taken in already: its markets are shared until
+        ``own_markets``.
+        """
+        row = entry.row
+        if row.offset != self.offset + 1:
+            raise InvariantViolated(f"row {row.offset} after row {self.offset}")
+        view, market = self.markets.get(row.stream), state.markets.get(row.stream)
+        if view is None and market is not None:
+            view = self.markets[row.stream] = MarketView(market)
+        elif view is not None and market is not None:
+            view.market = market
+        self._shares_markets = True
+        self._take(entry, view)
+
+    def own_markets(self) -> None:
+        """End of a start: from here on the markets go ahead of this model, which follows their commits."""
+        for view in self.markets.values():
+            view.market = view.market.follower()
+        self._shares_markets = False
+
+    def _take(self, entry: Entry, view: MarketView | None) -> None:
+        row = entry.row
+        for effects in entry.effects:
+            for effect in effects:
                 self._follow(row, view, effect)
         balances = self.balances
         for leg in entry.legs:
@@ -97,7 +126,6 @@ class ReadModel:
             view.offset = row.offset
         self.offset, self.epoch = row.offset, row.epoch
         self._recent.append(row)
-        return True
 
     def wallet(self, user: str) -> Micros:
         """A user's committed balance, micros."""

@@ -16,8 +16,8 @@ from typing import Final, Protocol
 
 import structlog
 
-from perps.events import Events
-from perps.journal import Entry, Row, events_of
+from perps.engine import entry_of
+from perps.journal import Entry, Row
 from web.readside.model import ReadModel
 from web.streams.resume_turns import ResumeTurns, Turn
 
@@ -53,7 +53,7 @@ log = structlog.get_logger()
 class Kind(Protocol):
     """One kind of stream: its topics (a ticker, say, or a user) and its encoding. One object for all subscribers."""
 
-    def blocks(self, row: Row, events: Events, topics: Topics) -> Iterable[Block]:
+    def blocks(self, entry: Entry, topics: Topics) -> Iterable[Block]:
         """What a row says on these topics, in order; nothing when none of it belongs on a stream of this kind.
 
         The bytes let the reader know the row's place once it has read all of them.
@@ -151,7 +151,7 @@ class Hub:
         """
         for kind, subscribers in self._fed.items():
             try:
-                blocks = [block for entry in entries for block in kind.blocks(entry.row, entry.events, None)]
+                blocks = [block for entry in entries for block in kind.blocks(entry, None)]
             except Exception:
                 log.exception("stream.not_encoded", kind=type(kind).__name__, streams=len(subscribers))
                 for subscriber in subscribers:
@@ -282,10 +282,10 @@ def _encoded(subscriber: Subscriber, rows: Iterable[Row]) -> tuple[int | None, b
     last, seen = None, 0
     blocks: list[bytes] = []
     for row in rows:
-        events = events_of(row)
-        seen += len(events)
+        entry = entry_of(row)
+        seen += len(entry.events)
         if last and seen > RESUME_EVENTS:
             break
         last = row.offset
-        blocks += (data for _, data in subscriber.kind.blocks(row, events, subscriber.topics))
+        blocks += (data for _, data in subscriber.kind.blocks(entry, subscriber.topics))
     return last, b"".join(blocks)

@@ -18,8 +18,7 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from actors.ports import Clock
-from perps.events import Events
-from perps.journal import JournalUnavailable, Row
+from perps.journal import Entry, JournalUnavailable
 from web.answers.markets import market
 from web.answers.stream_events import public_events
 from web.readside.model import ReadModel
@@ -57,12 +56,12 @@ class MarketSse:
     def __init__(self, model: ReadModel, clock: Clock) -> None:
         self._model, self._clock = model, clock
 
-    def blocks(self, row: Row, events: Events, topics: Topics) -> Iterable[Block]:
+    def blocks(self, entry: Entry, topics: Topics) -> Iterable[Block]:
         """A market row's public events; nothing for a row that belongs to no market."""
-        view = self._model.markets.get(row.stream)
+        row, view = entry.row, self._model.markets.get(entry.row.stream)
         if view is None or (topics is not None and row.stream not in topics):
             return ()
-        data = frame_row(public_events(row, events, view.market.params), (row.epoch, row.offset))
+        data = frame_row(public_events(entry, view.market.params), (row.epoch, row.offset))
         return ((row.stream, data),) if data else ()
 
     def reset(self, since: str, offset: int) -> bytes:

@@ -319,11 +319,11 @@ def test_recovery_begins_from_the_snapshot_that_is_kept(stored: list[Entry], dat
     for entry in stored:
         whole.apply(entry.row)
     run(database_url, tmp_path)
-    recovered = recover(PostgresHistory(database_url), lambda _: None)
+    recovered = recover(PostgresHistory(database_url), lambda *_: None)
     assert recovered.begun_at == SNAPSHOTS[-1]
     assert state_hash(recovered.state) == state_hash(whole)
     sql(database_url, 'delete from snapshots where "offset" = $1', SNAPSHOTS[-1])
-    recovered = recover(PostgresHistory(database_url), lambda _: None)
+    recovered = recover(PostgresHistory(database_url), lambda *_: None)
     assert recovered.begun_at == SNAPSHOTS[0]
     assert state_hash(recovered.state) == state_hash(whole)
 
@@ -332,7 +332,7 @@ def test_without_a_snapshot_a_start_names_the_archive(stored: list[Entry], datab
     run(database_url, tmp_path)
     sql(database_url, "delete from snapshots")
     with pytest.raises(JournalCorrupt, match=rf"journal row 1: .*rows up to 120 \({tmp_path}/.*perps restore"):
-        recover(PostgresHistory(database_url), lambda _: None)
+        recover(PostgresHistory(database_url), lambda *_: None)
     with pytest.raises(JournalCorrupt, match="journal row 1: it is in the archive"):
         list(PostgresHistory(database_url).rows_of("BTC-PERP"))
 
@@ -341,4 +341,4 @@ def test_a_lost_row_behind_the_archive_is_told_as_lost(stored: list[Entry], data
     run(database_url, tmp_path)
     sql(database_url, 'delete from journal where "offset" = 131')
     with pytest.raises(JournalCorrupt, match="journal row 131: missing"):
-        recover(PostgresHistory(database_url), lambda _: None, until=140)
+        recover(PostgresHistory(database_url), lambda *_: None, until=140)

@@ -8,8 +8,9 @@ from typing import get_args
 import pytest
 
 from perps.commands import FundMarket, HouseAccount, SetMode
+from perps.engine import effects_of, entry_of
 from perps.events import CloseReason, Event, HouseFunded, LedgerEvent, MarketEvent, PositionReduced
-from perps.journal import Row, events_of
+from perps.journal import Entry, Row, events_of
 from perps.params import MarketParams, Mode
 from perps.units import Micros
 from tests.actors.venue import close, listing, open_long, running, set_price
@@ -42,7 +43,7 @@ async def test_every_event_of_a_market_is_told(rows: list[Row]) -> None:
     for row in rows:
         for event in events_of(row):
             if isinstance(event, get_args(MarketEvent)):
-                told[type(event)] = [name for name, _ in public_events(row, (event,), _params())]
+                told[type(event)] = [name for name, _ in public_events(_entry(row, event), _params())]
 
     assert set(told) == set(get_args(MarketEvent)), "a market's event without an example here"
     assert {kind for kind, names in told.items() if not names} == {HouseFunded}, "a market's event that no stream tells"
@@ -50,7 +51,7 @@ async def test_every_event_of_a_market_is_told(rows: list[Row]) -> None:
 
 async def test_a_liquidation_is_a_trade_and_a_liquidation(rows: list[Row]) -> None:
     liquidations = [
-        [name for name, _ in public_events(row, (event,), _params())]
+        [name for name, _ in public_events(_entry(row, event), _params())]
         for row in rows
         for event in events_of(row)
         if isinstance(event, PositionReduced) and event.reason is CloseReason.LIQUIDATION
@@ -61,7 +62,7 @@ async def test_a_liquidation_is_a_trade_and_a_liquidation(rows: list[Row]) -> No
 
 async def test_every_event_says_which_row_and_no_user(rows: list[Row]) -> None:
     for row in rows:
-        for _, data in public_events(row, events_of(row), _params()):
+        for _, data in public_events(entry_of(row), _params()):
             assert json.loads(data)["offset"] == row.offset
             assert b"ann" not in data
 
@@ -71,7 +72,11 @@ async def test_an_event_that_is_not_a_markets_is_left_out_and_the_others_are_tol
     foreign = [event for event in events if isinstance(event, get_args(LedgerEvent))]
     price = next(row for row in rows if row.kind == "price")
 
-    told = public_events(price, (*foreign, *events_of(price)), _params())
+    told = public_events(_entry(price, *foreign, *events_of(price)), _params())
 
     assert foreign
-    assert told == public_events(price, events_of(price), _params())
+    assert told == public_events(entry_of(price), _params())
+
+
+def _entry(row: Row, *events: Event) -> Entry:
+    return Entry(row, events, effects_of(events), ())

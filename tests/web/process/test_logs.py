@@ -44,6 +44,7 @@ def test_every_line_has_its_time_written_the_same_way() -> None:
 COMMAND = """
 from datetime import UTC, datetime
 from actors.messages import Settled, Stages
+from perps.effects import Joined
 from perps.events import UserCreated
 from perps.journal import GENESIS, LEDGER_STREAM, Entry, make_row
 from web.process import logs
@@ -51,7 +52,8 @@ from web.process import logs
 logs.configure("info")
 row = make_row(GENESIS, 7, 1, LEDGER_STREAM, 1, 5, "user", 1, "@admin", None, None, b"", 0)
 stages = Stages(held_ns=1_000_000, decided_ns=3_000_000, sequenced_ns=7_000_000, committed_ns=15_000_000)
-settled = Settled(Entry(row, (UserCreated("ann", None, 5, ()),), ()), 0, "a trace", stages, 0)
+entry = Entry(row, (UserCreated("ann", None, 5, ()),), ((Joined("ann", None),),), ())
+settled = Settled(entry, 0, "a trace", stages, 0)
 logs.CommandLog().write([logs.Published([settled], 31_000_000, datetime(2026, 1, 2, 3, 4, 5, 678, UTC))], {})
 """
 

@@ -69,7 +69,7 @@ def begun_at(store: MemoryStore) -> tuple[int, list[str]]:
     model = ReadModel()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     with structlog.testing.capture_logs() as logs:
-        found = recover(store, model.apply, lambda snapshot, state: load_views(model, snapshot, state))
+        found = recover(store, model.replay, lambda snapshot, state: load_views(model, snapshot, state))
     assert found.state.offset == model.offset == len(store.journal)
     assert found.state.epoch == model.epoch == store.journal[-1].epoch
     return found.begun_at, [str(event["problem"]) for event in logs if event["event"] == "snapshot.skipped"]

@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, aclosing, nullcontext
 
 import pytest
 
-from perps.events import Events, PriceUpdated
-from perps.journal import Row
+from perps.events import PriceUpdated
+from perps.journal import Entry, Row
 from perps.venue import VenueState
 from tests.actors.venue import Running, open_long, running, set_price
 from tests.conftest import Event as LogEvent
@@ -27,8 +27,9 @@ class ByMarket:
         self.encoded: list[int] = []
         self.cannot: set[int] = set()
 
-    def blocks(self, row: Row, events: Events, topics: Topics) -> Iterable[Block]:
+    def blocks(self, entry: Entry, topics: Topics) -> Iterable[Block]:
         """One block a row; nothing for the ledger's rows."""
+        row = entry.row
         if row.offset in self.cannot:
             raise KeyError(row.offset)
         if row.stream.startswith("@") or (topics is not None and row.stream not in topics):
@@ -48,9 +49,10 @@ class ByMarket:
 class Mine(ByMarket):
     """A stream of markets and of users: prices by ticker, and whose position a row changed, user by user."""
 
-    def blocks(self, row: Row, events: Events, topics: Topics) -> Iterable[Block]:
+    def blocks(self, entry: Entry, topics: Topics) -> Iterable[Block]:
         """A block for each event."""
-        for event in events:
+        row = entry.row
+        for event in entry.events:
             user = event.subject
             topic = row.stream if isinstance(event, PriceUpdated) else f"user:{user}"
             if user is not None or topic == row.stream:
