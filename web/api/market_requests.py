@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from msgspec import Raw
 
@@ -139,4 +139,7 @@ def _decimal_or_none(raw: Raw, field: str) -> Decimal | None:
     literal = text[1:-1] if text.startswith('"') else text
     if not LITERAL.fullmatch(literal):
         raise invalid(f'{field} must be a number or "none".', field=field)
-    return Decimal(literal)
+    try:
+        return Decimal(literal)
+    except InvalidOperation as error:
+        raise invalid(f"{field} has too large an exponent.", field=field) from error

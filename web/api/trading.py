@@ -45,12 +45,13 @@ async def quote(request: web.Request) -> web.Response:
     command = open_command(asked, named or "")
     principal = context.keys.principal(request)
     request[COMMAND] = command = in_name_of(principal, command)
-    market = context.market(command.ticker).market
+    view = context.market(command.ticker)
+    market = view.market
     user = context.model.users.get(command.user)
     if user is None:
         raise errors.not_found("user", userId=command.user)
     now_ms = context.clock.now_ms()
-    given = Given(now_ms, now_ms - market.price_at, held=AMOUNT_MAX, referrer=user.referrer)
+    given = Given(now_ms, market.price_age_ms(now_ms, view.price_in_doubt), held=AMOUNT_MAX, referrer=user.referrer)
     outcome = decide_open(market, command, given)
     if isinstance(outcome, Rejected):
         raise errors.of_rejected(outcome, market.params)

@@ -18,7 +18,7 @@ from perps.market.position import Position
 from perps.market.state import Market
 from perps.money.accounts import user_account
 from perps.refusals import InvariantViolated
-from perps.units import Micros
+from perps.units import Micros, Millis
 from perps.venue import VenueState
 from web.readside.history import MarketHistory
 
@@ -43,7 +43,7 @@ class UserView:
 class MarketView:
     """One market as committed: its state, its history, and whether it is up."""
 
-    __slots__ = ("funded", "history", "market", "offset", "price_offset", "price_source", "problem")
+    __slots__ = ("funded", "history", "market", "offset", "price_in_doubt", "price_offset", "price_source", "problem")
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -52,6 +52,8 @@ class MarketView:
         self.price_offset = 0
         """The row that set the present index price, and what its source was."""
         self.price_source = "system"
+        self.price_in_doubt: Millis | None = None
+        """Time of a price that counts as too old: see ``MarketSide``."""
         self.funded = 0
         """Micros that administrators paid into its house and insurance, less what they took out."""
         self.problem: str | None = None
