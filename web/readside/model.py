@@ -29,11 +29,13 @@ ROWS_KEPT: Final = 20_000
 class UserView:
     """One user: what they have done with money so far, and their open positions by (ticker, number)."""
 
-    __slots__ = ("deposited", "fees", "pnl", "positions", "referrer", "withdrawn")
+    __slots__ = ("deposited", "fees", "margin", "pnl", "positions", "referrer", "withdrawn")
 
     def __init__(self, referrer: str | None) -> None:
         self.referrer = referrer
         self.positions: dict[tuple[str, int], Position] = {}
+        self.margin = 0
+        """Σ of the open positions' margins."""
         self.deposited = 0
         self.withdrawn = 0
         self.pnl = 0
@@ -192,6 +194,8 @@ class ReadModel:
         key = (row.stream, position.number)
         user.fees += trade.fee
         user.pnl += trade.pnl
+        before = user.positions.get(key)
+        user.margin += (position.margin if position.lots else 0) - (before.margin if before else 0)
         if position.lots:
             user.positions[key] = position
         else:
