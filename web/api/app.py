@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 from itertools import chain
 from typing import Any, Final
 
@@ -29,6 +28,7 @@ from web.api import (
 )
 from web.api.call import Call, Reply
 from web.api.context import Context
+from web.api.request_ids import request_ids
 from web.api.routing import Routes
 
 log = structlog.get_logger()
@@ -45,11 +45,12 @@ class Api:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._ids = request_ids()
         self._routes = Routes(chain.from_iterable(module.ROUTES for module in MODULES))
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Give the request its id, turn every error into its body, and count it."""
-        context, request_id = self._context, secrets.token_hex(12)
+        context, request_id = self._context, next(self._ids)
         call: Call[Any, Any] = Call(context, request, request_id)
         try:
             response = await self._answer(call)

@@ -153,8 +153,12 @@ def check_path(places: Iterable[tuple[str, str]]) -> None:
 
 async def _received(context: Context, request: web.BaseRequest) -> bytes:
     try:
-        if request.content.is_eof():
-            return await request.read()
+        content = request.content
+        if content.is_eof():  # it came with its head
+            raw = content.read_nowait()
+            if len(raw) > BODY_BYTES_MAX:
+                raise web.HTTPRequestEntityTooLarge(BODY_BYTES_MAX, len(raw))
+            return raw
         if request.headers.get("Expect", "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
