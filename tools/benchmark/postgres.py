@@ -56,7 +56,7 @@ def sql(url: str, statement: str) -> str:
 
 
 def tpc_b(url: str, *, scale: int, seconds: int) -> Figure:
-    """pgbench's built-in TPC-B-like transaction, prepared, which is its quickest: the best of a few numbers of clients."""
+    """pgbench's built-in TPC-B-like transaction, prepared: the best result of a few numbers of clients."""
     _run("pgbench", ["--initialize", "--quiet", f"--scale={scale}", url])
     runs: dict[float, int] = {}
     for clients in CLIENTS:
