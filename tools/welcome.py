@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from tools.addresses import reachable_host
 from tools.client import Venue
 from tools.errors import ToolError
 from tools.invocation import program, shown
+from tools.venues import DATA_DIR
 from web.process.log_sink import say
 
 ROOT: Final = Path(__file__).parents[1]
@@ -53,32 +54,39 @@ class Welcome:
         except ToolError:
             count = 1
         if not stop.is_set():
-            say(_text("" if count else "It has no market yet.", [*([] if count else self._next()), *self._places()]))
+            say(_text(() if count else self._next(), self._places()))
 
     def demo(self, base_url: str, keys: Mapping[str, str], markets: Sequence[str], agents: int) -> None:
         """Say it for a demo that trades. ``keys``: of each person. Only a terminal shows them: a log is kept."""
-        begin = f"The demo trades: {', '.join(markets)} move, {agents} agents open and close positions."
-        say(_text(begin, [*self._first_trade(base_url, next(iter(keys))), *self._keys(keys), *self._places()]))
+        person = next(iter(keys))
+        lines = (
+            f"The demo is on. The prices of {', '.join(markets)} move, and {agents} agents trade.",
+            f"To trade as {person}, in another terminal:",
+            self._order(base_url, person),
+        )
+        say(_text(lines, [*self._keys(keys), *self._places()]))
 
-    def _first_trade(self, base_url: str, person: str) -> Iterator[Row]:
+    def _order(self, base_url: str, person: str) -> str:
+        """The command that opens a position."""
         url = f"http://{reachable_host(self.host)}:{urlsplit(base_url).port}/api/markets/perps/open"
         key_file = shlex.quote(os.path.abspath(self.data_dir / f"{person}.key"))
-        yield "Trade", f"as {person}, in another terminal:\n"
-        yield "", f"curl -sS {url} -w '\\n' \\"
-        yield "", f'  -H "Authorization: Bearer $(cat {key_file})" \\'
-        yield "", f"  -d '{json.dumps(FIRST_ORDER, separators=(',', ':'))}'\n"
+        body = json.dumps(FIRST_ORDER, separators=(",", ":"))
+        return f"""  curl -sS {url} -w '\\n' \\
+      -H "Authorization: Bearer $(cat {key_file})" \\
+      -d '{body}'"""
 
     def _keys(self, keys: Mapping[str, str]) -> Iterator[Row]:
         for at, (person, key) in enumerate(keys.items()):
             place = shown(self.data_dir / f"{person}.key")
             yield "" if at else "Keys", f"{person}: {key if sys.stderr.isatty() else place}"
 
-    def _next(self) -> Iterator[Row]:
-        other = "" if shown(self.data_dir) == "data" else f" --data-dir {shlex.quote(shown(self.data_dir))}"
-        yield "Next", "list a market, in another terminal:\n"
-        yield "", f"{program()} {FIRST_MARKET}{other}\n"
-        yield "", "or stop it and start the demo, with markets that move:\n"
-        yield "", f"{program()} serve --demo\n"
+    def _next(self) -> Iterator[str]:
+        """What to do with a venue that has no market."""
+        other = "" if shown(self.data_dir) == str(DATA_DIR) else f" --data-dir {shlex.quote(shown(self.data_dir))}"
+        yield "There is no market yet. To list one, in another terminal:"
+        yield f"  {program()} {FIRST_MARKET}{other}"
+        yield "Or stop the venue and start the demo, where prices move and agents trade:"
+        yield f"  {program()} serve --demo"
 
     def _places(self) -> Iterator[Row]:
         where = "in PERPS_ADMIN_KEY" if self.is_key_in_environment else shown(self.data_dir / "admin.key")
@@ -89,7 +97,7 @@ class Welcome:
         yield "Stop", "Ctrl-C" if sys.stdin.isatty() else f"kill {os.getpid()}"
 
 
-def _text(begin: str, rows: Sequence[Row]) -> str:
-    """Names in one column, what they mean in the other. A row's text may end with an empty line."""
-    lines = [f"  {name:<9}  {text}" for name, text in rows]
-    return "\n".join(["", *([f"  {begin}", ""] if begin else []), *lines, ""])
+def _text(lines: Iterable[str], rows: Iterable[Row]) -> str:
+    """Lines with space between them, then a table of names and what they mean."""
+    table = "\n".join(f"  {name:<10} {text}" for name, text in rows)
+    return "\n".join(["", *(f"  {line}\n" for line in lines), f"{table}\n"])

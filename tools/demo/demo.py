@@ -70,7 +70,7 @@ async def run_demo(
         await _until_stopped([_keep("setup", set_up, stop, pace, once=True)], stop)
         if stop.is_set():
             return
-        LOG.info("demo.ready", url=base_url, agents=len(AGENTS))
+        LOG.debug("demo.ready", url=base_url, agents=len(AGENTS))
         works: dict[str, Work] = {ticker: partial(_run_feed, admin, ticker, pace) for ticker in FEED_VOLATILITY}
         works[STORY_TICKER] = partial(_run_stories, admin, stop, pace)
         for plan in AGENTS:
