@@ -192,9 +192,12 @@ SHELLS = [
     pytest.param(shell, marks=pytest.mark.skipif(not shutil.which(shell), reason=f"{shell} is not installed"))
     for shell in ("sh", "bash", "zsh")
 ]
-ZSH_NAMES = frozenset(
-    ("path", "cdpath", "fpath", "manpath", "mailpath", "module_path", "fignore", "psvar", "watch", "status", "argv")
-    + ("pipestatus", "options", "commands", "aliases", "functions", "history", "prompt", "signals", "parameters")
+ZSH_NAMES = set(
+    re.findall(
+        r"\w+",
+        "path cdpath fpath manpath mailpath module_path fignore psvar watch status argv pipestatus options commands"
+        " aliases functions history prompt signals parameters",
+    )
 )
 """Variables that zsh gives a meaning of its own."""
 
