@@ -118,7 +118,8 @@ def url_option(function: Decorated) -> Decorated:
     return click.option(
         "--url",
         type=VENUE_URL,
-        help="The venue's address.  [default: the venue that runs on --data-dir, or the only one on this machine]",
+        help="The venue's address.  [default: that of the data directory or the host and port in your settings,"
+        " else of the only venue that you run]",
     )(function)
 
 
