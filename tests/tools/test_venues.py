@@ -12,9 +12,9 @@ import pytest
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.cli import main
-from tools.venues import stored_venue
+from tools.venues import stored_venue, url_of
 from web.process.data_directory import DataDirectory
-from web.process.running_venues import announce
+from web.process.running_venues import RunningVenue, announce
 
 Venue = Callable[..., Path]
 NOBODY = 1
@@ -60,6 +60,11 @@ async def test_a_command_finds_the_only_venue_and_its_key(running: Running, venu
     assert await called("stats") == 0
     assert await called("market", "list") == 0
     assert (running.venue.seen["stats"], running.venue.seen["markets"]) == (1, 1)
+
+
+def test_a_venue_that_listens_everywhere_is_asked_at_this_machine() -> None:
+    for host, url in (("0.0.0.0", "http://127.0.0.1:8001"), ("::", "http://[::1]:8001"), ("::1", "http://[::1]:8001")):
+        assert url_of(RunningVenue(host, 8001, 1, Path("data"))) == url
 
 
 async def test_a_command_asks_which_of_several_venues_is_meant(
