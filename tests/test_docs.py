@@ -191,20 +191,45 @@ async def test_every_field_of_every_answer_is_documented(venue: Running) -> None
     assert '`reset` | `{"since", "offset"}`' in API
 
 
+SESSION = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+SHELLS = [
+    pytest.param(shell, marks=pytest.mark.skipif(not shutil.which(shell), reason=f"{shell} is not installed"))
+    for shell in ("sh", "bash", "zsh")
+]
+ZSH_NAMES = set(
+    re.findall(
+        r"\w+",
+        "path cdpath fpath manpath mailpath module_path fignore psvar watch status argv pipestatus options commands"
+        " aliases functions history prompt signals parameters",
+    )
+)
+"""Variables that zsh gives a meaning of its own."""
+
+
 @pytest.mark.skipif(not (shutil.which("python3") and shutil.which("curl")), reason="the session needs curl and python3")
-async def test_the_session_of_the_readme_prints_what_it_says(venue: Running, tmp_path: Path) -> None:
-    script = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("http://127.0.0.1:8000", venue.url)
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_the_session_of_the_readme_prints_what_it_says(venue: Running, tmp_path: Path, shell: str) -> None:
+    script = SESSION.replace("http://127.0.0.1:8000", venue.url)
     printed = "".join(re.findall(r"```\n\n```\n(.*?)```", README, re.DOTALL))
 
     def run() -> subprocess.CompletedProcess[str]:
         (tmp_path / "first").mkdir()
         (tmp_path / "first" / "admin.key").write_text(ADMIN_KEY)
         return subprocess.run(
-            ["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=15
+            [shell, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=15
         )
 
     done = await asyncio.to_thread(run)
     assert (done.stdout, done.stderr) == (printed, "")
+
+
+def test_the_session_of_the_readme_needs_no_jq_and_assigns_nothing_that_zsh_lives_by() -> None:
+    """``path=…`` in zsh is ``PATH=…``: then no program is found any more."""
+    assigned = set(re.findall(r"(?:^|[;{(]|\bread )\s*(\w+)=", SESSION, re.MULTILINE))
+    assert {"URL", "ADMIN", "ANN", "key", "route"} <= assigned
+    assert not assigned & ZSH_NAMES
+    assert "jq" not in SESSION
+    assert "#" not in SESSION, "zsh takes no comments from the keyboard"
 
 
 def _anchors(page: Path) -> set[str]:
