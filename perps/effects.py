@@ -16,7 +16,7 @@ from perps.commands import HouseAccount, PriceSource
 from perps.events import Fill
 from perps.market.position import Position
 from perps.params import Mode
-from perps.units import Micros, Ticks
+from perps.units import FundingIndex, Micros, Millis, Ticks
 
 
 class TradeKind(StrEnum):
@@ -98,5 +98,14 @@ class Funded(Struct, frozen=True, gc=False):
     amount: Micros
 
 
-Effect = Traded | Priced | Status | Joined | Paid | Funded
+class Accrued(Struct, frozen=True, gc=False):
+    """A market's funding up to a moment: index, daily rate (10⁻¹⁸), and the index price over that time."""
+
+    index: FundingIndex
+    rate: int
+    at: Millis
+    index_price: Ticks
+
+
+Effect = Traded | Priced | Status | Joined | Paid | Funded | Accrued
 Effects = tuple[Effect, ...]

@@ -10,6 +10,7 @@ from perps.market.state import Market
 from perps.money.funds import Funds
 from perps.money.ledger import Ledger
 from perps.refusals import Rejected
+from perps.rules.funding import accrue, is_worth_a_row
 from perps.rules.liquidation import decide_liquidation, next_due
 from perps.rules.modes import halted
 from perps.rules.rule import Given
@@ -52,20 +53,43 @@ def entry_of(row: Row) -> Entry:
     return Entry(row, events, effects_of(events), ())
 
 
-def execute(market: Market, command: MarketCommand, given: Given) -> list[MarketEvents] | Rejected:
-    """Decide and apply one command and its consequences; return the rows it makes, the command's own first.
+def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[MarketEvents], Rejected | None]:
+    """Decide and apply one command and its consequences: the rows it makes, its own first, and the refusal if any.
 
-    No row when nothing has happened (``ObserveTime``). A refusal leaves the market unchanged.
+    Funding comes first, at the price and the skew that it is for. No row when nothing has happened (``ObserveTime``).
+    A refusal leaves the market unchanged and makes no row, but for one that shows the market cannot go on: its row halts
+    the market.
     """
+    accrued = accrue(market, given)
+    if not accrued:
+        return _execute(market, command, given, ())
+    before = market.funding_index, market.funding_rate, market.funding_carry, market.funding_at
+    for event in accrued:
+        apply(market, event)
+    rows, refused = _execute(market, command, given, accrued)
+    if not rows:
+        market.funding_index, market.funding_rate, market.funding_carry, market.funding_at = before
+    return rows, refused
+
+
+def _execute(
+    market: Market, command: MarketCommand, given: Given, accrued: MarketEvents
+) -> tuple[list[MarketEvents], Rejected | None]:
+    """As ``execute``, once funding has ``accrued``. No row: it has to be taken back."""
     decided = decide(market, command, given)
     if isinstance(decided, Rejected):
-        return decided
-    for event in decided:
+        if decided.halt is None:
+            return [], decided
+        event = halted(decided)
         apply(market, event)
+        return [(*accrued, event)], decided
+    for happened in decided:
+        apply(market, happened)
     consequences = sweep(market)
-    if not consequences:
-        return [decided] if decided else []
-    return [(*decided, *consequences[0]), *consequences[1:]]
+    if not (decided or consequences or is_worth_a_row(accrued, market)):
+        return [], None
+    first = (*accrued, *decided, *consequences[0]) if consequences else (*accrued, *decided)
+    return [first, *consequences[1:]], None
 
 
 def sweep(market: Market) -> list[MarketEvents]:

@@ -167,6 +167,22 @@ class HouseFunded(Struct, frozen=True, array_like=True, tag=True):
     transfers: Transfers
 
 
+class FundingAccrued(Struct, frozen=True, array_like=True, tag=True):
+    """Funding counts up to ``at``: the index, the daily rate (10⁻¹⁸) and the remainder that are reached then.
+
+    Comes before the events of the command that it was looked at for. ``index_price``: in force over that time.
+    """
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    index: FundingIndex
+    rate: int
+    carry: int
+    at: Millis
+    index_price: Ticks
+
+
 class UserCreated(Struct, frozen=True, array_like=True, tag=True):
     """A user and their wallet exist from here on."""
 
@@ -207,7 +223,7 @@ class Withdrawn(Struct, frozen=True, array_like=True, tag=True):
         return self.user
 
 
-MarketEvent = PositionOpened | PriceUpdated | PositionReduced | ModeChanged | HouseFunded | MarketListed
+MarketEvent = PositionOpened | FundingAccrued | PriceUpdated | PositionReduced | ModeChanged | HouseFunded | MarketListed
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
 MarketEvents = tuple[MarketEvent, ...]
@@ -218,7 +234,7 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``.
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}
@@ -248,6 +264,14 @@ def decode_events(payload: bytes, version: int = SCHEMA_VERSION) -> Events:
     return msgspec.convert(plain, Events)
 
 
+def own_of(events: Events) -> Event:
+    """The event of a row's own command. Before it may stand funding, behind it what it led to."""
+    for event in events:
+        if type(event) is not FundingAccrued:
+            return event
+    return events[0]
+
+
 def subject_of(events: Events) -> str | None:
-    """Whom a row is about: the user of its own event, which comes first. What it led to may be about others."""
-    return events[0].subject
+    """Whom a row is about: the user of its own event. What it led to may be about others."""
+    return own_of(events).subject

@@ -60,6 +60,10 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     """How far below 0 the house account may go; None: ``HOUSE_CREDIT_DEFAULT`` (play money)."""
     max_price_age: Millis | None = None
     """Older prices stop trading; None: a price never grows old."""
+    funding_velocity: Ppb = Ppb(0)
+    """V: by how much the daily funding rate grows in a day while the skew is ``max_skew``, ppb. 0: no funding."""
+    max_funding_rate: Ppb = Ppb(0)
+    """r_max: the daily funding rate goes no further than this, either way, ppb."""
 
     @property
     def unit(self) -> int:

@@ -23,7 +23,7 @@ from perps.commands import (
     SetMode,
     fingerprint,
 )
-from perps.engine import apply, apply_ledger, decide_ledger, effects_of, execute, sweep
+from perps.engine import apply_ledger, decide_ledger, effects_of, execute, sweep
 from perps.events import (
     SCHEMA_VERSION,
     CloseReason,
@@ -43,7 +43,6 @@ from perps.money.ledger import Ledger, Leg
 from perps.params import MarketParams
 from perps.refusals import Fact, InvariantViolated, RejectCode, Rejected
 from perps.rules.listing import decide_list
-from perps.rules.modes import halted
 from perps.rules.rule import Given
 from perps.rules.users import check_deposit
 from perps.units import HOUSE_DEBT_MAX, Micros, Millis, Ppb
@@ -123,16 +122,9 @@ class MarketSide:
         if market is None:
             raise InvariantViolated(f"{type(command).__name__} for {self._ticker}, which is not listed")
         at = max(market.at, moment.now_ms)
-        age_ms = market.price_age_ms(at, self._doubtful_price_at)
-        given = Given(at, age_ms, moment.ahead_ms, held.amount, held.referrer)
-        outcome = execute(market, command, given)
-        if isinstance(outcome, Rejected):
-            if outcome.halt is None:
-                return [], outcome
-            event = halted(outcome)
-            apply(market, event)
-            return self._rows(market, SetMode.kind, at, [(event,)]), outcome
-        return self._rows(market, command.kind, at, outcome), None
+        given = Given(at, self._doubtful_price_at, moment.ahead_ms, held.amount, held.referrer)
+        rows, refused = execute(market, command, given)
+        return self._rows(market, command.kind if refused is None else SetMode.kind, at, rows), refused
 
     def finish(self) -> list[Decision]:
         """The rows of consequences that a crash cut off."""

@@ -41,6 +41,17 @@ def funding_owed(lots: int, index: FundingIndex) -> Micros:
     return Micros(div_ceil(lots * index, PPB))
 
 
+def funding_base(position: Position) -> Micros:
+    """What a position's funding counts from: ``funding_owed`` at its entries, micros. Q − m + sign(q)·entry cost."""
+    entry = position.entry_cost if position.lots > 0 else -position.entry_cost
+    return Micros(position.cash - position.margin + entry)
+
+
+def funding_since_entry(position: Position, index: FundingIndex) -> Micros:
+    """What a position has paid in funding so far, settled or not; > 0: it paid. Within a micro or two of each close."""
+    return Micros(position.funding_paid + funding_owed(position.lots, index) - funding_base(position))
+
+
 def equity(position: Position, price: Ticks, unit: int, index: FundingIndex) -> Micros:
     """Q + q·P·u − ceil(q·F/10⁹), micros: what would be left at ``price`` before exit impact and fees."""
     return Micros(position.cash + position.lots * price * unit - funding_owed(position.lots, index))

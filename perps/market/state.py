@@ -27,7 +27,10 @@ class Market:
     __slots__ = (
         "at",
         "cash",
+        "funding_at",
+        "funding_carry",
         "funding_index",
+        "funding_rate",
         "house",
         "index_price",
         "insurance",
@@ -57,6 +60,12 @@ class Market:
         self.source_times: dict[str, Millis] = {}
         self.source_sequences: dict[str, int] = {}
         self.funding_index = FundingIndex(0)
+        self.funding_rate = 0
+        """r: 10⁻¹⁸ of the notional per day; > 0: longs pay."""
+        self.funding_carry = 0
+        """What is left of the index's last division."""
+        self.funding_at: Millis = listing.at if listing.params.funding_velocity else Millis(0)
+        """Up to when the index counts; 0 without funding."""
         self.positions: dict[int, Position] = {}
         self.order = LiquidationOrder() if order is None else order
         self.next_number = 1
@@ -81,6 +90,8 @@ class Market:
         market.mode, market.mode_reason = head.mode, head.mode_reason
         market.source_times, market.source_sequences = dict(head.source_times), dict(head.source_sequences)
         market.funding_index = head.funding_index
+        market.funding_rate, market.funding_carry = head.funding_rate, head.funding_carry
+        market.funding_at = head.funding_at
         market.house, market.insurance = head.house, head.insurance
         market.order.add_all(image.positions, head.params)
         for position in image.positions:
@@ -104,6 +115,9 @@ class Market:
             self.next_number,
             self.house,
             self.insurance,
+            self.funding_rate,
+            self.funding_carry,
+            self.funding_at,
         )
         return MarketImage(head, tuple(self.positions.values()))
 

@@ -27,8 +27,10 @@ def shut(market: Market, given: Given, *, opening: bool) -> Rejected | None:
     if opening and market.mode is Mode.REDUCE_ONLY:
         return reject(RejectCode.MARKET_REDUCE_ONLY, mode=market.mode, reason=market.mode_reason)
     limit = market.params.max_price_age
-    if limit is not None and given.price_age_ms > limit:
-        return reject(RejectCode.PRICE_STALE, age_ms=given.price_age_ms, max_age_ms=limit)
+    if limit is not None:
+        age_ms = market.price_age_ms(given.at, given.doubtful_price_at)
+        if age_ms > limit:
+            return reject(RejectCode.PRICE_STALE, age_ms=age_ms, max_age_ms=limit)
     return None
 
 

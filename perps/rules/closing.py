@@ -6,6 +6,7 @@ from perps.events import CloseReason, PositionReduced, Transfer, TransferKind, T
 from perps.market.position import (
     Position,
     equity,
+    funding_base,
     funding_owed,
     is_liquidatable,
     maintenance,
@@ -52,6 +53,8 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     """Close ``count`` lots (unsigned, 1 … |q|) of a position at the present quote: sizes, money and the rest.
 
     Qc = floor(Q·c/q); settlement = Qc − ceil(c·F/10⁹) − C(−c); mc = floor(m·c/q); pnl = settlement − mc.
+    Funding paid counts from the entry: ceil(c·F/10⁹) − floor(b·c/q), b = ``funding_base``; the entry cost is split so
+    that the rest's base is what is left of b.
     A settlement below 0 is bad debt: the insurance pays what it has, the house goes without the remainder.
     The fee, taker or liquidation, is at most the settlement, so an owner is never billed for leaving. Both are
     charged on the exit notional |C|, and a listing keeps liquidation fee ≥ taker fee: a liquidation never pays better.
@@ -62,9 +65,11 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     fill = fill_of(market, Lots(-closed))
     cash = div_floor(position.cash * count, size)
     margin = Micros(div_floor(position.margin * count, size))
-    entry = div_floor(position.entry_cost * count, size)
-    funding = funding_owed(closed, index)
-    payout = cash - funding - fill.cost
+    based = div_floor(funding_base(position) * count, size)
+    entry = based + margin - cash if closed > 0 else cash - margin - based
+    owed = funding_owed(closed, index)
+    payout = cash - owed - fill.cost
+    funding = Micros(owed - based)
     settlement, bad_debt = Micros(max(payout, 0)), Micros(max(-payout, 0))
     pnl = Micros(payout - margin)
     rate = params.taker_fee if reason is CloseReason.OWNER else params.liquidation_fee

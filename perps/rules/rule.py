@@ -18,8 +18,8 @@ class Given(Struct, frozen=True, gc=False):
 
     at: Millis
     """The row's time; never falls within a market."""
-    price_age_ms: int = 0
-    """How long ago the market's price was true."""
+    doubtful_price_at: Millis | None = None
+    """The time of a price that counts as too old: nobody knows how old it is. See ``MarketSide``."""
     ahead_ms: int = 0
     """How far ``at`` runs before the system's clock, when that was set back: a feed's own times lag by as much."""
     held: Micros = Micros(0)

@@ -42,6 +42,9 @@ class MarketHead(Struct, frozen=True, array_like=True):
     next_number: int
     house: Micros
     insurance: Micros
+    funding_rate: int = 0
+    funding_carry: int = 0
+    funding_at: Millis = Millis(0)
 
 
 class MarketImage(Struct, frozen=True):

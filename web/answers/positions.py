@@ -8,7 +8,14 @@ from perps.commands import Side
 from perps.events import CloseReason, PositionOpened, PositionReduced
 from perps.journal import Entry
 from perps.market.position import Position as DomainPosition
-from perps.market.position import bankruptcy_price, equity, liquidation_price, position_id, split_position_id
+from perps.market.position import (
+    bankruptcy_price,
+    equity,
+    funding_since_entry,
+    liquidation_price,
+    position_id,
+    split_position_id,
+)
 from perps.market.state import Market
 from perps.params import MarketParams
 from perps.query_rows import STATUS_OPEN, PositionRecord
@@ -42,7 +49,7 @@ def open_position(position: DomainPosition, params: MarketParams, mark: Ticks, i
         bankruptcy_price=decimals.price(bankruptcy_price(position, params, index), tick),
         unrealized_pnl=decimals.money(pnl),
         unrealized_pnl_percent=decimals.share(100 * pnl, position.margin, 4),
-        funding_paid=decimals.money(position.funding_paid),
+        funding_paid=decimals.money(funding_since_entry(position, index)),
         take_profit=None,
         stop_loss=None,
         status="open",
@@ -63,7 +70,7 @@ def valued(position: DomainPosition, market: Market) -> Valued:
     """An open position at the market's present mark."""
     mark, index = market.mark, market.funding_index
     pnl = equity(position, mark, market.unit, index) - position.margin
-    return Valued(open_position(position, market.params, mark, index), pnl, position.funding_paid)
+    return Valued(open_position(position, market.params, mark, index), pnl, funding_since_entry(position, index))
 
 
 def recorded(record: PositionRecord, market: Market) -> Valued:

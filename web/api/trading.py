@@ -37,8 +37,8 @@ async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     if user is None:
         raise errors.not_found("user", userId=command.user)
     now_ms = context.clock.now_ms()
-    age_ms = view.market.price_age_ms(now_ms, view.price_in_doubt)
-    outcome = decide_open(view.market, command, Given(now_ms, age_ms, held=AMOUNT_MAX, referrer=user.referrer))
+    given = Given(now_ms, view.price_in_doubt, held=AMOUNT_MAX, referrer=user.referrer)
+    outcome = decide_open(view.market, command, given)
     if isinstance(outcome, Rejected):
         raise errors.of_rejected(outcome, view.market.params)
     return positions.quoted(outcome[0], view.market.params, context.model.offset)
