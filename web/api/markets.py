@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
+from perps.query_rows import Candle
+from perps.units import Pico
 from web.answers import decimals
-from web.answers.errors import RequestError, not_one_of
+from web.answers.errors import RequestError, invalid, not_one_of
 from web.answers.markets import market as shown_market
 from web.answers.times import rfc3339
 from web.answers.trades import trade
@@ -29,6 +32,7 @@ from web.api.requests import (
 )
 from web.api.responses import json_response, page
 from web.auth import Principal
+from web.readside.candle_pages import newest_page, page_from
 from web.readside.history import CANDLES_KEPT, INTERVALS
 
 routes = web.RouteTableDef()
@@ -59,32 +63,40 @@ async def candles(request: web.Request) -> web.Response:
     interval = INTERVALS.get(name)
     if interval is None:
         raise not_one_of("interval", INTERVALS)
-    count = limit(request)
+    count, fill = limit(request), _flag(request, "fill")
     now_ms = context.clock.now_ms()
-    end = _moment(request, "to", now_ms + 1)
-    start = _moment(request, "from", max(0, end - interval * CANDLES_KEPT))
+    end = min(_moment(request, "to", now_ms + 1), now_ms + 1)
+    start = _candles_from(request)
     view = context.market(ticker(request.match_info["ticker"]))
-    tick = view.market.params.tick_size
-    found: Any = view.history.candles(interval, start, end, count)
-    if found is None:
-        async with context.looking_up(request):
-            found = await context.queries.candles(
-                view.market.ticker, interval_ms=interval, start_ms=start, end_ms=end, limit=count
-            )
-    rows = [
-        [
-            candle.start,
-            decimals.price(candle.open, tick),
-            decimals.price(candle.high, tick),
-            decimals.price(candle.low, tick),
-            decimals.price(candle.close, tick),
-            decimals.money(candle.volume),
-            candle.count,
-        ]
-        for candle in found
-    ]
-    closed = not rows or rows[-1][0] + interval <= now_ms
-    return json_response({"candles": rows, "interval": name, "closed": closed, "offset": context.model.offset})
+
+    async def find(start_ms: int, end_ms: int, most: int, *, newest: bool) -> Sequence[Candle]:
+        found = view.history.candles(interval, start_ms, end_ms, most, newest=newest)
+        if found is None:
+            async with context.looking_up(request):
+                found = await context.queries.candles(
+                    view.market.ticker,
+                    interval_ms=interval,
+                    start_ms=start_ms,
+                    end_ms=end_ms,
+                    limit=most,
+                    newest=newest,
+                )
+        return found
+
+    if start is None:
+        span = range(max(0, end - interval * CANDLES_KEPT), end, interval)
+        shown = await newest_page(find, span, count, fill=fill)
+    else:
+        shown = await page_from(find, range(start, end, interval), count, fill=fill)
+    rows = [_candle(candle, view.market.params.tick_size) for candle in shown.candles]
+    answer = {
+        "candles": rows,
+        "interval": name,
+        "closed": not rows or rows[-1][0] + interval <= now_ms,
+        "nextCursor": None if shown.next_ms is None else str(shown.next_ms),
+        "offset": context.model.offset,
+    }
+    return json_response(answer)
 
 
 @routes.get("/api/markets/perps/{ticker}/trades")
@@ -173,6 +185,29 @@ def _result(outcome: dict[str, Any] | BaseException) -> dict[str, Any]:
     if isinstance(outcome, BaseException):
         raise outcome
     return outcome
+
+
+def _candle(candle: Candle, tick: Pico) -> list[Any]:
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    shown = [decimals.price(price, tick) for price in prices]
+    return [candle.start, *shown, decimals.money(candle.volume), candle.count]
+
+
+def _candles_from(request: web.Request) -> int | None:
+    """Where the query's page of candles begins: at its ``cursor``, else at its ``from``; None: it has neither."""
+    text, since = request.query.get("cursor"), _moment(request, "from", 0)
+    if text is None:
+        return max(since, 0) if "from" in request.query else None
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise invalid("cursor must be the nextCursor of an earlier page of this list.", field="cursor")
+    return int(text)
+
+
+def _flag(request: web.Request, field: str) -> bool:
+    text = request.query.get(field, "0")
+    if text not in ("0", "1"):
+        raise not_one_of(field, ("0", "1"))
+    return text == "1"
 
 
 def _moment(request: web.Request, field: str, default: int) -> int:

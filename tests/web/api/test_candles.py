@@ -90,7 +90,9 @@ async def test_a_span_is_from_its_beginning_up_to_its_end(venue: Running, clock:
         f"from={_at(120.001)}&to={_at(239.999)}": [3],
         "from=2026-01-01T00:02:00.000Z&to=2026-01-01T00:04:00Z": [2, 3],
         "from=2026-01-01T01:02:00%2B01:00&to=2026-01-01T00:04:00Z": [2, 3],
-        f"from={_at(120)}&limit=3": [7, 8, 9],
+        f"from={_at(120)}&limit=3": [2, 3, 4],
+        f"from={_at(120)}&to={_at(240)}&limit=1": [2],
+        f"to={_at(10**6)}&limit=2": [8, 9],
         f"to={_at(240)}&limit=1": [3],
         f"from={_at(10**6)}": [],
         "to=1": [],
@@ -115,11 +117,13 @@ async def test_candles_beyond_memory_come_from_the_store(
             await ann.opened()
 
     everything = await _candles(venue, f"interval=1m&from={_at(0)}")
-    newest = await _candles(venue, f"interval=1m&from={_at(0)}&limit=2")
+    newest = await _candles(venue, "interval=1m&limit=5")
+    oldest = await _candles(venue, f"interval=1m&from={_at(0)}&limit=2")
 
     assert [candle[0] for candle in everything] == [_at(60 * number) for number in range(12)]
     assert [candle[6] for candle in everything] == [0, *[0, 0, 1] * 3, 0, 0]
-    assert newest == everything[-2:]
+    assert newest == everything[-5:]
+    assert oldest == everything[:2]
     assert (await _candles(venue, f"interval=5m&from={_at(0)}"))[0][0] == _at(0)
 
 
