@@ -45,7 +45,8 @@ class CandleMaker:
 
     def unknown(self, entries: Iterable[Entry]) -> set[str]:
         """The streams of these rows that are not known yet: ``begin`` must come before ``take``."""
-        return {entry.row.stream for entry in entries} - self._open.keys()
+        known = self._open
+        return {entry.row.stream for entry in entries if entry.row.stream not in known}
 
     def begin(self, stream: str, minutes: Iterable[Candle] = ()) -> None:
         """Know a stream. ``minutes``: the candles of its open hour, oldest first; the last is its open minute."""

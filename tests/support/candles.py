@@ -59,15 +59,15 @@ def slow_records(entries: Sequence[Entry]) -> list[CandleRecord]:
     return sorted(found, key=lambda record: (record.offset, record.n))
 
 
-def restless(rows: int, seed: int, scribe: Scribe | None = None) -> Scribe:
-    """Two markets with at least ``rows`` rows, any time of ``GAPS`` between them."""
-    random, scribe = Random(seed), scribe or Scribe()
-    if not scribe.markets:
-        scribe.add_user("ann", deposit=10**9 * USD)
-        scribe.list_market("BTC-PERP")
-        scribe.list_market("ETH-PERP", price=300_000)
+def restless(rows: int, seed: int) -> Scribe:
+    """Two markets with at least ``rows`` rows, any time of ``GAPS`` between them, some at the border of a span."""
+    random, scribe = Random(seed), Scribe()
+    scribe.add_user("ann", deposit=10**9 * USD)
+    scribe.list_market("BTC-PERP")
+    scribe.list_market("ETH-PERP", price=300_000)
     while scribe.offset < rows:
-        scribe.now = Millis(scribe.now + random.choice(GAPS))
+        to_border = -scribe.now % random.choice((MINUTE, HOUR))
+        scribe.now = Millis(scribe.now + random.choice((*GAPS, to_border, to_border, max(to_border - 1, 0))))
         ticker = random.choice(TICKERS)
         match random.randrange(5):
             case 0:
