@@ -11,36 +11,40 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
-import msgspec
 import pytest
 import rich_click as click
-from aiohttp import web
 
 from perps.events import TransferKind
 from perps.market.listing import check_params
 from perps.refusals import RejectCode
+from perps.wire.base import decoder
+from perps.wire.errors import STATUS
+from perps.wire.markets import MarketBody
+from perps.wire.operation import EVENTS, TEXT, Operation
+from perps.wire.operations import OPERATIONS
 from tests.web.events import listening
 from tests.web.venue import ADMIN_KEY, Json, OnMemory, Running, start
 from tools.commands import perps
 from tools.serve import serve
 from tools.settings import setting_name
-from web.answers.errors import STATUS
-from web.api.app import MODULES
-from web.api.market_requests import MarketBody, list_command
+from web.api.commands import list_command
 
 ROOT = Path(__file__).parent.parent
 API = (ROOT / "docs" / "api.md").read_text()
 RUNNING = (ROOT / "docs" / "running.md").read_text()
 README = (ROOT / "README.md").read_text()
 PAGES = [page.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "examples/*.md") for page in ROOT.glob(pattern)]
-ROUTES = [route for module in MODULES for route in module.routes if isinstance(route, web.RouteDef)]
 JSON_BLOCKS = re.findall(r"```json\n(.*?)```", API, re.DOTALL)
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_route_is_documented(route: web.RouteDef) -> None:
-    path = re.sub(r"\{(\w+)(?::[^}]*)?\}", lambda match: "{" + _camel(match[1]) + "}", route.path)
-    assert re.search(rf"`{route.method} {re.escape(path)}[`?]", API)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_every_operation_is_documented(operation: Operation) -> None:
+    assert re.search(rf"`{operation.method} {re.escape(operation.path)}[`?]", API)
+
+
+def test_every_route_in_the_document_is_an_operation() -> None:
+    told = set(re.findall(r"`(GET|POST|DELETE) (/[^`?\s]*)", API))
+    assert told <= {(operation.method, operation.path) for operation in OPERATIONS}
 
 
 @pytest.mark.parametrize("code", STATUS)
@@ -112,7 +116,7 @@ def test_every_example_is_json(block: str) -> None:
 
 def test_the_market_with_the_highest_leverage_can_be_listed() -> None:
     (block,) = [block for block in JSON_BLOCKS if '"maxLeverage": 1000' in block]
-    command = list_command(msgspec.json.decode(block.encode(), type=MarketBody))
+    command = list_command(decoder(MarketBody).decode(block))
     assert command.params.max_leverage == 1000
     assert check_params(command.params, command.price) is None
 
@@ -165,10 +169,10 @@ async def test_every_field_of_every_answer_is_documented(venue: Running) -> None
         answers += [(await venue.admin.post("/api/admin/snapshots")).ok(201)]
         await venue.mode("halted")
         events = await stream.until_offset(venue.venue.context.model.offset)
-    for route in ROUTES:
-        if route.method != "GET" or route.path in ("/metrics", "/api/sse/markets"):
+    for operation in OPERATIONS:
+        if operation.method != "GET" or operation.answers[200] in (TEXT, EVENTS):
             continue
-        path = re.sub(r"\{ticker[^}]*\}", "BTC-PERP", route.path).replace("{user_id}", "ann")
+        path = operation.path.replace("{ticker}", "BTC-PERP").replace("{userId}", "ann")
         answers.append((await venue.admin.get(path)).ok())
     answers.append((await venue.admin.get("/api/markets/positions/ann?status=all")).ok())
 
@@ -201,11 +205,6 @@ async def test_the_session_of_the_readme_prints_what_it_says(venue: Running, tmp
 
     done = await asyncio.to_thread(run)
     assert (done.stdout, done.stderr) == (printed, "")
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
 
 
 def _anchors(page: Path) -> set[str]:

@@ -6,7 +6,8 @@ from typing import Final
 
 from aiohttp import web
 
-from web.limits.connections import KEEP_ALIVE_S, Connections, connections_max
+from web.api.reading import BODY_BYTES_MAX
+from web.limits.connections import KEEP_ALIVE_S, Connections, Handler, connections_max
 from web.metrics import Metrics
 from web.process.data_directory import CannotStart
 
@@ -15,22 +16,18 @@ SHUTDOWN_S: Final = 5.0
 
 
 class Listener:
-    """Takes connections for an application. ``most``: how many; 0: as many as the process may have."""
+    """Takes connections. ``handler`` answers each request; ``most``: how many; 0: as many as the process may have."""
 
-    def __init__(self, app: web.Application, metrics: Metrics, most: int) -> None:
-        self._app_runner = web.AppRunner(app)
-        self._metrics, self._most = metrics, most or connections_max()
+    def __init__(self, handler: Handler, metrics: Metrics, most: int) -> None:
+        self._handler, self._metrics, self._most = handler, metrics, most or connections_max()
         self._runner: web.ServerRunner | None = None
 
     async def open(self, host: str, port: int) -> int:
         """Listen. Returns the port (0 asks for any). Raises ``CannotStart``."""
-        await self._app_runner.setup()
-        served = self._app_runner.server
-        if served is None:
-            raise CannotStart("aiohttp made no server")
         connections = Connections(
-            served,
+            self._handler,
             self._metrics,
+            body_bytes_max=BODY_BYTES_MAX,
             most=self._most,
             access_log=None,
             auto_decompress=False,
@@ -50,4 +47,3 @@ class Listener:
         """Close the port and all connections."""
         if self._runner is not None:
             await self._runner.cleanup()
-        await self._app_runner.cleanup()

@@ -9,7 +9,6 @@ import json
 from typing import Final
 from urllib.request import Request, urlopen
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -21,6 +20,9 @@ from perps.journal import Row
 from perps.query_rows import KeyRecord
 from perps.snapshot.format import Snapshot, state_hash
 from perps.venue import VenueState
+from perps.wire.base import decoder
+from perps.wire.trading import CloseBody, OpenBody
+from perps.wire.users import AmountBody
 from persistence.journal.history import PostgresHistory
 from persistence.journal.selections import columns
 from persistence.journal.tables import CANDLES, FILLS, JOURNAL, LEGS, POSITIONS, PRICES, Table
@@ -42,8 +44,11 @@ from tests.web.conftest import Starter
 from tests.web.snapshotting import NEVER, snapshot_taken
 from tests.web.venue import Client, ManualClock, OnPostgres, Running
 from tools.cli import main
-from web.api.requests import AmountBody, CloseBody, OpenBody, close_command, open_command, positive_money
+from web.api.commands import close_command, open_command
+from web.api.units import positive_money
+from web.auth import Principal
 from web.compose import Limits
+from web.gateway import in_name_of
 
 RESULT: Final = load_result()
 COMMANDS: Final = load_commands()
@@ -237,14 +242,13 @@ def test_its_snapshot_and_its_rows_lead_to_the_same_state(database_url: str) -> 
 def command_of(recorded: Recorded) -> Command:
     """The command that a recorded request is to the present program."""
     user, is_admin = PRINCIPALS[recorded.who]
+    principal = Principal("key", user, frozenset(("trade", *(["admin"] if is_admin else []))))
     body, words = recorded.body or "{}", recorded.path.split("/")
     if words[-1] == "open":
-        opening = msgspec.json.decode(body, type=OpenBody)
-        return open_command(opening, opening.user_id or user or "")
+        return in_name_of(principal, open_command(decoder(OpenBody).decode(body)))
     if words[-1] == "close":
-        closing = msgspec.json.decode(body, type=CloseBody)
-        return close_command(closing, words[-2], user or "", any_owner=is_admin)
-    amount = positive_money(msgspec.json.decode(body, type=AmountBody).amount, "amount")
+        return in_name_of(principal, close_command(decoder(CloseBody).decode(body), words[-2]))
+    amount = positive_money(decoder(AmountBody).decode(body).amount, "amount")
     return Deposit(user=words[-2], amount=amount) if words[-1] == "deposit" else Withdraw(user=words[-2], amount=amount)
 
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from perps.market.listing import check_params
+from perps.wire.markets import MarketBody
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.benchmark.http import MARKET, TICKERS
@@ -18,7 +19,7 @@ from tools.demo.agents import Agent, wish
 from tools.demo.demo import run_demo
 from tools.demo.setup import AGENTS, MARKETS, PEOPLE, AgentPlan, Style, prepare
 from tools.errors import ApiError
-from web.api.market_requests import MarketBody, list_command
+from web.api.commands import list_command
 
 PACE = 40.0
 PLAN = AgentPlan("ann", "BTC-PERP", Style.NOISE, 500.0, (2,), 1.0, positions_max=2)
