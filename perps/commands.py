@@ -13,7 +13,8 @@ journal and tools work for a new one without a line of their own. (They name two
 ``gets_id``  whether it gets a client order id when its sender gives none: the row of what must not be done twice can
              then be found by it.
 ``later``    fields added after its first release. While such a field holds its default the fingerprint leaves it out,
-             so that a command sent before an upgrade and repeated after it is still the same command.
+             so that a command sent before an upgrade and repeated after it is still the same command. The same holds
+             within ``MarketParams``, which has a list of its own.
 
 What it does is in its rule module: see ``perps/rules/table.py``.
 """
@@ -22,7 +23,7 @@ from collections.abc import Callable
 from enum import Enum, StrEnum, auto
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, ClassVar, Final, NamedTuple, get_args
+from typing import Any, ClassVar, Final, NamedTuple, cast, get_args
 
 import msgspec
 from msgspec import Struct
@@ -301,31 +302,34 @@ def fingerprint(command: Command) -> bytes:
     Fields of ``later`` that hold their default are left out, so that adding one does not change the digest of any
     command that does not use it.
     """
+    if isinstance(command, ListMarket):
+        named = {"type": type(command).__name__, "params": _released(command.params), "price": command.price}
+        return blake2b(_encode(named), digest_size=16).digest()
     return blake2b(_encode(_released(command) if command.later else command), digest_size=16).digest()
 
 
-def _released(command: Command) -> Struct | dict[str, object]:
-    """What is encoded: the command as its first release had it; with each later field that does not hold its default.
+def _released(value: Command | MarketParams) -> Struct | dict[str, object]:
+    """What is encoded: a command, or a market's parameters, as its first release had it; with each later field that
+    does not hold its default.
 
-    Both forms are the same map to MessagePack: the tag, then the fields in their order.
+    Both forms are the same map to MessagePack: the tag of a command, then the fields in their order.
     """
-    first_release, fields, later, defaults = _RELEASES[type(command)]
-    if later(command) == defaults:
-        return first_release(*fields(command))
-    unused = {
-        name for name, default in zip(command.later, defaults[1:], strict=True) if getattr(command, name) == default
-    }
-    used = [name for name in command.__struct_fields__ if name not in unused]
-    return {"type": type(command).__name__, **{name: getattr(command, name) for name in used}}
+    first_release, fields, later, defaults = _RELEASES[type(value)]
+    if later(value) == defaults:
+        return first_release(*fields(value))
+    unused = {name for name, default in zip(value.later, defaults[1:], strict=True) if getattr(value, name) == default}
+    used = [name for name in value.__struct_fields__ if name not in unused]
+    tag = {} if isinstance(value, MarketParams) else {"type": type(value).__name__}
+    return {**tag, **{name: getattr(value, name) for name in used}}
 
 
 class _Release(NamedTuple):
-    """A command as its first release had it, and how to read its fields from the command as it is now."""
+    """A command or a market's parameters as the first release had them, and how to read them from what they are now."""
 
     form: Callable[..., Struct]
     fields: Callable[[Any], tuple[Any, ...]]
     later: Callable[[Any], tuple[Any, ...]]
-    """The command's type and its later fields …"""
+    """The type and its later fields …"""
     defaults: tuple[Any, ...]
     """… and what this is while none of them is used."""
 
@@ -333,9 +337,10 @@ class _Release(NamedTuple):
 def _release(kind: type[Any]) -> _Release:
     defaults = {field.name: field.default for field in msgspec.structs.fields(kind)}
     first = [name for name in defaults if name not in kind.later]
-    form = msgspec.defstruct(kind.__name__, [(name, object) for name in first], tag=True, gc=False)
+    tag = kind is not MarketParams
+    form = msgspec.defstruct(kind.__name__, [(name, object) for name in first], tag=tag, gc=False)
     later = attrgetter("__class__", *kind.later)
     return _Release(form, attrgetter(*first), later, (kind, *(defaults[name] for name in kind.later)))
 
 
-_RELEASES: Final = {kind: _release(kind) for kind in COMMANDS if kind.later}
+_RELEASES: Final = {kind: _release(kind) for kind in (*COMMANDS, cast(Any, MarketParams)) if kind.later}

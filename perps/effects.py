@@ -98,14 +98,17 @@ class Funded(Struct, frozen=True, gc=False):
     amount: Micros
 
 
-class Accrued(Struct, frozen=True, gc=False):
-    """A market's funding up to a moment: index, daily rate (10⁻¹⁸), and the index price over that time."""
+class FundingHour(Struct, frozen=True, gc=False):
+    """A full hour in a market's funding."""
 
-    index: FundingIndex
-    rate: int
     at: Millis
+    index: FundingIndex
+    paid: FundingIndex
+    """How far the index has moved since the full hour that was noted before."""
+    rate: int
+    """The daily rate that it ends with, 10⁻¹⁸."""
     index_price: Ticks
 
 
-Effect = Traded | Priced | Status | Joined | Paid | Funded | Accrued
+Effect = Traded | Priced | Status | Joined | Paid | Funded | FundingHour
 Effects = tuple[Effect, ...]

@@ -4,13 +4,15 @@ from typing import Final
 
 from perps.commands import LedgerCommand, MarketCommand
 from perps.effects import Effects
-from perps.events import Events, LedgerEvent, MarketEvent, MarketEvents
+from perps.events import Events, LedgerEvent, MarketEvent, MarketEvents, ModeChanged
 from perps.journal import Entry, Row, events_of
+from perps.market.funding import Funding
 from perps.market.state import Market
 from perps.money.funds import Funds
 from perps.money.ledger import Ledger
+from perps.params import Mode
 from perps.refusals import Rejected
-from perps.rules.funding import accrue, is_worth_a_row
+from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import decide_liquidation, next_due
 from perps.rules.modes import halted
 from perps.rules.rule import Given
@@ -56,40 +58,60 @@ def entry_of(row: Row) -> Entry:
 def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[MarketEvents], Rejected | None]:
     """Decide and apply one command and its consequences: the rows it makes, its own first, and the refusal if any.
 
-    Funding comes first, at the price and the skew that it is for. No row when nothing has happened (``ObserveTime``).
-    A refusal leaves the market unchanged and makes no row, but for one that shows the market cannot go on: its row halts
-    the market.
+    Funding comes first, at the price and the skew that its time is for. No row when nothing has happened
+    (``ObserveTime``). A refusal leaves the market unchanged and makes no row, but for one that shows the market cannot
+    go on: its row halts the market.
     """
     accrued = accrue(market, given)
     if not accrued:
-        return _execute(market, command, given, ())
-    before = market.funding_index, market.funding_rate, market.funding_carry, market.funding_at
-    for event in accrued:
-        apply(market, event)
-    rows, refused = _execute(market, command, given, accrued)
+        decided = decide(market, command, given)
+        if isinstance(decided, Rejected):
+            return _refused(market, decided, ())
+        for event in decided:
+            apply(market, event)
+        return _rows(decided, sweep(market)), None
+    before, since = funding_of(market), market.funding_at
+    for noted in accrued:
+        apply(market, noted)
+    rows, refused = _execute_after(market, command, given, accrued, before)
     if not rows:
-        market.funding_index, market.funding_rate, market.funding_carry, market.funding_at = before
+        market.funding_index, market.funding_rate, market.funding_carry = before
+        market.funding_at = since
     return rows, refused
 
 
-def _execute(
-    market: Market, command: MarketCommand, given: Given, accrued: MarketEvents
+def _execute_after(
+    market: Market, command: MarketCommand, given: Given, accrued: MarketEvents, before: Funding
 ) -> tuple[list[MarketEvents], Rejected | None]:
-    """As ``execute``, once funding has ``accrued``. No row: it has to be taken back."""
+    """As ``execute``, once funding has ``accrued`` from what it was ``before``. No row: it has to be taken back."""
     decided = decide(market, command, given)
     if isinstance(decided, Rejected):
-        if decided.halt is None:
-            return [], decided
-        event = halted(decided)
+        return _refused(market, decided, accrued)
+    for event in decided:
         apply(market, event)
-        return [(*accrued, event)], decided
-    for happened in decided:
-        apply(market, happened)
+    if is_exhausted(market):
+        event = ModeChanged(Mode.HALTED, EXHAUSTED)
+        apply(market, event)
+        return [(*accrued, *decided, event)], None
     consequences = sweep(market)
-    if not (decided or consequences or is_worth_a_row(accrued, market)):
-        return [], None
-    first = (*accrued, *decided, *consequences[0]) if consequences else (*accrued, *decided)
-    return [first, *consequences[1:]], None
+    if decided or consequences or is_worth_a_row(accrued, before, market):
+        return _rows((*accrued, *decided), consequences), None
+    return [], None
+
+
+def _refused(market: Market, refused: Rejected, accrued: MarketEvents) -> tuple[list[MarketEvents], Rejected | None]:
+    if refused.halt is None:
+        return [], refused
+    event = halted(refused)
+    apply(market, event)
+    return [(*accrued, event)], refused
+
+
+def _rows(own: MarketEvents, consequences: list[MarketEvents]) -> list[MarketEvents]:
+    """A command's rows: its own events with the first of its consequences, then the others."""
+    if not consequences:
+        return [own] if own else []
+    return [(*own, *consequences[0]), *consequences[1:]]
 
 
 def sweep(market: Market) -> list[MarketEvents]:

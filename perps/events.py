@@ -181,6 +181,8 @@ class FundingAccrued(Struct, frozen=True, array_like=True, tag=True):
     carry: int
     at: Millis
     index_price: Ticks
+    paid: FundingIndex = FundingIndex(0)
+    """At a full hour: how far the index has moved since the full hour that was noted before."""
 
 
 class UserCreated(Struct, frozen=True, array_like=True, tag=True):
@@ -223,7 +225,9 @@ class Withdrawn(Struct, frozen=True, array_like=True, tag=True):
         return self.user
 
 
-MarketEvent = PositionOpened | FundingAccrued | PriceUpdated | PositionReduced | ModeChanged | HouseFunded | MarketListed
+MarketEvent = (
+    PositionOpened | FundingAccrued | PriceUpdated | PositionReduced | ModeChanged | HouseFunded | MarketListed
+)
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
 MarketEvents = tuple[MarketEvent, ...]
@@ -264,12 +268,20 @@ def decode_events(payload: bytes, version: int = SCHEMA_VERSION) -> Events:
     return msgspec.convert(plain, Events)
 
 
-def own_of(events: Events) -> Event:
-    """The event of a row's own command. Before it may stand funding, behind it what it led to."""
-    for event in events:
+def own_place(events: Events) -> int:
+    """Where the event of a row's own command stands: behind the funding, before what it led to.
+
+    A row of funding alone has no other; then it is the first.
+    """
+    for place, event in enumerate(events):
         if type(event) is not FundingAccrued:
-            return event
-    return events[0]
+            return place
+    return 0
+
+
+def own_of(events: Events) -> Event:
+    """The event of a row's own command."""
+    return events[own_place(events)]
 
 
 def subject_of(events: Events) -> str | None:

@@ -1,7 +1,7 @@
 """A market's parameters, in integer units."""
 
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 from msgspec import Struct
 
@@ -30,7 +30,12 @@ class Mode(StrEnum):
 
 
 class MarketParams(Struct, frozen=True, kw_only=True):
-    """The rules of one market. Rates are ppb, sizes lots, money micros."""
+    """The rules of one market. Rates are ppb, sizes lots, money micros.
+
+    ``later``: fields added after the first release, as of a command (``perps/commands.py``).
+    """
+
+    later: ClassVar[tuple[str, ...]] = ("funding_velocity", "max_funding_rate")
 
     ticker: str
     organization_id: str

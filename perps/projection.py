@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from perps.effects import Priced, Traded, TradeKind
+from perps.effects import FundingHour, Priced, Traded, TradeKind
 from perps.journal import Entry, Row
 from perps.market.position import position_id
 from perps.query_rows import STATUS_CLOSED, STATUS_LIQUIDATED, STATUS_OPEN, PositionRecord
@@ -36,6 +36,7 @@ class QueryRows(Struct):
     fills: list[Record]
     legs: list[Record]
     prices: list[Record]
+    funding: list[Record]
     opened: list[Record]
     """Positions that begin in this batch."""
     changed: list[Record]
@@ -44,7 +45,8 @@ class QueryRows(Struct):
     @property
     def count(self) -> int:
         """All records together."""
-        return len(self.fills) + len(self.legs) + len(self.prices) + len(self.opened) + len(self.changed)
+        by_row = len(self.fills) + len(self.legs) + len(self.prices) + len(self.funding)
+        return by_row + len(self.opened) + len(self.changed)
 
 
 def query_rows(entries: Sequence[Entry]) -> QueryRows:
@@ -52,6 +54,7 @@ def query_rows(entries: Sequence[Entry]) -> QueryRows:
     fills: list[Record] = []
     legs: list[Record] = []
     prices: list[Record] = []
+    funding: list[Record] = []
     positions: dict[str, Record] = {}
     opened: set[str] = set()
     for entry in entries:
@@ -70,6 +73,8 @@ def query_rows(entries: Sequence[Entry]) -> QueryRows:
                         opened.add(about)
                 elif isinstance(effect, Priced):
                     prices.append(_price(row, n, effect))
+                elif isinstance(effect, FundingHour):
+                    funding.append(_funding(row, n, effect))
             if entry.legs:
                 related.extend([about] * len(event.transfers))
         if entry.legs:
@@ -78,6 +83,7 @@ def query_rows(entries: Sequence[Entry]) -> QueryRows:
         fills,
         legs,
         prices,
+        funding,
         [record for about, record in positions.items() if about in opened],
         [record for about, record in positions.items() if about not in opened],
     )
@@ -166,6 +172,10 @@ def _price(row: Row, n: int, price: Priced) -> Record:
         reason,
         price.sequence,
     )
+
+
+def _funding(row: Row, n: int, hour: FundingHour) -> Record:
+    return row.offset, n, row.at, row.stream, hour.at, hour.index, hour.paid, hour.rate, hour.index_price
 
 
 def _legs(entry: Entry, related: Iterable[str | None]) -> list[Record]:

@@ -93,6 +93,26 @@ class PriceRecord(Struct, frozen=True, gc=False):
     sequence: int | None
 
 
+class FundingRecord(Struct, frozen=True, gc=False):
+    """One full hour of a market's funding."""
+
+    offset: int
+    n: int
+    at: int
+    """Of the row: a moment after the hour's end."""
+    ticker: str
+    hour_at: int
+    """The hour's end, a full hour."""
+    funding_index: int
+    """10⁻⁹ micros per lot."""
+    paid: int
+    """How far the index has moved since the full hour that was noted before."""
+    rate: int
+    """The daily rate that the hour ended with, 10⁻¹⁸ of the notional."""
+    index_price: int
+    """Ticks."""
+
+
 class PositionRecord(Struct, frozen=True, gc=False):
     """One position, open or past, as of the last row that changed it. Money in micros, sizes in signed lots."""
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from msgspec.structs import astuple
 
+from perps.market.funding import INDEX_MAX
 from perps.params import LEVERAGE_MAX, MarketParams, MarkSource
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.units import AMOUNT_MAX, INTEGER_MAX, MICRO, PICO, PPB, Ppb, Ticks, div_ceil
@@ -12,13 +13,16 @@ from perps.units import AMOUNT_MAX, INTEGER_MAX, MICRO, PICO, PPB, Ppb, Ticks, d
 UNIT_SCALE: Final = PICO * MICRO
 """Tick size × lot size, both pico, of one micro per tick·lot."""
 
+FUNDING_DAYS: Final = 3_650
+"""Days for which the funding index has room at the highest rate."""
+
 Rule = tuple[str, bool, dict[str, Fact]]
 """A rule in words, whether it holds, and what it compares."""
 
 
 def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
     """Return the first rule that ``params`` breaks at ``price``, with what it compared; or None."""
-    for rules in (_ranges(params, price), _solvency(params)):
+    for rules in (_ranges(params, price), _solvency(params), _funding(params, price)):
         for rule, holds, compared in rules:
             if not holds:
                 return Rejected(code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": rule, **compared})
@@ -97,6 +101,28 @@ def _solvency(params: MarketParams) -> Iterator[Rule]:
             **_depth(params),
             **_interest(params),
         },
+    )
+
+
+def _funding(params: MarketParams, price: Ticks) -> Iterator[Rule]:
+    """What keeps funding slower than margin, and its index within 63 bits for ten years at the highest rate."""
+    velocity, rate, leverage = params.funding_velocity, params.max_funding_rate, params.max_leverage
+    named: dict[str, Fact] = {"funding_velocity_ppb": velocity, "max_funding_rate_ppb": rate}
+    yield (
+        "fundingVelocity and maxFundingRate are both 0 or both above 0",
+        min(velocity, rate) >= 0 and (velocity > 0) == (rate > 0),
+        named,
+    )
+    yield (
+        "maxFundingRate × maxLeverage ≤ 1/3",
+        3 * rate * leverage <= PPB,
+        {"max_funding_rate_ppb": rate, "max_leverage": leverage},
+    )
+    grown, interest = price * params.unit * rate * FUNDING_DAYS, params.max_open_interest
+    yield (
+        "ten years at maxFundingRate fit the funding index, at this price and for the whole maxOpenInterest",
+        grown <= INDEX_MAX and interest * grown <= INDEX_MAX * PPB,
+        {"max_funding_rate_ppb": rate, "price_ticks": price, **_interest(params)},
     )
 
 

@@ -31,6 +31,7 @@ class Market:
         "funding_carry",
         "funding_index",
         "funding_rate",
+        "hour_index",
         "house",
         "index_price",
         "insurance",
@@ -66,6 +67,8 @@ class Market:
         """What is left of the index's last division."""
         self.funding_at: Millis = listing.at if listing.params.funding_velocity else Millis(0)
         """Up to when the index counts; 0 without funding."""
+        self.hour_index = FundingIndex(0)
+        """The index at the last full hour that was noted."""
         self.positions: dict[int, Position] = {}
         self.order = LiquidationOrder() if order is None else order
         self.next_number = 1
@@ -91,7 +94,7 @@ class Market:
         market.source_times, market.source_sequences = dict(head.source_times), dict(head.source_sequences)
         market.funding_index = head.funding_index
         market.funding_rate, market.funding_carry = head.funding_rate, head.funding_carry
-        market.funding_at = head.funding_at
+        market.funding_at, market.hour_index = head.funding_at, head.hour_index
         market.house, market.insurance = head.house, head.insurance
         market.order.add_all(image.positions, head.params)
         for position in image.positions:
@@ -118,6 +121,7 @@ class Market:
             self.funding_rate,
             self.funding_carry,
             self.funding_at,
+            self.hour_index,
         )
         return MarketImage(head, tuple(self.positions.values()))
 

@@ -66,7 +66,7 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     cash = div_floor(position.cash * count, size)
     margin = Micros(div_floor(position.margin * count, size))
     based = div_floor(funding_base(position) * count, size)
-    entry = based + margin - cash if closed > 0 else cash - margin - based
+    entry = max(based + margin - cash if closed > 0 else cash - margin - based, 0)
     owed = funding_owed(closed, index)
     payout = cash - owed - fill.cost
     funding = Micros(owed - based)

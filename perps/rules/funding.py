@@ -1,120 +1,124 @@
-"""Funding: what the crowded side pays the house while the skew lasts, exact however often it is looked at.
+"""Funding: what time has done to a market's funding index, and when that is written down.
 
-The daily rate r moves by the velocity V, in proportion to the skew: dr/dt = V·K/K_max, within ±r_max. The funding index F
-is ∫ S·u·r dt, so a position's (lots, cash) needs no upkeep. Everything is an integer: rates are 10⁻¹⁸ of the notional per
-day, and what is left of a division is carried, so that F is the floor of the exact sum over any cutting of the time.
-Source: velocity funding as in Synthetix v2 (SIP-279), unclamped in the skew: a clamp would pay whoever passes it.
+The engine asks before each command, at the price and the skew that the time is for. ``perps/market/funding.py`` has the
+formula.
 """
 
 from typing import Final
 
-from perps.effects import Accrued, Effects
-from perps.events import FundingAccrued, MarketEvent
+from perps.effects import Effects, FundingHour
+from perps.events import FundingAccrued, MarketEvents
+from perps.market.funding import HOUR_MS, Funding, advanced, forgotten, index_bound
 from perps.market.state import Market
 from perps.params import Mode
 from perps.rules.rule import EventRule, Given
-from perps.units import PPB, FundingIndex, Millis, div_floor
+from perps.units import FundingIndex, Millis, Ticks
 
-HOUR_MS: Final = 3_600_000
-DAY_MS: Final = 24 * HOUR_MS
-CARRY: Final = 2 * DAY_MS * PPB
-"""What ``funding_carry`` is a remainder of: twice the rate, per millisecond instead of per day, in 10⁻⁹ of a micro."""
+UNSEEN_MS: Final = HOUR_MS
+"""Time in which nobody looked at a market counts up to here: after downtime nobody is charged for a week at once."""
 
 ROW_AFTER_MS: Final = 600_000
 """A market in which nothing else happens notes its funding this often."""
+
+EXHAUSTED: Final = "funding_index_exhausted"
+"""Why a market halts whose index has reached its bound."""
 
 
 def accrue(market: Market, given: Given) -> tuple[FundingAccrued, ...]:
     """What time has done to a market's funding since it was looked at last: nothing, or one or two events.
 
-    The first one ends at a full hour: the history's. Time in which nobody could act does not count: while the market is
-    halted, while its price is too old, and what goes beyond an hour (the venue was down). While nobody holds a position
-    F does not move, and the rate goes to 0 at full velocity.
+    The first one ends at a full hour, for the history. Time in which nobody could act does not count: while the market
+    is halted, while its price is too old, and what goes beyond ``UNSEEN_MS``. While nobody holds a position F stays,
+    and the rate goes to 0.
     """
-    since, at, params = market.funding_at, given.at, market.params
-    if at <= since or not (params.funding_velocity or market.funding_rate):
+    since, at = market.funding_at, given.at
+    if at <= since or not (market.params.funding_velocity or market.funding_rate):
         return ()
-    if not (market.long_lots or market.short_lots):
-        return (_forgotten(market, at),)
-    end = since if market.mode is Mode.HALTED else min(at, since + HOUR_MS)
-    if params.max_price_age is not None:
-        fresh_until = since if market.price_at == given.doubtful_price_at else market.price_at + params.max_price_age
-        end = max(since, min(end, fresh_until))
-    index, rate, carry = market.funding_index, market.funding_rate, market.funding_carry
-    slope, cap = slope_of(market), params.max_funding_rate * PPB
-    worth, price = market.index_price * market.unit, market.index_price
-    events = []
+    held, price = market.long_lots or market.short_lots, market.index_price
+    end = counted_until(market, given) if held else at
+    funding, hour_index = funding_of(market), market.hour_index
+    events: tuple[FundingAccrued, ...] = ()
     hour = since - since % HOUR_MS + HOUR_MS
     if hour <= end:
-        index, rate, carry = _moved(index, rate, carry, slope, cap, worth, hour - since)
-        events.append(FundingAccrued(index, rate, carry, Millis(hour), price))
-        since = Millis(hour)
-    if at > since:
-        index, rate, carry = _moved(index, rate, carry, slope, cap, worth, end - since)
-        events.append(FundingAccrued(index, rate, carry, at, price))
-    return tuple(events)
+        funding = after(market, funding, hour - since)
+        events = (_noted(funding, Millis(hour), price, hour_index),)
+        since, hour_index = Millis(hour), funding[0]
+    if at == since:
+        return events
+    return (*events, _noted(after(market, funding, end - since), at, price, hour_index))
 
 
-def is_worth_a_row(accrued: tuple[MarketEvent, ...], market: Market) -> bool:
-    """Whether funding alone is noted now: each full hour, and often enough that no time is lost when the venue stops."""
-    if len(accrued) > 1 or (accrued and not market.funding_at % HOUR_MS):
+def counted_until(market: Market, given: Given) -> int:
+    """Up to when time counts for funding in a market where somebody holds a position, ms."""
+    since, limit = market.funding_at, market.params.max_price_age
+    if market.mode is Mode.HALTED:
+        return since
+    end = min(given.at, since + UNSEEN_MS)
+    if limit is None:
+        return end
+    fresh_until = since if market.price_at == given.doubtful_price_at else market.price_at + limit
+    return max(since, min(end, fresh_until))
+
+
+def funding_of(market: Market) -> Funding:
+    """Index, rate and carry."""
+    return market.funding_index, market.funding_rate, market.funding_carry
+
+
+def after(market: Market, funding: Funding, elapsed_ms: int) -> Funding:
+    """What ``funding`` is ``elapsed_ms`` later, if neither price nor positions change."""
+    index, rate, carry = funding
+    if not (market.long_lots or market.short_lots):
+        return index, forgotten(rate, market.params.funding_velocity, elapsed_ms), carry
+    return advanced(
+        funding,
+        market.params,
+        skew=market.skew,
+        index_price=market.index_price,
+        unit=market.unit,
+        elapsed_ms=elapsed_ms,
+    )
+
+
+def is_worth_a_row(accrued: MarketEvents, before: Funding, market: Market) -> bool:
+    """Whether funding that has ``accrued`` is written down though nothing else happened.
+
+    At each full hour, for the history; and every ``ROW_AFTER_MS`` while somebody holds a position, so that little is
+    lost when the venue stops. Never if only time has passed. Whatever is not written down is taken back, and counted
+    the next time: the result is the same.
+    """
+    if not accrued or funding_of(market) == before:
+        return False
+    if len(accrued) > 1 or not market.funding_at % HOUR_MS:
         return True
     held = market.long_lots or market.short_lots
-    return bool(accrued and held) and market.funding_at - market.at >= ROW_AFTER_MS
+    return bool(held) and market.funding_at - market.at >= ROW_AFTER_MS
 
 
-def slope_of(market: Market) -> int:
-    """dr/dt: how far the rate moves in a millisecond, 10⁻¹⁸ per day; towards 0 rounded."""
-    params, skew = market.params, market.long_lots - market.short_lots
-    steep = div_floor(params.funding_velocity * PPB * abs(skew), params.max_skew * DAY_MS)
-    return steep if skew > 0 else -steep
-
-
-def twice(rate: int, slope: int, cap: int, elapsed_ms: int) -> tuple[int, int]:
-    """2·∫ r dt over ``elapsed_ms``, and the rate at its end: r moves by ``slope`` and stays within ±``cap``.
-
-    The square's division is rounded down; it leaves the same remainder wherever the time is cut.
-    """
-    if slope < 0:
-        doubled, rate = twice(-rate, -slope, cap, elapsed_ms)
-        return -doubled, -rate
-    rate = max(rate, -cap)
-    if slope == 0 or rate >= cap:
-        rate = min(rate, cap)
-        return 2 * rate * elapsed_ms, rate
-    reached = rate + slope * elapsed_ms
-    if reached <= cap:
-        return (rate + reached) * elapsed_ms, reached
-    return 2 * cap * elapsed_ms - div_floor((cap - rate) ** 2, slope), cap
+def is_exhausted(market: Market) -> bool:
+    """Whether the index has reached its bound. In ``reduce_only`` everybody may still leave; the index stays there."""
+    return market.mode is Mode.ENABLED and abs(market.funding_index) >= index_bound(market.params.max_open_interest)
 
 
 def apply_accrued(market: Market, event: FundingAccrued) -> None:
     """Index, rate, remainder, and up to when they count."""
     market.funding_index, market.funding_rate = event.index, event.rate
     market.funding_carry, market.funding_at = event.carry, event.at
+    if not event.at % HOUR_MS:
+        market.hour_index = event.index
 
 
 def project_accrued(event: FundingAccrued) -> Effects:
-    """Funding up to a moment."""
-    return (Accrued(event.index, event.rate, event.at, event.index_price),)
+    """The history's entry, at a full hour."""
+    if event.at % HOUR_MS:
+        return ()
+    return (FundingHour(event.at, event.index, event.paid, event.rate, event.index_price),)
 
 
 EVENTS = (EventRule(FundingAccrued, apply_accrued, project_accrued),)
 COMMANDS = ()
 
 
-def _moved(
-    index: FundingIndex, rate: int, carry: int, slope: int, cap: int, worth: int, elapsed_ms: int
-) -> tuple[FundingIndex, int, int]:
-    doubled, rate = twice(rate, slope, cap, elapsed_ms)
-    gained, carry = divmod(worth * doubled + carry, CARRY)
-    return FundingIndex(index + gained), rate, carry
-
-
-def _forgotten(market: Market, at: Millis) -> FundingAccrued:
-    params, rate = market.params, market.funding_rate
-    lost = div_floor(params.funding_velocity * PPB, DAY_MS) * (at - market.funding_at)
-    left = max(abs(rate) - lost, 0) if params.funding_velocity else 0
-    return FundingAccrued(
-        market.funding_index, left if rate > 0 else -left, market.funding_carry, at, market.index_price
-    )
+def _noted(funding: Funding, at: Millis, index_price: Ticks, hour_index: FundingIndex) -> FundingAccrued:
+    paid = FundingIndex(0 if at % HOUR_MS else funding[0] - hour_index)
+    return FundingAccrued(*funding, at, index_price, paid)

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from perps.market.funding import CARRY, INDEX_MAX
 from perps.market.liquidation_order import NUMBER_MAX
 from perps.snapshot.images import LedgerImage, MarketHead, MarketImage
-from perps.units import BALANCE_MAX
+from perps.units import BALANCE_MAX, INTEGER_MAX
 
 TIMES: Final = range(-62_135_596_800_000, 253_402_300_800_000)
 """Milliseconds that have a date: the years 1 to 9999."""
@@ -49,10 +50,20 @@ def _head_flaw(ticker: str, head: MarketHead) -> str | None:
         return f"what it has as {ticker} is {params.ticker}"
     if params.tick_size < 1 or params.lot_size < 1 or params.unit < 1 or params.skew_scale < 1:
         return f"{ticker} has units that are none"
+    if params.max_skew < 1 or params.max_open_interest < 1:
+        return f"{ticker} has caps that let nothing through"
     if head.index_price < 1 or head.seq < 1 or not 1 <= head.next_number <= NUMBER_MAX:
         return f"{ticker} has the price {head.index_price}, {head.seq} rows and the next number {head.next_number}"
     if head.at not in TIMES or head.price_at not in TIMES or head.price_at > head.at:
         return f"{ticker} stands at {head.at} with a price of {head.price_at}"
+    return _funding_flaw(ticker, head)
+
+
+def _funding_flaw(ticker: str, head: MarketHead) -> str | None:
+    if max(abs(head.funding_index), abs(head.hour_index)) > INDEX_MAX or abs(head.funding_rate) > INTEGER_MAX:
+        return f"{ticker} has the funding index {head.funding_index} and the rate {head.funding_rate}"
+    if not 0 <= head.funding_carry < CARRY or head.funding_at > max(head.at, 0):
+        return f"{ticker} has funding until {head.funding_at} and {head.funding_carry} over, and stands at {head.at}"
     return None
 
 

@@ -45,6 +45,7 @@ class MarketHead(Struct, frozen=True, array_like=True):
     funding_rate: int = 0
     funding_carry: int = 0
     funding_at: Millis = Millis(0)
+    hour_index: FundingIndex = FundingIndex(0)
 
 
 class MarketImage(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -19,6 +19,7 @@ from perps.wire.base import (
     PositionId,
     Price,
     Quantity,
+    Rate,
     Ticker,
     Time,
     UserId,
@@ -151,10 +152,20 @@ class Prices(Answer):
     next_cursor: Cursor | None
 
 
-class Funding(Answer):
-    """Funding settled so far: there is none yet."""
+class FundingHour(Answer):
+    """An hour of funding that is over. Longs pay what is above 0 and receive what is below."""
 
-    funding: list[dict[str, Any]]
+    at: Annotated[Time, Meta(description="The end of the hour.")]
+    rate: Annotated[Rate, Meta(description="What was paid, as a share of the notional at `indexPrice`.")]
+    payment: Annotated[Rate, Meta(description="What each base unit paid since the entry before, US dollars.")]
+    funding_index: Annotated[Rate, Meta(description="What a base unit has paid since the listing, US dollars.")]
+    index_price: Price
+
+
+class Funding(Answer):
+    """Funding, hour by hour, newest first."""
+
+    funding: list[FundingHour]
     next_cursor: Cursor | None
 
 
@@ -203,10 +214,10 @@ FUNDING: Final = Operation(
     tag="Market data",
     method="GET",
     path="/api/markets/perps/{ticker}/funding",
-    summary="Funding settled so far: there is none yet",
+    summary="Funding, hour by hour, newest first",
     query=Page,
     answers={200: Funding},
-    refusals=(Code.MARKET_NOT_FOUND,),
+    refusals=(Code.MARKET_NOT_FOUND, Code.RATE_LIMITED),
 )
 USER_TRADES: Final = Operation(
     name="listUserTrades",

@@ -40,11 +40,13 @@ class OpenInterest(Answer):
 
 
 class FundingRate(Answer):
-    """What positions pay each other. There is no funding yet."""
+    """What longs pay and shorts receive, as shares of the notional at the index price. Below 0 shorts pay."""
 
-    rate: Rate
-    predicted_rate: Rate
-    next_funding_time: Time
+    rate: Annotated[Rate, Meta(description="Now, per hour.")]
+    predicted_rate: Annotated[Rate, Meta(description="In the whole present hour, if nobody trades until its end.")]
+    next_funding_time: Annotated[Time, Meta(description="The end of the present hour.")]
+    annualized: Annotated[Rate, Meta(description="`rate` for 365 days.")]
+    velocity: Annotated[Rate, Meta(description="By how much `rate` grows in an hour, at the present skew.")]
 
 
 class Market(Answer):
@@ -78,6 +80,8 @@ class Market(Answer):
     liquidation_fee: Rate
     referral_share: Rate
     price_at: Time
+    funding_velocity: Annotated[Rate, Meta(description="By how much the daily rate grows in a day, at `maxSkew`.")]
+    max_funding_rate: Annotated[Rate, Meta(description="The daily rate goes no further, either way. 0: no funding.")]
 
 
 class MarketList(Answer):
@@ -132,6 +136,16 @@ class MarketBody(Body):
     max_price_age: Annotated[
         Limit, Meta(description='Seconds after which a price is too old to trade at, or "none".')
     ] = NO_LIMIT
+    funding_velocity: Annotated[
+        Number | None,
+        Meta(
+            description="By how much the daily funding rate grows in a day, at `maxSkew`. "
+            "By default 3·`maxFundingRate`."
+        ),
+    ] = None
+    max_funding_rate: Annotated[
+        Share, Meta(description="The daily funding rate goes no further, either way. 0: no funding.")
+    ] = Number(0)
 
 
 class ModeBody(Body):

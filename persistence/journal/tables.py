@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from perps.journal import Row
 from perps.projection import POSITION_SET, POSITION_SUM
-from perps.query_rows import CandleRecord, FillRecord, LegRecord, PositionRecord, PriceRecord
+from perps.query_rows import CandleRecord, FillRecord, FundingRecord, LegRecord, PositionRecord, PriceRecord
 
 
 class Table(Struct, frozen=True):
@@ -40,6 +40,7 @@ FILLS = Table("fills", FillRecord.__struct_fields__)
 LEGS = Table("legs", LegRecord.__struct_fields__)
 PRICES = Table("prices", PriceRecord.__struct_fields__)
 CANDLES = Table("candles", CandleRecord.__struct_fields__)
+FUNDING = Table("funding", FundingRecord.__struct_fields__)
 
 _POSITION_CHANGE = ", ".join(
     [f'"{column}" = excluded."{column}"' for column in POSITION_SET]

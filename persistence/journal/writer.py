@@ -32,6 +32,7 @@ from persistence.journal.tables import (
     CANDLES,
     FENCE,
     FILLS,
+    FUNDING,
     JOURNAL,
     LEGS,
     POSITIONS,
@@ -265,6 +266,7 @@ class Session:
             (FILLS, queries.fills),
             (LEGS, queries.legs),
             (PRICES, queries.prices),
+            (FUNDING, queries.funding),
             (POSITIONS, queries.opened + queries.changed),
             (CANDLES, candles),
         )
@@ -292,6 +294,7 @@ class Session:
                 (FILLS, queries.fills),
                 (LEGS, queries.legs),
                 (PRICES, queries.prices),
+                (FUNDING, queries.funding),
                 (POSITIONS, queries.opened),
                 (CANDLES, candles),
             ):

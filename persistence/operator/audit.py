@@ -18,7 +18,7 @@ from persistence.journal.selections import (
     SNAPSHOTS_UNTIL,
     columns,
 )
-from persistence.journal.tables import CANDLES, FILLS, JOURNAL, POSITIONS, PRICES, Table
+from persistence.journal.tables import CANDLES, FILLS, FUNDING, JOURNAL, POSITIONS, PRICES, Table
 from persistence.operator.comparison import IN_STEP, RecordStream
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Audit(BlockingSession):
         await connection.execute("begin isolation level repeatable read read only")
         for table in (JOURNAL, *IN_STEP, POSITIONS):
             is_there = await connection.fetchval("select to_regclass($1)", table.name) is not None
-            if not is_there and table is not CANDLES:
+            if not is_there and table not in (CANDLES, FUNDING):
                 raise NoVenue(f"this database has no table {table.name}: no venue has been served from it")
             if not is_there or not await connection.fetchval(_HAS_SHARD, table.name):
                 raise JournalUnavailable(
@@ -91,7 +91,7 @@ class Audit(BlockingSession):
             yield page
 
     def records(self, table: Table) -> RecordStream:
-        """All records of ``fills``, ``legs``, ``prices`` or ``candles`` in the order of (offset, n)."""
+        """All records of ``fills``, ``legs``, ``prices``, ``funding`` or ``candles`` in the order of (offset, n)."""
         query = f'select {columns(table.columns)} from {table.name} where shard = $1 order by "offset", n'
         cursor = self._cursor(query, self._shard)
         return RecordStream(lambda: self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)))

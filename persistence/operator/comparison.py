@@ -18,9 +18,9 @@ from perps.market.state import Market
 from perps.projection import Record, merge_position, query_rows
 from perps.query_rows import STATUS_OPEN
 from perps.snapshot.verification import Findings
-from persistence.journal.tables import CANDLES, FILLS, LEGS, POSITIONS, PRICES, Table
+from persistence.journal.tables import CANDLES, FILLS, FUNDING, LEGS, POSITIONS, PRICES, Table
 
-IN_STEP: Final = (FILLS, LEGS, PRICES, CANDLES)
+IN_STEP: Final = (FILLS, LEGS, PRICES, FUNDING, CANDLES)
 """Tables whose records belong to one row each: keyed by offset and n."""
 
 POSITIONS_AT_ONCE: Final = 5_000
@@ -78,7 +78,7 @@ class Comparison:
         if not entries:
             return
         implied = query_rows(entries)
-        in_step = (implied.fills, implied.legs, implied.prices, self._candles.take(entries))
+        in_step = (implied.fills, implied.legs, implied.prices, implied.funding, self._candles.take(entries))
         for table, expected in zip(IN_STEP, in_step, strict=True):
             found = self._streams[table.name].until(entries[-1].row.offset)
             if found != expected:

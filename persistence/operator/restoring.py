@@ -21,7 +21,7 @@ from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
 from persistence.journal.partitions import make_partitions, settle_partition_rows
 from persistence.journal.shards import make_shard
-from persistence.journal.tables import CANDLES, FILLS, JOURNAL, LEGS, POSITIONS, PRICES, insertion
+from persistence.journal.tables import CANDLES, FILLS, FUNDING, JOURNAL, LEGS, POSITIONS, PRICES, insertion
 from persistence.journal.writer import LOCK_CLASS
 from persistence.migrate import migrate
 from persistence.operator.archive import ArchiveReader
@@ -152,6 +152,7 @@ class NewDatabase(BlockingSession):
             (FILLS, queries.fills),
             (LEGS, queries.legs),
             (PRICES, queries.prices),
+            (FUNDING, queries.funding),
             (POSITIONS, queries.opened),
             (CANDLES, self._candles.take(entries)),
         ):

@@ -12,7 +12,16 @@ import asyncpg
 from perps.candles import WIDTHS
 from perps.journal import JournalUnavailable, Row
 from perps.money.accounts import user_account
-from perps.query_rows import LIQUIDATION, STATUS_OPEN, Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
+from perps.query_rows import (
+    LIQUIDATION,
+    STATUS_OPEN,
+    Candle,
+    FillRecord,
+    FundingRecord,
+    LegRecord,
+    PositionRecord,
+    PriceRecord,
+)
 from persistence.connection.connect import CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
 from persistence.journal.candles import candles_query
 from persistence.journal.selections import ROW_COLUMNS, ROWS_AFTER, columns
@@ -163,6 +172,15 @@ class PostgresQueries:
         )
         found = await self._fetch(query, self._shard, ticker, *(before or NEWEST), max(limit, 0))
         return [PriceRecord(*record) for record in found]
+
+    async def funding(self, ticker: str, *, before: Place | None = None, limit: int) -> list[FundingRecord]:
+        """Hours of a market's funding, newest first."""
+        query = (
+            f"select {_columns(FundingRecord)} from funding where {_in_market('funding')}"
+            ' order by at desc, "offset" desc, n desc limit $5'
+        )
+        found = await self._fetch(query, self._shard, ticker, *(before or NEWEST), max(limit, 0))
+        return [FundingRecord(*record) for record in found]
 
     async def positions(
         self, user: str, *, status: str, ticker: str | None = None, before: Place | None = None, limit: int

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from perps.journal import Row
+from perps.market.state import Market
 from perps.venue import VenueState
 
 HERE = Path(__file__).parent
@@ -59,6 +60,7 @@ def result_of(state: VenueState) -> dict[str, Any]:
                 "house": market.house,
                 "insurance": market.insurance,
                 "next_number": market.next_number,
+                **_funding(market),
                 "positions": {
                     str(number): {
                         "user": position.user,
@@ -76,6 +78,21 @@ def result_of(state: VenueState) -> dict[str, Any]:
             }
             for ticker, market in sorted(state.markets.items())
         },
+    }
+
+
+def _funding(market: Market) -> dict[str, Any]:
+    """What a market without funding does not have, nor the results recorded before there was any."""
+    if not market.funding_at:
+        return {}
+    return {
+        "funding": {
+            "index": market.funding_index,
+            "rate": market.funding_rate,
+            "carry": market.funding_carry,
+            "at": market.funding_at,
+            "hour_index": market.hour_index,
+        }
     }
 
 

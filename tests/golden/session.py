@@ -10,6 +10,7 @@ from perps.commands import (
     FundMarket,
     HouseAccount,
     ListMarket,
+    ObserveTime,
     PriceSource,
     SetMode,
     Side,
@@ -24,6 +25,8 @@ from tests.perps.build import BTC, BTC_PRICE, START_MS, STORY, STORY_PRICE, inde
 from tests.simulation.stage import stage
 
 ADMIN = "@admin"
+FLOW = "FLOW-PERP"
+_FLOW_PARAMS = quote_market(ticker=FLOW, funding_velocity=PPB // 5, max_funding_rate=PPB // 20)
 
 
 def _money(cents: int) -> Micros:
@@ -83,15 +86,25 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, FundMarket(ticker=STORY, account=HouseAccount.INSURANCE, amount=_money(-1_234)), True),
     (ADMIN, SetMode(ticker=STORY, mode=Mode.ENABLED), False),
     ("bob", _close("bob", STORY, 1), True),
+    (ADMIN, ListMarket(params=_FLOW_PARAMS, price=Ticks(STORY_PRICE)), False),
+    ("bob", new_open("bob", Side.LONG, _money(200_000), ticker=FLOW, leverage=5), True),
+    (ADMIN, ObserveTime(ticker=FLOW), False),
+    (ADMIN, ObserveTime(ticker=FLOW), False),
+    ("ann", new_open("ann", Side.SHORT, _money(300_000), ticker=FLOW, leverage=5), True),
+    (ADMIN, ObserveTime(ticker=FLOW), False),
+    (ADMIN, _price(FLOW, STORY_PRICE + 7), False),
+    ("bob", _close("bob", FLOW, 1, PPB // 3), True),
+    (ADMIN, ObserveTime(ticker=FLOW), False),
 )
-"""Who sends what, and whether under an id of its own."""
+"""Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 
 
 def play() -> list[Row]:
     """Play the session; return the rows it made. One liquidation a row, so that there are sweeps."""
     with stage(liquidations_per_row=1) as venue:
         for number, (sender, command, keyed) in enumerate(PLAYED):
-            venue.scheduler.time.advance(1_000 * 10**6)
+            wait_ms = 40 * 60_000 if isinstance(command, ObserveTime) else 1_000
+            venue.scheduler.time.advance(wait_ms * 10**6)
             venue.send(command, sender=sender, order_id=f"golden-{number}" if keyed else None)
             venue.rest()
         return venue.store.durable

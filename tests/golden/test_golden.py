@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 
-from perps.commands import KINDS, ObserveTime, fingerprint
+from perps.commands import KINDS, ListMarket, fingerprint
 from perps.events import SCHEMA_VERSION, Event, LedgerEvent, MarketEvent, encode_events
 from perps.journal import LEDGER_STREAM, events_of
 from perps.snapshot.format import Snapshot, state_hash
+from perps.units import Ticks
 from perps.venue import VenueState, replay_market
 from tests.golden.files import dump_rows, load_result, load_rows, parse_rows, result_of, versions
 from tests.golden.session import PLAYED, play
+from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
 
 VERSIONS = versions()
 
@@ -102,9 +105,26 @@ def test_the_commands_of_a_session_still_have_its_fingerprints(folder: Path) -> 
         assert played[name] == digest, f"{folder.name}, {name}: the digest of this command has changed"
 
 
+def test_a_listing_without_funding_has_the_digest_that_it_had_before_there_was_funding() -> None:
+    """Parameters that a market gets later must not change the digest of the listings without them."""
+    old = {
+        "f25ffffed09231a6f85124712b55a4dc": ListMarket(params=index_market(), price=Ticks(BTC_PRICE)),
+        "29a0e0599d9d49fb387b381cfeb2db6c": ListMarket(
+            params=quote_market(house_credit_limit=500, max_price_age=60_000), price=Ticks(STORY_PRICE)
+        ),
+    }
+    for digest, command in old.items():
+        assert fingerprint(command).hex() == digest
+
+    for change in ({"funding_velocity": 1}, {"max_funding_rate": 1}):
+        changed = ListMarket(params=index_market(**change), price=Ticks(BTC_PRICE))
+        assert fingerprint(changed).hex() not in old
+        assert fingerprint(changed) == fingerprint(msgspec.convert(msgspec.to_builtins(changed), ListMarket))
+
+
 def test_the_session_has_both_streams_sweeps_and_ids() -> None:
     rows = load_rows(VERSIONS[-1])
 
-    assert {row.kind for row in rows} == {*KINDS} - {ObserveTime.kind}, "nothing is due by time alone, so far"
+    assert {row.kind for row in rows} == {*KINDS}
     assert LEDGER_STREAM in {row.stream for row in rows}
     assert {row.client_order_id is None for row in rows} == {True, False}

@@ -12,7 +12,16 @@ from msgspec.structs import replace
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost, Row
 from perps.projection import Record, merge_position, query_rows
-from perps.query_rows import STATUS_OPEN, Candle, FillRecord, KeyRecord, LegRecord, PositionRecord, PriceRecord
+from perps.query_rows import (
+    STATUS_OPEN,
+    Candle,
+    FillRecord,
+    FundingRecord,
+    KeyRecord,
+    LegRecord,
+    PositionRecord,
+    PriceRecord,
+)
 from persistence.journal.order import check_order
 
 
@@ -26,6 +35,7 @@ class MemoryStore:
         self.fills: list[FillRecord] = []
         self.legs: list[LegRecord] = []
         self.prices: list[PriceRecord] = []
+        self.funding: list[FundingRecord] = []
         self.positions: dict[str, PositionRecord] = {}
         self.api_keys: dict[str, KeyRecord] = {}
         self.saved_snapshots: dict[int, bytes] = {}
@@ -117,6 +127,7 @@ class MemoryStore:
         self.fills.extend(FillRecord(*record) for record in found.fills)
         self.legs.extend(LegRecord(*record) for record in found.legs)
         self.prices.extend(PriceRecord(*record) for record in found.prices)
+        self.funding.extend(FundingRecord(*record) for record in found.funding)
         for record in (*found.opened, *found.changed):
             earlier = self._position_records.get(record[0])
             merged = merge_position(earlier, record) if earlier else record
@@ -259,6 +270,10 @@ class MemoryQueries:
     async def prices(self, ticker: str, *, before: Place | None = None, limit: int) -> list[PriceRecord]:
         """Prices a market took, newest first."""
         return _newest(self._where(self._store.prices, lambda price: price.ticker == ticker), before, limit)
+
+    async def funding(self, ticker: str, *, before: Place | None = None, limit: int) -> list[FundingRecord]:
+        """Hours of a market's funding, newest first."""
+        return _newest(self._where(self._store.funding, lambda hour: hour.ticker == ticker), before, limit)
 
     async def positions(
         self, user: str, *, status: str, ticker: str | None = None, before: Place | None = None, limit: int

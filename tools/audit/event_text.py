@@ -15,6 +15,7 @@ from perps.events import (
     Deposited,
     Event,
     Events,
+    FundingAccrued,
     HouseFunded,
     MarketListed,
     ModeChanged,
@@ -23,8 +24,10 @@ from perps.events import (
     PriceUpdated,
     UserCreated,
     Withdrawn,
+    subject_of,
 )
 from perps.journal import Row
+from perps.market.funding import RATE
 from perps.market.position import position_id
 from perps.params import MarketParams
 from tools.output import printable
@@ -53,10 +56,7 @@ def row_in_words(row: Row, params: MarketParams | None) -> list[str]:
 
     Without the market's ``params``, sizes are in lots and prices in ticks.
     """
-    try:
-        at = rfc3339(row.at)
-    except ValueError:
-        at = str(row.at)
+    at = _time(row.at)
     place = f"{row.stream}#{row.market_seq}"
     cells = (str(row.offset), at, place, row.kind, row.user_id or "-", _happened(row, params))
     return [printable(cell) for cell in cells]
@@ -87,7 +87,7 @@ def _happened(row: Row, params: MarketParams | None) -> str:
     if len(events) > EVENTS_SHOWN:
         words.append(f"and {len(events) - EVENTS_SHOWN} more")
     if events and row.user_balance is not None:
-        words.append(f"{events[0].subject} has {decimals.money(row.user_balance)}")
+        words.append(f"{subject_of(events)} has {decimals.money(row.user_balance)}")
     return "; ".join(words)
 
 
@@ -117,6 +117,9 @@ class _Words:
                 reason = f", {event.reason}" if event.reason else ""
                 mark = f", mark {self._price(event.mark)}" if event.mark != event.price else ""
                 return f"price {self._price(event.price)}{mark} from {event.source}{reason}"
+            case FundingAccrued():
+                rate = decimals.share(100 * event.rate, RATE * 24, 6)
+                return f"funding index {event.index} at {rate} % an hour until {_time(event.at)}"
             case PositionOpened():
                 return self._opened(event)
             case PositionReduced():
@@ -162,6 +165,13 @@ class _Words:
 
     def _price(self, ticks: int) -> str:
         return f"{ticks} ticks" if self._params is None else decimals.price(ticks, self._params.tick_size)
+
+
+def _time(at: int) -> str:
+    try:
+        return rfc3339(at)
+    except ValueError:
+        return str(at)
 
 
 def _named(value: Struct) -> dict[str, Any]:

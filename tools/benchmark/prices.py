@@ -89,9 +89,9 @@ def fill(market: Market, count: int, tell: Callable[[int], None]) -> None:
             size=SIZE,
             leverage=LEVERAGES[number % len(LEVERAGES)],
         )
-        outcome = execute(market, command, Given(Millis(number), held=AMOUNT_MAX))
-        if isinstance(outcome, Rejected):
-            raise ToolError(f"the benchmark's open {number} was refused: {outcome.code} {dict(outcome.facts)}")
+        _, refused = execute(market, command, Given(Millis(number), held=AMOUNT_MAX))
+        if refused is not None:
+            raise ToolError(f"the benchmark's open {number} was refused: {refused.code} {dict(refused.facts)}")
         if number % TOLD_EVERY == 0:
             tell(number)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from perps.events import HouseFunded
 from perps.journal import Entry
-from perps.wire.markets import Funded, FundingRate, Market, MarketStatus, OpenInterest
+from perps.wire.markets import Funded, Market, MarketStatus, OpenInterest
 from web.answers import decimals
+from web.answers.funding import funding_rate
 from web.answers.rows import own_event
 from web.answers.times import rfc3339
-from web.readside.history import DAY_MS
 from web.readside.model import MarketView
 
 
@@ -35,9 +35,7 @@ def market(view: MarketView, now_ms: int) -> Market:
             long=decimals.quantity(state.long_lots, lot), short=decimals.quantity(state.short_lots, lot)
         ),
         skew=decimals.quantity(state.skew, lot),
-        funding_rate=FundingRate(
-            rate="0.00", predicted_rate="0.00", next_funding_time=rfc3339(now_ms - now_ms % DAY_MS + DAY_MS)
-        ),
+        funding_rate=funding_rate(state, now_ms, view.price_in_doubt),
         mark_source=params.mark_source,
         skew_scale=decimals.quantity(params.skew_scale, lot),
         max_skew=decimals.quantity(params.max_skew, lot),
@@ -51,6 +49,8 @@ def market(view: MarketView, now_ms: int) -> Market:
         liquidation_fee=_rate(params.liquidation_fee),
         referral_share=_rate(params.referral_share),
         price_at=rfc3339(state.price_at),
+        funding_velocity=_rate(params.funding_velocity),
+        max_funding_rate=_rate(params.max_funding_rate),
     )
 
 

@@ -7,11 +7,13 @@ from itertools import chain
 from typing import assert_never
 
 import msgspec
+from msgspec import to_builtins
 
-from perps.effects import Effect, Funded, Joined, Paid, Priced, Status, Traded, TradeKind
+from perps.effects import Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded, TradeKind
 from perps.journal import Entry
 from perps.params import MarketParams
 from web.answers import Json, decimals
+from web.answers.funding import funding_hour
 from web.answers.times import rfc3339
 
 _encode = msgspec.json.Encoder().encode
@@ -23,7 +25,7 @@ def public_events(entry: Entry, params: MarketParams) -> list[tuple[str, bytes]]
     events: list[tuple[str, bytes]] = []
     for effect in chain.from_iterable(entry.effects):
         for name, data in _public(effect, params):
-            data |= {"ticker": params.ticker, "offset": row.offset, "at": rfc3339(row.at)}
+            data = {"at": rfc3339(row.at), **data, "ticker": params.ticker, "offset": row.offset}
             events.append((name, _encode(data)))
     return events
 
@@ -40,6 +42,8 @@ def _public(effect: Effect, params: MarketParams) -> Iterator[tuple[str, Json]]:
         case Status():
             named = {} if effect.name is None else {"name": effect.name}
             yield "market", {"status": effect.mode, **named, "reason": effect.reason}
+        case FundingHour():
+            yield "funding", to_builtins(funding_hour(effect, params))
         case Priced() | Joined() | Paid() | Funded():
             pass
         case _:

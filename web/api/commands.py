@@ -26,6 +26,7 @@ from web.api.units import (
     price_ticks,
     printable,
     rate,
+    rate_from_zero,
     share,
     time_ms,
 )
@@ -39,6 +40,9 @@ DEPTH_MICROS: Final = 10**10 * MICRO
 SKEW_PARTS: Final = 1000
 INTEREST_PARTS: Final = 500
 """Default caps: a thousandth of the scale as skew, a five-hundredth as open interest a side."""
+
+FUNDING_VELOCITY_DEFAULT: Final = 3
+"""By default so many times the highest rate: at ``maxSkew`` the daily rate goes from 0 to its highest in 8 hours."""
 
 
 def open_command(body: OpenBody) -> OpenPosition:
@@ -117,6 +121,11 @@ def list_command(body: MarketBody) -> ListMarket:
         maintenance = Ppb(div_floor(PPB, 2 * body.max_leverage))
     else:
         maintenance = rate(body.maintenance_rate, "maintenanceRate")
+    funding = rate(body.max_funding_rate, "maxFundingRate")
+    if body.funding_velocity is None:
+        velocity = Ppb(FUNDING_VELOCITY_DEFAULT * funding)
+    else:
+        velocity = rate_from_zero(body.funding_velocity, "fundingVelocity")
     params = MarketParams(
         ticker=body.ticker,
         organization_id=printable(body.organization_id, "organizationId") or "",
@@ -137,6 +146,8 @@ def list_command(body: MarketBody) -> ListMarket:
         house_deposit=money_from_zero(body.house_deposit, "houseDeposit"),
         house_credit_limit=_credit_limit(body.house_credit_limit),
         max_price_age=_age(body.max_price_age),
+        funding_velocity=velocity,
+        max_funding_rate=funding,
     )
     return ListMarket(params=params, price=Ticks(price))
 

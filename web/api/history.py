@@ -11,6 +11,7 @@ from perps.wire import history as wire
 from perps.wire.history import CandleRow, Candles, CandlesQuery, Funding, Liquidations, Prices, Trades
 from perps.wire.lists import Page
 from web.answers import decimals
+from web.answers.funding import recorded_hour
 from web.answers.trades import price, trade
 from web.api.call import Call, Route
 from web.api.paging import before, next_cursor
@@ -86,9 +87,12 @@ async def prices(call: Call[None, Page]) -> Prices:
 
 
 async def funding(call: Call[None, Page]) -> Funding:
-    """Funding settled so far: none, the index stays at 0."""
-    call.context.market(call.path["ticker"])
-    return Funding(funding=[], next_cursor=None)
+    """Funding, hour by hour, newest first."""
+    params, query = call.context.market(call.path["ticker"]).market.params, call.query
+    async with call.looking_up():
+        records = await call.context.queries.funding(params.ticker, before=before(query), limit=query.limit)
+    shown = [recorded_hour(record, params) for record in records]
+    return Funding(funding=shown, next_cursor=next_cursor(records, query.limit))
 
 
 async def _fills(call: Call[None, Page], kinds: tuple[str, ...] | None) -> list[FillRecord]:

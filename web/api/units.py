@@ -14,6 +14,9 @@ from web.answers.errors import invalid
 
 TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 NINE_PLACES: Final = Decimal("1E-9")
+RATE_MAX: Final = 1_000
+"""The highest rate that is no share."""
+
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -51,6 +54,14 @@ def rate(value: Decimal, field: str) -> Ppb:
     ppb = number(value, 9, field)
     if not 0 <= ppb <= PPB:
         raise invalid(f"{field} must be between 0 and 1.", field=field)
+    return Ppb(ppb)
+
+
+def rate_from_zero(value: Decimal, field: str) -> Ppb:
+    """A rate ≥ 0 that may be above 1, ppb, at most ``RATE_MAX``."""
+    ppb = number(value, 9, field)
+    if not 0 <= ppb <= RATE_MAX * PPB:
+        raise invalid(f"{field} must be between 0 and {RATE_MAX}.", field=field)
     return Ppb(ppb)
 
 

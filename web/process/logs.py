@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from actors.messages import Settled
 from perps.effects import Priced, Traded
+from perps.events import own_place
 from perps.journal import Entry
 from web.process import log_sink, log_text
 from web.readside.model import MarketView
@@ -175,15 +176,16 @@ class CommandLog:
             log.info(**msgspec.to_builtins(line))
 
     def _learn(self, entry: Entry) -> None:
-        for effect in entry.effects[0]:
+        for effect in entry.effects[own_place(entry.events)]:
             if isinstance(effect, Priced):
                 self._prices[entry.row.stream] = (entry.row.offset, effect.source)
 
     def _line(self, settled: Settled, markets: Container[str], published_ns: int, timestamp: str) -> CommandLine:
         row, stages = settled.entry.row, settled.stages
-        event = settled.entry.events[0]
+        own = own_place(settled.entry.events)
+        event = settled.entry.events[own]
         price: tuple[int | None, int | None, str | None] = (None, None, None)
-        for effect in settled.entry.effects[0]:
+        for effect in settled.entry.effects[own]:
             if isinstance(effect, Traded):
                 price = (effect.fill.index_price, *self._prices.get(row.stream, (None, None)))
         return CommandLine(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from perps.journal import Row
-from perps.query_rows import Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
+from perps.query_rows import Candle, FillRecord, FundingRecord, LegRecord, PositionRecord, PriceRecord
 
 Page = tuple[int, int] | None
 """Where a list goes on: the last (offset, n) already seen; None for its newest entries."""
@@ -41,6 +41,10 @@ class Queries(Protocol):
 
     async def prices(self, ticker: str, *, before: Page = None, limit: int) -> list[PriceRecord]:
         """Prices a market took."""
+        ...
+
+    async def funding(self, ticker: str, *, before: Page = None, limit: int) -> list[FundingRecord]:
+        """Hours of a market's funding."""
         ...
 
     async def positions(

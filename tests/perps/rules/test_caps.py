@@ -42,7 +42,7 @@ def order(market: Market, lots: int, *, late: int = 0, **more: Any) -> PositionO
     """An open of exactly ``lots``."""
     side = LONG if lots > 0 else SHORT
     command = new_open("ann", side, abs(market.cost(lots)), ticker=market.ticker, **more)
-    outcome = decide_open(market, command, Given(Millis(START_MS + late), late, held=Micros(RICH)))
+    outcome = decide_open(market, command, Given(Millis(START_MS + late), held=Micros(RICH)))
     assert isinstance(outcome, Rejected) or outcome[0].position.lots == lots
     return outcome if isinstance(outcome, Rejected) else outcome[0]
 
@@ -122,7 +122,7 @@ def test_a_price_trades_until_it_is_too_old_for_opens_and_closes_alike(late: int
     assert isinstance(opening, PositionOpened)
     apply(market, opening)
     command = ClosePosition(ticker=market.ticker, user="ann", position_id=position_id(market.ticker, 1), share=Ppb(PPB))
-    closing = decide_close(market, command, Given(Millis(START_MS + late), late))
+    closing = decide_close(market, command, Given(Millis(START_MS + late)))
     again = order(market, 10, late=late)
 
     assert isinstance(closing, Rejected) is not ok

@@ -30,7 +30,7 @@ AGE = {"max_price_age": 1_000}
 def try_open(market: Market, size: int = SIZE, side: Side = LONG, **more: Any) -> PositionOpened | Rejected:
     held, late = Micros(more.pop("held", RICH)), more.pop("late", 0)
     referrer = more.pop("referrer", None)
-    given = Given(Millis(START_MS + late), late, held=held, referrer=referrer)
+    given = Given(Millis(START_MS + late), held=held, referrer=referrer)
     outcome = decide_open(market, new_open("ann", side, size, **more), given)
     return outcome if isinstance(outcome, Rejected) else outcome[0]
 
@@ -50,7 +50,7 @@ def bound(size: int, leverage: int, fee: int) -> Micros:
 def try_close(market: Market, number: int = 1, share: int = PPB, **more: Any) -> PositionReduced | Rejected:
     late = more.pop("late", 0)
     fields = {"ticker": BTC, "user": "ann", "position_id": position_id(BTC, number), "share": Ppb(share), **more}
-    outcome = decide_close(market, ClosePosition(**fields), Given(Millis(START_MS + late), late))
+    outcome = decide_close(market, ClosePosition(**fields), Given(Millis(START_MS + late)))
     return outcome if isinstance(outcome, Rejected) else outcome[0]
 
 
