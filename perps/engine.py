@@ -70,13 +70,13 @@ def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[
         for event in decided:
             apply(market, event)
         return _rows(decided, sweep(market)), None
-    before, since = funding_of(market), market.funding_at
+    before, clock = funding_of(market), (market.funding_at, market.hour_index)
     for noted in accrued:
         apply(market, noted)
     rows, refused = _execute_after(market, command, given, accrued, before)
     if not rows:
         market.funding_index, market.funding_rate, market.funding_carry = before
-        market.funding_at = since
+        market.funding_at, market.hour_index = clock
     return rows, refused
 
 

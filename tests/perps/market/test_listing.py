@@ -20,6 +20,9 @@ MAINTENANCE = "0 < maintenanceRate < 1/maxLeverage"
 FIXED = "0 ≤ maintenanceFixed"
 LIQUIDATION_FEE = "takerFee ≤ liquidationFee"
 EXIT = "liquidationFee + takerFee + worst exit impact ≤ maintenanceRate"
+BOTH = "fundingVelocity and maxFundingRate are both 0 or both above 0"
+FUNDING_MARGIN = "maxFundingRate × maxLeverage ≤ 1/3"
+FUNDING_ROOM = "ten years at maxFundingRate fit the funding index, at this price and for the whole maxOpenInterest"
 
 BROKEN: list[tuple[str, dict[str, Any]]] = [
     (TICKS_AND_LOTS, {"tick_size": 0}),
@@ -51,6 +54,21 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     (EXIT, {"max_skew": 1, "max_open_interest": 20_001}),
     (EXIT, {"skew_scale": 9_999_999}),
     (EXIT, {"maintenance_rate": PPB // 200 - 1}),
+    (BOTH, {"funding_velocity": 1}),
+    (BOTH, {"max_funding_rate": 1}),
+    (BOTH, {"funding_velocity": -1, "max_funding_rate": -1}),
+    (BOTH, {"funding_velocity": -1}),
+    (FUNDING_MARGIN, {"funding_velocity": 1, "max_funding_rate": PPB // 300 + 1}),
+    (
+        FUNDING_ROOM,
+        {
+            "funding_velocity": 1,
+            "max_funding_rate": PPB // 10**4,
+            "max_open_interest": 20_000,
+            "tick_size": PICO,
+            "lot_size": PICO // 10,
+        },
+    ),
 ]
 
 
@@ -74,6 +92,11 @@ def test_a_rule_broken_alone_is_reported_by_name(rule: str, changes: dict[str, A
     named = {_field(key) for key in broken.facts if key != "rule"}
     assert not named or named & changes.keys(), "the numbers compared are those of the parameters that break it"
     assert not broken.may_succeed_later
+
+
+@pytest.mark.parametrize("rate", [1, PPB // 300])
+def test_a_rate_up_to_a_third_of_the_least_margin_is_taken(rate: int) -> None:
+    assert check_params(index_market(funding_velocity=3 * rate, max_funding_rate=rate), Ticks(BTC_PRICE)) is None
 
 
 @pytest.mark.parametrize("price", [0, -1])
