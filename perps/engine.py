@@ -6,7 +6,6 @@ from perps.commands import LedgerCommand, MarketCommand
 from perps.effects import Effects
 from perps.events import Events, LedgerEvent, MarketEvent, MarketEvents, ModeChanged
 from perps.journal import Entry, Row, events_of
-from perps.market.funding import Funding
 from perps.market.state import Market
 from perps.money.funds import Funds
 from perps.money.ledger import Ledger
@@ -17,6 +16,7 @@ from perps.rules.liquidation import decide_liquidation, next_due
 from perps.rules.modes import halted
 from perps.rules.rule import Given
 from perps.rules.table import APPLY, DECIDE, PROJECT
+from perps.units import FundingIndex
 
 LIQUIDATIONS_PER_ROW_MAX: Final = 256
 """A crash that takes more positions than this goes on in further rows, so that no journal row grows without bound."""
@@ -62,56 +62,60 @@ def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[
     (``ObserveTime``). A refusal leaves the market unchanged and makes no row, but for one that shows the market cannot
     go on: its row halts the market.
     """
-    accrued = accrue(market, given)
-    if not accrued:
-        decided = decide(market, command, given)
-        if isinstance(decided, Rejected):
-            return _refused(market, decided, ())
-        for event in decided:
-            apply(market, event)
-        return _rows(decided, sweep(market)), None
+    accrued = accrue(market, given) if market.funding_at else ()
+    if accrued:
+        return _execute_after(market, command, given, accrued)
+    decided = decide(market, command, given)
+    if isinstance(decided, Rejected):
+        return _refused(market, decided, ())
+    for event in decided:
+        apply(market, event)
+    consequences = sweep(market)
+    if not consequences:
+        return [decided] if decided else [], None
+    return [(*decided, *consequences[0]), *consequences[1:]], None
+
+
+def _execute_after(
+    market: Market, command: MarketCommand, given: Given, accrued: MarketEvents
+) -> tuple[list[MarketEvents], Rejected | None]:
+    """As ``execute``, where funding has ``accrued``. It is taken back if no row is made."""
     before, clock = funding_of(market), (market.funding_at, market.hour_index)
     for noted in accrued:
         apply(market, noted)
-    rows, refused = _execute_after(market, command, given, accrued, before)
+    rows: list[MarketEvents] = []
+    refused = None
+    decided = decide(market, command, given)
+    if isinstance(decided, Rejected):
+        rows, refused = _refused(market, decided, accrued)
+    else:
+        for event in decided:
+            apply(market, event)
+        consequences = _exhausted(market) if is_exhausted(market) else sweep(market)
+        if consequences:
+            rows = [(*accrued, *decided, *consequences[0]), *consequences[1:]]
+        elif decided or is_worth_a_row(accrued, before, market):
+            rows = [(*accrued, *decided)]
     if not rows:
-        market.funding_index, market.funding_rate, market.funding_carry = before
+        index, market.funding_rate, market.funding_carry = before
+        market.funding_index = FundingIndex(index)
         market.funding_at, market.hour_index = clock
     return rows, refused
 
 
-def _execute_after(
-    market: Market, command: MarketCommand, given: Given, accrued: MarketEvents, before: Funding
-) -> tuple[list[MarketEvents], Rejected | None]:
-    """As ``execute``, once funding has ``accrued`` from what it was ``before``. No row: it has to be taken back."""
-    decided = decide(market, command, given)
-    if isinstance(decided, Rejected):
-        return _refused(market, decided, accrued)
-    for event in decided:
-        apply(market, event)
-    if is_exhausted(market):
-        event = ModeChanged(Mode.HALTED, EXHAUSTED)
-        apply(market, event)
-        return [(*accrued, *decided, event)], None
-    consequences = sweep(market)
-    if decided or consequences or is_worth_a_row(accrued, before, market):
-        return _rows((*accrued, *decided), consequences), None
-    return [], None
+def _exhausted(market: Market) -> list[MarketEvents]:
+    """The consequence of an index that has no room left: the market halts, and liquidates nobody."""
+    event = ModeChanged(Mode.HALTED, EXHAUSTED)
+    apply(market, event)
+    return [(event,)]
 
 
-def _refused(market: Market, refused: Rejected, accrued: MarketEvents) -> tuple[list[MarketEvents], Rejected | None]:
+def _refused(market: Market, refused: Rejected, accrued: MarketEvents) -> tuple[list[MarketEvents], Rejected]:
     if refused.halt is None:
         return [], refused
     event = halted(refused)
     apply(market, event)
     return [(*accrued, event)], refused
-
-
-def _rows(own: MarketEvents, consequences: list[MarketEvents]) -> list[MarketEvents]:
-    """A command's rows: its own events with the first of its consequences, then the others."""
-    if not consequences:
-        return [own] if own else []
-    return [(*own, *consequences[0]), *consequences[1:]]
 
 
 def sweep(market: Market) -> list[MarketEvents]:

@@ -10,7 +10,7 @@ builds it up slowly and collects beyond the clamp.
 from typing import Final
 
 from perps.params import MarketParams
-from perps.units import PPB, FundingIndex, Lots, Ppb, div_floor
+from perps.units import PPB, Lots, Ppb, div_floor
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -24,25 +24,28 @@ RATE: Final = 10**18
 INDEX_MAX: Final = 2**62
 """No index goes further than this, either way; nor q·F/10⁹ of a whole side, in micros."""
 
-Funding = tuple[FundingIndex, int, int]
+_SIDE_MAX: Final = INDEX_MAX * PPB
+
+Funding = tuple[int, int, int]
 """Index F (micros per lot × 10⁹), rate r (10⁻¹⁸ per day; > 0: longs pay), carry (0 ≤ carry < ``CARRY``)."""
 
 
 def advanced(
-    funding: Funding, params: MarketParams, *, skew: Lots, index_price: int, unit: int, elapsed_ms: int
+    funding: Funding, params: MarketParams, skew: int, index_price: int, unit: int, elapsed_ms: int
 ) -> Funding:
     """Funding ``elapsed_ms`` later, while skew, price and parameters stay what they are.
 
-    F' = F + floor((S·u·twice + carry) / ``CARRY``). An index that would pass its bound stays there.
+    F' = F + floor((S·u·twice + carry) / ``CARRY``). An index that would pass its bound stays there, with a carry of 0.
     """
     index, rate, carry = funding
     slope = slope_of(params.funding_velocity, skew, params.max_skew)
     doubled, rate = twice(rate, slope, params.max_funding_rate * PPB, elapsed_ms)
     gained, carry = divmod(index_price * unit * doubled + carry, CARRY)
-    index, bound = FundingIndex(index + gained), index_bound(params.max_open_interest)
-    if -bound <= index <= bound:
+    index += gained
+    if -INDEX_MAX <= index <= INDEX_MAX and abs(index) * params.max_open_interest <= _SIDE_MAX:
         return index, rate, carry
-    return FundingIndex(bound if index > 0 else -bound), rate, 0
+    bound = index_bound(params.max_open_interest)
+    return bound if index > 0 else -bound, rate, 0
 
 
 def forgotten(rate: int, velocity: Ppb, elapsed_ms: int) -> int:
@@ -52,7 +55,7 @@ def forgotten(rate: int, velocity: Ppb, elapsed_ms: int) -> int:
     return left if rate > 0 else -left
 
 
-def slope_of(velocity: Ppb, skew: Lots, max_skew: Lots) -> int:
+def slope_of(velocity: Ppb, skew: int, max_skew: Lots) -> int:
     """dr/dt = V·K/K_max: how far the rate moves in a millisecond, 10⁻¹⁸ per day; rounded towards 0."""
     steep = div_floor(velocity * PPB * abs(skew), max_skew * DAY_MS)
     return steep if skew > 0 else -steep
@@ -79,4 +82,4 @@ def twice(rate: int, slope: int, cap: int, elapsed_ms: int) -> tuple[int, int]:
 
 def index_bound(max_open_interest: Lots) -> int:
     """How far the index can go, either way: then q·F/10⁹ of a whole side still fits 2⁶² micros."""
-    return min(INDEX_MAX, div_floor(INDEX_MAX * PPB, max_open_interest))
+    return min(INDEX_MAX, div_floor(_SIDE_MAX, max_open_interest))

@@ -12,7 +12,7 @@ from perps.market.funding import HOUR_MS, Funding, advanced, forgotten, index_bo
 from perps.market.state import Market
 from perps.params import Mode
 from perps.rules.rule import EventRule, Given
-from perps.units import FundingIndex, Millis, Ticks
+from perps.units import FundingIndex, Millis
 
 UNSEEN_MS: Final = HOUR_MS
 """Time in which nobody looked at a market counts up to here: after downtime nobody is charged for a week at once."""
@@ -34,23 +34,24 @@ def accrue(market: Market, given: Given) -> tuple[FundingAccrued, ...]:
     since, at = market.funding_at, given.at
     if at <= since or not (market.params.funding_velocity or market.funding_rate):
         return ()
-    held, price = market.long_lots or market.short_lots, market.index_price
-    end = counted_until(market, given) if held else at
-    funding, hour_index = funding_of(market), market.hour_index
-    events: tuple[FundingAccrued, ...] = ()
+    is_held = market.long_lots or market.short_lots
+    end = counted_until(market, since, given) if is_held else at
     hour = since - since % HOUR_MS + HOUR_MS
-    if hour <= end:
-        funding = after(market, funding, hour - since)
-        events = (_noted(funding, Millis(hour), price, hour_index),)
-        since, hour_index = Millis(hour), funding[0]
-    if at == since:
-        return events
-    return (*events, _noted(after(market, funding, end - since), at, price, hour_index))
+    if at < hour:
+        index, rate, carry = after(market, funding_of(market), end - since)
+        return (FundingAccrued(FundingIndex(index), rate, carry, at, market.index_price),)
+    if end < hour:
+        return (_noted(market, after(market, funding_of(market), end - since), at, market.hour_index),)
+    funding = after(market, funding_of(market), hour - since)
+    noted = _noted(market, funding, Millis(hour), market.hour_index)
+    if at == hour:
+        return (noted,)
+    return (noted, _noted(market, after(market, funding, end - hour), at, noted.index))
 
 
-def counted_until(market: Market, given: Given) -> int:
-    """Up to when time counts for funding in a market where somebody holds a position, ms."""
-    since, limit = market.funding_at, market.params.max_price_age
+def counted_until(market: Market, since: int, given: Given) -> int:
+    """Up to when time after ``since`` counts in a market where somebody holds a position, ms."""
+    limit = market.params.max_price_age
     if market.mode is Mode.HALTED:
         return since
     end = min(given.at, since + UNSEEN_MS)
@@ -70,14 +71,8 @@ def after(market: Market, funding: Funding, elapsed_ms: int) -> Funding:
     index, rate, carry = funding
     if not (market.long_lots or market.short_lots):
         return index, forgotten(rate, market.params.funding_velocity, elapsed_ms), carry
-    return advanced(
-        funding,
-        market.params,
-        skew=market.skew,
-        index_price=market.index_price,
-        unit=market.unit,
-        elapsed_ms=elapsed_ms,
-    )
+    skew = market.long_lots - market.short_lots
+    return advanced(funding, market.params, skew, market.index_price, market.unit, elapsed_ms)
 
 
 def is_worth_a_row(accrued: MarketEvents, before: Funding, market: Market) -> bool:
@@ -97,7 +92,9 @@ def is_worth_a_row(accrued: MarketEvents, before: Funding, market: Market) -> bo
 
 def is_exhausted(market: Market) -> bool:
     """Whether the index has reached its bound. In ``reduce_only`` everybody may still leave; the index stays there."""
-    return market.mode is Mode.ENABLED and abs(market.funding_index) >= index_bound(market.params.max_open_interest)
+    if market.funding_carry or market.mode is not Mode.ENABLED:
+        return False
+    return abs(market.funding_index) >= index_bound(market.params.max_open_interest)
 
 
 def apply_accrued(market: Market, event: FundingAccrued) -> None:
@@ -119,6 +116,7 @@ EVENTS = (EventRule(FundingAccrued, apply_accrued, project_accrued),)
 COMMANDS = ()
 
 
-def _noted(funding: Funding, at: Millis, index_price: Ticks, hour_index: FundingIndex) -> FundingAccrued:
-    paid = FundingIndex(0 if at % HOUR_MS else funding[0] - hour_index)
-    return FundingAccrued(*funding, at, index_price, paid)
+def _noted(market: Market, funding: Funding, at: Millis, hour_index: FundingIndex) -> FundingAccrued:
+    index, rate, carry = funding
+    paid = FundingIndex(0 if at % HOUR_MS else index - hour_index)
+    return FundingAccrued(FundingIndex(index), rate, carry, at, market.index_price, paid)

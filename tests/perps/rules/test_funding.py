@@ -325,6 +325,7 @@ def test_an_empty_market_forgets_its_rate_and_a_newcomer_begins_at_0() -> None:
 def test_at_a_constant_price_time_alone_liquidates() -> None:
     venue = flow_venue(max_leverage=6, maintenance_rate=PPB * 3 // 20)
     position = opened(venue.open("ann", LONG, 3_900 * MICRO, ticker=STORY, leverage=6))
+    events: tuple[Any, ...] = ()
     while market_of(venue).positions and venue.at < START_MS + 20 * DAY_MS:
         events = observe(venue, venue.at + 30 * MINUTE_MS)
     funding, gone = events[:-1], events[-1]
