@@ -17,4 +17,8 @@ def rules_of(params: MarketParams) -> Rules:
         maintenance_rate=f"{params.maintenance_rate}e-9",
         mark_is_quote=params.mark_source is MarkSource.QUOTE,
         house_deposit=f"{params.house_deposit}e-6",
+        max_skew=f"{params.max_skew * params.lot_size}e-12",
+        funding_velocity=f"{params.funding_velocity}e-9",
+        max_funding_rate=f"{params.max_funding_rate}e-9",
+        max_price_age=params.max_price_age,
     )

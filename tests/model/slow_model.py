@@ -20,7 +20,7 @@ Two uses.
    Deposits and trades need no common order: money has no influence on a price.
 
 Every amount is micros. What is rounded, and how, is said by ``floor`` and ``ceil`` at the documented place and nowhere
-else. There is no funding in this version of the venue: the funding index is 0 throughout.
+else. Of a market with funding (``slow_funding``) a trade must carry the funding index, which REST does not show.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
+
+from tests.model.slow_funding import PPB, SlowFunding
 
 Number = int | str | Fraction
 MICROS = 1_000_000
@@ -69,6 +71,12 @@ class Rules:
     tick_size: Fraction = Fraction(1, 100)
     mark_is_quote: bool = False
     house_deposit: int = 0
+    max_skew: Fraction = Fraction(1)
+    """Lots."""
+    funding_velocity: Fraction = Fraction(0)
+    max_funding_rate: Fraction = Fraction(0)
+    max_price_age: int | None = None
+    """Milliseconds."""
 
     @staticmethod
     def of(
@@ -84,6 +92,10 @@ class Rules:
         tick_size: Number = "0.01",
         mark_is_quote: bool = False,
         house_deposit: Number = 0,
+        max_skew: Number = 1,
+        funding_velocity: Number = 0,
+        max_funding_rate: Number = 0,
+        max_price_age: int | None = None,
     ) -> Rules:
         """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
         return Rules(
@@ -99,6 +111,10 @@ class Rules:
             tick_size=exact(tick_size),
             mark_is_quote=mark_is_quote,
             house_deposit=micros(house_deposit),
+            max_skew=exact(max_skew) / exact(lot_size),
+            funding_velocity=exact(funding_velocity),
+            max_funding_rate=exact(max_funding_rate),
+            max_price_age=max_price_age,
         )
 
 
@@ -118,6 +134,8 @@ class Trade:
     """Quote currency per base unit at the moment of the fill."""
     leverage: int = 1
     """Of an open; otherwise not looked at."""
+    funding_index: int = 0
+    """At the moment of the fill."""
 
     @staticmethod
     def of(
@@ -131,13 +149,14 @@ class Trade:
         index_price: Number,
         lot_size: Number,
         leverage: int = 1,
+        funding_index: int = 0,
     ) -> Trade:
         """From REST fields: ``side`` is ``buy`` or ``sell`` (of this fill), ``quantity`` in base units, unsigned."""
         lots = exact(quantity) / exact(lot_size)
         if lots.denominator != 1 or side not in ("buy", "sell"):
             raise ValueError(f"{side} {quantity} is not a fill in lots of {lot_size}")
         signed = int(lots) if side == "buy" else -int(lots)
-        return Trade(user, ticker, position, kind, signed, exact(index_price), leverage)
+        return Trade(user, ticker, position, kind, signed, exact(index_price), leverage, funding_index)
 
 
 @dataclass
@@ -148,7 +167,7 @@ class SlowPosition:
     ticker: str
     lots: int
     cash: int
-    """Margin paid in, less what the lots cost."""
+    """Margin paid in, less what the lots cost; as if the funding index had been 0."""
     margin: int
 
 
@@ -161,6 +180,13 @@ class SlowMarket:
     skew: int = 0
     house: int = 0
     insurance: int = 0
+    index: int = 0
+    """The funding index: 10⁻⁹ micros per lot."""
+    funding: SlowFunding | None = None
+
+    def owed(self, lots: int) -> int:
+        """What lots owe at the funding index, counted from 0: rounded up, against the trader."""
+        return ceil(Fraction(lots * self.index, PPB))
 
     def quote(self, skew: int | Fraction) -> Fraction:
         """Price of the next small trade at a skew: S·(1 + K/Ks), exact."""
@@ -191,9 +217,13 @@ class SlowVenue:
     fees: int = 0
     world: int = 0
 
-    def listed(self, rules: Rules, index_price: Number) -> None:
+    def listed(self, rules: Rules, index_price: Number, at: int = 0) -> None:
         """A market exists."""
-        self.markets[rules.ticker] = SlowMarket(rules, exact(index_price), house=rules.house_deposit)
+        market = SlowMarket(rules, exact(index_price), house=rules.house_deposit)
+        if rules.funding_velocity:
+            velocity, cap = rules.funding_velocity, rules.max_funding_rate
+            market.funding = SlowFunding(velocity, cap, rules.max_skew, rules.max_price_age, at=at, price_at=at)
+        self.markets[rules.ticker] = market
         self.world -= rules.house_deposit
 
     def deposited(self, user: str, amount: int) -> None:
@@ -210,18 +240,38 @@ class SlowVenue:
             market.insurance += amount
         self.world -= amount
 
-    def priced(self, ticker: str, index_price: Number) -> None:
-        """The index price moved."""
-        self.markets[ticker].index_price = exact(index_price)
+    def priced(self, ticker: str, index_price: Number, price_at: int = 0) -> None:
+        """The index price moved. ``price_at``: how old it is."""
+        market = self.markets[ticker]
+        market.index_price = exact(index_price)
+        if market.funding is not None:
+            market.funding.price_at = price_at
+
+    def switched(self, ticker: str, *, is_halted: bool) -> None:
+        """The market has another mode."""
+        market = self.markets[ticker]
+        if market.funding is not None:
+            market.funding.is_halted = is_halted
+
+    def observed(self, ticker: str, at: int) -> SlowMarket:
+        """The venue looks at a market, at what has been its price and skew since it did last."""
+        market = self.markets[ticker]
+        if market.funding is not None:
+            is_held = any(position.ticker == ticker for position in self.positions.values())
+            worth = market.index_price * market.rules.lot_value
+            market.funding.observed(at, skew=market.skew, lot_worth=worth, is_held=is_held)
+            market.index = market.funding.index
+        return market
 
     def opened(self, user: str, ticker: str, position: str, lots: int, leverage: int) -> None:
-        """Margin = ceil(|C|/leverage) goes in, the lots are paid from it, and a fee on |C|."""
+        """Margin = ceil(|C|/leverage) goes in, the lots are paid from it, a fee on |C|. Funding counts from here."""
         market = self.markets[ticker]
         cost = market.cost(lots)
         margin = ceil(Fraction(abs(cost), leverage))
+        owed = floor(Fraction(lots * market.index, PPB))
         self.wallets[user] -= margin
         self._pay_taker_fee(user, ceil(abs(cost) * market.rules.taker_fee), market)
-        self.positions[position] = SlowPosition(user, ticker, lots, margin - cost, margin)
+        self.positions[position] = SlowPosition(user, ticker, lots, margin - cost + owed, margin)
         market.skew += lots
 
     def closed(self, position: str, count: int) -> None:
@@ -237,14 +287,14 @@ class SlowVenue:
         market.insurance += fee
 
     def _reduce(self, name: str, count: int) -> tuple[SlowMarket, str, int, int]:
-        """Qc = floor(Q·c/q), mc = floor(m·c/q); Qc − C to the owner, or, below 0, bad debt: insurance, then house."""
+        """Qc = floor(Q·c/q), mc = floor(m·c/q); Qc − funding − C to the owner, or, below 0, bad debt."""
         position = self.positions[name]
         market = self.markets[position.ticker]
         part = Fraction(count, abs(position.lots))
         signed = count if position.lots > 0 else -count
         cost = market.cost(-signed)
         cash, margin = floor(position.cash * part), floor(position.margin * part)
-        payout = cash - cost
+        payout = cash - market.owed(signed) - cost
         settlement = max(payout, 0)
         self.wallets[position.user] += settlement
         market.house += margin - settlement
@@ -280,7 +330,7 @@ class SlowVenue:
         rules = market.rules
         value = position.lots * market.mark * rules.lot_value
         maintenance = ceil(abs(value) * rules.maintenance_rate) + rules.maintenance_fixed
-        return position.cash + value <= maintenance
+        return position.cash + value - market.owed(position.lots) <= maintenance
 
     def total(self) -> int:
         """Σ of all accounts: 0."""
@@ -295,6 +345,7 @@ class SlowVenue:
     def traded(self, trade: Trade) -> None:
         """A fill, at the index price it carries."""
         self.priced(trade.ticker, trade.index_price)
+        self.markets[trade.ticker].index = trade.funding_index
         if trade.kind == "open":
             self.opened(trade.user, trade.ticker, trade.position, trade.lots, trade.leverage)
         elif trade.kind == "close":

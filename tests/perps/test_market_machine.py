@@ -7,13 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from perps.commands import ClosePosition, Deposit, OpenPosition, Side, Withdraw
-from perps.events import CloseReason, Events, PositionOpened, PositionReduced, PriceUpdated
+from perps.commands import ClosePosition, Deposit, ObserveTime, OpenPosition, Side, Withdraw
+from perps.events import CloseReason, Events, FundingAccrued, ModeChanged, PositionOpened, PositionReduced, PriceUpdated
 from perps.market.position import position_id
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.sequencer import Sequencer
-from perps.units import MICRO, PPB, Micros, Ppb
+from perps.units import MICRO, PPB, Micros, Millis, Ppb
 from perps.venue import replay_market
 from tests.model.rules import rules_of
 from tests.model.slow_model import SlowVenue, Trade, recompute_balances
@@ -47,12 +47,12 @@ class Exchange(RuleBasedStateMachine):
     def begin(self, deposit: int, credit: int | None) -> None:
         self.params = {
             BTC: index_market(house_deposit=7, house_credit_limit=credit, maintenance_rate=PPB // 150),
-            STORY: quote_market(),
+            STORY: quote_market(funding_velocity=200 * PPB, max_funding_rate=PPB // 15),
         }
         self.venue = Books(*((params, FIRST_PRICES[ticker]) for ticker, params in self.params.items()))
         self.model = SlowVenue()
         for ticker, params in self.params.items():
-            self.model.listed(rules_of(params), self.unticked(ticker, FIRST_PRICES[ticker]))
+            self.model.listed(rules_of(params), self.unticked(ticker, FIRST_PRICES[ticker]), self.venue.at)
         self.deposits: list[tuple[str, str]] = []
         self.trades: list[Trade] = []
         for user in USERS:
@@ -100,6 +100,11 @@ class Exchange(RuleBasedStateMachine):
         price = min(price, 3 * FIRST_PRICES[ticker])
         self.follow(ticker, self.venue.price(price, ticker=ticker))
 
+    @rule(ticker=TICKERS, wait_ms=st.integers(1, 3_600_000))
+    def let_time_pass(self, ticker: str, wait_ms: int) -> None:
+        self.venue.at = Millis(self.venue.at + wait_ms)
+        self.follow(ticker, self.venue.send(ObserveTime(ticker=ticker)))
+
     @rule(ticker=TICKERS, mode=MODES)
     def change_mode(self, ticker: str, mode: Mode) -> None:
         self.follow(ticker, self.venue.mode(mode, ticker=ticker))
@@ -118,8 +123,13 @@ class Exchange(RuleBasedStateMachine):
         if isinstance(outcome, Rejected):
             assert command is not None
             return
+        if any(isinstance(event, FundingAccrued) for event in outcome):
+            market = self.model.observed(ticker, self.venue.at)
+            assert market.index == self.venue.markets[ticker].funding_index
         for event in outcome:
             match event:
+                case ModeChanged(mode=mode):
+                    self.model.switched(ticker, is_halted=mode is Mode.HALTED)
                 case PriceUpdated(price=price):
                     self.model.priced(ticker, self.unticked(ticker, price))
                 case PositionOpened(position=position):
@@ -152,6 +162,7 @@ class Exchange(RuleBasedStateMachine):
             index_price=self.unticked(ticker, event.fill.index_price),
             lot_size=f"{lot}e-12",
             leverage=event.position.leverage,
+            funding_index=event.fill.funding_index,
         )
         self.trades.append(trade)
 

@@ -13,6 +13,7 @@ from perps.events import (
     Deposited,
     Event,
     Fill,
+    FundingAccrued,
     HouseFunded,
     MarketListed,
     ModeChanged,
@@ -24,6 +25,7 @@ from perps.events import (
     Withdrawn,
 )
 from perps.journal import LEDGER_STREAM, Entry, Row
+from perps.market.funding import RATE
 from perps.market.position import position_id
 from perps.params import MarketParams, Mode
 from perps.refusals import InvariantViolated
@@ -59,6 +61,7 @@ class Oracle:
         except InvariantViolated as error:
             self._complain(f"I5/I2/I7 row {row.offset} ({row.kind} of {row.stream}): {error}")
             return None
+        self._accrue(row, [event for event in entry.events if isinstance(event, FundingAccrued)])
         for event in entry.events:
             self._take(row, event)
         self._check_accounts(entry)
@@ -79,9 +82,9 @@ class Oracle:
     def _take(self, row: Row, event: Event) -> None:
         slow, ticker = self.slow, row.stream
         match event:
-            case MarketListed(params=params, price=price):
+            case MarketListed(params=params, price=price, at=at):
                 self._params[ticker] = params
-                slow.listed(rules_of(params), self._price(ticker, price))
+                slow.listed(rules_of(params), self._price(ticker, price), at)
             case UserCreated(user=user, referrer=referrer):
                 slow.referrers[user] = referrer
                 deposits = [each.amount for each in event.transfers if each.kind is TransferKind.DEPOSIT]
@@ -95,8 +98,8 @@ class Oracle:
                 market = slow.markets[ticker]
                 stands = market.house if account is HouseAccount.HOUSE else market.insurance
                 self._same(f"row {row.offset} {account}", event.balance, stands)
-            case PriceUpdated(price=price):
-                slow.priced(ticker, self._price(ticker, price))
+            case PriceUpdated(price=price, at=at):
+                slow.priced(ticker, self._price(ticker, price), at)
                 market = slow.markets[ticker]
                 self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
                 self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.mark)
@@ -104,10 +107,22 @@ class Oracle:
                 self._open(row, event)
             case PositionReduced():
                 self._reduce(row, event)
-            case ModeChanged():
-                pass
+            case ModeChanged(mode=mode):
+                slow.switched(ticker, is_halted=mode is Mode.HALTED)
+            case FundingAccrued():
+                pass  # before all others: ``_accrue``
             case _:
                 assert_never(event)
+
+    def _accrue(self, row: Row, accrued: list[FundingAccrued]) -> None:
+        """Funding up to the row's time: index and rate are those of the clamped line."""
+        if not accrued:
+            return
+        market = self.slow.observed(row.stream, row.at)
+        last, funding = accrued[-1], market.funding
+        said = (last.index, last.rate, last.at)
+        expected = None if funding is None else (funding.index, funding.rate * RATE, row.at)
+        self._same(f"row {row.offset} funding", said, expected)
 
     def _open(self, row: Row, event: PositionOpened) -> None:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
@@ -140,7 +155,7 @@ class Oracle:
                 self._complain(f"row {row.offset} liquidates {name}, which is not due")
             slow.liquidated(name)
         self._same(f"row {row.offset} margin of {name}", event.margin_released, before[1] - stood.margin)
-        payout = before[0] - stood.cash - event.fill.cost
+        payout = before[0] - stood.cash - market.owed(-event.fill.lots) - event.fill.cost
         self._same(
             f"row {row.offset} settlement", (event.settlement, event.bad_debt), (max(payout, 0), max(-payout, 0))
         )
