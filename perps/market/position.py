@@ -41,15 +41,22 @@ def funding_owed(lots: int, index: FundingIndex) -> Micros:
     return Micros(div_ceil(lots * index, PPB))
 
 
-def funding_base(position: Position) -> Micros:
-    """What a position's funding counts from: ``funding_owed`` at its entries, micros. Q − m + sign(q)·entry cost."""
+def funding_base(position: Position, params: MarketParams, index: FundingIndex) -> Micros:
+    """What a position's funding counts from: ``funding_owed`` at its entries, micros. Q − m + sign(q)·entry cost.
+
+    0 in a market that has had no funding: a micro there is a rounding of the first release, which split entry costs
+    by themselves.
+    """
+    if not index and not params.funding_velocity:
+        return Micros(0)
     entry = position.entry_cost if position.lots > 0 else -position.entry_cost
     return Micros(position.cash - position.margin + entry)
 
 
-def funding_since_entry(position: Position, index: FundingIndex) -> Micros:
+def funding_since_entry(position: Position, params: MarketParams, index: FundingIndex) -> Micros:
     """What a position has paid in funding so far, settled or not; > 0: it paid. Within a micro or two of each close."""
-    return Micros(position.funding_paid + funding_owed(position.lots, index) - funding_base(position))
+    owed = funding_owed(position.lots, index) - funding_base(position, params, index)
+    return Micros(position.funding_paid + owed)
 
 
 def equity(position: Position, price: Ticks, unit: int, index: FundingIndex) -> Micros:

@@ -65,8 +65,9 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     fill = fill_of(market, Lots(-closed))
     cash = div_floor(position.cash * count, size)
     margin = Micros(div_floor(position.margin * count, size))
-    based = div_floor(funding_base(position) * count, size)
-    entry = max(based + margin - cash if closed > 0 else cash - margin - based, 0)
+    based = div_floor(funding_base(position, params, index) * count, size)
+    entry = based + margin - cash if closed > 0 else cash - margin - based
+    entry = position.entry_cost if count == size else min(max(entry, 0), position.entry_cost)
     owed = funding_owed(closed, index)
     payout = cash - owed - fill.cost
     funding = Micros(owed - based)

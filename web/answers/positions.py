@@ -49,7 +49,7 @@ def open_position(position: DomainPosition, params: MarketParams, mark: Ticks, i
         bankruptcy_price=decimals.price(bankruptcy_price(position, params, index), tick),
         unrealized_pnl=decimals.money(pnl),
         unrealized_pnl_percent=decimals.share(100 * pnl, position.margin, 4),
-        funding_paid=decimals.money(funding_since_entry(position, index)),
+        funding_paid=decimals.money(funding_since_entry(position, params, index)),
         take_profit=None,
         stop_loss=None,
         status="open",
@@ -70,7 +70,8 @@ def valued(position: DomainPosition, market: Market) -> Valued:
     """An open position at the market's present mark."""
     mark, index = market.mark, market.funding_index
     pnl = equity(position, mark, market.unit, index) - position.margin
-    return Valued(open_position(position, market.params, mark, index), pnl, funding_since_entry(position, index))
+    params = market.params
+    return Valued(open_position(position, params, mark, index), pnl, funding_since_entry(position, params, index))
 
 
 def recorded(record: PositionRecord, market: Market) -> Valued:

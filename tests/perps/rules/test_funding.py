@@ -491,7 +491,7 @@ def test_what_a_position_is_shown_to_have_paid_is_its_lots_times_what_the_index_
         number = position.number
         exact.setdefault(number, Fraction(0))
         lots[number], trades[number] = position.lots, trades.get(number, 0) + 1
-        assert abs(funding_since_entry(position, index) - exact[number]) < trades[number] + 1
+        assert abs(funding_since_entry(position, market_of(venue).params, index) - exact[number]) < trades[number] + 1
 
 
 def test_without_funding_a_position_has_paid_nothing_however_it_is_closed() -> None:
@@ -502,7 +502,7 @@ def test_without_funding_a_position_has_paid_nothing_however_it_is_closed() -> N
         for share in (PPB // 3, PPB // 7, PPB // 11, PPB):
             closing = reductions(venue.close(position, share, ticker=STORY))[0]
             assert (closing.funding, closing.position.funding_paid) == (0, 0)
-            assert funding_since_entry(closing.position, FundingIndex(0)) == 0
+            assert funding_since_entry(closing.position, market_of(venue).params, FundingIndex(0)) == 0
             assert closing.position.entry_cost >= 0
 
 

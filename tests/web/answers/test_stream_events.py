@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import get_args
 
 import pytest
+from msgspec.structs import replace
 
 from perps.commands import FundMarket, HouseAccount, SetMode
 from perps.engine import effects_of, entry_of
-from perps.events import CloseReason, Event, HouseFunded, LedgerEvent, MarketEvent, PositionReduced
+from perps.events import (
+    CloseReason,
+    Event,
+    FundingAccrued,
+    HouseFunded,
+    LedgerEvent,
+    MarketEvent,
+    PositionReduced,
+    encode_events,
+)
 from perps.journal import Entry, Row, events_of
 from perps.params import MarketParams, Mode
-from perps.units import Micros
+from perps.units import FundingIndex, Micros, Millis, Ticks
 from tests.actors.venue import close, listing, open_long, running, set_price
 from web.answers.stream_events import public_events
 
@@ -31,7 +42,19 @@ async def rows() -> list[Row]:
         await venue.do(set_price(BTC, 50))
         await venue.do(SetMode(ticker=BTC, mode=Mode.HALTED))
         await venue.do(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)))
-        return list(venue.store.rows())
+        return [*venue.store.rows(), _hour(_place(venue.store.rows()))]
+
+
+def _place(rows: Iterable[Row]) -> Row:
+    """The last row."""
+    return list(rows)[-1]
+
+
+def _hour(last: Row) -> Row:
+    """A row of funding alone, at a full hour."""
+    index = FundingIndex(250_000_000)
+    hour = FundingAccrued(index, 10**15, 0, Millis(1_767_229_200_000), Ticks(5_000_000), index)
+    return replace(last, offset=last.offset + 1, kind="time", payload=encode_events((hour,)))
 
 
 def _params() -> MarketParams:
@@ -65,6 +88,27 @@ async def test_every_event_says_which_row_and_no_user(rows: list[Row]) -> None:
         for _, data in public_events(entry_of(row), _params()):
             assert json.loads(data)["offset"] == row.offset
             assert b"ann" not in data
+
+
+async def test_an_hour_of_funding_says_what_was_paid_in_it(rows: list[Row]) -> None:
+    ((name, data),) = public_events(entry_of(rows[-1]), _params())
+
+    assert name == "funding"
+    assert json.loads(data) == {
+        "at": "2026-01-01T01:00:00.000Z",
+        "rate": "0.00000005",
+        "payment": "0.0025",
+        "fundingIndex": "0.0025",
+        "indexPrice": "50000.00",
+        "ticker": BTC,
+        "offset": rows[-1].offset,
+    }
+
+
+async def test_funding_between_full_hours_is_not_told(rows: list[Row]) -> None:
+    between = FundingAccrued(FundingIndex(1), 1, 1, Millis(1_767_229_200_001), Ticks(1))
+
+    assert public_events(_entry(rows[-1], between), _params()) == []
 
 
 async def test_an_event_that_is_not_a_markets_is_left_out_and_the_others_are_told(rows: list[Row]) -> None:
