@@ -27,6 +27,7 @@ MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
         "skewScale": "20000",
         "maxSkew": "60",
         "maxOpenInterest": "120",
+        "maxFundingRate": "0.003",
         "houseDeposit": "1000000",
     },
     {
@@ -39,6 +40,7 @@ MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
         "skewScale": "300000",
         "maxSkew": "900",
         "maxOpenInterest": "1800",
+        "maxFundingRate": "0.003",
         "houseDeposit": "1000000",
     },
     {
@@ -52,6 +54,8 @@ MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
         "skewScale": "20000",
         "maxSkew": "1000",
         "maxOpenInterest": "1500",
+        "maxFundingRate": "0.06",
+        "fundingVelocity": "0.24",
         "houseDeposit": "250000",
     },
 )
