@@ -50,3 +50,28 @@ class VenueClock:
         """At a start: no time before that of the newest durable row is given out."""
         if newest_ms > self.now_ms():  # before any other thread has this clock
             self._anchor = (self._system.monotonic_ns(), newest_ms)
+
+
+class ManualClock(VenueClock):
+    """Time that stands still until somebody advances it: for tests and simulations, in which a day takes a moment.
+
+    Begins with the system's time, or after the newest row. What takes how long is still measured in real time.
+    """
+
+    def __init__(self, system: Clock) -> None:
+        super().__init__(system)
+        self._now_ms = system.now_ms()
+
+    def reading(self) -> tuple[Millis, int]:
+        """The present moment; never behind the system's clock, whatever that says."""
+        with self._lock:
+            return self._now_ms, 0
+
+    def begin_after(self, newest_ms: Millis) -> None:
+        """At a start: no time before that of the newest durable row is given out."""
+        with self._lock:
+            self._now_ms = max(self._now_ms, newest_ms)
+
+    def advance_to(self, at_ms: Millis) -> None:
+        """Let it be ``at_ms``; no time passes if that is past."""
+        self.begin_after(at_ms)

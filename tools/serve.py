@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PARTITION_ROWS_MIN: Final = 100
 PARTITION_ROWS_MAX: Final = 1_000_000_000
+CLOCKS: Final = ("real", "manual")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -61,6 +62,13 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
     help="Keep all threads on one processor, which is quicker.",
 )
 @click.option(
+    "--clock",
+    type=click.Choice(CLOCKS, case_sensitive=False),
+    default="real",
+    show_default=True,
+    help="manual: time stands still, and an administrator advances it (POST /api/admin/clock/advance). For tests.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS, case_sensitive=False),
     default="info",
@@ -77,6 +85,7 @@ def serve(
     snapshot_seconds: float,
     partition_rows: int | None,
     one_processor: bool,
+    clock: str,
     log_level: str,
 ) -> int:
     """Run the venue until SIGTERM or Ctrl-C.
@@ -119,6 +128,7 @@ def serve(
         snapshots=SnapshotPolicy(rows=snapshot_rows, seconds=snapshot_seconds),
         snapshot_command=FOLLOWER,
         partition_rows=partition_rows,
+        clock_is_manual=clock.lower() == "manual",
         log_level=log_level.lower(),
         one_processor=one_processor,
         on_port=serve_on,

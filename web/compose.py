@@ -18,6 +18,7 @@ import structlog
 import uvloop
 from msgspec import Struct
 
+from actors.clock import ManualClock
 from perps.journal import DiskFull, JournalUnavailable
 from perps.venue import JournalCorrupt
 from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
@@ -30,6 +31,7 @@ from persistence.reads.queries import PostgresQueries
 from web.listener import PortTaken, free_port, try_port
 from web.process import affinity as processor
 from web.process import last_words, logs, snapshot_process
+from web.process.clock import SystemClock
 from web.process.data_directory import CannotStart, DataDirectory
 from web.process.host import StartAborted
 from web.process.log_sink import say
@@ -80,6 +82,8 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     """The program that takes a snapshot of PERPS_DATABASE_URL: see ``web/process/snapshot_process``."""
     partition_rows: int | None = None
     """Rows of each of the journal's partitions, for a new database. None: what the database has."""
+    clock_is_manual: bool = False
+    """Time stands still but for ``POST /api/admin/clock/advance``."""
     log_level: str = "info"
     one_processor: bool = True
     """Keep all threads on one: see ``web/process/affinity``."""
@@ -119,7 +123,9 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
             url = await asyncio.to_thread(server.start)
             stack.push_async_callback(asyncio.to_thread, server.close)
         stores = postgres(url, server, settings.snapshot_command, settings.partition_rows)
-        venue = VenueServer(wrap(stores) if wrap else stores, admin_key, limits=Limits(snapshots=settings.snapshots))
+        clock = ManualClock(SystemClock()) if settings.clock_is_manual else None
+        limits = Limits(snapshots=settings.snapshots)
+        venue = VenueServer(wrap(stores) if wrap else stores, admin_key, clock=clock, limits=limits)
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
         stack.callback(announce(directory.path, settings.host, port))

@@ -63,9 +63,10 @@ class VenueServer:
     """One running venue: the web server, the read side and the core's host."""
 
     def __init__(
-        self, stores: Stores, admin_key: str, *, clock: Clock | None = None, limits: Limits | None = None
+        self, stores: Stores, admin_key: str, *, clock: Clock | VenueClock | None = None, limits: Limits | None = None
     ) -> None:
-        limits, time = limits or Limits(), VenueClock(clock or SystemClock())
+        limits = limits or Limits()
+        time = clock if isinstance(clock, VenueClock) else VenueClock(clock or SystemClock())
         model, metrics = ReadModel(rows_kept=limits.rows_kept), Metrics()
         self._queries = queries = stores.queries
         streams = Hub(model, queries.rows_after, behind_bytes_max=limits.behind_bytes_max)

@@ -29,6 +29,7 @@ class ErrorCode(StrEnum):
     MARKET_REDUCE_ONLY = "market_reduce_only"
     PRICE_STALE = "price_stale"
     POSITION_CLOSED = "position_closed"
+    CLOCK_NOT_MANUAL = "clock_not_manual"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
     POSITION_SIZE_TOO_SMALL = "position_size_too_small"
@@ -61,6 +62,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.MARKET_REDUCE_ONLY,
         _C.PRICE_STALE,
         _C.POSITION_CLOSED,
+        _C.CLOCK_NOT_MANUAL,
     ),
     413: (_C.PAYLOAD_TOO_LARGE,),
     422: (

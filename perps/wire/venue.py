@@ -7,9 +7,9 @@ from typing import Annotated, Final, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from perps.params import Mode
-from perps.wire.base import Answer, Money, Offset, Quantity, Ticker, Time
+from perps.wire.base import Answer, Body, Money, Number, Offset, Quantity, Ticker, Time
 from perps.wire.errors import ErrorCode as Code
-from perps.wire.operation import TEXT, Operation
+from perps.wire.operation import COMMAND, TEXT, Operation
 
 
 class Index(Answer):
@@ -113,6 +113,31 @@ class State(Answer):
     markets: list[MarketDigest]
 
 
+class AdvanceBody(Body):
+    """How much time is to pass."""
+
+    seconds: Annotated[Number, Meta(description="More than 0, at most 31 days, to the millisecond.", examples=["3600"])]
+
+
+class Advanced(Answer):
+    """Time has passed, and every market has been looked at, at least once an hour."""
+
+    time: Annotated[Time, Meta(description="Now.")]
+    steps: Annotated[int, Meta(description="How often every market was looked at.")]
+    offset: Offset
+
+
+ADVANCE_CLOCK: Final = Operation(
+    name="advanceClock",
+    tag="Administration",
+    method="POST",
+    path="/api/admin/clock/advance",
+    summary="Let time pass, in a venue with a manual clock",
+    scope="admin",
+    body=AdvanceBody,
+    answers={200: Advanced},
+    refusals=(Code.CLOCK_NOT_MANUAL, *COMMAND),
+)
 STATS: Final = Operation(
     name="getStats",
     tag="Administration",

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 import aiohttp
 import pytest
 
+from actors.clock import VenueClock
 from actors.ports import Clock
 from tests.conftest import Event
 from tests.support.postgres import database_url, server_url, with_tables
@@ -47,7 +48,7 @@ class Starter:
         self,
         backend: Backend | None = None,
         *,
-        clock: Clock | None = None,
+        clock: Clock | VenueClock | None = None,
         limits: Limits | None = None,
         stores: Stores | None = None,
     ) -> Running:

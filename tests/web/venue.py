@@ -16,6 +16,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from actors.clock import VenueClock
 from actors.ports import Clock
 from perps.units import Millis
 from tests.support.memory import MemoryKeys, MemoryQueries, MemoryStore
@@ -203,7 +204,7 @@ class Running:
     venue: VenueServer
     url: str
     session: aiohttp.ClientSession
-    clock: Clock
+    clock: Clock | VenueClock
     keys: dict[str, str] = field(default_factory=dict)
     """The keys of the users made here, by user."""
 
@@ -273,7 +274,7 @@ async def start(
     backend: Backend,
     session: aiohttp.ClientSession,
     *,
-    clock: Clock | None = None,
+    clock: Clock | VenueClock | None = None,
     limits: Limits | None = None,
     stores: Stores | None = None,
 ) -> Running:

@@ -15,6 +15,7 @@ from perps.wire.base import Answer, encode
 from perps.wire.operation import Operation
 from web.answers.errors import RequestError
 from web.api import (
+    clock,
     error_responses,
     history,
     keys,
@@ -33,7 +34,7 @@ from web.api.routing import Routes
 
 log = structlog.get_logger()
 
-MODULES: Final = (trading, markets, history, prices, users, keys, streams, venue)
+MODULES: Final = (trading, markets, clock, history, prices, users, keys, streams, venue)
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class Context:
     started: bool = False
     """Whether recovery has ended: before that there is nothing true to serve."""
     draining: bool = False
+    clock_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever advances a manual clock."""
     turns: Turns = field(default_factory=Turns)
     arrivals: Arrivals = field(default_factory=Arrivals)
 
