@@ -36,7 +36,7 @@ LASTING = frozenset(RejectCode) - {RejectCode.CLIENT_ORDER_ID_REUSED, RejectCode
 
 
 def answers(command: Command, stream: str, event: Event) -> bool:
-    """Whether ``event``, the first of a row of ``stream``, is what ``command`` asked for."""
+    """Whether ``event``, a row's own of ``stream``, is what ``command`` asked for."""
     match command, event:
         case OpenPosition(), PositionOpened(position=position, fill=fill):
             side = Side.LONG if position.lots > 0 else Side.SHORT

@@ -18,7 +18,7 @@ from actors.messages import (
     Unchanged,
 )
 from actors.recovery import Recovered
-from perps.events import decode_events
+from perps.events import decode_events, own_of
 from perps.journal import Entry, Row
 from perps.refusals import Rejected
 from perps.snapshot.format import state_hash
@@ -165,7 +165,7 @@ class Checks(Listener):
             attempt.digest,
         ):
             self.complain(f"I4 {order} was acknowledged by row {row.offset} of {row.user_id} {row.client_order_id}")
-        event = decode_events(row.payload)[0]
+        event = own_of(decode_events(row.payload))
         if not answers(order.command, row.stream, event):
             self.complain(f"I1 {order} was acknowledged by row {row.offset}: {event}")
         first = self._acknowledged.setdefault(row.offset, row.hash)

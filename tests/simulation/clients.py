@@ -34,6 +34,8 @@ PRICE_MAX_FACTOR = 3
 FALLS_BPS = (3_000, 6_000, 8_000, 9_000, 11_000, 13_000, 20_000)
 """What is left of a price after a sudden move, up or down."""
 INVALID_LISTINGS = 0.7
+FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_rate": Ppb(PPB // 15)}
+"""So quick that the rate meets its bounds within a run."""
 OPENING_MARKETS, OPENING_USERS = 2, 3
 
 WEIGHTS = {
@@ -196,7 +198,7 @@ class Clients:
         if ticker == TICKERS[0]:
             params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
         else:
-            params = quote_market(ticker=ticker, **changes)
+            params = quote_market(ticker=ticker, **FUNDING, **changes)
         return ListMarket(params=params, price=_first_price(params))
 
     def _other(self, command: Command) -> Command:
