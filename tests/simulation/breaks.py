@@ -18,6 +18,7 @@ import actors.recovery
 import actors.supervisor
 import perps.engine
 import perps.rules.closing
+import perps.rules.funding
 import perps.rules.opening
 import perps.sequencer
 from actors.answers import Answers, Step
@@ -27,8 +28,10 @@ from actors.ledger import LedgerActor
 from actors.market import MarketActor
 from actors.messages import Address, Envelope, ImageTaken, Refused, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
+from perps.market.funding import Funding, advanced
 from perps.money.funds import Funds
 from perps.rules.liquidation import next_due
+from perps.rules.rule import Given
 from perps.units import div_floor
 from perps.venue import replay_market
 
@@ -208,6 +211,21 @@ def _unstamped(committed: Callable[..., None]) -> Callable[..., None]:
     return broken
 
 
+def _remainder_dropped(advanced: Callable[..., Funding]) -> Callable[..., Funding]:
+    """What is left of a division of the funding index is forgotten."""
+
+    def broken(*args: Any) -> Funding:
+        index, rate, _ = advanced(*args)
+        return index, rate, 0
+
+    return broken
+
+
+def _never_stands(_: object, __: int, given: Given) -> int:
+    """Funding counts while a market is halted."""
+    return given.at
+
+
 BREAKS: dict[str, Sequence[Change]] = {
     "a refusal keeps its hold": [(LedgerActor, "_void", _hold_kept)],
     "an answer leaves before its commit": [(JournalActor, "_commit", _answer_first(JournalActor._commit))],
@@ -234,6 +252,8 @@ BREAKS: dict[str, Sequence[Change]] = {
     "an image overtakes its rows": [(LedgerActor, "_take_image", _image_first)],
     "the ledger dies in silence": [(LedgerActor, "on_death", _silent)],
     "the dying are waited for": [(actors.core, "has_stopped", _waits_for_an_answer)],
+    "funding forgets its remainder": [(perps.rules.funding, "advanced", _remainder_dropped(advanced))],
+    "funding counts during a halt": [(perps.rules.funding, "counted_until", _never_stands)],
     "a failed listing takes the next one along": [(Supervisor, "_forget", _listing_forgotten(Supervisor._forget))],
 }
 
