@@ -11,6 +11,7 @@ from msgspec import Struct
 from perps import commands, events
 from perps.effects import Effect
 from perps.journal import Entry
+from perps.params import MarketParams
 from perps.projection import query_rows
 from perps.rules.table import APPLY, DECIDE, PROJECT, _complete, _stated
 from perps.venue import VenueState
@@ -64,9 +65,9 @@ def test_every_command_states_its_facts() -> None:
 
 
 def test_a_field_added_later_needs_a_default() -> None:
-    for command in commands.COMMANDS:
-        for field in msgspec.structs.fields(command):
-            assert field.name not in command.later or field.default is not msgspec.NODEFAULT
+    for kind in (*commands.COMMANDS, MarketParams):
+        fields = {field.name: field.default for field in msgspec.structs.fields(kind)}
+        assert all(fields[name] is not msgspec.NODEFAULT for name in kind.later)
 
 
 def entries() -> list[Entry]:

@@ -40,6 +40,8 @@ PARAMETERS: Final = (
     "liquidationFee",
     "maintenanceRate",
     "referralShare",
+    "maxFundingRate",
+    "fundingVelocity",
 )
 """What is shown of a new market: its parameters, those that were given and those that the venue chose."""
 
@@ -99,6 +101,14 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option("--house-deposit", type=NOT_NEGATIVE, help="The money that the house starts with, USD.")
 @click.option("--house-credit-limit", help="How far below 0 the house may go: an amount in USD, or none.")
 @click.option("--max-price-age", type=AMOUNT, help="Trading stops when the price is older than this many seconds.")
+@click.option(
+    "--max-funding-rate",
+    type=NOT_NEGATIVE,
+    help="The highest daily funding rate, as a fraction of the notional; 0: no funding.",
+)
+@click.option(
+    "--funding-velocity", type=NOT_NEGATIVE, help="By how much the daily funding rate grows in a day at the most skew."
+)
 @access_options
 @json_option
 def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:

@@ -19,6 +19,7 @@ from perps.journal import Row
 from perps.params import Mode
 from persistence.journal.rows import PAGE_ROWS
 from persistence.journal.writer import PostgresJournal
+from tests.golden.files import load_rows, versions
 from tests.support.entries import USD, Scribe
 from tests.tools.audit.conftest import ROWS, Stored
 from tools.audit.event_text import row_as_json, row_in_words
@@ -180,6 +181,15 @@ def test_what_a_row_holds_cannot_move_the_cursor_or_begin_a_line(stored: Stored)
     assert "mode halted: a\\nb\\x1b[2J\\t\\u202e" in text
     assert text.isprintable()
     assert row_as_json(row)["events"][0]["reason"] == evil.reason
+
+
+def test_funding_is_told_in_words_before_what_it_stands_before() -> None:
+    row = next(row for row in load_rows(versions()[-1]) if row.stream == "FLOW-PERP" and row.kind == "close")
+    told = row_in_words(row, None)[-1].split("; ")
+
+    assert re.fullmatch(r"funding index \d+ at -?\d+\.\d+ % an hour until 2023-11-15T\S+", told[0]), told
+    assert told[1].startswith("bob reduced FLOW-PERP-1")
+    assert told[2].startswith("bob has ")
 
 
 def test_a_row_of_many_events_tells_three_and_counts_the_rest(stored: Stored) -> None:

@@ -11,6 +11,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from perps.journal import events_of
+from tests.golden.files import load_rows, versions
+
 ROOT = Path(__file__).parents[3]
 
 SCRIPT = """
@@ -76,6 +79,35 @@ def test_a_command_s_line_says_when_it_was_published_and_how_long_each_stage_too
         "commit_ms": 8.0,
         "publish_ms": 16.0,
     }
+
+
+FUNDING = """
+from datetime import UTC, datetime
+from actors.messages import Settled, Stages
+from perps.venue import VenueState
+from tests.golden.files import load_rows, versions
+from web.process import logs
+
+logs.configure("info")
+state, written = VenueState(), logs.CommandLog()
+entries = [state.apply(row) for row in load_rows(versions()[-1])]
+settled = [Settled(entry, 0, "a trace", Stages(), 0) for entry in entries]
+written.write([logs.Published(settled, 0, datetime(2026, 1, 2, tzinfo=UTC))], {entry.row.stream for entry in entries})
+"""
+
+
+def test_funding_before_a_command_s_event_hides_neither_its_user_nor_its_price() -> None:
+    done = subprocess.run([sys.executable, "-c", FUNDING], cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    listed, *rows = [row for row in load_rows(versions()[-1]) if row.stream == "FLOW-PERP"]
+    trade = next(row for row in rows if row.kind == "close")
+    (price,) = [row for row in rows if row.kind == "price"]
+    line = next(line for line in lines if line["offset"] == trade.offset)
+
+    assert type(events_of(trade)[0]).__name__ == type(events_of(price)[0]).__name__ == "FundingAccrued"
+    assert (line["user"], line["index_price_ticks"], line["price_offset"]) == ("bob", 10_007, price.offset)
+    opening = next(line for line in lines if line["offset"] == rows[0].offset)
+    assert (opening["user"], opening["price_offset"], opening["index_price_ticks"]) == ("bob", listed.offset, 10_000)
 
 
 def test_a_terminal_shows_the_lines_of_commands_only_at_the_level_debug() -> None:
