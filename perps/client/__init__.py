@@ -13,7 +13,7 @@ msgspec and ``perps.wire``, and nothing of the process that serves the venue.
 from perps.client.errors import BadAnswer, OutcomeUnknown, Refused, Unavailable, VenueError
 from perps.client.lists import Listing
 from perps.client.requests import Exact
-from perps.client.sending import Retry
+from perps.client.sending import Retry, without_password
 from perps.client.stream import Event, Row
 from perps.client.venue import Venue
 
@@ -29,4 +29,5 @@ __all__ = [
     "Unavailable",
     "Venue",
     "VenueError",
+    "without_password",
 ]
