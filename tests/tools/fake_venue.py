@@ -17,13 +17,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Refusal = tuple[int, str]
 
 ADMIN_KEY = "admin-key"
-API = Path(__file__).parents[2] / "docs" / "api.md"
+API = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+SAMPLES = re.findall(r"```json\n(.*?)```", API, re.DOTALL)
 
 
 def sample(*fields: str) -> dict[str, Any]:
     """The sample answer in the API's page that has these fields."""
-    blocks = map(json.loads, re.findall(r"```json\n(.*?)```", API.read_text(), re.DOTALL))
-    found: dict[str, Any] = next(block for block in blocks if block.keys() >= set(fields))
+    found: dict[str, Any] = next(block for block in map(json.loads, SAMPLES) if block.keys() >= set(fields))
     return found
 
 

@@ -162,7 +162,7 @@ async def test_an_agent_that_cannot_open_closes_what_it_has(running: Running, co
     running.venue.add_market("BTC-PERP")
     async with Venue(running.url, ADMIN_KEY) as venue:
         agent = an_agent(venue)
-        agent.positions.append((await venue.open("BTC-PERP", "long", "500", 2)).id)
+        agent.positions.append((await venue.open("BTC-PERP", "long", "500", 2)).position.id)
         await agent.refused(refusal(code))
         await agent.step()
     assert list(agent.positions) == []
