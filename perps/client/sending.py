@@ -192,7 +192,7 @@ class Sender:
 
     def checked(self, request: Request, reply: Reply) -> Reply:
         """An answer that is no failure. Raises ``Refused``, ``BadAnswer`` or ``NoVerdict`` for one that is."""
-        if reply.status in request.accepts:
+        if 200 <= reply.status < 300 or reply.status in request.accepts:
             return reply
         said = f"{request.method} {self.shown_url}{request.target}"
         if 300 <= reply.status < 400:
@@ -222,10 +222,11 @@ class Sender:
             if kind is msgspec.Raw:
                 msgspec.json.decode(reply.body)
             return msgspec.json.decode(reply.body, type=kind)
-        except msgspec.ValidationError as error:
-            said = f"{self.shown_url} gave an answer that this version of perps does not know: {error}"
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            said = f"{request.method} {self.shown_url}{request.target} answered {reply.described()}. {NO_VENUE}"
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            if isinstance(error, msgspec.ValidationError) and _is_json(reply.body):
+                said = f"{self.shown_url} gave an answer that this version of perps does not know: {error}"
+            else:
+                said = f"{request.method} {self.shown_url}{request.target} answered {reply.described()}. {NO_VENUE}"
         bad = BadAnswer(said)
         bad.client_order_id = request.client_order_id
         raise bad
@@ -251,6 +252,14 @@ def pause_after(tries: int, failed: NoVerdict) -> float:
 def without_password(url: str) -> str:
     """A URL that may be shown: ``…`` stands for its password."""
     return re.sub(r"(//[^/:@]*):[^@]*@", r"\1:…@", url)
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _given_up(request: Request, failed: NoVerdict, *, in_doubt: bool) -> VenueError:

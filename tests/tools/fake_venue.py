@@ -152,8 +152,8 @@ class FakeVenue:
     async def _deposit(self, request: web.Request) -> web.Response:
         user, body = request.match_info["user"], await request.json()
         self.users[user] += Decimal(body["amount"])
-        moved = {"userId": user, "newBalance": f"{self.users[user]:.2f}"}
-        return web.json_response({**sample("userId", "amount", "newBalance"), **moved})
+        moved = {"amount": f"{Decimal(body['amount']):.2f}", "newBalance": f"{self.users[user]:.2f}"}
+        return web.json_response({"userId": user, **moved, "clientOrderId": body["clientOrderId"], "offset": 1})
 
     async def _balance(self, request: web.Request) -> web.Response:
         return web.json_response(self._wallet(request.match_info["user"]))
@@ -210,7 +210,7 @@ class FakeVenue:
             "id": f"{body['ticker']}-{next(self._numbers)}",
             "ticker": body["ticker"],
             "side": body["side"],
-            "userId": self.keys[self._key(request)],
+            "userId": self.keys[self._key(request)] or "admin",
         }
         self.positions[position["id"]] = position
         return web.json_response({**opened, "position": position}, status=201)
