@@ -242,7 +242,7 @@ async def test_the_code_in_the_clients_page_works(venue: Running) -> None:
     ann = await venue.user("ann", "1000")
     await names["main"](venue.url, ann.key)
     assert said.get_nowait() == ("BTC-PERP-1", "10000.0005005")
-    assert said.get_nowait() == ("-0.000001", "999.001048")
+    assert said.get_nowait() == ("-0.000001", "998.001997")
     async with Venue(venue.url) as client:
         await names["history"](client)
         assert [len(said.get_nowait()) for _ in range(said.qsize())] == [2, 2, 2]
