@@ -205,7 +205,8 @@ def _about(kind: Any) -> str:
 
 
 def _schema(kind: Any) -> Json:
-    return _tidied(_all_schemas()[0][id(kind)])
+    schema: Json = _tidied(_all_schemas()[0][id(kind)])
+    return schema
 
 
 def _components() -> dict[str, Json]:
