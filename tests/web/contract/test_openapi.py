@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,6 @@ from typing import Any
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
-from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from perps.wire.base import Answer, decoder
 from perps.wire.errors import STATUS
@@ -71,8 +72,12 @@ def _answers_json(operation: Operation) -> bool:
     return isinstance(kind, type) and issubclass(kind, Answer)
 
 
-def test_the_document_is_valid() -> None:
-    assert [*OpenAPIV31SpecValidator(DOCUMENT).iter_errors()] == []
+def test_the_document_is_valid(tmp_path: Path) -> None:
+    """In a process of its own: the validator leaves objects behind that read files when a test looks at them."""
+    (tmp_path / "openapi.json").write_text(json.dumps(DOCUMENT))
+    command = (sys.executable, "-m", "openapi_spec_validator", "--schema", "3.1", "openapi.json")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "openapi.json: OK\n"), done.stdout + done.stderr
 
 
 def test_it_says_which_venue_it_is_of() -> None:
