@@ -188,7 +188,12 @@ def postgres(
                 kind = DiskFull if os.strerror(errno.ENOSPC) in str(error) else JournalUnavailable
                 raise kind(str(error)) from error
         journal = PostgresJournal.acquire(
-            url, wait_s=LOCK_WAIT_S, venue=venue, last_epoch=epoch, partition_rows=partition_rows
+            url,
+            wait_s=LOCK_WAIT_S,
+            venue=venue,
+            last_epoch=epoch,
+            partition_rows=partition_rows,
+            say=lambda step: log.info("database.updating", step=step),
         )
         epoch = journal.epoch
         return journal

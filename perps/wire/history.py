@@ -8,7 +8,21 @@ from msgspec import UNSET, Meta, UnsetType
 
 from perps.commands import PriceSource, Side
 from perps.effects import TradeKind
-from perps.wire.base import ALLOWED, Answer, Cursor, Money, Offset, PositionId, Price, Quantity, Ticker, Time, UserId
+from perps.wire.base import (
+    ALLOWED,
+    END,
+    TAKES,
+    Answer,
+    Cursor,
+    Money,
+    Offset,
+    PositionId,
+    Price,
+    Quantity,
+    Ticker,
+    Time,
+    UserId,
+)
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.lists import Limited, Page
 from perps.wire.operation import Operation
@@ -23,12 +37,33 @@ Moment = Annotated[
 ]
 
 
-class CandlesQuery(Limited, rename={"start": "from", "end": "to", "limit": "limit", "interval": "interval"}):
-    """Which candles."""
+OpenTime = Annotated[
+    str,
+    Meta(
+        pattern=r"^\d{1,15}" + END,
+        description="Where the next page begins: the open time of its first candle. Send it as `cursor` or as `from`.",
+        examples=["1795368840000"],
+        extra={TAKES: "the nextCursor of an earlier page of this list"},
+    ),
+]
+
+
+class CandlesQuery(Limited, rename=lambda name: {"start": "from", "end": "to"}.get(name, name)):
+    """Which candles. With ``from`` or ``cursor`` the oldest from there on, otherwise the newest."""
 
     interval: Annotated[Interval, Meta(extra={ALLOWED: get_args(Interval)})] = "1m"
     start: Annotated[Moment | None, Meta(description="The first candle opens at or after it.")] = None
     end: Annotated[Moment | None, Meta(description="The last candle opens before it.")] = None
+    cursor: Annotated[OpenTime | None, Meta(description="The `nextCursor` of the page before, instead of `from`.")] = (
+        None
+    )
+    fill: Annotated[
+        Literal["0", "1"],
+        Meta(
+            description="1: an interval without a trade or price has a flat candle, at the close before it.",
+            extra={ALLOWED: ("0", "1")},
+        ),
+    ] = "0"
 
 
 CandleRow = Annotated[
@@ -43,6 +78,7 @@ class Candles(Answer):
     candles: list[CandleRow]
     interval: Interval
     closed: Annotated[bool, Meta(description="Whether the last candle is over.")]
+    next_cursor: OpenTime | None
     offset: Offset
 
 

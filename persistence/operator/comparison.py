@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Final
 
+from perps.candles import CandleMaker
 from perps.journal import Entry
 from perps.market.position import position_id, split_position_id
 from perps.market.state import Market
 from perps.projection import Record, merge_position, query_rows
 from perps.query_rows import STATUS_OPEN
 from perps.snapshot.verification import Findings
-from persistence.journal.tables import FILLS, LEGS, POSITIONS, PRICES, Table
+from persistence.journal.tables import CANDLES, FILLS, LEGS, POSITIONS, PRICES, Table
 
-IN_STEP: Final = (FILLS, LEGS, PRICES)
+IN_STEP: Final = (FILLS, LEGS, PRICES, CANDLES)
 """Tables whose records belong to one row each: keyed by offset and n."""
 
 POSITIONS_AT_ONCE: Final = 5_000
@@ -70,13 +71,15 @@ class Comparison:
         self._read_positions = read_positions
         self._last = last
         self._open: dict[str, Record] = {}
+        self._candles = CandleMaker(from_first=True)
 
     def take(self, entries: Sequence[Entry]) -> None:
         """The next rows, with their meaning."""
         if not entries:
             return
         implied = query_rows(entries)
-        for table, expected in zip(IN_STEP, (implied.fills, implied.legs, implied.prices), strict=True):
+        in_step = (implied.fills, implied.legs, implied.prices, self._candles.take(entries))
+        for table, expected in zip(IN_STEP, in_step, strict=True):
             found = self._streams[table.name].until(entries[-1].row.offset)
             if found != expected:
                 self._tell_records(table, expected, found)

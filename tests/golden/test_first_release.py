@@ -10,8 +10,10 @@ from typing import Final
 from urllib.request import Request, urlopen
 
 import pytest
+from msgspec.structs import replace
 
 from actors.recovery import recover
+from perps.candles import CandleMaker
 from perps.commands import Command, Deposit, Withdraw, fingerprint
 from perps.events import CloseReason, PositionReduced, decode_events, encode_events
 from perps.journal import Row
@@ -23,7 +25,7 @@ from perps.wire.trading import CloseBody, OpenBody
 from perps.wire.users import AmountBody
 from persistence.journal.history import PostgresHistory
 from persistence.journal.selections import columns
-from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, Table
+from persistence.journal.tables import CANDLES, FILLS, JOURNAL, LEGS, POSITIONS, PRICES, Table
 from persistence.journal.writer import PostgresJournal
 from persistence.migrate import migrations
 from tests.endtoend.conftest import Venues
@@ -190,6 +192,20 @@ def test_its_update_keeps_every_record(first_release: str, database_url: str, ta
     assert [tuple(record) for record in after] == [tuple(record) for record in before]
     if table in (FILLS, LEGS, PRICES, POSITIONS):
         assert {record[0] for record in sql(database_url, f"select shard from {table.name}")} == {0}
+
+
+def test_its_update_makes_the_candles_that_its_rows_imply(database_url: str, rows: list[Row]) -> None:
+    """The session took less than a minute, in which no candle ends. So here each row comes 20 s later than it did."""
+    state = VenueState()
+    entries = [state.apply(row) for row in rows]
+    slower = [replace(entry, row=replace(entry.row, at=entry.row.at + 20_000 * entry.row.offset)) for entry in entries]
+    for table in ("fills", "prices"):
+        sql(database_url, f'update {table} set at = at + 20000 * "offset"')
+    PostgresJournal.acquire(database_url).close()
+
+    found = sql(database_url, f'select {columns(CANDLES.columns)} from candles order by "offset", n')
+    assert len(found) > 50
+    assert [tuple(record) for record in found] == CandleMaker(from_first=True).take(slower)
 
 
 def _is_liquidation(event: object) -> bool:

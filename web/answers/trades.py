@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import UNSET
+from msgspec.structs import asdict
 
 from perps.commands import PriceSource, Side
 from perps.effects import TradeKind
@@ -55,20 +56,10 @@ def trade(record: FillRecord, params: MarketParams) -> Trade:
 
 
 def user_trade(record: FillRecord, params: MarketParams) -> UserTrade:
-    """A trade as its owner sees it."""
+    """A trade as its owner sees it: an open has a realised pnl too, of 0."""
+    public = asdict(trade(record, params))
     return UserTrade(
-        id=f"{record.offset}-{record.n}",
-        ticker=record.ticker,
-        kind=TradeKind(record.kind),
-        side=Side.LONG if record.is_long else Side.SHORT,
-        price=decimals.average_price(record.cost, record.lots, params),
-        quantity=decimals.quantity(abs(record.lots), params.lot_size),
-        size=decimals.money(abs(record.cost)),
-        mark_price=decimals.price(record.mark_price, params.tick_size),
-        quote_price=decimals.price(record.quote_after, params.tick_size),
-        at=rfc3339(record.at),
-        offset=record.offset,
-        realized_pnl=decimals.money(record.pnl),
+        **{**public, "realized_pnl": decimals.money(record.pnl)},
         position_id=record.position_id,
         user_id=record.user_id,
         index_price=decimals.price(record.index_price, params.tick_size),

@@ -30,6 +30,7 @@ from web.api import (
 from web.api.call import Call, Reply
 from web.api.context import Context
 from web.api.request_ids import request_ids
+from web.api.responses import json_response
 from web.api.routing import Routes
 
 log = structlog.get_logger()
@@ -87,7 +88,7 @@ class Api:
             asked = route.reads(call)
             call.authorise(operation)
             answer = await route.handler(call, asked)
-        return _response(operation, answer, call.request_id)
+        return _response(call, operation, answer)
 
     def _refuse(self, call: Call[Any, Any], error: RequestError) -> web.Response:
         self._context.metrics.refusals.labels(error.code).inc()
@@ -104,16 +105,18 @@ class Api:
         return error_responses.response(error, call.request_id)
 
 
-def _response(operation: Operation, answer: Answer | Reply | web.StreamResponse, request_id: str) -> web.StreamResponse:
+def _response(
+    call: Call[Any, Any], operation: Operation, answer: Answer | Reply | web.StreamResponse
+) -> web.StreamResponse:
     if isinstance(answer, web.StreamResponse):
         if not answer.prepared:
-            answer.headers["X-Request-Id"] = request_id
+            answer.headers["X-Request-Id"] = call.request_id
         return answer
-    status, headers = operation.status, {"X-Request-Id": request_id}
+    status, headers = operation.status, {"X-Request-Id": call.request_id}
     if isinstance(answer, Reply):
         status, headers = answer.status or status, headers | dict(answer.headers)
         answer = answer.body
-    return web.Response(body=encode(answer), status=status, content_type="application/json", headers=headers)
+    return json_response(call.request, status, encode(answer), headers)
 
 
 async def _close_behind(request: web.BaseRequest, response: web.StreamResponse) -> None:

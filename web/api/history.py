@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from perps.query_rows import FillRecord
+from perps.query_rows import Candle, FillRecord
+from perps.units import Pico
 from perps.wire import history as wire
-from perps.wire.history import Candles, CandlesQuery, Funding, Liquidations, Prices, Trades
+from perps.wire.history import CandleRow, Candles, CandlesQuery, Funding, Liquidations, Prices, Trades
 from perps.wire.lists import Page
 from web.answers import decimals
 from web.answers.trades import price, trade
 from web.api.call import Call, Route
 from web.api.paging import before, next_cursor
 from web.api.units import moment_ms
+from web.readside.candle_pages import newest_page, page_from
 from web.readside.history import CANDLES_KEPT, INTERVALS
 
 LIQUIDATION: Final = ("liquidation",)
@@ -23,30 +26,40 @@ async def candles(call: Call[None, CandlesQuery]) -> Candles:
     context, query = call.context, call.query
     interval = INTERVALS[query.interval]
     now_ms = context.clock.now_ms()
-    end = moment_ms(query.end, "to", now_ms + 1)
-    start = moment_ms(query.start, "from", max(0, end - interval * CANDLES_KEPT))
+    end = min(moment_ms(query.end, "to", now_ms + 1), now_ms + 1)
+    start = moment_ms(query.cursor or query.start, "from", max(0, end - interval * CANDLES_KEPT))
     view = context.market(call.path["ticker"])
-    tick = view.market.params.tick_size
-    found: Any = view.history.candles(interval, start, end, query.limit)
-    if found is None:
-        async with call.looking_up():
-            found = await context.queries.candles(
-                view.market.ticker, interval_ms=interval, start_ms=start, end_ms=end, limit=query.limit
-            )
-    rows = [
-        (
-            candle.start,
-            decimals.price(candle.open, tick),
-            decimals.price(candle.high, tick),
-            decimals.price(candle.low, tick),
-            decimals.price(candle.close, tick),
-            decimals.money(candle.volume),
-            candle.count,
-        )
-        for candle in found
-    ]
-    closed = not rows or rows[-1][0] + interval <= now_ms
-    return Candles(candles=rows, interval=query.interval, closed=closed, offset=context.model.offset)
+
+    async def find(start_ms: int, end_ms: int, limit: int, *, newest: bool) -> Sequence[Candle]:
+        found = view.history.candles(interval, start_ms, end_ms, limit, newest=newest)
+        if found is None:
+            async with call.looking_up():
+                found = await context.queries.candles(
+                    view.market.ticker,
+                    interval_ms=interval,
+                    start_ms=start_ms,
+                    end_ms=end_ms,
+                    limit=limit,
+                    newest=newest,
+                )
+        return found
+
+    paged = newest_page if query.start is None and query.cursor is None else page_from
+    found = await paged(find, range(max(0, start), end, interval), query.limit, fill=query.fill == "1")
+    rows = [_candle(candle, view.market.params.tick_size) for candle in found.candles]
+    return Candles(
+        candles=rows,
+        interval=query.interval,
+        closed=not rows or rows[-1][0] + interval <= now_ms,
+        next_cursor=None if found.next_ms is None else str(found.next_ms),
+        offset=context.model.offset,
+    )
+
+
+def _candle(candle: Candle, tick: Pico) -> CandleRow:
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    opened, high, low, closed = (decimals.price(price, tick) for price in prices)
+    return candle.start, opened, high, low, closed, decimals.money(candle.volume), candle.count
 
 
 async def trades(call: Call[None, Page]) -> Trades:

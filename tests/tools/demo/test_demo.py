@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 
-import msgspec
 import pytest
 
 from perps.market.listing import check_params
+from perps.wire.base import decoder
 from perps.wire.markets import MarketBody
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
@@ -63,7 +63,7 @@ def refusal(code: str) -> ApiError:
 
 @pytest.mark.parametrize("parameters", [*MARKETS, {"ticker": TICKERS[0], **MARKET}], ids=lambda p: str(p["ticker"]))
 def test_the_sample_markets_keep_the_listing_rules(parameters: Mapping[str, object]) -> None:
-    command = list_command(msgspec.json.decode(json.dumps(parameters), type=MarketBody))
+    command = list_command(decoder(MarketBody).decode(json.dumps(parameters)))
     assert check_params(command.params, command.price) is None
 
 
