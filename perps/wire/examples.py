@@ -95,7 +95,7 @@ EXAMPLES: Final[dict[str, Example]] = {
     ),
     "listCandles": Example("""
  {"candles": [[1795368840000, "10000.00", "10500.00", "10000.00", "10400.00", "4095.900204", 5]],
- "interval": "1m", "closed": false, "offset": 9}"""),
+ "interval": "1m", "closed": false, "nextCursor": null, "offset": 9}"""),
     "listTrades": Example("""
  {"trades": [{"id": "8-0", "ticker": "BTC-PERP", "kind": "close", "side": "long", "price": "10500.00026",
              "quantity": "0.05", "size": "525.000013", "markPrice": "10500.00", "quotePrice": "10500.00",
