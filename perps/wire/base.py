@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -50,6 +51,16 @@ class Limit(Number):
     """As ``Number``, and there may be none: then it is infinite. ``"none"`` in JSON."""
 
 
+def by_default(text: str) -> Any:
+    """The default of a field that is a ``Number``: msgspec's schemas know no default of a type of one's own."""
+    return msgspec.field(default_factory=partial(Number, text))
+
+
+def no_limit() -> Any:
+    """As ``by_default``, of a ``Limit``: none."""
+    return msgspec.field(default_factory=lambda: NO_LIMIT)
+
+
 NO_LIMIT: Final = Limit("Infinity")
 
 END: Final = r"(?![\s\S])"
@@ -85,7 +96,9 @@ Time = Annotated[
     ),
 ]
 Offset = Annotated[int, Meta(ge=0, description="The journal row that the answer is based on.", examples=[4])]
-Cursor = Annotated[str, Meta(description="Where the next page begins. Send it as `cursor`.", examples=["8-0"])]
+Cursor = Annotated[
+    str, Meta(description="Where the next page begins. Send it as `cursor`. Null on the last page.", examples=["8-0"])
+]
 
 UserId = Annotated[
     str,

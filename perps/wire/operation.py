@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from perps.wire.base import PositionId, Query, Ticker, UserId
 from perps.wire.errors import ErrorCode as Code
@@ -17,12 +17,31 @@ PATH_TYPES: Final[Mapping[str, Any]] = {
     "ticker": Ticker,
     "userId": UserId,
     "positionId": PositionId,
-    "keyId": str,
+    "keyId": Annotated[str, Meta(description="An API key's name.", examples=["key_8f3590b32e7133e6"])],
+    "file": Annotated[str, Meta(description="A file of the reference.", examples=["start.js"])],
 }
 """What may stand in a path, by the name of its place."""
 
 TEXT: Final = "text/plain"
 EVENTS: Final = "text/event-stream"
+PAGE: Final = "text/html"
+FILE: Final = "*/*"
+NOTHING: Final = ""
+"""What an answer can be, if it is no JSON."""
+
+ITEMS_MAX: Final = 1_000
+"""Items of a list that comes in."""
+
+TAGS: Final[Mapping[str, str]] = {
+    "Trading": "Open and close positions, and ask what an open would do.",
+    "Market data": "Markets and their history. Public.",
+    "Users": "What a user has and did. For the user's own keys and for administrators.",
+    "Prices in": "Index prices, from feeds.",
+    "Administration": "Users, keys, markets and the state of the venue. For administrators.",
+    "Streams": "What happens, as it happens.",
+    "Operations": "The venue as a process, and this contract. Public.",
+}
+"""What operations are about, in the order of the reference."""
 
 COMMAND: Final = (Code.RATE_LIMITED, Code.OVERLOADED, Code.OUTCOME_UNKNOWN)
 """Refusals of everything that goes to the actors."""
@@ -41,6 +60,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     method: Method
     path: str
     summary: str
+    """One sentence, without its full stop."""
+    description: str = ""
+    """What else there is to know, in Markdown."""
     scope: Scope | None = None
     """What the key must allow; None: anybody may ask."""
     own: bool = False
@@ -51,6 +73,10 @@ class Operation(Struct, frozen=True, kw_only=True):
     query: type[Query] = NoQuery
     answers: Mapping[int, Any]
     """By status: a struct, or ``TEXT`` or ``EVENTS``. The first is the success."""
+    events: Mapping[str, Any] = {}
+    """Of a stream: what each event carries, by the event's name."""
+    links: Mapping[str, Mapping[str, str]] = {}
+    """Operations that can follow a success, by name: where in its body their path's places are, as JSON pointers."""
     refusals: tuple[Code, ...] = ()
     """Those of the operation's own. What any request can get is in ``refusals_of``."""
 

@@ -131,6 +131,7 @@ CREATE_USER: Final = Operation(
     scope="admin",
     body=UserBody,
     answers={201: UserCreated},
+    links={name: {"userId": "/userId"} for name in ("getBalance", "deposit", "withdraw", "listPositions")},
     refusals=(Code.USER_NOT_FOUND, Code.USER_EXISTS, Code.PARAMETERS_INCONSISTENT, *COMMAND),
 )
 LIST_USERS: Final = Operation(

@@ -21,6 +21,7 @@ from web.api import (
     markets,
     prices,
     reading,
+    reference,
     streams,
     trading,
     users,
@@ -34,7 +35,7 @@ from web.api.routing import Routes
 
 log = structlog.get_logger()
 
-MODULES: Final = (trading, markets, history, prices, users, keys, streams, venue)
+MODULES: Final = (trading, markets, history, prices, users, keys, streams, venue, reference)
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5

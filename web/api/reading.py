@@ -20,7 +20,7 @@ from aiohttp import web
 from msgspec import Raw, Struct
 
 from perps.wire.base import decoder
-from perps.wire.operation import PATH_TYPES, NoQuery, Operation
+from perps.wire.operation import ITEMS_MAX, PATH_TYPES, NoQuery, Operation
 from perps.wire.operations import OPERATIONS
 from web.answers.errors import RequestError, invalid, of_item
 from web.api import misfits
@@ -33,9 +33,6 @@ BODY_S: Final = 30.0
 
 SMALL_BYTES: Final = 4 * 1024
 """A body up to this size costs so little that it takes no turn: every command's is one."""
-
-ITEMS_MAX: Final = 1_000
-"""Items of a list that comes in."""
 
 ITEMS_PER_TURN: Final = 100
 """Items of a list that are read in one turn of the event loop."""

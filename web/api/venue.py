@@ -46,6 +46,8 @@ async def index(call: Call[None, NoQuery]) -> Index:
         name="perps",
         version=VERSION,
         docs="docs/api.md",
+        openapi="/openapi.json",
+        reference="/docs",
         health="/healthz",
         ready="/readyz",
         metrics="/metrics",
