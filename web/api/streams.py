@@ -80,7 +80,7 @@ async def _serve(call: Call[None, Any], topics: Topics, principal: Principal | N
         )
     payer = context.keys.payer(request) if principal is None else principal.payer
     subscriber = hub.subscriber(context.stream_events, topics)
-    with nullcontext() if principal is None else context.keys.while_good(principal, subscriber.cut):
+    with nullcontext() if principal is None else context.keys.while_good(principal, subscriber.dismiss):
         return await sse.serve(
             request,
             hub,

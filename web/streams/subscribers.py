@@ -90,7 +90,9 @@ class Subscriber:
                 self.is_behind = True
                 self.wake.set()
         elif self._bytes_waiting > self._behind_bytes_max:
-            self.cut()
+            self._blocks.clear()
+            self.end()
+            self.abort()
         else:
             self._blocks.append(block)
             self._bytes_waiting += len(block)
@@ -101,11 +103,11 @@ class Subscriber:
         self.ended = True
         self.wake.set()
 
-    def cut(self) -> None:
-        """Give it nothing more, not even what waits, and end its connection at once."""
-        self._blocks.clear()
+    def dismiss(self) -> None:
+        """Give it nothing more, not even what waits; end its connection at once if that is busy."""
         self.end()
-        self.abort()
+        if self.is_behind:
+            self.abort()
 
     def take(self) -> bytes:
         """All that waits, joined."""

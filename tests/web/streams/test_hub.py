@@ -155,6 +155,59 @@ async def test_a_row_is_encoded_once_for_all_who_follow_a_kind(venue: Running, f
 
     assert kind.encoded == other.encoded == [4, 5]
     assert [await reader.next() for reader in readers] == ["4 5 "] * 7
+    assert (kind.framed, other.framed) == (2, 2), "once also for groups that follow something else and see the same"
+
+
+class Wire:
+    """A connection that takes bytes at once while ``has_room``."""
+
+    def __init__(self) -> None:
+        self.took = list[str]()
+        self.has_room = True
+
+    def put(self, data: bytes) -> bool:
+        """Take them, and say whether there is room for more."""
+        self.took.append(data.decode())
+        return self.has_room
+
+
+async def test_who_is_not_behind_is_written_to_within_the_commit(venue: Running, follow: Following) -> None:
+    reader, wire = await follow(ByMarket()), Wire()
+    reader.subscriber.write = wire.put
+    assert await reader.next() == "now(all) "
+    more = asyncio.create_task(reader.next())
+    await asyncio.sleep(0)
+
+    await _prices(venue, A, A)
+
+    assert (wire.took, more.done()) == (["4 ", "5 "], False)
+    more.cancel()
+
+
+async def test_who_is_behind_gets_what_comes_in_order_when_there_is_room_again(
+    venue: Running, follow: Following
+) -> None:
+    reader, wire = await follow(ByMarket()), Wire()
+    reader.subscriber.write = wire.put
+    await reader.next()
+    waiting = asyncio.create_task(reader.next())
+    await asyncio.sleep(0)
+    wire.has_room = False
+
+    await _prices(venue, A, A, A)
+
+    assert wire.took == ["4 "]
+    assert await waiting in ("", "5 ", "5 6 ")
+    assert reader.subscriber.is_behind
+    rest = "" if waiting.result() == "" else waiting.result()
+    while rest != "5 6 ":
+        rest += await reader.next()
+    wire.has_room = True
+    idle = asyncio.create_task(reader.next())
+    await asyncio.sleep(0)
+    await _prices(venue, A)
+    assert wire.took == ["4 ", "7 "]
+    idle.cancel()
 
 
 async def test_nothing_is_encoded_for_nobody(venue: Running, follow: Following) -> None:
