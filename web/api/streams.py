@@ -17,7 +17,7 @@ from web.api.call import Call, Route
 from web.auth import Principal
 from web.streams import sse
 from web.streams.hub import SUBSCRIBERS_MAX
-from web.streams.topics import Tickers, Topics, of_markets, of_user
+from web.streams.topics import MIXED, Tickers, Topics, of_markets, of_user
 
 
 async def market_stream(call: Call[None, StreamQuery]) -> web.StreamResponse:
@@ -44,7 +44,8 @@ async def mixed_stream(call: Call[None, MixedStreamQuery]) -> web.StreamResponse
     topics = of_markets(_tickers(call, query.tickers))
     if user is None:
         return await _serve(call, topics, None)
-    return await _serve(call, topics | of_user(_existing(call, user), None), call.principal)
+    topics |= of_user(_existing(call, user), None) | {MIXED}
+    return await _serve(call, topics, call.principal)
 
 
 async def make_ticket(call: Call[None, NoQuery]) -> TicketMade:

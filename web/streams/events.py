@@ -79,7 +79,7 @@ class VenueEvents:
             now = EverybodyNow(users=len(model.users), offset=model.offset)
         elif user is None:
             now = self._markets_now(wanted)
-        elif MARKETS in wanted or not all(_is_of_users(topic) for topic in wanted):
+        elif topics.MIXED in wanted:
             markets = self._markets_now(wanted)
             now = MixedNow(markets=markets.markets, user=self._user_now(user, wanted), offset=model.offset)
         else:
@@ -155,10 +155,6 @@ _MONEY: Final = topics.money("")
 def _users(wanted: Topics) -> Iterator[str]:
     """The users that are followed by name."""
     return (topic[len(_MONEY) :] for topic in wanted if topic.startswith(_MONEY))
-
-
-def _is_of_users(topic: str) -> bool:
-    return topic == topics.ALL_MONEY or topic.startswith(("user:", "users/", _MONEY))
 
 
 def _event(name: str, data: Answer) -> bytes:

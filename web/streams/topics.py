@@ -19,6 +19,9 @@ MARKETS: Final = "markets"
 
 ALL_MONEY: Final = "money"
 
+MIXED: Final = "mixed"
+"""Nothing is about it: who follows it follows markets and a user, and gets the state of both to begin with."""
+
 
 def user(name: str | None, ticker: str = "") -> str:
     """Trades and positions of a user, or of all (None); of one market, or of all. No user id has a slash."""

@@ -250,6 +250,18 @@ async def test_one_connection_carries_markets_and_ones_own(venue: Running) -> No
     assert ids == [f"1-{mine['offset'] - 2}", f"1-{mine['offset']}", f"1-{last['offset']}"]
 
 
+@pytest.mark.parametrize(("tickers", "shown"), [("", ["BTC-PERP"]), ("&tickers=", [])])
+async def test_with_a_user_the_snapshot_has_both_whatever_markets_are_named(
+    venue: Running, tickers: str, shown: list[str]
+) -> None:
+    ann = await venue.user("ann")
+    async with following(venue, f"/api/sse?user=me{tickers}", ann) as stream:
+        now = await stream.next()
+
+    assert [market["ticker"] for market in now.data["markets"]] == shown
+    assert now.data["user"]["userId"] == "ann"
+
+
 async def test_without_a_user_it_is_the_markets_stream(venue: Running) -> None:
     async with following(venue, "/api/sse", None) as stream, following(venue, "/api/sse/markets", None) as markets:
         await venue.price("50001")
