@@ -36,6 +36,7 @@ class Reader(asyncio.Protocol):
         self.rows = 0
         self.times: list[float] = []
         self.transport: asyncio.Transport | None = None
+        self._end = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask."""
@@ -43,8 +44,9 @@ class Reader(asyncio.Protocol):
         self.transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Count. A mark that two pieces share is not seen: rows are small and come in one."""
-        count = data.count(MARK)
+        """Count."""
+        count = (self._end + data).count(MARK)
+        self._end = data[1 - len(MARK) :]
         self.rows += count
         self.times.extend([time.monotonic()] * count)
 
@@ -72,45 +74,53 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
 
-async def _prices(session: aiohttp.ClientSession, url: str) -> list[float]:
-    """Send prices at a steady rate: when each was sent."""
+async def _prices(session: aiohttp.ClientSession, url: str, at_once: int) -> list[float]:
+    """Send prices at a steady rate, so many in a request: when each was sent."""
     sent: list[float] = []
     begin = time.monotonic()
     for number in range(int(PRICES_PER_S * SECONDS)):
         await asyncio.sleep(max(0.0, begin + number / PRICES_PER_S - time.monotonic()))
-        sent.append(time.monotonic())
-        body = {"price": f"{100 + number % 7}", "source": "oracle"}
-        async with session.post(f"{url}/api/markets/perps/{BUSY}/price", json=body) as answer:
+        sent.extend([time.monotonic()] * at_once)
+        body = [{"ticker": BUSY, "price": f"{100 + (number + one) % 7}"} for one in range(at_once)]
+        async with session.post(f"{url}/api/markets/prices", json=body) as answer:
             answer.raise_for_status()
     return sent
 
 
 async def _case(
-    session: aiohttp.ClientSession, url: str, pid: int, name: str, *, active: int, idle: int = 0, stopped: int = 0
+    session: aiohttp.ClientSession,
+    url: str,
+    pid: int,
+    name: str,
+    *,
+    active: int,
+    idle: int = 0,
+    stopped: int = 0,
+    at_once: int = 1,
 ) -> None:
-    readers = await _open(url, f"/api/sse/markets?tickers={BUSY}", active + stopped)
+    reading = await _open(url, f"/api/sse/markets?tickers={BUSY}", active)
     others = await _open(url, f"/api/sse/markets?tickers={QUIET}", idle)
-    reading, stopping = readers[:active], readers[active:]
+    stopping = await _open(url, f"/api/sse/markets?tickers={BUSY}", stopped)
     for reader in stopping:
         if reader.transport is not None:
             reader.transport.pause_reading()
     for reader in reading:
         reader.times.clear()
     before = _cpu_s(pid)
-    sent = await _prices(session, url)
+    sent = await _prices(session, url, at_once)
     async with asyncio.timeout(ENOUGH_S):
         while any(len(reader.times) < len(sent) for reader in reading):  # noqa: ASYNC110 - counted elsewhere
             await asyncio.sleep(0.01)
     used = _cpu_s(pid) - before
     waits = [1000 * (at - begun) for reader in reading for at, begun in zip(reader.times, sent, strict=True)]
     each = quantiles(waits, n=100)
-    deliveries = len(sent) * (active + stopped)
+    deliveries = len(sent) * active
     print(
         f"{name}: {deliveries} deliveries, {used:.2f} s CPU, {1e6 * used / max(deliveries, 1):.1f} us each, "
         f"delay p50 {each[49]:.1f} ms, p99 {each[98]:.1f} ms, most {max(waits):.1f} ms",
         flush=True,
     )
-    for reader in (*readers, *others):
+    for reader in (*reading, *others, *stopping):
         if reader.transport is not None:
             reader.transport.abort()
     await asyncio.sleep(1.0)
@@ -126,7 +136,8 @@ async def _main(url: str, key: str, pid: int) -> None:
         await _case(session, url, pid, "100 readers", active=100)
         await _case(session, url, pid, "500 readers", active=500)
         await _case(session, url, pid, "500 readers, 5,000 idle", active=500, idle=5_000)
-        await _case(session, url, pid, "450 readers, 50 that do not read", active=450, stopped=50)
+        await _case(session, url, pid, "100 readers, 20 prices at once", active=100, at_once=20)
+        await _case(session, url, pid, "the same, and 100 that do not read", active=100, stopped=100, at_once=20)
 
 
 def main(arguments: Sequence[str]) -> None:

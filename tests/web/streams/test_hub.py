@@ -210,6 +210,16 @@ async def test_who_is_behind_gets_what_comes_in_order_when_there_is_room_again(
     idle.cancel()
 
 
+def test_what_comes_before_a_reader_who_is_behind_has_been_woken_waits() -> None:
+    subscriber, wire = Subscriber(ByMarket(), ALL), Wire()
+    subscriber.write, subscriber.is_idle, wire.has_room = wire.put, True, False
+
+    for block in (b"1 ", b"2 ", b"3 "):
+        subscriber.push(block)
+
+    assert (wire.took, subscriber.take()) == (["1 "], b"2 3 ")
+
+
 async def test_nothing_is_encoded_for_nobody(venue: Running, follow: Following) -> None:
     kind = ByMarket()
     reader = await follow(kind)
