@@ -21,8 +21,11 @@ from web.process.host import Host, OpenJournal
 from web.process.snapshots import SnapshotPolicy, Snapshots, TakeSnapshot
 from web.readside.model import ROWS_KEPT, ReadModel
 from web.readside.queries import Queries
-from web.streams.hub import BEHIND_BYTES_MAX, Hub
-from web.streams.sse import HEARTBEAT_S, MarketSse
+from web.streams.events import VenueEvents
+from web.streams.hub import Hub
+from web.streams.sse import HEARTBEAT_S
+from web.streams.subscribers import BEHIND_BYTES_MAX
+from web.tickets import Tickets
 
 
 class ReadSide(Queries, Protocol):
@@ -69,7 +72,7 @@ class VenueServer:
         model, metrics = ReadModel(rows_kept=limits.rows_kept), Metrics()
         self._queries = queries = stores.queries
         streams = Hub(model, queries.rows_after, behind_bytes_max=limits.behind_bytes_max)
-        read_shares = ReadShares()
+        read_shares, keys = ReadShares(), Keys(stores.keys, admin_key, time)
         self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots, time)
         self.host = Host(
             stores.open_journal,
@@ -86,9 +89,10 @@ class VenueServer:
             model=model,
             queries=queries,
             read_shares=read_shares,
-            keys=Keys(stores.keys, admin_key, time),
+            keys=keys,
+            tickets=Tickets(keys, time),
             streams=streams,
-            market_sse=MarketSse(model, time),
+            stream_events=VenueEvents(model, time),
             heartbeat_s=limits.heartbeat_s,
             snapshots=self._snapshots,
             metrics=metrics,

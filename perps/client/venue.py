@@ -182,7 +182,7 @@ class Venue:
 
     # What has been
 
-    async def list_candles(
+    def list_candles(
         self,
         ticker: str,
         interval: str | None = None,
@@ -190,9 +190,14 @@ class Venue:
         start: str | None = None,
         end: str | None = None,
         limit: int | None = None,
-    ) -> history.Candles:
-        """Candles of the quote price, oldest first. ``start`` and ``end``: milliseconds since 1970, or RFC 3339."""
-        return await self.call(history.CANDLES, history.Candles, **_values(locals()))
+        cursor: str | None = None,
+        fill: str | None = None,
+    ) -> Listing[history.Candles, history.CandleRow]:
+        """Candles of the quote price, oldest first. ``start`` and ``end``: milliseconds since 1970, or RFC 3339.
+
+        With ``start`` all pages from there on; without it the newest ``limit``. ``fill``: ``"1"`` fills gaps.
+        """
+        return self._list(history.CANDLES, history.Candles, lambda page: page.candles, locals())
 
     def list_trades(
         self, ticker: str, *, limit: int | None = None, cursor: str | None = None

@@ -65,6 +65,25 @@ class KeyRevoked(Answer):
     revoked: bool
 
 
+class Me(Answer):
+    """The key that a request was sent with."""
+
+    user_id: UserId | None
+    scopes: list[Scope]
+    key_id: KeyId
+    label: str
+    expires_at: Time | None
+
+
+ME: Final = Operation(
+    name="getMe",
+    tag="Users",
+    method="GET",
+    path="/api/me",
+    summary="Whose key this is, and what it allows",
+    any_key=True,
+    answers={200: Me},
+)
 CREATE_KEY: Final = Operation(
     name="createKey",
     tag="Administration",

@@ -148,7 +148,7 @@ def _answers(operation: Operation) -> Iterator[tuple[str, Json]]:
         answer: Json = {"description": _about(kind), "headers": _headers(*names)}
         if kind == EVENTS:
             events = {name: _schema(data) for name, data in operation.events.items()}
-            lines = [f"- `{name}`: {_about(data).partition(': ')[2]}" for name, data in operation.events.items()]
+            lines = [f"- `{name}`: {_about(data)}" for name, data in operation.events.items()]
             schema: Json = {"type": "string", "description": "\n".join(lines), "x-events": events}
             answer["content"] = {EVENTS: {"schema": schema}}
         elif kind == NOTHING:

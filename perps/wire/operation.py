@@ -65,8 +65,10 @@ class Operation(Struct, frozen=True, kw_only=True):
     """What else there is to know, in Markdown."""
     scope: Scope | None = None
     """What the key must allow; None: anybody may ask."""
+    any_key: bool = False
+    """With no ``scope``: any key may ask, and nobody without one."""
     own: bool = False
-    """The key must be of the ``userId`` in the path, or an administrator's."""
+    """The key must be of the ``userId`` in the path, or an administrator's. ``me`` there is the key's own user."""
     body: Any = None
     """A struct, or a list of them."""
     body_optional: bool = False
@@ -98,6 +100,8 @@ def refusals_of(operation: Operation) -> tuple[Code, ...]:
         codes |= {Code.VALIDATION_ERROR, Code.UNAVAILABLE}
     if operation.scope is not None:
         codes |= {Code.UNAUTHORIZED, Code.FORBIDDEN}
+    if operation.any_key:
+        codes |= {Code.UNAUTHORIZED}
     if operation.body is not None:
         codes |= {Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE, Code.RATE_LIMITED}
     return tuple(code for code in Code if code in codes)

@@ -12,6 +12,9 @@ from perps.wire.errors import ErrorCode as Code
 from perps.wire.lists import Page
 from perps.wire.operation import COMMAND, Operation
 
+ME: Final = "me"
+"""In the path of a user's own data: the user of the key. No user can be called so."""
+
 
 class Wallet(Answer):
     """A user's money."""

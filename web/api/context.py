@@ -20,8 +20,9 @@ from web.process.snapshots import Snapshots
 from web.process.watchdog import Problem
 from web.readside.model import MarketView, ReadModel
 from web.readside.queries import Queries
+from web.streams.events import VenueEvents
 from web.streams.hub import Hub
-from web.streams.sse import MarketSse
+from web.tickets import Tickets
 
 
 @dataclass(slots=True)
@@ -35,8 +36,9 @@ class Context:
     queries: Queries
     read_shares: ReadShares
     keys: Keys
+    tickets: Tickets
     streams: Hub
-    market_sse: MarketSse
+    stream_events: VenueEvents
     heartbeat_s: float
     snapshots: Snapshots
     metrics: Metrics

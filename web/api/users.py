@@ -16,11 +16,11 @@ from perps.wire.history import UserTrades
 from perps.wire.lists import LIMIT_MAX, Page
 from perps.wire.operation import NoQuery
 from perps.wire.trading import Perpetuals, Positions, PositionsQuery, PositionStats
-from perps.wire.users import AmountBody, Balance, Transactions, UserBody, UserCreated, Users
+from perps.wire.users import ME, AmountBody, Balance, Transactions, UserBody, UserCreated, Users
 from web.answers import decimals
 from web.answers import positions as position_answers
 from web.answers import users as user_answers
-from web.answers.errors import not_found
+from web.answers.errors import invalid, not_found
 from web.answers.times import rfc3339
 from web.answers.trades import user_trade
 from web.api.call import Call, Reply, Route, replayable
@@ -84,6 +84,8 @@ async def trades(call: Call[None, Page]) -> UserTrades:
 def creation(call: Call[UserBody, NoQuery]) -> CreateUser:
     """What a new user asks for."""
     asked = call.body
+    if asked.user_id == ME:
+        raise invalid("No user can be called 'me': in a path it is the user of the key.", field="userId")
     first = Micros(0) if asked.deposit is None else money_from_zero(asked.deposit, "deposit")
     return CreateUser(user=asked.user_id, deposit=first, referrer=asked.referrer)
 
