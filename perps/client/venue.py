@@ -15,7 +15,7 @@ from perps.client import stream
 from perps.client.lists import Listing, Page
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import history, keys, markets, prices, trading, users, venue
+from perps.wire import history, keys, markets, prices, streams, trading, users, venue
 from perps.wire.operation import Operation
 
 TIMEOUT_S: Final = 15.0
@@ -302,6 +302,14 @@ class Venue:
     async def revoke_key(self, key_id: str) -> keys.KeyRevoked:
         """End a key at once."""
         return await self.call(keys.REVOKE_KEY, keys.KeyRevoked, key_id=key_id)
+
+    async def get_me(self) -> keys.Me:
+        """Whose this key is, and what it allows."""
+        return await self.call(keys.ME, keys.Me)
+
+    async def make_stream_ticket(self) -> streams.TicketMade:
+        """A ticket that opens one stream within 60 s, for a reader that cannot send a header."""
+        return await self.call(streams.MAKE_TICKET, streams.TicketMade)
 
     # The venue itself
 

@@ -186,5 +186,14 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"name": "perps", "version": "0.1.0", "docs": "docs/api.md", "openapi": "/openapi.json",
  "reference": "/docs", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics", "routes": ["GET /",
  "POST /api/markets/perps/open"]}"""),
+    "getMe": Example(
+        """
+ {"userId": "ann", "scopes": ["read", "trade"], "keyId": "key_8f3590b32e7133e6", "label": "phone",
+ "expiresAt": null}"""
+    ),
+    "makeStreamTicket": Example(
+        """
+ {"ticket": "ticket_3f8b1f0c9a7d4e62b5", "expiresAt": "2026-11-22T17:35:58.422Z"}"""
+    ),
 }
 """By the operation's name. Streams and what is no JSON have none."""
