@@ -30,6 +30,7 @@ from web.api import (
 from web.api.call import Call, Reply
 from web.api.context import Context
 from web.api.routing import Routes
+from web.api.shared import SHARED, SharedAnswers
 
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ class Api:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._shared = SharedAnswers(context)
         self._routes = Routes(chain.from_iterable(module.ROUTES for module in MODULES))
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -73,6 +75,10 @@ class Api:
         operation = route.operation
         if not context.started and operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
+        shared = self._shared.find(operation, request, call.request_id)
+        if shared is not None:
+            return shared
+        begun = self._shared.stamp()
         if operation.body is not None:
             call.body = await reading.body(context, request, operation)
         if call.path:
@@ -85,6 +91,8 @@ class Api:
             asked = route.reads(call)
             call.authorise(operation)
             answer = await route.handler(call, asked)
+        if operation.name in SHARED and isinstance(answer, Answer):
+            return self._shared.keep(operation, request, answer, begun, call.request_id)
         return _response(operation, answer, call.request_id)
 
     def _refuse(self, call: Call[Any, Any], error: RequestError) -> web.Response:

@@ -45,7 +45,7 @@ class UserView:
 class MarketView:
     """One market as committed: its state, its history, and whether it is up."""
 
-    __slots__ = ("funded", "history", "market", "offset", "price_in_doubt", "price_offset", "price_source", "problem")
+    __slots__ = ("funded", "history", "market", "offset", "price_in_doubt", "price_offset", "price_source", "problem", "shown")
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -60,6 +60,8 @@ class MarketView:
         """Micros that administrators paid into its house and insurance, less what they took out."""
         self.problem: str | None = None
         """Why it takes no commands at the moment; None when it does."""
+        self.shown: tuple[tuple[int, int, bool], bytes] | None = None
+        """What readers saw of it last, and what that depended on: see ``web/answers/markets.py``."""
 
 
 class ReadModel:
@@ -74,6 +76,8 @@ class ReadModel:
         self.markets: dict[str, MarketView] = {}
         self.users: dict[str, UserView] = {}
         self.balances: dict[str, int] = {}
+        self.health_changes = 0
+        """How often a market went down or came up again: readers see it, and no row says it."""
         self._recent: deque[Row] = deque(maxlen=rows_kept)
         self._shares_markets = False
 
@@ -130,6 +134,13 @@ class ReadModel:
             view.offset = row.offset
         self.offset, self.epoch = row.offset, row.epoch
         self._recent.append(row)
+
+    def health(self, ticker: str, problem: str | None) -> None:
+        """A market takes no commands, and why; or (None) takes them again."""
+        view = self.markets.get(ticker)
+        if view is not None:
+            view.problem = problem
+            self.health_changes += 1
 
     def wallet(self, user: str) -> Micros:
         """A user's committed balance, micros."""
