@@ -1,7 +1,8 @@
 """The one bridge between asyncio and the actors.
 
 ``await pykka_future`` and ``ref.ask().get()`` block the event loop; here nothing does. Commands of one payer
-wait in a line of their own, and the lines take turns. Those that may go leave as one ``tell``; rows and answers come back as one ``call_soon_threadsafe`` per batch.
+wait in a line of their own, and the lines take turns. Those that may go leave as one ``tell``; rows and answers come
+back as one ``call_soon_threadsafe`` per batch.
 """
 
 from __future__ import annotations

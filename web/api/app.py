@@ -12,8 +12,10 @@ import structlog
 from aiohttp import web
 
 from perps.journal import JournalUnavailable
+from perps.wire import venue as wire
 from perps.wire.base import Answer, encode
-from perps.wire.operation import Operation
+from perps.wire.operation import EVENTS, Operation
+from perps.wire.weights import WEIGHT, WEIGHTS
 from web.answers.errors import RequestError
 from web.api import (
     error_responses,
@@ -27,10 +29,12 @@ from web.api import (
     users,
     venue,
 )
-from web.api.call import Call, Reply
+from web.api.call import Call, Reply, Route
 from web.api.context import Context
 from web.api.routing import Routes
 from web.api.shared import SHARED, SharedAnswers
+from web.limits.connections import HEADERS
+from web.limits.origins import PREFLIGHT
 
 log = structlog.get_logger()
 
@@ -65,22 +69,44 @@ class Api:
         except Exception as error:
             log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
             response = self._refuse(call, _fault_of_ours(is_done=call.is_done))
-        if context.draining and not request.content.is_eof():
+        if (context.draining or call.closes) and not request.content.is_eof():
             await _close_behind(request, response)
         return response
 
     async def _answer(self, call: Call[Any, Any]) -> web.StreamResponse:
         context, request = self._context, call.request
-        route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
+        request[HEADERS] = headers = dict(context.sites.headers(request))
+        if request.rel_url.raw_path != wire.HEALTH.path:
+            context.sites.check_host(request)
+        if context.sites.is_preflight(request):
+            return web.Response(status=204, headers={"X-Request-Id": call.request_id, **PREFLIGHT})
+        if context.started:
+            call.caller = context.admission.caller(request)
+        try:
+            route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
+        except RequestError:
+            headers.update(context.admission.spend(call.caller, WEIGHT))
+            raise
         operation = route.operation
         if not context.started and operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
-        shared = self._shared.find(operation, request, call.request_id)
-        if shared is not None:
-            return shared
+        headers.update(context.admission.spend(call.caller, WEIGHTS.get(operation.name, WEIGHT)))
+        if operation.answers[operation.status] == EVENTS:
+            with context.admission.stream(call.caller):
+                return await self._made(call, route)
+        response = self._shared.find(operation, request, call.request_id) or await self._made(call, route)
+        if operation.method == "GET" and isinstance(response, web.Response) and response.status == operation.status:
+            wait_s = context.admission.large_wait_s(call.caller, _size(response))
+            if wait_s:
+                await asyncio.sleep(wait_s)
+        return response
+
+    async def _made(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
+        """The answer of the operation itself."""
+        request, operation = call.request, route.operation
         begun = self._shared.stamp()
         if operation.body is not None:
-            call.body = await reading.body(context, request, operation)
+            call.body = await reading.body(call, operation)
         if call.path:
             reading.check_path(call.path.items())
         call.query = reading.query(request, operation)
@@ -108,6 +134,10 @@ class Api:
             details=error.details,
         )
         return error_responses.response(error, call.request_id)
+
+
+def _size(response: web.Response) -> int:
+    return len(response.body) if isinstance(response.body, bytes) else 0
 
 
 def _response(operation: Operation, answer: Answer | Reply | web.StreamResponse, request_id: str) -> web.StreamResponse:

@@ -19,6 +19,7 @@ from web.answers import errors
 from web.api.context import Context
 from web.auth import Principal
 from web.gateway import Done, in_name_of
+from web.limits.admission import NOBODY
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -27,7 +28,19 @@ Q = TypeVar("Q")
 class Call(Generic[B, Q]):
     """A request that has been read and authorised. ``body`` and ``query`` are the operation's."""
 
-    __slots__ = ("_principal", "body", "command", "context", "is_done", "path", "query", "request", "request_id")
+    __slots__ = (
+        "_principal",
+        "body",
+        "caller",
+        "closes",
+        "command",
+        "context",
+        "is_done",
+        "path",
+        "query",
+        "request",
+        "request_id",
+    )
 
     def __init__(self, context: Context, request: web.BaseRequest, request_id: str) -> None:
         self.context, self.request, self.request_id = context, request, request_id
@@ -35,6 +48,10 @@ class Call(Generic[B, Q]):
         self.body: B
         self.query: Q
         self._principal: Principal | None = None
+        self.caller = NOBODY
+        """Whose budget the request takes from."""
+        self.closes = False
+        """Its connection is closed behind the answer, whatever else is sent on it."""
         self.command: Command | None = None
         """What was asked for, once that is known: for the log line of a refusal."""
         self.is_done = False

@@ -3,7 +3,7 @@
 ``aiohttp`` serves them and bounds none of this: with the usual 1,024 descriptors, as many silent connections keep
 everybody out. A connection that waits for a request (none yet, a head that does not end, or nothing after an answer) is
 closed after ``KEEP_ALIVE_S``, one whose client does not read after ``READ_S``; when all places are taken, the one that
-has waited longest is closed for the next. All of it uses public methods of ``aiohttp`` but for one attribute.
+has waited longest is closed for the next. It uses public methods of ``aiohttp``, one attribute and one hook.
 """
 
 from __future__ import annotations
@@ -36,8 +36,19 @@ KEEP_ALIVE_S: Final = 75.0
 READ_S: Final = 15.0
 """How long a client may take to make room again, once 64 KiB wait here behind what the system keeps for it."""
 
-Request = web.BaseRequest
-Handler = Callable[[Request], Awaitable[web.StreamResponse]]
+HEADERS: Final = web.RequestKey("headers", dict[str, str])
+"""In a request: headers that its answer gets whatever it is, a stream or a refusal too."""
+
+
+class Request(web.BaseRequest):
+    """A request, whose answer gets the headers in ``HEADERS``."""
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        """``aiohttp`` calls it before an answer's head is sent; where it does not, the headers are missing."""
+        response.headers.update(self.get(HEADERS, {}))
+
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class Connection(web.RequestHandler):
@@ -64,7 +75,7 @@ class Connection(web.RequestHandler):
             last.exc.__traceback__ = None
 
     def handle_error(
-        self, request: Request, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """The answer to bytes that are not HTTP; faults of the venue itself are left to ``aiohttp``."""
         if not isinstance(exc, HttpProcessingError):
@@ -75,7 +86,7 @@ class Connection(web.RequestHandler):
         return response
 
     async def finish_response(
-        self, request: Request, resp: web.StreamResponse, start_time: float | None
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; what ``aiohttp`` refuses by itself gets the body that every refusal has."""
         if isinstance(resp, web.HTTPException):

@@ -45,7 +45,17 @@ class UserView:
 class MarketView:
     """One market as committed: its state, its history, and whether it is up."""
 
-    __slots__ = ("funded", "history", "market", "offset", "price_in_doubt", "price_offset", "price_source", "problem", "shown")
+    __slots__ = (
+        "funded",
+        "history",
+        "market",
+        "offset",
+        "price_in_doubt",
+        "price_offset",
+        "price_source",
+        "problem",
+        "shown",
+    )
 
     def __init__(self, market: Market) -> None:
         self.market = market
