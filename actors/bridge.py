@@ -266,7 +266,7 @@ class Bridge:
                 self._shares.give(payer)
             if future is not None and not future.done():
                 future.set_result(outcome)
-        if replies:
+        if self._outgoing.has_ready:
             self._flush_soon()
         if not self._waiting:
             self._emptied.set()

@@ -39,10 +39,15 @@ class FairQueue:
         line.waiting.append(envelope)
         self._join_round(payer, line)
 
+    @property
+    def has_ready(self) -> bool:
+        """Whether a command waits that may go to the core."""
+        return bool(self._round) and len(self._in_core) < self._at_once
+
     def take(self) -> list[Envelope]:
         """Those that may go to the core now. They are in it until ``ended``."""
         taken: list[Envelope] = []
-        while self._round and len(self._in_core) < self._at_once:
+        while self.has_ready:
             payer = self._round.popleft()
             line = self._lines[payer]
             line.is_ready = False
