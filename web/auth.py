@@ -56,6 +56,15 @@ class Principal(Struct, frozen=True):
         if scope not in self.scopes and not self.is_admin:
             raise RequestError("forbidden", f"This key lacks the scope '{scope}'.", {"scope": scope})
 
+    def require_self(self, user: str) -> None:
+        """Raise ``forbidden`` unless this is ``user``, with a key that reads, or an administrator."""
+        if self.is_admin:
+            return
+        if not self.scopes & READING:
+            raise RequestError("forbidden", "This key lacks the scope 'read'.", {"scope": "read"})
+        if self.user != user:
+            raise RequestError("forbidden", "These data belong to another user.", {"userId": user})
+
 
 class HasHeaders(Protocol):
     """A request of any protocol that carries the key in a header: ``Authorization: Bearer <key>``."""
@@ -122,21 +131,6 @@ class Keys:
             return self.principal(request).payer
         except RequestError:
             return None
-
-    def require(self, request: HasHeaders, scope: str) -> Principal:
-        """The sender, who must hold ``scope``. Raises ``unauthorized`` or ``forbidden``."""
-        principal = self.principal(request)
-        principal.require(scope)
-        return principal
-
-    def require_self(self, request: HasHeaders, user: str) -> Principal:
-        """The sender, who must be ``user`` or an administrator."""
-        principal = self.principal(request)
-        if not principal.is_admin and not principal.scopes & READING:
-            raise RequestError("forbidden", "This key lacks the scope 'read'.", {"scope": "read"})
-        if principal.user != user and not principal.is_admin:
-            raise RequestError("forbidden", "These data belong to another user.", {"userId": user})
-        return principal
 
     async def create(
         self, *, user: str | None, scopes: list[str], label: str | None, expires_at: Millis | None

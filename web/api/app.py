@@ -33,7 +33,7 @@ from web.api.call import Call, Reply, Route
 from web.api.context import Context
 from web.api.routing import Routes
 from web.api.shared import SHARED, SharedAnswers
-from web.limits.connections import HEADERS
+from web.limits.connections import Request
 from web.limits.origins import PREFLIGHT
 
 log = structlog.get_logger()
@@ -53,7 +53,7 @@ class Api:
         self._shared = SharedAnswers(context)
         self._routes = Routes(chain.from_iterable(module.ROUTES for module in MODULES))
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: Request) -> web.StreamResponse:
         """Give the request its id, turn every error into its body, and count it."""
         context, request_id = self._context, secrets.token_hex(12)
         call: Call[Any, Any] = Call(context, request, request_id)
@@ -75,7 +75,7 @@ class Api:
 
     async def _answer(self, call: Call[Any, Any]) -> web.StreamResponse:
         context, request = self._context, call.request
-        request[HEADERS] = headers = dict(context.sites.headers(request))
+        request.answer_headers = cors = context.sites.headers(request)
         if request.rel_url.raw_path != wire.HEALTH.path:
             context.sites.check_host(request)
         if context.sites.is_preflight(request):
@@ -85,12 +85,13 @@ class Api:
         try:
             route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
         except RequestError:
-            headers.update(context.admission.spend(call.caller, WEIGHT))
+            request.answer_headers = {**cors, **context.admission.spend(call.caller, WEIGHT)}
             raise
         operation = route.operation
         if not context.started and operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
-        headers.update(context.admission.spend(call.caller, WEIGHTS.get(operation.name, WEIGHT)))
+        left = context.admission.spend(call.caller, WEIGHTS.get(operation.name, WEIGHT))
+        request.answer_headers = {**cors, **left} if cors else left
         if operation.answers[operation.status] == EVENTS:
             with context.admission.stream(call.caller):
                 return await self._made(call, route)

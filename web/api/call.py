@@ -20,6 +20,7 @@ from web.api.context import Context
 from web.auth import Principal
 from web.gateway import Done, in_name_of
 from web.limits.admission import NOBODY
+from web.limits.connections import Request
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -42,7 +43,7 @@ class Call(Generic[B, Q]):
         "request_id",
     )
 
-    def __init__(self, context: Context, request: web.BaseRequest, request_id: str) -> None:
+    def __init__(self, context: Context, request: Request, request_id: str) -> None:
         self.context, self.request, self.request_id = context, request, request_id
         self.path: Mapping[str, str] = {}
         self.body: B
@@ -66,10 +67,13 @@ class Call(Generic[B, Q]):
 
     def authorise(self, operation: Operation) -> None:
         """Find out who asks, and whether the key allows it. Raises ``unauthorized`` or ``forbidden``."""
+        if operation.scope is None:
+            return
+        self._principal = self.caller.principal or self.context.keys.principal(self.request)
         if operation.own:
-            self._principal = self.context.keys.require_self(self.request, self.path["userId"])
-        elif operation.scope is not None:
-            self._principal = self.context.keys.require(self.request, operation.scope)
+            self._principal.require_self(self.path["userId"])
+        else:
+            self._principal.require(operation.scope)
 
     def looking_up(self) -> AbstractAsyncContextManager[None]:
         """While something is read from the database for it. Raises ``rate_limited``."""

@@ -16,7 +16,7 @@ from msgspec import Struct
 from actors.ports import Clock
 from actors.shares import Shares
 from web.answers.errors import RequestError
-from web.auth import Keys
+from web.auth import Keys, Principal
 from web.limits.budgets import Budget, FailedKeys, Pace, Spent, is_loopback, site
 
 KEY_POINTS_PER_S: Final = 20_000
@@ -48,13 +48,13 @@ class Caller(Struct, frozen=True):
     """Who asks."""
 
     name: str
-    payer: str | None
-    """Whose share of the venue it takes; None: a stranger's."""
     is_free: bool
     """Has no budget."""
+    principal: Principal | None = None
+    """None: a stranger."""
 
 
-NOBODY: Final = Caller("@", None, True)
+NOBODY: Final = Caller("@", True)
 """Before it is known who asks."""
 
 
@@ -75,15 +75,15 @@ class Admission:
         if "Authorization" in request.headers:
             try:
                 principal = self._keys.principal(request)
-                return Caller(principal.payer, principal.payer, principal.is_admin)
+                return Caller(principal.payer, principal.is_admin, principal)
             except RequestError:
                 self._check_failures(site(address))
         is_free = not self._limits.limits_loopback and is_loopback(address)
-        return Caller(f"@{site(address)}", None, is_free)
+        return Caller(f"@{site(address)}", is_free)
 
     def spend(self, caller: Caller, points: int) -> Mapping[str, str]:
         """Take points out of a caller's budget; the headers that say what is left. Raises ``rate_limited``."""
-        budget = self._of_addresses if caller.payer is None else self._of_keys
+        budget = self._of_addresses if caller.principal is None else self._of_keys
         if budget is None or caller.is_free:
             return {}
         spent = budget.spend(caller.name, points, self._clock.monotonic_ns())

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import resource
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
@@ -36,19 +36,23 @@ KEEP_ALIVE_S: Final = 75.0
 READ_S: Final = 15.0
 """How long a client may take to make room again, once 64 KiB wait here behind what the system keeps for it."""
 
-HEADERS: Final = web.RequestKey("headers", dict[str, str])
-"""In a request: headers that its answer gets whatever it is, a stream or a refusal too."""
-
 
 class Request(web.BaseRequest):
-    """A request, whose answer gets the headers in ``HEADERS``."""
+    """A request that says which headers its answer gets, whatever that is: a stream or a refusal too."""
+
+    __slots__ = ("answer_headers",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.answer_headers: Mapping[str, str] = {}
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """``aiohttp`` calls it before an answer's head is sent; where it does not, the headers are missing."""
-        response.headers.update(self.get(HEADERS, {}))
+        if self.answer_headers:
+            response.headers.update(self.answer_headers)
 
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+Handler = Callable[[Request], Awaitable[web.StreamResponse]]
 
 
 class Connection(web.RequestHandler):
@@ -127,7 +131,7 @@ class Connections(web.Server):
     def __init__(
         self, handler: Handler, metrics: Metrics, *, body_bytes_max: int, most: int = CONNECTIONS_MAX, **options: Any
     ) -> None:
-        super().__init__(handler, request_factory=self._begin, handler_cancellation=True)
+        super().__init__(cast(Any, handler), request_factory=self._begin, handler_cancellation=True)
         self._metrics, self._most, self._body_bytes_max, self._options = metrics, most, body_bytes_max, options
         self._waiting: dict[web.RequestHandler, asyncio.Transport] = {}
         """Those without a request, since when: the longest first."""

@@ -14,10 +14,11 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Final
 
 from sortedcontainers import SortedDict
+
+from web.limits.budgets import site
 
 KNOWN_RESUMING: Final = 2
 """Turns at a time of callers with a key; the connections of the database are four."""
@@ -111,15 +112,4 @@ class ResumeTurns:
 
     def of(self, payer: str | None, address: str) -> Turn:
         """The turns of a reader. ``payer``: whose share it uses; None: a stranger's, known by ``address``."""
-        return partial(self._strangers.turn, _site(address)) if payer is None else partial(self._known.turn, payer)
-
-
-def _site(address: str) -> str:
-    """What one subscriber has: an IPv4 address or an IPv6 network; anything else unchanged."""
-    try:
-        ip = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(ip, IPv4Address):
-        return address
-    return str(ip.ipv4_mapped or IPv6Network((ip.packed, 64), strict=False))
+        return partial(self._strangers.turn, site(address)) if payer is None else partial(self._known.turn, payer)
