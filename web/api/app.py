@@ -86,20 +86,22 @@ class Api:
             route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
         except RequestError:
             request.answer_headers = {**cors, **context.admission.spend(call.caller, WEIGHT)}
+            await context.admission.pace(call.caller)
             raise
         operation = route.operation
         if not context.started and operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
-        left = context.admission.spend(call.caller, WEIGHTS.get(operation.name, WEIGHT))
+        weight = WEIGHTS.get(operation.name, WEIGHT)
+        left = context.admission.spend(call.caller, weight)
         request.answer_headers = {**cors, **left} if cors else left
+        if weight:
+            await context.admission.pace(call.caller)
         if operation.answers[operation.status] == EVENTS:
             with context.admission.stream(call.caller):
                 return await self._made(call, route)
         response = self._shared.find(operation, request, call.request_id) or await self._made(call, route)
         if operation.method == "GET" and isinstance(response, web.Response) and response.status == operation.status:
-            wait_s = context.admission.large_wait_s(call.caller, _size(response))
-            if wait_s:
-                await asyncio.sleep(wait_s)
+            await context.admission.pace(call.caller, _size(response))
         return response
 
     async def _made(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
@@ -138,7 +140,7 @@ class Api:
 
 
 def _size(response: web.Response) -> int:
-    return len(response.body) if isinstance(response.body, bytes) else 0
+    return len(response.body) if isinstance(response.body, bytes) else 1
 
 
 def _response(operation: Operation, answer: Answer | Reply | web.StreamResponse, request_id: str) -> web.StreamResponse:

@@ -6,6 +6,7 @@ holds an administrator's key is not limited. Nor, by default, are callers withou
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -17,7 +18,7 @@ from actors.ports import Clock
 from actors.shares import Shares
 from web.answers.errors import RequestError
 from web.auth import Keys, Principal
-from web.limits.budgets import Budget, FailedKeys, Pace, Spent, is_loopback, site
+from web.limits.budgets import NS_PER_S, Budget, FailedKeys, Pace, Spent, is_loopback, site
 
 KEY_POINTS_PER_S: Final = 20_000
 """More than one venue on one small machine can carry out: by default no bot is held up."""
@@ -27,12 +28,17 @@ ADDRESS_POINTS_PER_S: Final = 1_000
 STREAMS_EACH_MAX: Final = 256
 """Open streams of one caller. On this machine, callers without a key have as many as the venue."""
 
-LARGE_BYTES: Final = 64 * 1024
-LARGE_BYTES_PER_S: Final = 32 * 1024 * 1024
+BYTES_PER_S: Final = 32 * 1024 * 1024
 """A list of 1,000 markets has 0.7 MB, and sending it takes 0.5 ms: 32 readers that ask as fast as they get answers
 would have all of the event loop. At this pace, all of one caller together have 3 % of it."""
 
-LARGE_WAIT_S_MAX: Final = 5.0
+LARGE_BYTES: Final = 64 * 1024
+"""Smaller answers do not count."""
+
+REQUEST_BYTES: Final = 16 * 1024
+"""As so many bytes a request without a key counts, whatever the answer: 2,048 a second take a fifth of the loop."""
+
+WAIT_S_MAX: Final = 5.0
 
 
 class RequestLimits(Struct, frozen=True, kw_only=True):
@@ -67,7 +73,7 @@ class Admission:
         self._of_addresses = Budget(limits.address_points_per_s) if limits.address_points_per_s else None
         self._failed_keys = FailedKeys()
         self._streams = Shares(STREAMS_EACH_MAX)
-        self._large = Pace(LARGE_BYTES_PER_S)
+        self._pace = Pace(BYTES_PER_S)
 
     def caller(self, request: web.BaseRequest) -> Caller:
         """Who asks. Raises ``rate_limited`` while the address is slowed for its keys and this one fails too."""
@@ -108,14 +114,22 @@ class Admission:
         finally:
             self._streams.give(caller.name)
 
-    def large_wait_s(self, caller: Caller, size: int) -> float:
-        """How long a caller waits for a large answer of so many bytes. Raises ``rate_limited``: too long."""
-        if size < LARGE_BYTES:
-            return 0.0
-        wait_s = self._large.next(caller.name, size, self._clock.monotonic_ns())
-        if wait_s > LARGE_WAIT_S_MAX:
-            raise RequestError("rate_limited", "You ask for too many large answers at once. Retry in 5 s.")
-        return wait_s
+    async def pace(self, caller: Caller, size: int = 0) -> None:
+        """Let a caller wait: before a request (``size`` 0), if without a key; before a large answer, whoever it is.
+
+        Also on this machine: a proxy does not tell how many it speaks for, and who waits is not refused. Raises
+        ``rate_limited``: the wait would be too long.
+        """
+        units = size if size >= LARGE_BYTES else REQUEST_BYTES if caller.principal is None and not size else 0
+        if not units:
+            return
+        wait_s = self._pace.next(caller.name, units, int(asyncio.get_running_loop().time() * NS_PER_S), WAIT_S_MAX)
+        if wait_s > WAIT_S_MAX:
+            error = RequestError("rate_limited", "You ask for too much at once. Nothing was done; retry in 5 s.")
+            error.headers = {"Retry-After": f"{WAIT_S_MAX:.0f}"}
+            raise error
+        if wait_s:
+            await asyncio.sleep(wait_s)
 
     def _check_failures(self, address: str) -> None:
         now_ns = self._clock.monotonic_ns()

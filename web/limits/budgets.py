@@ -26,6 +26,9 @@ FAILURE_WAIT_S_MAX: Final = 64
 FAILURES_KEPT_S: Final = 600.0
 """How long an address is remembered after its last failure; at most twice as long."""
 
+PACE_KEPT_S: Final = 10.0
+"""Longer than anybody waits."""
+
 NS_PER_S: Final = 1_000_000_000
 
 T = TypeVar("T")
@@ -93,13 +96,15 @@ class Pace:
 
     def __init__(self, per_s: float, *, most: int = CALLERS_MAX) -> None:
         self._ns = NS_PER_S / per_s
-        self._free_at = _Generations[int](int(BURST_S * NS_PER_S), most)
+        self._free_at = _Generations[int](int(PACE_KEPT_S * NS_PER_S), most)
 
-    def next(self, who: str, units: int, now_ns: int) -> float:
-        """Take units; after how many seconds they may be used."""
+    def next(self, who: str, units: int, now_ns: int, wait_s_max: float) -> float:
+        """Take units; after how many seconds they may be used. When that is too long, nothing is taken."""
         begins = max(self._free_at.get(who, 0), now_ns)
-        self._free_at.set(who, begins + int(units * self._ns), now_ns)
-        return (begins - now_ns) / NS_PER_S
+        wait_s = (begins - now_ns) / NS_PER_S
+        if wait_s <= wait_s_max:
+            self._free_at.set(who, begins + int(units * self._ns), now_ns)
+        return wait_s
 
 
 class FailedKeys:

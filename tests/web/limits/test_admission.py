@@ -12,7 +12,7 @@ from perps.wire.operations import OPERATIONS
 from perps.wire.weights import WEIGHTS
 from tests.web.conftest import Starter
 from tests.web.events import listening
-from tests.web.venue import ADMIN_KEY, Client, ManualClock, OnMemory, Running
+from tests.web.venue import ADMIN_KEY, Client, ManualClock, Running
 from web.compose import Limits
 from web.limits.admission import RequestLimits
 from web.limits.budgets import FAILURES_FREE
@@ -186,8 +186,9 @@ async def test_a_body_in_chunks_is_read_for_who_has_a_key(venue: Running) -> Non
 
 async def test_a_large_list_is_sent_at_a_pace_to_each_caller(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web.limits.admission.LARGE_BYTES", 100)
-    monkeypatch.setattr("web.limits.admission.LARGE_BYTES_PER_S", 100)
-    venue = await starter(OnMemory())
+    monkeypatch.setattr("web.limits.admission.REQUEST_BYTES", 0)
+    monkeypatch.setattr("web.limits.admission.BYTES_PER_S", 100)
+    venue = await starter()
     await venue.market()
     ann = await venue.user("ann")
 
@@ -195,3 +196,20 @@ async def test_a_large_list_is_sent_at_a_pace_to_each_caller(starter: Starter, m
     (await venue.anybody.get(MARKET)).refused(429, "rate_limited")
     (await ann.get(MARKET)).ok()
     (await venue.anybody.get("/healthz")).ok()
+
+
+async def test_who_has_no_key_waits_for_who_has_none_and_nobody_else_does(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.limits.admission.REQUEST_BYTES", 100)
+    monkeypatch.setattr("web.limits.admission.BYTES_PER_S", 10)
+    venue = await starter()
+    await venue.market()
+    ann = await venue.user("ann")
+
+    (await venue.anybody.get(MARKET)).ok()
+    (await venue.anybody.get(MARKET)).refused(429, "rate_limited")
+    (await venue.anybody.get("/nothing")).refused(429, "rate_limited")
+    (await venue.anybody.get("/readyz")).ok()
+    for _ in range(3):
+        (await ann.get(MARKET)).ok()

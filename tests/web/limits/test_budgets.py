@@ -85,7 +85,7 @@ def test_callers_are_forgotten_however_many_come() -> None:
     for number in range(5_000):
         budget.spend(str(number), 1, number)
         failures.failed(str(number), number)
-        pace.next(str(number), 1, number)
+        pace.next(str(number), 1, number, 5)
 
     assert max(len(budget._full_at), len(failures._failures), len(pace._free_at)) <= 200
 
@@ -124,9 +124,9 @@ def test_failures_are_forgotten_in_time() -> None:
 def test_a_pace_lets_the_first_go_at_once_and_the_next_when_it_has_been_paid_for() -> None:
     pace = Pace(100)
 
-    assert [pace.next("ann", 50, 1) for _ in range(3)] == [0, 0.5, 1]
-    assert pace.next("bob", 50, 1) == 0
-    assert pace.next("ann", 50, 2 * NS_PER_S) == 0
+    assert [pace.next("ann", 50, 1, 1) for _ in range(5)] == [0, 0.5, 1, 1.5, 1.5]
+    assert pace.next("bob", 50, 1, 1) == 0
+    assert pace.next("ann", 50, 2 * NS_PER_S, 1) == 0
 
 
 @pytest.mark.parametrize(
