@@ -17,7 +17,7 @@ WEIGHTS: Final[dict[str, int]] = {
     "listPrices": 10,
     "listUserTrades": 10,
     "listTransactions": 10,
-    "streamMarkets": 10,
+    "streamMarkets": 2,
     "setPrices": 20,
     "getMetrics": 20,
 }

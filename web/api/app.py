@@ -86,7 +86,7 @@ class Api:
             route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
         except RequestError:
             request.answer_headers = {**cors, **context.admission.spend(call.caller, WEIGHT)}
-            await context.admission.pace(call.caller)
+            await context.admission.pace(call.caller, points=WEIGHT)
             raise
         operation = route.operation
         if not context.started and operation.path.startswith("/api/"):
@@ -94,14 +94,13 @@ class Api:
         weight = WEIGHTS.get(operation.name, WEIGHT)
         left = context.admission.spend(call.caller, weight)
         request.answer_headers = {**cors, **left} if cors else left
-        if weight:
-            await context.admission.pace(call.caller)
+        await context.admission.pace(call.caller, points=weight)
         if operation.answers[operation.status] == EVENTS:
             with context.admission.stream(call.caller):
                 return await self._made(call, route)
         response = self._shared.find(operation, request, call.request_id) or await self._made(call, route)
         if operation.method == "GET" and isinstance(response, web.Response) and response.status == operation.status:
-            await context.admission.pace(call.caller, _size(response))
+            await context.admission.pace(call.caller, size=_size(response))
         return response
 
     async def _made(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
@@ -140,7 +139,7 @@ class Api:
 
 
 def _size(response: web.Response) -> int:
-    return len(response.body) if isinstance(response.body, bytes) else 1
+    return len(response.body) if isinstance(response.body, bytes) else 0
 
 
 def _response(operation: Operation, answer: Answer | Reply | web.StreamResponse, request_id: str) -> web.StreamResponse:

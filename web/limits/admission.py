@@ -35,8 +35,8 @@ would have all of the event loop. At this pace, all of one caller together have 
 LARGE_BYTES: Final = 64 * 1024
 """Smaller answers do not count."""
 
-REQUEST_BYTES: Final = 16 * 1024
-"""As so many bytes a request without a key counts, whatever the answer: 2,048 a second take a fifth of the loop."""
+POINT_BYTES: Final = 16 * 1024
+"""As so many bytes each point of a request without a key counts: 2,048 of a point each take a fifth of the loop."""
 
 WAIT_S_MAX: Final = 5.0
 
@@ -114,13 +114,15 @@ class Admission:
         finally:
             self._streams.give(caller.name)
 
-    async def pace(self, caller: Caller, size: int = 0) -> None:
-        """Let a caller wait: before a request (``size`` 0), if without a key; before a large answer, whoever it is.
+    async def pace(self, caller: Caller, *, points: int = 0, size: int = 0) -> None:
+        """Let a caller wait: before a request of so many points, if without a key; before a large answer of a size.
 
         Also on this machine: a proxy does not tell how many it speaks for, and who waits is not refused. Raises
         ``rate_limited``: the wait would be too long.
         """
-        units = size if size >= LARGE_BYTES else REQUEST_BYTES if caller.principal is None and not size else 0
+        units = size if size >= LARGE_BYTES else 0
+        if caller.principal is None:
+            units += points * POINT_BYTES
         if not units:
             return
         wait_s = self._pace.next(caller.name, units, int(asyncio.get_running_loop().time() * NS_PER_S), WAIT_S_MAX)

@@ -6,7 +6,7 @@ It follows the journal with the same ``apply`` as the markets themselves, one co
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, assert_never
 
 from perps.effects import Effect, Funded, Joined, Paid, Priced, Status, Traded
@@ -29,11 +29,13 @@ ROWS_KEPT: Final = 20_000
 class UserView:
     """One user: what they have done with money so far, and their open positions by (ticker, number)."""
 
-    __slots__ = ("deposited", "fees", "margin", "pnl", "positions", "referrer", "withdrawn")
+    __slots__ = ("deposited", "fees", "margin", "opened", "pnl", "positions", "referrer", "withdrawn")
 
     def __init__(self, referrer: str | None) -> None:
         self.referrer = referrer
         self.positions: dict[tuple[str, int], Position] = {}
+        self.opened: dict[tuple[str, int], int] = {}
+        """The rows that opened them, where they are known: a snapshot does not say it, the query tables do."""
         self.margin = 0
         """Σ of the open positions' margins."""
         self.deposited = 0
@@ -176,12 +178,10 @@ class ReadModel:
         for position in range(max(0, offset + 1 - oldest), len(self._recent)):
             yield self._recent[position]
 
-    def open_positions(self, user: str) -> Sequence[tuple[str, Position]]:
+    def open_positions(self, user: str) -> Iterator[tuple[str, Position]]:
         """A user's open positions with their tickers, newest first."""
-        view = self.users.get(user)
-        if view is None:
-            return ()
-        return [(ticker, position) for (ticker, _), position in reversed(view.positions.items())]
+        for (ticker, _), position in reversed(self.users[user].positions.items()):
+            yield ticker, position
 
     def _follow(self, row: Row, view: MarketView | None, effect: Effect) -> None:
         """What an event means to readers."""
@@ -219,5 +219,8 @@ class ReadModel:
         user.margin += (position.margin if position.lots else 0) - (before.margin if before else 0)
         if position.lots:
             user.positions[key] = position
+            if before is None:
+                user.opened[key] = row.offset
         else:
             user.positions.pop(key, None)
+            user.opened.pop(key, None)

@@ -4,8 +4,8 @@ A turn is one page of rows. There are two lines: callers with a key, and strange
 to the reader with the fewest rows left. The turns in between go to one sender after the other (a stranger's sender is
 the address, for IPv6 its 64-bit network), and there to the reader who has waited longest, so nobody waits for ever.
 
-Kept until streams are capped by address: behind 100 readers of 50,000 rows each, a reader with 10 rows left waits for 2
-of their pages instead of 100.
+Kept beside the cap of streams for each caller, which is 256 and does not hold on this machine: behind 100 readers of
+50,000 rows each, a reader with 10 rows left waits for 2 of their pages instead of 100.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ async def test_a_body_in_chunks_is_read_for_who_has_a_key(venue: Running) -> Non
 
 async def test_a_large_list_is_sent_at_a_pace_to_each_caller(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("web.limits.admission.LARGE_BYTES", 100)
-    monkeypatch.setattr("web.limits.admission.REQUEST_BYTES", 0)
+    monkeypatch.setattr("web.limits.admission.POINT_BYTES", 0)
     monkeypatch.setattr("web.limits.admission.BYTES_PER_S", 100)
     venue = await starter()
     await venue.market()
@@ -201,7 +201,7 @@ async def test_a_large_list_is_sent_at_a_pace_to_each_caller(starter: Starter, m
 async def test_who_has_no_key_waits_for_who_has_none_and_nobody_else_does(
     starter: Starter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("web.limits.admission.REQUEST_BYTES", 100)
+    monkeypatch.setattr("web.limits.admission.POINT_BYTES", 100)
     monkeypatch.setattr("web.limits.admission.BYTES_PER_S", 10)
     venue = await starter()
     await venue.market()
