@@ -143,3 +143,14 @@ def test_a_star_allows_every_name() -> None:
 )
 def test_a_host_is_named_without_its_port(text: str, name: str) -> None:
     assert host_name(text) == name
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "text/plain;charset=UTF-8", "multipart/form-data; boundary=x"])
+async def test_a_body_that_a_page_may_send_unasked_does_nothing(venue: Running, kind: str) -> None:
+    ann = await venue.user("ann")
+    body = b'{"ticker": "BTC-PERP", "side": "long", "size": 100, "leverage": 2}'
+    async with venue.unchanged():
+        answer = await ann.ask("POST", "/api/markets/perps/open", data=body, headers={"Content-Type": kind})
+        assert answer.refused(400, "validation_error") == {"contentType": kind.partition(";")[0]}
+    as_json = {"Content-Type": "application/json"}
+    (await ann.ask("POST", "/api/markets/perps/open", data=body, headers=as_json)).ok(201)
