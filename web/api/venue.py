@@ -92,10 +92,9 @@ async def readyz(call: Call[None, NoQuery]) -> Reply:
 async def metrics(call: Call[None, NoQuery]) -> web.Response:
     """Prometheus exposition. What has been answered has been counted; without a key, what was a second ago."""
     context = call.context
-    context.recorder.flush()
     age_ns_max = METRICS_AGE_NS if call.caller.principal is None else 0
     return web.Response(
-        body=context.metrics.text(context.clock.monotonic_ns(), age_ns_max=age_ns_max),
+        body=context.metrics.text(context.clock.monotonic_ns(), context.recorder.flush, age_ns_max=age_ns_max),
         headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )
 
