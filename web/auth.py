@@ -64,10 +64,12 @@ class Principal(Struct, frozen=True):
             raise RequestError("forbidden", f"This key lacks the scope '{scope}'.", {"scope": scope})
 
     def require_self(self, user: str) -> None:
-        """Raise ``forbidden`` unless the key is ``user``'s and reads, or an administrator's."""
-        if not self.is_admin and not self.scopes & READING:
+        """Raise ``forbidden`` unless this is ``user``, with a key that reads, or an administrator."""
+        if self.is_admin:
+            return
+        if not self.scopes & READING:
             raise RequestError("forbidden", "This key lacks the scope 'read'.", {"scope": "read"})
-        if self.user != user and not self.is_admin:
+        if self.user != user:
             raise RequestError("forbidden", "These data belong to another user.", {"userId": user})
 
 

@@ -13,6 +13,8 @@ from web.api.app import Api
 from web.api.context import Context
 from web.auth import Keys, KeyStore
 from web.gateway import Gateway
+from web.limits.admission import Admission, RequestLimits
+from web.limits.origins import Sites
 from web.limits.shares import ReadShares
 from web.listener import Listener
 from web.metrics import Metrics
@@ -60,6 +62,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     behind_bytes_max: int = BEHIND_BYTES_MAX
     heartbeat_s: float = HEARTBEAT_S
     snapshots: SnapshotPolicy = SnapshotPolicy()
+    requests: RequestLimits = RequestLimits()
+    sites: Sites = Sites()
 
 
 class VenueServer:
@@ -99,6 +103,8 @@ class VenueServer:
             recorder=self.host.recorder,
             clock=time,
             problems=self.host.problems,
+            admission=Admission(limits.requests, keys, time),
+            sites=limits.sites,
         )
         metrics.gauge("perps_problems", "Parts that are not well.", lambda: len(self.host.problems()))
         metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)

@@ -95,13 +95,15 @@ class Operation(Struct, frozen=True, kw_only=True):
 
 def refusals_of(operation: Operation) -> tuple[Code, ...]:
     """Every code that an operation can answer with, in order of precedence."""
-    codes = set(operation.refusals) | {Code.INTERNAL_ERROR}
+    codes = set(operation.refusals) | {Code.INTERNAL_ERROR, Code.RATE_LIMITED}
+    if operation.path != "/healthz":
+        codes.add(Code.FORBIDDEN)
     if operation.path.startswith("/api/"):
         codes |= {Code.VALIDATION_ERROR, Code.UNAVAILABLE}
     if operation.scope is not None:
-        codes |= {Code.UNAUTHORIZED, Code.FORBIDDEN}
+        codes.add(Code.UNAUTHORIZED)
     if operation.any_key:
-        codes |= {Code.UNAUTHORIZED}
+        codes.add(Code.UNAUTHORIZED)
     if operation.body is not None:
-        codes |= {Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE, Code.RATE_LIMITED}
+        codes |= {Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE}
     return tuple(code for code in Code if code in codes)

@@ -21,6 +21,8 @@ class RequestError(Exception):
         super().__init__(message)
         self.code, self.message, self.details = code, message, details or {}
 
+    headers: Mapping[str, str] = {}
+    """Of the answer, beside those that every refusal has."""
     allow: Sequence[str] = ()
     """The methods that a path takes, where it does not take the request's."""
 

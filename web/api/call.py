@@ -22,6 +22,8 @@ from web.answers.errors import invalid
 from web.api.context import Context
 from web.auth import READING, Principal
 from web.gateway import Done, in_name_of
+from web.limits.admission import NOBODY
+from web.limits.connections import Request
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -30,14 +32,30 @@ Q = TypeVar("Q")
 class Call(Generic[B, Q]):
     """A request that has been read and authorised. ``body`` and ``query`` are the operation's."""
 
-    __slots__ = ("_principal", "body", "command", "context", "is_done", "path", "query", "request", "request_id")
+    __slots__ = (
+        "_principal",
+        "body",
+        "caller",
+        "closes",
+        "command",
+        "context",
+        "is_done",
+        "path",
+        "query",
+        "request",
+        "request_id",
+    )
 
-    def __init__(self, context: Context, request: web.BaseRequest, request_id: str) -> None:
+    def __init__(self, context: Context, request: Request, request_id: str) -> None:
         self.context, self.request, self.request_id = context, request, request_id
         self.path: Mapping[str, str] = {}
         self.body: B
         self.query: Q
         self._principal: Principal | None = None
+        self.caller = NOBODY
+        """Whose budget the request takes from."""
+        self.closes = False
+        """Its connection is closed behind the answer, whatever else is sent on it."""
         self.command: Command | None = None
         """What was asked for, once that is known: for the log line of a refusal."""
         self.is_done = False
@@ -76,7 +94,9 @@ class Call(Generic[B, Q]):
     def _sender(self) -> Principal:
         """Who asks, by ticket or by key. Raises ``unauthorized``."""
         ticket = self.query.ticket if isinstance(self.query, UserStreamQuery) else None
-        return self.context.keys.principal(self.request) if ticket is None else self.context.tickets.use(ticket)
+        if ticket is not None:
+            return self.context.tickets.use(ticket)
+        return self.caller.principal or self.context.keys.principal(self.request)
 
     def looking_up(self) -> AbstractAsyncContextManager[None]:
         """While something is read from the database for it. Raises ``rate_limited``."""

@@ -13,6 +13,8 @@ from actors.clock import VenueClock
 from web.answers.errors import RequestError, not_found
 from web.auth import Keys
 from web.gateway import Gateway
+from web.limits.admission import Admission
+from web.limits.origins import Sites
 from web.limits.shares import Arrivals, ReadShares, Turns
 from web.metrics import Metrics
 from web.process.recorder import Recorder
@@ -46,6 +48,8 @@ class Context:
     clock: VenueClock
     problems: Callable[[], Mapping[str, Problem]]
     """What is not well, by part (a ticker, ``core``, or what an actor is called). Empty: ready."""
+    admission: Admission
+    sites: Sites
     started: bool = False
     """Whether recovery has ended: before that there is nothing true to serve."""
     draining: bool = False
