@@ -28,7 +28,7 @@ from perps.wire.base import (
     no_limit,
 )
 from perps.wire.errors import ErrorCode as Code
-from perps.wire.operation import COMMAND, Operation
+from perps.wire.operation import COMMAND, NOTHING, Operation
 
 MarketStatus = Literal["enabled", "reduce_only", "halted", "unavailable"]
 
@@ -166,7 +166,7 @@ LIST_MARKETS: Final = Operation(
     method="GET",
     path="/api/markets/perps",
     summary="Every market, as of one offset",
-    answers={200: MarketList},
+    answers={200: MarketList, 304: NOTHING},
 )
 GET_MARKET: Final = Operation(
     name="getMarket",
@@ -174,7 +174,7 @@ GET_MARKET: Final = Operation(
     method="GET",
     path="/api/markets/perps/{ticker}",
     summary="One market",
-    answers={200: MarketAnswer},
+    answers={200: MarketAnswer, 304: NOTHING},
     refusals=(Code.MARKET_NOT_FOUND,),
 )
 LIST_MARKET: Final = Operation(
