@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import msgspec
 import pytest
@@ -65,7 +65,8 @@ def test_every_command_states_its_facts() -> None:
 
 
 def test_a_field_added_later_needs_a_default() -> None:
-    for kind in (*commands.COMMANDS, MarketParams):
+    kinds: list[Any] = [*commands.COMMANDS, MarketParams]
+    for kind in kinds:
         fields = {field.name: field.default for field in msgspec.structs.fields(kind)}
         assert all(fields[name] is not msgspec.NODEFAULT for name in kind.later)
 
@@ -90,5 +91,5 @@ def test_every_event_goes_through_every_reader() -> None:
         market = model.markets.get(entry.row.stream)
         params = None if market is None else market.market.params
         if params is not None:
-            public_events(entry, params)
+            list(public_events(entry, params))
         assert all(row_in_words(entry.row, params))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from perps.candles import MINUTE_MS
 from perps.effects import FundingHour as DomainHour
 from perps.market.funding import DAY_MS, HOUR_MS, RATE, slope_of
 from perps.market.state import Market
@@ -27,7 +28,8 @@ DAYS_A_YEAR: Final = 365
 def funding_rate(market: Market, now_ms: int, doubtful_price_at: Millis | None) -> FundingRate:
     """What longs pay shorts now, and what they will have paid when this hour is over, as shares of the notional.
 
-    A market without funding names the next midnight, as it did before there was any.
+    As of the beginning of this minute, or of the market's newest row if that is younger: until the next row or minute
+    the answer is the same. A market without funding names the next midnight, as it did before there was any.
     """
     params = market.params
     if not params.funding_velocity and not market.funding_rate:
@@ -35,6 +37,8 @@ def funding_rate(market: Market, now_ms: int, doubtful_price_at: Millis | None) 
         return FundingRate(
             rate="0.00", predicted_rate="0.00", next_funding_time=midnight, annualized="0.00", velocity="0.00"
         )
+    minute = now_ms - now_ms % MINUTE_MS
+    now_ms = max(minute, min(market.funding_at, now_ms))
     start = now_ms - now_ms % HOUR_MS
     end = start + HOUR_MS
     events = accrue(market, Given(Millis(now_ms), doubtful_price_at))

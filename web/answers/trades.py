@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from msgspec import UNSET
+from msgspec.structs import asdict
 
 from perps.commands import PriceSource, Side
-from perps.effects import TradeKind
+from perps.effects import Traded, TradeKind
 from perps.events import Fill as DomainFill
+from perps.journal import Row
+from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.query_rows import OPEN, FillRecord, PriceRecord
 from perps.wire.history import PriceTaken, Trade, UserTrade
@@ -55,26 +58,40 @@ def trade(record: FillRecord, params: MarketParams) -> Trade:
 
 
 def user_trade(record: FillRecord, params: MarketParams) -> UserTrade:
-    """A trade as its owner sees it."""
+    """A trade as its owner sees it: an open has a realised pnl too, of 0."""
+    public = asdict(trade(record, params))
     return UserTrade(
-        id=f"{record.offset}-{record.n}",
-        ticker=record.ticker,
-        kind=TradeKind(record.kind),
-        side=Side.LONG if record.is_long else Side.SHORT,
-        price=decimals.average_price(record.cost, record.lots, params),
-        quantity=decimals.quantity(abs(record.lots), params.lot_size),
-        size=decimals.money(abs(record.cost)),
-        mark_price=decimals.price(record.mark_price, params.tick_size),
-        quote_price=decimals.price(record.quote_after, params.tick_size),
-        at=rfc3339(record.at),
-        offset=record.offset,
-        realized_pnl=decimals.money(record.pnl),
+        **{**public, "realized_pnl": decimals.money(record.pnl)},
         position_id=record.position_id,
         user_id=record.user_id,
         index_price=decimals.price(record.index_price, params.tick_size),
         funding=decimals.money(record.funding),
         bad_debt=decimals.money(record.bad_debt),
         fee=fee(record.fee, record.referral),
+    )
+
+
+def fill_record(row: Row, n: int, trade: Traded) -> FillRecord:
+    """A trade, event ``n`` of its row, as the query tables have it."""
+    filled = trade.fill
+    return FillRecord(
+        offset=row.offset,
+        n=n,
+        at=row.at,
+        ticker=row.stream,
+        position_id=position_id(row.stream, trade.position.number),
+        user_id=trade.position.user,
+        kind=trade.kind.value,
+        lots=filled.lots,
+        cost=filled.cost,
+        quote_after=filled.quote_after,
+        index_price=filled.index_price,
+        mark_price=filled.mark_price,
+        pnl=trade.pnl,
+        funding=trade.funding,
+        fee=trade.fee,
+        referral=trade.referral,
+        bad_debt=trade.bad_debt,
     )
 
 
