@@ -456,6 +456,7 @@ def test_a_snapshot_and_the_rest_of_the_rows_lead_where_the_venue_is(
     steps: list[tuple[str, Side, int, int]], cut: int
 ) -> None:
     venue = flow_venue()
+    venue.at = Millis(HOUR - 5 * MINUTE_MS)
     play(venue, steps, poking)
     state = venue.replayed()
     half = Books()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors.clock import ManualClock
 from perps.units import Millis
+from perps.wire.streams import MARKET_EVENTS
 from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.shapes import DECIMAL, TIME, fits, number
@@ -120,6 +122,7 @@ async def test_the_hours_are_listed_newest_first_in_pages_and_streamed(venue: Ru
     for hour in hours:
         assert abs(Decimal(hour["rate"]) * 50_000 - Decimal(hour["payment"])) < Decimal("1e-6")
     told = [event.data for event in events if event.name == "funding"]
+    assert told == [msgspec.to_builtins(msgspec.convert(hour, MARKET_EVENTS["funding"])) for hour in told]
     assert [{name: hour[name] for name in HOUR} for hour in told] == hours[::-1]
     assert all(hour["ticker"] == "BTC-PERP" and number(hour["offset"]) for hour in told)
 
