@@ -1,13 +1,18 @@
-"""From journal entries to the records of the query tables. Pure; runs for every row on the hot path."""
+"""From journal entries to the records of the query tables. Pure; runs for every row on the hot path.
 
-from collections.abc import Iterable, Sequence
+An open is one record: its legs and its position follow from its fill (``perps/folding.py``).
+"""
+
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
 from perps.effects import Priced, Traded, TradeKind
+from perps.folding import APART, folded, says_position
 from perps.journal import Entry, Row
 from perps.market.position import position_id
+from perps.money.ledger import Leg
 from perps.query_rows import STATUS_CLOSED, STATUS_LIQUIDATED, STATUS_OPEN, PositionRecord
 
 Record = tuple[Any, ...]
@@ -37,7 +42,7 @@ class QueryRows(Struct):
     legs: list[Record]
     prices: list[Record]
     opened: list[Record]
-    """Positions that begin in this batch."""
+    """Positions that begin in this batch, whole: those that their fill does not say, or that changed since."""
     changed: list[Record]
     """What this batch adds to positions that began before it."""
 
@@ -47,38 +52,46 @@ class QueryRows(Struct):
         return len(self.fills) + len(self.legs) + len(self.prices) + len(self.opened) + len(self.changed)
 
 
-def query_rows(entries: Sequence[Entry]) -> QueryRows:
-    """The records that ``entries`` add to the query tables."""
+def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
+    """The records that ``entries`` add to the query tables.
+
+    ``fold=False``: every leg and every position apart, as databases were written before fills could hold them.
+    """
     fills: list[Record] = []
     legs: list[Record] = []
     prices: list[Record] = []
     positions: dict[str, Record] = {}
     opened: set[str] = set()
+    unsaid: set[str] = set()
     for entry in entries:
-        row = entry.row
-        related: list[str | None] = []
+        row, first = entry.row, 0
         for n, (event, effects) in enumerate(zip(entry.events, entry.effects, strict=True)):
+            moved = entry.legs[first : first + len(event.transfers)]
             about: str | None = None
+            is_folded = False
             for effect in effects:
                 if isinstance(effect, Traded):
                     about = position_id(row.stream, effect.position.number)
-                    fills.append(_fill(row, n, about, effect))
+                    inside = folded(row, effect, moved, first) if fold and len(effects) == 1 else APART
+                    is_folded = inside is not APART
+                    fills.append(_fill(row, n, about, effect) + inside)
                     change = _position(row, about, effect)
                     earlier = positions.get(about)
                     positions[about] = merge_position(earlier, change) if earlier else change
                     if effect.is_new:
                         opened.add(about)
+                    if not says_position(inside):
+                        unsaid.add(about)
                 elif isinstance(effect, Priced):
                     prices.append(_price(row, n, effect))
-            if entry.legs:
-                related.extend([about] * len(event.transfers))
-        if entry.legs:
-            legs.extend(_legs(entry, related))
+            if moved and not is_folded:
+                legs.extend(_legs(row, moved, first, about))
+            first += len(moved)
     return QueryRows(
         fills,
         legs,
         prices,
-        [record for about, record in positions.items() if about in opened],
+        [record for about, record in positions.items() if about in opened and about in unsaid],
         [record for about, record in positions.items() if about not in opened],
     )
 
@@ -168,20 +181,19 @@ def _price(row: Row, n: int, price: Priced) -> Record:
     )
 
 
-def _legs(entry: Entry, related: Iterable[str | None]) -> list[Record]:
-    offset, at = entry.row.offset, entry.row.at
+def _legs(row: Row, moved: Sequence[Leg], first: int, about: str | None) -> list[Record]:
     return [
         (
-            offset,
+            row.offset,
             n,
-            at,
+            row.at,
             leg.transfer.kind,
             leg.transfer.source,
             leg.transfer.target,
             leg.transfer.amount,
             leg.source_balance,
             leg.target_balance,
-            position_id,
+            about,
         )
-        for n, (leg, position_id) in enumerate(zip(entry.legs, related, strict=True))
+        for n, leg in enumerate(moved, first)
     ]

@@ -32,6 +32,7 @@ from persistence.journal.tables import (
     LEGS,
     POSITIONS,
     PRICES,
+    QUERY_SESSION,
     Table,
     fenced_insertion,
     insertion,
@@ -73,6 +74,7 @@ SESSION: Final = {
     "idle_in_transaction_session_timeout": "60s",
     "plan_cache_mode": "force_generic_plan",
     "client_connection_check_interval": "2s",
+    **QUERY_SESSION,
 }
 """The server's settings for the session that writes."""
 
@@ -208,7 +210,16 @@ class Session:
 
     async def warm_up(self) -> None:
         """Prepare the statements of the common commands, so that the first of each is as quick as the rest."""
-        common = ((), (PRICES,), (LEGS,), (LEGS, PRICES), (FILLS, LEGS, POSITIONS), (FILLS, LEGS, PRICES, POSITIONS))
+        common = (
+            (),
+            (PRICES,),
+            (LEGS,),
+            (LEGS, PRICES),
+            (FILLS,),
+            (FILLS, PRICES),
+            (FILLS, POSITIONS),
+            (FILLS, PRICES, POSITIONS),
+        )
         for tables in common:
             await self._prepare((JOURNAL, *tables))
         self._probe = await self.connection.prepare(PROBE)

@@ -18,7 +18,7 @@ from persistence.journal.selections import (
     SNAPSHOTS_UNTIL,
     columns,
 )
-from persistence.journal.tables import FILLS, JOURNAL, POSITIONS, PRICES, Table
+from persistence.journal.tables import JOURNAL, POSITIONS, PRICES, Table
 from persistence.operator.comparison import IN_STEP, RecordStream
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ PAGE_RECORDS: Final = 5_000
 
 _HEAP_ONLY: Final = "set local enable_indexscan = off; set local enable_indexonlyscan = off"
 _ANY_SCAN: Final = "set local enable_indexscan = on; set local enable_indexonlyscan = on"
-_HAS_SHARD: Final = "select exists (select from pg_attribute where attrelid = to_regclass($1) and attname = 'shard')"
+_HAS_COLUMNS: Final = (
+    "select array_agg(attname::text) @> $2::text[] from pg_attribute"
+    " where attrelid = to_regclass($1) and attnum > 0 and not attisdropped"
+)
 _OWNER: Final = "select epoch from owner where shard = $1"
 _DOUBLED: Final = (
     'select user_id, client_order_id, array_agg("offset" order by "offset") as offsets from journal'
@@ -63,7 +66,7 @@ class Audit(BlockingSession):
         for table in (JOURNAL, *IN_STEP, POSITIONS):
             if await connection.fetchval("select to_regclass($1)", table.name) is None:
                 raise NoVenue(f"this database has no table {table.name}: no venue has been served from it")
-            if not await connection.fetchval(_HAS_SHARD, table.name):
+            if not await connection.fetchval(_HAS_COLUMNS, table.name, ("shard", *table.columns)):
                 raise JournalUnavailable(
                     f"the table {table.name} is of an older version: a venue of this version that is started on the"
                     " database brings it up to date"
@@ -111,8 +114,8 @@ class Audit(BlockingSession):
         return found
 
     def open_positions(self) -> Iterator[PositionRecord]:
-        """Every position that the table says is open, in no order."""
-        query = f"select {columns(POSITIONS.columns)} from positions where shard = $1 and status = $2"
+        """Every position that the tables say is open, in no order."""
+        query = f"select {columns(POSITIONS.columns)} from all_positions where shard = $1 and status = $2"
         cursor = self._cursor(query, self._shard, STATUS_OPEN)
         while page := self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)):
             for found in page:
@@ -125,11 +128,12 @@ class Audit(BlockingSession):
 
     def newest_fill(self, ticker: str) -> FillRecord | None:
         """The last trade of a market."""
-        found = self._fetch(f"select {columns(FILLS.columns)} from fills {_NEWEST}", self._shard, ticker)
+        names = columns(FillRecord.__struct_fields__)
+        found = self._fetch(f"select {names} from fills {_NEWEST}", self._shard, ticker)
         return FillRecord(*found[0]) if found else None
 
     def position_ids(self) -> Iterator[tuple[str, int]]:
-        """Id and opening row of every position, in no order."""
+        """Id and opening row of every record of ``positions``, in no order."""
         cursor = self._cursor("select id, opened_offset from positions where shard = $1", self._shard)
         while page := self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)):
             for found in page:

@@ -20,7 +20,7 @@ from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
 from persistence.journal.partitions import make_partitions, settle_partition_rows
 from persistence.journal.shards import make_shard
-from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, insertion
+from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, QUERY_SESSION, insertion
 from persistence.journal.writer import LOCK_CLASS
 from persistence.migrate import migrate
 from persistence.operator.archive import ArchiveReader
@@ -120,6 +120,7 @@ class NewDatabase(BlockingSession):
             doing="restoring",
             idle_in_transaction_session_timeout="0",
             statement_timeout="0",
+            **QUERY_SESSION,
         )
 
     async def _begin(self, connection: Connection[Any]) -> None:

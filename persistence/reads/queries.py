@@ -31,6 +31,9 @@ CLOSE_S: Final = 3.0
 CANDLE_STEP_GROWTH: Final = 16
 """Each further look back for candles is this much longer than the one before."""
 
+IN_ORDER: Final = {"enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""A page of positions looks each one's record up by an index; a hash join would first read all records of the user."""
+
 Place = tuple[int, int]
 """Offset and n of a record: a list's cursor."""
 
@@ -60,16 +63,27 @@ def _in_market(table: str) -> str:
     """
 
 
-_TRANSACTIONS: Final = f"""
-    (select {_columns(LegRecord)} from legs
-      where shard = $1 and source = $2 and source like 'user:%' and ("offset", n) < ($3, $4)
-      order by "offset" desc, n desc limit $5)
-    union all
-    (select {_columns(LegRecord)} from legs
-      where shard = $1 and target = $2 and target like 'user:%' and source <> $2 and ("offset", n) < ($3, $4)
-      order by "offset" desc, n desc limit $5)
-    order by "offset" desc, n desc limit $5
-"""
+def _wallet_legs(table: str, where: str) -> str:
+    """The last legs of a wallet before a place, of those that ``where`` finds by an index."""
+    return f"""
+        (select {_columns(LegRecord)} from {table}
+          where shard = $1 and {where} and ("offset", n) < ($3, $4)
+          order by "offset" desc, n desc limit $5)
+    """
+
+
+_TRANSACTIONS: Final = (
+    " union all ".join(
+        (
+            _wallet_legs("legs", "source = $2 and source like 'user:%'"),
+            _wallet_legs("legs", "target = $2 and target like 'user:%' and source <> $2"),
+            _wallet_legs("trade_legs", 'user_id = $6 and "offset" <= $3 and $2 in (source, target)'),
+            _wallet_legs("trade_legs", 'referrer = $6 and "offset" <= $3 and target = $2'),
+        )
+    )
+    + ' order by "offset" desc, n desc limit $5'
+)
+"""A wallet's legs: those that are stored, those of the user's own trades, and what the trades of others brought in."""
 
 _CANDLES: Final = """
     select start, (min(place))[3], max(price), min(price), (max(place))[3], sum(volume), sum(trades) from (
@@ -101,6 +115,7 @@ class PostgresQueries:
             "application_name": "perps queries",
             "statement_timeout": f"{QUERY_TIMEOUT_S:.0f}s",
             "default_transaction_read_only": "on",
+            **IN_ORDER,
         }
         with database_errors("opening the read side"), reaching(self._url):
             self._pool = await asyncpg.create_pool(
@@ -163,7 +178,7 @@ class PostgresQueries:
 
     async def transactions(self, user: str, *, before: Place | None = None, limit: int) -> list[LegRecord]:
         """Transfers from or to a user's wallet, newest first."""
-        values = (self._shard, user_account(user), *(before or NEWEST), max(limit, 0))
+        values = (self._shard, user_account(user), *(before or NEWEST), max(limit, 0), user)
         return [LegRecord(*record) for record in await self._fetch(_TRANSACTIONS, *values)]
 
     async def prices(self, ticker: str, *, before: Place | None = None, limit: int) -> list[PriceRecord]:
@@ -190,11 +205,12 @@ class PostgresQueries:
         if ticker is not None:
             values.append(ticker)
             where += f" and ticker = ${len(values)}"
-        query = f"select {_columns(PositionRecord)} from positions where {where} order by opened_offset desc limit $4"
+        table = "all_positions" if status in ("all", STATUS_OPEN) else "positions"
+        query = f"select {_columns(PositionRecord)} from {table} where {where} order by opened_offset desc limit $4"
         return [PositionRecord(*record) for record in await self._fetch(query, *values)]
 
     async def owner(self, position_id: str) -> str | None:
-        """Whose a position is or was; None if there never was one."""
+        """Whose a position was that has been closed, or changed since its open; None of any other."""
         query = "select user_id from positions where shard = $1 and id = $2"
         found = await self._fetch(query, self._shard, position_id)
         return str(found[0]["user_id"]) if found else None

@@ -50,7 +50,7 @@ class Queries(Protocol):
         ...
 
     async def owner(self, position_id: str) -> str | None:
-        """Whose a position is or was; None if there never was one."""
+        """Whose a position was that has been closed, or changed since its open; None of any other."""
         ...
 
     async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
