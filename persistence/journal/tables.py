@@ -70,8 +70,8 @@ _COMPLETED = f"""
       from {{given}} left join lateral (
         select {", ".join(f'{value} as "{name}"' for name, value in _OF_THE_OPEN.items())}
           from fills_{{shard}} fill
-         where given.opened_offset = 0 and fill.ticker = given.ticker and fill.at = given.opened_at and fill.position_id = given.id
-           and fill.leverage is not null
+         where given.opened_offset = 0 and fill.ticker = given.ticker and fill.at = given.opened_at
+           and fill.position_id = given.id and fill.leverage is not null
            and not exists (select from positions_{{shard}} known where known.id = given.id)
          limit 1
       ) began on true

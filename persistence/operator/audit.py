@@ -114,8 +114,13 @@ class Audit(BlockingSession):
         return found
 
     def open_positions(self) -> Iterator[PositionRecord]:
-        """Every position that the tables say is open, in no order."""
-        query = f"select {columns(POSITIONS.columns)} from all_positions where shard = $1 and status = $2"
+        """Every position that the tables say is open, in no order: the records, and what only fills say."""
+        names = columns(POSITIONS.columns)
+        query = (
+            f"select {names} from positions where shard = $1 and status = $2"
+            f" union all select {names} from all_positions where shard = $1 and status = $2 and not exists"
+            " (select from positions known where known.shard = $1 and known.id = all_positions.id)"
+        )
         cursor = self._cursor(query, self._shard, STATUS_OPEN)
         while page := self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)):
             for found in page:
@@ -132,12 +137,12 @@ class Audit(BlockingSession):
         found = self._fetch(f"select {names} from fills {_NEWEST}", self._shard, ticker)
         return FillRecord(*found[0]) if found else None
 
-    def position_ids(self) -> Iterator[tuple[str, int]]:
-        """Id and opening row of every record of ``positions``, in no order."""
-        cursor = self._cursor("select id, opened_offset from positions where shard = $1", self._shard)
+    def position_ids(self) -> Iterator[tuple[str, int, int]]:
+        """Id, opening row and last row of every record of ``positions``, in no order."""
+        cursor = self._cursor('select id, opened_offset, "offset" from positions where shard = $1', self._shard)
         while page := self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)):
             for found in page:
-                yield found[0], found[1]
+                yield found[0], found[1], found[2]
 
     def doubled_orders(self, limit: int) -> list[tuple[str, str, list[int]]]:
         """Client order ids that a sender has more than once, and the rows that have it; no index is believed."""

@@ -107,18 +107,18 @@ class Comparison:
         ended = [name for name in touched if self._open[name][_STATUS] != STATUS_OPEN]
         self._compare_positions([self._open.pop(name) for name in ended])
 
-    def end(self, markets: Mapping[str, Market], positions: Iterable[tuple[str, int]]) -> None:
+    def end(self, markets: Mapping[str, Market], positions: Iterable[tuple[str, int, int]]) -> None:
         """All rows have been taken, and led to ``markets``: the open positions, and every position that is too many.
 
-        ``positions``: id and opening row of all records of the table.
+        ``positions``: id, opening row and last row of all records of the table.
         """
         left = [record for name, record in self._open.items() if name not in self._in_fills]
         for start in range(0, len(left), POSITIONS_AT_ONCE):
             self._compare_positions(left[start : start + POSITIONS_AT_ONCE])
-        for name, opened in positions:
+        for name, opened, changed in positions:
             if opened <= self._last and not _is_position(name, markets):
                 self._findings.add(f"positions: {name} is there, and no row opened it", opened)
-            elif opened <= self._last and name in self._in_fills:
+            elif changed <= self._last and name in self._in_fills:
                 self._findings.add(f"positions: {name} is there, and no row changed it since its open", opened)
 
     def _compare_records(self, table: Table, expected: list[Record], found: list[Record]) -> None:

@@ -12,7 +12,7 @@ import asyncpg
 from perps.journal import JournalUnavailable, Row
 from perps.money.accounts import user_account
 from perps.query_rows import LIQUIDATION, STATUS_OPEN, Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
-from persistence.connection.connect import CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
+from persistence.connection.connect import BY_INDEX, CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
 from persistence.journal.selections import ROW_COLUMNS, ROWS_AFTER, columns
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ CLOSE_S: Final = 3.0
 CANDLE_STEP_GROWTH: Final = 16
 """Each further look back for candles is this much longer than the one before."""
 
-IN_ORDER: Final = {"enable_hashjoin": "off", "enable_mergejoin": "off"}
-"""A page of positions looks each one's record up by an index; a hash join would first read all records of the user."""
+IN_ORDER: Final = {**BY_INDEX, "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""Every list is read in the order of an index, and what belongs to a record is looked up: a page costs what is on it. A
+hash join would first read all records of the user."""
 
 Place = tuple[int, int]
 """Offset and n of a record: a list's cursor."""
