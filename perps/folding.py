@@ -18,12 +18,14 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from perps.effects import Traded, TradeKind
-from perps.events import Transfer, TransferKind
+from perps.events import TransferKind
 from perps.journal import Row
 from perps.money.accounts import FEES, house_account, insurance_account, margin_account, user_account
 from perps.money.ledger import Leg
 from perps.query_rows import FillRecord, StoredFill
-from perps.units import Micros
+
+Move = tuple[str, str, int, TransferKind]
+"""A transfer's fields."""
 
 Inside = tuple[Any, ...]
 """The columns that ``StoredFill`` has beyond ``FillRecord``, in order."""
@@ -38,35 +40,40 @@ def folded(row: Row, trade: Traded, legs: Sequence[Leg], first: int) -> Inside:
     ``first``: which transfer of the row is the first of ``legs``.
     """
     position, ticker = trade.position, row.stream
-    margin = covered = Micros(0)
+    wallet, posted = user_account(position.user), margin_account(ticker)
+    margin = covered = 0
     referrer: str | None = None
     balances: dict[str, int] = {}
+    moves: list[Move] = []
     for leg in legs:
         transfer = leg.transfer
-        balances[transfer.source] = leg.source_balance
-        balances[transfer.target] = leg.target_balance
-        kind = transfer.kind
+        source, target, amount, kind = transfer.source, transfer.target, transfer.amount, transfer.kind
+        moves.append((source, target, amount, kind))
+        balances[source] = leg.source_balance
+        balances[target] = leg.target_balance
         if kind is TransferKind.MARGIN or kind is TransferKind.MARGIN_RETURN:
-            margin = transfer.amount
+            margin = amount
         elif kind is TransferKind.BAD_DEBT:
-            covered = transfer.amount
+            covered = amount
         elif kind is TransferKind.REFERRAL:
             referrer = position.referrer
-    if referrer == position.user:
-        return APART  # the account in the end does not say what it held before each leg
-    if [leg.transfer for leg in legs] != _pattern(ticker, trade, margin, covered, referrer):
+    adds = trade.kind is TradeKind.OPEN
+    if moves != _pattern(ticker, trade, wallet, posted, margin, covered, referrer):
         return APART
-    begins, balance = _begins_so(row, trade, margin), balances.get
+    if referrer == position.user or (adds and (trade.pnl or trade.bad_debt or covered)):
+        return APART  # of the one an account in the end says no leg's balance; the other no open does
+    balance = balances.get
+    begins = adds and trade.is_new and _begins_so(row, trade, margin)
     return (
         first,
         position.leverage if begins else None,
         position.cash if begins else None,
         margin,
         covered or None,
-        balance(user_account(position.user)),
-        balance(margin_account(ticker)),
-        balance(house_account(ticker)),
-        balance(insurance_account(ticker)),
+        balance(wallet),
+        balance(posted),
+        balance(house_account(ticker)) if not adds else None,
+        balance(insurance_account(ticker)) if not adds else None,
         balance(FEES),
         referrer,
         None if referrer is None else balance(user_account(referrer)),
@@ -82,13 +89,10 @@ _LEVERAGE: Final = StoredFill.__struct_fields__.index("leverage") - len(FillReco
 
 
 def _begins_so(row: Row, trade: Traded, margin: int) -> bool:
-    """Whether a position begins with this trade, and is in all what follows from the fill."""
+    """Whether the position that begins with a trade is in all what follows from the fill."""
     position, fill = trade.position, trade.fill
     return (
-        trade.is_new
-        and trade.adds
-        and trade.pnl == 0
-        and position.lots == fill.lots != 0
+        position.lots == fill.lots != 0
         and position.margin == margin
         and position.entry_cost == abs(fill.cost)
         and position.funding_paid == 0
@@ -96,28 +100,30 @@ def _begins_so(row: Row, trade: Traded, margin: int) -> bool:
     )
 
 
-def _pattern(ticker: str, trade: Traded, margin: Micros, covered: Micros, referrer: str | None) -> list[Transfer]:
-    """The transfers of a trade of this margin and covered debt, if it moves money as trades do."""
-    wallet, posted = user_account(trade.position.user), margin_account(ticker)
-    fee, referral = Micros(trade.fee - trade.referral), trade.referral
-    moves: list[Transfer] = []
-    if margin and trade.adds:
-        moves.append(Transfer(wallet, posted, margin, TransferKind.MARGIN))
-    elif margin:
-        moves.append(Transfer(posted, wallet, margin, TransferKind.MARGIN_RETURN))
+def _pattern(
+    ticker: str, trade: Traded, wallet: str, posted: str, margin: int, covered: int, referrer: str | None
+) -> list[Move]:
+    """The moves of a trade of this margin and covered debt, if it moves money as trades do."""
+    moves: list[Move] = []
+    if margin:
+        if trade.adds:
+            moves.append((wallet, posted, margin, TransferKind.MARGIN))
+        else:
+            moves.append((posted, wallet, margin, TransferKind.MARGIN_RETURN))
     if trade.pnl or trade.bad_debt or covered:
-        house, pnl = house_account(ticker), trade.pnl
-        loss = Micros(max(-pnl, 0) - trade.bad_debt)
+        house, loss = house_account(ticker), max(-trade.pnl, 0) - trade.bad_debt
         if loss:
-            moves.append(Transfer(posted, house, loss, TransferKind.LOSS))
-        if pnl > 0:
-            moves.append(Transfer(house, wallet, pnl, TransferKind.PROFIT))
+            moves.append((posted, house, loss, TransferKind.LOSS))
+        if trade.pnl > 0:
+            moves.append((house, wallet, trade.pnl, TransferKind.PROFIT))
         if covered:
-            moves.append(Transfer(insurance_account(ticker), house, covered, TransferKind.BAD_DEBT))
-    if fee and trade.kind is TradeKind.LIQUIDATION:
-        moves.append(Transfer(wallet, insurance_account(ticker), fee, TransferKind.LIQUIDATION_FEE))
-    elif fee:
-        moves.append(Transfer(wallet, FEES, fee, TransferKind.FEE))
-    if referral:
-        moves.append(Transfer(wallet, user_account(referrer or ""), referral, TransferKind.REFERRAL))
+            moves.append((insurance_account(ticker), house, covered, TransferKind.BAD_DEBT))
+    fee = trade.fee - trade.referral
+    if fee:
+        if trade.kind is TradeKind.LIQUIDATION:
+            moves.append((wallet, insurance_account(ticker), fee, TransferKind.LIQUIDATION_FEE))
+        else:
+            moves.append((wallet, FEES, fee, TransferKind.FEE))
+    if trade.referral:
+        moves.append((wallet, user_account(referrer or ""), trade.referral, TransferKind.REFERRAL))
     return moves

@@ -60,40 +60,52 @@ def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
     fills: list[Record] = []
     legs: list[Record] = []
     prices: list[Record] = []
-    positions: dict[str, Record] = {}
-    opened: set[str] = set()
-    unsaid: set[str] = set()
+    positions = _Positions()
     for entry in entries:
         row, first = entry.row, 0
         for n, (event, effects) in enumerate(zip(entry.events, entry.effects, strict=True)):
             moved = entry.legs[first : first + len(event.transfers)]
             about: str | None = None
-            is_folded = False
+            inside = APART
             for effect in effects:
                 if isinstance(effect, Traded):
                     about = position_id(row.stream, effect.position.number)
-                    inside = folded(row, effect, moved, first) if fold and len(effects) == 1 else APART
-                    is_folded = inside is not APART
+                    if fold and len(effects) == 1:
+                        inside = folded(row, effect, moved, first)
                     fills.append(_fill(row, n, about, effect) + inside)
-                    change = _position(row, about, effect)
-                    earlier = positions.get(about)
-                    positions[about] = merge_position(earlier, change) if earlier else change
-                    if effect.is_new:
-                        opened.add(about)
-                    if not says_position(inside):
-                        unsaid.add(about)
+                    positions.take(row, about, effect, is_said=says_position(inside))
                 elif isinstance(effect, Priced):
                     prices.append(_price(row, n, effect))
-            if moved and not is_folded:
+            if moved and inside is APART:
                 legs.extend(_legs(row, moved, first, about))
             first += len(moved)
-    return QueryRows(
-        fills,
-        legs,
-        prices,
-        [record for about, record in positions.items() if about in opened and about in unsaid],
-        [record for about, record in positions.items() if about not in opened],
-    )
+    return QueryRows(fills, legs, prices, *positions.records())
+
+
+class _Positions:
+    """What a batch does to positions. One that begins and is said by its fill has no record until it changes."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[Row, Traded]] = {}
+        self._opened: dict[str, Record] = {}
+        self._changed: dict[str, Record] = {}
+
+    def take(self, row: Row, about: str, trade: Traded, *, is_said: bool) -> None:
+        """The next trade."""
+        if is_said:
+            self._said[about] = (row, trade)
+            return
+        change = _position(row, about, trade)
+        begun = self._said.pop(about, None)
+        if begun is not None:
+            self._opened[about] = _position(begun[0], about, begun[1])
+        records = self._opened if trade.is_new or about in self._opened else self._changed
+        earlier = records.get(about)
+        records[about] = merge_position(earlier, change) if earlier else change
+
+    def records(self) -> tuple[list[Record], list[Record]]:
+        """Of positions that begin in the batch, then of those that began before it."""
+        return list(self._opened.values()), list(self._changed.values())
 
 
 _FIELDS = PositionRecord.__struct_fields__

@@ -22,8 +22,9 @@ def slow_legs(entries: Iterable[Entry]) -> list[LegRecord]:
     for entry in entries:
         n = 0
         for event in entry.events:
-            is_trade = isinstance(event, PositionOpened | PositionReduced)
-            about = f"{entry.row.stream}-{event.position.number}" if is_trade else None
+            about = None
+            if isinstance(event, PositionOpened | PositionReduced):
+                about = f"{entry.row.stream}-{event.position.number}"
             for transfer in event.transfers:
                 source, target, amount = transfer.source, transfer.target, transfer.amount
                 left = balances[source] = balances.get(source, 0) - amount

@@ -134,7 +134,7 @@ def test_legs_and_positions_follow_from_fills_as_their_events_say(database_url: 
     assert stored_legs(database_url) == slow_legs(entries)
     assert stored_positions(database_url) == slow_positions(entries)
     trades = sum(1 for _ in fills_of(entries))
-    assert sql(database_url, "select count(*), count(leg) from fills")[0] == (trades, trades)
+    assert tuple(sql(database_url, "select count(*), count(leg) from fills")[0]) == (trades, trades)
     assert verified(database_url) == []
 
 
