@@ -25,10 +25,11 @@ from perps.commands import (
     UpdatePrice,
     Withdraw,
 )
-from perps.events import Event, PositionOpened, PositionReduced, Transfer, TransferKind
+from perps.engine import effects_of
+from perps.events import CloseReason, Event, PositionOpened, PositionReduced, Transfer, TransferKind
 from perps.journal import Entry
 from perps.market.position import position_id
-from perps.money.accounts import WORLD
+from perps.money.accounts import FEES, WORLD, house_account, insurance_account, margin_account
 from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.projection import query_rows
@@ -240,10 +241,51 @@ def test_a_user_who_is_their_own_referrer_has_exact_balances(database_url: str) 
     for entry in scribe.entries:
         moved = altered(entry, to_oneself, ledger)
         events = tuple(map(own, moved.events))
-        entries.append(replace(moved, events=events))
+        entries.append(replace(moved, events=events, effects=effects_of(events)))
     write_in_pieces(database_url, entries)
 
     assert stored_legs(database_url) == slow_legs(entries)
+
+
+@pytest.mark.parametrize("reason", list(CloseReason))
+def test_a_trade_of_every_transfer_at_once_has_exact_balances(database_url: str, reason: CloseReason) -> None:
+    """No rule makes such a one: a gain, or a loss, beside a debt that the insurance covers, a fee and a referral."""
+    scribe, ledger, entries = Scribe(), Ledger(), list[Entry]()
+    scribe.live(150, seed=9)
+    fees = FEES if reason is CloseReason.OWNER else insurance_account("BTC-PERP")
+    kind = TransferKind.FEE if reason is CloseReason.OWNER else TransferKind.LIQUIDATION_FEE
+    wallet, posted, house = "user:ann", margin_account("BTC-PERP"), house_account("BTC-PERP")
+    for entry in scribe.entries:
+        moved = entry
+        if entry.row.stream == "BTC-PERP" and isinstance(event := entry.events[0], PositionReduced):
+            pnl = 700 if entry.row.offset % 2 else -800
+            gain = (house, wallet, 700, TransferKind.PROFIT) if pnl > 0 else (posted, house, 800, TransferKind.LOSS)
+            moves = (
+                (posted, wallet, 600, TransferKind.MARGIN_RETURN),
+                gain,
+                (insurance_account("BTC-PERP"), house, 50, TransferKind.BAD_DEBT),
+                (wallet, fees, 9, kind),
+                (wallet, "user:bob", 4, TransferKind.REFERRAL),
+            )
+            altered_event = replace(
+                event,
+                position=replace(event.position, user="ann", referrer="bob"),
+                reason=reason,
+                pnl=Micros(pnl),
+                fee=Micros(13),
+                referral=Micros(4),
+                bad_debt=Micros(0),
+                transfers=tuple(Transfer(source, target, Micros(much), why) for source, target, much, why in moves),
+            )
+            events = (altered_event, *entry.events[1:])
+            moved = replace(entry, events=events, effects=effects_of(events))
+        entries.append(
+            replace(moved, legs=tuple(leg for event in moved.events for leg in ledger.post(event.transfers)))
+        )
+    write_in_pieces(database_url, entries)
+
+    assert stored_legs(database_url) == slow_legs(entries)
+    assert sql(database_url, "select bool_and(leg is not null) from fills")[0][0]
 
 
 def verified(url: str) -> list[str]:
