@@ -11,7 +11,7 @@ A trade moves money in one pattern. In this order, and without those of 0:
 
 So its legs follow from the margin, the covered debt and the fill's own fields; and the balance after each leg from what
 each account held in the end. ``folded`` compares: an event that moved anything else keeps its legs apart, whatever a
-later version makes of trades. The way back is SQL, the views of migration 0007.
+later version makes of trades. ``legs_of`` is the way back. The way back to a position is SQL, in migration 0007.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from perps.events import TransferKind
 from perps.journal import Row
 from perps.money.accounts import FEES, house_account, insurance_account, margin_account, user_account
 from perps.money.ledger import Leg
-from perps.query_rows import FillRecord, StoredFill
+from perps.query_rows import LIQUIDATION, OPEN, FillRecord, LegRecord, StoredFill
 
 Move = tuple[str, str, int, TransferKind]
 """A transfer's fields."""
@@ -78,6 +78,54 @@ def folded(row: Row, trade: Traded, legs: Sequence[Leg], first: int) -> Inside:
         referrer,
         None if referrer is None else balance(user_account(referrer)),
     )
+
+
+def legs_of(fill: StoredFill) -> list[LegRecord]:
+    """The legs that follow from a fill, in order; none if they are stored by themselves.
+
+    A balance after a leg is what its account held in the end, less what the later legs did.
+    """
+    if fill.leg is None:
+        return []
+    ticker, margin, paid = fill.ticker, fill.margin or 0, fill.covered or 0
+    wallet, posted, house = user_account(fill.user_id), margin_account(ticker), house_account(ticker)
+    loss, profit = max(-fill.pnl, 0) - fill.bad_debt, max(fill.pnl, 0)
+    referral, fee = fill.referral, fill.fee - fill.referral
+    in_wallet, in_margin, in_house, in_insurance, in_fees, of_referrer = (
+        balance or 0
+        for balance in (
+            fill.wallet_balance,
+            fill.margin_balance,
+            fill.house_balance,
+            fill.insurance_balance,
+            fill.fees_balance,
+            fill.referrer_balance,
+        )
+    )
+    after_margin = in_wallet - profit + fee + referral
+    if fill.kind == OPEN:
+        first = (TransferKind.MARGIN, wallet, posted, margin, after_margin, in_margin + loss)
+    else:
+        first = (TransferKind.MARGIN_RETURN, posted, wallet, margin, in_margin + loss, after_margin)
+    insurance = insurance_account(ticker)
+    if fill.kind == LIQUIDATION:
+        charge = (TransferKind.LIQUIDATION_FEE, wallet, insurance, fee, in_wallet + referral, in_insurance)
+        before_fee = in_insurance - fee
+    else:
+        charge = (TransferKind.FEE, wallet, FEES, fee, in_wallet + referral, in_fees)
+        before_fee = in_insurance
+    moves = (
+        first,
+        (TransferKind.LOSS, posted, house, loss, in_margin, in_house + profit - paid),
+        (TransferKind.PROFIT, house, wallet, profit, in_house - paid, in_wallet + fee + referral),
+        (TransferKind.BAD_DEBT, insurance, house, paid, before_fee, in_house),
+        charge,
+        (TransferKind.REFERRAL, wallet, user_account(fill.referrer or ""), referral, in_wallet, of_referrer),
+    )
+    return [
+        LegRecord(fill.offset, n, fill.at, kind.value, source, target, amount, left, reached, fill.position_id)
+        for n, (kind, source, target, amount, left, reached) in enumerate((m for m in moves if m[3]), fill.leg)
+    ]
 
 
 def says_position(inside: Inside) -> bool:

@@ -5,8 +5,7 @@
 -- changes after its open.
 --
 -- No record is rewritten: the new columns are null in all that there are, and those have their legs in `legs` and their
--- position in `positions`. So every reader takes both: trade_legs has the legs that follow from fills, beside those in
--- `legs`; all_positions has every position, whatever it follows from.
+-- position in `positions`. So every reader takes both: all_positions has every position, whatever it follows from.
 
 set local statement_timeout = 0;
 
@@ -39,60 +38,6 @@ alter type fills_record
     add attribute referrer_balance  bigint;
 
 create index fills_of_referrer on fills (referrer, "offset", n) where referrer is not null;       -- what they brought in
-
--- The legs that follow from fills. `user_id` and `referrer` are those of the fill: the wallets that its legs touch, and the
--- indexes by which they are found. A balance after a leg is the account's in the end, without what the later legs did.
-
-create view trade_legs as
-select fill.shard, fill."offset", leg.n, fill.at, leg.kind, leg.source, leg.target, leg.amount,
-       leg.source_balance, leg.target_balance, fill.position_id, fill.user_id, fill.referrer
-  from (
-    select fills.*,
-           'user:' || user_id                        as wallet,
-           'margin:' || ticker                       as posted,
-           'house:' || ticker                        as house,
-           'insurance:' || ticker                    as insurance,
-           kind = 'open'                             as adds,
-           kind = 'liquidation'                      as liquidates,
-           greatest(-pnl, 0) - bad_debt              as loss,
-           greatest(pnl, 0)                          as profit,
-           coalesce(covered, 0)                      as paid,
-           fee - referral                            as charged
-      from fills where leg is not null
-  ) fill
-  cross join lateral (
-    values (
-        fill.leg,
-        case when adds then 'margin' else 'margin_return' end,
-        case when adds then wallet else posted end,
-        case when adds then posted else wallet end,
-        margin,
-        case when adds then wallet_balance - profit + charged + referral else margin_balance + loss end,
-        case when adds then margin_balance + loss else wallet_balance - profit + charged + referral end
-    ), (
-        fill.leg + (margin > 0)::int,
-        'loss', posted, house, loss,
-        margin_balance, house_balance + profit - paid
-    ), (
-        fill.leg + (margin > 0)::int + (loss > 0)::int,
-        'profit', house, wallet, profit,
-        house_balance - paid, wallet_balance + charged + referral
-    ), (
-        fill.leg + (margin > 0)::int + (loss > 0)::int + (profit > 0)::int,
-        'bad_debt', insurance, house, paid,
-        insurance_balance - case when liquidates then charged else 0 end, house_balance
-    ), (
-        fill.leg + (margin > 0)::int + (loss > 0)::int + (profit > 0)::int + (paid > 0)::int,
-        case when liquidates then 'liquidation_fee' else 'fee' end,
-        wallet, case when liquidates then insurance else 'fees' end, charged,
-        wallet_balance + referral, case when liquidates then insurance_balance else fees_balance end
-    ), (
-        fill.leg + (margin > 0)::int + (loss > 0)::int + (profit > 0)::int + (paid > 0)::int + (charged > 0)::int,
-        'referral', wallet, 'user:' || fill.referrer, referral,
-        wallet_balance, referrer_balance
-    )
-  ) leg (n, kind, source, target, amount, source_balance, target_balance)
- where leg.amount > 0;
 
 -- Every position, as of the last row that changed it: found by the fill that began it.
 

@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
+from perps.folding import legs_of
 from perps.journal import JournalUnavailable, Row
 from perps.money.accounts import user_account
-from perps.query_rows import LIQUIDATION, STATUS_OPEN, Candle, FillRecord, LegRecord, PositionRecord, PriceRecord
+from perps.query_rows import (
+    LIQUIDATION,
+    STATUS_OPEN,
+    Candle,
+    FillRecord,
+    LegRecord,
+    PositionRecord,
+    PriceRecord,
+    StoredFill,
+)
 from persistence.connection.connect import BY_INDEX, CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
 from persistence.journal.selections import ROW_COLUMNS, ROWS_AFTER, columns
 
@@ -31,9 +41,14 @@ CLOSE_S: Final = 3.0
 CANDLE_STEP_GROWTH: Final = 16
 """Each further look back for candles is this much longer than the one before."""
 
-IN_ORDER: Final = {**BY_INDEX, "enable_hashjoin": "off", "enable_mergejoin": "off"}
+IN_ORDER: Final = {
+    **BY_INDEX,
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "max_parallel_workers_per_gather": "0",
+}
 """Every list is read in the order of an index, and what belongs to a record is looked up: a page costs what is on it. A
-hash join would first read all records of the user."""
+hash join would first read all records of the user, and a parallel scan starts a process for each page."""
 
 Place = tuple[int, int]
 """Offset and n of a record: a list's cursor."""
@@ -64,27 +79,29 @@ def _in_market(table: str) -> str:
     """
 
 
-def _wallet_legs(table: str, where: str) -> str:
-    """The last legs of a wallet before a place, of those that ``where`` finds by an index."""
-    return f"""
-        (select {_columns(LegRecord)} from {table}
-          where shard = $1 and {where} and ("offset", n) < ($3, $4)
+_TRANSACTIONS: Final = f"""
+    select * from (
+        (select {_columns(LegRecord)} from legs
+          where shard = $1 and source = $2 and source like 'user:%' and ("offset", n) < ($3, $4)
           order by "offset" desc, n desc limit $5)
-    """
-
-
-_TRANSACTIONS: Final = (
-    " union all ".join(
-        (
-            _wallet_legs("legs", "source = $2 and source like 'user:%'"),
-            _wallet_legs("legs", "target = $2 and target like 'user:%' and source <> $2"),
-            _wallet_legs("trade_legs", 'user_id = $6 and "offset" <= $3 and $2 in (source, target)'),
-            _wallet_legs("trade_legs", 'referrer = $6 and "offset" <= $3 and target = $2'),
-        )
-    )
-    + ' order by "offset" desc, n desc limit $5'
-)
-"""A wallet's legs: those that are stored, those of the user's own trades, and what the trades of others brought in."""
+        union all
+        (select {_columns(LegRecord)} from legs
+          where shard = $1 and target = $2 and target like 'user:%' and source <> $2 and ("offset", n) < ($3, $4)
+          order by "offset" desc, n desc limit $5)
+    ) leg full join (
+        (select {_columns(StoredFill)} from fills
+          where shard = $1 and user_id = $6 and "offset" <= $3
+            and wallet_balance is not null and ("offset", leg) < ($3, $4)
+          order by "offset" desc, n desc limit $5 + 1)
+        union all
+        (select {_columns(StoredFill)} from fills
+          where shard = $1 and referrer = $6 and "offset" <= $3 and ("offset", leg) < ($3, $4)
+          order by "offset" desc, n desc limit $5 + 1)
+    ) fill on false
+"""
+"""A wallet's last stored legs, and the last fills that have legs of it: its owner's trades, and those that brought a
+referral. One statement, so that both are of one moment. Of the newest fill all legs of the wallet may come after the
+place: so one more is read."""
 
 _CANDLES: Final = """
     select start, (min(place))[3], max(price), min(price), (max(place))[3], sum(volume), sum(trades) from (
@@ -179,8 +196,16 @@ class PostgresQueries:
 
     async def transactions(self, user: str, *, before: Place | None = None, limit: int) -> list[LegRecord]:
         """Transfers from or to a user's wallet, newest first."""
-        values = (self._shard, user_account(user), *(before or NEWEST), max(limit, 0), user)
-        return [LegRecord(*record) for record in await self._fetch(_TRANSACTIONS, *values)]
+        wallet, place, width = user_account(user), before or NEWEST, len(LegRecord.__struct_fields__)
+        found: list[LegRecord] = []
+        for record in await self._fetch(_TRANSACTIONS, self._shard, wallet, *place, max(limit, 0), user):
+            if record[0] is not None:
+                found.append(LegRecord(*record[:width]))
+            else:
+                legs = legs_of(StoredFill(*record[width:]))
+                found += [leg for leg in legs if wallet in (leg.source, leg.target) and (leg.offset, leg.n) < place]
+        found.sort(key=lambda leg: (leg.offset, leg.n), reverse=True)
+        return found[: max(limit, 0)]
 
     async def prices(self, ticker: str, *, before: Place | None = None, limit: int) -> list[PriceRecord]:
         """Prices a market took, newest first."""

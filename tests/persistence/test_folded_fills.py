@@ -27,13 +27,14 @@ from perps.commands import (
 )
 from perps.engine import effects_of
 from perps.events import CloseReason, Event, PositionOpened, PositionReduced, Transfer, TransferKind
+from perps.folding import legs_of
 from perps.journal import Entry
 from perps.market.position import position_id
 from perps.money.accounts import FEES, WORLD, house_account, insurance_account, margin_account
 from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.projection import query_rows
-from perps.query_rows import LegRecord, PositionRecord
+from perps.query_rows import LegRecord, PositionRecord, StoredFill
 from perps.sequencer import Sequencer
 from perps.snapshot.verification import Findings
 from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
@@ -50,7 +51,8 @@ from tests.support.memory import MemoryQueries, MemoryStore
 from tests.support.postgres import sql
 from tools.audit.verify import check_database
 
-LEGS, POSITIONS = columns(LegRecord.__struct_fields__), columns(PositionRecord.__struct_fields__)
+LEGS, FILLS = columns(LegRecord.__struct_fields__), columns(StoredFill.__struct_fields__)
+POSITIONS = columns(PositionRecord.__struct_fields__)
 RATES = (0, 1, PPB // 1000, PPB // 100)
 SHARES = (0, PPB // 3, PPB)
 NAMES = ("ann", "bob", "cid", "dan", "eve")
@@ -111,8 +113,10 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
 
 def stored_legs(url: str) -> list[LegRecord]:
     """All legs: those stored one by one, and those that follow from fills."""
-    query = f'select {LEGS} from legs union all select {LEGS} from trade_legs order by "offset", n'
-    return [LegRecord(*record) for record in sql(url, query)]
+    found = [LegRecord(*record) for record in sql(url, f"select {LEGS} from legs")]
+    for record in sql(url, f"select {FILLS} from fills"):
+        found += legs_of(StoredFill(*record))
+    return sorted(found, key=lambda leg: (leg.offset, leg.n))
 
 
 def stored_positions(url: str) -> dict[str, PositionRecord]:
