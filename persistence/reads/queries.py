@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -103,6 +104,8 @@ _TRANSACTIONS: Final = f"""
 referral. One statement, so that both are of one moment. Of the newest fill all legs of the wallet may come after the
 place: so one more is read."""
 
+_LEG: Final = StoredFill.__struct_fields__.index("leg")
+
 _CANDLES: Final = """
     select start, (min(place))[3], max(price), min(price), (max(place))[3], sum(volume), sum(trades) from (
         select at - at % $5 as start, array["offset", n, quote_price] as place, quote_price as price,
@@ -197,14 +200,19 @@ class PostgresQueries:
     async def transactions(self, user: str, *, before: Place | None = None, limit: int) -> list[LegRecord]:
         """Transfers from or to a user's wallet, newest first."""
         wallet, place, width = user_account(user), before or NEWEST, len(LegRecord.__struct_fields__)
+        records = await self._fetch(_TRANSACTIONS, self._shard, wallet, *place, max(limit, 0), user)
+        legs = [((record[0], record[1]), record) for record in records if record[0] is not None]
+        fills = [((record[width], record[width + _LEG]), record) for record in records if record[0] is None]
         found: list[LegRecord] = []
-        for record in await self._fetch(_TRANSACTIONS, self._shard, wallet, *place, max(limit, 0), user):
+        for _, record in sorted(legs + fills, key=itemgetter(0), reverse=True):
+            if len(found) >= limit:
+                break
             if record[0] is not None:
                 found.append(LegRecord(*record[:width]))
-            else:
-                legs = legs_of(StoredFill(*record[width:]))
-                found += [leg for leg in legs if wallet in (leg.source, leg.target) and (leg.offset, leg.n) < place]
-        found.sort(key=lambda leg: (leg.offset, leg.n), reverse=True)
+                continue
+            for leg in reversed(legs_of(StoredFill(*record[width:]))):
+                if wallet in (leg.source, leg.target) and (leg.offset, leg.n) < place:
+                    found.append(leg)
         return found[: max(limit, 0)]
 
     async def prices(self, ticker: str, *, before: Place | None = None, limit: int) -> list[PriceRecord]:
