@@ -1,13 +1,15 @@
-# Everything a newcomer types: `make serve` runs the venue, `make test` passes the tests.
+# Everything a newcomer types: `make serve` runs the demo, `make test` passes the tests.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+RUNS   := $(VENV)/.runs
 READY  := $(VENV)/.installed
 
 .PHONY: serve test test-faults lint check bench sim format clean
 
-serve: $(READY)
-	$(BIN)/perps serve $(ARGS)
+# make serve ARGS='--port 8001'; ARGS=--no-demo runs the bare venue.
+serve: $(RUNS)
+	@$(BIN)/perps serve --demo $(ARGS)
 
 test: $(READY)
 	$(BIN)/python -m tests $(ARGS)
@@ -38,9 +40,16 @@ format: $(READY)
 clean:
 	rm -rf $(VENV)
 
-$(READY): setup.cfg pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "perps needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --editable '.[test,check]'
-	touch $(READY)
+# What a venue needs, and no more.
+$(RUNS): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "perps needs Python 3.11 or newer; try: make PYTHON=python3.11 ...")'
+	@echo "installing perps into $(VENV); this happens once and takes about half a minute"
+	@$(PYTHON) -m venv $(VENV)
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $(RUNS)
+
+# What the tests and checks need besides.
+$(READY): $(RUNS)
+	@echo "installing what the tests and checks need into $(VENV)"
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	@touch $(READY)

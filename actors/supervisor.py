@@ -45,7 +45,6 @@ log = structlog.get_logger()
 MARKETS_STOP_NS = 20 * 10**9
 """How long all markets together may take to decide what is queued and stop."""
 
-"""Who sends observations. Not a possible user id."""
 
 LoadMarket = Callable[[str], Load]
 """Gives the way to rebuild one market from the journal, by ticker."""

@@ -25,7 +25,8 @@ BEHIND_MS = 1_000
 """How far the system's clock may lie behind the newest row before it is worth a line in the log."""
 
 
-SENDER = "@timer"
+SENDER = "!timer"
+"""Whose commands observations are. Not a possible user id."""
 
 
 def observation(ticker: str, now_ms: Millis, ahead_ms: int) -> Envelope:

@@ -157,7 +157,7 @@ class PositionRecord(Struct, frozen=True, gc=False):
     """Σ of all fees, of opening and of leaving."""
 
 
-class Candle(Struct, frozen=True, gc=False):
+class Candle(Struct, gc=False):
     """The quote price over one span of time, in ticks, from prices and fills in journal order."""
 
     start: int
@@ -166,10 +166,47 @@ class Candle(Struct, frozen=True, gc=False):
     high: int
     low: int
     close: int
-    volume: int
-    """Σ |cost| of the fills, micros."""
-    count: int
+    volume: int = 0
+    """Σ |cost| of the fills, micros. Without bound."""
+    count: int = 0
     """Number of fills."""
+
+    def price(self, price: int) -> None:
+        """Take a newer price."""
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
+        self.close = price
+
+    def starting(self, start: int) -> "Candle":
+        """The same candle, as the beginning of a longer one that starts at ``start``."""
+        return Candle(start, self.open, self.high, self.low, self.close, self.volume, self.count)
+
+    def followed_by(self, later: "Candle") -> "Candle":
+        """This candle and a later one, as one."""
+        high, low = max(self.high, later.high), min(self.low, later.low)
+        volume, count = self.volume + later.volume, self.count + later.count
+        return Candle(self.start, self.open, high, low, later.close, volume, count)
+
+
+class CandleRecord(Struct, frozen=True, gc=False):
+    """A candle of a market that has ended, as it is stored: once, with the row that ended it."""
+
+    offset: int
+    """The row that ended it: its market's first price or trade after it."""
+    n: int
+    """0 for a minute, 1 for an hour: a row ends one of each at most."""
+    ticker: str
+    width: int
+    """Its length, milliseconds: a minute or an hour."""
+    start: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    count: int
 
 
 class KeyRecord(Struct, frozen=True):

@@ -37,6 +37,7 @@ from perps.events import (
 from perps.journal import LEDGER_STREAM, Entry, Row, make_row
 from perps.market.state import Market
 from perps.market.sums import MarketSums
+from perps.money.accounts import house_account
 from perps.money.funds import Funds
 from perps.money.ledger import Ledger, Leg
 from perps.params import MarketParams
@@ -122,7 +123,8 @@ class MarketSide:
         if market is None:
             raise InvariantViolated(f"{type(command).__name__} for {self._ticker}, which is not listed")
         at = max(market.at, moment.now_ms)
-        given = Given(at, self._price_age_ms(market, at), moment.ahead_ms, held.amount, held.referrer)
+        age_ms = market.price_age_ms(at, self._doubtful_price_at)
+        given = Given(at, age_ms, moment.ahead_ms, held.amount, held.referrer)
         outcome = execute(market, command, given)
         if isinstance(outcome, Rejected):
             if outcome.halt is None:
@@ -143,13 +145,6 @@ class MarketSide:
             return [], decided
         self.market = market = Market(decided[0])
         return self._rows(market, command.kind, moment.now_ms, [decided]), None
-
-    def _price_age_ms(self, market: Market, at: Millis) -> int:
-        """How old the price is; one in doubt is older than the market allows."""
-        age_ms = at - market.price_at
-        if market.price_at != self._doubtful_price_at:
-            return age_ms
-        return max(age_ms, (market.params.max_price_age or 0) + 1)
 
     def _rows(self, market: Market, kind: str, at: Millis, rows: list[MarketEvents]) -> list[Decision]:
         if not rows:
@@ -178,7 +173,7 @@ class LedgerSide:
         self.ledger, self.funds = ledger, Funds(ledger)
         self.offset, self.last_hash, self.epoch = offset, last_hash, epoch
         self._markets = {params.ticker: params for params in markets}
-        self._credit: int = sum(params.house_credit for params in self._markets.values())
+        self._credit: int = sum(self._credit_of(params) for params in self._markets.values())
         """How far below 0 all houses together may go, listings in flight included."""
 
     @classmethod
@@ -244,6 +239,12 @@ class LedgerSide:
     def committed(self, offset: int) -> None:
         """Rows up to ``offset`` are durable: their credits may be spent."""
         self.funds.committed(offset)
+
+    def _credit_of(self, params: MarketParams) -> int:
+        """How far below 0 a market's house may go; one that owes more already, under the rules of an earlier version,
+        counts with what it owes.
+        """
+        return max(params.house_credit, -self.ledger.balances.get(house_account(params.ticker), 0))
 
     def _row(self, decision: Decision, origin: Origin | None) -> Row:
         subject = subject_of(decision.events)

@@ -13,7 +13,7 @@ from msgspec import Struct
 from persistence.errors import SchemaMismatch
 
 if TYPE_CHECKING:
-    from asyncpg import Connection, Record
+    from asyncpg import Connection, PostgresLogMessage, Record
 
 DIRECTORY: Final = Path(__file__).parent / "migrations"
 
@@ -59,12 +59,19 @@ async def migrate(
     known: Sequence[Migration] | None = None,
     *,
     before: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> list[str]:
     """Apply what is missing, and return the names of it. Raises ``SchemaMismatch``; then nothing was changed.
 
-    ``before`` is called when something is missing: from here on it takes as long as the database is large.
+    ``before`` is called when something is missing: from here on it takes as long as the database is large. ``say``
+    is told which file is applied to a database that is not new, and how far it has come, if the file says so with
+    ``raise notice``.
     Several programs may do this at once: an advisory lock lets one after the other through.
     """
+
+    def tell(_: object, message: PostgresLogMessage) -> None:
+        say(str(message.message))
+
     known = migrations() if known is None else known
     async with connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1, $2)", *LOCK)
@@ -76,14 +83,20 @@ async def migrate(
         missing = [migration for migration in known if migration.version not in done]
         if missing:
             before()
-        for migration in missing:
-            await connection.execute(migration.sql)
-            await connection.execute(
-                "insert into schema_migrations (version, name, sha256) values ($1, $2, $3)",
-                migration.version,
-                migration.name,
-                migration.sha256,
-            )
+        connection.add_log_listener(tell)
+        try:
+            for migration in missing:
+                if done:
+                    say(f"migration {migration.version:04d}_{migration.name}")
+                await connection.execute(migration.sql)
+                await connection.execute(
+                    "insert into schema_migrations (version, name, sha256) values ($1, $2, $3)",
+                    migration.version,
+                    migration.name,
+                    migration.sha256,
+                )
+        finally:
+            connection.remove_log_listener(tell)
     return [migration.name for migration in missing]
 
 

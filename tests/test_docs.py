@@ -11,36 +11,40 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
-import msgspec
 import pytest
 import rich_click as click
-from aiohttp import web
 
 from perps.events import TransferKind
 from perps.market.listing import check_params
 from perps.refusals import RejectCode
+from perps.wire.base import decoder
+from perps.wire.errors import STATUS
+from perps.wire.markets import MarketBody
+from perps.wire.operation import EVENTS, TEXT, Operation
+from perps.wire.operations import OPERATIONS
 from tests.web.events import listening
 from tests.web.venue import ADMIN_KEY, Json, OnMemory, Running, start
 from tools.commands import perps
 from tools.serve import serve
 from tools.settings import setting_name
-from web.answers.errors import STATUS
-from web.api.app import MODULES
-from web.api.market_requests import MarketBody, list_command
+from web.api.commands import list_command
 
 ROOT = Path(__file__).parent.parent
 API = (ROOT / "docs" / "api.md").read_text()
 RUNNING = (ROOT / "docs" / "running.md").read_text()
 README = (ROOT / "README.md").read_text()
 PAGES = [page.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "examples/*.md") for page in ROOT.glob(pattern)]
-ROUTES = [route for module in MODULES for route in module.routes if isinstance(route, web.RouteDef)]
 JSON_BLOCKS = re.findall(r"```json\n(.*?)```", API, re.DOTALL)
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_route_is_documented(route: web.RouteDef) -> None:
-    path = re.sub(r"\{(\w+)(?::[^}]*)?\}", lambda match: "{" + _camel(match[1]) + "}", route.path)
-    assert re.search(rf"`{route.method} {re.escape(path)}[`?]", API)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_every_operation_is_documented(operation: Operation) -> None:
+    assert re.search(rf"`{operation.method} {re.escape(operation.path)}[`?]", API)
+
+
+def test_every_route_in_the_document_is_an_operation() -> None:
+    told = set(re.findall(r"`(GET|POST|DELETE) (/[^`?\s]*)", API))
+    assert told <= {(operation.method, operation.path) for operation in OPERATIONS}
 
 
 @pytest.mark.parametrize("code", STATUS)
@@ -112,7 +116,7 @@ def test_every_example_is_json(block: str) -> None:
 
 def test_the_market_with_the_highest_leverage_can_be_listed() -> None:
     (block,) = [block for block in JSON_BLOCKS if '"maxLeverage": 1000' in block]
-    command = list_command(msgspec.json.decode(block.encode(), type=MarketBody))
+    command = list_command(decoder(MarketBody).decode(block))
     assert command.params.max_leverage == 1000
     assert check_params(command.params, command.price) is None
 
@@ -165,10 +169,10 @@ async def test_every_field_of_every_answer_is_documented(venue: Running) -> None
         answers += [(await venue.admin.post("/api/admin/snapshots")).ok(201)]
         await venue.mode("halted")
         events = await stream.until_offset(venue.venue.context.model.offset)
-    for route in ROUTES:
-        if route.method != "GET" or route.path in ("/metrics", "/api/sse/markets"):
+    for operation in OPERATIONS:
+        if operation.method != "GET" or operation.answers[200] in (TEXT, EVENTS):
             continue
-        path = re.sub(r"\{ticker[^}]*\}", "BTC-PERP", route.path).replace("{user_id}", "ann")
+        path = operation.path.replace("{ticker}", "BTC-PERP").replace("{userId}", "ann")
         answers.append((await venue.admin.get(path)).ok())
     answers.append((await venue.admin.get("/api/markets/positions/ann?status=all")).ok())
 
@@ -187,25 +191,45 @@ async def test_every_field_of_every_answer_is_documented(venue: Running) -> None
     assert '`reset` | `{"since", "offset"}`' in API
 
 
+SESSION = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
+SHELLS = [
+    pytest.param(shell, marks=pytest.mark.skipif(not shutil.which(shell), reason=f"{shell} is not installed"))
+    for shell in ("sh", "bash", "zsh")
+]
+ZSH_NAMES = set(
+    re.findall(
+        r"\w+",
+        "path cdpath fpath manpath mailpath module_path fignore psvar watch status argv pipestatus options commands"
+        " aliases functions history prompt signals parameters",
+    )
+)
+"""Variables that zsh gives a meaning of its own."""
+
+
 @pytest.mark.skipif(not (shutil.which("python3") and shutil.which("curl")), reason="the session needs curl and python3")
-async def test_the_session_of_the_readme_prints_what_it_says(venue: Running, tmp_path: Path) -> None:
-    script = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)).replace("http://127.0.0.1:8000", venue.url)
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_the_session_of_the_readme_prints_what_it_says(venue: Running, tmp_path: Path, shell: str) -> None:
+    script = SESSION.replace("http://127.0.0.1:8000", venue.url)
     printed = "".join(re.findall(r"```\n\n```\n(.*?)```", README, re.DOTALL))
 
     def run() -> subprocess.CompletedProcess[str]:
         (tmp_path / "first").mkdir()
         (tmp_path / "first" / "admin.key").write_text(ADMIN_KEY)
         return subprocess.run(
-            ["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=15
+            [shell, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=15
         )
 
     done = await asyncio.to_thread(run)
     assert (done.stdout, done.stderr) == (printed, "")
 
 
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+def test_the_session_of_the_readme_needs_no_jq_and_assigns_nothing_that_zsh_lives_by() -> None:
+    """``path=…`` in zsh is ``PATH=…``: then no program is found any more."""
+    assigned = set(re.findall(r"(?:^|[;{(]|\bread )\s*(\w+)=", SESSION, re.MULTILINE))
+    assert {"URL", "ADMIN", "ANN", "key", "route"} <= assigned
+    assert not assigned & ZSH_NAMES
+    assert "jq" not in SESSION
+    assert "#" not in SESSION, "zsh takes no comments from the keyboard"
 
 
 def _anchors(page: Path) -> set[str]:

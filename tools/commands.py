@@ -40,6 +40,9 @@ class _LazyGroup(SettingsGroup):
 def perps() -> None:
     """A self-hosted venue for perpetual futures.
 
+    To see a market that moves: perps serve --demo. The other commands find the venue that you run on this machine, and
+    ask if there are several.
+
     See the options of a command: perps COMMAND --help. Every option of serve can also be an environment variable
     (--port is PERPS_PORT) or a line of a TOML file (--config).
     """

@@ -1,15 +1,25 @@
 """``perps serve``: checks the settings and hands them to ``web.compose``, which runs the venue."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 
 from tools.addresses import HOST, PORT, PORT_MAX
 from tools.argument_types import Real, Whole
-from tools.settings import ServeCommand, data_dir_option, database_url_option
+from tools.invocation import serve_on
+from tools.settings import ServeCommand, data_dir_option_else, database_url_option
+from tools.venues import DATA_DIR, DEMO_DATA_DIR
 from web.process.data_directory import ADMIN_KEY_CHARACTERS_MIN
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from web.compose import Companion, ServeSettings
 
 PARTITION_ROWS_MIN: Final = 100
 PARTITION_ROWS_MAX: Final = 1_000_000_000
@@ -19,7 +29,7 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 @click.command(cls=ServeCommand)
 @click.option("--host", default=HOST, show_default=True, help="The address to listen on; 0.0.0.0 is every address.")
 @click.option("--port", type=Whole(0, PORT_MAX), default=PORT, show_default=True, help="The port; 0 is any free one.")
-@data_dir_option
+@data_dir_option_else(f"{DATA_DIR}, or {DEMO_DATA_DIR} with --demo")
 @database_url_option
 @click.option(
     "--demo/--no-demo", default=False, show_default=True, help="Add sample markets, users, moving prices and agents."
@@ -60,7 +70,7 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 def serve(
     host: str,
     port: int,
-    data_dir: Path,
+    data_dir: Path | None,
     database_url: str | None,
     demo: bool,
     snapshot_rows: int,
@@ -70,6 +80,9 @@ def serve(
     log_level: str,
 ) -> int:
     """Run the venue until SIGTERM or Ctrl-C.
+
+    A new venue is bare: list a market, or start with --demo to see markets that move. Once it is ready, the venue says
+    what to do next.
 
     Without --database-url the venue runs its own PostgreSQL server in the data directory.
 
@@ -90,24 +103,49 @@ def serve(
             f" use {ADMIN_KEY_CHARACTERS_MIN} random ones or more"
         )
 
-    from tools.demo.demo import run_demo
+    data_dir = data_dir or (DEMO_DATA_DIR if demo else DATA_DIR)
+
     from tools.snapshot_follower import FOLLOWER
     from web.compose import ServeSettings
     from web.compose import serve as run
     from web.process.snapshots import SnapshotPolicy
 
-    return run(
-        ServeSettings(
-            host=host,
-            port=port,
-            data_dir=data_dir,
-            database_url=database_url,
-            admin_key=admin_key,
-            snapshots=SnapshotPolicy(rows=snapshot_rows, seconds=snapshot_seconds),
-            snapshot_command=FOLLOWER,
-            partition_rows=partition_rows,
-            log_level=log_level.lower(),
-            one_processor=one_processor,
-        ),
-        run_demo if demo else None,
+    settings = ServeSettings(
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        database_url=database_url,
+        admin_key=admin_key,
+        snapshots=SnapshotPolicy(rows=snapshot_rows, seconds=snapshot_seconds),
+        snapshot_command=FOLLOWER,
+        partition_rows=partition_rows,
+        log_level=log_level.lower(),
+        one_processor=one_processor,
+        on_port=serve_on,
     )
+    return run(settings, _companion(settings, is_demo=demo))
+
+
+def _companion(settings: ServeSettings, *, is_demo: bool) -> Companion:
+    """What runs beside the venue: the demo, or the one that says what to do next."""
+    from tools.demo.demo import run_demo
+    from tools.demo.setup import AGENTS, MARKETS
+    from tools.welcome import Welcome
+
+    welcome = Welcome(
+        settings.host,
+        settings.data_dir,
+        is_key_in_environment=settings.admin_key is not None,
+        has_own_database=settings.database_url is not None,
+    )
+    if not is_demo:
+        return welcome.bare
+    tickers = [str(market["ticker"]) for market in MARKETS]
+
+    async def demo(base_url: str, admin_key: str, stop: asyncio.Event) -> None:
+        def ready(keys: Mapping[str, str]) -> None:
+            welcome.demo(base_url, keys, tickers, len(AGENTS))
+
+        await run_demo(base_url, admin_key, stop, data_dir=settings.data_dir, ready=ready)
+
+    return demo

@@ -24,6 +24,7 @@ from tools.addresses import HOST, PORT, PORT_MAX, reachable_host
 from tools.argument_types import DATABASE_URL, VENUE_URL, Whole
 from tools.errors import ToolError
 from tools.output import show_line
+from tools.venues import DATA_DIR, place_of
 
 ENV_PREFIX: Final = "PERPS_"
 CONFIG_VARIABLE: Final = "PERPS_CONFIG"
@@ -113,17 +114,16 @@ class Access:
 
 
 def url_option(function: Decorated) -> Decorated:
-    """``--url``: the running venue. The default is where these same settings make a venue listen."""
+    """``--url``: the running venue. Without it the command finds the venue: see ``access_to``."""
     return click.option(
         "--url",
         type=VENUE_URL,
-        default=_own_address,
-        show_default=f"http://{HOST}:{PORT}, or the host and port of your settings",
-        help="The venue's address.",
+        help="The venue's address.  [default: that of the data directory or the host and port in your settings,"
+        " else of the only venue that you run]",
     )(function)
 
 
-def _own_address() -> str:
+def _own_url() -> str:
     """The address of a venue that was started with these settings. Errors: UsageError."""
     host = _serve_setting("host", HOST, reachable_host)
     return f"http://{host}:{_serve_setting('port', str(PORT), _port)}"
@@ -135,51 +135,61 @@ def _port(text: str) -> int:
 
 def _serve_setting(name: str, default: str, convert: Callable[[str], R]) -> R:
     """A setting of ``serve`` for a command that has no such option. Errors: UsageError."""
-    context = get_current_context()
-    lines: Mapping[str, object] = context.meta.get(_CONFIG_LINES, {})
-    where = ENV_PREFIX + name.upper()
-    text = os.environ.get(where)
-    if not text and name in lines:
-        where = f"{name} in {context.meta[_CONFIG_USED]}"
-        text = _one_text(lines[name], where)
-    elif not text:
-        text = default
+    text, where = _said_to_serve(name) or (default, "")
     try:
         return convert(text)
     except (ValueError, click.BadParameter) as error:
         raise click.UsageError(f"{where}: {error}") from None
 
 
+def _said_to_serve(name: str) -> tuple[str, str] | None:
+    """What a variable or a line of the file says of a setting of ``serve``, and which of them."""
+    context = get_current_context()
+    lines: Mapping[str, object] = context.meta.get(_CONFIG_LINES, {})
+    variable = ENV_PREFIX + name.upper()
+    if text := os.environ.get(variable):
+        return text, variable
+    if name not in lines:
+        return None
+    where = f"{name} in {context.meta[_CONFIG_USED]}"
+    return _one_text(lines[name], where), where
+
+
 def access_options(function: Callable[..., R]) -> Callable[..., R]:
     """``--url``, ``--key`` and ``--data-dir`` (where the key lies if none is given). The command gets ``access``."""
 
     @wraps(function)
-    def run(*args: Any, url: str, key: str | None, data_dir: Path, **others: Any) -> R:
+    def run(*args: Any, url: str | None, key: str | None, data_dir: Path | None, **others: Any) -> R:
         return function(*args, access=access_to(url, key, data_dir), **others)
 
-    return url_option(_key_option(data_dir_option(run)))
+    return url_option(key_option(data_dir_option(run)))
 
 
 def public_access_options(function: Callable[..., R]) -> Callable[..., R]:
     """As ``access_options``, for what anybody may ask: no key is needed, and none is looked for."""
 
     @wraps(function)
-    def run(*args: Any, url: str, key: str | None, data_dir: Path, **others: Any) -> R:
-        access = Access(url, None) if key is None else access_to(url, key, data_dir)
-        return function(*args, access=access, **others)
+    def run(*args: Any, url: str | None, key: str | None, data_dir: Path | None, **others: Any) -> R:
+        return function(*args, access=access_to(url, key, data_dir, needs_key=False), **others)
 
-    return url_option(_key_option(data_dir_option(run)))
+    return url_option(key_option(data_dir_option(run)))
 
 
-def access_to(url: str, key: str | None, data_dir: Path) -> Access:
-    """A venue, and the key to act with: the one given, else the administrator's in the data directory.
+def access_to(url: str | None, key: str | None, data_dir: Path | None, *, needs_key: bool = True) -> Access:
+    """The venue that is meant, and the key to act with: the one given, else the administrator's in the data directory.
 
-    Errors: UsageError.
+    Errors: UsageError; VenueUnreachable if no venue runs where one is looked for.
     """
-    return Access(url, find_key(key, data_dir), _key_from(key, data_dir))
+    is_own_named = any(_said_to_serve(name) is not None for name in ("host", "port"))
+    has_key = key is not None or not needs_key
+    place = place_of(url, data_dir, _own_url(), is_own_named=is_own_named, has_key=has_key)
+    if key is None and not needs_key:
+        return Access(place.url, None)
+    return Access(place.url, find_key(key, place.data_dir), _key_from(key, place.data_dir))
 
 
-def _key_option(function: Decorated) -> Decorated:
+def key_option(function: Decorated) -> Decorated:
+    """``--key``."""
     return click.option(
         "--key", envvar="PERPS_ADMIN_KEY", help="The API key.  [default: the key in <data-dir>/admin.key]"
     )(function)
@@ -192,14 +202,17 @@ def _key_from(key: str | None, data_dir: Path) -> str:
 
 
 def data_dir_option(function: Decorated) -> Decorated:
-    """``--data-dir``: where the venue keeps its embedded database and the administrator's key."""
+    """``--data-dir``: where the venue keeps its embedded database and the administrator's key. None: no setting."""
+    return data_dir_option_else(f"that of the only venue that runs, or {DATA_DIR}")(function)
+
+
+def data_dir_option_else(default: str) -> Callable[[Decorated], Decorated]:
+    """``--data-dir`` of a command with this default, which it sets itself in place of None."""
     return click.option(
         "--data-dir",
         type=click.Path(file_okay=False, path_type=Path),
-        default=Path("data"),
-        show_default=True,
-        help="The venue's directory: database and admin key.",
-    )(function)
+        help=f"The venue's directory: database and admin key.  [default: {default}]",
+    )
 
 
 def database_url_option(function: Decorated) -> Decorated:

@@ -19,6 +19,7 @@ from tools.settings import (
     data_dir_option,
     database_url_option,
     json_option,
+    key_option,
     url_option,
 )
 
@@ -31,15 +32,15 @@ TIMEOUT_S: Final = 3_600.0
 @click.command(cls=SettingsCommand)
 @click.option("--offline", is_flag=True, help="Read the database directly, with or without a running venue.")
 @url_option
-@click.option("--key", envvar="PERPS_ADMIN_KEY", help="The API key.  [default: the key in <data-dir>/admin.key]")
+@key_option
 @data_dir_option
 @database_url_option
 @json_option
 def snapshot(
     offline: bool,
-    url: str,
+    url: str | None,
     key: str | None,
-    data_dir: Path,
+    data_dir: Path | None,
     database_url: str | None,
     as_json: bool,
 ) -> None:
@@ -65,7 +66,7 @@ def _by_venue(access: Access) -> dict[str, object]:
     return decode_answer(asyncio.run(ask()), dict[str, object], access.url)
 
 
-def _offline(database_url: str | None, data_dir: Path) -> dict[str, object]:
+def _offline(database_url: str | None, data_dir: Path | None) -> dict[str, object]:
     from perps.snapshot.format import SnapshotBroken
     from perps.venue import JournalCorrupt
     from web.compose import snapshot_of

@@ -27,11 +27,13 @@ from persistence.journal.snapshots import PostgresSnapshots
 from persistence.journal.writer import PostgresJournal
 from persistence.reads.keys import PostgresKeys
 from persistence.reads.queries import PostgresQueries
+from web.listener import PortTaken, free_port, try_port
 from web.process import affinity as processor
 from web.process import last_words, logs, snapshot_process
 from web.process.data_directory import CannotStart, DataDirectory
 from web.process.host import StartAborted
 from web.process.log_sink import say
+from web.process.running_venues import announce, holder, running_venues
 from web.process.snapshot_taking import OnProgress, SnapshotTaken, take_snapshot
 from web.process.snapshots import SnapshotPolicy
 from web.venue_server import Limits, Stores, VenueServer
@@ -81,6 +83,8 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     one_processor: bool = True
     """Keep all threads on one: see ``web/process/affinity``."""
+    on_port: Callable[[int], str] = "perps serve --port {}".format
+    """The command that starts this venue on another port, for a message."""
 
 
 def serve(settings: ServeSettings, companion: Companion | None = None, *, wrap: WrapStores | None = None) -> int:
@@ -104,6 +108,7 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
     last_words.say_when_asked()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    await _check_port(settings)
     directory = DataDirectory(settings.data_dir)
     admin_key = settings.admin_key or directory.admin_key()
     async with contextlib.AsyncExitStack() as stack:
@@ -117,6 +122,7 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
         venue = VenueServer(wrap(stores) if wrap else stores, admin_key, limits=Limits(snapshots=settings.snapshots))
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
+        stack.callback(announce(directory.path, settings.host, port))
         if not await _started(venue, stop):
             return 0
         tune_process()
@@ -135,6 +141,24 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
     if venue.host.ended.done():
         raise CannotStart(f"the venue cannot go on: {venue.host.ended.result()}")
     return 0
+
+
+async def _check_port(settings: ServeSettings) -> None:
+    """Try the port while nothing has been made yet. Raises ``CannotStart``, with what to do."""
+    try:
+        await try_port(settings.host, settings.port)
+    except PortTaken as taken:
+        if holder(settings.data_dir) is not None:
+            return  # by a venue on this data directory, most likely: whoever locks the directory says so
+        for venue in running_venues():
+            if venue.port == settings.port:
+                taken_by = f"{taken} by the venue on {venue.data_dir} (process {venue.pid})"
+                break
+        else:
+            taken_by = str(taken)
+        other = await free_port(settings.host, settings.port)
+        free = f"port {other} is free" if other else "port 0 means any free one"
+        raise CannotStart(f"{taken_by}; {free}: {settings.on_port(other)}") from taken
 
 
 WrapStores = Callable[[Stores], Stores]
@@ -164,7 +188,12 @@ def postgres(
                 kind = DiskFull if os.strerror(errno.ENOSPC) in str(error) else JournalUnavailable
                 raise kind(str(error)) from error
         journal = PostgresJournal.acquire(
-            url, wait_s=LOCK_WAIT_S, venue=venue, last_epoch=epoch, partition_rows=partition_rows
+            url,
+            wait_s=LOCK_WAIT_S,
+            venue=venue,
+            last_epoch=epoch,
+            partition_rows=partition_rows,
+            say=lambda step: log.info("database.updating", step=step),
         )
         epoch = journal.epoch
         return journal

@@ -9,7 +9,7 @@ from msgspec import Struct
 from actors.clock import VenueClock
 from actors.limits import IN_FLIGHT_MAX
 from actors.ports import Clock, History
-from web.api import app
+from web.api.app import Api
 from web.api.context import Context
 from web.auth import Keys, KeyStore
 from web.gateway import Gateway
@@ -102,7 +102,7 @@ class VenueServer:
         metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
         metrics.gauge("perps_snapshot_problem", "1: the last one failed.", lambda: self._snapshots.problem is not None)
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
-        self._listener = Listener(app.build(self.context), metrics, limits.connections_max)
+        self._listener = Listener(Api(self.context), metrics, limits.connections_max)
 
     async def listen(self, host: str, port: int) -> int:
         """Answer on a port; ``/readyz`` says 503 until ``start`` has ended. Returns the port (0 asks for any)."""

@@ -146,6 +146,13 @@ class Market:
         """The mark if quote and index were these, ticks."""
         return quote if self.params.mark_source is MarkSource.QUOTE else index_price
 
+    def price_age_ms(self, at: Millis, doubtful_price_at: Millis | None) -> int:
+        """How old the price is. The one of ``doubtful_price_at`` counts as older than the market allows."""
+        age_ms = at - self.price_at
+        if self.price_at != doubtful_price_at:
+            return age_ms
+        return max(age_ms, (self.params.max_price_age or 0) + 1)
+
     def cost(self, lots: int) -> Micros:
         """C(lots) from the present skew, signed micros, rounded up: what buying (or selling) ``lots`` costs now."""
         return trade_cost(

@@ -6,6 +6,7 @@ from perps.events import HouseFunded, Transfer, TransferKind
 from perps.market.state import Market
 from perps.money.accounts import WORLD, house_account, insurance_account
 from perps.refusals import RejectCode, Rejected
+from perps.rules.liquidation import due
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Micros
 
@@ -14,15 +15,16 @@ def decide_fund(market: Market, command: FundMarket, _: Given) -> tuple[HouseFun
     """Move ``amount`` between the outside and an account of the market.
 
     Money in: the ledger has seen that all deposits together stay within their bound. Money out: the insurance keeps
-    at least 0, the house at least what all traders would gain if they left now, and at least 0. Allowed in every mode:
-    it is the way back for a market whose house is empty.
+    at least 0, the house at least 0 and at least what all traders would gain if they left now. While somebody is due
+    for liquidation (only in a halted market), the house keeps everything: what that position owes beyond its margin is
+    not there to pay the others. Allowed in every mode: it is the way back for a market whose house is empty.
     """
     amount = command.amount
     if not amount:
         return Rejected(code=RejectCode.VALIDATION_ERROR, facts={"rule": "amount is not 0"})
     is_house = command.account is HouseAccount.HOUSE
     stands = market.house if is_house else market.insurance
-    kept = max(0, market.liability) if is_house else 0
+    kept = _kept(market) if is_house else 0
     if amount < 0 and stands + amount < kept:
         available = max(0, stands - kept)
         facts = {"required_micros": -int(amount), "available_micros": int(available)}
@@ -31,6 +33,11 @@ def decide_fund(market: Market, command: FundMarket, _: Given) -> tuple[HouseFun
     source, target = (WORLD, account) if amount > 0 else (account, WORLD)
     move = Transfer(source, target, Micros(abs(amount)), TransferKind.HOUSE_FUNDING)
     return (HouseFunded(command.account, amount, Micros(stands + amount), (move,)),)
+
+
+def _kept(market: Market) -> int:
+    """Micros that the house must not pay out."""
+    return max(0, market.liability) if due(market) is None else max(0, market.house)
 
 
 def apply_funded(market: Market, event: HouseFunded) -> None:

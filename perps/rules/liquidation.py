@@ -11,10 +11,16 @@ from perps.rules.closing import house_cannot_pay, reduce
 def next_due(market: Market) -> Position | None:
     """The most endangered position whose equity is at or below its maintenance; None when there is none.
 
-    A candidate that κ's rounding put forward too early is skipped, not stopped at. A halted market liquidates nobody.
+    A halted market liquidates nobody.
     """
-    if market.mode is Mode.HALTED:
-        return None
+    return None if market.mode is Mode.HALTED else due(market)
+
+
+def due(market: Market) -> Position | None:
+    """As ``next_due``, whatever the market's mode.
+
+    A candidate that κ's rounding put forward too early is skipped, not stopped at.
+    """
     mark, params, index = market.mark, market.params, market.funding_index
     if not market.order.may_be_due(mark, params, index):
         return None

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from perps.journal import Row
 from perps.projection import POSITION_SET, POSITION_SUM
-from perps.query_rows import LegRecord, PositionRecord, PriceRecord, StoredFill
+from perps.query_rows import CandleRecord, LegRecord, PositionRecord, PriceRecord, StoredFill
 
 
 class Table(Struct, frozen=True):
@@ -47,6 +47,7 @@ JOURNAL = Table("journal", ("shard", *Row.__struct_fields__), has_parts=False)
 FILLS = Table("fills", StoredFill.__struct_fields__)
 LEGS = Table("legs", LegRecord.__struct_fields__)
 PRICES = Table("prices", PriceRecord.__struct_fields__)
+CANDLES = Table("candles", CandleRecord.__struct_fields__)
 
 _POSITION_CHANGE = ", ".join(
     [f'"{column}" = excluded."{column}"' for column in POSITION_SET]

@@ -8,24 +8,28 @@ lets no offset exist twice.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
 from uuid import uuid4
 
 from msgspec.structs import astuple
 
+from perps.candles import CandleMaker, CandleRow
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost
 from perps.projection import QueryRows, Record, query_rows
+from perps.query_rows import Candle
 from persistence.connection.connect import encoding
 from persistence.connection.server_checks import SETTINGS, check_server, check_settings, pin_commit
 from persistence.connection.session import BlockingSession
 from persistence.errors import ShardTaken
+from persistence.journal.candles import OPEN_HOURS
 from persistence.journal.order import check_order
 from persistence.journal.partitions import PartitionMaker, settle_partition_rows
 from persistence.journal.selections import LAST
 from persistence.journal.shards import make_shard
 from persistence.journal.tables import (
+    CANDLES,
     FENCE,
     FILLS,
     JOURNAL,
@@ -124,19 +128,21 @@ class PostgresJournal(BlockingSession):
         venue: str | None = None,
         last_epoch: int = 0,
         partition_rows: int | None = None,
+        say: Callable[[str], None] = lambda _: None,
     ) -> Self:
         """Become the owner of a shard: migrate the database, begin a new epoch.
 
         ``venue`` is the caller's own name, the same each time (None: a new name). A session of that name that still
         holds the lock is an earlier one of the caller, and is ended. ``last_epoch`` is the last one the caller owned;
         when another session holds the lock and a later epoch has begun, another venue has taken over.
-        ``partition_rows``: the offsets of each partition, if the database is new (None: its own number).
+        ``partition_rows``: the offsets of each partition, if the database is new (None: its own number). ``say`` is
+        told what is being migrated.
 
         Raises ``ShardTaken`` at once in that case, and when another owner is still there after ``wait_s``; other
         ``CannotServe`` when this program or this server will not do; ``JournalUnavailable`` when the server does not
         answer, or the caller's earlier session does not end.
         """
-        taker = _Taker(shard, venue or uuid4().hex, last_epoch, wait_s, PartitionMaker(url), partition_rows)
+        taker = _Taker(shard, venue or uuid4().hex, last_epoch, wait_s, PartitionMaker(url), partition_rows, say)
         return cls(url, taker, append_timeout_s, probe_timeout_s)
 
     @property
@@ -164,16 +170,20 @@ class PostgresJournal(BlockingSession):
             return
         connection = self._connected()
         check_order(entries, self._epoch, self._offset)
-        journal, queries = self._session.records(entries)
         last = entries[-1].row.offset
         doing = f"rows {entries[0].row.offset} to {last}"
+        session, timeout_s = self._session, self._append_timeout_s
         try:
+            if unknown := session.candles.unknown(entries):
+                self._run(session.begin_candles(unknown, timeout_s), doing)
             if last > self._partitions.room:
                 making = self._partitions.make_now(connection, last)
-                self._run(asyncio.wait_for(making, self._append_timeout_s), doing)
+                self._run(asyncio.wait_for(making, timeout_s), doing)
+            records = session.records(entries)
             with encoding(doing):
-                self._run(self._session.append(journal, queries, self._append_timeout_s), doing)
+                self._run(session.append(*records, timeout_s), doing)
         except JournalRefused:
+            session.candles.forget()
             raise
         except BaseException:
             self._give_up()
@@ -205,6 +215,7 @@ class Session:
     def __init__(self, connection: Connection[PgRecord], shard: int, epoch: int) -> None:
         self.connection = connection
         self._shard, self._epoch = shard, epoch
+        self.candles = CandleMaker()
         self._prepared: dict[tuple[str, ...], PreparedStatement[PgRecord]] = {}
         self._probe: PreparedStatement[PgRecord] | None = None
 
@@ -234,19 +245,31 @@ class Session:
             raise self._lost()
         check_settings(found[1:])
 
-    def records(self, entries: Sequence[Entry]) -> tuple[list[Record], QueryRows]:
-        """What ``append`` writes for these entries."""
-        return [(self._shard, *astuple(entry.row)) for entry in entries], query_rows(entries)
+    async def begin_candles(self, streams: Iterable[str], timeout_s: float) -> None:
+        """Read where the candles of these streams go on: once for each market, and again after a refused batch."""
+        streams = sorted(streams)
+        minutes: dict[str, list[Candle]] = {}
+        for ticker, *numbers in await self.connection.fetch(OPEN_HOURS, self._shard, streams, timeout=timeout_s):
+            minutes.setdefault(ticker, []).append(Candle(*map(int, numbers)))
+        for stream in streams:
+            self.candles.begin(stream, minutes.get(stream, ()))
 
-    async def append(self, journal: list[Record], queries: QueryRows, timeout_s: float) -> None:
+    def records(self, entries: Sequence[Entry]) -> tuple[list[Record], QueryRows, list[CandleRow]]:
+        """What ``append`` writes for these entries. Once each: the candles go on behind them."""
+        journal = [(self._shard, *astuple(entry.row)) for entry in entries]
+        return journal, query_rows(entries), self.candles.take(entries)
+
+    async def append(
+        self, journal: list[Record], queries: QueryRows, candles: list[CandleRow], timeout_s: float
+    ) -> None:
         """Write a batch. Raises ``OwnershipLost`` and what asyncpg raises."""
         async with asyncio.timeout(timeout_s):
-            if len(journal) + queries.count <= STATEMENT_RECORDS_MAX:
-                await self._append_statement(journal, queries)
+            if len(journal) + queries.count + len(candles) <= STATEMENT_RECORDS_MAX:
+                await self._append_statement(journal, queries, candles)
             else:
-                await self._append_copy(journal, queries)
+                await self._append_copy(journal, queries, candles)
 
-    async def _append_statement(self, journal: list[Record], queries: QueryRows) -> None:
+    async def _append_statement(self, journal: list[Record], queries: QueryRows, candles: list[CandleRow]) -> None:
         """One round trip. Only the tables that get records are named in it."""
         batches = (
             (JOURNAL, journal),
@@ -254,6 +277,7 @@ class Session:
             (LEGS, queries.legs),
             (PRICES, queries.prices),
             (POSITIONS, queries.opened + queries.changed),
+            (CANDLES, candles),
         )
         prepared = await self._prepare([table for table, records in batches if records])
         arrays = [records for _, records in batches if records]
@@ -267,7 +291,7 @@ class Session:
             found = self._prepared[key] = await self.connection.prepare(fenced_insertion(tables, self._shard))
         return found
 
-    async def _append_copy(self, journal: list[Record], queries: QueryRows) -> None:
+    async def _append_copy(self, journal: list[Record], queries: QueryRows, candles: list[CandleRow]) -> None:
         """A transaction of binary COPYs, one per table."""
         connection = self.connection
         try:
@@ -280,6 +304,7 @@ class Session:
                 (LEGS, queries.legs),
                 (PRICES, queries.prices),
                 (POSITIONS, queries.opened),
+                (CANDLES, candles),
             ):
                 if records:
                     await connection.copy_records_to_table(
@@ -308,8 +333,9 @@ class _Taker:
         wait_s: float,
         partitions: PartitionMaker,
         partition_rows: int | None,
+        say: Callable[[str], None],
     ) -> None:
-        self._shard, self._last_epoch, self._wait_s = shard, last_epoch, wait_s
+        self._shard, self._last_epoch, self._wait_s, self._say = shard, last_epoch, wait_s, say
         self.name = f"perps journal, shard {shard}, {venue}"[:APPLICATION_NAME_MAX]
         self.partitions, self._partition_rows = partitions, partition_rows
 
@@ -323,7 +349,9 @@ class _Taker:
             async with asyncio.timeout(STEP_TIMEOUT_S + self._wait_s):
                 await self._lock(connection)
             await migrate(
-                connection, before=lambda: limit.reschedule(asyncio.get_running_loop().time() + MIGRATE_TIMEOUT_S)
+                connection,
+                before=lambda: limit.reschedule(asyncio.get_running_loop().time() + MIGRATE_TIMEOUT_S),
+                say=self._say,
             )
             async with asyncio.timeout(STEP_TIMEOUT_S):
                 self.partitions.rows = await settle_partition_rows(connection, self._partition_rows)

@@ -18,7 +18,7 @@ from persistence.journal.selections import (
     SNAPSHOTS_UNTIL,
     columns,
 )
-from persistence.journal.tables import JOURNAL, POSITIONS, PRICES, Table
+from persistence.journal.tables import CANDLES, JOURNAL, POSITIONS, PRICES, Table
 from persistence.operator.comparison import IN_STEP, RecordStream
 
 if TYPE_CHECKING:
@@ -64,9 +64,10 @@ class Audit(BlockingSession):
     async def _begin(self, connection: Connection[Any]) -> None:
         await connection.execute("begin isolation level repeatable read read only")
         for table in (JOURNAL, *IN_STEP, POSITIONS):
-            if await connection.fetchval("select to_regclass($1)", table.name) is None:
+            is_there = await connection.fetchval("select to_regclass($1)", table.name) is not None
+            if not is_there and table is not CANDLES:
                 raise NoVenue(f"this database has no table {table.name}: no venue has been served from it")
-            if not await connection.fetchval(_HAS_COLUMNS, table.name, ("shard", *table.columns)):
+            if not is_there or not await connection.fetchval(_HAS_COLUMNS, table.name, ("shard", *table.columns)):
                 raise JournalUnavailable(
                     f"the table {table.name} is of an older version: a venue of this version that is started on the"
                     " database brings it up to date"
@@ -93,7 +94,7 @@ class Audit(BlockingSession):
             yield page
 
     def records(self, table: Table) -> RecordStream:
-        """All records of ``fills``, ``legs`` or ``prices`` in the order of (offset, n)."""
+        """All records of ``fills``, ``legs``, ``prices`` or ``candles`` in the order of (offset, n)."""
         query = f'select {columns(table.columns)} from {table.name} where shard = $1 order by "offset", n'
         cursor = self._cursor(query, self._shard)
         return RecordStream(lambda: self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)))

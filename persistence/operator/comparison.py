@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Final
 
+from perps.candles import CandleMaker
 from perps.journal import Entry
 from perps.market.position import position_id, split_position_id
 from perps.market.state import Market
 from perps.projection import Record, merge_position, query_rows
 from perps.query_rows import STATUS_OPEN
 from perps.snapshot.verification import Findings
-from persistence.journal.tables import FILLS, LEGS, POSITIONS, PRICES, Table
+from persistence.journal.tables import CANDLES, FILLS, LEGS, POSITIONS, PRICES, Table
 
-IN_STEP: Final = (FILLS, LEGS, PRICES)
+IN_STEP: Final = (FILLS, LEGS, PRICES, CANDLES)
 """Tables whose records belong to one row each: keyed by offset and n."""
 
 POSITIONS_AT_ONCE: Final = 5_000
@@ -78,6 +79,7 @@ class Comparison:
         self._open: dict[str, Record] = {}
         self._in_fills: set[str] = set()
         """Open positions that nothing has changed since a fill that says all of them: they have no record."""
+        self._candles = CandleMaker(from_first=True)
 
     def take(self, entries: Sequence[Entry]) -> None:
         """The next rows, with their meaning."""
@@ -92,6 +94,7 @@ class Comparison:
         legs = _either(old, apart.legs, implied.legs) if old else implied.legs
         self._compare_records(LEGS, legs, self._streams[LEGS.name].until(last))
         self._compare_records(PRICES, implied.prices, self._streams[PRICES.name].until(last))
+        self._compare_records(CANDLES, self._candles.take(entries), self._streams[CANDLES.name].until(last))
         self._take_positions(apart.opened, apart.changed)
         said = {fill[_POSITION_ID] for fill in implied.fills if fill[_LEVERAGE] is not None and fill[0] not in old}
         self._in_fills.update(

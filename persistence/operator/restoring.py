@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import astuple
 
+from perps.candles import CandleMaker
 from perps.journal import Entry, Row
 from perps.projection import query_rows
 from perps.venue import JournalCorrupt
@@ -20,7 +21,16 @@ from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
 from persistence.journal.partitions import make_partitions, settle_partition_rows
 from persistence.journal.shards import make_shard
-from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, QUERY_SESSION, insertion
+from persistence.journal.tables import (
+    CANDLES,
+    FILLS,
+    JOURNAL,
+    LEGS,
+    POSITIONS,
+    PRICES,
+    QUERY_SESSION,
+    insertion,
+)
 from persistence.journal.writer import LOCK_CLASS
 from persistence.migrate import migrate
 from persistence.operator.archive import ArchiveReader
@@ -114,6 +124,7 @@ class NewDatabase(BlockingSession):
         """
         self._shard, self._partition_rows = shard, partition_rows
         self._room = 0
+        self._candles = CandleMaker(from_first=True)
         super().__init__(
             url,
             name="perps restore",
@@ -152,6 +163,7 @@ class NewDatabase(BlockingSession):
             (LEGS, queries.legs),
             (PRICES, queries.prices),
             (POSITIONS, queries.opened),
+            (CANDLES, self._candles.take(entries)),
         ):
             if records:
                 await connection.copy_records_to_table(

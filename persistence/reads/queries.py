@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
+from perps.candles import WIDTHS
 from perps.folding import legs_of
 from perps.journal import JournalUnavailable, Row
 from perps.money.accounts import user_account
@@ -24,6 +25,7 @@ from perps.query_rows import (
     StoredFill,
 )
 from persistence.connection.connect import BY_INDEX, CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
+from persistence.journal.candles import candles_query
 from persistence.journal.selections import ROW_COLUMNS, ROWS_AFTER, columns
 
 if TYPE_CHECKING:
@@ -38,9 +40,6 @@ QUERY_TIMEOUT_S: Final = 10.0
 
 CLOSE_S: Final = 3.0
 """How long an orderly end of the connections may take: a server that stands still does not answer a goodbye."""
-
-CANDLE_STEP_GROWTH: Final = 16
-"""Each further look back for candles is this much longer than the one before."""
 
 IN_ORDER: Final = {
     **BY_INDEX,
@@ -106,17 +105,7 @@ place: so one more is read."""
 
 _LEG: Final = StoredFill.__struct_fields__.index("leg")
 
-_CANDLES: Final = """
-    select start, (min(place))[3], max(price), min(price), (max(place))[3], sum(volume), sum(trades) from (
-        select at - at % $5 as start, array["offset", n, quote_price] as place, quote_price as price,
-               0 as volume, 0 as trades
-          from prices where shard = $1 and ticker = $2 and at >= $3 and at < $4
-        union all
-        select at - at % $5, array["offset", n, quote_after], quote_after, abs(cost), 1
-          from fills where shard = $1 and ticker = $2 and at >= $3 and at < $4
-    ) events
-    group by start order by start desc limit $6
-"""
+_CANDLES: Final = {(width, newest): candles_query(width, newest=newest) for width in WIDTHS for newest in (False, True)}
 
 
 class PostgresQueries:
@@ -249,23 +238,30 @@ class PostgresQueries:
         found = await self._fetch(query, self._shard, position_id)
         return str(found[0]["user_id"]) if found else None
 
-    async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
-        """The newest ``limit`` candles that begin in [start, end), oldest first; one without events is absent.
+    async def candles(
+        self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int, newest: bool = True
+    ) -> list[Candle]:
+        """The newest or oldest ``limit`` candles that begin in [start, end), oldest first. No events, no candle.
 
-        A candle begins at a multiple of ``interval_ms`` and is whole. Looks back in growing steps, so that a long span
-        costs no more than what ``limit`` candles hold, unless the market was quiet.
+        A candle begins at a multiple of ``interval_ms``, a number of minutes, and is whole. However long the span, this
+        reads no more ended candles than the answer is made of, and the fills of one minute: the open one.
         """
         start_ms += -start_ms % interval_ms
         end_ms += -end_ms % interval_ms
-        candles: list[Candle] = []
-        width = max(limit, 1) * interval_ms
-        while start_ms < end_ms and len(candles) < limit:
-            since = max(start_ms, end_ms - width)
-            values = (self._shard, ticker, since, end_ms, interval_ms, limit - len(candles))
-            found = await self._fetch(_CANDLES, *values)
-            candles += [Candle(*(int(value) for value in record)) for record in found]
-            end_ms, width = since, width * CANDLE_STEP_GROWTH
-        return candles[::-1]
+        width = max(width for width in WIDTHS if interval_ms % width == 0)
+        limit = max(limit, 0)
+        found = await self._fetch(
+            _CANDLES[width, newest],
+            self._shard,
+            ticker,
+            start_ms,
+            end_ms,
+            interval_ms,
+            limit,
+            limit * (interval_ms // width),
+        )
+        candles = [Candle(*map(int, record)) for record in found]
+        return candles[::-1] if newest else candles
 
     async def _fetch(self, query: str, *values: Any) -> list[Record]:
         if self._pool is None:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import count
 from typing import Any
 
@@ -17,8 +16,10 @@ from actors.messages import Outcome, Settled
 from actors.ports import Journal
 from perps.commands import ClosePosition, Command, CreateUser, ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.units import PPB, Micros, Millis, Ppb, Ticks
+from perps.wire.base import Number
+from perps.wire.markets import MarketBody
 from tests.support.memory import MemoryQueries, MemoryStore
-from web.api.market_requests import MarketBody, list_command
+from web.api.commands import list_command
 from web.metrics import Metrics
 from web.process.host import Host, OpenJournal
 from web.readside.model import ROWS_KEPT, ReadModel
@@ -88,7 +89,7 @@ class Running:
 
 def listing(ticker: str) -> ListMarket:
     """A market at a price of 100."""
-    return list_command(MarketBody(ticker=ticker, organization_id="org", name=ticker, price=Decimal(100)))
+    return list_command(MarketBody(ticker=ticker, organization_id="org", name=ticker, price=Number(100)))
 
 
 def open_long(ticker: str, user: str, dollars: int = 100, leverage: int = 10) -> OpenPosition:

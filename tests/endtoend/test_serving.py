@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
+import socket
 import stat
 import time
 from collections.abc import AsyncIterator
@@ -97,18 +99,34 @@ async def test_a_login_that_is_refused_is_told_at_once_and_in_one_line(venues: V
     assert code == 1
 
 
-async def test_a_port_in_use_is_told_in_one_line_and_the_database_is_stopped_again(venues: Venues) -> None:
+async def test_a_port_in_use_is_told_before_anything_is_made_with_a_command_for_a_free_one(venues: Venues) -> None:
     first = venues()
     first.start()
     second = venues("second", port=first.port)
     async with undisturbed(first):
-        code, lines, _ = await asyncio.to_thread(refusal, second)
+        code, lines, took = await asyncio.to_thread(refusal, second)
 
-    assert len(lines) == 1
-    assert lines[0].startswith(f"perps: error: cannot listen on 127.0.0.1:{first.port}: ")
-    assert lines[0].lower().endswith("address already in use")
+    (line,) = lines
+    found = re.fullmatch(r"(.*); port (\d+) is free: (\S+) serve --data-dir (\S+) --port (\d+)", line)
+    assert found is not None, line
+    assert found[1] == (
+        f"perps: error: cannot listen on 127.0.0.1:{first.port}: Address already in use by the venue on"
+        f" {first.data_dir} (process {first.pid})"
+    )
+    assert (found[3].rpartition("/")[2], found[4], found[5]) == ("perps", str(second.data_dir), found[2])
     assert code == 1
-    assert not second.postgres.is_running()
+    assert not second.data_dir.exists()
+    assert in_time(took, REFUSED_S)
+    await asyncio.to_thread(venues("second", port=int(found[2])).start)
+
+
+async def test_a_port_in_use_by_a_stranger_is_told_without_a_guess_who(venues: Venues) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        code, (line,), _ = await asyncio.to_thread(refusal, venues(port=port))
+
+    assert line.startswith(f"perps: error: cannot listen on 127.0.0.1:{port}: Address already in use; port ")
+    assert code == 1
 
 
 async def test_sigterm_answers_all_that_is_in_flight_and_refuses_the_rest(venues: Venues) -> None:

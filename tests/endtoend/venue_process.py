@@ -32,7 +32,9 @@ POLL_S: Final = 0.01
 PORTS: Final = range(20_000, 32_000)
 """Below the range from which the system gives ports to clients, so that none of them takes one of ours."""
 TAIL_LINES: Final = 25
-SAID: Final = re.compile(r"perps is (ready on |stopping$)|perps has stopped$|the admin key is in |.*, \d+ s so far: ")
+SAID: Final = re.compile(
+    r"perps is (ready on |stopping$)|perps has stopped$|the admin key is in |.*, \d+ s so far: |  |$"
+)
 """Lines for whoever started the venue; all others are for machines."""
 
 T = TypeVar("T")
@@ -85,14 +87,21 @@ class VenueProcess:
         command = [*self._program, "serve", "--port", str(self.port), "--data-dir", str(self.data_dir)]
         if self._database_url is not None:
             command += ["--database-url", self._database_url]
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
-        own = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
-        key = {} if self._admin_key is None else {"PERPS_ADMIN_KEY": self._admin_key}
-        environment = kept | own | key | self.environment
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, cwd=self.log.parent, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command, cwd=self.log.parent, env=self.surroundings(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
             )
+
+    def surroundings(self) -> dict[str, str]:
+        """The environment that it runs in. Commands that run in it find this venue and those beside it."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+        own = {
+            "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "error",
+            "XDG_CACHE_HOME": str(self.data_dir.parent / "cache"),
+        }
+        key = {} if self._admin_key is None else {"PERPS_ADMIN_KEY": self._admin_key}
+        return kept | own | key | self.environment
 
     def start(self) -> None:
         """Start, and wait until ``/readyz`` is 200."""

@@ -9,19 +9,23 @@ import json
 from typing import Final
 from urllib.request import Request, urlopen
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from actors.recovery import recover
+from perps.candles import CandleMaker
 from perps.commands import Command, Deposit, Withdraw, fingerprint
 from perps.events import CloseReason, PositionReduced, decode_events, encode_events
 from perps.journal import Row
 from perps.query_rows import FillRecord, KeyRecord
 from perps.snapshot.format import Snapshot, state_hash
 from perps.venue import VenueState
+from perps.wire.base import decoder
+from perps.wire.trading import CloseBody, OpenBody
+from perps.wire.users import AmountBody
 from persistence.journal.history import PostgresHistory
 from persistence.journal.selections import columns
-from persistence.journal.tables import FILLS, JOURNAL, LEGS, POSITIONS, PRICES, Table
+from persistence.journal.tables import CANDLES, FILLS, JOURNAL, LEGS, POSITIONS, PRICES, Table
 from persistence.journal.writer import PostgresJournal
 from persistence.migrate import migrations
 from tests.endtoend.conftest import Venues
@@ -40,8 +44,11 @@ from tests.web.conftest import Starter
 from tests.web.snapshotting import NEVER, snapshot_taken
 from tests.web.venue import Client, ManualClock, OnPostgres, Running
 from tools.cli import main
-from web.api.requests import AmountBody, CloseBody, OpenBody, close_command, open_command, positive_money
+from web.api.commands import close_command, open_command
+from web.api.units import positive_money
+from web.auth import Principal
 from web.compose import Limits
+from web.gateway import in_name_of
 
 RESULT: Final = load_result()
 COMMANDS: Final = load_commands()
@@ -188,6 +195,20 @@ def test_its_update_keeps_every_record(first_release: str, database_url: str, ta
         assert {record[0] for record in sql(database_url, f"select shard from {table.name}")} == {0}
 
 
+def test_its_update_makes_the_candles_that_its_rows_imply(database_url: str, rows: list[Row]) -> None:
+    """The session took less than a minute, in which no candle ends. So here each row comes 20 s later than it did."""
+    state = VenueState()
+    entries = [state.apply(row) for row in rows]
+    slower = [replace(entry, row=replace(entry.row, at=entry.row.at + 20_000 * entry.row.offset)) for entry in entries]
+    for table in ("fills", "prices"):
+        sql(database_url, f'update {table} set at = at + 20000 * "offset"')
+    PostgresJournal.acquire(database_url).close()
+
+    found = sql(database_url, f'select {columns(CANDLES.columns)} from candles order by "offset", n')
+    assert len(found) > 50
+    assert [tuple(record) for record in found] == CandleMaker(from_first=True).take(slower)
+
+
 def _is_liquidation(event: object) -> bool:
     return isinstance(event, PositionReduced) and event.reason is CloseReason.LIQUIDATION
 
@@ -222,14 +243,13 @@ def test_its_snapshot_and_its_rows_lead_to_the_same_state(database_url: str) -> 
 def command_of(recorded: Recorded) -> Command:
     """The command that a recorded request is to the present program."""
     user, is_admin = PRINCIPALS[recorded.who]
+    principal = Principal("key", user, frozenset(("trade", *(["admin"] if is_admin else []))))
     body, words = recorded.body or "{}", recorded.path.split("/")
     if words[-1] == "open":
-        opening = msgspec.json.decode(body, type=OpenBody)
-        return open_command(opening, opening.user_id or user or "")
+        return in_name_of(principal, open_command(decoder(OpenBody).decode(body)))
     if words[-1] == "close":
-        closing = msgspec.json.decode(body, type=CloseBody)
-        return close_command(closing, words[-2], user or "", any_owner=is_admin)
-    amount = positive_money(msgspec.json.decode(body, type=AmountBody).amount, "amount")
+        return in_name_of(principal, close_command(decoder(CloseBody).decode(body), words[-2]))
+    amount = positive_money(decoder(AmountBody).decode(body).amount, "amount")
     return Deposit(user=words[-2], amount=amount) if words[-1] == "deposit" else Withdraw(user=words[-2], amount=amount)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from perps.commands import ListMarket, ObserveTime, PriceSource, Side, UpdatePrice
 from perps.engine import apply
 from perps.events import PositionReduced, PriceUpdated
 from perps.params import Mode
 from perps.refusals import InvariantViolated, RejectCode
-from perps.sequencer import MarketSide, Moment
+from perps.sequencer import MarketSide, Moment, Sequencer
 from perps.units import BALANCE_MAX, HOUSE_CREDIT_DEFAULT, HOUSE_DEBT_MAX, MICRO, Micros, Millis, Ticks
 from tests.perps.build import (
     BTC,
@@ -186,3 +187,20 @@ def test_who_cannot_pay_all_is_refused_by_the_market_with_what_he_has() -> None:
     assert refusal.facts["available_micros"] == 5 * MICRO
     assert venue.funds.in_flight == (0, 0)
     assert venue.funds.free("ann") == Micros(5 * MICRO)
+
+
+def test_a_house_that_owes_more_than_it_may_counts_with_what_it_owes() -> None:
+    """The first release let a house owe more. What it owes is credit that no new market can have."""
+    venue = Books((index_market(taker_fee=0, maker_fee=0), BTC_PRICE))
+    venue.add_user("ann")
+    position = opened(venue.open("ann", Side.LONG, 1_000 * MICRO))
+    done(venue.price(BTC_PRICE * 2))
+    done(venue.close(position))
+    owed = -venue.markets[BTC].house
+    state = venue.replayed()
+    state.markets[BTC].params = replace(state.markets[BTC].params, house_credit_limit=Micros(owed - 1))
+
+    venue.sequencer = Sequencer(state)
+    rest = HOUSE_DEBT_MAX - owed
+    too_much = ListMarket(params=index_market(ticker="B-PERP", house_credit_limit=rest + 1), price=Ticks(BTC_PRICE))
+    assert refused(venue.send(too_much)).facts["available_micros"] == rest

@@ -282,8 +282,10 @@ class MemoryQueries:
             position = self._store.positions.get(position_id)
         return None if position is None or position.offset == position.opened_offset else position.user_id
 
-    async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
-        """The newest ``limit`` candles that begin in [start, end), oldest first; one without events is absent."""
+    async def candles(
+        self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int, newest: bool = True
+    ) -> list[Candle]:
+        """The newest or oldest ``limit`` candles that begin in [start, end), oldest first, made of all events."""
         events = [
             (price.offset, price.n, price.at, price.quote_price, 0, 0)
             for price in self._where(self._store.prices, lambda price: price.ticker == ticker)
@@ -298,7 +300,8 @@ class MemoryQueries:
                 old = candles.get(start) or Candle(start, price, price, price, price, 0, 0)
                 high, low = max(old.high, price), min(old.low, price)
                 candles[start] = Candle(start, old.open, high, low, price, old.volume + volume, old.count + count)
-        return [candles[start] for start in sorted(candles)][-limit:] if limit > 0 else []
+        found = [candles[start] for start in sorted(candles)]
+        return (found[-limit:] if newest else found[:limit]) if limit > 0 else []
 
     def _where(self, records: list[R], asked: Callable[[R], bool]) -> list[R]:
         with self._store.lock:

@@ -29,9 +29,10 @@ async def running() -> AsyncIterator[Running]:
 
 @pytest.fixture(autouse=True)
 def empty_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory without a perps.toml, and an environment without settings."""
+    """A working directory without a perps.toml, an environment without settings, and no running venue to be found."""
     for name in os.environ:
         if name.startswith("PERPS_") or name == "DATABASE_URL":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -110,6 +110,23 @@ def test_a_file_is_named_by_its_path(served: list[web.compose.ServeSettings], tm
     assert (served[0].port, served[0].data_dir, served[0].log_level) == (2, Path("/elsewhere"), "debug")
 
 
+@pytest.mark.parametrize(
+    ("words", "data_dir"),
+    [
+        ([], "data"),
+        (["--no-demo"], "data"),
+        (["--demo"], "demo-data"),
+        (["--demo", "--no-demo"], "data"),
+        (["--demo", "--data-dir", "data"], "data"),
+    ],
+)
+def test_a_demo_has_a_data_directory_of_its_own(
+    words: list[str], data_dir: str, served: list[web.compose.ServeSettings]
+) -> None:
+    assert main(["serve", *words]) == 0
+    assert served[0].data_dir == Path(data_dir)
+
+
 def test_a_line_for_another_command_is_no_mistake(
     served: list[web.compose.ServeSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:

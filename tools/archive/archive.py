@@ -66,7 +66,7 @@ def archive(
     before: int | None,
     keep_days: float,
     forget_client_ids: bool,
-    data_dir: Path,
+    data_dir: Path | None,
     database_url: str | None,
     as_json: bool,
 ) -> None:

@@ -71,7 +71,7 @@ def restore(
     to_offset: int | None,
     to_time: int | None,
     with_keys: bool,
-    data_dir: Path,
+    data_dir: Path | None,
     database_url: str | None,
     as_json: bool,
 ) -> None:

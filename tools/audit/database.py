@@ -12,6 +12,7 @@ from typing import Final
 from perps.journal import JournalUnavailable
 from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
 from tools.errors import ToolError
+from tools.venues import has_database, stored_venue
 from web.process.data_directory import without_venue
 from web.process.log_sink import say
 
@@ -23,8 +24,10 @@ STARTED: Final = b"the server was started to be read\n"
 
 
 @contextmanager
-def venue_database(database_url: str | None, data_dir: Path) -> Iterator[str]:
+def venue_database(database_url: str | None, data_dir: Path | None) -> Iterator[str]:
     """The URL of the venue's database. An error of the database inside the block becomes a ``ToolError``.
+
+    Without a data directory it is that of the only venue: see ``tools.venues.stored_venue``.
 
     If the embedded server runs, it is used and left running. If not, it is started, and stopped at the end unless a
     venue or another reader uses it by then. Meanwhile neither the venue's lock nor the journal's is held.
@@ -33,7 +36,7 @@ def venue_database(database_url: str | None, data_dir: Path) -> Iterator[str]:
         if database_url is not None:
             yield database_url
         else:
-            with _embedded(data_dir) as url:
+            with _embedded(stored_venue(data_dir)) as url:
                 yield url
     except (JournalUnavailable, EmbeddedPostgresError) as error:
         raise ToolError(str(error)) from error
@@ -42,7 +45,7 @@ def venue_database(database_url: str | None, data_dir: Path) -> Iterator[str]:
 @contextmanager
 def _embedded(data_dir: Path) -> Iterator[str]:
     directory = data_dir / "postgres"
-    if not (directory / "PG_VERSION").exists():
+    if not has_database(data_dir):
         raise ToolError(f"there is no venue's database in {data_dir}; name it with --data-dir or --database-url")
     server = EmbeddedPostgres(directory, say=say)
     try:

@@ -47,7 +47,7 @@ def journal(
     user: str | None,
     kind: str | None,
     count: int | None,
-    data_dir: Path,
+    data_dir: Path | None,
     database_url: str | None,
     as_json: bool,
 ) -> None:

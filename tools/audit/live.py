@@ -258,7 +258,9 @@ def _expected(follower: Follower, words: Said) -> Mapping[str, Values]:
 
 def _position(state: VenueState, ticker: str, number: int) -> Values:
     market = state.markets[ticker]
-    return positions.open_position(market.positions[number], market.params, market.mark, market.funding_index)
+    shown = positions.open_position(market.positions[number], market.params, market.mark, market.funding_index)
+    told: dict[str, object] = msgspec.to_builtins(shown)
+    return told
 
 
 def market_values(market: Market) -> Values:

@@ -64,7 +64,7 @@ _IS_URL: Final = re.compile(r"https?://")
 )
 @json_option
 def reconcile(
-    data_dir: Path,
+    data_dir: Path | None,
     database_url: str | None,
     url: str | None,
     key: str | None,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def verify(
-    data_dir: Path,
+    data_dir: Path | None,
     database_url: str | None,
     archive_dir: Path | None,
     live: str | None,

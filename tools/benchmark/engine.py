@@ -12,7 +12,6 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
 from pathlib import Path
 from statistics import quantiles
 from typing import Final
@@ -24,11 +23,13 @@ from actors.messages import Outcome, Settled
 from actors.recovery import recover
 from perps.commands import Command, CreateUser, OpenPosition, Side
 from perps.units import MICRO, Micros
+from perps.wire.base import Number
+from perps.wire.markets import MarketBody
 from tools.benchmark.process import run_part
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
 from web import compose
-from web.api.market_requests import MarketBody, list_command
+from web.api.commands import list_command
 from web.process import affinity as processor
 from web.process import logs
 from web.process.snapshots import SnapshotPolicy
@@ -136,11 +137,11 @@ def _market(ticker: str) -> MarketBody:
         ticker=ticker,
         organization_id="bench",
         name="Benchmark",
-        price=Decimal(1000),
+        price=Number(1000),
         max_leverage=10,
-        skew_scale=Decimal(300_000_000),
-        max_skew=Decimal(1_000_000),
-        max_open_interest=Decimal(10_000_000),
+        skew_scale=Number(300_000_000),
+        max_skew=Number(1_000_000),
+        max_open_interest=Number(10_000_000),
     )
 
 

@@ -56,15 +56,15 @@ def sql(url: str, statement: str) -> str:
 
 
 def tpc_b(url: str, *, scale: int, seconds: int) -> Figure:
-    """pgbench's built-in TPC-B-like transaction: the best result of a few numbers of clients."""
+    """pgbench's built-in TPC-B-like transaction, prepared: the best result of a few numbers of clients."""
     _run("pgbench", ["--initialize", "--quiet", f"--scale={scale}", url])
     runs: dict[float, int] = {}
     for clients in CLIENTS:
         threads = min(clients, os.cpu_count() or 1)
-        load = [f"--client={clients}", f"--jobs={threads}", f"--time={seconds}", url]
+        load = [f"--client={clients}", f"--jobs={threads}", f"--time={seconds}", "--protocol=prepared", url]
         runs[_parse(r"tps = " + _NUMBER, _run("pgbench", load))] = clients
     best = max(runs)
-    note = f"scale {scale}, {runs[best]} clients; best of {'/'.join(map(str, CLIENTS))}"
+    note = f"scale {scale}, prepared, {runs[best]} clients; best of {'/'.join(map(str, CLIENTS))}"
     return Figure(PART, "pgbench TPC-B-like", best, "tx/s", note=note)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def machine(directory: Path, postgres: str) -> Mapping[str, str]:
         "memory": f"{pages / 2**30:.0f} GiB",
         "disk": _file_system(directory),
         "system": f"{platform.system()} {platform.release()}",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()} ({interpreter()})",
         "postgresql": postgres,
     }
 
@@ -106,6 +107,13 @@ def _figures(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def interpreter() -> str:
+    """How this Python was built. One optimised by profile (PGO) needs a tenth less time for an open."""
+    options = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
+    built = [name for option, name in (("--enable-optimizations", "PGO"), ("--with-lto", "LTO")) if option in options]
+    return " and ".join(built) or "built without PGO"
 
 
 def _cpu_model() -> str:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any, Final
 from uuid import uuid4
@@ -40,42 +41,36 @@ Work = Callable[[], Awaitable[None]]
 
 
 async def run_demo(
-    base_url: str, admin_key: str, stop: asyncio.Event, *, say: Callable[[str], None] = print, pace: float = 1.0
+    base_url: str,
+    admin_key: str,
+    stop: asyncio.Event,
+    *,
+    data_dir: Path,
+    ready: Callable[[Mapping[str, str]], None],
+    pace: float = 1.0,
 ) -> None:
     """Set the demo up and keep it moving until ``stop``.
 
-    ``say`` gets the lines with people's keys, once, when all agents trade. ``pace``: how much faster than usual
-    everything happens.
+    ``ready`` gets each person's key, once, when all agents trade; a file in ``data_dir`` keeps it. ``pace``: how much
+    faster than usual everything happens.
     """
-    lines: list[str] = []
+    people: dict[str, str] = {}
     without_key = {plan.user for plan in AGENTS}
 
+    async def set_up() -> None:
+        people.update(await prepare(admin, data_dir))
+
     def begun(agent: str) -> None:
-        without_key.discard(agent)
-        if not without_key:
-            _say_all(lines, say)
+        if agent in without_key:
+            without_key.discard(agent)
+            if not without_key:
+                ready(people)
 
-    try:
-        await _run(base_url, admin_key, stop, lines, begun, pace)
-    finally:
-        _say_all(lines, say)  # if it stopped before that, nobody could learn the keys later
-
-
-def _say_all(lines: list[str], say: Callable[[str], None]) -> None:
-    for line in lines:
-        say(line)
-    lines.clear()
-
-
-async def _run(
-    base_url: str, admin_key: str, stop: asyncio.Event, lines: list[str], begun: Callable[[str], None], pace: float
-) -> None:
-    """Set it up and run it. ``lines`` gets what people should know; ``begun`` gets each agent that has its key."""
     async with Venue(base_url, admin_key) as admin:
-        await _until_stopped([_keep("setup", partial(prepare, admin, lines.append), stop, pace, once=True)], stop)
+        await _until_stopped([_keep("setup", set_up, stop, pace, once=True)], stop)
         if stop.is_set():
             return
-        LOG.info("demo.ready", url=base_url, agents=len(AGENTS))
+        LOG.debug("demo.ready", url=base_url, agents=len(AGENTS))
         works: dict[str, Work] = {ticker: partial(_run_feed, admin, ticker, pace) for ticker in FEED_VOLATILITY}
         works[STORY_TICKER] = partial(_run_stories, admin, stop, pace)
         for plan in AGENTS:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
 
 from tools.client import Venue
+from tools.demo.key_files import key_of
 from tools.errors import ApiError
 
 SEED: Final = 20_260_101
@@ -114,10 +116,8 @@ AGENTS: Final = (
 )
 
 
-async def prepare(admin: Venue, say: Callable[[str], None]) -> None:
-    """Create the markets and users that do not exist yet.
-
-    ``say`` gets a line for each person: a new person's key, or how to make another key for one who exists already.
+async def prepare(admin: Venue, data_dir: Path) -> dict[str, str]:
+    """Create the markets and users that do not exist yet. The key of each person, which a file keeps in ``data_dir``.
 
     Errors: ToolError; then call it again.
     """
@@ -126,17 +126,11 @@ async def prepare(admin: Venue, say: Callable[[str], None]) -> None:
         if parameters["ticker"] not in tickers:
             await _unless(admin.create_market(parameters), "market_exists")
     there = await _users_there(admin)
-    for plan in AGENTS:
-        if plan.user not in there:
-            await _unless(admin.create_user(plan.user, deposit=AGENT_DEPOSIT), "user_exists")
-    for person in PEOPLE:
-        is_there = person in there
-        if not is_there and await _unless(admin.create_user(person, deposit=PERSON_DEPOSIT), "user_exists"):
-            made = await admin.create_key(["read", "trade"], user=person, label="demo")
-            say(f"demo: user {person} has {PERSON_DEPOSIT} USD and the key {made.key}")
-        else:
-            another = f"perps key create --user-id {person} --scope read --scope trade"
-            say(f"demo: user {person} exists since an earlier start; to make another key: {another}")
+    deposits = {plan.user: AGENT_DEPOSIT for plan in AGENTS} | dict.fromkeys(PEOPLE, PERSON_DEPOSIT)
+    for user, deposit in deposits.items():
+        if user not in there:
+            await _unless(admin.create_user(user, deposit=deposit), "user_exists")
+    return {person: await key_of(admin, person, data_dir / f"{person}.key") for person in PEOPLE}
 
 
 class _Market(Struct):
@@ -170,12 +164,10 @@ async def _users_there(admin: Venue) -> set[str]:
     return there
 
 
-async def _unless(making: Awaitable[bytes], code: str) -> bool:
-    """True if it was made now; False if it existed before: then the venue refused with ``code``."""
+async def _unless(making: Awaitable[bytes], code: str) -> None:
+    """Make it, or find that it exists: then the venue refuses with ``code``."""
     try:
         await making
     except ApiError as error:
-        if error.code == code:
-            return False
-        raise
-    return True
+        if error.code != code:
+            raise

@@ -41,10 +41,10 @@ def text(value: int, places: int, least: int = 2) -> str:
     """An integer count of 10^-places as decimal text, trailing zeros dropped down to ``least`` decimals."""
     sign = "-" if value < 0 else ""
     whole, fraction = divmod(abs(value), 10**places)
-    decimals = str(fraction).zfill(places).rstrip("0") if fraction else ""
-    if len(decimals) < least:
-        decimals = decimals.ljust(least, "0")
-    return f"{sign}{whole}.{decimals}" if decimals else f"{sign}{whole}"
+    if not fraction:
+        return f"{sign}{whole}.{'0' * least}" if least else f"{sign}{whole}"
+    decimals = f"{fraction:0{places}d}".rstrip("0")
+    return f"{sign}{whole}.{decimals}" if len(decimals) >= least else f"{sign}{whole}.{decimals:0<{least}}"
 
 
 def money(micros: int) -> str:
@@ -65,12 +65,18 @@ def pico(value: int) -> str:
 
 def price(ticks: int, tick_size: int) -> str:
     """Ticks as decimal text."""
-    return text(ticks * tick_size, PICO_PLACES)
+    return _steps(ticks, tick_size)
 
 
 def quantity(lots: int, lot_size: int) -> str:
     """Lots, unsigned or signed, as base units."""
-    return text(lots * lot_size, PICO_PLACES)
+    return _steps(lots, lot_size)
+
+
+@lru_cache(maxsize=8192)
+def _steps(count: int, step: int) -> str:
+    """``count`` · ``step`` pico as decimal text. The same few prices and sizes are said again and again."""
+    return text(count * step, PICO_PLACES)
 
 
 def average_price(cost: int, lots: int, params: MarketParams) -> str:

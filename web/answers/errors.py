@@ -1,4 +1,4 @@
-"""Every way a request can fail: a code, a message, the compared numbers; and the status that HTTP has for each code."""
+"""Every way a request can fail: a code, a message, the compared numbers. The codes are in ``perps/wire/errors.py``."""
 
 from __future__ import annotations
 
@@ -12,41 +12,6 @@ from web.answers import decimals
 from web.answers.field_names import camel
 
 Details = Mapping[str, object]
-
-STATUS: Final[dict[str, int]] = {
-    "invalid_json": 400,
-    "validation_error": 400,
-    "unauthorized": 401,
-    "forbidden": 403,
-    "not_found": 404,
-    "market_not_found": 404,
-    "position_not_found": 404,
-    "user_not_found": 404,
-    "method_not_allowed": 405,
-    "client_order_id_reused": 409,
-    "user_exists": 409,
-    "market_exists": 409,
-    "market_halted": 409,
-    "market_reduce_only": 409,
-    "price_stale": 409,
-    "position_closed": 409,
-    "payload_too_large": 413,
-    "parameters_inconsistent": 422,
-    "position_size_too_small": 422,
-    "position_size_too_large": 422,
-    "leverage_too_high": 422,
-    "max_skew_exceeded": 422,
-    "open_interest_exceeded": 422,
-    "would_be_liquidated": 422,
-    "price_beyond_limit": 422,
-    "insufficient_funds": 422,
-    "rate_limited": 429,
-    "internal_error": 500,
-    "overloaded": 503,
-    "unavailable": 503,
-    "outcome_unknown": 503,
-}
-"""Code → status, in order of precedence within a request: the first that applies is reported."""
 
 MESSAGES: Final[dict[RejectCode, str]] = {
     RejectCode.VALIDATION_ERROR: "The request breaks a rule of the market or the venue.",
@@ -100,6 +65,11 @@ def not_one_of(field: str, allowed: Iterable[str]) -> RequestError:
 def invalid(message: str, **details: object) -> RequestError:
     """A body, path or query that breaks a rule: 400."""
     return RequestError("validation_error", message, details)
+
+
+def of_item(index: int, error: RequestError) -> RequestError:
+    """What is wrong with one item of a list."""
+    return RequestError(error.code, f"Item {index}: {error.message}", {"index": index, **error.details})
 
 
 def not_found(what: str, **details: object) -> RequestError:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from perps.query_rows import KeyRecord
-from web.answers import Json
+from perps.wire.keys import Key
+from perps.wire.operation import Scope
 from web.answers.times import rfc3339
 
 
-def key(record: KeyRecord) -> Json:
+def key(record: KeyRecord) -> Key:
     """A key in the administrator's list: all but the key itself."""
-    return {
-        "keyId": record.key_id,
-        "userId": record.user_id,
-        "scopes": list(record.scopes),
-        "label": record.label,
-        "createdAt": rfc3339(record.created_at),
-        "expiresAt": None if record.expires_at is None else rfc3339(record.expires_at),
-        "revokedAt": None if record.revoked_at is None else rfc3339(record.revoked_at),
-    }
+    return Key(
+        key_id=record.key_id,
+        user_id=record.user_id,
+        scopes=[cast(Scope, scope) for scope in record.scopes],
+        label=record.label,
+        created_at=rfc3339(record.created_at),
+        expires_at=None if record.expires_at is None else rfc3339(record.expires_at),
+        revoked_at=None if record.revoked_at is None else rfc3339(record.revoked_at),
+    )

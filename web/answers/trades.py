@@ -1,60 +1,84 @@
-"""Trades and their fees as the API shows them."""
+"""Trades, their fees and prices as the API shows them."""
 
 from __future__ import annotations
 
-from perps.events import Fill
+from msgspec import UNSET
+from msgspec.structs import asdict
+
+from perps.commands import PriceSource, Side
+from perps.effects import TradeKind
+from perps.events import Fill as DomainFill
 from perps.params import MarketParams
-from perps.query_rows import OPEN, FillRecord
-from web.answers import Json, decimals
+from perps.query_rows import OPEN, FillRecord, PriceRecord
+from perps.wire.history import PriceTaken, Trade, UserTrade
+from perps.wire.trading import Fee, Fill
+from web.answers import decimals
 from web.answers.times import rfc3339
 
 
-def fill_view(fill: Fill, params: MarketParams) -> Json:
-    """``{price, quantity, notional, priceImpact}``; the impact is a fraction of the quote before the trade."""
-    paid = abs(fill.cost)
-    quoted = abs(fill.lots) * fill.quote_before * params.unit
-    return {
-        "price": decimals.average_price(fill.cost, fill.lots, params),
-        "quantity": decimals.quantity(abs(fill.lots), params.lot_size),
-        "notional": decimals.money(paid),
-        "priceImpact": decimals.share(abs(paid - quoted), quoted),
-    }
+def fill(filled: DomainFill, params: MarketParams) -> Fill:
+    """One trade against the house; the impact is a fraction of the quote before it."""
+    paid = abs(filled.cost)
+    quoted = abs(filled.lots) * filled.quote_before * params.unit
+    return Fill(
+        price=decimals.average_price(filled.cost, filled.lots, params),
+        quantity=decimals.quantity(abs(filled.lots), params.lot_size),
+        notional=decimals.money(paid),
+        price_impact=decimals.share(abs(paid - quoted), quoted),
+    )
 
 
-def fee(amount: int, referral: int) -> Json:
-    """``{amount, platformPaid, referrerPaid}``; the parts sum to the amount."""
-    return {
-        "amount": decimals.money(amount),
-        "platformPaid": decimals.money(amount - referral),
-        "referrerPaid": decimals.money(referral),
-    }
+def fee(amount: int, referral: int) -> Fee:
+    """A fee and its parts, which sum to it."""
+    return Fee(
+        amount=decimals.money(amount),
+        platform_paid=decimals.money(amount - referral),
+        referrer_paid=decimals.money(referral),
+    )
 
 
-def trade(record: FillRecord, params: MarketParams, *, private: bool) -> Json:
-    """A fill in a list of trades, as streams tell it: public without its user and position, private with them."""
-    shown: Json = {
-        "id": f"{record.offset}-{record.n}",
-        "ticker": record.ticker,
-        "kind": record.kind,
-        "side": "long" if record.is_long else "short",
-        "price": decimals.average_price(record.cost, record.lots, params),
-        "quantity": decimals.quantity(abs(record.lots), params.lot_size),
-        "size": decimals.money(abs(record.cost)),
-        "markPrice": decimals.price(record.mark_price, params.tick_size),
-        "quotePrice": decimals.price(record.quote_after, params.tick_size),
-        "at": rfc3339(record.at),
-        "offset": record.offset,
-    }
-    if record.kind != OPEN:
-        shown["realizedPnL"] = decimals.money(record.pnl)
-    if private:
-        shown |= {
-            "positionId": record.position_id,
-            "userId": record.user_id,
-            "indexPrice": decimals.price(record.index_price, params.tick_size),
-            "realizedPnL": decimals.money(record.pnl),
-            "funding": decimals.money(record.funding),
-            "badDebt": decimals.money(record.bad_debt),
-            "fee": fee(record.fee, record.referral),
-        }
-    return shown
+def trade(record: FillRecord, params: MarketParams) -> Trade:
+    """A trade as everybody sees it: without its user and position."""
+    return Trade(
+        id=f"{record.offset}-{record.n}",
+        ticker=record.ticker,
+        kind=TradeKind(record.kind),
+        side=Side.LONG if record.is_long else Side.SHORT,
+        price=decimals.average_price(record.cost, record.lots, params),
+        quantity=decimals.quantity(abs(record.lots), params.lot_size),
+        size=decimals.money(abs(record.cost)),
+        mark_price=decimals.price(record.mark_price, params.tick_size),
+        quote_price=decimals.price(record.quote_after, params.tick_size),
+        at=rfc3339(record.at),
+        offset=record.offset,
+        realized_pnl=UNSET if record.kind == OPEN else decimals.money(record.pnl),
+    )
+
+
+def user_trade(record: FillRecord, params: MarketParams) -> UserTrade:
+    """A trade as its owner sees it: an open has a realised pnl too, of 0."""
+    public = asdict(trade(record, params))
+    return UserTrade(
+        **{**public, "realized_pnl": decimals.money(record.pnl)},
+        position_id=record.position_id,
+        user_id=record.user_id,
+        index_price=decimals.price(record.index_price, params.tick_size),
+        funding=decimals.money(record.funding),
+        bad_debt=decimals.money(record.bad_debt),
+        fee=fee(record.fee, record.referral),
+    )
+
+
+def price(record: PriceRecord, params: MarketParams) -> PriceTaken:
+    """A price that a market took."""
+    tick = params.tick_size
+    return PriceTaken(
+        index_price=decimals.price(record.index_price, tick),
+        mark_price=decimals.price(record.mark_price, tick),
+        quote_price=decimals.price(record.quote_price, tick),
+        source=PriceSource(record.source),
+        reason=record.reason,
+        sequence=record.sequence,
+        at=rfc3339(record.at),
+        offset=record.offset,
+    )

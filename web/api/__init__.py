@@ -1,7 +1,7 @@
-"""REST: one thin handler a route. It reads the request, asks the gateway or the read model, and answers.
+"""REST: one thin handler a route. It asks the gateway or the read model, and answers in the contract's types.
 
-Reading order: ``app`` (routes and the one middleware), ``context`` (what a handler can reach), ``bodies`` and
-``requests`` (JSON → commands), ``commands`` (a command to the gateway and back), then one file a subject: ``trading``,
-``markets``, ``users``, ``admin``, ``snapshots``, ``streams``, ``health``. ``responses`` and ``error_responses`` are the
-only way out.
+Reading order: ``app`` (the one function that every request passes), ``routing`` (which handler), ``reading`` and
+``misfits`` (bodies and queries, and what is wrong with them), ``call`` (what a handler gets), ``context`` (what it can
+reach), ``commands`` and ``units`` (bodies → commands), then one file a subject: ``trading``, ``markets``, ``history``,
+``prices``, ``users``, ``keys``, ``streams``, ``venue``. Which routes there are, ``perps/wire/operations.py`` says.
 """

@@ -1,89 +1,124 @@
-"""The aiohttp application: routes, and the one middleware every request passes."""
+"""The one function that every request passes: found, read, authorised, answered, refused, counted."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
-from collections.abc import Awaitable, Callable
-from typing import Final
+from itertools import chain
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
 
 from perps.journal import JournalUnavailable
+from perps.wire.base import Answer, encode
+from perps.wire.operation import Operation
 from web.answers.errors import RequestError
-from web.api import admin as routes_admin
-from web.api import error_responses
-from web.api import health as routes_operations
-from web.api import index as routes_index
-from web.api import markets as routes_markets
-from web.api import snapshots as routes_snapshots
-from web.api import streams as routes_streams
-from web.api import trading as routes_trading
-from web.api import users as routes_users
-from web.api.bodies import BODY_BYTES_MAX
-from web.api.context import COMMAND, CONTEXT, IS_DONE, REQUEST_ID, Context
+from web.api import (
+    error_responses,
+    history,
+    keys,
+    markets,
+    prices,
+    reading,
+    streams,
+    trading,
+    users,
+    venue,
+)
+from web.api.call import Call, Reply
+from web.api.context import Context
+from web.api.request_ids import request_ids
+from web.api.responses import json_response
+from web.api.routing import Routes
 
 log = structlog.get_logger()
 
-MODULES: Final = (
-    routes_markets,
-    routes_trading,
-    routes_users,
-    routes_admin,
-    routes_snapshots,
-    routes_operations,
-    routes_streams,
-    routes_index,
-)
-"""Where the routes are."""
+MODULES: Final = (trading, markets, history, prices, users, keys, streams, venue)
+"""Where the handlers are."""
 
 LINGER_S: Final = 0.5
 """How long a stop reads on from a client it has answered before its body was there."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+class Api:
+    """Answers requests for a running venue. It is ``aiohttp``'s request handler: there is nothing between the two."""
 
-def build(context: Context) -> web.Application:
-    """The application around a running venue."""
-    app = web.Application(middlewares=[_outermost], client_max_size=BODY_BYTES_MAX)
-    app[CONTEXT] = context
-    for module in MODULES:
-        app.add_routes(module.routes)
-    return app
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ids = request_ids()
+        self._routes = Routes(chain.from_iterable(module.ROUTES for module in MODULES))
 
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Give the request its id, turn every error into its body, and count it."""
+        context, request_id = self._context, next(self._ids)
+        call: Call[Any, Any] = Call(context, request, request_id)
+        try:
+            response = await self._answer(call)
+        except RequestError as error:
+            response = self._refuse(call, error)
+        except JournalUnavailable as error:
+            log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))
+            response = self._refuse(call, RequestError("unavailable", "The database does not answer. Retry in 1 s."))
+        except ConnectionError:
+            response = web.Response(status=400)  # the client is gone: nobody reads this
+        except Exception as error:
+            log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
+            response = self._refuse(call, _fault_of_ours(is_done=call.is_done))
+        if context.draining and not request.content.is_eof():
+            await _close_behind(request, response)
+        return response
 
-@web.middleware
-async def _outermost(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its id, turn every error into its body, and count it."""
-    request_id = secrets.token_hex(12)
-    request[REQUEST_ID] = request_id
-    try:
-        if not request.app[CONTEXT].started and request.path.startswith("/api/"):
+    async def _answer(self, call: Call[Any, Any]) -> web.StreamResponse:
+        context, request = self._context, call.request
+        route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
+        operation = route.operation
+        if not context.started and operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
-        response = await handler(request)
-    except RequestError as error:
-        response = _refuse(request, error)
-    except web.HTTPException as error:
-        response = _refuse(request, error_responses.of_http(error))
-    except JournalUnavailable as error:
-        log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))
-        response = _refuse(request, RequestError("unavailable", "The database does not answer. Retry in 1 s."))
-    except ConnectionError:
-        response = web.Response(status=400)  # the client is gone: nobody reads this
-    except Exception as error:
-        log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
-        response = _refuse(request, _fault_of_ours(is_done=request.get(IS_DONE, False)))
-    else:
-        if not response.prepared:
-            response.headers["X-Request-Id"] = request_id
-    if request.app[CONTEXT].draining and not request.content.is_eof():
-        await _close_behind(request, response)
-    return response
+        if operation.body is not None:
+            call.body = await reading.body(context, request, operation)
+        if call.path:
+            reading.check_path(call.path.items())
+        call.query = reading.query(request, operation)
+        if route.reads is None:
+            call.authorise(operation)
+            answer = await route.handler(call)
+        else:
+            asked = route.reads(call)
+            call.authorise(operation)
+            answer = await route.handler(call, asked)
+        return _response(call, operation, answer)
+
+    def _refuse(self, call: Call[Any, Any], error: RequestError) -> web.Response:
+        self._context.metrics.refusals.labels(error.code).inc()
+        log.info(
+            "refused",
+            trace=call.request_id,
+            method=call.request.method,
+            path=call.request.path,
+            user=getattr(call.command, "user", None),
+            ticker=getattr(call.command, "ticker", None),
+            code=error.code,
+            details=error.details,
+        )
+        return error_responses.response(error, call.request_id)
 
 
-async def _close_behind(request: web.Request, response: web.StreamResponse) -> None:
+def _response(
+    call: Call[Any, Any], operation: Operation, answer: Answer | Reply | web.StreamResponse
+) -> web.StreamResponse:
+    if isinstance(answer, web.StreamResponse):
+        if not answer.prepared:
+            answer.headers["X-Request-Id"] = call.request_id
+        return answer
+    status, headers = operation.status, {"X-Request-Id": call.request_id}
+    if isinstance(answer, Reply):
+        status, headers = answer.status or status, headers | dict(answer.headers)
+        answer = answer.body
+    return json_response(call.request, status, encode(answer), headers)
+
+
+async def _close_behind(request: web.BaseRequest, response: web.StreamResponse) -> None:
     """Answer while the body still comes, and close the connection: a stop does not wait for the rest.
 
     What arrives within ``LINGER_S`` is read and thrown away, or the client's system could lose the answer over it.
@@ -96,23 +131,6 @@ async def _close_behind(request: web.Request, response: web.StreamResponse) -> N
             while not request.content.at_eof():
                 await request.content.readany()
     request.protocol.force_close()
-
-
-def _refuse(request: web.Request, error: RequestError) -> web.Response:
-    context = request.app[CONTEXT]
-    context.metrics.refusals.labels(error.code).inc()
-    command = request.get(COMMAND)
-    log.info(
-        "refused",
-        trace=request[REQUEST_ID],
-        method=request.method,
-        path=request.path,
-        user=getattr(command, "user", None),
-        ticker=getattr(command, "ticker", None),
-        code=error.code,
-        details=error.details,
-    )
-    return error_responses.response(error, request[REQUEST_ID])
 
 
 def _fault_of_ours(*, is_done: bool) -> RequestError:

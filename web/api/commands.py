@@ -1,47 +1,154 @@
-"""From a request to the gateway and back: what every handler that sends a command does."""
+"""Bodies of the contract → commands. What the types cannot say is checked here, before anybody is asked.
+
+Each raises ``validation_error``; whether a command can be done, its rule decides.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
-from aiohttp import web
-
-from actors.messages import Unchanged
-from perps.commands import Command, ListMarket, MarketCommand
+from perps.commands import ClosePosition, ListMarket, OpenPosition, UpdatePrice
+from perps.market.position import split_position_id
 from perps.params import MarketParams
-from web.answers import errors
-from web.api.context import COMMAND, CONTEXT, IS_DONE, REQUEST_ID, Context
-from web.api.responses import json_response
-from web.auth import Principal
-from web.gateway import Done
+from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, Ticks, div_floor
+from perps.wire.base import Limit
+from perps.wire.markets import MarketBody
+from perps.wire.prices import PriceBody
+from perps.wire.trading import CloseBody, OpenBody
+from web.answers.decimals import PICO_PLACES
+from web.answers.errors import RequestError, invalid
+from web.api.units import (
+    limit_price,
+    lots,
+    money_from_zero,
+    number,
+    positive_money,
+    price_ticks,
+    printable,
+    rate,
+    share,
+    time_ms,
+)
+
+POSITION_SHOWN_MAX: Final = 256
+"""Characters of an unknown position id that a refusal repeats."""
+
+DEPTH_MICROS: Final = 10**10 * MICRO
+"""Default skew scale: this much notional at the listing price moves the quote by 100 %."""
+
+SKEW_PARTS: Final = 1000
+INTEREST_PARTS: Final = 500
+"""Default caps: a thousandth of the scale as skew, a five-hundredth as open interest a side."""
 
 
-async def done(
-    request: web.Request, principal: Principal, command: Command, client_order_id: str | None = None
-) -> Done:
-    """The command, carried out. Raises ``RequestError`` for whatever else came of it."""
-    context = request.app[CONTEXT]
-    request[COMMAND] = command
-    answer = await context.gateway.send(principal, command, client_order_id, trace_id=request[REQUEST_ID])
-    if isinstance(answer, Done):
-        request[IS_DONE] = True
-        return answer
-    if isinstance(answer, Unchanged):
-        raise TypeError(f"{type(command).__name__} has no route")
-    raise errors.unsuccessful(answer, _params(context, command))
+def open_command(body: OpenBody) -> OpenPosition:
+    """The command an open asks for; its user is empty when the body names none."""
+    for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
+        if price is not None:
+            raise invalid(f"{field} is not supported yet.", field=field)
+    nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
+    return OpenPosition(
+        ticker=body.ticker,
+        user=body.user_id or "",
+        side=body.side,
+        size=positive_money(body.size, "size"),
+        leverage=body.leverage,
+        acceptable_price=nano,
+        max_slippage_bps=body.max_slippage_bps,
+        acceptable_price_pico=rest,
+    )
 
 
-def response(payload: dict[str, Any], answer: Done, status: int = 200) -> web.Response:
-    """A command's answer, marked when it is the stored one."""
-    made = json_response(payload, status)
-    if answer.repeated:
-        made.headers["Idempotent-Replay"] = "true"
-    return made
+def close_command(body: CloseBody, position_id: str) -> ClosePosition:
+    """The command a close asks for, in nobody's name yet. An id that cannot be one is ``position_not_found``."""
+    part = Ppb(PPB) if body.percentage is None else share(body.percentage, "percentage")
+    nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
+    parts = split_position_id(position_id)
+    if parts is None:
+        shown = {"position": position_id[:POSITION_SHOWN_MAX]}
+        raise RequestError("position_not_found", "There is no such position.", shown)
+    return ClosePosition(
+        ticker=parts[0],
+        user="",
+        position_id=position_id,
+        share=part,
+        acceptable_price=nano,
+        max_slippage_bps=body.max_slippage_bps,
+        acceptable_price_pico=rest,
+    )
 
 
-def _params(context: Context, command: Command) -> MarketParams | None:
-    """The parameters of a command's market: the units of what a refusal compared."""
-    if isinstance(command, ListMarket):
-        return command.params
-    view = context.model.markets.get(command.ticker) if isinstance(command, MarketCommand) else None
-    return None if view is None else view.market.params
+def check_price(body: PriceBody) -> None:
+    """Everything about a price that can be wrong without knowing its market."""
+    if number(body.price, PICO_PLACES, "price") <= 0:
+        raise invalid("price must be positive.", field="price")
+    printable(body.reason, "reason")
+    if body.at is not None:
+        time_ms(body.at, "at")
+
+
+def price_command(body: PriceBody, params: MarketParams) -> UpdatePrice:
+    """The command a price asks for, once ``check_price`` has passed."""
+    return UpdatePrice(
+        ticker=params.ticker,
+        price=price_ticks(body.price, params.tick_size),
+        source=body.source,
+        reason=body.reason,
+        sequence=body.sequence,
+        source_at=None if body.at is None else time_ms(body.at, "at"),
+    )
+
+
+def list_command(body: MarketBody) -> ListMarket:
+    """The command a listing asks for, with defaults scaled from the price."""
+    tick = number(body.tick_size, PICO_PLACES, "tickSize")
+    lot = number(body.lot_size, PICO_PLACES, "lotSize")
+    for field, value in (("tickSize", tick), ("lotSize", lot)):
+        if not 0 < value <= INTEGER_MAX:
+            raise invalid(f"{field} must be positive and below 9·10^6.", field=field)
+    price = price_ticks(body.price, tick)
+    scale = lots(body.skew_scale, lot, "skewScale")
+    if scale is None:
+        worth = max(div_floor(price * tick * lot, PICO * MICRO), 1)
+        scale = Lots(div_floor(DEPTH_MICROS, worth))
+    max_skew = lots(body.max_skew, lot, "maxSkew")
+    interest = lots(body.max_open_interest, lot, "maxOpenInterest")
+    if body.maintenance_rate is None:
+        maintenance = Ppb(div_floor(PPB, 2 * body.max_leverage))
+    else:
+        maintenance = rate(body.maintenance_rate, "maintenanceRate")
+    params = MarketParams(
+        ticker=body.ticker,
+        organization_id=printable(body.organization_id, "organizationId") or "",
+        name=printable(body.name, "name") or "",
+        tick_size=Pico(tick),
+        lot_size=Pico(lot),
+        mark_source=body.mark_source,
+        skew_scale=scale,
+        max_skew=Lots(div_floor(scale, SKEW_PARTS)) if max_skew is None else max_skew,
+        max_open_interest=Lots(div_floor(scale, INTEREST_PARTS)) if interest is None else interest,
+        max_leverage=body.max_leverage,
+        min_order_size=positive_money(body.min_order_size, "minOrderSize"),
+        maker_fee=rate(body.maker_fee, "makerFee"),
+        taker_fee=rate(body.taker_fee, "takerFee"),
+        referral_share=rate(body.referral_share, "referralShare"),
+        maintenance_rate=maintenance,
+        liquidation_fee=rate(body.liquidation_fee, "liquidationFee"),
+        house_deposit=money_from_zero(body.house_deposit, "houseDeposit"),
+        house_credit_limit=_credit_limit(body.house_credit_limit),
+        max_price_age=_age(body.max_price_age),
+    )
+    return ListMarket(params=params, price=Ticks(price))
+
+
+def _credit_limit(limit: Limit) -> Micros | None:
+    return money_from_zero(limit, "houseCreditLimit") if limit.is_finite() else None
+
+
+def _age(limit: Limit) -> Millis | None:
+    if not limit.is_finite():
+        return None
+    age = number(limit, 3, "maxPriceAge")
+    if not 0 < age < 2**53:
+        raise invalid("maxPriceAge must be a positive number of seconds, or none.", field="maxPriceAge")
+    return Millis(age)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Final
 
 from aiohttp import web
 
 from actors.bridge import Bridge
 from actors.clock import VenueClock
-from web.answers.errors import not_found
+from web.answers.errors import RequestError, not_found
 from web.auth import Keys
 from web.gateway import Gateway
 from web.limits.shares import Arrivals, ReadShares, Turns
@@ -51,7 +50,7 @@ class Context:
     turns: Turns = field(default_factory=Turns)
     arrivals: Arrivals = field(default_factory=Arrivals)
 
-    def looking_up(self, request: web.Request) -> AbstractAsyncContextManager[None]:
+    def looking_up(self, request: web.BaseRequest) -> AbstractAsyncContextManager[None]:
         """While a request has something read from the database. Raises ``rate_limited``."""
         return self.read_shares.one(self.keys.payer(request))
 
@@ -59,17 +58,13 @@ class Context:
         """A market by ticker. Raises ``market_not_found``."""
         view = self.model.markets.get(ticker)
         if view is None:
-            raise not_found("market", ticker=ticker)
+            raise self.no_market(ticker)
         return view
 
-
-CONTEXT: Final = web.AppKey("context", Context)
-
-COMMAND: Final = web.RequestKey("command", object)
-"""What a request asked for, once that is known: for the log line of a refusal."""
-
-IS_DONE: Final = web.RequestKey("is_done", bool)
-"""Its command is durable: whatever goes wrong from here on, it must not be told that nothing was done."""
-
-REQUEST_ID: Final = web.RequestKey("request_id", str)
-"""What a request is called in its answer, its errors and the logs."""
+    def no_market(self, ticker: str) -> RequestError:
+        """``market_not_found``, naming the market that may have been meant: ``BTC-PERP`` for ``BTC`` or ``BTC-USD``."""
+        meant = f"{ticker.partition('-')[0]}-PERP"
+        if meant not in self.model.markets:
+            return not_found("market", ticker=ticker)
+        message = f"There is no such market. Did you mean {meant}?"
+        return RequestError("market_not_found", message, {"ticker": ticker, "didYouMean": meant})

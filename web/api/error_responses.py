@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 from aiohttp import web
 
-from web.answers.errors import STATUS, RequestError, method_not_allowed
+from perps.wire.base import encode
+from perps.wire.errors import STATUS, ErrorAnswer, ErrorCode, ErrorDetail
+from web.answers.errors import RequestError, method_not_allowed
 
 RETRY_AFTER_S: Final = "1"
 
@@ -25,8 +26,11 @@ def of_http(error: web.HTTPException) -> RequestError:
 
 def response(error: RequestError, request_id: str) -> web.Response:
     """The error as a response: ``{"error": {code, message, details, requestId}}``."""
-    status = STATUS[error.code]
-    body = {"error": {"code": error.code, "message": error.message, "details": error.details, "requestId": request_id}}
+    code = ErrorCode(error.code)
+    status = STATUS[code]
+    body = ErrorAnswer(
+        error=ErrorDetail(code=code, message=error.message, details=dict(error.details), request_id=request_id)
+    )
     headers = {"X-Request-Id": request_id}
     if status in (429, 503):
         headers["Retry-After"] = RETRY_AFTER_S
@@ -34,4 +38,4 @@ def response(error: RequestError, request_id: str) -> web.Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.allow:
         headers["Allow"] = ", ".join(error.allow)
-    return web.Response(status=status, body=msgspec.json.encode(body), content_type="application/json", headers=headers)
+    return web.Response(status=status, body=encode(body), content_type="application/json", headers=headers)

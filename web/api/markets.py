@@ -1,194 +1,71 @@
-"""Market data, public; and prices, the only way in for any of them."""
+"""Markets: what everybody sees of them, and what an administrator does with them."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-from aiohttp import web
-
-from web.answers import decimals
-from web.answers.errors import RequestError, not_one_of
-from web.answers.markets import market as shown_market
-from web.answers.times import rfc3339
-from web.answers.trades import trade
-from web.api.bodies import body, body_list
-from web.api.commands import done
-from web.api.context import CONTEXT
-from web.api.requests import (
-    PRICES_MAX,
-    PriceBody,
-    PriceItem,
-    check_price,
-    check_price_item,
-    cursor,
-    limit,
-    price_command,
-    ticker,
-    time_ms,
-)
-from web.api.responses import json_response, page
-from web.auth import Principal
-from web.readside.history import CANDLES_KEPT, INTERVALS
-
-routes = web.RouteTableDef()
+from perps.commands import FundMarket, ListMarket, SetMode
+from perps.wire import markets as wire
+from perps.wire.base import Answer
+from perps.wire.markets import FundBody, MarketAnswer, MarketBody, MarketList, ModeBody
+from perps.wire.operation import NoQuery
+from web.answers import markets
+from web.api.call import Call, Reply, Route, replayable
+from web.api.commands import list_command
+from web.api.units import signed_money
 
 
-@routes.get("/api/markets/perps")
-async def markets(request: web.Request) -> web.Response:
+async def list_markets(call: Call[None, NoQuery]) -> MarketList:
     """Every market, as of one offset."""
-    context = request.app[CONTEXT]
-    now_ms = context.clock.now_ms()
-    shown = [shown_market(view, now_ms) for view in context.model.markets.values()]
-    return json_response({"markets": shown, "count": len(shown), "offset": context.model.offset})
+    model, now_ms = call.context.model, call.context.clock.now_ms()
+    shown = [markets.market(view, now_ms) for view in model.markets.values()]
+    return MarketList(markets=shown, count=len(shown), offset=model.offset)
 
 
-@routes.get("/api/markets/perps/{ticker:(?!(?:open|quote)$)[^/]+}")
-async def market(request: web.Request) -> web.Response:
+async def get_market(call: Call[None, NoQuery]) -> MarketAnswer:
     """One market."""
-    context = request.app[CONTEXT]
-    view = context.market(ticker(request.match_info["ticker"]))
-    return json_response({"market": shown_market(view, context.clock.now_ms()), "offset": context.model.offset})
+    return _now(call, call.path["ticker"], call.context.model.offset)
 
 
-@routes.get("/api/markets/perps/{ticker}/candles")
-async def candles(request: web.Request) -> web.Response:
-    """Candles of the quote price, oldest first; from memory, or from the query tables where memory ends."""
-    context = request.app[CONTEXT]
-    name = request.query.get("interval", "1m")
-    interval = INTERVALS.get(name)
-    if interval is None:
-        raise not_one_of("interval", INTERVALS)
-    count = limit(request)
-    now_ms = context.clock.now_ms()
-    end = _moment(request, "to", now_ms + 1)
-    start = _moment(request, "from", max(0, end - interval * CANDLES_KEPT))
-    view = context.market(ticker(request.match_info["ticker"]))
-    tick = view.market.params.tick_size
-    found: Any = view.history.candles(interval, start, end, count)
-    if found is None:
-        async with context.looking_up(request):
-            found = await context.queries.candles(
-                view.market.ticker, interval_ms=interval, start_ms=start, end_ms=end, limit=count
-            )
-    rows = [
-        [
-            candle.start,
-            decimals.price(candle.open, tick),
-            decimals.price(candle.high, tick),
-            decimals.price(candle.low, tick),
-            decimals.price(candle.close, tick),
-            decimals.money(candle.volume),
-            candle.count,
-        ]
-        for candle in found
-    ]
-    closed = not rows or rows[-1][0] + interval <= now_ms
-    return json_response({"candles": rows, "interval": name, "closed": closed, "offset": context.model.offset})
+def listing(call: Call[MarketBody, NoQuery]) -> ListMarket:
+    """What a listing asks for."""
+    return list_command(call.body)
 
 
-@routes.get("/api/markets/perps/{ticker}/trades")
-async def trades(request: web.Request) -> web.Response:
-    """Trades, newest first, without user and position."""
-    return await _fills(request, None)
+async def list_market(call: Call[MarketBody, NoQuery], asked: ListMarket) -> MarketAnswer:
+    """List a market, or say which rule its parameters break."""
+    await call.do(asked)
+    return _now(call, asked.ticker, call.context.market(asked.ticker).offset)
 
 
-@routes.get("/api/markets/perps/{ticker}/liquidations")
-async def liquidations(request: web.Request) -> web.Response:
-    """Liquidations, newest first."""
-    return await _fills(request, ("liquidation",))
+async def set_mode(call: Call[ModeBody, NoQuery]) -> MarketAnswer:
+    """Enable a market, let it only reduce, or halt it."""
+    ticker = call.path["ticker"]
+    answer = await call.do(SetMode(ticker=ticker, mode=call.body.mode))
+    return _now(call, ticker, answer.entry.row.offset)
 
 
-@routes.get("/api/markets/perps/{ticker}/prices")
-async def prices(request: web.Request) -> web.Response:
-    """Prices the market took, newest first."""
-    context = request.app[CONTEXT]
-    count, before = limit(request), cursor(request)
-    view = context.market(ticker(request.match_info["ticker"]))
-    tick = view.market.params.tick_size
-    async with context.looking_up(request):
-        records = await context.queries.prices(view.market.ticker, before=before, limit=count)
-    shown = [
-        {
-            "indexPrice": decimals.price(record.index_price, tick),
-            "markPrice": decimals.price(record.mark_price, tick),
-            "quotePrice": decimals.price(record.quote_price, tick),
-            "source": record.source,
-            "reason": record.reason,
-            "sequence": record.sequence,
-            "at": rfc3339(record.at),
-            "offset": record.offset,
-        }
-        for record in records
-    ]
-    return json_response(page("prices", shown, records, count))
+def funding(call: Call[FundBody, NoQuery]) -> FundMarket:
+    """What money in or out asks for."""
+    amount = signed_money(call.body.amount, "amount")
+    return FundMarket(ticker=call.path["ticker"], account=call.body.account, amount=amount)
 
 
-@routes.get("/api/markets/perps/{ticker}/funding")
-async def funding(request: web.Request) -> web.Response:
-    """Funding settled so far: none, the index stands at 0."""
-    context = request.app[CONTEXT]
-    limit(request), cursor(request)
-    context.market(ticker(request.match_info["ticker"]))
-    return json_response({"funding": [], "nextCursor": None})
+async def fund_market(call: Call[FundBody, NoQuery], asked: FundMarket) -> Answer | Reply:
+    """Pay money from outside into a market's house or insurance, or take it out."""
+    answer = await call.do(asked, call.body.client_order_id)
+    return replayable(markets.funded(answer.entry), answer)
 
 
-@routes.post("/api/markets/perps/{ticker}/price")
-async def set_price(request: web.Request) -> web.Response:
-    """One price: 200 with the market after it and how many positions it liquidated."""
-    context = request.app[CONTEXT]
-    asked = await body(request, PriceBody)
-    name = ticker(request.match_info["ticker"])
-    check_price(asked)
-    principal = context.keys.require(request, "price")
-    return json_response(await _set_price(request, principal, name, asked))
+def _now(call: Call[Any, NoQuery], ticker: str, offset: int) -> MarketAnswer:
+    view = call.context.market(ticker)
+    return MarketAnswer(market=markets.market(view, call.context.clock.now_ms()), offset=offset)
 
 
-@routes.post("/api/markets/prices")
-async def set_prices(request: web.Request) -> web.Response:
-    """Many prices: each taken or refused for itself, in the order given within a market."""
-    context = request.app[CONTEXT]
-    asked = await body_list(request, PriceItem, most=PRICES_MAX, check=check_price_item)
-    principal = context.keys.require(request, "price")
-    outcomes = await asyncio.gather(
-        *(_set_price(request, principal, item.ticker, item) for item in asked), return_exceptions=True
-    )
-    return json_response({"results": [_result(outcome) for outcome in outcomes], "offset": context.model.offset})
-
-
-async def _set_price(request: web.Request, principal: Principal, name: str, asked: PriceBody) -> dict[str, Any]:
-    context = request.app[CONTEXT]
-    view = context.market(name)
-    answer = await done(request, principal, price_command(asked, view.market.params))
-    return {
-        "market": shown_market(view, context.clock.now_ms()),
-        "liquidations": answer.liquidations,
-        "offset": answer.entry.row.offset,
-    }
-
-
-def _result(outcome: dict[str, Any] | BaseException) -> dict[str, Any]:
-    if isinstance(outcome, RequestError):
-        return {"error": {"code": outcome.code, "message": outcome.message, "details": outcome.details}}
-    if isinstance(outcome, BaseException):
-        raise outcome
-    return outcome
-
-
-def _moment(request: web.Request, field: str, default: int) -> int:
-    text = request.query.get(field)
-    if text is None:
-        return default
-    if text.isascii() and text.isdigit() and len(text) <= 15:
-        return int(text)
-    return time_ms(text, field)
-
-
-async def _fills(request: web.Request, kinds: tuple[str, ...] | None) -> web.Response:
-    context = request.app[CONTEXT]
-    count, before = limit(request), cursor(request)
-    view = context.market(ticker(request.match_info["ticker"]))
-    async with context.looking_up(request):
-        records = await context.queries.fills(ticker=view.market.ticker, kinds=kinds, before=before, limit=count)
-    shown = [trade(record, view.market.params, private=False) for record in records]
-    return json_response(page("liquidations" if kinds else "trades", shown, records, count))
+ROUTES = (
+    Route(wire.LIST_MARKETS, list_markets),
+    Route(wire.GET_MARKET, get_market),
+    Route(wire.LIST_MARKET, list_market, listing),
+    Route(wire.SET_MODE, set_mode),
+    Route(wire.FUND, fund_market, funding),
+)

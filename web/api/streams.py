@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from aiohttp import web
-from aiohttp_sse import EventSourceResponse
 
+from perps.wire import streams as wire
+from perps.wire.streams import StreamQuery
 from web.answers.errors import RequestError
-from web.api.context import CONTEXT, REQUEST_ID
-from web.api.requests import ticker
+from web.api import reading
+from web.api.call import Call, Route
 from web.streams import sse
 from web.streams.hub import SUBSCRIBERS_MAX
 
-routes = web.RouteTableDef()
 
-
-@routes.get("/api/sse/markets")
-async def market_stream(request: web.Request) -> EventSourceResponse:
+async def market_stream(call: Call[None, StreamQuery]) -> web.StreamResponse:
     """Prices, trades, liquidations and modes of all markets, or of those named in ``tickers`` (or ``ticker``)."""
-    context = request.app[CONTEXT]
-    names = request.query.get("tickers", request.query.get("ticker"))
-    tickers = None if names is None else frozenset(ticker(name) for name in names.split(",") if name)
+    context, query, request = call.context, call.query, call.request
+    names = query.ticker if query.tickers is None else query.tickers
+    tickers = None if names is None else frozenset(name for name in names.split(",") if name)
+    reading.check_path(("ticker", name) for name in tickers or ())
     for name in tickers or ():
         context.market(name)
     hub = context.streams
@@ -31,8 +30,11 @@ async def market_stream(request: web.Request) -> EventSourceResponse:
         request,
         hub,
         hub.subscriber(context.market_sse, tickers),
-        request.headers.get("Last-Event-ID") or request.query.get("since"),
+        request.headers.get("Last-Event-ID") or query.since,
         hub.resume_turns.of(context.keys.payer(request), request.remote or ""),
-        request_id=request[REQUEST_ID],
+        request_id=call.request_id,
         heartbeat_s=context.heartbeat_s,
     )
+
+
+ROUTES = (Route(wire.MARKET_STREAM, market_stream),)

@@ -2,82 +2,61 @@
 
 from __future__ import annotations
 
-from aiohttp import web
-
-from perps.market.position import equity
+from perps.commands import ClosePosition, OpenPosition
 from perps.refusals import Rejected
 from perps.rules.opening import decide_open
 from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX
-from web.answers import decimals, errors, positions, trades
-from web.api.bodies import body
-from web.api.commands import done, response
-from web.api.context import COMMAND, CONTEXT
-from web.api.requests import CloseBody, OpenBody, client_order_id, close_command, open_command, user_id
-from web.api.responses import json_response
+from perps.wire import trading
+from perps.wire.base import Answer
+from perps.wire.operation import NoQuery
+from perps.wire.trading import CloseBody, OpenBody, Quoted
+from web.answers import errors, positions
+from web.api.call import Call, Reply, Route, replayable
+from web.api.commands import close_command, open_command
 from web.gateway import in_name_of
 
-routes = web.RouteTableDef()
+
+def opening(call: Call[OpenBody, NoQuery]) -> OpenPosition:
+    """What an open, or its quote, asks for."""
+    return open_command(call.body)
 
 
-@routes.post("/api/markets/perps/open")
-async def open_position(request: web.Request) -> web.Response:
-    """Open a position: 201 and what it became, or a refusal."""
-    context = request.app[CONTEXT]
-    asked = await body(request, OpenBody)
-    order_id = client_order_id(asked.client_order_id)
-    named = None if asked.user_id is None else user_id(asked.user_id)
-    command = open_command(asked, named or "")
-    principal = context.keys.principal(request)
-    request[COMMAND] = command = in_name_of(principal, command)
-    params = context.market(command.ticker).market.params
-    answer = await done(request, principal, command, order_id)
-    return response(positions.opened(answer.entry, params), answer, 201)
+async def open_position(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Answer | Reply:
+    """Open a position: what it became, or a refusal."""
+    answer = await call.do(asked, call.body.client_order_id)
+    return replayable(positions.opened(answer.entry, call.context.market(asked.ticker).market.params), answer)
 
 
-@routes.post("/api/markets/perps/quote")
-async def quote(request: web.Request) -> web.Response:
+async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     """What an open would do now, from committed state; nothing changes and no money is looked at."""
-    context = request.app[CONTEXT]
-    asked = await body(request, OpenBody)
-    client_order_id(asked.client_order_id)
-    named = None if asked.user_id is None else user_id(asked.user_id)
-    command = open_command(asked, named or "")
-    principal = context.keys.principal(request)
-    request[COMMAND] = command = in_name_of(principal, command)
-    market = context.market(command.ticker).market
+    context = call.context
+    call.command = command = in_name_of(call.principal, asked)
+    view = context.market(command.ticker)
     user = context.model.users.get(command.user)
     if user is None:
         raise errors.not_found("user", userId=command.user)
     now_ms = context.clock.now_ms()
-    given = Given(now_ms, now_ms - market.price_at, held=AMOUNT_MAX, referrer=user.referrer)
-    outcome = decide_open(market, command, given)
+    age_ms = view.market.price_age_ms(now_ms, view.price_in_doubt)
+    outcome = decide_open(view.market, command, Given(now_ms, age_ms, held=AMOUNT_MAX, referrer=user.referrer))
     if isinstance(outcome, Rejected):
-        raise errors.of_rejected(outcome, market.params)
-    (event,) = outcome
-    position, fill = event.position, event.fill
-    shown = positions.open_position(position, market.params, fill.mark_price, fill.funding_index)
-    return json_response(
-        {
-            "fill": trades.fill_view(fill, market.params),
-            "marginRequired": decimals.money(position.margin),
-            "fee": trades.fee(event.fee, event.referral),
-            "totalRequired": decimals.money(position.margin + event.fee),
-            "equity": decimals.money(equity(position, fill.mark_price, market.params.unit, fill.funding_index)),
-            "liquidationPrice": shown["liquidationPrice"],
-            "bankruptcyPrice": shown["bankruptcyPrice"],
-            "offset": context.model.offset,
-        }
-    )
+        raise errors.of_rejected(outcome, view.market.params)
+    return positions.quoted(outcome[0], view.market.params, context.model.offset)
 
 
-@routes.post("/api/markets/perps/{position_id}/close")
-async def close_position(request: web.Request) -> web.Response:
-    """Close a position or a share of it: 200 and what was paid out, or a refusal."""
-    context = request.app[CONTEXT]
-    asked = await body(request, CloseBody, optional=True)
-    order_id = client_order_id(asked.client_order_id)
-    command = close_command(asked, request.match_info["position_id"], "", any_owner=False)
-    principal = context.keys.principal(request)
-    answer = await done(request, principal, in_name_of(principal, command), order_id)
-    return response(positions.reduced(answer.entry, context.market(command.ticker).market.params), answer)
+def closing(call: Call[CloseBody, NoQuery]) -> ClosePosition:
+    """What a close asks for."""
+    return close_command(call.body, call.path["positionId"])
+
+
+async def close_position(call: Call[CloseBody, NoQuery], asked: ClosePosition) -> Answer | Reply:
+    """Close a position or a share of it: what was paid out, or a refusal."""
+    answer = await call.do(asked, call.body.client_order_id)
+    return replayable(positions.reduced(answer.entry, call.context.market(asked.ticker).market.params), answer)
+
+
+ROUTES = (
+    Route(trading.OPEN, open_position, opening),
+    Route(trading.QUOTE, quote, opening),
+    Route(trading.CLOSE, close_position, closing),
+)

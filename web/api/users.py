@@ -1,101 +1,152 @@
-"""A user's own data: for that user to read, and for an administrator."""
+"""Users: a user's own data, for that user and for administrators; and what administrators do with users."""
 
 from __future__ import annotations
 
-from typing import Final
+from itertools import islice
+from typing import Any
 
-from aiohttp import web
-
+from perps.commands import CreateUser, Deposit, Withdraw
+from perps.market.position import Position
 from perps.money.accounts import user_account
+from perps.units import Micros
+from perps.wire import history, trading
+from perps.wire import users as wire
+from perps.wire.base import Answer
+from perps.wire.history import UserTrades
+from perps.wire.lists import LIMIT_MAX, Page
+from perps.wire.operation import NoQuery
+from perps.wire.trading import Perpetuals, Positions, PositionsQuery, PositionStats
+from perps.wire.users import AmountBody, Balance, Transactions, UserBody, UserCreated, Users
 from web.answers import decimals
 from web.answers import positions as position_answers
 from web.answers import users as user_answers
-from web.answers.errors import not_found, not_one_of
+from web.answers.errors import not_found
 from web.answers.times import rfc3339
-from web.answers.trades import trade
-from web.api.context import CONTEXT, Context
-from web.api.requests import cursor, limit, ticker, user_id
-from web.api.responses import json_response, page
-
-STATUSES: Final = ("open", "closed", "all")
-"""Which positions a list may be asked for; ``closed`` has the liquidated ones too."""
-
-routes = web.RouteTableDef()
+from web.answers.trades import user_trade
+from web.api.call import Call, Reply, Route, replayable
+from web.api.paging import before, next_cursor
+from web.api.units import money_from_zero, positive_money
+from web.readside.model import ReadModel
 
 
-@routes.get("/api/users/{user_id}/balance")
-async def balance(request: web.Request) -> web.Response:
+async def balance(call: Call[None, NoQuery]) -> Balance:
     """Wallet, margin and lifetime sums."""
-    context, user = _own(request)
-    return json_response(user_answers.balance(context.model, user))
+    return user_answers.balance(call.context.model, _existing(call))
 
 
-@routes.get("/api/markets/positions/{user_id}")
-async def positions(request: web.Request) -> web.Response:
+async def positions(call: Call[None, PositionsQuery]) -> Positions:
     """Positions, newest first: the open ones from memory when they fit on a page, else from the query tables."""
-    status = request.query.get("status", "open")
-    if status not in STATUSES:
-        raise not_one_of("status", STATUSES)
-    only = request.query.get("ticker")
-    if only is not None:
-        ticker(only)
-    count, before = limit(request), cursor(request)
-    context, user = _own(request)
-    model, next_cursor = context.model, None
-    found = [entry for entry in model.open_positions(user) if only in (None, entry[0])]
-    if status == "open" and before is None and len(found) <= count:
+    context, query, user = call.context, call.query, _existing(call)
+    model, cursor = context.model, None
+    found = _in_memory(model, user, query)
+    if found is not None:
         valued = [position_answers.valued(position, model.markets[name].market) for name, position in found]
     else:
-        async with context.looking_up(request):
-            records = await context.queries.positions(user, status=status, ticker=only, before=before, limit=count)
+        async with call.looking_up():
+            records = await context.queries.positions(
+                user, status=query.status, ticker=query.ticker, before=before(query), limit=query.limit
+            )
         valued = [position_answers.recorded(record, model.markets[record.ticker].market) for record in records]
-        next_cursor = f"{records[-1].opened_offset}-0" if len(records) == count else None
-    return json_response(
-        {
-            "perpetuals": {
-                "positions": [item.shown for item in valued],
-                "stats": {
-                    "totalPositions": len(valued),
-                    "totalPnL": decimals.money(sum(item.pnl for item in valued)),
-                    "totalFunding": decimals.money(sum(item.funding for item in valued)),
-                },
-            },
-            "timestamp": rfc3339(context.clock.now_ms()),
-            "offset": model.offset,
-            "nextCursor": next_cursor,
-        }
+        cursor = f"{records[-1].opened_offset}-0" if len(records) == query.limit else None
+    stats = PositionStats(
+        total_positions=len(valued),
+        total_pnl=decimals.money(sum(item.pnl for item in valued)),
+        total_funding=decimals.money(sum(item.funding for item in valued)),
+    )
+    return Positions(
+        perpetuals=Perpetuals(positions=[item.shown for item in valued], stats=stats),
+        timestamp=rfc3339(context.clock.now_ms()),
+        offset=model.offset,
+        next_cursor=cursor,
     )
 
 
-@routes.get("/api/users/{user_id}/transactions")
-async def transactions(request: web.Request) -> web.Response:
+async def transactions(call: Call[None, Page]) -> Transactions:
     """Movements of the wallet, newest first."""
-    count, before = limit(request), cursor(request)
-    context, user = _own(request)
-    async with context.looking_up(request):
-        records = await context.queries.transactions(user, before=before, limit=count)
+    query, user = call.query, _existing(call)
+    async with call.looking_up():
+        records = await call.context.queries.transactions(user, before=before(query), limit=query.limit)
     account = user_account(user)
     shown = [user_answers.transaction(record, account) for record in records]
-    return json_response(page("transactions", shown, records, count))
+    return Transactions(transactions=shown, next_cursor=next_cursor(records, query.limit))
 
 
-@routes.get("/api/users/{user_id}/trades")
-async def trades(request: web.Request) -> web.Response:
+async def trades(call: Call[None, Page]) -> UserTrades:
     """The user's own trades, newest first."""
-    count, before = limit(request), cursor(request)
-    context, user = _own(request)
-    async with context.looking_up(request):
-        records = await context.queries.fills(user=user, before=before, limit=count)
-    markets = context.model.markets
-    shown = [trade(record, markets[record.ticker].market.params, private=True) for record in records]
-    return json_response(page("trades", shown, records, count))
+    query, user = call.query, _existing(call)
+    async with call.looking_up():
+        records = await call.context.queries.fills(user=user, before=before(query), limit=query.limit)
+    markets = call.context.model.markets
+    shown = [user_trade(record, markets[record.ticker].market.params) for record in records]
+    return UserTrades(trades=shown, next_cursor=next_cursor(records, query.limit))
 
 
-def _own(request: web.Request) -> tuple[Context, str]:
-    """The user in the path, whom the key must belong to (or to an administrator), and who must exist."""
-    context = request.app[CONTEXT]
-    user = user_id(request.match_info["user_id"])
-    context.keys.require_self(request, user)
-    if user not in context.model.users:
+def creation(call: Call[UserBody, NoQuery]) -> CreateUser:
+    """What a new user asks for."""
+    asked = call.body
+    first = Micros(0) if asked.deposit is None else money_from_zero(asked.deposit, "deposit")
+    return CreateUser(user=asked.user_id, deposit=first, referrer=asked.referrer)
+
+
+async def create_user(call: Call[UserBody, NoQuery], asked: CreateUser) -> UserCreated:
+    """Create a user, with a first deposit and a referrer if wanted."""
+    answer = await call.do(asked)
+    return user_answers.created(call.context.model, asked.user, answer.entry.row.offset)
+
+
+async def list_users(call: Call[None, Page]) -> Users:
+    """Every user with what they have, the newest first."""
+    model, count, after = call.context.model, call.query.limit, before(call.query)
+    users = model.users
+    left = len(users) if after is None else min(after[0], len(users))
+    names = list(islice(reversed(users), len(users) - left, len(users) - left + count))
+    return Users(
+        users=[user_answers.user(model, name) for name in names],
+        offset=model.offset,
+        next_cursor=f"{left - count}-0" if left > count else None,
+    )
+
+
+def depositing(call: Call[AmountBody, NoQuery]) -> Deposit:
+    """What money in asks for."""
+    return Deposit(user=call.path["userId"], amount=positive_money(call.body.amount, "amount"))
+
+
+def withdrawing(call: Call[AmountBody, NoQuery]) -> Withdraw:
+    """What money out asks for."""
+    return Withdraw(user=call.path["userId"], amount=positive_money(call.body.amount, "amount"))
+
+
+async def move(call: Call[AmountBody, NoQuery], asked: Deposit | Withdraw) -> Answer | Reply:
+    """Money enters a wallet, or leaves it if the wallet has it."""
+    answer = await call.do(asked, call.body.client_order_id)
+    return replayable(user_answers.paid(answer.entry, asked.user, asked.amount), answer)
+
+
+def _in_memory(model: ReadModel, user: str, query: PositionsQuery) -> list[tuple[str, Position]] | None:
+    """What is asked for, if it is open positions and all of them fit on the page. Looks at a page's worth at most."""
+    held = len(model.users[user].positions)
+    if query.status != "open" or query.cursor or held > (query.limit if query.ticker is None else LIMIT_MAX):
+        return None
+    found = [item for item in model.open_positions(user) if query.ticker in (None, item[0])]
+    return found if len(found) <= query.limit else None
+
+
+def _existing(call: Call[None, Any]) -> str:
+    """The user in the path, who must exist."""
+    user = call.path["userId"]
+    if user not in call.context.model.users:
         raise not_found("user", userId=user)
-    return context, user
+    return user
+
+
+ROUTES = (
+    Route(wire.BALANCE, balance),
+    Route(trading.POSITIONS, positions),
+    Route(wire.TRANSACTIONS, transactions),
+    Route(history.USER_TRADES, trades),
+    Route(wire.CREATE_USER, create_user, creation),
+    Route(wire.LIST_USERS, list_users),
+    Route(wire.DEPOSIT, move, depositing),
+    Route(wire.WITHDRAW, move, withdrawing),
+)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
@@ -37,6 +37,7 @@ READ_S: Final = 15.0
 """How long a client may take to make room again, once 64 KiB wait here behind what the system keeps for it."""
 
 Request = web.BaseRequest
+Handler = Callable[[Request], Awaitable[web.StreamResponse]]
 
 
 class Connection(web.RequestHandler):
@@ -110,12 +111,13 @@ class Connection(web.RequestHandler):
 
 
 class Connections(web.Server):
-    """All connections of a server that was made for an application; ``aiohttp``'s own does not limit them."""
+    """All connections, each request of which ``handler`` answers; ``aiohttp``'s own server does not limit them."""
 
-    def __init__(self, served: web.Server, metrics: Metrics, *, most: int = CONNECTIONS_MAX, **options: Any) -> None:
-        super().__init__(served.request_handler, request_factory=self._begin, handler_cancellation=True)
-        self._make_request_of: Callable[..., Request] = served.request_factory
-        self._metrics, self._most, self._options = metrics, most, options
+    def __init__(
+        self, handler: Handler, metrics: Metrics, *, body_bytes_max: int, most: int = CONNECTIONS_MAX, **options: Any
+    ) -> None:
+        super().__init__(handler, request_factory=self._begin, handler_cancellation=True)
+        self._metrics, self._most, self._body_bytes_max, self._options = metrics, most, body_bytes_max, options
         self._waiting: dict[web.RequestHandler, asyncio.Transport] = {}
         """Those without a request, since when: the longest first."""
         self._open: dict[web.RequestHandler, asyncio.Transport] = {}
@@ -151,10 +153,11 @@ class Connections(web.Server):
         log.info("refused", trace=request_id, code=error.code, message=error.message)
         return error_responses.response(error, request_id)
 
-    def _begin(self, message: Any, payload: Any, protocol: web.RequestHandler, *others: Any) -> Request:
+    def _begin(self, message: Any, payload: Any, protocol: web.RequestHandler, writer: Any, task: Any) -> Request:
         """A request whose head is there."""
         self._waiting.pop(protocol, None)
-        return self._make_request_of(message, payload, protocol, *others)
+        loop = asyncio.get_running_loop()
+        return Request(message, payload, protocol, writer, task, loop, client_max_size=self._body_bytes_max)
 
     def _forget(self, handler: web.RequestHandler) -> asyncio.Transport:
         self._waiting.pop(handler, None)

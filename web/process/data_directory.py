@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from web.process.log_sink import say
+from web.process.running_venues import LOCK
 
 
 class CannotStart(Exception):
@@ -19,7 +20,8 @@ class CannotStart(Exception):
 
 
 NAMELESS_WAIT_S: Final = 10.0
-"""How long a venue waits for a lock whose holder gives no name: it is nobody to be killed, and soon done."""
+"""How long a venue waits for a lock whose holder gives no name, or the name of a dead process: it is a command that is
+soon done with it, and nobody to be killed."""
 
 POLL_S: Final = 0.05
 
@@ -37,13 +39,13 @@ class DataDirectory:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not any(path.iterdir()):
                 (path / ".gitignore").write_text("*\n")  # it holds a key and money, wherever it lies
-            self._lock = os.open(path / "venue.lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise CannotStart(f"cannot use the data directory {path}: {error.strerror or error}") from error
         tries_end = time.monotonic() + NAMELESS_WAIT_S
         while not _locked(self._lock):
             owner = os.pread(self._lock, 20, 0).decode("ascii", "replace").strip()
-            if not owner and time.monotonic() < tries_end:
+            if not _is_alive(owner) and time.monotonic() < tries_end:
                 time.sleep(POLL_S)
                 continue
             os.close(self._lock)
@@ -84,7 +86,7 @@ def without_venue(path: Path) -> Iterator[bool]:
 
     The lock's holder gives no name: a venue that starts meanwhile waits. Raises ``OSError``.
     """
-    lock = os.open(path / "venue.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         alone = _locked(lock)
         if alone:
@@ -92,6 +94,17 @@ def without_venue(path: Path) -> Iterator[bool]:
         yield alone
     finally:
         os.close(lock)
+
+
+def _is_alive(process: str) -> bool:
+    """Whether this is the id of a process that runs."""
+    try:
+        os.kill(int(process), 0)
+    except PermissionError:
+        return True
+    except (ValueError, OverflowError, ProcessLookupError):
+        return False
+    return True
 
 
 def _locked(descriptor: int) -> bool:

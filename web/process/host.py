@@ -154,6 +154,8 @@ class Host:
     def _run(self, journal: Journal, recovered: Recovered) -> None:
         state = recovered.state
         self._clock.begin_after(state.at)
+        for view in self._model.markets.values():
+            view.price_in_doubt = view.market.price_at if self._clock.ahead_ms() else None
         self.recorder.begin()
         log.info(
             "core.recovered",

@@ -1,4 +1,7 @@
-"""Structured logs: JSON where nobody looks, colours on a terminal; one canonical line per command."""
+"""Structured logs: JSON where nobody looks, colours on a terminal; one canonical line per command.
+
+A terminal shows the lines of commands, done and refused, only at the level ``debug``: trades would fill it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import logging
 import sys
 from collections.abc import Container, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -20,6 +23,9 @@ from web.readside.model import MarketView
 
 log = structlog.get_logger()
 
+OF_COMMANDS: Final = frozenset(("command", "refused"))
+"""The events of which there is one for each command."""
+
 
 def configure(level: str = "info") -> None:
     """Set up structlog for this process: once, by the composition root. Logs go to stderr."""
@@ -30,7 +36,8 @@ def configure(level: str = "info") -> None:
     ]
     if sys.stderr.isatty():
         console = structlog.dev.ConsoleRenderer(exception_formatter=log_text.traceback)
-        processors = [*shared, log_text.escape_values, console, _encoded]
+        quiet = [] if level.upper() == "DEBUG" else [_without_commands]
+        processors = [*quiet, *shared, log_text.escape_values, console, _encoded]
         sink: Any = log_sink.start(lambda lines: f"{_now()} [warning  ] log.lines_lost lines={lines}\n".encode())
     else:
         processors = [*shared, structlog.processors.format_exc_info, _json]
@@ -56,6 +63,13 @@ class _Passing(logging.Handler):
         if error is not None and record.levelno < logging.ERROR:
             said["error"], error = repr(error), None
         log.log(record.levelno, "library", **said, exc_info=error)
+
+
+def _without_commands(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The processor that leaves the lines of commands out."""
+    if event["event"] in OF_COMMANDS:
+        raise structlog.DropEvent
+    return event
 
 
 def _timestamp(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -90,6 +104,10 @@ def _encoded(_: object, __: str, line: str) -> bytes:
 
 def _is_json() -> bool:
     return structlog.get_config()["processors"][-1] is _json
+
+
+def _shows_commands() -> bool:
+    return log.is_enabled_for(logging.INFO) and structlog.get_config()["processors"][0] is not _without_commands
 
 
 class Published(NamedTuple):
@@ -128,7 +146,7 @@ class CommandLog:
 
     def __init__(self) -> None:
         self._prices: dict[str, tuple[int, str]] = {}
-        self._enabled = log.is_enabled_for(logging.INFO)
+        self._enabled = _shows_commands()
         self._lines = structlog.get_config()["logger_factory"]() if _is_json() else None
 
     def know(self, markets: Mapping[str, MarketView]) -> None:

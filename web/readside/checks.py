@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
+from perps.candles import MINUTE_MS
 from perps.commands import PriceSource
 from perps.market.state import Market
 from perps.money.accounts import WORLD, user_account
 from perps.venue import VenueState
-from web.readside.history import CANDLES_KEPT, INTERVALS, MINUTE_MS, CandleImage, HistoryImage
+from web.readside.history import CANDLES_KEPT, INTERVALS, CandleImage, HistoryImage
 from web.readside.image import UserImage, ViewImage, ViewsImage
 from web.readside.sums import unpacked
 

@@ -8,18 +8,19 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
+from perps.candles import HOUR_MS, MINUTE_MS
+from perps.query_rows import Candle
 from perps.units import Micros, Millis, Ticks
 from web.readside.sums import Sum, packed, unpacked
 
-MINUTE_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
 
 INTERVALS: Final[dict[str, int]] = {
     "1m": MINUTE_MS,
     "5m": 5 * MINUTE_MS,
     "15m": 15 * MINUTE_MS,
-    "1h": 60 * MINUTE_MS,
-    "4h": 240 * MINUTE_MS,
+    "1h": HOUR_MS,
+    "4h": 4 * HOUR_MS,
     "1d": DAY_MS,
 }
 """Candle intervals, milliseconds. Candles begin at multiples of their interval since 1970 UTC."""
@@ -32,52 +33,6 @@ FAR: Final = 1 << 62
 
 CANDLES_KEPT: Final = 1_500
 """Candles in memory per interval; older ones come from the query tables. More than the minutes of a day."""
-
-
-class Candle:
-    """Open, high, low, close of the quote price (ticks), volume (micros of notional) and number of trades."""
-
-    __slots__ = ("close", "count", "high", "low", "open", "start", "volume")
-
-    def __init__(self, start: int, price: int) -> None:
-        self.start = start
-        self.open = self.high = self.low = self.close = price
-        self.volume = 0
-        self.count = 0
-
-    @classmethod
-    def from_image(cls, image: CandleImage) -> Candle:
-        """The candle an image was taken of."""
-        candle = cls(image[0], image[1])
-        _, _, candle.high, candle.low, candle.close, volume, candle.count = image
-        candle.volume = unpacked(volume)
-        return candle
-
-    def image(self) -> CandleImage:
-        """All of it, frozen."""
-        return self.start, self.open, self.high, self.low, self.close, packed(self.volume), self.count
-
-    def price(self, price: int) -> None:
-        """Take a newer price."""
-        if price > self.high:
-            self.high = price
-        elif price < self.low:
-            self.low = price
-        self.close = price
-
-    def starting(self, start: int) -> Candle:
-        """The same candle, as the beginning of a longer one that starts at ``start``."""
-        copy = Candle(start, self.open)
-        copy.high, copy.low, copy.close = self.high, self.low, self.close
-        copy.volume, copy.count = self.volume, self.count
-        return copy
-
-    def followed_by(self, later: Candle) -> Candle:
-        """This candle and a later one, as one."""
-        both = self.starting(self.start)
-        both.high, both.low, both.close = max(self.high, later.high), min(self.low, later.low), later.close
-        both.volume, both.count = self.volume + later.volume, self.count + later.count
-        return both
 
 
 class Day:
@@ -119,15 +74,15 @@ class MarketHistory:
     def from_image(cls, image: HistoryImage) -> MarketHistory:
         """The history an image was taken of."""
         history = cls()
-        history._minute = Candle.from_image(image.minute) if image.minute else None
+        history._minute = _candle(image.minute) if image.minute else None
         for interval, candles in image.ended.items():
-            history._ended[interval] = {candle[0]: Candle.from_image(candle) for candle in candles}
+            history._ended[interval] = {candle[0]: _candle(candle) for candle in candles}
         return history
 
     def image(self) -> HistoryImage:
         """All of it, frozen."""
-        ended = {interval: [candle.image() for candle in candles.values()] for interval, candles in self._ended.items()}
-        return HistoryImage(self._minute.image() if self._minute else None, ended)
+        ended = {interval: [_image(candle) for candle in candles.values()] for interval, candles in self._ended.items()}
+        return HistoryImage(_image(self._minute) if self._minute else None, ended)
 
     def price(self, at: Millis, quote: Ticks) -> None:
         """A price, from a feed."""
@@ -140,12 +95,19 @@ class MarketHistory:
         minute.volume += volume
         minute.count += 1
 
-    def candles(self, interval: int, start_ms: int, end_ms: int, limit: int) -> list[Candle] | None:
-        """The newest ``limit`` candles opening in [start, end), oldest first; None if memory does not reach back."""
+    def candles(
+        self, interval: int, start_ms: int, end_ms: int, limit: int, *, newest: bool = True
+    ) -> list[Candle] | None:
+        """The newest or oldest ``limit`` candles opening in [start, end), oldest first.
+
+        None if memory does not reach back far enough to say.
+        """
         ended = self._ended[interval]
         first = next(iter(ended), None)
         whole = len(ended) < CANDLES_KEPT or (first is not None and start_ms >= first)
         wanted = (candle for candle in self._newest_first(interval) if start_ms <= candle.start < end_ms)
+        if not newest:
+            return list(wanted)[::-1][:limit] if whole else None
         found = list(islice(wanted, limit))
         return found[::-1] if whole or len(found) == limit else None
 
@@ -186,7 +148,7 @@ class MarketHistory:
         if minute is None or at - minute.start >= MINUTE_MS:
             if minute is not None:
                 self._end(minute)
-            minute = self._minute = Candle(at - at % MINUTE_MS, quote)
+            minute = self._minute = Candle(at - at % MINUTE_MS, quote, quote, quote, quote)
         return minute
 
     def _end(self, minute: Candle) -> None:
@@ -210,3 +172,14 @@ class MarketHistory:
         if last is not None:
             yield last
         yield from ended
+
+
+def _image(candle: Candle) -> CandleImage:
+    """All of a candle, frozen."""
+    return candle.start, candle.open, candle.high, candle.low, candle.close, packed(candle.volume), candle.count
+
+
+def _candle(image: CandleImage) -> Candle:
+    """The candle an image was taken of."""
+    start, opened, high, low, closed, volume, count = image
+    return Candle(start, opened, high, low, closed, unpacked(volume), count)

@@ -46,5 +46,6 @@ def _user_view(markets: Mapping[str, MarketView], image: UserImage, referrer: st
     view.deposited, view.withdrawn = unpacked(image.deposited), unpacked(image.withdrawn)
     view.pnl, view.fees = unpacked(image.pnl), unpacked(image.fees)
     for ticker, number in image.positions:
-        view.positions[ticker, number] = markets[ticker].market.positions[number]
+        view.positions[ticker, number] = position = markets[ticker].market.positions[number]
+        view.margin += position.margin
     return view

@@ -18,7 +18,7 @@ from perps.market.position import Position
 from perps.market.state import Market
 from perps.money.accounts import user_account
 from perps.refusals import InvariantViolated
-from perps.units import Micros
+from perps.units import Micros, Millis
 from perps.venue import VenueState
 from web.readside.history import MarketHistory
 
@@ -29,11 +29,13 @@ ROWS_KEPT: Final = 20_000
 class UserView:
     """One user: what they have done with money so far, and their open positions by (ticker, number)."""
 
-    __slots__ = ("deposited", "fees", "pnl", "positions", "referrer", "withdrawn")
+    __slots__ = ("deposited", "fees", "margin", "pnl", "positions", "referrer", "withdrawn")
 
     def __init__(self, referrer: str | None) -> None:
         self.referrer = referrer
         self.positions: dict[tuple[str, int], Position] = {}
+        self.margin = 0
+        """Σ of the open positions' margins."""
         self.deposited = 0
         self.withdrawn = 0
         self.pnl = 0
@@ -43,7 +45,7 @@ class UserView:
 class MarketView:
     """One market as committed: its state, its history, and whether it is up."""
 
-    __slots__ = ("funded", "history", "market", "offset", "price_offset", "price_source", "problem")
+    __slots__ = ("funded", "history", "market", "offset", "price_in_doubt", "price_offset", "price_source", "problem")
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -52,6 +54,8 @@ class MarketView:
         self.price_offset = 0
         """The row that set the present index price, and what its source was."""
         self.price_source = "system"
+        self.price_in_doubt: Millis | None = None
+        """Time of a price that counts as too old: see ``MarketSide``."""
         self.funded = 0
         """Micros that administrators paid into its house and insurance, less what they took out."""
         self.problem: str | None = None
@@ -190,6 +194,8 @@ class ReadModel:
         key = (row.stream, position.number)
         user.fees += trade.fee
         user.pnl += trade.pnl
+        before = user.positions.get(key)
+        user.margin += (position.margin if position.lots else 0) - (before.margin if before else 0)
         if position.lots:
             user.positions[key] = position
         else:

@@ -53,6 +53,8 @@ class Queries(Protocol):
         """Whose a position was that has been closed, or changed since its open; None of any other."""
         ...
 
-    async def candles(self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int) -> list[Candle]:
-        """The newest candles that open in [start, end), oldest first."""
+    async def candles(
+        self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int, newest: bool
+    ) -> list[Candle]:
+        """The newest or oldest ``limit`` candles that open in [start, end), oldest first."""
         ...

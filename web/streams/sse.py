@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from contextlib import aclosing, suppress
 from typing import Final
 
-import msgspec
 import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from actors.ports import Clock
 from perps.journal import Entry, JournalUnavailable
+from perps.wire.base import encode
+from perps.wire.streams import MarketsNow
 from web.answers.markets import market
 from web.answers.stream_events import public_events
 from web.readside.model import ReadModel
@@ -47,8 +48,6 @@ SINCE_SHOWN_MAX: Final = 64
 
 log = structlog.get_logger()
 
-_encode = msgspec.json.Encoder().encode
-
 
 class MarketSse:
     """The public market stream in SSE format; a topic is a ticker. A ``Kind`` for the hub."""
@@ -73,13 +72,13 @@ class MarketSse:
         """The event ``snapshot``: these markets as they are now."""
         model, now_ms = self._model, self._clock.now_ms()
         shown = [market(view, now_ms) for name, view in model.markets.items() if topics is None or name in topics]
-        return frame("snapshot", {"markets": shown, "offset": model.offset}, (model.epoch, model.offset))
+        return frame("snapshot", MarketsNow(markets=shown, offset=model.offset), (model.epoch, model.offset))
 
 
 def frame(name: str, data: object, place: Place | None = None) -> bytes:
     """One event in SSE format."""
     ident = b"" if place is None else b"id: %d-%d\n" % place
-    return b"event: %s\ndata: %s\n%s\n" % (name.encode(), _encode(data), ident)
+    return b"event: %s\ndata: %s\n%s\n" % (name.encode(), encode(data), ident)
 
 
 def frame_row(events: Iterable[tuple[str, bytes]], place: Place) -> bytes:
@@ -92,7 +91,7 @@ def frame_row(events: Iterable[tuple[str, bytes]], place: Place) -> bytes:
 
 
 async def serve(
-    request: web.Request,
+    request: web.BaseRequest,
     hub: Hub,
     subscriber: Subscriber,
     since: str | None,

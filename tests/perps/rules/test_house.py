@@ -87,6 +87,21 @@ def test_the_house_keeps_what_all_traders_would_gain_by_leaving(side: Side) -> N
     assert abs(before - gain - market.house) <= 2, "the liability is what leaving pays, to within its roundings"
 
 
+def test_what_losers_owe_beyond_their_margin_is_not_there_for_the_winners() -> None:
+    """A halted market keeps positions that have lost more than their margin: nobody pays the rest of that loss."""
+    venue = books(house_credit_limit=0, taker_fee=0, maker_fee=0)
+    venue.add_user("bob")
+    done(venue.send(fund(HOUSE, 2_000 * MICRO)))
+    winner = opened(venue.open("ann", Side.LONG, 10_000 * MICRO))
+    opened(venue.open("bob", Side.SHORT, 10_000 * MICRO, leverage=50))
+    done(venue.mode(Mode.HALTED))
+    done(venue.price(BTC_PRICE * 115 // 100))
+
+    assert refused(venue.send(fund(HOUSE, -1))).facts["available_micros"] == 0
+    done(venue.mode(Mode.ENABLED))
+    done(venue.close(winner))
+
+
 def test_nothing_is_no_amount() -> None:
     assert refused(books().send(fund(HOUSE, 0))).code is RejectCode.VALIDATION_ERROR
 

@@ -6,13 +6,14 @@ from random import Random
 
 import pytest
 
-from perps.events import MarketListed, PositionOpened, PositionReduced, PriceUpdated
-from perps.journal import Entry, JournalRefused
-from perps.query_rows import Candle, FillRecord, KeyRecord, LegRecord, PositionRecord
+from perps.events import MarketListed, PositionOpened, PriceUpdated
+from perps.journal import JournalRefused
+from perps.query_rows import FillRecord, KeyRecord, LegRecord, PositionRecord
 from perps.units import Millis
 from persistence.journal.selections import columns
 from tests.persistence.slow_reads import fills_of, slow_positions
 from tests.persistence.stores import PostgresBackend, Queries, Store, write
+from tests.support.candles import slow_candles
 from tests.support.entries import START_MS, Scribe
 from tests.support.memory import MemoryStore
 from tests.support.postgres import sql
@@ -190,29 +191,6 @@ async def test_a_position_that_was_closed_or_changed_has_an_owner(queries: Queri
         untouched = position.offset == position.opened_offset
         assert await queries.owner(identity) == (None if untouched else position.user_id)
     assert await queries.owner("BTC-PERP-0") is None
-
-
-def slow_candles(entries: list[Entry], ticker: str, interval: int) -> list[Candle]:
-    """All candles of a market, event by event."""
-    prices: dict[int, list[int]] = {}
-    costs: dict[int, list[int]] = {}
-    for entry in entries:
-        start = entry.row.at // interval * interval
-        for event in entry.events:
-            if entry.row.stream != ticker:
-                continue
-            match event:
-                case PriceUpdated(quote=quote) | MarketListed(price=quote):
-                    prices.setdefault(start, []).append(quote)
-                case PositionOpened(fill=fill) | PositionReduced(fill=fill):
-                    prices.setdefault(start, []).append(fill.quote_after)
-                    costs.setdefault(start, []).append(abs(fill.cost))
-                case _:
-                    pass
-    return [
-        Candle(start, all_[0], max(all_), min(all_), all_[-1], sum(costs.get(start, [])), len(costs.get(start, [])))
-        for start, all_ in sorted(prices.items())
-    ]
 
 
 @pytest.mark.parametrize("interval", [MINUTE, 5 * MINUTE, 60 * MINUTE, 24 * 60 * MINUTE])

@@ -116,6 +116,29 @@ def alter_a_price(stored: Stored) -> int:
     return offset
 
 
+def _a_candle(stored: Stored) -> int:
+    (found,) = stored.run('select max("offset") as "offset" from candles where n = 0')
+    return int(found["offset"])
+
+
+def alter_a_candle(stored: Stored) -> int:
+    offset = _a_candle(stored)
+    stored.run('update candles set high = high + 1 where "offset" = $1 and n = 0', offset)
+    return offset
+
+
+def lose_a_candle(stored: Stored) -> int:
+    offset = _a_candle(stored)
+    stored.run('delete from candles where "offset" = $1 and n = 0', offset)
+    return offset
+
+
+def add_a_candle(stored: Stored) -> int:
+    offset = stored.offset_of("deposit", after=0)
+    stored.run("insert into candles values ($1, 0, 'BTC-PERP', 60000, 0, 5, 5, 5, 5, 0, 0, 0)", offset)
+    return offset
+
+
 def alter_an_open_position(stored: Stored) -> int:
     (found, *_) = stored.run("select * from positions where status = 'open' limit 1")
     stored.run("update positions set margin = margin + 1 where id = $1", found["id"])
@@ -275,6 +298,9 @@ DAMAGES: list[tuple[Damage, str]] = [
     (lose_a_fill, "is missing"),
     (double_a_fill, "is there 2 times"),
     (alter_a_price, "mark_price is"),
+    (alter_a_candle, "candles: record"),
+    (lose_a_candle, "is missing"),
+    (add_a_candle, "no row implies it"),
     (alter_an_open_position, "margin is"),
     (alter_a_closed_position, "realized_pnl is"),
     (store_a_position_that_nothing_changed, "no row changed it since its open"),
@@ -304,6 +330,9 @@ SINGLE: list[Damage] = [
     lose_a_fill,
     double_a_fill,
     alter_a_price,
+    alter_a_candle,
+    lose_a_candle,
+    add_a_candle,
     alter_an_open_position,
     lose_a_position,
     alter_a_closed_position,

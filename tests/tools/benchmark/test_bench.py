@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 from tools.benchmark import echo, prices, report
 from tools.benchmark import load as bench_load
 from tools.benchmark.load import LoadResult, LoadSpec, answer_end, percentile, request_parts
-from tools.benchmark.report import Figure, machine, show
+from tools.benchmark.report import Figure, interpreter, machine, show
 
 
 def spec(port: int, connections: int = 4) -> LoadSpec:
@@ -142,3 +142,20 @@ def test_a_report_has_the_machine_and_every_figure(
         table = [line for line in out.splitlines() if line.startswith("|")]
         assert len(table) == 3
         assert all(line.replace("\\|", "").count("|") == len(report.COLUMNS) + 1 for line in table)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("'--enable-optimizations' '--with-lto'", "PGO and LTO"),
+        ("'--enable-optimizations'", "PGO"),
+        ("'--prefix=/usr'", "built without PGO"),
+        (None, "built without PGO"),
+    ],
+)
+def test_the_machine_says_how_its_python_was_built(
+    monkeypatch: pytest.MonkeyPatch, options: str | None, said: str
+) -> None:
+    monkeypatch.setattr("sysconfig.get_config_var", lambda _: options)
+
+    assert interpreter() == said

@@ -90,7 +90,9 @@ async def test_a_span_is_from_its_beginning_up_to_its_end(venue: Running, clock:
         f"from={_at(120.001)}&to={_at(239.999)}": [3],
         "from=2026-01-01T00:02:00.000Z&to=2026-01-01T00:04:00Z": [2, 3],
         "from=2026-01-01T01:02:00%2B01:00&to=2026-01-01T00:04:00Z": [2, 3],
-        f"from={_at(120)}&limit=3": [7, 8, 9],
+        f"from={_at(120)}&limit=3": [2, 3, 4],
+        f"from={_at(120)}&to={_at(240)}&limit=1": [2],
+        f"to={_at(10**6)}&limit=2": [8, 9],
         f"to={_at(240)}&limit=1": [3],
         f"from={_at(10**6)}": [],
         "to=1": [],
@@ -115,12 +117,147 @@ async def test_candles_beyond_memory_come_from_the_store(
             await ann.opened()
 
     everything = await _candles(venue, f"interval=1m&from={_at(0)}")
-    newest = await _candles(venue, f"interval=1m&from={_at(0)}&limit=2")
+    newest = await _candles(venue, "interval=1m&limit=5")
+    oldest = await _candles(venue, f"interval=1m&from={_at(0)}&limit=2")
 
     assert [candle[0] for candle in everything] == [_at(60 * number) for number in range(12)]
     assert [candle[6] for candle in everything] == [0, *[0, 0, 1] * 3, 0, 0]
-    assert newest == everything[-2:]
+    assert newest == everything[-5:]
+    assert oldest == everything[:2]
     assert (await _candles(venue, f"interval=5m&from={_at(0)}"))[0][0] == _at(0)
+
+
+async def _quiet(starter: Starter, backend: Backend, monkeypatch: pytest.MonkeyPatch, kept: int = 3) -> Running:
+    """A market with prices and trades in some minutes of its first 40, of which memory keeps the last few."""
+    monkeypatch.setattr("web.readside.history.CANDLES_KEPT", kept)
+    clock = ManualClock()
+    venue = await starter(backend, clock=clock)
+    await venue.market()
+    ann = await venue.user("ann", "100000")
+    for minutes in (1, 1, 2, 7, 1, 1, 12, 1, 3, 1, 8):
+        clock.advance(minutes * MINUTE)
+        await venue.price(50_000 + minutes)
+        await ann.opened(size="100")
+    clock.advance(2 * MINUTE)
+    return venue
+
+
+async def _pages(venue: Running, query: str, name: str) -> list[list[list[object]]]:
+    """All pages, each asked for with the last one's ``nextCursor`` as the query's ``name``."""
+    path = f"{TICKER}/candles?{query}"
+    pages, body = [], (await venue.anybody.get(f"{path}&from=0")).ok()
+    while True:
+        pages.append(body["candles"])
+        if body["nextCursor"] is None:
+            return pages
+        assert len(pages) < 100
+        first = "&from=0" if name == "cursor" else ""
+        body = (await venue.anybody.get(f"{path}{first}&{name}={body['nextCursor']}")).ok()
+
+
+@pytest.mark.parametrize("name", ["cursor", "from"])
+@pytest.mark.parametrize("interval", ["1m", "5m", "1h"])
+async def test_pages_from_a_moment_on_leave_nothing_out(
+    starter: Starter, backend: Backend, monkeypatch: pytest.MonkeyPatch, interval: str, name: str
+) -> None:
+    venue = await _quiet(starter, backend, monkeypatch)
+    everything = await _candles(venue, f"interval={interval}&from=0&limit=500")
+
+    for limit in (1, 2, 3, 5, 500):
+        pages = await _pages(venue, f"interval={interval}&limit={limit}", name)
+        assert [candle for page in pages for candle in page] == everything
+        assert {len(page) for page in pages[:-1]} <= {limit}
+        assert 0 < len(pages[-1]) <= limit
+
+
+async def test_whoever_adds_to_the_open_time_of_the_last_candle_pages_too(
+    starter: Starter, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients that know no cursor do so."""
+    venue = await _quiet(starter, backend, monkeypatch)
+    found, since = [], 0
+    while page := await _candles(venue, f"from={since}&limit=4"):
+        found += page
+        since = int(str(page[-1][0])) + 1
+
+    assert found == await _candles(venue, "from=0&limit=500")
+    assert len(found) == 12
+
+
+async def test_the_next_page_ends_where_the_span_does(venue: Running, clock: ManualClock) -> None:
+    for number in range(1, 6):
+        clock.advance(MINUTE)
+        await venue.price(50_000 + number)
+    for query, expected in {
+        f"from={_at(60)}&limit=2": str(_at(180)),
+        f"from={_at(60)}&to={_at(181)}&limit=2": str(_at(180)),
+        f"from={_at(60)}&to={_at(180)}&limit=2": None,
+        f"from={_at(240)}&limit=2": None,
+        f"cursor={_at(240)}&from=0&limit=1": str(_at(300)),
+        "limit=2": None,
+        f"to={_at(120)}&limit=1": None,
+        "from=0&to=5": None,
+    }.items():
+        assert (await venue.anybody.get(f"{TICKER}/candles?{query}")).ok()["nextCursor"] == expected, query
+
+
+def _filled(candles: list[list[object]], starts: range) -> list[list[object]]:
+    """Candles with a flat one for each start that has none, from the first candle on."""
+    there, filled = {candle[0]: candle for candle in candles}, list[list[object]]()
+    for start in starts:
+        close = filled[-1][4] if filled else None
+        if start in there:
+            filled.append(there[start])
+        elif close is not None:
+            filled.append([start, close, close, close, close, "0.00", 0])
+    return filled
+
+
+@pytest.mark.parametrize("interval", ["1m", "5m"])
+async def test_gaps_are_filled_with_the_close_before_them_across_pages(
+    starter: Starter, backend: Backend, monkeypatch: pytest.MonkeyPatch, interval: str
+) -> None:
+    venue = await _quiet(starter, backend, monkeypatch)
+    width = INTERVALS[interval] * 1000
+    candles = await _candles(venue, f"interval={interval}&from=0&limit=500")
+    expected = _filled(candles, range(_at(0), _at(40 * MINUTE) + 1, width))
+    assert len(expected) > len(candles)
+
+    for limit in (1, 3, 4, 500):
+        pages = await _pages(venue, f"interval={interval}&fill=1&limit={limit}", "cursor")
+        assert [candle for page in pages for candle in page] == expected
+        assert {len(page) for page in pages[:-1]} <= {limit}
+        newest = await _candles(venue, f"interval={interval}&fill=1&limit={limit}")
+        assert newest == expected[-limit:]
+
+
+async def test_a_span_in_the_middle_of_a_gap_is_flat(
+    starter: Starter, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    venue = await _quiet(starter, backend, monkeypatch)
+    before = (await _candles(venue, f"from={_at(4 * MINUTE)}&limit=1"))[0]
+    body = (await venue.anybody.get(f"{TICKER}/candles?fill=1&from={_at(301)}&to={_at(540)}&limit=2")).ok()
+
+    assert body["candles"] == [[_at(60 * minute), *[before[4]] * 4, "0.00", 0] for minute in (6, 7)]
+    assert body["nextCursor"] == str(_at(480))
+    assert (await _candles(venue, f"from={_at(301)}&to={_at(540)}")) == []
+
+
+async def test_nothing_is_filled_before_the_first_candle_or_after_now(venue: Running, clock: ManualClock) -> None:
+    clock.advance(90)
+    for query in ("from=0", f"from=0&to={_at(10**6)}", "limit=500", f"from={_at(-600)}&limit=500"):
+        body = (await venue.anybody.get(f"{TICKER}/candles?fill=1&{query}")).ok()
+        assert [candle[0] for candle in body["candles"]] == [_at(0), _at(60)], query
+        assert (body["nextCursor"], body["closed"]) == (None, False)
+    for query in (f"from=0&to={_at(-60)}", f"from={_at(10**6)}", "from=2000&to=1000", f"to={_at(-60)}"):
+        body = (await venue.anybody.get(f"{TICKER}/candles?fill=1&{query}")).ok()
+        assert (body["candles"], body["nextCursor"]) == ([], None), query
+
+
+@pytest.mark.parametrize("query", ["fill=2", "fill=", "fill=true", "fill=01", "cursor=8-0", "cursor=", "cursor=-1"])
+async def test_a_fill_or_cursor_that_is_none_is_refused(venue: Running, query: str) -> None:
+    refused = (await venue.anybody.get(f"{TICKER}/candles?{query}")).refused(400, "validation_error")
+    assert refused["field"] == query.partition("=")[0]
 
 
 async def test_candles_are_the_same_after_a_restart(starter: Starter, backend: Backend) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from web.answers.errors import STATUS
+from perps.wire.errors import STATUS
 
 EXPECTED = re.compile(r"\b(\d{3}), \"([a-z_]+)\"")
 

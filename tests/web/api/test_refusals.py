@@ -6,12 +6,12 @@ import inspect
 import re
 
 import pytest
-from aiohttp.web import RouteDef
 
 from perps import commands
+from perps.wire.operations import OPERATIONS
 from tests.web.refused import OPEN, open_body, refused
 from tests.web.venue import Json, Running
-from web.api import market_requests, requests
+from web.api import commands as command_bodies
 from web.api.app import MODULES
 
 
@@ -51,8 +51,7 @@ COMMANDS: list[tuple[str, object]] = [
 
 
 def test_every_route_that_does_something_is_among_them() -> None:
-    posts = [route for module in MODULES for route in module.routes if isinstance(route, RouteDef)]
-    wanted = {route.path for route in posts if route.method == "POST"}
+    wanted = {operation.path for operation in OPERATIONS if operation.method == "POST"}
     patterns = {path: re.compile(re.sub(r"\{\w+}", "[^/]+", path)) for path in wanted}
 
     missed = {path for path, pattern in patterns.items() if not any(pattern.fullmatch(known) for known, _ in COMMANDS)}
@@ -61,7 +60,7 @@ def test_every_route_that_does_something_is_among_them() -> None:
 
 def test_every_command_has_a_route() -> None:
     """But the one that the venue's own timer sends."""
-    code = "".join(inspect.getsource(module) for module in (*MODULES, requests, market_requests))
+    code = "".join(inspect.getsource(module) for module in (*MODULES, command_bodies))
     assert [kind.__name__ for kind in commands.COMMANDS if not re.search(rf"\b{kind.__name__}\b", code)] == [
         "ObserveTime"
     ]

@@ -134,3 +134,37 @@ async def test_who_has_an_answer_reads_what_it_says(venue: Running) -> None:
         assert balance["balance"] == opened["newBalance"]
         assert balance["offset"] >= opened["offset"]
         assert opened["position"]["id"] in [position["id"] for position in await ann.positions()]
+
+
+@pytest.mark.parametrize(
+    ("share", "closed"),
+    [("0.3333333333333333", "0.0066"), ("0.99999999999", "0.0198"), (0.5, "0.0099"), ("0.000000001", "0.0001")],
+)
+async def test_a_share_is_rounded_down_to_whole_lots(venue: Running, share: object, closed: str) -> None:
+    ann = await venue.user("ann")
+    opened = await ann.opened(size="1000")
+    assert opened["fill"]["quantity"] == "0.0199"
+
+    body = (await ann.close("BTC-PERP-1", percentage=share)).ok()
+
+    assert body["fill"]["quantity"] == closed
+
+
+@pytest.mark.parametrize(("share", "hint"), [("50", "For 50 % send 0.5."), ("33.5", "For 33.5 % send 0.335.")])
+async def test_a_share_in_per_cent_gets_a_hint(venue: Running, share: str, hint: str) -> None:
+    ann = await venue.user("ann")
+    await ann.opened()
+
+    answer = await ann.close("BTC-PERP-1", percentage=share)
+
+    assert answer.refused(400, "validation_error") == {"field": "percentage"}
+    assert hint in answer.error()["message"]
+
+
+@pytest.mark.parametrize("named", ["BTC", "BTC-USD"])
+async def test_a_market_that_is_not_there_names_the_one_that_was_meant(venue: Running, named: str) -> None:
+    ann = await venue.user("ann")
+
+    for answer in (await ann.open(named), await ann.get(f"/api/markets/perps/{named}")):
+        assert answer.refused(404, "market_not_found") == {"ticker": named, "didYouMean": "BTC-PERP"}
+        assert "Did you mean BTC-PERP?" in answer.error()["message"]

@@ -43,6 +43,16 @@ async def test_opens_and_closes_go_on_and_prices_still_grow_old(ahead: Running, 
     await ann.opened()
 
 
+async def test_a_quote_says_what_an_open_would_do(ahead: Running, clock: ManualClock) -> None:
+    """After a start with the clock behind, nobody knows how old the price is."""
+    ann = ahead.client("ann")
+    order = {"ticker": "BTC-PERP", "side": "long", "size": "100", "leverage": 2}
+
+    quoted = (await ann.post("/api/markets/perps/quote", order)).status
+    opened = (await ann.post("/api/markets/perps/open", order)).status
+    assert (quoted, opened) in {(200, 201), (409, 409)}
+
+
 async def test_a_feeds_own_time_is_held_against_the_systems_clock(ahead: Running, clock: ManualClock) -> None:
     clock.advance(1)
     await ahead.price("50001", source="oracle", at="2026-01-01T00:00:00.900Z")

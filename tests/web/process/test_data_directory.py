@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -67,6 +69,20 @@ def test_a_venue_waits_for_who_keeps_venues_away_for_a_moment_and_kills_nobody(t
             starting.result(timeout=0.2)
         done.set()
         assert keeping.result(10)
+        starting.result(10).close()
+
+
+def test_a_venue_waits_for_a_command_that_looks_whether_one_runs(tmp_path: Path) -> None:
+    """Such a command shares the lock for an instant, and the process that is named there was killed before."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    (tmp_path / "venue.lock").write_text(f"{dead.pid}\n")
+    with ThreadPoolExecutor() as pool, (tmp_path / "venue.lock").open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        starting = pool.submit(DataDirectory, tmp_path)
+        with pytest.raises(TimeoutError):
+            starting.result(timeout=0.2)
+        fcntl.flock(looking, fcntl.LOCK_UN)
         starting.result(10).close()
 
 

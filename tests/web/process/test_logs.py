@@ -78,8 +78,9 @@ def test_a_command_s_line_says_when_it_was_published_and_how_long_each_stage_too
     }
 
 
-def test_a_command_has_its_line_on_a_terminal_too() -> None:
-    (line,) = _plain(_on_a_terminal(COMMAND)).splitlines()
+def test_a_terminal_shows_the_lines_of_commands_only_at_the_level_debug() -> None:
+    assert _on_a_terminal(COMMAND) == ""
+    (line,) = _plain(_on_a_terminal(_at_debug(COMMAND))).splitlines()
 
     assert line.startswith("2026-01-02T03:04:05.000678Z [info     ] command ")
     assert {"kind=user", "offset=7", "publish_ms=16.0"} <= set(line.split())
@@ -121,13 +122,18 @@ def _on_a_terminal(script: str) -> str:
     return said.decode()
 
 
+def _at_debug(script: str) -> str:
+    """The script, with the log's level at which a terminal shows everything."""
+    return script.replace('logs.configure("info")', 'logs.configure("debug")')
+
+
 def _plain(said: str) -> str:
     """Without colours of ours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", said)
 
 
 def test_nothing_from_outside_is_obeyed_by_a_terminal() -> None:
-    said = _plain(_on_a_terminal(PATHS))
+    said = _plain(_on_a_terminal(_at_debug(PATHS)))
 
     assert "command" not in said
     assert "u001b[2J" in said
@@ -135,6 +141,14 @@ def test_nothing_from_outside_is_obeyed_by_a_terminal() -> None:
     for line in said.split("\r\n"):
         assert line.isprintable(), line
         assert not line.startswith("perps is ready")
+
+
+def test_a_terminal_shows_what_is_refused_only_at_the_level_debug() -> None:
+    said = _plain(_on_a_terminal(PATHS))
+
+    assert "refused" not in said
+    assert "core.recovered" in said
+    assert "RuntimeError" in said
 
 
 def test_nothing_from_outside_is_obeyed_when_the_log_is_shown_later() -> None:

@@ -52,8 +52,8 @@ SAID: list[tuple[str, object, str, Json]] = [
     ("/api/markets/prices", [{"ticker": "BTC-PERP", "price": "1"}, {"ticker": "X"}], "price is missing", {"index": 1}),
     ("/api/markets/prices", {}, "must be a JSON list", {}),
     ("/api/markets/prices", [5], "must be a JSON object", {"index": 0}),
-    ("/api/admin/keys", {"scopes": "read"}, "scopes must be a list of text", {"field": "scopes"}),
-    ("/api/admin/keys", {"scopes": [1]}, "scopes must be a list of text", {"field": "scopes"}),
+    ("/api/admin/keys", {"scopes": "read"}, "scopes must be one or more of", {"field": "scopes"}),
+    ("/api/admin/keys", {"scopes": [1]}, "scopes must be one or more of", {"field": "scopes"}),
     ("/api/admin/keys", {"scopes": ["root"]}, "scopes must be", {"allowed": ["read", "trade", "price", "admin"]}),
     (
         "/api/admin/markets/BTC-PERP/mode",

@@ -1,0 +1,101 @@
+"""Every way a request can fail: a code, its status, and the one body that all refusals have."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+
+from perps.wire.base import Answer
+
+
+class ErrorCode(StrEnum):
+    """Why a request failed, in order of precedence: the first that applies is reported."""
+
+    INVALID_JSON = "invalid_json"
+    VALIDATION_ERROR = "validation_error"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    MARKET_NOT_FOUND = "market_not_found"
+    POSITION_NOT_FOUND = "position_not_found"
+    USER_NOT_FOUND = "user_not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    CLIENT_ORDER_ID_REUSED = "client_order_id_reused"
+    USER_EXISTS = "user_exists"
+    MARKET_EXISTS = "market_exists"
+    MARKET_HALTED = "market_halted"
+    MARKET_REDUCE_ONLY = "market_reduce_only"
+    PRICE_STALE = "price_stale"
+    POSITION_CLOSED = "position_closed"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    PARAMETERS_INCONSISTENT = "parameters_inconsistent"
+    POSITION_SIZE_TOO_SMALL = "position_size_too_small"
+    POSITION_SIZE_TOO_LARGE = "position_size_too_large"
+    LEVERAGE_TOO_HIGH = "leverage_too_high"
+    MAX_SKEW_EXCEEDED = "max_skew_exceeded"
+    OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
+    WOULD_BE_LIQUIDATED = "would_be_liquidated"
+    PRICE_BEYOND_LIMIT = "price_beyond_limit"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    RATE_LIMITED = "rate_limited"
+    INTERNAL_ERROR = "internal_error"
+    OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"
+    OUTCOME_UNKNOWN = "outcome_unknown"
+
+
+_C = ErrorCode
+_BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
+    400: (_C.INVALID_JSON, _C.VALIDATION_ERROR),
+    401: (_C.UNAUTHORIZED,),
+    403: (_C.FORBIDDEN,),
+    404: (_C.NOT_FOUND, _C.MARKET_NOT_FOUND, _C.POSITION_NOT_FOUND, _C.USER_NOT_FOUND),
+    405: (_C.METHOD_NOT_ALLOWED,),
+    409: (
+        _C.CLIENT_ORDER_ID_REUSED,
+        _C.USER_EXISTS,
+        _C.MARKET_EXISTS,
+        _C.MARKET_HALTED,
+        _C.MARKET_REDUCE_ONLY,
+        _C.PRICE_STALE,
+        _C.POSITION_CLOSED,
+    ),
+    413: (_C.PAYLOAD_TOO_LARGE,),
+    422: (
+        _C.PARAMETERS_INCONSISTENT,
+        _C.POSITION_SIZE_TOO_SMALL,
+        _C.POSITION_SIZE_TOO_LARGE,
+        _C.LEVERAGE_TOO_HIGH,
+        _C.MAX_SKEW_EXCEEDED,
+        _C.OPEN_INTEREST_EXCEEDED,
+        _C.WOULD_BE_LIQUIDATED,
+        _C.PRICE_BEYOND_LIMIT,
+        _C.INSUFFICIENT_FUNDS,
+    ),
+    429: (_C.RATE_LIMITED,),
+    500: (_C.INTERNAL_ERROR,),
+    503: (_C.OVERLOADED, _C.UNAVAILABLE, _C.OUTCOME_UNKNOWN),
+}
+
+STATUS: Final = {code: status for status, codes in _BY_STATUS.items() for code in codes}
+"""The HTTP status of each code."""
+
+SEND_AGAIN: Final = frozenset((_C.RATE_LIMITED, _C.OVERLOADED, _C.UNAVAILABLE, _C.OUTCOME_UNKNOWN))
+"""Codes that are no verdict on a command: send it again, with the same client order id, after ``Retry-After``."""
+
+
+class ErrorDetail(Answer):
+    """What went wrong, for a program (``code``, ``details``) and for people (``message``)."""
+
+    code: ErrorCode
+    message: Annotated[str, Meta(description="For people; it may change.")]
+    details: Annotated[dict[str, Any], Meta(description="What the venue compared, or which `field` is wrong.")]
+    request_id: Annotated[str, Meta(description="The logs show it as `trace`.")]
+
+
+class ErrorAnswer(Answer):
+    """The body of every answer that is no success."""
+
+    error: ErrorDetail

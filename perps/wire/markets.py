@@ -1,0 +1,211 @@
+"""Markets: their state, their parameters, and what administrators do with them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
+
+from perps.commands import HouseAccount
+from perps.params import MarkSource, Mode
+from perps.wire.base import (
+    NO_LIMIT,
+    Answer,
+    Body,
+    ClientOrderId,
+    Limit,
+    Money,
+    Number,
+    Offset,
+    Percent,
+    Price,
+    Quantity,
+    Rate,
+    Step,
+    Text,
+    Ticker,
+    Time,
+)
+from perps.wire.errors import ErrorCode as Code
+from perps.wire.operation import COMMAND, Operation
+
+MarketStatus = Literal["enabled", "reduce_only", "halted", "unavailable"]
+
+
+class OpenInterest(Answer):
+    """All open positions of each side, in base units."""
+
+    long: Quantity
+    short: Quantity
+
+
+class FundingRate(Answer):
+    """What positions pay each other. There is no funding yet."""
+
+    rate: Rate
+    predicted_rate: Rate
+    next_funding_time: Time
+
+
+class Market(Answer):
+    """One market: its state, its last 24 hours, its parameters."""
+
+    ticker: Ticker
+    organization_id: str
+    name: str
+    status: Annotated[MarketStatus, Meta(description="`unavailable` while the venue rebuilds the market.")]
+    current_price: Annotated[Price, Meta(description="The quote: the price of the next small trade.")]
+    index_price: Annotated[Price, Meta(description="Comes from outside.")]
+    mark_price: Annotated[Price, Meta(description="Decides margin and liquidation.")]
+    change_24h: Price
+    change_percent_24h: Percent
+    high_24h: Price
+    low_24h: Price
+    volume_24h: Money
+    open_interest: OpenInterest
+    skew: Annotated[Quantity, Meta(description="The long open interest less the short one.")]
+    funding_rate: FundingRate
+    mark_source: MarkSource
+    skew_scale: Quantity
+    max_skew: Quantity
+    max_open_interest: Quantity
+    max_leverage: int
+    min_order_size: Money
+    tick_size: Step
+    lot_size: Step
+    taker_fee: Rate
+    maintenance_rate: Rate
+    liquidation_fee: Rate
+    referral_share: Rate
+    price_at: Time
+
+
+class MarketList(Answer):
+    """Every market, as of one offset."""
+
+    markets: list[Market]
+    count: int
+    offset: Offset
+
+
+class MarketAnswer(Answer):
+    """One market."""
+
+    market: Market
+    offset: Offset
+
+
+Share = Annotated[Number, Meta(description="A share from 0 to 1, at most 9 decimals.", examples=["0.001"])]
+
+
+Lots = Annotated[Number, Meta(description="Base units, a multiple of the lot size.", examples=["1000"])]
+
+
+class MarketBody(Body):
+    """A market to list. Only the first four fields are required."""
+
+    ticker: Ticker
+    organization_id: Text
+    name: Text
+    price: Annotated[Number, Meta(description="The first index price.", examples=["10000"])]
+    tick_size: Annotated[Number, Meta(description="The smallest step of a price.")] = Number("0.01")
+    lot_size: Annotated[Number, Meta(description="The smallest step of a quantity.")] = Number("0.0001")
+    mark_source: Annotated[MarkSource, Meta(description="The price for margin and liquidation.")] = MarkSource.INDEX
+    skew_scale: Annotated[
+        Lots | None, Meta(description="The skew that moves the quote by 100 %. By default 10¹⁰ USD of it.")
+    ] = None
+    max_skew: Annotated[Lots | None, Meta(description="By default 1/1000 of `skewScale`.")] = None
+    max_open_interest: Annotated[Lots | None, Meta(description="On each side. By default 1/500 of `skewScale`.")] = None
+    max_leverage: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    min_order_size: Annotated[Number, Meta(description="The smallest `size` of an open, before rounding to lots.")] = (
+        Number(10)
+    )
+    maker_fee: Annotated[Share, Meta(description="Stored and not charged yet.")] = Number("0.001")
+    taker_fee: Share = Number("0.001")
+    referral_share: Annotated[Share, Meta(description="The referrer's share of a fee.")] = Number("0.5")
+    maintenance_rate: Annotated[Share | None, Meta(description="By default 1/(2·`maxLeverage`).")] = None
+    liquidation_fee: Share = Number("0.002")
+    house_deposit: Annotated[Number, Meta(description="What the house begins with, US dollars.")] = Number(0)
+    house_credit_limit: Annotated[
+        Limit, Meta(description='How far below 0 the house may go, US dollars, or "none".')
+    ] = NO_LIMIT
+    max_price_age: Annotated[
+        Limit, Meta(description='Seconds after which a price is too old to trade at, or "none".')
+    ] = NO_LIMIT
+
+
+class ModeBody(Body):
+    """What a market is to let through."""
+
+    mode: Mode
+
+
+class FundBody(Body):
+    """Money from outside for a market, or out of it."""
+
+    account: HouseAccount
+    amount: Annotated[Number, Meta(description="US dollars, not 0. Below 0 takes money out.", examples=["5000"])]
+    client_order_id: ClientOrderId | None = None
+
+
+class Funded(Answer):
+    """Money that has entered or left a market's account."""
+
+    ticker: Ticker
+    account: HouseAccount
+    amount: Money
+    new_balance: Money
+    client_order_id: str | None
+    offset: Offset
+
+
+LIST_MARKETS: Final = Operation(
+    name="listMarkets",
+    tag="Market data",
+    method="GET",
+    path="/api/markets/perps",
+    summary="Every market, as of one offset",
+    answers={200: MarketList},
+)
+GET_MARKET: Final = Operation(
+    name="getMarket",
+    tag="Market data",
+    method="GET",
+    path="/api/markets/perps/{ticker}",
+    summary="One market",
+    answers={200: MarketAnswer},
+    refusals=(Code.MARKET_NOT_FOUND,),
+)
+LIST_MARKET: Final = Operation(
+    name="listMarket",
+    tag="Administration",
+    method="POST",
+    path="/api/admin/markets",
+    summary="List a market",
+    scope="admin",
+    body=MarketBody,
+    answers={201: MarketAnswer},
+    refusals=(Code.MARKET_EXISTS, Code.PARAMETERS_INCONSISTENT, *COMMAND),
+)
+SET_MODE: Final = Operation(
+    name="setMode",
+    tag="Administration",
+    method="POST",
+    path="/api/admin/markets/{ticker}/mode",
+    summary="Enable a market, let it only reduce, or halt it",
+    scope="admin",
+    body=ModeBody,
+    answers={200: MarketAnswer},
+    refusals=(Code.MARKET_NOT_FOUND, *COMMAND),
+)
+FUND: Final = Operation(
+    name="fundMarket",
+    tag="Administration",
+    method="POST",
+    path="/api/admin/markets/{ticker}/fund",
+    summary="Pay money from outside into a market's house or insurance, or take it out",
+    scope="admin",
+    body=FundBody,
+    answers={200: Funded},
+    refusals=(Code.MARKET_NOT_FOUND, Code.CLIENT_ORDER_ID_REUSED, Code.INSUFFICIENT_FUNDS, *COMMAND),
+)

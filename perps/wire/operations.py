@@ -1,0 +1,18 @@
+"""The table of operations: every route with its scope, body, query, answers and refusals. The contract's one source.
+
+The server routes, reads, authorises and documents by it; the client and the tests use it too. A new route is its types
+and its entry in the module of its subject, and its handler in ``web/api``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from perps.wire import history, keys, markets, prices, streams, trading, users, venue
+from perps.wire.operation import Operation
+
+MODULES: Final = (trading, markets, history, prices, users, keys, streams, venue)
+
+OPERATIONS: Final[tuple[Operation, ...]] = tuple(
+    value for module in MODULES for value in vars(module).values() if isinstance(value, Operation)
+)

@@ -1,0 +1,170 @@
+"""The venue itself: what is here, how it is, what it holds."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from perps.params import Mode
+from perps.wire.base import Answer, Money, Offset, Quantity, Ticker, Time
+from perps.wire.errors import ErrorCode as Code
+from perps.wire.operation import TEXT, Operation
+
+
+class Index(Answer):
+    """What is here."""
+
+    name: str
+    version: str
+    docs: str
+    health: str
+    ready: str
+    metrics: str
+    routes: list[str]
+
+
+class Health(Answer):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Ready(Answer):
+    """Whether every part takes commands, and why not."""
+
+    status: Literal["ready", "not_ready"]
+    problems: Annotated[dict[str, str], Meta(description="By part: a ticker, `core`, `venue`, or an actor that hangs.")]
+    since: Annotated[dict[str, Time], Meta(description="Since when, by part.")]
+    offset: Offset
+    warnings: Annotated[dict[str, str] | UnsetType, Meta(description="What stops no command.")] = UNSET
+
+
+class MarketStats(Answer):
+    """One market in numbers."""
+
+    ticker: Ticker
+    status: Mode
+    reason: str
+    positions: int
+    margin: Money
+    skew: Quantity
+    house: Money
+    insurance: Money
+    offset: Offset
+
+
+class Accounts(Answer):
+    """The sums of all accounts of a kind. ``total`` is always 0."""
+
+    wallets: Money
+    margin: Money
+    house: Money
+    insurance: Money
+    fees: Money
+    world: Annotated[Money, Meta(description="Everything outside: minus the money in the venue.")]
+    total: Money
+
+
+class Stats(Answer):
+    """The venue in numbers."""
+
+    offset: Offset
+    epoch: int
+    time: Time
+    users: int
+    markets: list[MarketStats]
+    in_flight: int
+    streams: int
+    accounts: Accounts
+    health: dict[str, str]
+
+
+class SnapshotTaken(Answer):
+    """A snapshot that is stored."""
+
+    offset: Offset
+    state_hash: str
+    size: Annotated[int, Meta(description="Bytes.")]
+    rows: Annotated[int, Meta(description="Rows read since the snapshot before it.")]
+
+
+class LedgerDigest(Answer):
+    """What the ledger holds in memory."""
+
+    offset: Offset
+    seq: int
+    hash: str
+
+
+class MarketDigest(Answer):
+    """What a market holds in memory."""
+
+    ticker: Ticker
+    seq: int
+    positions: int
+    hash: str
+
+
+class State(Answer):
+    """Digests of what the actors hold in memory."""
+
+    ledger: LedgerDigest
+    markets: list[MarketDigest]
+
+
+STATS: Final = Operation(
+    name="getStats",
+    tag="Administration",
+    method="GET",
+    path="/api/admin/stats",
+    summary="The venue in numbers",
+    scope="admin",
+    answers={200: Stats},
+)
+TAKE_SNAPSHOT: Final = Operation(
+    name="takeSnapshot",
+    tag="Administration",
+    method="POST",
+    path="/api/admin/snapshots",
+    summary="Take a snapshot of everything that is durable by now",
+    scope="admin",
+    answers={201: SnapshotTaken},
+)
+STATE: Final = Operation(
+    name="getState",
+    tag="Administration",
+    method="GET",
+    path="/api/admin/state",
+    summary="Digests of what the actors hold in memory",
+    scope="admin",
+    answers={200: State},
+    refusals=(Code.OVERLOADED,),
+)
+INDEX: Final = Operation(
+    name="getIndex", tag="Operations", method="GET", path="/", summary="What is here", answers={200: Index}
+)
+HEALTH: Final = Operation(
+    name="getHealth",
+    tag="Operations",
+    method="GET",
+    path="/healthz",
+    summary="Whether the process answers",
+    answers={200: Health},
+)
+READY: Final = Operation(
+    name="getReady",
+    tag="Operations",
+    method="GET",
+    path="/readyz",
+    summary="Whether every part takes commands, and why not",
+    answers={200: Ready, 503: Ready},
+)
+METRICS: Final = Operation(
+    name="getMetrics",
+    tag="Operations",
+    method="GET",
+    path="/metrics",
+    summary="Figures for Prometheus",
+    answers={200: TEXT},
+)

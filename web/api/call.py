@@ -1,0 +1,111 @@
+"""One request on its way to its handler: who asks, what of, and how to answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from aiohttp import web
+from msgspec import Struct
+
+from actors.messages import Unchanged
+from perps.commands import Command, ListMarket, MarketCommand
+from perps.params import MarketParams
+from perps.refusals import RejectCode, Rejected
+from perps.wire.base import Answer
+from perps.wire.operation import Operation
+from web.answers import errors
+from web.api.context import Context
+from web.auth import Principal
+from web.gateway import Done, in_name_of
+
+B = TypeVar("B")
+Q = TypeVar("Q")
+
+
+class Call(Generic[B, Q]):
+    """A request that has been read and authorised. ``body`` and ``query`` are the operation's."""
+
+    __slots__ = ("_principal", "body", "command", "context", "is_done", "path", "query", "request", "request_id")
+
+    def __init__(self, context: Context, request: web.BaseRequest, request_id: str) -> None:
+        self.context, self.request, self.request_id = context, request, request_id
+        self.path: Mapping[str, str] = {}
+        self.body: B
+        self.query: Q
+        self._principal: Principal | None = None
+        self.command: Command | None = None
+        """What was asked for, once that is known: for the log line of a refusal."""
+        self.is_done = False
+        """Its command is durable: whatever goes wrong from here on, it must not be told that nothing was done."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who asks. Only of an operation that needs a key."""
+        if self._principal is None:
+            raise TypeError("this operation asks for no key")
+        return self._principal
+
+    def authorise(self, operation: Operation) -> None:
+        """Find out who asks, and whether the key allows it. Raises ``unauthorized`` or ``forbidden``."""
+        if operation.own:
+            self._principal = self.context.keys.require_self(self.request, self.path["userId"])
+        elif operation.scope is not None:
+            self._principal = self.context.keys.require(self.request, operation.scope)
+
+    def looking_up(self) -> AbstractAsyncContextManager[None]:
+        """While something is read from the database for it. Raises ``rate_limited``."""
+        return self.context.looking_up(self.request)
+
+    async def do(self, command: Command, client_order_id: str | None = None) -> Done:
+        """Carry a command out. Raises ``RequestError`` for whatever else came of it."""
+        self.command = command = in_name_of(self.principal, command)
+        answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=self.request_id)
+        if isinstance(answer, Done):
+            self.is_done = True
+            return answer
+        if isinstance(answer, Unchanged):
+            raise TypeError(f"{type(command).__name__} has no route")
+        if isinstance(answer, Rejected) and answer.code is RejectCode.MARKET_NOT_FOUND:
+            raise self.context.no_market(str(answer.facts["ticker"]))
+        raise errors.unsuccessful(answer, _params(self.context, command))
+
+
+class Reply(Struct, frozen=True, gc=False):
+    """An answer that has more to it than its body."""
+
+    body: Answer
+    status: int = 0
+    """0: the operation's success."""
+    headers: Mapping[str, str] = {}
+
+
+Handler = Callable[..., Awaitable[Answer | Reply | web.StreamResponse]]
+"""Of a call, and of what its route ``reads``."""
+
+
+class Route(NamedTuple):
+    """An operation and what answers it."""
+
+    operation: Operation
+    handler: Handler
+    reads: Callable[[Call[Any, Any]], object] | None = None
+    """What is asked for, out of body and path, in the domain's terms: what the contract's types cannot check is checked
+    here, before the key is. The handler gets it as its second argument. Raises ``RequestError``."""
+
+
+REPLAYED: Final = {"Idempotent-Replay": "true"}
+
+
+def replayable(body: Answer, answer: Done) -> Answer | Reply:
+    """A command's answer, marked when it is the stored one."""
+    return Reply(body, headers=REPLAYED) if answer.repeated else body
+
+
+def _params(context: Context, command: Command) -> MarketParams | None:
+    """The parameters of a command's market: the units of what a refusal compared."""
+    if isinstance(command, ListMarket):
+        return command.params
+    view = context.model.markets.get(command.ticker) if isinstance(command, MarketCommand) else None
+    return None if view is None else view.market.params

@@ -1,0 +1,180 @@
+"""Bodies, queries and paths, read: decoded into the contract's types, or told what is wrong.
+
+A body is looked at before the key is (400 comes before 401), so anybody may have one looked at. Therefore large bodies
+take turns, one to a turn of the event loop, callers with a key in a line of their own, a few of each sender's at a
+time; long lists are read a part at a time; and only who has a key is told in detail what is wrong. A small body
+waits for nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from typing import Any, Final, get_args, get_origin
+
+import msgspec
+from aiohttp import web
+from msgspec import Raw, Struct
+
+from perps.wire.base import decoder
+from perps.wire.operation import PATH_TYPES, NoQuery, Operation
+from perps.wire.operations import OPERATIONS
+from web.answers.errors import RequestError, invalid, of_item
+from web.api import misfits
+from web.api.context import Context
+
+BODY_BYTES_MAX: Final = 64 * 1024
+
+BODY_S: Final = 30.0
+"""How long a body may take to arrive, from when its head is there."""
+
+SMALL_BYTES: Final = 4 * 1024
+"""A body up to this size costs so little that it takes no turn: every command's is one."""
+
+ITEMS_MAX: Final = 1_000
+"""Items of a list that comes in."""
+
+ITEMS_PER_TURN: Final = 100
+"""Items of a list that are read in one turn of the event loop."""
+
+DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
+
+OTHER_TYPES: Final = ("text/", "multipart/")
+"""What a body with effects must not call itself: a page of another site can send these without being asked."""
+
+
+class Reader:
+    """Reads one kind of struct from JSON, and says in the contract's words what is wrong with it."""
+
+    def __init__(self, kind: type[Struct]) -> None:
+        self.fields = misfits.fields_of(kind)
+        self._decode = decoder(kind).decode
+        self._names = [f'"{name}"'.encode() for name in self.fields]
+
+    def read(self, raw: bytes | Raw) -> Any:
+        """Raises ``invalid_json`` or ``validation_error``."""
+        try:
+            body = self._decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise misfits.of_body(bytes(raw), self.fields, error) from error
+        text = bytes(raw)
+        if b"\\" in text or any(text.count(name) > 1 for name in self._names):
+            self._check_repeated(text)
+        return body
+
+    def _check_repeated(self, raw: bytes) -> None:
+        """Raise unless every name is there once: ``msgspec`` takes the last of two."""
+
+        def check(pairs: list[tuple[str, Any]]) -> None:
+            seen = set[str]()
+            for name, _ in pairs:
+                if name in seen:
+                    raise invalid(f"{name} appears twice.", field=name[:64])
+                seen.add(name)
+
+        json.JSONDecoder(object_pairs_hook=check).decode(raw.decode())
+
+
+def _kinds() -> Iterator[type[Struct]]:
+    for operation in OPERATIONS:
+        yield operation.query
+        if operation.body is not None:
+            yield get_args(operation.body)[0] if get_origin(operation.body) is list else operation.body
+
+
+_READERS: Final = {kind: Reader(kind) for kind in _kinds()}
+_items: Final = msgspec.json.Decoder(list[Raw])
+
+
+async def body(context: Context, request: web.BaseRequest, operation: Operation) -> Any:
+    """The request's body. Raises ``invalid_json``, ``validation_error``, ``payload_too_large``, ``rate_limited``."""
+    raw, kind = await _received(context, request), operation.body
+    if raw and request.content_type.startswith(OTHER_TYPES):
+        raise invalid("Send JSON, with Content-Type: application/json.", contentType=request.content_type[:64])
+    if not raw and operation.body_optional:
+        return kind()
+    small = len(raw) <= SMALL_BYTES
+    try:
+        async with nullcontext() if small else context.turns.one(context.keys.payer(request)):
+            if get_origin(kind) is list:
+                return await _list(raw, get_args(kind)[0])
+            return _READERS[kind].read(raw)
+    except RequestError as error:
+        if error.details and error.code in ("invalid_json", "validation_error") and not _is_known(context, request):
+            raise RequestError(error.code, error.message) from error
+        raise
+
+
+async def _list(raw: bytes, kind: type[Struct]) -> list[Any]:
+    try:
+        items = _items.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise misfits.of_list(raw, error) from error
+    if not 1 <= len(items) <= ITEMS_MAX:
+        raise invalid(f"The list must have 1 to {ITEMS_MAX} items.", maximum=ITEMS_MAX)
+    reader, read = _READERS[kind], list[Any]()
+    for index, item in enumerate(items):
+        if index and not index % ITEMS_PER_TURN:
+            await asyncio.sleep(0)
+        try:
+            read.append(reader.read(item))
+        except RequestError as error:
+            raise of_item(index, error) from error
+    return read
+
+
+def query(request: web.BaseRequest, operation: Operation) -> Any:
+    """What stands behind the path. Raises ``validation_error``. Of a name given twice the first counts."""
+    kind = operation.query
+    if kind is NoQuery or not request.query_string:
+        return kind()
+    fields, asked = _READERS[kind].fields, request.query
+    given = {name: asked[name] for name in fields if name in asked}
+    try:
+        for name, text in given.items():
+            if fields[name].is_whole and not DIGITS.fullmatch(text):
+                raise invalid(f"{name} must be {fields[name].takes}.", field=name)
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise misfits.of_value(fields, error) from error
+
+
+def check_path(places: Iterable[tuple[str, str]]) -> None:
+    """Raise ``validation_error`` unless a path names what can be named so."""
+    for name, value in places:
+        try:
+            msgspec.convert(value, PATH_TYPES[name])
+        except msgspec.ValidationError as error:
+            raise misfits.of_place(name, PATH_TYPES[name]) from error
+
+
+async def _received(context: Context, request: web.BaseRequest) -> bytes:
+    try:
+        content = request.content
+        if content.is_eof():  # it came with its head
+            raw = content.read_nowait()
+            if len(raw) > BODY_BYTES_MAX:
+                raise web.HTTPRequestEntityTooLarge(BODY_BYTES_MAX, len(raw))
+            return raw
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0
+        async with context.arrivals.one(BODY_S):
+            return await request.read()
+    except TimeoutError as error:
+        if context.draining:
+            raise RequestError("unavailable", "The venue is stopping. Nothing was done; retry in 1 s.") from error
+        raise RequestError("invalid_json", f"The body did not arrive within {BODY_S:.0f} s.") from error
+    except web.HTTPRequestEntityTooLarge as error:
+        raise RequestError(
+            "payload_too_large", f"The body is larger than {BODY_BYTES_MAX} bytes.", {"maxBytes": BODY_BYTES_MAX}
+        ) from error
+    except web.RequestPayloadError as error:
+        raise RequestError("invalid_json", "The body's chunked encoding is malformed.") from error
+
+
+def _is_known(context: Context, request: web.BaseRequest) -> bool:
+    return context.keys.payer(request) is not None
