@@ -1,7 +1,8 @@
 """The one bridge between asyncio and the actors.
 
-``await pykka_future`` and ``ref.ask().get()`` block the event loop; here nothing does. Commands of one loop turn
-leave as one ``tell``; rows and answers come back as one ``call_soon_threadsafe`` per batch.
+``await pykka_future`` and ``ref.ask().get()`` block the event loop; here nothing does. Commands of one payer
+wait in a line of their own, and the lines take turns. Those that may go leave as one ``tell``; rows and answers come
+back as one ``call_soon_threadsafe`` per batch.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import structlog
 
 from actors.base import tell
 from actors.clock import VenueClock
-from actors.limits import DEADLINE_MS, IN_FLIGHT_MAX, IN_FLIGHT_PARTS
+from actors.fair_queue import FairQueue
+from actors.limits import DEADLINE_MS, IN_CORE_EACH, IN_CORE_MAX, IN_FLIGHT_MAX, IN_FLIGHT_PARTS
 from actors.messages import (
     Envelope,
     Failure,
@@ -40,6 +42,9 @@ EXPIRY_CHECK_S = 0.25
 
 CORE = "core"
 """The part of the venue that is not a market, in reports of health."""
+
+NOT_BEGUN = Failure(FailureKind.OVERLOADED, "the command waited past its deadline")
+NO_ANSWER = Failure(FailureKind.OUTCOME_UNKNOWN, "no answer before the deadline")
 
 OnSettled = Callable[[Sequence[Settled]], None]
 OnHealth = Callable[[str, str | None], None]
@@ -99,7 +104,8 @@ class Bridge:
         self._emptied = asyncio.Event()
         self._images: dict[Token, list[ImageTaken]] = {}
         self._deadlines: deque[tuple[int, Token]] = deque()
-        self._outgoing: list[Envelope] = []
+        self._outgoing = FairQueue(IN_CORE_MAX, IN_CORE_EACH)
+        self._is_flushing = False
         self._next_token = 0
         self.failed = asyncio.Event()
         """Set while the core has stopped by itself."""
@@ -167,9 +173,8 @@ class Bridge:
             deadline_ms=Millis(now_ms + DEADLINE_MS),
             ahead_ms=ahead_ms,
         )
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
-        self._outgoing.append(envelope)
+        self._outgoing.add(payer, envelope)
+        self._flush_soon()
         outcome: Outcome = await future
         return outcome
 
@@ -210,8 +215,17 @@ class Bridge:
         self._deadlines.append((self._clock.monotonic_ns() + DEADLINE_MS * 1_000_000, token))
         return token, future
 
+    def _flush_soon(self) -> None:
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush)
+
     def _flush(self) -> None:
-        outgoing, self._outgoing = self._outgoing, []
+        """Send what may go: the commands of this turn of the loop, and those that the last answers made room for."""
+        self._is_flushing = False
+        outgoing = self._outgoing.take()
+        if not outgoing:
+            return
         if self._supervisor is None or not tell(self._supervisor, outgoing):
             gone = Failure(FailureKind.UNAVAILABLE, "the venue is being rebuilt")
             self.answer([(envelope.token, gone) for envelope in outgoing])
@@ -222,7 +236,7 @@ class Bridge:
             self._on_health(ticker, problem)
 
     def core_failed(self, outlet: Outlet, reason: str) -> None:
-        """The core died. Everything in flight is in doubt: the same client id, sent again later, tells."""
+        """The core died. What was in it is in doubt: the same client id, sent again later, tells."""
         if outlet is not self._outlet or self.failed.is_set():
             return
         in_flight = len(self._waiting)
@@ -231,7 +245,7 @@ class Bridge:
         self.failed.set()
         self._on_health(CORE, f"being rebuilt: {reason}")
         unknown = Failure(FailureKind.OUTCOME_UNKNOWN, reason)
-        self.answer([(token, unknown) for token in self._waiting])
+        self.answer([(token, self._closed if self._given_up(token) else unknown) for token in self._waiting])
         log.error("core.failed", reason=reason, in_flight=in_flight)
 
     def close(self) -> None:
@@ -248,9 +262,12 @@ class Bridge:
         for token, outcome in replies:
             future, payer = self._waiting.pop(token, None), self._payers.pop(token, None)
             if payer is not None:
+                self._outgoing.ended(token)
                 self._shares.give(payer)
             if future is not None and not future.done():
                 future.set_result(outcome)
+        if self._outgoing.has_ready:
+            self._flush_soon()
         if not self._waiting:
             self._emptied.set()
 
@@ -262,9 +279,14 @@ class Bridge:
         while deadlines and (deadlines[0][1] not in self._waiting or deadlines[0][0] <= now_ns):
             _, token = deadlines.popleft()
             if token in self._waiting:
-                late.append((token, Failure(FailureKind.OUTCOME_UNKNOWN, "no answer before the deadline")))
+                late.append((token, NOT_BEGUN if self._given_up(token) else NO_ANSWER))
         self.answer(late)
         self._expiry = self._loop.call_later(EXPIRY_CHECK_S, self._expire)
+
+    def _given_up(self, token: Token) -> bool:
+        """Whether a command had not gone to the core yet; now it never does."""
+        payer = self._payers.get(token)
+        return payer is not None and self._outgoing.give_up(payer, token)
 
     def call(self, function: Callable[..., None], *args: object) -> None:
         """Run something on the loop, from any thread."""

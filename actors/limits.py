@@ -11,6 +11,12 @@ A caller past the deadline makes room while the command may still be under way; 
 IN_FLIGHT_PARTS: Final = 4
 """One payer (a user, or a key bound to none) may have one part in this many of them."""
 
+IN_CORE_MAX: Final = 1_024
+"""Commands of all payers in the mailboxes at a time; the others wait in the bridge, one of each payer in turn."""
+
+IN_CORE_EACH: Final = 64
+"""Commands of one payer in the mailboxes at a time: so many another payer's next one waits behind."""
+
 DEADLINE_MS: Final = 10_000
 """A command not begun by then is refused; a caller not answered by then gets ``outcome_unknown``."""
 

@@ -44,6 +44,10 @@ class Traded(Struct, frozen=True, gc=False):
     funding: Micros = Micros(0)
     """Settled by this trade; > 0: the position paid."""
     bad_debt: Micros = Micros(0)
+    margin_released: Micros = Micros(0)
+    """Of what a reduction closed: its share of the margin …"""
+    entry_released: Micros = Micros(0)
+    """… and |C| that was paid for it."""
 
     @property
     def adds(self) -> bool:

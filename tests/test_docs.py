@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 import rich_click as click
 
+from perps.client import Venue
 from perps.events import TransferKind
 from perps.market.listing import check_params
 from perps.refusals import RejectCode
-from perps.wire.base import decoder
+from perps.wire.base import Answer, decoder
 from perps.wire.errors import STATUS
 from perps.wire.markets import MarketBody
-from perps.wire.operation import EVENTS, TEXT, Operation
+from perps.wire.operation import Operation
 from perps.wire.operations import OPERATIONS
 from tests.web.events import listening
 from tests.web.venue import ADMIN_KEY, Json, OnMemory, Running, start
@@ -34,6 +38,7 @@ API = (ROOT / "docs" / "api.md").read_text()
 RUNNING = (ROOT / "docs" / "running.md").read_text()
 README = (ROOT / "README.md").read_text()
 PAGES = [page.relative_to(ROOT) for pattern in ("*.md", "docs/*.md", "examples/*.md") for page in ROOT.glob(pattern)]
+CLIENT = (ROOT / "docs" / "client.md").read_text()
 JSON_BLOCKS = re.findall(r"```json\n(.*?)```", API, re.DOTALL)
 
 
@@ -170,7 +175,8 @@ async def test_every_field_of_every_answer_is_documented(venue: Running) -> None
         await venue.mode("halted")
         events = await stream.until_offset(venue.venue.context.model.offset)
     for operation in OPERATIONS:
-        if operation.method != "GET" or operation.answers[200] in (TEXT, EVENTS):
+        answer = operation.answers[operation.status]
+        if operation.method != "GET" or not (isinstance(answer, type) and issubclass(answer, Answer)):
             continue
         path = operation.path.replace("{ticker}", "BTC-PERP").replace("{userId}", "ann")
         answers.append((await venue.admin.get(path)).ok())
@@ -191,7 +197,6 @@ async def test_every_field_of_every_answer_is_documented(venue: Running) -> None
     assert '`reset` | `{"since", "offset"}`' in API
 
 
-SESSION = "".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL))
 SHELLS = [
     pytest.param(shell, marks=pytest.mark.skipif(not shutil.which(shell), reason=f"{shell} is not installed"))
     for shell in ("sh", "bash", "zsh")
@@ -206,17 +211,23 @@ ZSH_NAMES = set(
 """Variables that zsh gives a meaning of its own."""
 
 
-@pytest.mark.skipif(not (shutil.which("python3") and shutil.which("curl")), reason="the session needs curl and python3")
-@pytest.mark.parametrize("shell", SHELLS)
-async def test_the_session_of_the_readme_prints_what_it_says(venue: Running, tmp_path: Path, shell: str) -> None:
-    script = SESSION.replace("http://127.0.0.1:8000", venue.url)
-    printed = "".join(re.findall(r"```\n\n```\n(.*?)```", README, re.DOTALL))
+def _session(language: str) -> tuple[str, str]:
+    """The README's session in a language: all that is typed, and all that is printed."""
+    blocks = re.findall(rf"```{language}\n(.*?)```(?:\n\n```\n(.*?)```)?", README, re.DOTALL)
+    return "".join(typed for typed, _ in blocks), "".join(printed for _, printed in blocks)
+
+
+async def _run(venue: Running, place: Path, language: str, *command: str) -> None:
+    """The README's session, as somebody types it, prints what the README shows."""
+    script, printed = _session(language)
 
     def run() -> subprocess.CompletedProcess[str]:
-        (tmp_path / "first").mkdir()
-        (tmp_path / "first" / "admin.key").write_text(ADMIN_KEY)
+        (place / "first").mkdir(exist_ok=True)
+        (place / "first" / "admin.key").write_text(ADMIN_KEY + "\n")
+        typed = script.replace("http://127.0.0.1:8000", venue.url)
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
         return subprocess.run(
-            [shell, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=15
+            [*command, "-c", typed], cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=15
         )
 
     done = await asyncio.to_thread(run)
@@ -225,11 +236,48 @@ async def test_the_session_of_the_readme_prints_what_it_says(venue: Running, tmp
 
 def test_the_session_of_the_readme_needs_no_jq_and_assigns_nothing_that_zsh_lives_by() -> None:
     """``path=…`` in zsh is ``PATH=…``: then no program is found any more."""
-    assigned = set(re.findall(r"(?:^|[;{(]|\bread )\s*(\w+)=", SESSION, re.MULTILINE))
+    session, _ = _session("sh")
+    assigned = set(re.findall(r"(?:^|[;{(]|\bread )\s*(\w+)=", session, re.MULTILINE))
     assert {"URL", "ADMIN", "ANN", "key", "route"} <= assigned
     assert not assigned & ZSH_NAMES
-    assert "jq" not in SESSION
-    assert "#" not in SESSION, "zsh takes no comments from the keyboard"
+    assert "jq" not in session
+    assert "#" not in session, "zsh takes no comments from the keyboard"
+
+
+@pytest.mark.skipif(not (shutil.which("python3") and shutil.which("curl")), reason="the session needs curl and python3")
+@pytest.mark.parametrize("shell", SHELLS)
+async def test_the_session_of_the_readme_prints_what_it_says(shell: str, venue: Running, tmp_path: Path) -> None:
+    await _run(venue, tmp_path, "sh", shell)
+    await _run(venue, tmp_path, "python", sys.executable)  # on the same venue, as the README says
+
+
+async def test_the_session_in_python_needs_no_other_before_it(venue: Running, tmp_path: Path) -> None:
+    await _run(venue, tmp_path, "python", sys.executable)
+
+
+async def test_the_code_in_the_clients_page_works(venue: Running) -> None:
+    said: asyncio.Queue[tuple[object, ...]] = asyncio.Queue()
+    names: dict[str, Any] = {"print": lambda *words: said.put_nowait(words)}
+    for block in re.findall(r"```python\n(.*?)```", CLIENT, re.DOTALL):
+        exec(block, names)
+    await venue.market(price="10000")
+    ann = await venue.user("ann", "1000")
+    await names["main"](venue.url, ann.key)
+    assert said.get_nowait() == ("BTC-PERP-1", "10000.0005005")
+    assert said.get_nowait() == ("-0.000001", "998.001997")
+    async with Venue(venue.url) as client:
+        await names["history"](client)
+        assert [len(said.get_nowait()) for _ in range(said.qsize())] == [2, 2, 2]
+        watching = asyncio.create_task(names["watch"](client))
+        async with asyncio.timeout(10):
+            assert (await said.get())[1] == "snapshot"
+        watching.cancel()
+
+
+def test_every_method_in_the_clients_page_is_there() -> None:
+    named = set(re.findall(r"`((?:list|get|set|create|take|revoke|open|close|quote)_\w+)", CLIENT))
+    assert named
+    assert all(callable(getattr(Venue, name)) for name in named)
 
 
 def _anchors(page: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""Addresses of a venue: where it listens, the URL that reaches it from this machine, and a URL without its password."""
+"""Addresses of a venue: where it listens, and the URL that reaches it from this machine."""
 
 import re
 from ipaddress import ip_address
@@ -27,8 +27,3 @@ def reachable_host(text: str) -> str:
     if address.is_unspecified:
         return HOST if address.version == 4 else "[::1]"
     return str(address) if address.version == 4 else f"[{address}]"
-
-
-def without_password(url: str) -> str:
-    """A URL that may be shown: ``…`` stands for its password."""
-    return re.sub(r"(//[^/:@]*):[^@]*@", r"\1:…@", url)

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import rich_click as click
 
-from tools.addresses import without_password
 from tools.times import parse_time_ms, rfc3339
 
 OFFSET_MAX: Final = 2**63 - 1
@@ -133,6 +132,8 @@ class _Address(click.ParamType[str]):
         except ValueError:
             well_formed, parts = False, urlsplit("")
         if not well_formed or (self._needs_host and not parts.hostname):
+            from perps.client import without_password
+
             self.fail(f"{without_password(text)!r} is not a URL that begins with {schemes}", param, ctx)
         return text.rstrip("/")
 

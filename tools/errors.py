@@ -17,9 +17,11 @@ class ToolError(Exception):
 
 
 class VenueUnreachable(ToolError):
-    """The venue did not answer. Whether it carried the command out is unknown."""
+    """The venue gave no verdict."""
 
-    code = "venue_unreachable"
+    def __init__(self, text: str, code: str = "venue_unreachable") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class BadAnswer(ToolError):
@@ -29,38 +31,12 @@ class BadAnswer(ToolError):
 
 
 class ApiError(ToolError):
-    """The venue answered with an error. ``hint``: what the tool can add."""
+    """The venue refused. ``text`` is for people; the rest is what the venue said."""
 
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        details: Mapping[str, object],
-        status: int,
-        *,
-        is_repeated: bool = False,
-        hint: str = "",
-    ) -> None:
-        self.code = code
-        self.message = message
-        self.details = details
-        self.status = status
-        self.is_repeated = is_repeated
-        """The request was sent before, and its outcome is unknown."""
-        said = {name: value for name, value in details.items() if not _is_in(value, message)}
-        facts = ", ".join(f"{name} {_text(value)}" for name, value in said.items())
-        super().__init__(f"{code}: {message}" + (f" ({facts})" if facts else "") + (f" ({hint})" if hint else ""))
+    def __init__(self, text: str, code: str, message: str, details: Mapping[str, object]) -> None:
+        super().__init__(text)
+        self.code, self.message, self.details = code, message, details
 
     def record(self) -> dict[str, object]:
         """The venue's error as it is."""
         return {"code": self.code, "message": self.message, "details": dict(self.details)}
-
-
-def _is_in(value: object, message: str) -> bool:
-    """Whether the message already contains this detail, such as the name of a rule."""
-    words = [str(item) for item in value] if isinstance(value, list) else [value]
-    return all(isinstance(word, str) and not word[:1].isdigit() and word in message for word in words)
-
-
-def _text(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

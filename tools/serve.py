@@ -61,6 +61,33 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
     help="Keep all threads on one processor, which is quicker.",
 )
 @click.option(
+    "--rate-limit",
+    type=Whole(0),
+    default=20_000,
+    show_default=True,
+    help="Points a second that one user, or one key without a user, may spend; 0 is no limit.",
+)
+@click.option(
+    "--rate-limit-address",
+    type=Whole(0),
+    default=1_000,
+    show_default=True,
+    help="The same for callers without a key, by their address; 0 is no limit. This machine's own have none.",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    help="A site whose pages may use the API, such as https://example.org; repeat it for more; * is every site.",
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    help="A name under which callers reach the venue; repeat it for more; * is any."
+    "  [default: localhost and the host above]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS, case_sensitive=False),
     default="info",
@@ -77,6 +104,10 @@ def serve(
     snapshot_seconds: float,
     partition_rows: int | None,
     one_processor: bool,
+    rate_limit: int,
+    rate_limit_address: int,
+    cors_origins: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
     log_level: str,
 ) -> int:
     """Run the venue until SIGTERM or Ctrl-C.
@@ -108,6 +139,8 @@ def serve(
     from tools.snapshot_follower import FOLLOWER
     from web.compose import ServeSettings
     from web.compose import serve as run
+    from web.limits.admission import RequestLimits
+    from web.limits.origins import sites
     from web.process.snapshots import SnapshotPolicy
 
     settings = ServeSettings(
@@ -121,6 +154,8 @@ def serve(
         partition_rows=partition_rows,
         log_level=log_level.lower(),
         one_processor=one_processor,
+        requests=RequestLimits(key_points_per_s=rate_limit, address_points_per_s=rate_limit_address),
+        sites=sites(host, allowed_hosts, cors_origins),
         on_port=serve_on,
     )
     return run(settings, _companion(settings, is_demo=demo))

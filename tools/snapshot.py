@@ -57,13 +57,14 @@ def snapshot(
 
 
 def _by_venue(access: Access) -> dict[str, object]:
-    from tools.client import Venue, decode_answer
+    from perps.wire.venue import TAKE_SNAPSHOT
+    from tools.client import venue_at
 
-    async def ask() -> bytes:
-        async with Venue(access.url, access.key, attempts_max=1, timeout_s=TIMEOUT_S) as venue:
-            return await venue.call("POST", "/api/admin/snapshots", None, idempotent=True)
+    async def ask() -> dict[str, object]:
+        async with venue_at(access, retry_s=0, timeout_s=TIMEOUT_S) as venue:
+            return await venue.call(TAKE_SNAPSHOT, dict[str, object])
 
-    return decode_answer(asyncio.run(ask()), dict[str, object], access.url)
+    return asyncio.run(ask())
 
 
 def _offline(database_url: str | None, data_dir: Path | None) -> dict[str, object]:

@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from msgspec import Struct
-
+from perps.client import Venue, VenueError
 from tools.addresses import reachable_host
-from tools.client import Venue
-from tools.errors import ToolError
 from tools.invocation import program, shown
 from tools.venues import DATA_DIR
 from web.process.log_sink import say
@@ -29,10 +26,6 @@ FIRST_ORDER: Final = {"ticker": "BTC-PERP", "side": "long", "size": "1000", "lev
 FIRST_MARKET: Final = "market create BTC-PERP --organization-id btc --name Bitcoin --price 10000"
 
 Row = tuple[str, str]
-
-
-class _Markets(Struct):
-    count: int
 
 
 @dataclass(frozen=True)
@@ -49,9 +42,9 @@ class Welcome:
     async def bare(self, base_url: str, admin_key: str, stop: asyncio.Event) -> None:
         """Say it for a venue without a demo. If it has no market yet: how to get one."""
         try:
-            async with Venue(base_url, attempts_max=1) as venue:
-                count = (await venue.get_as("/api/markets/perps", _Markets)).count
-        except ToolError:
+            async with Venue(base_url, retry_s=0) as venue:
+                count = (await venue.list_markets()).count
+        except VenueError:
             count = 1
         if not stop.is_set():
             say(_text(() if count else self._next(), self._places()))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Final, Protocol
 
@@ -22,6 +23,10 @@ READING: Final = frozenset(("read", "trade"))
 
 KEY_BYTES: Final = 32
 
+LOOK_S_MIN: Final = 0.05
+LOOK_S_MAX: Final = 3600.0
+"""How often something that goes on in the name of a key that will expire looks whether it has."""
+
 ADMIN_SENDER: Final = "!admin"
 """Whose client order ids an administrator's commands live under when no user is named. Not a possible user id."""
 
@@ -35,6 +40,8 @@ class Principal(Struct, frozen=True):
     key_id: str
     user: str | None
     scopes: frozenset[str]
+    label: str = ""
+    expires_at: Millis | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -55,6 +62,15 @@ class Principal(Struct, frozen=True):
         """Raise ``forbidden`` if the key lacks ``scope``."""
         if scope not in self.scopes and not self.is_admin:
             raise RequestError("forbidden", f"This key lacks the scope '{scope}'.", {"scope": scope})
+
+    def require_self(self, user: str) -> None:
+        """Raise ``forbidden`` unless this is ``user``, with a key that reads, or an administrator."""
+        if self.is_admin:
+            return
+        if not self.scopes & READING:
+            raise RequestError("forbidden", "This key lacks the scope 'read'.", {"scope": "read"})
+        if self.user != user:
+            raise RequestError("forbidden", "These data belong to another user.", {"userId": user})
 
 
 class HasHeaders(Protocol):
@@ -93,6 +109,9 @@ class Keys:
         self._store, self._clock = store, clock
         self._by_digest: dict[bytes, KeyRecord] = {}
         self._principals: dict[bytes, Principal] = {}
+        self._by_id: dict[str, KeyRecord] = {}
+        self._when_ended: dict[str, set[Callable[[], None]]] = {}
+        """By key: what must not go on without it."""
         self._admin_digest = digest(admin_key)
         self._admin = Principal("admin", None, frozenset(SCOPES))
 
@@ -123,20 +142,40 @@ class Keys:
         except RequestError:
             return None
 
-    def require(self, request: HasHeaders, scope: str) -> Principal:
-        """The sender, who must hold ``scope``. Raises ``unauthorized`` or ``forbidden``."""
-        principal = self.principal(request)
-        principal.require(scope)
-        return principal
+    def is_good(self, principal: Principal) -> bool:
+        """Whether a key that was good has neither been revoked nor expired."""
+        if principal is self._admin:
+            return True
+        record = self._by_id.get(principal.key_id)
+        if record is None or record.revoked_at is not None:
+            return False
+        return record.expires_at is None or record.expires_at > self._clock.now_ms()
 
-    def require_self(self, request: HasHeaders, user: str) -> Principal:
-        """The sender, who must be ``user`` or an administrator."""
-        principal = self.principal(request)
-        if not principal.is_admin and not principal.scopes & READING:
-            raise RequestError("forbidden", "This key lacks the scope 'read'.", {"scope": "read"})
-        if principal.user != user and not principal.is_admin:
-            raise RequestError("forbidden", "These data belong to another user.", {"userId": user})
-        return principal
+    @contextmanager
+    def while_good(self, principal: Principal, end: Callable[[], None]) -> Iterator[None]:
+        """While something goes on in the name of a key: call ``end`` as soon as the key is revoked or expires."""
+        timer: asyncio.TimerHandle | None = None
+
+        def look() -> None:
+            nonlocal timer
+            left_ms = 0 if principal.expires_at is None else principal.expires_at - self._clock.now_ms()
+            if not self.is_good(principal):
+                end()
+            elif principal.expires_at is not None:
+                wait_s = min(max(left_ms / 1000, LOOK_S_MIN), LOOK_S_MAX)
+                timer = asyncio.get_running_loop().call_later(wait_s, look)
+
+        self._when_ended.setdefault(principal.key_id, set()).add(end)
+        try:
+            look()
+            yield
+        finally:
+            if timer is not None:
+                timer.cancel()
+            ends = self._when_ended[principal.key_id]
+            ends.discard(end)
+            if not ends:
+                del self._when_ended[principal.key_id]
 
     async def create(
         self, *, user: str | None, scopes: list[str], label: str | None, expires_at: Millis | None
@@ -183,11 +222,21 @@ class Keys:
 
     def _remember(self, record: KeyRecord) -> None:
         self._by_digest[record.digest] = record
-        self._principals[record.digest] = Principal(record.key_id, record.user_id, frozenset(record.scopes))
+        self._by_id[record.key_id] = record
+        self._principals[record.digest] = Principal(
+            key_id=record.key_id,
+            user=record.user_id,
+            scopes=frozenset(record.scopes),
+            label=record.label,
+            expires_at=None if record.expires_at is None else Millis(record.expires_at),
+        )
 
     def _forget(self, key_id: str) -> None:
         for hashed in [hashed for hashed, record in self._by_digest.items() if record.key_id == key_id]:
             del self._by_digest[hashed], self._principals[hashed]
+        self._by_id.pop(key_id, None)
+        for end in tuple(self._when_ended.get(key_id, ())):
+            end()
 
 
 def digest(key: str) -> bytes:

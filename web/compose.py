@@ -27,6 +27,8 @@ from persistence.journal.snapshots import PostgresSnapshots
 from persistence.journal.writer import PostgresJournal
 from persistence.reads.keys import PostgresKeys
 from persistence.reads.queries import PostgresQueries
+from web.limits.admission import RequestLimits
+from web.limits.origins import Sites
 from web.listener import PortTaken, free_port, try_port
 from web.process import affinity as processor
 from web.process import last_words, logs, snapshot_process
@@ -80,6 +82,8 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     """The program that takes a snapshot of PERPS_DATABASE_URL: see ``web/process/snapshot_process``."""
     partition_rows: int | None = None
     """Rows of each of the journal's partitions, for a new database. None: what the database has."""
+    requests: RequestLimits = RequestLimits()
+    sites: Sites = Sites()
     log_level: str = "info"
     one_processor: bool = True
     """Keep all threads on one: see ``web/process/affinity``."""
@@ -119,7 +123,8 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
             url = await asyncio.to_thread(server.start)
             stack.push_async_callback(asyncio.to_thread, server.close)
         stores = postgres(url, server, settings.snapshot_command, settings.partition_rows)
-        venue = VenueServer(wrap(stores) if wrap else stores, admin_key, limits=Limits(snapshots=settings.snapshots))
+        limits = Limits(snapshots=settings.snapshots, requests=settings.requests, sites=settings.sites)
+        venue = VenueServer(wrap(stores) if wrap else stores, admin_key, limits=limits)
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
         stack.callback(announce(directory.path, settings.host, port))

@@ -38,6 +38,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._text = (0, b"")
         # commands and their way into the journal
         self.commands = self._counter("perps_commands_total", "Commands made durable, by kind.", "kind")
         self.refusals = self._counter("perps_refusals_total", "Requests that ended in an error, by code.", "code")
@@ -106,6 +107,11 @@ class Metrics:
         """A command has its durable answer."""
         self.latency.observe((now_ns - began_ns) / NS_PER_S)
 
-    def text(self) -> bytes:
-        """The exposition format."""
-        return generate_latest(self.registry)
+    def text(self, now_ns: int, before: Callable[[], None], *, age_ns_max: int = 0) -> bytes:
+        """The exposition format, made less than ``age_ns_max`` ago, or now, once ``before`` has been called."""
+        made_ns, text = self._text
+        if not text or now_ns - made_ns >= age_ns_max:
+            before()
+            text = generate_latest(self.registry)
+            self._text = (now_ns, text)
+        return text

@@ -13,6 +13,8 @@ from web.api.app import Api
 from web.api.context import Context
 from web.auth import Keys, KeyStore
 from web.gateway import Gateway
+from web.limits.admission import Admission, RequestLimits
+from web.limits.origins import Sites
 from web.limits.shares import ReadShares
 from web.listener import Listener
 from web.metrics import Metrics
@@ -21,8 +23,11 @@ from web.process.host import Host, OpenJournal
 from web.process.snapshots import SnapshotPolicy, Snapshots, TakeSnapshot
 from web.readside.model import ROWS_KEPT, ReadModel
 from web.readside.queries import Queries
-from web.streams.hub import BEHIND_BYTES_MAX, Hub
-from web.streams.sse import HEARTBEAT_S, MarketSse
+from web.streams.events import VenueEvents
+from web.streams.hub import Hub
+from web.streams.sse import HEARTBEAT_S
+from web.streams.subscribers import BEHIND_BYTES_MAX
+from web.tickets import Tickets
 
 
 class ReadSide(Queries, Protocol):
@@ -57,6 +62,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     behind_bytes_max: int = BEHIND_BYTES_MAX
     heartbeat_s: float = HEARTBEAT_S
     snapshots: SnapshotPolicy = SnapshotPolicy()
+    requests: RequestLimits = RequestLimits()
+    sites: Sites = Sites()
 
 
 class VenueServer:
@@ -69,7 +76,7 @@ class VenueServer:
         model, metrics = ReadModel(rows_kept=limits.rows_kept), Metrics()
         self._queries = queries = stores.queries
         streams = Hub(model, queries.rows_after, behind_bytes_max=limits.behind_bytes_max)
-        read_shares = ReadShares()
+        read_shares, keys = ReadShares(), Keys(stores.keys, admin_key, time)
         self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots, time)
         self.host = Host(
             stores.open_journal,
@@ -86,15 +93,18 @@ class VenueServer:
             model=model,
             queries=queries,
             read_shares=read_shares,
-            keys=Keys(stores.keys, admin_key, time),
+            keys=keys,
+            tickets=Tickets(keys, time),
             streams=streams,
-            market_sse=MarketSse(model, time),
+            stream_events=VenueEvents(model, time),
             heartbeat_s=limits.heartbeat_s,
             snapshots=self._snapshots,
             metrics=metrics,
             recorder=self.host.recorder,
             clock=time,
             problems=self.host.problems,
+            admission=Admission(limits.requests, keys, time),
+            sites=limits.sites,
         )
         metrics.gauge("perps_problems", "Parts that are not well.", lambda: len(self.host.problems()))
         metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)

@@ -140,6 +140,8 @@ def project_reduced(event: PositionReduced) -> Effects:
             event.pnl,
             event.funding,
             event.bad_debt,
+            event.margin_released,
+            event.entry_released,
         ),
     )
 

@@ -82,6 +82,41 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
 STATUS: Final = {code: status for status, codes in _BY_STATUS.items() for code in codes}
 """The HTTP status of each code."""
 
+MEANING: Final = {
+    _C.INVALID_JSON: "The body is no JSON, or did not arrive in time.",
+    _C.VALIDATION_ERROR: "The request breaks a rule of the market or the venue.",
+    _C.UNAUTHORIZED: "There is no key, or it is not valid.",
+    _C.FORBIDDEN: "It belongs to another user, or the key does not allow it.",
+    _C.NOT_FOUND: "There is no such path, or no such key.",
+    _C.MARKET_NOT_FOUND: "There is no such market.",
+    _C.POSITION_NOT_FOUND: "There is no such position.",
+    _C.USER_NOT_FOUND: "There is no such user.",
+    _C.METHOD_NOT_ALLOWED: "This path does not support that method.",
+    _C.CLIENT_ORDER_ID_REUSED: "This clientOrderId was already used for another request. Use a new one.",
+    _C.USER_EXISTS: "A user with this userId already exists.",
+    _C.MARKET_EXISTS: "A market with this ticker already exists.",
+    _C.MARKET_HALTED: "The market is halted: it takes no opens and no closes.",
+    _C.MARKET_REDUCE_ONLY: "The market is in reduce_only mode: it takes closes and no opens.",
+    _C.PRICE_STALE: "The price is too old.",
+    _C.POSITION_CLOSED: "The position is already closed.",
+    _C.PAYLOAD_TOO_LARGE: "The body is too large.",
+    _C.PARAMETERS_INCONSISTENT: "The parameters break a listing rule.",
+    _C.POSITION_SIZE_TOO_SMALL: "The size is below the market's minOrderSize or does not pay for one lot.",
+    _C.POSITION_SIZE_TOO_LARGE: "The size is larger than the market's maxOpenInterest.",
+    _C.LEVERAGE_TOO_HIGH: "The leverage is higher than the market's maxLeverage.",
+    _C.MAX_SKEW_EXCEEDED: "The order would push the market's skew beyond maxSkew.",
+    _C.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
+    _C.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
+    _C.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",
+    _C.INSUFFICIENT_FUNDS: "The wallet does not hold enough.",
+    _C.RATE_LIMITED: "You have used up your share. Nothing was done: send it again.",
+    _C.INTERNAL_ERROR: "The venue failed on this request. Nothing was done.",
+    _C.OVERLOADED: "The venue has too much to do. Nothing was done: send it again.",
+    _C.UNAVAILABLE: "The market or the venue is restarting. Nothing was done: send it again.",
+    _C.OUTCOME_UNKNOWN: "The command may or may not be done. Send it again with the same clientOrderId.",
+}
+"""Each code in a sentence. Refusals of commands carry it as their message."""
+
 SEND_AGAIN: Final = frozenset((_C.RATE_LIMITED, _C.OVERLOADED, _C.UNAVAILABLE, _C.OUTCOME_UNKNOWN))
 """Codes that are no verdict on a command: send it again, with the same client order id, after ``Retry-After``."""
 

@@ -25,7 +25,7 @@ from perps.wire.base import (
 )
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.lists import Limited, Page
-from perps.wire.operation import Operation
+from perps.wire.operation import NOTHING, Operation
 from perps.wire.trading import Fee
 
 Interval = Literal["1m", "5m", "15m", "1h", "4h", "1d"]
@@ -165,7 +165,7 @@ CANDLES: Final = Operation(
     path="/api/markets/perps/{ticker}/candles",
     summary="Candles of the quote price, oldest first",
     query=CandlesQuery,
-    answers={200: Candles},
+    answers={200: Candles, 304: NOTHING},
     refusals=(Code.MARKET_NOT_FOUND, Code.RATE_LIMITED),
 )
 TRADES: Final = Operation(

@@ -65,6 +65,25 @@ class KeyRevoked(Answer):
     revoked: bool
 
 
+class Me(Answer):
+    """The key that a request was sent with."""
+
+    user_id: UserId | None
+    scopes: list[Scope]
+    key_id: KeyId
+    label: str
+    expires_at: Time | None
+
+
+ME: Final = Operation(
+    name="getMe",
+    tag="Users",
+    method="GET",
+    path="/api/me",
+    summary="Whose key this is, and what it allows",
+    any_key=True,
+    answers={200: Me},
+)
 CREATE_KEY: Final = Operation(
     name="createKey",
     tag="Administration",
@@ -74,6 +93,7 @@ CREATE_KEY: Final = Operation(
     scope="admin",
     body=KeyBody,
     answers={201: KeyCreated},
+    links={"revokeKey": {"keyId": "/keyId"}},
     refusals=(Code.USER_NOT_FOUND,),
 )
 LIST_KEYS: Final = Operation(
@@ -92,6 +112,8 @@ REVOKE_KEY: Final = Operation(
     method="DELETE",
     path="/api/admin/keys/{keyId}",
     summary="End a key at once. For one that has ended the answer is the same",
+    description="404 means that there never was such a key. After a 503 the key no longer works on this venue, but its "
+    "end may not be stored: send the request again.",
     scope="admin",
     answers={200: KeyRevoked},
     refusals=(Code.NOT_FOUND,),

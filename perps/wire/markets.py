@@ -9,7 +9,6 @@ from msgspec import Meta
 from perps.commands import HouseAccount
 from perps.params import MarkSource, Mode
 from perps.wire.base import (
-    NO_LIMIT,
     Answer,
     Body,
     ClientOrderId,
@@ -25,9 +24,11 @@ from perps.wire.base import (
     Text,
     Ticker,
     Time,
+    by_default,
+    no_limit,
 )
 from perps.wire.errors import ErrorCode as Code
-from perps.wire.operation import COMMAND, Operation
+from perps.wire.operation import COMMAND, NOTHING, Operation
 
 MarketStatus = Literal["enabled", "reduce_only", "halted", "unavailable"]
 
@@ -108,8 +109,8 @@ class MarketBody(Body):
     organization_id: Text
     name: Text
     price: Annotated[Number, Meta(description="The first index price.", examples=["10000"])]
-    tick_size: Annotated[Number, Meta(description="The smallest step of a price.")] = Number("0.01")
-    lot_size: Annotated[Number, Meta(description="The smallest step of a quantity.")] = Number("0.0001")
+    tick_size: Annotated[Number, Meta(description="The smallest step of a price.")] = by_default("0.01")
+    lot_size: Annotated[Number, Meta(description="The smallest step of a quantity.")] = by_default("0.0001")
     mark_source: Annotated[MarkSource, Meta(description="The price for margin and liquidation.")] = MarkSource.INDEX
     skew_scale: Annotated[
         Lots | None, Meta(description="The skew that moves the quote by 100 %. By default 10¹⁰ USD of it.")
@@ -118,20 +119,20 @@ class MarketBody(Body):
     max_open_interest: Annotated[Lots | None, Meta(description="On each side. By default 1/500 of `skewScale`.")] = None
     max_leverage: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
     min_order_size: Annotated[Number, Meta(description="The smallest `size` of an open, before rounding to lots.")] = (
-        Number(10)
+        by_default("10")
     )
-    maker_fee: Annotated[Share, Meta(description="Stored and not charged yet.")] = Number("0.001")
-    taker_fee: Share = Number("0.001")
-    referral_share: Annotated[Share, Meta(description="The referrer's share of a fee.")] = Number("0.5")
+    maker_fee: Annotated[Share, Meta(description="Stored and not charged yet.")] = by_default("0.001")
+    taker_fee: Share = by_default("0.001")
+    referral_share: Annotated[Share, Meta(description="The referrer's share of a fee.")] = by_default("0.5")
     maintenance_rate: Annotated[Share | None, Meta(description="By default 1/(2·`maxLeverage`).")] = None
-    liquidation_fee: Share = Number("0.002")
-    house_deposit: Annotated[Number, Meta(description="What the house begins with, US dollars.")] = Number(0)
+    liquidation_fee: Share = by_default("0.002")
+    house_deposit: Annotated[Number, Meta(description="What the house begins with, US dollars.")] = by_default("0")
     house_credit_limit: Annotated[
         Limit, Meta(description='How far below 0 the house may go, US dollars, or "none".')
-    ] = NO_LIMIT
+    ] = no_limit()
     max_price_age: Annotated[
         Limit, Meta(description='Seconds after which a price is too old to trade at, or "none".')
-    ] = NO_LIMIT
+    ] = no_limit()
 
 
 class ModeBody(Body):
@@ -165,7 +166,7 @@ LIST_MARKETS: Final = Operation(
     method="GET",
     path="/api/markets/perps",
     summary="Every market, as of one offset",
-    answers={200: MarketList},
+    answers={200: MarketList, 304: NOTHING},
 )
 GET_MARKET: Final = Operation(
     name="getMarket",
@@ -173,7 +174,7 @@ GET_MARKET: Final = Operation(
     method="GET",
     path="/api/markets/perps/{ticker}",
     summary="One market",
-    answers={200: MarketAnswer},
+    answers={200: MarketAnswer, 304: NOTHING},
     refusals=(Code.MARKET_NOT_FOUND,),
 )
 LIST_MARKET: Final = Operation(
@@ -182,9 +183,13 @@ LIST_MARKET: Final = Operation(
     method="POST",
     path="/api/admin/markets",
     summary="List a market",
+    description="The rule that people meet most often: the cost of leaving must fit into the maintenance margin. "
+    "`liquidationFee + takerFee + (maxOpenInterest + max(2·maxSkew, maxOpenInterest)) / (2·skewScale) "
+    "≤ maintenanceRate`. `details` of a refusal name the `rule` and the numbers that it compared.",
     scope="admin",
     body=MarketBody,
     answers={201: MarketAnswer},
+    links={name: {"ticker": "/market/ticker"} for name in ("getMarket", "setPrice", "setMode", "fundMarket")},
     refusals=(Code.MARKET_EXISTS, Code.PARAMETERS_INCONSISTENT, *COMMAND),
 )
 SET_MODE: Final = Operation(
@@ -193,6 +198,8 @@ SET_MODE: Final = Operation(
     method="POST",
     path="/api/admin/markets/{ticker}/mode",
     summary="Enable a market, let it only reduce, or halt it",
+    description="`reduce_only` takes closes and no opens. `halted` takes neither and liquidates nobody; it still takes "
+    "prices, and positions that are due by then are liquidated when the mode changes.",
     scope="admin",
     body=ModeBody,
     answers={200: MarketAnswer},
@@ -204,6 +211,8 @@ FUND: Final = Operation(
     method="POST",
     path="/api/admin/markets/{ticker}/fund",
     summary="Pay money from outside into a market's house or insurance, or take it out",
+    description="The insurance keeps at least 0. The house keeps at least 0, and at least what all traders would gain "
+    "if they left now. It works in every mode.",
     scope="admin",
     body=FundBody,
     answers={200: Funded},

@@ -243,9 +243,12 @@ OPEN: Final = Operation(
     method="POST",
     path="/api/markets/perps/open",
     summary="Open a position",
+    description="Each open makes a new position; nothing is netted. `minOrderSize` limits `size`, before rounding to "
+    "whole lots, so a fill may be smaller. `marginPaid` and `fee.amount` have left the wallet.",
     scope="trade",
     body=OpenBody,
     answers={201: Opened},
+    links={"closePosition": {"positionId": "/position/id"}, "listPositions": {"userId": "/position/userId"}},
     refusals=(*_OPEN, Code.CLIENT_ORDER_ID_REUSED, Code.INSUFFICIENT_FUNDS, *COMMAND),
 )
 QUOTE: Final = Operation(
@@ -265,10 +268,13 @@ CLOSE: Final = Operation(
     method="POST",
     path="/api/markets/perps/{positionId}/close",
     summary="Close a position, or a share of it",
+    description="The body may be empty: then the venue closes the whole position at any price. "
+    "Only the owner's key and an administrator's may close it.",
     scope="trade",
     body=CloseBody,
     body_optional=True,
     answers={200: Closed},
+    links={"listPositions": {"userId": "/position/userId"}, "getBalance": {"userId": "/position/userId"}},
     refusals=(
         *_TRADE,
         Code.POSITION_NOT_FOUND,

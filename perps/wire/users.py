@@ -12,6 +12,9 @@ from perps.wire.errors import ErrorCode as Code
 from perps.wire.lists import Page
 from perps.wire.operation import COMMAND, Operation
 
+ME: Final = "me"
+"""In the path of a user's own data: the user of the key. No user can be called so."""
+
 
 class Wallet(Answer):
     """A user's money."""
@@ -131,6 +134,7 @@ CREATE_USER: Final = Operation(
     scope="admin",
     body=UserBody,
     answers={201: UserCreated},
+    links={name: {"userId": "/userId"} for name in ("getBalance", "deposit", "withdraw", "listPositions")},
     refusals=(Code.USER_NOT_FOUND, Code.USER_EXISTS, Code.PARAMETERS_INCONSISTENT, *COMMAND),
 )
 LIST_USERS: Final = Operation(

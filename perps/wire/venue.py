@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from perps.params import Mode
 from perps.wire.base import Answer, Money, Offset, Quantity, Ticker, Time
 from perps.wire.errors import ErrorCode as Code
-from perps.wire.operation import TEXT, Operation
+from perps.wire.operation import FILE, NOTHING, PAGE, TEXT, Operation
 
 
 class Index(Answer):
@@ -17,7 +17,9 @@ class Index(Answer):
 
     name: str
     version: str
-    docs: str
+    docs: Annotated[str, Meta(description="The text of the contract, in the sources.")]
+    openapi: Annotated[str, Meta(description="The contract for programs.")]
+    reference: Annotated[str, Meta(description="The contract as a page.")]
     health: str
     ready: str
     metrics: str
@@ -167,4 +169,29 @@ METRICS: Final = Operation(
     path="/metrics",
     summary="Figures for Prometheus",
     answers={200: TEXT},
+)
+OPENAPI: Final = Operation(
+    name="getOpenApi",
+    tag="Operations",
+    method="GET",
+    path="/openapi.json",
+    summary="This contract, for programs: OpenAPI 3.1",
+    answers={200: dict[str, Any], 304: NOTHING},
+)
+REFERENCE: Final = Operation(
+    name="getReference",
+    tag="Operations",
+    method="GET",
+    path="/docs",
+    summary="This contract, as a page",
+    answers={200: PAGE, 304: NOTHING},
+)
+REFERENCE_FILE: Final = Operation(
+    name="getReferenceFile",
+    tag="Operations",
+    method="GET",
+    path="/docs/{file}",
+    summary="A file that the page loads",
+    answers={200: FILE, 304: NOTHING},
+    refusals=(Code.NOT_FOUND,),
 )

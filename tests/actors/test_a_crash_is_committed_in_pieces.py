@@ -63,7 +63,7 @@ async def test_no_commit_of_a_crash_holds_more_events_than_its_limit_and_a_row(
         await venue.settled_market()
 
         assert crash.liquidations == POSITIONS
-        assert not venue.model.open_positions("ann")
+        assert not venue.model.users["ann"].positions
         assert sum(commits) == 1 + POSITIONS + 1
         assert max(commits) <= EVENTS_MAX + PER_ROW_MAX
         assert max(sent) <= EVENTS_MAX + PER_ROW_MAX, "the ledger hands them on in pieces too"

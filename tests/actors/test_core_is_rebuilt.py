@@ -75,7 +75,7 @@ async def test_an_unknown_outcome_resolves_by_retry_to_what_the_journal_says(fau
         assert isinstance(doubtful, Failure)
         assert doubtful.kind is FailureKind.OUTCOME_UNKNOWN
         assert isinstance(retried, Repeated if done else Settled)
-        assert len(venue.model.open_positions("ann")) == 1
+        assert len(venue.model.users["ann"].positions) == 1
         assert venue.model.epoch == (1 if done else 2)
 
 
@@ -104,7 +104,7 @@ async def test_what_was_lost_leaves_no_trace_in_any_balance() -> None:
         await venue.rebuilt()
 
         assert venue.model.wallet("ann") == 1_000 * USD
-        assert not venue.model.open_positions("ann")
+        assert not venue.model.users["ann"].positions
         await venue.do(open_long("A", "ann", dollars=990, leverage=1), sender="ann", order_id="all")
         assert sum(venue.model.balances.values()) == 0
 
@@ -160,7 +160,7 @@ async def test_a_retry_of_an_unknown_outcome_may_be_refused_and_then_was_never_d
             assert isinstance(refused, Rejected)
             assert refused.code is RejectCode.MARKET_HALTED
 
-        assert not venue.model.open_positions("ann")
+        assert not venue.model.users["ann"].positions
         assert venue.model.wallet("ann") == 1_000 * USD
 
 
@@ -181,7 +181,7 @@ async def test_another_command_under_the_id_of_one_in_doubt_is_a_reuse_only_if_t
                 assert other.code is RejectCode.CLIENT_ORDER_ID_REUSED
             else:
                 assert isinstance(other, Settled)
-            assert len(venue.model.open_positions("ann")) == 1
+            assert len(venue.model.users["ann"].positions) == 1
 
 
 async def test_of_many_in_doubt_each_is_done_once_or_never_seen() -> None:
@@ -203,7 +203,7 @@ async def test_of_many_in_doubt_each_is_done_once_or_never_seen() -> None:
 
         assert any(isinstance(outcome, Failure) for outcome in first)
         assert written
-        positions = venue.model.open_positions("ann")
+        positions = venue.model.users["ann"].positions
         answers = [row.client_order_id for row in store.rows() if row.client_order_id in ids]
         assert sorted(answers) == sorted(ids), "each id has one row"
         assert len(positions) == len(ids)

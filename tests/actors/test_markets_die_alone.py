@@ -34,7 +34,7 @@ async def test_a_poison_command_is_answered_and_has_no_effect() -> None:
         assert outcome.kind is FailureKind.INTERNAL_ERROR
         await venue.settled_market()
         assert venue.model.wallet("ann") == 1_000_000_000
-        assert not venue.model.open_positions("ann")
+        assert not venue.model.users["ann"].positions
 
 
 async def test_its_neighbours_in_the_batch_are_done_by_its_successor() -> None:
@@ -47,7 +47,7 @@ async def test_its_neighbours_in_the_batch_are_done_by_its_successor() -> None:
 
         verdicts = [type(outcome) for outcome in outcomes]
         assert [Settled] * 5 + [Failure] + [Settled] * 5 == verdicts
-        assert len(venue.model.open_positions("ann")) == 5 == len(venue.model.open_positions("bob"))
+        assert len(venue.model.users["ann"].positions) == 5 == len(venue.model.users["bob"].positions)
 
 
 async def test_the_rebuilt_market_has_its_positions_and_its_price() -> None:
@@ -72,7 +72,7 @@ async def test_other_markets_trade_on_while_one_is_rebuilt() -> None:
             *(venue.do(open_long("B", "bob"), sender="bob", order_id=str(n)) for n in range(20)),
         )
 
-        assert len(venue.model.open_positions("bob")) == 20
+        assert len(venue.model.users["bob"].positions) == 20
         assert not venue.host.bridge.failed.is_set()
 
 

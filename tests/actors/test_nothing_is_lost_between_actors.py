@@ -61,7 +61,7 @@ async def test_a_refusal_does_not_leave_before_the_rows_it_rests_on() -> None:
         for outcome in await asyncio.gather(first, second):
             assert isinstance(outcome, Failure)
             assert outcome.kind is FailureKind.OUTCOME_UNKNOWN
-        assert len(venue.model.open_positions("ann")) == 1
+        assert len(venue.model.users["ann"].positions) == 1
 
 
 async def test_two_listings_at_once_make_one_market() -> None:

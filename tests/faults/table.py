@@ -16,7 +16,12 @@ END: Final = "<!-- to here -->"
 HEAD: Final = ("| Fault | Invariants | Test |", "|---|---|---|")
 
 SECTIONS: Final = {
-    "Process": ("tests/endtoend/test_kill_9.py", "tests/faults/test_process.py", "tests/faults/test_limits.py"),
+    "Process": (
+        "tests/endtoend/test_kill_9.py",
+        "tests/endtoend/test_streams.py",
+        "tests/faults/test_process.py",
+        "tests/faults/test_limits.py",
+    ),
     "Database": (
         "tests/faults/test_database.py",
         "tests/faults/test_disk.py",

@@ -89,5 +89,5 @@ def test_every_event_goes_through_every_reader() -> None:
         market = model.markets.get(entry.row.stream)
         params = None if market is None else market.market.params
         if params is not None:
-            public_events(entry, params)
+            list(public_events(entry, params))
         assert all(row_in_words(entry.row, params))

@@ -1,10 +1,13 @@
 """A tiny venue over HTTP, in memory: enough of the contract's routes and codes to try the tools against."""
 
 import asyncio
+import json
+import re
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -14,6 +17,14 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Refusal = tuple[int, str]
 
 ADMIN_KEY = "admin-key"
+API = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+SAMPLES = re.findall(r"```json\n(.*?)```", API, re.DOTALL)
+
+
+def sample(*fields: str) -> dict[str, Any]:
+    """The sample answer in the API's page that has these fields."""
+    found: dict[str, Any] = next(block for block in map(json.loads, SAMPLES) if block.keys() >= set(fields))
+    return found
 
 
 class FakeVenue:
@@ -62,6 +73,7 @@ class FakeVenue:
     def add_market(self, ticker: str, price: str = "100.00", tick_size: str = "0.01") -> None:
         """List a market without asking."""
         self.markets[ticker] = {
+            **sample("market", "offset")["market"],
             "ticker": ticker,
             "name": ticker.title(),
             "status": "enabled",
@@ -116,7 +128,7 @@ class FakeVenue:
         if body["ticker"] in self.markets:
             return self._refuse(409, "market_exists")
         self.add_market(body["ticker"], body["price"], body.get("tickSize", "0.01"))
-        return web.json_response({"market": self.markets[body["ticker"]]}, status=201)
+        return web.json_response({"market": self.markets[body["ticker"]], "offset": 1}, status=201)
 
     async def _price(self, request: web.Request) -> web.Response:
         body, ticker = await request.json(), request.match_info["ticker"]
@@ -135,16 +147,20 @@ class FakeVenue:
         if body["userId"] in self.users:
             return self._refuse(409, "user_exists")
         self.users[body["userId"]] = Decimal(body.get("deposit", "0"))
-        return web.json_response({"userId": body["userId"], "balance": body.get("deposit", "0")}, status=201)
+        return web.json_response({**self._wallet(body["userId"]), "referrer": None}, status=201)
 
     async def _deposit(self, request: web.Request) -> web.Response:
         user, body = request.match_info["user"], await request.json()
         self.users[user] += Decimal(body["amount"])
-        return web.json_response({"userId": user, "newBalance": str(self.users[user])})
+        moved = {"amount": f"{Decimal(body['amount']):.2f}", "newBalance": f"{self.users[user]:.2f}"}
+        return web.json_response({"userId": user, **moved, "clientOrderId": body["clientOrderId"], "offset": 1})
 
     async def _balance(self, request: web.Request) -> web.Response:
-        amount = str(self.users[request.match_info["user"]])
-        return web.json_response({"balance": amount, "available": amount, "offset": 1})
+        return web.json_response(self._wallet(request.match_info["user"]))
+
+    def _wallet(self, user: str) -> dict[str, Any]:
+        amount = f"{self.users[user]:.2f}"
+        return {**sample("balance", "available"), "userId": user, "balance": amount, "available": amount}
 
     async def _create_key(self, request: web.Request) -> web.Response:
         number = next(self._numbers)
@@ -175,18 +191,7 @@ class FakeVenue:
         return web.json_response({"keyId": request.match_info["key"], "revoked": True})
 
     async def _list_users(self, request: web.Request) -> web.Response:
-        users = [
-            {
-                "userId": user,
-                "referrer": None,
-                "balance": str(amount),
-                "margin": "0.00",
-                "lifetimePnL": "0.00",
-                "totalFees": "0.00",
-                "openPositions": 0,
-            }
-            for user, amount in reversed(self.users.items())
-        ]
+        users = [{**self._wallet(user), "referrer": None, "openPositions": 0} for user in reversed(self.users)]
         return web.json_response({"users": users, "offset": 1, "nextCursor": None})
 
     async def _mode(self, request: web.Request) -> web.Response:
@@ -200,26 +205,29 @@ class FakeVenue:
 
     async def _open(self, request: web.Request) -> web.Response:
         body = await request.json()
-        position = {
+        opened = sample("position", "marginPaid")
+        position = opened["position"] | {
             "id": f"{body['ticker']}-{next(self._numbers)}",
             "ticker": body["ticker"],
             "side": body["side"],
-            "userId": self.keys[self._key(request)],
+            "userId": self.keys[self._key(request)] or "admin",
         }
         self.positions[position["id"]] = position
-        return web.json_response({"position": position, "offset": 1}, status=201)
+        return web.json_response({**opened, "position": position}, status=201)
 
     async def _close(self, request: web.Request) -> web.Response:
         body, name = await request.json(), request.match_info["id"]
         if name not in self.positions:
             return self._refuse(409, "position_closed")
         position = self.positions[name] if "percentage" in body else self.positions.pop(name)
-        return web.json_response({"position": position, "offset": 1})
+        return web.json_response({**sample("position", "netSettlement"), "position": position})
 
     async def _positions(self, request: web.Request) -> web.Response:
         user, ticker = request.match_info["user"], request.query["ticker"]
         mine = [p for p in self.positions.values() if (p["userId"], p["ticker"]) == (user, ticker)]
-        return web.json_response({"perpetuals": {"positions": mine}, "offset": 1})
+        answer = sample("perpetuals")
+        answer["perpetuals"]["positions"] = mine
+        return web.json_response(answer)
 
     @staticmethod
     def _key(request: web.Request) -> str:

@@ -13,16 +13,15 @@ DEFAULT = "http://127.0.0.1:8000"
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses that venues were looked for at; none is reached."""
-    from tools.client import Venue
-    from tools.errors import VenueUnreachable
+    from perps.client import Unavailable, Venue
 
     found: list[str] = []
 
-    async def get(self: Venue, path: str) -> bytes:
+    async def call(self: Venue, *_: object, **values: object) -> bytes:
         found.append(self.url)
-        raise VenueUnreachable("nobody")
+        raise Unavailable("nobody")
 
-    monkeypatch.setattr(Venue, "get", get)
+    monkeypatch.setattr(Venue, "call", call)
     return found
 
 

@@ -78,7 +78,7 @@ async def test_the_bot_says_why_it_was_refused(venue: Running) -> None:
         _, err = await process.communicate()
 
     assert process.returncode == 1
-    assert err.decode() == "insufficient_funds: The wallet does not hold enough.\n"
+    assert err.decode().startswith("insufficient_funds: The wallet does not hold enough. (required ")
 
 
 async def test_the_sample_prices_play_into_a_market(venue: Running) -> None:

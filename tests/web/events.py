@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.web.venue import Running
+from tests.web.venue import Client, Running
 
 WAIT_S = 10.0
 """How long an event that must come may take."""
@@ -85,12 +85,32 @@ class Stream:
 
 
 @asynccontextmanager
+async def following(
+    venue: Running, path: str, reader: Client | None, *, headers: Mapping[str, str] | None = None
+) -> AsyncIterator[Stream]:
+    """Any stream, open inside, with a reader's key; None: without one."""
+    key = {} if reader is None else {"Authorization": f"Bearer {reader.key}"}
+    async with venue.session.get(f"{venue.url}{path}", headers={**key, **(headers or {})}) as response:
+        assert response.status == 200, await response.read()
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert response.headers["Cache-Control"] == "no-cache"
+        yield Stream(response)
+
+
+@asynccontextmanager
 async def listening(
     venue: Running, query: str = "", *, headers: Mapping[str, str] | None = None
 ) -> AsyncIterator[Stream]:
     """A stream of the markets, open inside."""
-    async with venue.session.get(f"{venue.url}/api/sse/markets{query}", headers=headers) as response:
-        assert response.status == 200
-        assert response.headers["Content-Type"] == "text/event-stream"
-        assert response.headers["Cache-Control"] == "no-cache"
-        yield Stream(response)
+    async with following(venue, f"/api/sse/markets{query}", None, headers=headers) as stream:
+        yield stream
+
+
+async def read_raw(venue: Running, path: str, reader: Client, *, until: bytes) -> bytes:
+    """The bytes of all events after the snapshot, up to the row in which ``until`` is."""
+    got = b""
+    async with following(venue, path, reader) as stream, asyncio.timeout(WAIT_S):
+        while until not in got or not got.endswith(b"\n\n") or b"id: " not in got[got.rindex(until) :]:
+            got += await stream.response.content.readany()
+    told = b"\n\n".join(block for block in got.split(b"\n\n") if block[:1] not in (b":", b"r"))
+    return told.partition(b"\n\n")[2] if told.startswith(b"event: snapshot") else told

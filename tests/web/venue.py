@@ -19,6 +19,7 @@ from yarl import URL
 from actors.ports import Clock
 from perps.units import Millis
 from tests.support.memory import MemoryKeys, MemoryQueries, MemoryStore
+from tests.web.contract import conformity
 from web.compose import Limits, Stores, VenueServer, postgres
 from web.process.snapshot_taking import SnapshotTaken, take_snapshot
 
@@ -156,7 +157,9 @@ class Client:
         url = URL(self.url + quote(path, safe=string.punctuation), encoded=True)
         body = BytesIO(data) if data else data
         async with self.session.request(method, url, data=body, headers=sent) as response:
-            return Answer(response.status, response.headers, await response.read())
+            answer = Answer(response.status, response.headers, await response.read())
+        conformity.check(method, path, answer.status, answer.body)
+        return answer
 
     async def get(self, path: str) -> Answer:
         """GET."""

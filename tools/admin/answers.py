@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import rich_click as click
+from msgspec import Raw
 
+from perps.wire.operation import Operation
 from tools.argument_types import CURSOR, Whole
 from tools.output import flat, show_json, show_line, show_record, show_table
 from tools.settings import Access
-
-if TYPE_CHECKING:
-    from tools.client import Venue
 
 Record = dict[str, Any]
 T = TypeVar("T")
@@ -22,30 +21,32 @@ limit_option = click.option("--limit", type=Whole(1, 500), default=100, show_def
 cursor_option = click.option("--cursor", type=CURSOR, help="The next page: the cursor that the page before printed.")
 
 
-def ask(access: Access, question: Callable[[Venue], Awaitable[bytes]]) -> bytes:
-    """Put one question to the venue; the JSON of its answer. Errors: ToolError."""
-    from tools.client import Venue
-
-    async def put() -> bytes:
-        async with Venue(access.url, access.key, key_from=access.key_from) as venue:
-            return await question(venue)
-
-    return asyncio.run(put())
+def show_answer(access: Access, operation: Operation, *, as_json: bool, **values: object) -> None:
+    """Ask, and show the answer as names and values, or as the JSON that it is. Errors: ToolError."""
+    show_as(access, operation, Record, show_record, as_json=as_json, **values)
 
 
-def decoded(access: Access, answer: bytes, kind: type[T]) -> T:
-    """The venue's answer in this form. Errors: BadAnswer."""
-    from tools.client import decode_answer
-
-    return decode_answer(answer, kind, access.url)
-
-
-def show_answer(access: Access, answer: bytes, *, as_json: bool) -> None:
-    """An answer as names and values, or as the JSON that it is. Errors: BadAnswer."""
+def show_as(
+    access: Access,
+    operation: Operation,
+    kind: type[T],
+    show: Callable[[T], object],
+    *,
+    as_json: bool,
+    **values: object,
+) -> None:
+    """Ask, and ``show`` the answer in this form, or print the JSON that it is. Errors: ToolError."""
     if as_json:
-        show_json(answer)
+        show_json(bytes(asyncio.run(_ask(access, operation, Raw, values))))
     else:
-        show_record(decoded(access, answer, Record))
+        show(asyncio.run(_ask(access, operation, kind, values)))
+
+
+async def _ask(access: Access, operation: Operation, kind: type[T], values: Mapping[str, object]) -> T:
+    from tools.client import venue_at
+
+    async with venue_at(access) as venue:
+        return await venue.call(operation, kind, **values)
 
 
 def show_rows(records: Sequence[Record], columns: Mapping[str, str], cursor: str | None = None) -> None:

@@ -7,9 +7,9 @@ from typing import Final
 import rich_click as click
 from msgspec import Struct
 
-from tools.admin.answers import Record, ask, cursor_option, decoded, limit_option, show_answer, show_rows
+from perps.wire.keys import CREATE_KEY, LIST_KEYS, REVOKE_KEY
+from tools.admin.answers import Record, cursor_option, limit_option, show_answer, show_as, show_rows
 from tools.argument_types import KEY_ID, MOMENT, USER_ID
-from tools.output import show_json
 from tools.settings import Access, SettingsGroup, access_options, json_option
 from tools.times import rfc3339
 
@@ -46,12 +46,11 @@ def list_keys(limit: int, cursor: str | None, access: Access, as_json: bool) -> 
     Each line has the key's id, owner, scopes and dates. The keys themselves are not shown. The administrator's own key
     is not in the list.
     """
-    answer = ask(access, lambda venue: venue.keys(limit, cursor))
-    if as_json:
-        show_json(answer)
-    else:
-        page = decoded(access, answer, _Keys)
+
+    def show(page: _Keys) -> None:
         show_rows(page.keys, COLUMNS, page.next_cursor)
+
+    show_as(access, LIST_KEYS, _Keys, show, as_json=as_json, limit=limit, cursor=cursor)
 
 
 @key.command("create")
@@ -73,8 +72,8 @@ def create_key(
 ) -> None:
     """Create a key, and show it: now and never again."""
     expiry = None if expires_at is None else rfc3339(expires_at)
-    answer = ask(access, lambda venue: venue.make_key(scopes, user=user_id, label=label, expires_at=expiry))
-    show_answer(access, answer, as_json=as_json)
+    given = {"scopes": scopes, "user_id": user_id, "label": label, "expires_at": expiry}
+    show_answer(access, CREATE_KEY, as_json=as_json, **given)
 
 
 @key.command("revoke")
@@ -86,4 +85,4 @@ def revoke_key(key_id: str, access: Access, as_json: bool) -> None:
 
     perps key list shows the ids.
     """
-    show_answer(access, ask(access, lambda venue: venue.revoke_key(key_id)), as_json=as_json)
+    show_answer(access, REVOKE_KEY, as_json=as_json, key_id=key_id)

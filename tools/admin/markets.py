@@ -7,11 +7,11 @@ from typing import Final
 import rich_click as click
 from msgspec import Struct
 
-from tools.admin.answers import Record, ask, decoded, show_rows
+from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE
+from tools.admin.answers import Record, show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
-from tools.output import show_json, show_record
+from tools.output import show_record
 from tools.settings import Access, SettingsGroup, access_options, json_option, public_access_options
-from web.answers.field_names import camel
 
 COLUMNS: Final = {
     "ticker": "ticker",
@@ -65,11 +65,7 @@ def list_markets(access: Access, as_json: bool) -> None:
 
     This needs no key.
     """
-    answer = ask(access, lambda venue: venue.markets())
-    if as_json:
-        show_json(answer)
-    else:
-        show_rows(decoded(access, answer, _Markets).markets, COLUMNS)
+    show_as(access, LIST_MARKETS, _Markets, lambda found: show_rows(found.markets, COLUMNS), as_json=as_json)
 
 
 @market.command("create")
@@ -106,13 +102,11 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
 
     The venue chooses every parameter that you leave out, to suit the price.
     """
-    body = {"ticker": ticker, **{camel(name): value for name, value in parameters.items()}}
-    answer = ask(access, lambda venue: venue.create_market(body))
-    if as_json:
-        show_json(answer)
-    else:
-        made = decoded(access, answer, _Market).market
-        show_record({name: made[name] for name in PARAMETERS if name in made})
+
+    def show(made: _Market) -> None:
+        show_record({name: made.market[name] for name in PARAMETERS if name in made.market})
+
+    show_as(access, LIST_MARKET, _Market, show, as_json=as_json, ticker=ticker, **parameters)
 
 
 @market.command("mode")
@@ -125,8 +119,8 @@ def set_mode(ticker: str, mode: str, access: Access, as_json: bool) -> None:
 
     In enabled mode everything is allowed. In reduce_only mode positions may only shrink. In halted mode nobody trades.
     """
-    answer = ask(access, lambda venue: venue.set_mode(ticker, mode))
-    if as_json:
-        show_json(answer)
-    else:
-        show_rows([decoded(access, answer, _Market).market], COLUMNS)
+
+    def show(changed: _Market) -> None:
+        show_rows([changed.market], COLUMNS)
+
+    show_as(access, SET_MODE, _Market, show, as_json=as_json, ticker=ticker, mode=mode)

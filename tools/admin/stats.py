@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 import rich_click as click
 
-from tools.admin.answers import Record, ask, decoded, show_rows
-from tools.output import show_json, show_record
+from perps.wire.venue import STATS
+from tools.admin.answers import Record, show_as, show_rows
+from tools.output import show_record
 from tools.settings import Access, SettingsCommand, access_options, json_option
 
 COLUMNS: Final = {
@@ -24,8 +24,7 @@ COLUMNS: Final = {
 }
 
 
-class _Stats(msgspec.Struct):
-    markets: list[Record] = []
+_Stats = dict[str, bool | int | float | str | Record | list[Record] | None]
 
 
 @click.command(cls=SettingsCommand)
@@ -33,13 +32,12 @@ class _Stats(msgspec.Struct):
 @json_option
 def stats(access: Access, as_json: bool) -> None:
     """Show the venue's own figures: rows, users, accounts, markets."""
-    answer = ask(access, lambda venue: venue.get("/api/admin/stats"))
-    if as_json:
-        show_json(answer)
-        return
-    figures, markets = decoded(access, answer, Record), decoded(access, answer, _Stats).markets
-    figures.pop("markets", None)
+    show_as(access, STATS, _Stats, _show, as_json=as_json)
+
+
+def _show(figures: _Stats) -> None:
+    markets = figures.pop("markets", None)
     show_record(figures)
-    if markets:
+    if isinstance(markets, list) and markets:
         click.echo()
         show_rows(markets, COLUMNS)

@@ -7,9 +7,9 @@ from typing import Final
 import rich_click as click
 from msgspec import Struct
 
-from tools.admin.answers import Record, ask, cursor_option, decoded, limit_option, show_answer, show_rows
+from perps.wire.users import BALANCE, CREATE_USER, DEPOSIT, LIST_USERS, WITHDRAW
+from tools.admin.answers import Record, cursor_option, limit_option, show_answer, show_as, show_rows
 from tools.argument_types import AMOUNT, USER_ID
-from tools.output import show_json
 from tools.settings import Access, SettingsGroup, access_options, json_option
 
 COLUMNS: Final = {
@@ -41,12 +41,11 @@ def user() -> None:
 @json_option
 def list_users(limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
     """Show users with their money and results, newest first."""
-    answer = ask(access, lambda venue: venue.users(limit, cursor))
-    if as_json:
-        show_json(answer)
-    else:
-        page = decoded(access, answer, _Users)
+
+    def show(page: _Users) -> None:
         show_rows(page.users, COLUMNS, page.next_cursor)
+
+    show_as(access, LIST_USERS, _Users, show, as_json=as_json, limit=limit, cursor=cursor)
 
 
 @user.command("create")
@@ -57,8 +56,7 @@ def list_users(limit: int, cursor: str | None, access: Access, as_json: bool) ->
 @json_option
 def create_user(user_id: str, deposit: str | None, referrer: str | None, access: Access, as_json: bool) -> None:
     """Create a user."""
-    answer = ask(access, lambda venue: venue.create_user(user_id, deposit=deposit, referrer=referrer))
-    show_answer(access, answer, as_json=as_json)
+    show_answer(access, CREATE_USER, as_json=as_json, user_id=user_id, deposit=deposit, referrer=referrer)
 
 
 @user.command("deposit")
@@ -69,8 +67,8 @@ def create_user(user_id: str, deposit: str | None, referrer: str | None, access:
 @json_option
 def deposit_money(user_id: str, amount: str, client_order_id: str | None, access: Access, as_json: bool) -> None:
     """Add money (USD) to a user's wallet, from outside the venue."""
-    answer = ask(access, lambda venue: venue.deposit(user_id, amount, client_order_id=client_order_id))
-    show_answer(access, answer, as_json=as_json)
+    given = {"user_id": user_id, "amount": amount, "client_order_id": client_order_id}
+    show_answer(access, DEPOSIT, as_json=as_json, **given)
 
 
 @user.command("withdraw")
@@ -81,8 +79,8 @@ def deposit_money(user_id: str, amount: str, client_order_id: str | None, access
 @json_option
 def withdraw_money(user_id: str, amount: str, client_order_id: str | None, access: Access, as_json: bool) -> None:
     """Take money (USD) from a user's wallet, out of the venue."""
-    answer = ask(access, lambda venue: venue.withdraw(user_id, amount, client_order_id=client_order_id))
-    show_answer(access, answer, as_json=as_json)
+    given = {"user_id": user_id, "amount": amount, "client_order_id": client_order_id}
+    show_answer(access, WITHDRAW, as_json=as_json, **given)
 
 
 @user.command("balance")
@@ -91,4 +89,4 @@ def withdraw_money(user_id: str, amount: str, client_order_id: str | None, acces
 @json_option
 def balance(user_id: str, access: Access, as_json: bool) -> None:
     """Show a user's wallet, deposits and results."""
-    show_answer(access, ask(access, lambda venue: venue.get(f"/api/users/{user_id}/balance")), as_json=as_json)
+    show_answer(access, BALANCE, as_json=as_json, user_id=user_id)

@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from msgspec import Struct
 
-from tools.addresses import without_password
+from perps.client import without_password
 from tools.errors import ToolError
 from tools.output import counted
 from tools.times import parse_time_ms, rfc3339

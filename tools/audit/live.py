@@ -9,23 +9,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Final
-from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta, Struct
 
+from perps.client import Venue
 from perps.journal import Row
 from perps.market.position import position_id
 from perps.market.state import Market
 from perps.money.ledger import Ledger
 from perps.venue import VenueState
-from tools.client import Venue
+from perps.wire.markets import LIST_MARKETS
+from perps.wire.trading import POSITIONS
+from perps.wire.venue import STATS
+from tools.client import venue_at
 from tools.errors import BadAnswer
 from tools.settings import Access
 from web.answers import decimals, positions
 
 USERS_AT_ONCE: Final = 8
-MARKETS: Final = "/api/markets/perps"
 ASKED_MAX: Final = 20
 ASK_AGAIN_S: Final = 0.1
 POSITIONS_MAX: Final = 500
@@ -127,14 +129,14 @@ async def ask_venue(access: Access, *, not_before: int = 0) -> list[Said]:
     A row that has just become durable shows in the venue's answers a moment later. So this asks again, a few times,
     until the answer is as of row ``not_before`` or later.
     """
-    async with Venue(access.url, access.key) as venue:
-        markets = await venue.get_as(MARKETS, _Markets)
+    async with venue_at(access) as venue:
+        markets = await venue.call(LIST_MARKETS, _Markets)
         for _ in range(ASKED_MAX):
             if markets.offset >= not_before:
                 break
             await asyncio.sleep(ASK_AGAIN_S)
-            markets = await venue.get_as(MARKETS, _Markets)
-        stats = await venue.get_as("/api/admin/stats", _Stats)
+            markets = await venue.call(LIST_MARKETS, _Markets)
+        stats = await venue.call(STATS, _Stats)
     return [
         _listed(markets.offset, "market", (shown.ticker for shown in markets.markets)),
         *(Said(markets.offset, "market", shown.ticker, {"": _prices(shown)}) for shown in markets.markets),
@@ -155,8 +157,7 @@ async def ask_positions(access: Access, users: Sequence[str], tell: Callable[[in
 
     async def work(venue: Venue) -> None:
         for user in waiting:
-            path = f"/api/markets/positions/{quote(user, safe='')}?status=open&limit={POSITIONS_MAX}"
-            answer = await venue.get_as(path, _Positions)
+            answer = await venue.call(POSITIONS, _Positions, user_id=user, status="open", limit=POSITIONS_MAX)
             if answer.next_cursor is None:
                 by_id = {str(position.get("id")): position for position in answer.perpetuals.positions}
                 if len(by_id) < len(answer.perpetuals.positions):
@@ -164,7 +165,7 @@ async def ask_positions(access: Access, users: Sequence[str], tell: Callable[[in
                 said.append(Said(answer.offset, "positions", user, by_id))
             tell(len(said))
 
-    async with Venue(access.url, access.key) as venue:
+    async with venue_at(access) as venue:
         await asyncio.gather(*(work(venue) for _ in range(USERS_AT_ONCE)))
     return said
 

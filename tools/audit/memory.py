@@ -9,8 +9,9 @@ from msgspec import Meta, Struct
 
 from perps.snapshot.images import digest
 from perps.snapshot.verification import Finding
+from perps.wire.venue import STATE
 from tools.audit.live import Follower
-from tools.client import Venue
+from tools.client import venue_at
 from tools.settings import Access
 
 Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -42,8 +43,8 @@ class Memory(Struct, frozen=True):
 
 async def ask_memory(access: Access) -> Memory:
     """Ask for the digests of what the actors hold now."""
-    async with Venue(access.url, access.key) as venue:
-        return await venue.get_as("/api/admin/state", Memory)
+    async with venue_at(access) as venue:
+        return await venue.call(STATE, Memory)
 
 
 def contradictions_of_memory(follower: Follower, memory: Memory) -> Iterator[Finding]:

@@ -17,10 +17,11 @@ from typing import Final
 
 import msgspec
 
+from perps.client import Venue, VenueError
+from perps.wire.markets import LIST_MARKET, MarketAnswer
 from tools.benchmark import wrk
 from tools.benchmark.load import LoadResult, LoadSpec
 from tools.benchmark.report import Figure
-from tools.client import Venue
 from tools.errors import ToolError
 
 IN_FLIGHT: Final = (1, 16, 64, 256)
@@ -33,13 +34,13 @@ TOGETHER: Final = 32
 
 TICKERS: Final = ("BENCH-A", "BENCH-B", "BENCH-C", "BENCH-D")
 MARKET: Final = {
-    "organizationId": "bench",
+    "organization_id": "bench",
     "name": "Benchmark",
     "price": "1000.00",
-    "maxLeverage": 10,
-    "skewScale": "300000000",
-    "maxSkew": "1000000",
-    "maxOpenInterest": "10000000",
+    "max_leverage": 10,
+    "skew_scale": "300000000",
+    "max_skew": "1000000",
+    "max_open_interest": "10000000",
 }
 """A market with room for more opens than any run makes."""
 DEPOSIT: Final = "1000000000"
@@ -134,13 +135,13 @@ def _venue(directory: Path, database_url: str) -> Iterator[tuple[int, str]]:
 
 async def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     begun = time.monotonic()
-    async with Venue(url, attempts_max=1, timeout_s=5.0) as venue:
+    async with Venue(url, retry_s=0, timeout_s=5.0) as venue:
         while time.monotonic() - begun < READY_S_MAX:
             if process.poll() is not None:
                 break
-            with contextlib.suppress(ToolError):
-                await venue.get("/readyz")
-                return
+            with contextlib.suppress(VenueError):
+                if (await venue.get_ready()).status == "ready":
+                    return
             await asyncio.sleep(POLL_S)
     last = _last_line(await asyncio.to_thread(log.read_bytes))
     raise ToolError(f"perps serve did not become ready: {last}")
@@ -151,12 +152,12 @@ async def _prepare(url: str, admin_key: str, users: Sequence[str]) -> list[str]:
     together = asyncio.Semaphore(TOGETHER)
     async with Venue(url, admin_key) as admin:
         for ticker in TICKERS:
-            await admin.create_market({"ticker": ticker, **MARKET})
+            await admin.call(LIST_MARKET, MarketAnswer, ticker=ticker, **MARKET)
 
         async def make(user: str) -> str:
             async with together:
-                await admin.create_user(user, deposit=DEPOSIT)
-                return (await admin.create_key(["trade"], user=user, label="bench")).key
+                await admin.create_user(user, DEPOSIT)
+                return (await admin.create_key(["trade"], user_id=user, label="bench")).key
 
         return list(await asyncio.gather(*map(make, users)))
 

@@ -10,9 +10,9 @@ from typing import Final
 
 import structlog
 
-from tools.client import MarketAnswer, Venue
+from perps.client import OutcomeUnknown, Refused, Unavailable, Venue
+from perps.wire.markets import Market
 from tools.demo.setup import AgentPlan, Style
-from tools.errors import ApiError, VenueUnreachable
 
 LOG: Final = structlog.get_logger("demo")
 
@@ -45,15 +45,15 @@ class Agent:
         self._must_close = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Trade until ``stop``. Errors: ApiError if the key is no longer valid."""
+        """Trade until ``stop``. Errors: Refused if the key is no longer valid."""
         await self._attempt(self._refresh)
         while not stop.is_set():
             await self._attempt(self.step)
             await pause(stop, self.next_pause())
 
     async def step(self) -> None:
-        """Look at the market once and do at most one thing. Errors: ToolError."""
-        market = await self._venue.market(self.plan.ticker)
+        """Look at the market once and do at most one thing. Errors: VenueError."""
+        market = (await self._venue.get_market(self.plan.ticker)).market
         self._marks.append(float(market.mark_price))
         is_full = len(self.positions) >= self.plan.positions_max
         if self.positions and (self._must_close or is_full or self._random.random() < CLOSE_CHANCE):
@@ -68,7 +68,7 @@ class Agent:
         usual = self.plan.pause_s * self._random.uniform(0.5, 1.5)
         return min(usual * float(1 << min(self.failures, 10)), PAUSE_S_MAX)
 
-    async def refused(self, error: ApiError) -> None:
+    async def refused(self, error: Refused) -> None:
         """Decide what to do after a refusal. Errors: the refusal itself, if the key is no longer valid."""
         match error.code:
             case "unauthorized" | "forbidden":
@@ -89,27 +89,27 @@ class Agent:
         try:
             await what()
             self.failures = 0
-        except ApiError as error:
+        except Refused as error:
             self.failures += 1
             try:
                 await self.refused(error)
-            except VenueUnreachable:
+            except (Unavailable, OutcomeUnknown):
                 LOG.debug("demo.agent_cut_off", agent=self.plan.user)
-        except VenueUnreachable as error:
+        except (Unavailable, OutcomeUnknown) as error:
             self.failures += 1
             LOG.debug("demo.agent_cut_off", agent=self.plan.user, reason=str(error))
 
     async def _refresh(self) -> None:
         """Ask which positions are open: after a restart, or when one is gone."""
-        found = await self._venue.open_positions(self.plan.user, self.plan.ticker)
-        self.positions = deque(position.id for position in found)
+        found = self._venue.list_positions(self.plan.user, ticker=self.plan.ticker)
+        self.positions = deque([position.id async for position in found])
 
-    async def _open(self, side: str, market: MarketAnswer) -> None:
+    async def _open(self, side: str, market: Market) -> None:
         parts = min(self._random.lognormvariate(0.0, SIZE_SPREAD), SIZE_PARTS_MAX)
         size = max(self.plan.size * parts, 2 * float(market.min_order_size))
         leverage = min(self._random.choice(self.plan.leverages), market.max_leverage)
-        position = await self._venue.open(self.plan.ticker, side, f"{size:.2f}", leverage)
-        self.positions.append(position.id)
+        opened = await self._venue.open(self.plan.ticker, side, f"{size:.2f}", leverage)
+        self.positions.append(opened.position.id)
 
     async def _close_oldest(self) -> None:
         is_part = not self._must_close and self._random.random() < PART_CHANCE

@@ -14,11 +14,10 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
-from uuid import uuid4
 
 import structlog
 
-from tools.client import Venue
+from perps.client import Venue, VenueError
 from tools.demo.agents import Agent, pause
 from tools.demo.setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, SEED, STORIES, STORY_TICKER, AgentPlan, prepare
 from tools.errors import ToolError
@@ -32,6 +31,8 @@ INTERVAL_S: Final = 1.0
 STORY_PAUSE_S: Final = (15.0, 45.0)
 STORY_DRIFT: Final = 0.1
 """The fraction of the way back to the first price that each story goes."""
+TRY_S: Final = 2.0
+"""How long a request is sent again, before the part that asked is begun anew."""
 RETRY_S: Final = 2.0
 RETRY_S_MAX: Final = 30.0
 KEY_LIFE_S: Final = 24 * 3600
@@ -66,7 +67,7 @@ async def run_demo(
             if not without_key:
                 ready(people)
 
-    async with Venue(base_url, admin_key) as admin:
+    async with Venue(base_url, admin_key, retry_s=TRY_S) as admin:
         await _until_stopped([_keep("setup", set_up, stop, pace, once=True)], stop)
         if stop.is_set():
             return
@@ -88,7 +89,7 @@ async def _keep(name: str, work: Work, stop: asyncio.Event, pace: float, *, once
             await work()
             if once:
                 return
-        except ToolError as error:
+        except (VenueError, ToolError) as error:
             LOG.warning("demo.part_failed", part=name, reason=str(error), retry_s=wait)
         if time.monotonic() - begun > RETRY_S_MAX:
             wait = RETRY_S
@@ -142,12 +143,12 @@ async def _run_agent(
 ) -> None:
     """Run one agent with its own key, until ``stop`` or until the key is no longer valid."""
     expiry = rfc3339(int((time.time() + KEY_LIFE_S) * 1000))
-    made = await admin.create_key(["read", "trade"], user=plan.user, label="demo agent", expires_at=expiry)
+    made = await admin.create_key(["read", "trade"], user_id=plan.user, label="demo agent", expires_at=expiry)
     begun(plan.user)
-    async with Venue(base_url, made.key) as venue:
+    async with Venue(base_url, made.key, retry_s=TRY_S) as venue:
 
         async def top_up() -> None:
-            await admin.deposit(plan.user, AGENT_DEPOSIT, client_order_id=uuid4().hex)
+            await admin.deposit(plan.user, AGENT_DEPOSIT)
             LOG.info("demo.agent_topped_up", agent=plan.user, amount=AGENT_DEPOSIT)
 
         await Agent(plan, venue, Random(f"{SEED}:{plan.user}"), top_up).run(stop)

@@ -6,16 +6,19 @@ import asyncio
 import os
 from pathlib import Path
 
-from tools.client import Venue
-from tools.errors import ApiError, ToolError
+from perps.client import Refused, Venue
+from tools.errors import ToolError
 
 
 async def key_of(admin: Venue, person: str, file: Path) -> str:
-    """The key in the person's file, if the venue accepts it; else a new one, put there. Errors: ToolError."""
+    """The key in the person's file, if the venue accepts it; else a new one, put there.
+
+    Errors: ToolError, VenueError.
+    """
     kept = await asyncio.to_thread(_read, file)
     if kept and await _is_valid(admin.url, person, kept):
         return kept
-    made = await admin.create_key(["read", "trade"], user=person, label="demo")
+    made = await admin.create_key(["read", "trade"], user_id=person, label="demo")
     await asyncio.to_thread(_write, file, made.key)
     return made.key
 
@@ -23,8 +26,8 @@ async def key_of(admin: Venue, person: str, file: Path) -> str:
 async def _is_valid(url: str, person: str, key: str) -> bool:
     try:
         async with Venue(url, key) as venue:
-            await venue.balance(person)
-    except ApiError as error:
+            await venue.get_balance(person)
+    except Refused as error:
         if error.status in (401, 403):
             return False
         raise

@@ -8,51 +8,50 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from msgspec import Struct
-
-from tools.client import Venue
+from perps.client import Refused, Venue
+from perps.wire.lists import LIMIT_MAX
+from perps.wire.markets import LIST_MARKET, MarketAnswer
 from tools.demo.key_files import key_of
-from tools.errors import ApiError
 
 SEED: Final = 20_260_101
 
 MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
     {
         "ticker": "BTC-PERP",
-        "organizationId": "bitcoin",
+        "organization_id": "bitcoin",
         "name": "Bitcoin",
         "price": "64000.00",
-        "markSource": "index",
-        "maxLeverage": 50,
-        "skewScale": "20000",
-        "maxSkew": "60",
-        "maxOpenInterest": "120",
-        "houseDeposit": "1000000",
+        "mark_source": "index",
+        "max_leverage": 50,
+        "skew_scale": "20000",
+        "max_skew": "60",
+        "max_open_interest": "120",
+        "house_deposit": "1000000",
     },
     {
         "ticker": "ETH-PERP",
-        "organizationId": "ethereum",
+        "organization_id": "ethereum",
         "name": "Ether",
         "price": "3200.00",
-        "markSource": "index",
-        "maxLeverage": 50,
-        "skewScale": "300000",
-        "maxSkew": "900",
-        "maxOpenInterest": "1800",
-        "houseDeposit": "1000000",
+        "mark_source": "index",
+        "max_leverage": 50,
+        "skew_scale": "300000",
+        "max_skew": "900",
+        "max_open_interest": "1800",
+        "house_deposit": "1000000",
     },
     {
         "ticker": "NOVA-PERP",
-        "organizationId": "nova-dynamics",
+        "organization_id": "nova-dynamics",
         "name": "Nova Dynamics",
         "price": "120.00",
-        "lotSize": "0.01",
-        "markSource": "quote",
-        "maxLeverage": 3,
-        "skewScale": "20000",
-        "maxSkew": "1000",
-        "maxOpenInterest": "1500",
-        "houseDeposit": "250000",
+        "lot_size": "0.01",
+        "mark_source": "quote",
+        "max_leverage": 3,
+        "skew_scale": "20000",
+        "max_skew": "1000",
+        "max_open_interest": "1500",
+        "house_deposit": "250000",
     },
 )
 """Two markets with an outside price, and one organisation of a game, whose price follows trades and stories."""
@@ -72,8 +71,6 @@ STORIES: Final[tuple[tuple[str, float], ...]] = (
     ("The first crew comes home", 0.025),
 )
 """What happens to the organisation, and by what fraction that moves its price."""
-
-USERS_PER_PAGE: Final = 500
 
 PEOPLE: Final = ("alice", "bob")
 PERSON_DEPOSIT: Final = "10000"
@@ -119,12 +116,12 @@ AGENTS: Final = (
 async def prepare(admin: Venue, data_dir: Path) -> dict[str, str]:
     """Create the markets and users that do not exist yet. The key of each person, which a file keeps in ``data_dir``.
 
-    Errors: ToolError; then call it again.
+    Errors: VenueError; then call it again.
     """
-    tickers = {market.ticker for market in admin.decoded(await admin.markets(), _Markets).markets}
+    tickers = {market.ticker for market in (await admin.list_markets()).markets}
     for parameters in MARKETS:
         if parameters["ticker"] not in tickers:
-            await _unless(admin.create_market(parameters), "market_exists")
+            await _unless(admin.call(LIST_MARKET, MarketAnswer, **parameters), "market_exists")
     there = await _users_there(admin)
     deposits = {plan.user: AGENT_DEPOSIT for plan in AGENTS} | dict.fromkeys(PEOPLE, PERSON_DEPOSIT)
     for user, deposit in deposits.items():
@@ -133,41 +130,21 @@ async def prepare(admin: Venue, data_dir: Path) -> dict[str, str]:
     return {person: await key_of(admin, person, data_dir / f"{person}.key") for person in PEOPLE}
 
 
-class _Market(Struct):
-    ticker: str
-
-
-class _Markets(Struct):
-    markets: list[_Market]
-
-
-class _User(Struct, rename="camel"):
-    user_id: str
-
-
-class _Users(Struct, rename="camel"):
-    users: list[_User]
-    next_cursor: str | None
-
-
 async def _users_there(admin: Venue) -> set[str]:
     """The demo's users that exist already: a second start sends no request that would be refused."""
     wanted = {plan.user for plan in AGENTS} | set(PEOPLE)
     there: set[str] = set()
-    cursor = None
-    while there != wanted:
-        page = admin.decoded(await admin.users(USERS_PER_PAGE, cursor), _Users)
-        there |= wanted & {user.user_id for user in page.users}
-        cursor = page.next_cursor
-        if cursor is None:
+    async for user in admin.list_users(limit=LIMIT_MAX):
+        there |= wanted & {user.user_id}
+        if there == wanted:
             break
     return there
 
 
-async def _unless(making: Awaitable[bytes], code: str) -> None:
+async def _unless(making: Awaitable[object], code: str) -> None:
     """Make it, or find that it exists: then the venue refuses with ``code``."""
     try:
         await making
-    except ApiError as error:
+    except Refused as error:
         if error.code != code:
             raise

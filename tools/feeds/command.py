@@ -82,7 +82,7 @@ def replay_file(
 
     A file is checked before the first price is sent. A pipe is checked row by row while it is sent.
     """
-    from tools.client import Patience, Venue
+    from tools.client import be_patient, venue_at
     from tools.errors import ToolError
     from tools.feeds.csv_file import BadRow, Format, Tick, Window, count_ticks, read_ticks
     from tools.feeds.player import Pacer, PriceFeed, replay
@@ -92,9 +92,9 @@ def replay_file(
     ticks = read_ticks(file, Format(form), window)
 
     async def play() -> PriceFeed:
-        async with Venue(access.url, access.key, key_from=access.key_from) as venue:
+        async with venue_at(access) as venue:
             player, _ = await PriceFeed.of(venue, ticker)
-            venue.patience = Patience(patience, _tell)
+            be_patient(venue, patience)
             with progress("sending prices", total) as report:
 
                 def tell(tick: Tick) -> None:
@@ -143,7 +143,7 @@ def simulate_feed(
 
     The simulated market is calm, normal or stormy by turns, jumps now and then, and tends back to where it began.
     """
-    from tools.client import Patience, Venue
+    from tools.client import be_patient, venue_at
     from tools.feeds.player import PriceFeed, simulate
     from tools.feeds.price_process import Process, price_path
 
@@ -155,13 +155,13 @@ def simulate_feed(
 
     async def play() -> None:
         total = None if steps is None else steps * len(set(tickers))
-        async with Venue(access.url, access.key, key_from=access.key_from) as venue:
+        async with venue_at(access) as venue:
             paths = []
             for ticker in dict.fromkeys(tickers):
                 player, market = await PriceFeed.of(venue, ticker)
                 players.append(player)
                 paths.append(price_path(float(market.index_price), f"{chosen}:{ticker}", process))
-            venue.patience = Patience(patience, _tell)
+            be_patient(venue, patience)
             with progress("sending prices", total) as report:
 
                 def tell() -> None:
@@ -176,10 +176,6 @@ def simulate_feed(
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
         asyncio.run(play())
     return _summary(players, as_json=as_json, seed=chosen)
-
-
-def _tell(waiting: str) -> None:
-    click.echo(waiting, err=True)
 
 
 def _summary(players: Sequence[PriceFeed], *, as_json: bool, seed: int | None = None) -> int:

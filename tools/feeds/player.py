@@ -10,8 +10,9 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from itertools import islice
 from typing import Final, TypeVar
 
-from tools.client import MarketAnswer, Venue
-from tools.errors import ApiError, ToolError
+from perps.client import Refused, Venue
+from perps.wire.markets import Market
+from tools.errors import ToolError
 from tools.feeds.csv_file import Tick
 
 CHUNK_TICKS: Final = 1024
@@ -54,26 +55,28 @@ class PriceFeed:
     last: Decimal | None = None
 
     @classmethod
-    async def of(cls, venue: Venue, ticker: str) -> tuple[PriceFeed, MarketAnswer]:
+    async def of(cls, venue: Venue, ticker: str) -> tuple[PriceFeed, Market]:
         """The feed of a market, and the market as it is now."""
-        market = await venue.market(ticker)
-        return cls(venue, ticker, market.tick_size), market
+        market = (await venue.get_market(ticker)).market
+        return cls(venue, ticker, Decimal(market.tick_size)), market
 
     async def send(self, price: Decimal, *, reason: str | None = None) -> None:
-        """Set the market's index to the tick nearest to ``price``. Errors: ApiError, VenueUnreachable."""
+        """Set the market's index to the tick nearest to ``price``. Errors: VenueError."""
         self.sequence = next_sequence(self.sequence)
         price = on_tick(price, self.tick_size)
         try:
-            self.liquidations += await self.venue.set_price(
+            answer = await self.venue.set_price(
                 self.ticker, price, sequence=self.sequence, source=self.source, reason=reason
             )
-        except ApiError as error:
+            self.liquidations += answer.liquidations
+        except Refused as error:
             if error.code != "price_stale":
                 raise
-            self.overtaken += 1
-        else:
-            self.sent += 1
-            self.last = price
+            if not error.is_repeated:  # else an earlier try may have been taken
+                self.overtaken += 1
+                return
+        self.sent += 1
+        self.last = price
 
     async def send_float(self, price: float, *, reason: str | None = None) -> None:
         """As ``send``, for a simulated price: its shortest decimal is sent exactly."""
@@ -107,7 +110,7 @@ async def replay(feed: PriceFeed, ticks: Iterator[Tick], pacer: Pacer, tell: Cal
         await pacer.until(tick.at_ms)
         try:
             await feed.send(tick.price)
-        except ApiError as error:
+        except Refused as error:
             raise ToolError(f"line {tick.line}, price {tick.price:f}: {error}") from error
         tell(tick)
 

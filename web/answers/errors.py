@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final
 
 from actors.messages import Failure, FailureKind
 from perps.params import MarketParams
 from perps.refusals import Fact, RejectCode, Rejected
+from perps.wire.errors import MEANING, ErrorCode
 from web.answers import decimals
 from web.answers.field_names import camel
 
 Details = Mapping[str, object]
-
-MESSAGES: Final[dict[RejectCode, str]] = {
-    RejectCode.VALIDATION_ERROR: "The request breaks a rule of the market or the venue.",
-    RejectCode.FORBIDDEN: "This position belongs to another user.",
-    RejectCode.MARKET_NOT_FOUND: "There is no such market.",
-    RejectCode.POSITION_NOT_FOUND: "There is no such position.",
-    RejectCode.USER_NOT_FOUND: "There is no such user.",
-    RejectCode.CLIENT_ORDER_ID_REUSED: "This clientOrderId was already used for another request. Use a new one.",
-    RejectCode.USER_EXISTS: "A user with this userId already exists.",
-    RejectCode.MARKET_EXISTS: "A market with this ticker already exists.",
-    RejectCode.MARKET_HALTED: "The market is halted: it takes no opens and no closes.",
-    RejectCode.MARKET_REDUCE_ONLY: "The market is in reduce_only mode: it takes closes and no opens.",
-    RejectCode.PRICE_STALE: "The price is too old.",
-    RejectCode.POSITION_CLOSED: "The position is already closed.",
-    RejectCode.PARAMETERS_INCONSISTENT: "The parameters break a listing rule.",
-    RejectCode.POSITION_SIZE_TOO_SMALL: "The size is below the market's minOrderSize or does not pay for one lot.",
-    RejectCode.POSITION_SIZE_TOO_LARGE: "The size is larger than the market's maxOpenInterest.",
-    RejectCode.LEVERAGE_TOO_HIGH: "The leverage is higher than the market's maxLeverage.",
-    RejectCode.MAX_SKEW_EXCEEDED: "The order would push the market's skew beyond maxSkew.",
-    RejectCode.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
-    RejectCode.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
-    RejectCode.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",
-    RejectCode.INSUFFICIENT_FUNDS: "The wallet does not hold enough.",
-}
 
 
 class RequestError(Exception):
@@ -45,6 +21,8 @@ class RequestError(Exception):
         super().__init__(message)
         self.code, self.message, self.details = code, message, details or {}
 
+    headers: Mapping[str, str] = {}
+    """Of the answer, beside those that every refusal has."""
     allow: Sequence[str] = ()
     """The methods that a path takes, where it does not take the request's."""
 
@@ -80,7 +58,7 @@ def not_found(what: str, **details: object) -> RequestError:
 def of_rejected(rejected: Rejected, params: MarketParams | None) -> RequestError:
     """A refusal as the outside sees it; amounts in decimal text, lots and ticks in the market's units."""
     details = dict(_detail(key, fact, params) for key, fact in rejected.facts.items())
-    message = MESSAGES[rejected.code]
+    message = MEANING[ErrorCode(rejected.code)]
     if rejected.code in (RejectCode.PARAMETERS_INCONSISTENT, RejectCode.VALIDATION_ERROR) and "rule" in details:
         message = f"Rule broken: {details['rule']}."
     return RequestError(rejected.code, message, details)

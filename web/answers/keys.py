@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import cast
 
 from perps.query_rows import KeyRecord
-from perps.wire.keys import Key
+from perps.wire.keys import Key, Me
 from perps.wire.operation import Scope
 from web.answers.times import rfc3339
+from web.auth import Principal
+
+
+def me(principal: Principal) -> Me:
+    """A key as its holder sees it."""
+    return Me(
+        user_id=principal.user,
+        scopes=[cast(Scope, scope) for scope in sorted(principal.scopes)],
+        key_id=principal.key_id,
+        label=principal.label,
+        expires_at=None if principal.expires_at is None else rfc3339(principal.expires_at),
+    )
 
 
 def key(record: KeyRecord) -> Key:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+from msgspec import Raw
+
+from perps.candles import MINUTE_MS
 from perps.events import HouseFunded
 from perps.journal import Entry
+from perps.wire.base import encode
 from perps.wire.markets import Funded, FundingRate, Market, MarketStatus, OpenInterest
 from web.answers import decimals
 from web.answers.rows import own_event
@@ -13,7 +19,18 @@ from web.readside.model import MarketView
 
 
 def market(view: MarketView, now_ms: int) -> Market:
-    """A market as committed, and its last 24 hours."""
+    """A market as committed, and its last 24 hours, as JSON already: it can be encoded, and has no fields to read.
+
+    It is a function of the market's newest row, the minute (the 24 hours move with it) and whether the market is up.
+    So it is rendered once for each of these, however many callers ask and however many lists it is on.
+    """
+    key = (view.offset, now_ms // MINUTE_MS, view.problem is None)
+    if view.shown is None or view.shown[0] != key:
+        view.shown = (key, encode(_rendered(view, now_ms)))
+    return cast(Market, Raw(view.shown[1]))
+
+
+def _rendered(view: MarketView, now_ms: int) -> Market:
     state, params = view.market, view.market.params
     tick, lot = params.tick_size, params.lot_size
     quote = state.quote

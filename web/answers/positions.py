@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, Protocol, cast
 
 from perps.commands import Side
+from perps.effects import Traded, TradeKind
 from perps.events import CloseReason, PositionOpened, PositionReduced
+from perps.events import Fill as DomainFill
 from perps.journal import Entry
 from perps.market.position import Position as DomainPosition
 from perps.market.position import bankruptcy_price, equity, liquidation_price, position_id, split_position_id
@@ -85,9 +87,57 @@ def recorded(record: PositionRecord, market: Market) -> Valued:
     return valued(position, market)
 
 
-def closed_position(event: PositionReduced, params: MarketParams, at: int) -> Position:
+class Reduction(Protocol):
+    """What made a position smaller: an event, or the effect that readers see of it."""
+
+    @property
+    def position(self) -> DomainPosition:
+        """As it stands now."""
+        ...
+
+    @property
+    def fill(self) -> DomainFill:
+        """What was closed."""
+        ...
+
+    @property
+    def pnl(self) -> Micros:
+        """Realised, before fees."""
+        ...
+
+    @property
+    def margin_released(self) -> Micros:
+        """The closed part's margin."""
+        ...
+
+    @property
+    def entry_released(self) -> Micros:
+        """|C| that was paid for it."""
+        ...
+
+
+def traded_position(trade: Traded, params: MarketParams, at: int) -> Position:
+    """A position as a trade at ``at`` left it, at the prices of that moment. A function of its journal row alone."""
+    if trade.adds:
+        return open_position(trade.position, params, trade.fill.mark_price, trade.fill.funding_index)
+    return reduced_position(trade, params, at, was_liquidated=trade.kind is TradeKind.LIQUIDATION)
+
+
+def reduced_position(reduction: Reduction, params: MarketParams, at: int, *, was_liquidated: bool) -> Position:
+    """What a reduction left of a position; if nothing, the part that was closed last. With its exit."""
+    filled = reduction.fill
+    if reduction.position.lots:
+        shown = open_position(reduction.position, params, filled.mark_price, filled.funding_index)
+    else:
+        shown = _closed_position(reduction, params, at, "liquidated" if was_liquidated else "closed")
+    shown.exit_price = decimals.average_price(filled.cost, filled.lots, params)
+    shown.realized_pnl = decimals.money(reduction.pnl)
+    return shown
+
+
+def _closed_position(reduction: Reduction, params: MarketParams, at: int, status: Past) -> Position:
     """A position as the reduction that ended it left it: the sizes are those of what was closed last."""
-    position, filled = event.position, event.fill
+    position, filled = reduction.position, reduction.fill
     return Position(
         id=position_id(params.ticker, position.number),
         user_id=position.user,
@@ -95,11 +145,11 @@ def closed_position(event: PositionReduced, params: MarketParams, at: int) -> Po
         organization_id=params.organization_id,
         side=Side.LONG if filled.lots < 0 else Side.SHORT,
         quantity=decimals.quantity(abs(filled.lots), params.lot_size),
-        size=decimals.money(event.entry_released),
-        entry_price=decimals.average_price(event.entry_released, filled.lots, params),
+        size=decimals.money(reduction.entry_released),
+        entry_price=decimals.average_price(reduction.entry_released, filled.lots, params),
         mark_price=decimals.price(filled.mark_price, params.tick_size),
         leverage=position.leverage,
-        margin=decimals.money(event.margin_released),
+        margin=decimals.money(reduction.margin_released),
         liquidation_price=None,
         bankruptcy_price=None,
         unrealized_pnl="0.00",
@@ -107,7 +157,7 @@ def closed_position(event: PositionReduced, params: MarketParams, at: int) -> Po
         funding_paid=decimals.money(position.funding_paid),
         take_profit=None,
         stop_loss=None,
-        status="liquidated" if event.reason is CloseReason.LIQUIDATION else "closed",
+        status=status,
         opened_at=rfc3339(position.opened_at),
         closed_at=rfc3339(at),
     )
@@ -161,23 +211,17 @@ def opened(entry: Entry, params: MarketParams) -> Opened:
 def reduced(entry: Entry, params: MarketParams) -> Closed:
     """The answer to a close. A function of its journal row alone."""
     row, event = entry.row, own_event(entry, PositionReduced)
-    filled = event.fill
-    if event.position.lots:
-        position = open_position(event.position, params, filled.mark_price, filled.funding_index)
-    else:
-        position = closed_position(event, params, row.at)
-    position.exit_price = decimals.average_price(filled.cost, filled.lots, params)
-    position.realized_pnl = decimals.money(event.pnl)
+    was_liquidated = event.reason is CloseReason.LIQUIDATION
     return Closed(
-        position=position,
-        fill=fill(filled, params),
+        position=reduced_position(event, params, row.at, was_liquidated=was_liquidated),
+        fill=fill(event.fill, params),
         gross_settlement=decimals.money(event.settlement),
         net_settlement=decimals.money(event.settlement - event.fee),
         margin_returned=decimals.money(min(event.margin_released, max(event.margin_released + event.pnl, 0))),
         pnl=decimals.money(event.pnl),
         bad_debt=decimals.money(event.bad_debt),
         fee=fee(event.fee, event.referral),
-        was_liquidated=event.reason is CloseReason.LIQUIDATION,
+        was_liquidated=was_liquidated,
         new_balance=decimals.money(row.user_balance or 0),
         client_order_id=row.client_order_id,
         offset=row.offset,

@@ -1,72 +1,81 @@
-"""What a committed row tells the public: its events by name, each as JSON. Nobody's name or position is in them."""
+"""What a committed row tells on streams: to everybody (nobody's name or position is in it), and to a user."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 from typing import assert_never
 
 import msgspec
 
 from perps.effects import Effect, Funded, Joined, Paid, Priced, Status, Traded, TradeKind
-from perps.journal import Entry
+from perps.journal import Entry, Row
 from perps.params import MarketParams
-from web.answers import Json, decimals
+from perps.wire.base import Answer
+from perps.wire.history import UserTrade
+from perps.wire.streams import MarketEvent, PositionEvent, PriceEvent
+from web.answers import decimals
+from web.answers.positions import traded_position
 from web.answers.times import rfc3339
+from web.answers.trades import fill_record, trade, user_trade
 
-_encode = msgspec.json.Encoder().encode
-
-
-def public_events(entry: Entry, params: MarketParams) -> list[tuple[str, bytes]]:
-    """A market row's public events, in order: (name, JSON). An effect that is not public is left out."""
-    row = entry.row
-    events: list[tuple[str, bytes]] = []
-    for effect in chain.from_iterable(entry.effects):
-        for name, data in _public(effect, params):
-            data |= {"ticker": params.ticker, "offset": row.offset, "at": rfc3339(row.at)}
-            events.append((name, _encode(data)))
-    return events
+Named = tuple[str, Answer]
+"""An event: its name and what it says."""
 
 
-def _public(effect: Effect, params: MarketParams) -> Iterator[tuple[str, Json]]:
-    """What everybody may see of an effect: events by name, with their fields."""
+def public_events(entry: Entry, params: MarketParams) -> Iterator[Named]:
+    """A market row's public events, in order. An effect that is not public is left out."""
+    for n, effects in enumerate(entry.effects):
+        for effect in effects:
+            yield from _public(entry.row, n, effect, params)
+
+
+def own_events(row: Row, n: int, traded: Traded, params: MarketParams) -> Iterator[Named]:
+    """What a trade, event ``n`` of its row, tells the user whose position it changed."""
+    told: UserTrade = user_trade(fill_record(row, n, traded), params)
+    yield "trade", told
+    if traded.kind is TradeKind.LIQUIDATION:
+        yield "liquidation", told
+    position = traded_position(traded, params, row.at)
+    yield "position", PositionEvent(**msgspec.structs.asdict(position), offset=row.offset)
+
+
+def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[Named]:
+    """What everybody may see of an effect."""
     match effect:
         case Priced() if not effect.is_first:
-            yield "price", _price(effect, params)
+            yield "price", _price(row, effect, params)
         case Traded():
-            yield "trade", _trade(effect, params)
+            told = trade(fill_record(row, n, effect), params)
+            yield "trade", told
             if effect.kind is TradeKind.LIQUIDATION:
-                yield "liquidation", _trade(effect, params)
+                yield "liquidation", told
         case Status():
-            named = {} if effect.name is None else {"name": effect.name}
-            yield "market", {"status": effect.mode, **named, "reason": effect.reason}
+            event = MarketEvent(
+                ticker=params.ticker,
+                status=effect.mode,
+                reason=effect.reason,
+                offset=row.offset,
+                at=rfc3339(row.at),
+            )
+            if effect.name is not None:
+                event.name = effect.name
+            yield "market", event
         case Priced() | Joined() | Paid() | Funded():
             pass
         case _:
             assert_never(effect)
 
 
-def _price(price: Priced, params: MarketParams) -> Json:
+def _price(row: Row, price: Priced, params: MarketParams) -> PriceEvent:
     tick = params.tick_size
-    return {
-        "indexPrice": decimals.price(price.index, tick),
-        "markPrice": decimals.price(price.mark, tick),
-        "quotePrice": decimals.price(price.quote, tick),
-        "source": price.source,
-    }
-
-
-def _trade(trade: Traded, params: MarketParams) -> Json:
-    tick, fill = params.tick_size, trade.fill
-    data: Json = {
-        "kind": trade.kind,
-        "side": "long" if trade.is_long else "short",
-        "price": decimals.average_price(fill.cost, fill.lots, params),
-        "size": decimals.money(abs(fill.cost)),
-        "quantity": decimals.quantity(abs(fill.lots), params.lot_size),
-        "markPrice": decimals.price(fill.mark_price, tick),
-        "quotePrice": decimals.price(fill.quote_after, tick),
-    }
-    if not trade.adds:
-        data["realizedPnL"] = decimals.money(trade.pnl)
-    return data
+    return PriceEvent(
+        ticker=params.ticker,
+        index_price=decimals.price(price.index, tick),
+        mark_price=decimals.price(price.mark, tick),
+        quote_price=decimals.price(price.quote, tick),
+        source=price.source,
+        reason=price.reason,
+        sequence=price.sequence,
+        offset=row.offset,
+        at=rfc3339(row.at),
+    )

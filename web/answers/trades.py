@@ -6,8 +6,10 @@ from msgspec import UNSET
 from msgspec.structs import asdict
 
 from perps.commands import PriceSource, Side
-from perps.effects import TradeKind
+from perps.effects import Traded, TradeKind
 from perps.events import Fill as DomainFill
+from perps.journal import Row
+from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.query_rows import OPEN, FillRecord, PriceRecord
 from perps.wire.history import PriceTaken, Trade, UserTrade
@@ -66,6 +68,30 @@ def user_trade(record: FillRecord, params: MarketParams) -> UserTrade:
         funding=decimals.money(record.funding),
         bad_debt=decimals.money(record.bad_debt),
         fee=fee(record.fee, record.referral),
+    )
+
+
+def fill_record(row: Row, n: int, trade: Traded) -> FillRecord:
+    """A trade, event ``n`` of its row, as the query tables have it."""
+    filled = trade.fill
+    return FillRecord(
+        offset=row.offset,
+        n=n,
+        at=row.at,
+        ticker=row.stream,
+        position_id=position_id(row.stream, trade.position.number),
+        user_id=trade.position.user,
+        kind=trade.kind.value,
+        lots=filled.lots,
+        cost=filled.cost,
+        quote_after=filled.quote_after,
+        index_price=filled.index_price,
+        mark_price=filled.mark_price,
+        pnl=trade.pnl,
+        funding=trade.funding,
+        fee=trade.fee,
+        referral=trade.referral,
+        bad_debt=trade.bad_debt,
     )
 
 

@@ -7,30 +7,42 @@ from msgspec.structs import asdict
 from perps.events import TransferKind
 from perps.journal import Entry
 from perps.query_rows import LegRecord
+from perps.wire.streams import BalanceEvent
 from perps.wire.users import Balance, Paid, Transaction, User, UserCreated, Wallet
 from web.answers import decimals
 from web.answers.times import rfc3339
 from web.readside.model import ReadModel
+from web.readside.money import UserMoney, money_of
 
 
 def wallet(model: ReadModel, user: str) -> Wallet:
     """A user's money. The caller has seen that the user exists."""
-    view, held = model.users[user], model.wallet(user)
-    return Wallet(
-        balance=decimals.money(held),
-        held="0.00",
-        available=decimals.money(held),
-        margin=decimals.money(view.margin),
-        total_deposited=decimals.money(view.deposited),
-        total_withdrawn=decimals.money(view.withdrawn),
-        lifetime_pnl=decimals.money(view.pnl),
-        total_fees=decimals.money(view.fees),
-    )
+    return Wallet(**_fields(money_of(model, user)))
+
+
+def _fields(money: UserMoney) -> dict[str, str]:
+    """A user's money as the fields of ``Wallet``."""
+    held = decimals.money(money.wallet)
+    return {
+        "balance": held,
+        "held": "0.00",
+        "available": held,
+        "margin": decimals.money(money.margin),
+        "total_deposited": decimals.money(money.deposited),
+        "total_withdrawn": decimals.money(money.withdrawn),
+        "lifetime_pnl": decimals.money(money.pnl),
+        "total_fees": decimals.money(money.fees),
+    }
 
 
 def balance(model: ReadModel, user: str) -> Balance:
     """A user's money, as of now. The caller has seen that the user exists."""
-    return Balance(**asdict(wallet(model, user)), offset=model.offset)
+    return Balance(**_fields(money_of(model, user)), offset=model.offset)
+
+
+def balance_event(user: str, money: UserMoney, offset: int) -> BalanceEvent:
+    """A user's money after row ``offset``."""
+    return BalanceEvent(**_fields(money), user_id=user, offset=offset)
 
 
 def created(model: ReadModel, user: str, offset: int) -> UserCreated:

@@ -11,8 +11,10 @@ import structlog
 from aiohttp import web
 
 from perps.journal import JournalUnavailable
+from perps.wire import venue as wire
 from perps.wire.base import Answer, encode
-from perps.wire.operation import Operation
+from perps.wire.operation import EVENTS, Operation
+from perps.wire.weights import WEIGHT, WEIGHTS
 from web.answers.errors import RequestError
 from web.api import (
     error_responses,
@@ -21,20 +23,24 @@ from web.api import (
     markets,
     prices,
     reading,
+    reference,
     streams,
     trading,
     users,
     venue,
 )
-from web.api.call import Call, Reply
+from web.api.call import Call, Reply, Route
 from web.api.context import Context
 from web.api.request_ids import request_ids
-from web.api.responses import json_response
+from web.api.responses import JsonResponse, json_response
 from web.api.routing import Routes
+from web.api.shared import SHARED, SharedAnswers
+from web.limits.connections import Request
+from web.limits.origins import PREFLIGHT
 
 log = structlog.get_logger()
 
-MODULES: Final = (trading, markets, history, prices, users, keys, streams, venue)
+MODULES: Final = (trading, markets, history, prices, users, keys, streams, venue, reference)
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5
@@ -47,9 +53,10 @@ class Api:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._ids = request_ids()
+        self._shared = SharedAnswers(context)
         self._routes = Routes(chain.from_iterable(module.ROUTES for module in MODULES))
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: Request) -> web.StreamResponse:
         """Give the request its id, turn every error into its body, and count it."""
         context, request_id = self._context, next(self._ids)
         call: Call[Any, Any] = Call(context, request, request_id)
@@ -65,18 +72,46 @@ class Api:
         except Exception as error:
             log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
             response = self._refuse(call, _fault_of_ours(is_done=call.is_done))
-        if context.draining and not request.content.is_eof():
+        if (context.draining or call.closes) and not request.content.is_eof():
             await _close_behind(request, response)
         return response
 
     async def _answer(self, call: Call[Any, Any]) -> web.StreamResponse:
         context, request = self._context, call.request
-        route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
+        request.answer_headers = cors = context.sites.headers(request)
+        if request.rel_url.raw_path != wire.HEALTH.path:
+            context.sites.check_host(request)
+        if context.sites.is_preflight(request):
+            return web.Response(status=204, headers={"X-Request-Id": call.request_id, **PREFLIGHT})
+        if context.started:
+            call.caller = context.admission.caller(request)
+        try:
+            route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
+        except RequestError:
+            request.answer_headers = {**cors, **context.admission.spend(call.caller, WEIGHT)}
+            await context.admission.pace(call.caller, points=WEIGHT)
+            raise
         operation = route.operation
         if not context.started and operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
+        weight = WEIGHTS.get(operation.name, WEIGHT)
+        left = context.admission.spend(call.caller, weight)
+        request.answer_headers = {**cors, **left} if cors else left
+        await context.admission.pace(call.caller, points=weight)
+        if operation.answers[operation.status] == EVENTS:
+            with context.admission.stream(call.caller):
+                return await self._made(call, route)
+        response = self._shared.find(operation, request, call.request_id) or await self._made(call, route)
+        if operation.method == "GET":
+            await context.admission.pace(call.caller, size=_size(response))
+        return response
+
+    async def _made(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
+        """The answer of the operation itself."""
+        request, operation = call.request, route.operation
+        begun = self._shared.stamp()
         if operation.body is not None:
-            call.body = await reading.body(context, request, operation)
+            call.body = await reading.body(call, operation)
         if call.path:
             reading.check_path(call.path.items())
         call.query = reading.query(request, operation)
@@ -87,6 +122,8 @@ class Api:
             asked = route.reads(call)
             call.authorise(operation)
             answer = await route.handler(call, asked)
+        if operation.name in SHARED and isinstance(answer, Answer):
+            return self._shared.keep(operation, request, answer, begun, call.request_id)
         return _response(call, operation, answer)
 
     def _refuse(self, call: Call[Any, Any], error: RequestError) -> web.Response:
@@ -102,6 +139,12 @@ class Api:
             details=error.details,
         )
         return error_responses.response(error, call.request_id)
+
+
+def _size(response: web.StreamResponse) -> int:
+    if isinstance(response, JsonResponse):
+        return response.size
+    return len(response.body) if isinstance(response, web.Response) and isinstance(response.body, bytes) else 0
 
 
 def _response(

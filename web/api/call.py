@@ -15,10 +15,15 @@ from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
 from perps.wire.base import Answer
 from perps.wire.operation import Operation
+from perps.wire.streams import UserStreamQuery
+from perps.wire.users import ME
 from web.answers import errors
+from web.answers.errors import invalid
 from web.api.context import Context
-from web.auth import Principal
+from web.auth import READING, Principal
 from web.gateway import Done, in_name_of
+from web.limits.admission import NOBODY
+from web.limits.connections import Request
 
 B = TypeVar("B")
 Q = TypeVar("Q")
@@ -27,14 +32,30 @@ Q = TypeVar("Q")
 class Call(Generic[B, Q]):
     """A request that has been read and authorised. ``body`` and ``query`` are the operation's."""
 
-    __slots__ = ("_principal", "body", "command", "context", "is_done", "path", "query", "request", "request_id")
+    __slots__ = (
+        "_principal",
+        "body",
+        "caller",
+        "closes",
+        "command",
+        "context",
+        "is_done",
+        "path",
+        "query",
+        "request",
+        "request_id",
+    )
 
-    def __init__(self, context: Context, request: web.BaseRequest, request_id: str) -> None:
+    def __init__(self, context: Context, request: Request, request_id: str) -> None:
         self.context, self.request, self.request_id = context, request, request_id
         self.path: Mapping[str, str] = {}
         self.body: B
         self.query: Q
         self._principal: Principal | None = None
+        self.caller = NOBODY
+        """Whose budget the request takes from."""
+        self.closes = False
+        """Its connection is closed behind the answer, whatever else is sent on it."""
         self.command: Command | None = None
         """What was asked for, once that is known: for the log line of a refusal."""
         self.is_done = False
@@ -50,9 +71,32 @@ class Call(Generic[B, Q]):
     def authorise(self, operation: Operation) -> None:
         """Find out who asks, and whether the key allows it. Raises ``unauthorized`` or ``forbidden``."""
         if operation.own:
-            self._principal = self.context.keys.require_self(self.request, self.path["userId"])
+            self.path = {**self.path, "userId": self.as_user(self.path["userId"])}
         elif operation.scope is not None:
-            self._principal = self.context.keys.require(self.request, operation.scope)
+            self._principal = self._sender()
+            self._principal.require(operation.scope)
+        elif operation.any_key:
+            self._principal = self._sender()
+
+    def as_user(self, user: str) -> str:
+        """Whom ``user`` means: ``me`` is the key's own. The key must be that user's, or an administrator's.
+
+        Raises ``unauthorized``, ``forbidden``, ``validation_error``.
+        """
+        self._principal = principal = self._sender()
+        if user == ME and principal.user is not None:
+            user = principal.user
+        elif user == ME and principal.scopes & READING and ME not in self.context.model.users:
+            raise invalid("This key belongs to no user, so it has no 'me'. Name a user.", field="userId")
+        principal.require_self(user)
+        return user
+
+    def _sender(self) -> Principal:
+        """Who asks, by ticket or by key. Raises ``unauthorized``."""
+        ticket = self.query.ticket if isinstance(self.query, UserStreamQuery) else None
+        if ticket is not None:
+            return self.context.tickets.use(ticket)
+        return self.caller.principal or self.context.keys.principal(self.request)
 
     def looking_up(self) -> AbstractAsyncContextManager[None]:
         """While something is read from the database for it. Raises ``rate_limited``."""

@@ -13,6 +13,8 @@ from actors.clock import VenueClock
 from web.answers.errors import RequestError, not_found
 from web.auth import Keys
 from web.gateway import Gateway
+from web.limits.admission import Admission
+from web.limits.origins import Sites
 from web.limits.shares import Arrivals, ReadShares, Turns
 from web.metrics import Metrics
 from web.process.recorder import Recorder
@@ -20,8 +22,9 @@ from web.process.snapshots import Snapshots
 from web.process.watchdog import Problem
 from web.readside.model import MarketView, ReadModel
 from web.readside.queries import Queries
+from web.streams.events import VenueEvents
 from web.streams.hub import Hub
-from web.streams.sse import MarketSse
+from web.tickets import Tickets
 
 
 @dataclass(slots=True)
@@ -35,8 +38,9 @@ class Context:
     queries: Queries
     read_shares: ReadShares
     keys: Keys
+    tickets: Tickets
     streams: Hub
-    market_sse: MarketSse
+    stream_events: VenueEvents
     heartbeat_s: float
     snapshots: Snapshots
     metrics: Metrics
@@ -44,6 +48,8 @@ class Context:
     clock: VenueClock
     problems: Callable[[], Mapping[str, Problem]]
     """What is not well, by part (a ticker, ``core``, or what an actor is called). Empty: ready."""
+    admission: Admission
+    sites: Sites
     started: bool = False
     """Whether recovery has ended: before that there is nothing true to serve."""
     draining: bool = False

@@ -38,4 +38,5 @@ def response(error: RequestError, request_id: str) -> web.Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.allow:
         headers["Allow"] = ", ".join(error.allow)
+    headers.update(error.headers)
     return web.Response(status=status, body=encode(body), content_type="application/json", headers=headers)

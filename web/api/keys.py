@@ -5,14 +5,19 @@ from __future__ import annotations
 from perps.units import Millis
 from perps.wire import keys as wire
 from perps.wire.base import KEY_ID
-from perps.wire.keys import KeyBody, KeyCreated, KeyRevoked, Keys
+from perps.wire.keys import KeyBody, KeyCreated, KeyRevoked, Keys, Me
 from perps.wire.lists import KeysPage
 from perps.wire.operation import NoQuery
 from web.answers.errors import RequestError, invalid, not_found
-from web.answers.keys import key
+from web.answers.keys import key, me
 from web.answers.times import rfc3339
 from web.api.call import Call, Route
 from web.api.units import printable, time_ms
+
+
+async def who_am_i(call: Call[None, NoQuery]) -> Me:
+    """Whose key this is, and what it allows."""
+    return me(call.principal)
 
 
 async def list_keys(call: Call[None, KeysPage]) -> Keys:
@@ -61,6 +66,7 @@ async def revoke_key(call: Call[None, NoQuery]) -> KeyRevoked:
 
 
 ROUTES = (
+    Route(wire.ME, who_am_i),
     Route(wire.CREATE_KEY, create_key, expiry),
     Route(wire.LIST_KEYS, list_keys),
     Route(wire.REVOKE_KEY, revoke_key),

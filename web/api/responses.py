@@ -14,6 +14,8 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.helpers import rfc822_formatted_time
 from aiohttp.http import SERVER_SOFTWARE, HttpVersion11
 
+from web.limits.connections import Request
+
 _LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _SERVER: Final = f"Server: {SERVER_SOFTWARE}\r\n"
 
@@ -23,6 +25,11 @@ class JsonResponse(web.StreamResponse):
 
     def __init__(self, status: int, body: bytes, headers: str) -> None:  # the parent's state is never used
         self._line, self._whole, self._lines, self._kept = _LINES[status], body, headers, True
+
+    @property
+    def size(self) -> int:
+        """Bytes of its body, until it has been written."""
+        return len(self._whole)
 
     @property
     def keep_alive(self) -> bool:
@@ -51,8 +58,9 @@ class JsonResponse(web.StreamResponse):
         """Nothing is left to write."""
 
 
-def json_response(request: web.BaseRequest, status: int, body: bytes, headers: dict[str, str]) -> web.StreamResponse:
-    """A JSON answer. ``headers`` beside its type and length."""
+def json_response(request: Request, status: int, body: bytes, headers: dict[str, str]) -> web.StreamResponse:
+    """A JSON answer. ``headers`` beside its type and length, and beside those that any answer to the request gets."""
     if request.version == HttpVersion11 and request.method != "HEAD":
+        headers |= request.answer_headers
         return JsonResponse(status, body, "".join([f"{name}: {value}\r\n" for name, value in headers.items()]))
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)

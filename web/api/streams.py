@@ -1,40 +1,102 @@
-"""Event streams: who may follow what, from where."""
+"""Event streams: who may follow what, from where; and tickets for readers that cannot send a key."""
 
 from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
 
 from aiohttp import web
 
 from perps.wire import streams as wire
-from perps.wire.streams import StreamQuery
-from web.answers.errors import RequestError
+from perps.wire.operation import NoQuery
+from perps.wire.streams import MixedStreamQuery, StreamQuery, TicketMade, UserStreamQuery
+from web.answers.errors import RequestError, not_found
+from web.answers.times import rfc3339
 from web.api import reading
 from web.api.call import Call, Route
+from web.auth import Principal
 from web.streams import sse
 from web.streams.hub import SUBSCRIBERS_MAX
+from web.streams.topics import MIXED, Tickers, Topics, of_markets, of_user
 
 
 async def market_stream(call: Call[None, StreamQuery]) -> web.StreamResponse:
     """Prices, trades, liquidations and modes of all markets, or of those named in ``tickers`` (or ``ticker``)."""
-    context, query, request = call.context, call.query, call.request
-    names = query.ticker if query.tickers is None else query.tickers
-    tickers = None if names is None else frozenset(name for name in names.split(",") if name)
-    reading.check_path(("ticker", name) for name in tickers or ())
-    for name in tickers or ():
-        context.market(name)
+    names = call.query.ticker if call.query.tickers is None else call.query.tickers
+    return await _serve(call, of_markets(_tickers(call, names)), None)
+
+
+async def user_stream(call: Call[None, UserStreamQuery]) -> web.StreamResponse:
+    """Trades, liquidations, positions and the balance of the user in the path."""
+    user = _existing(call, call.path["userId"])
+    return await _serve(call, of_user(user, _tickers(call, call.query.tickers)), call.principal)
+
+
+async def all_users_stream(call: Call[None, UserStreamQuery]) -> web.StreamResponse:
+    """The same of everybody."""
+    return await _serve(call, of_user(None, _tickers(call, call.query.tickers)), call.principal)
+
+
+async def mixed_stream(call: Call[None, MixedStreamQuery]) -> web.StreamResponse:
+    """Markets, and of one user everything."""
+    query = call.query
+    user = None if query.user is None else call.as_user(query.user)
+    topics = of_markets(_tickers(call, query.tickers))
+    if user is None:
+        return await _serve(call, topics, None)
+    topics |= of_user(_existing(call, user), None) | {MIXED}
+    return await _serve(call, topics, call.principal)
+
+
+async def make_ticket(call: Call[None, NoQuery]) -> TicketMade:
+    """A ticket that opens one stream soon, in the name of the key that asks."""
+    ticket, expires_at = call.context.tickets.make(call.principal)
+    return TicketMade(ticket=ticket, expires_at=rfc3339(expires_at))
+
+
+def _tickers(call: Call[None, Any], names: str | None) -> Tickers:
+    """The markets that are named, which must exist; None: all."""
+    if names is None:
+        return None
+    tickers = frozenset(name for name in names.split(",") if name)
+    reading.check_path(("ticker", name) for name in tickers)
+    for name in tickers:
+        call.context.market(name)
+    return tickers
+
+
+def _existing(call: Call[None, Any], user: str) -> str:
+    if user not in call.context.model.users:
+        raise not_found("user", userId=user)
+    return user
+
+
+async def _serve(call: Call[None, Any], topics: Topics, principal: Principal | None) -> web.StreamResponse:
+    """What is said on these topics, until the reader leaves or its key ends. ``principal``: None for what is public."""
+    context, request = call.context, call.request
     hub = context.streams
     if hub.is_full:
         raise RequestError(
             "overloaded", f"The venue has no free stream of its {SUBSCRIBERS_MAX}, or is stopping. Retry in 1 s."
         )
-    return await sse.serve(
-        request,
-        hub,
-        hub.subscriber(context.market_sse, tickers),
-        request.headers.get("Last-Event-ID") or query.since,
-        hub.resume_turns.of(context.keys.payer(request), request.remote or ""),
-        request_id=call.request_id,
-        heartbeat_s=context.heartbeat_s,
-    )
+    payer = context.keys.payer(request) if principal is None else principal.payer
+    subscriber = hub.subscriber(context.stream_events, topics)
+    with nullcontext() if principal is None else context.keys.while_good(principal, subscriber.dismiss):
+        return await sse.serve(
+            request,
+            hub,
+            subscriber,
+            request.headers.get("Last-Event-ID") or call.query.since,
+            hub.resume_turns.of(payer, request.remote or ""),
+            request_id=call.request_id,
+            heartbeat_s=context.heartbeat_s,
+        )
 
 
-ROUTES = (Route(wire.MARKET_STREAM, market_stream),)
+ROUTES = (
+    Route(wire.MARKET_STREAM, market_stream),
+    Route(wire.USER_STREAM, user_stream),
+    Route(wire.ALL_USERS_STREAM, all_users_stream),
+    Route(wire.MIXED_STREAM, mixed_stream),
+    Route(wire.MAKE_TICKET, make_ticket),
+)

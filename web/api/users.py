@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
 from perps.commands import CreateUser, Deposit, Withdraw
-from perps.market.position import Position
+from perps.market.position import Position, split_position_id
 from perps.money.accounts import user_account
+from perps.query_rows import PositionRecord
 from perps.units import Micros
 from perps.wire import history, trading
 from perps.wire import users as wire
@@ -16,11 +18,11 @@ from perps.wire.history import UserTrades
 from perps.wire.lists import LIMIT_MAX, Page
 from perps.wire.operation import NoQuery
 from perps.wire.trading import Perpetuals, Positions, PositionsQuery, PositionStats
-from perps.wire.users import AmountBody, Balance, Transactions, UserBody, UserCreated, Users
+from perps.wire.users import ME, AmountBody, Balance, Transactions, UserBody, UserCreated, Users
 from web.answers import decimals
 from web.answers import positions as position_answers
 from web.answers import users as user_answers
-from web.answers.errors import not_found
+from web.answers.errors import invalid, not_found
 from web.answers.times import rfc3339
 from web.answers.trades import user_trade
 from web.api.call import Call, Reply, Route, replayable
@@ -35,17 +37,19 @@ async def balance(call: Call[None, NoQuery]) -> Balance:
 
 
 async def positions(call: Call[None, PositionsQuery]) -> Positions:
-    """Positions, newest first: the open ones from memory when they fit on a page, else from the query tables."""
+    """Positions, newest first: the first page of open ones from memory, the others from the query tables."""
     context, query, user = call.context, call.query, _existing(call)
     model, cursor = context.model, None
-    found = _in_memory(model, user, query)
-    if found is not None:
+    page = _in_memory(model, user, query)
+    if page is not None:
+        found, cursor = page
         valued = [position_answers.valued(position, model.markets[name].market) for name, position in found]
     else:
         async with call.looking_up():
             records = await context.queries.positions(
                 user, status=query.status, ticker=query.ticker, before=before(query), limit=query.limit
             )
+        _remember_opened(model, user, records)
         valued = [position_answers.recorded(record, model.markets[record.ticker].market) for record in records]
         cursor = f"{records[-1].opened_offset}-0" if len(records) == query.limit else None
     stats = PositionStats(
@@ -84,6 +88,8 @@ async def trades(call: Call[None, Page]) -> UserTrades:
 def creation(call: Call[UserBody, NoQuery]) -> CreateUser:
     """What a new user asks for."""
     asked = call.body
+    if asked.user_id == ME:
+        raise invalid("No user can be called 'me': in a path it is the user of the key.", field="userId")
     first = Micros(0) if asked.deposit is None else money_from_zero(asked.deposit, "deposit")
     return CreateUser(user=asked.user_id, deposit=first, referrer=asked.referrer)
 
@@ -123,13 +129,32 @@ async def move(call: Call[AmountBody, NoQuery], asked: Deposit | Withdraw) -> An
     return replayable(user_answers.paid(answer.entry, asked.user, asked.amount), answer)
 
 
-def _in_memory(model: ReadModel, user: str, query: PositionsQuery) -> list[tuple[str, Position]] | None:
-    """What is asked for, if it is open positions and all of them fit on the page. Looks at a page's worth at most."""
-    held = len(model.users[user].positions)
-    if query.status != "open" or query.cursor or held > (query.limit if query.ticker is None else LIMIT_MAX):
+def _in_memory(
+    model: ReadModel, user: str, query: PositionsQuery
+) -> tuple[list[tuple[str, Position]], str | None] | None:
+    """The first page of open positions and the cursor of the next; None when memory cannot say it.
+
+    It looks at ``LIMIT_MAX`` positions more than the page has at most, however many the user holds.
+    """
+    if query.status != "open" or query.cursor:
         return None
-    found = [item for item in model.open_positions(user) if query.ticker in (None, item[0])]
-    return found if len(found) <= query.limit else None
+    newest = islice(model.open_positions(user), query.limit + LIMIT_MAX)
+    found = list(islice((item for item in newest if query.ticker in (None, item[0])), query.limit + 1))
+    if len(found) <= query.limit:
+        return (found, None) if len(model.users[user].positions) <= query.limit + LIMIT_MAX else None
+    page = found[: query.limit]
+    ticker, last = page[-1]
+    offset = model.users[user].opened.get((ticker, last.number))
+    return None if offset is None else (page, f"{offset}-0")
+
+
+def _remember_opened(model: ReadModel, user: str, records: Sequence[PositionRecord]) -> None:
+    """Keep which rows opened positions that are still open: the next one who asks for this page gets it from memory."""
+    view = model.users[user]
+    for record in records:
+        parts = split_position_id(record.id)
+        if parts in view.positions:
+            view.opened[parts] = record.opened_offset
 
 
 def _existing(call: Call[None, Any]) -> str:

@@ -36,6 +36,9 @@ from web.process.snapshot_taking import SnapshotFailed
 from web.process.watchdog import Problem
 from web.readside.model import MarketView
 
+METRICS_AGE_NS: Final = 1_000_000_000
+"""How old the figures for callers without a key may be: making them takes milliseconds, and anybody may ask."""
+
 VERSION: Final = version("perps")
 
 
@@ -46,6 +49,8 @@ async def index(call: Call[None, NoQuery]) -> Index:
         name="perps",
         version=VERSION,
         docs="docs/api.md",
+        openapi="/openapi.json",
+        reference="/docs",
         health="/healthz",
         ready="/readyz",
         metrics="/metrics",
@@ -87,11 +92,12 @@ async def readyz(call: Call[None, NoQuery]) -> Reply:
 
 
 async def metrics(call: Call[None, NoQuery]) -> web.Response:
-    """Prometheus exposition. What has been answered has been counted."""
+    """Prometheus exposition. What has been answered has been counted; without a key, what was a second ago."""
     context = call.context
-    context.recorder.flush()
+    age_ns_max = METRICS_AGE_NS if call.caller.principal is None else 0
     return web.Response(
-        body=context.metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        body=context.metrics.text(context.clock.monotonic_ns(), context.recorder.flush, age_ns_max=age_ns_max),
+        headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
     )
 
 

@@ -3,7 +3,7 @@
 ``aiohttp`` serves them and bounds none of this: with the usual 1,024 descriptors, as many silent connections keep
 everybody out. A connection that waits for a request (none yet, a head that does not end, or nothing after an answer) is
 closed after ``KEEP_ALIVE_S``, one whose client does not read after ``READ_S``; when all places are taken, the one that
-has waited longest is closed for the next. All of it uses public methods of ``aiohttp`` but for one attribute.
+has waited longest is closed for the next. It uses public methods of ``aiohttp``, one attribute and one hook.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import resource
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
@@ -36,7 +36,22 @@ KEEP_ALIVE_S: Final = 75.0
 READ_S: Final = 15.0
 """How long a client may take to make room again, once 64 KiB wait here behind what the system keeps for it."""
 
-Request = web.BaseRequest
+
+class Request(web.BaseRequest):
+    """A request that says which headers its answer gets, whatever that is: a stream or a refusal too."""
+
+    __slots__ = ("answer_headers",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.answer_headers: Mapping[str, str] = {}
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        """``aiohttp`` calls it before an answer's head is sent; where it does not, the headers are missing."""
+        if self.answer_headers:
+            response.headers.update(self.answer_headers)
+
+
 Handler = Callable[[Request], Awaitable[web.StreamResponse]]
 
 
@@ -64,7 +79,7 @@ class Connection(web.RequestHandler):
             last.exc.__traceback__ = None
 
     def handle_error(
-        self, request: Request, status: int = 500, exc: BaseException | None = None, message: str | None = None
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """The answer to bytes that are not HTTP; faults of the venue itself are left to ``aiohttp``."""
         if not isinstance(exc, HttpProcessingError):
@@ -75,7 +90,7 @@ class Connection(web.RequestHandler):
         return response
 
     async def finish_response(
-        self, request: Request, resp: web.StreamResponse, start_time: float | None
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """Send an answer; what ``aiohttp`` refuses by itself gets the body that every refusal has."""
         if isinstance(resp, web.HTTPException):
@@ -116,7 +131,7 @@ class Connections(web.Server):
     def __init__(
         self, handler: Handler, metrics: Metrics, *, body_bytes_max: int, most: int = CONNECTIONS_MAX, **options: Any
     ) -> None:
-        super().__init__(handler, request_factory=self._begin, handler_cancellation=True)
+        super().__init__(cast(Any, handler), request_factory=self._begin, handler_cancellation=True)
         self._metrics, self._most, self._body_bytes_max, self._options = metrics, most, body_bytes_max, options
         self._waiting: dict[web.RequestHandler, asyncio.Transport] = {}
         """Those without a request, since when: the longest first."""

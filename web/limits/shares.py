@@ -1,7 +1,8 @@
 """Shares of what a venue has little of: turns to read a large body, the database's connections, time to send a body.
 
-Kept beside any budget of requests per second, which cannot see what is under way at one moment: 1,000 prices take the
-event loop 8 ms, so 100 such bodies at once hold up everybody for 0.8 s; and the read side has four connections.
+Kept beside the budgets (``admission``), which cannot see what is under way at one moment: 1,000 prices take the event
+loop 8 ms, so 100 such bodies at once hold up everybody for 0.8 s; and the read side has four connections, of which a
+budget of 100 look-ups a second would let strangers have all.
 """
 
 from __future__ import annotations

@@ -341,6 +341,4 @@ class Host:
         else:
             self.health[part] = problem
             self._since.setdefault(part, self._clock.now_ms())
-        view = self._model.markets.get(part)
-        if view is not None:
-            view.problem = problem
+        self._model.health(part, problem)

@@ -6,7 +6,7 @@ It follows the journal with the same ``apply`` as the markets themselves, one co
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final, assert_never
 
 from perps.effects import Effect, Funded, Joined, Paid, Priced, Status, Traded
@@ -29,11 +29,13 @@ ROWS_KEPT: Final = 20_000
 class UserView:
     """One user: what they have done with money so far, and their open positions by (ticker, number)."""
 
-    __slots__ = ("deposited", "fees", "margin", "pnl", "positions", "referrer", "withdrawn")
+    __slots__ = ("deposited", "fees", "margin", "opened", "pnl", "positions", "referrer", "withdrawn")
 
     def __init__(self, referrer: str | None) -> None:
         self.referrer = referrer
         self.positions: dict[tuple[str, int], Position] = {}
+        self.opened: dict[tuple[str, int], int] = {}
+        """The rows that opened them, where they are known: a snapshot does not say it, the query tables do."""
         self.margin = 0
         """Σ of the open positions' margins."""
         self.deposited = 0
@@ -45,7 +47,17 @@ class UserView:
 class MarketView:
     """One market as committed: its state, its history, and whether it is up."""
 
-    __slots__ = ("funded", "history", "market", "offset", "price_in_doubt", "price_offset", "price_source", "problem")
+    __slots__ = (
+        "funded",
+        "history",
+        "market",
+        "offset",
+        "price_in_doubt",
+        "price_offset",
+        "price_source",
+        "problem",
+        "shown",
+    )
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -60,6 +72,8 @@ class MarketView:
         """Micros that administrators paid into its house and insurance, less what they took out."""
         self.problem: str | None = None
         """Why it takes no commands at the moment; None when it does."""
+        self.shown: tuple[tuple[int, int, bool], bytes] | None = None
+        """What readers saw of it last, and what that depended on: see ``web/answers/markets.py``."""
 
 
 class ReadModel:
@@ -74,6 +88,8 @@ class ReadModel:
         self.markets: dict[str, MarketView] = {}
         self.users: dict[str, UserView] = {}
         self.balances: dict[str, int] = {}
+        self.health_changes = 0
+        """How often a market went down or came up again: readers see it, and no row says it."""
         self._recent: deque[Row] = deque(maxlen=rows_kept)
         self._shares_markets = False
 
@@ -131,6 +147,13 @@ class ReadModel:
         self.offset, self.epoch = row.offset, row.epoch
         self._recent.append(row)
 
+    def health(self, ticker: str, problem: str | None) -> None:
+        """A market takes no commands, and why; or (None) takes them again."""
+        view = self.markets.get(ticker)
+        if view is not None:
+            view.problem = problem
+            self.health_changes += 1
+
     def wallet(self, user: str) -> Micros:
         """A user's committed balance, micros."""
         return Micros(self.balances.get(user_account(user), 0))
@@ -155,12 +178,10 @@ class ReadModel:
         for position in range(max(0, offset + 1 - oldest), len(self._recent)):
             yield self._recent[position]
 
-    def open_positions(self, user: str) -> Sequence[tuple[str, Position]]:
+    def open_positions(self, user: str) -> Iterator[tuple[str, Position]]:
         """A user's open positions with their tickers, newest first."""
-        view = self.users.get(user)
-        if view is None:
-            return ()
-        return [(ticker, position) for (ticker, _), position in reversed(view.positions.items())]
+        for (ticker, _), position in reversed(self.users[user].positions.items()):
+            yield ticker, position
 
     def _follow(self, row: Row, view: MarketView | None, effect: Effect) -> None:
         """What an event means to readers."""
@@ -198,5 +219,8 @@ class ReadModel:
         user.margin += (position.margin if position.lots else 0) - (before.margin if before else 0)
         if position.lots:
             user.positions[key] = position
+            if before is None:
+                user.opened[key] = row.offset
         else:
             user.positions.pop(key, None)
+            user.opened.pop(key, None)

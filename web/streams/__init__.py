@@ -1,6 +1,7 @@
 """Streams: committed rows, sent to whoever follows them.
 
-Reading order: ``hub`` (subscribers, how far each has come, what may wait for one; no protocol), ``resume_turns`` (who
-catches up when), ``sse`` (the format and the HTTP response). Another kind of stream is another ``hub.Kind``; another
+Reading order: ``topics`` (what can be followed), ``subscribers`` (who follows what, and what may wait for one), ``hub``
+(how far each has come; no protocol), ``resume_turns`` (who catches up when), ``events`` (what a row says, as
+server-sent events), ``sse`` (the HTTP response). Another kind of stream is another ``subscribers.Kind``; another
 protocol reads ``Hub.follow``.
 """

@@ -7,22 +7,21 @@ nothing: a ``Kind`` of stream turns a row into bytes, once for all its subscribe
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final, NamedTuple
 
 import structlog
 
 from perps.engine import entry_of
 from perps.journal import Entry, Row
 from web.readside.model import ReadModel
+from web.readside.money import PastMoney
 from web.streams.resume_turns import ResumeTurns, Turn
-
-BEHIND_BYTES_MAX: Final = 1 << 20
-"""What a subscriber that has caught up may have waiting behind the write under way before it is cut off."""
+from web.streams.subscribers import BEHIND_BYTES_MAX, Followers, Kind, Place, Subscriber, place_of
+from web.streams.topics import Topics
 
 SUBSCRIBERS_MAX: Final = 10_000
 
@@ -35,84 +34,24 @@ RESUME_PAGE: Final = 500
 RESUME_EVENTS: Final = 2_000
 """Events of those rows, from the second on: a crash may have put hundreds of liquidations into each."""
 
-Place = tuple[int, int]
-"""(epoch, offset) of a row: how far a subscriber has come. As text ``<epoch>-<offset>``."""
-
-Topics = frozenset[str] | None
-"""What a subscriber follows; None: everything of its kind."""
-
-Block = tuple[str, bytes]
-"""What a row says on one topic, encoded."""
-
 RowsAfter = Callable[[int, int], Awaitable[list[Row]]]
 """Journal rows: (offset, limit) → rows in order. Raises ``JournalUnavailable``."""
 
 log = structlog.get_logger()
 
 
-class Kind(Protocol):
-    """One kind of stream: its topics (a ticker, say, or a user) and its encoding. One object for all subscribers."""
+class _Missed(NamedTuple):
+    """Rows up to ``end``, and what must be known to tell them."""
 
-    def blocks(self, entry: Entry, topics: Topics) -> Iterable[Block]:
-        """What a row says on these topics, in order; nothing when none of it belongs on a stream of this kind.
-
-        The bytes let the reader know the row's place once it has read all of them.
-        """
-        ...
-
-    def reset(self, since: str, offset: int) -> bytes:
-        """That the stream cannot go on at the place ``since`` (as the reader gave it) and begins anew at ``offset``."""
-        ...
-
-    def snapshot(self, topics: Topics) -> bytes:
-        """The present state of these topics, and its place."""
-        ...
+    end: int
+    past: PastMoney | None
 
 
-class Subscriber:
-    """One open stream: what it wants and what waits for it."""
+class _Page(NamedTuple):
+    """Rows up to ``last``, as a subscriber gets them."""
 
-    def __init__(self, kind: Kind, topics: Topics = None, *, behind_bytes_max: int = BEHIND_BYTES_MAX) -> None:
-        self.kind, self.topics = kind, topics
-        self._behind_bytes_max = behind_bytes_max
-        self._blocks: list[bytes] = []
-        self._bytes_waiting = 0
-        self.wake = asyncio.Event()
-        self.ended = False
-        """It has left, or has been cut off: it gets nothing more."""
-        self.is_behind = False
-        """Its transport is still busy with what it was given last."""
-        self.abort: Callable[[], None] = lambda: None
-        """Ends its connection at once, also while a write to it waits. Set by the transport."""
-
-    def push(self, block: bytes) -> None:
-        """Queue bytes; a subscriber that had more than the limit waiting already is cut off instead.
-
-        One commit may be larger than the limit (a crash that liquidates thousands): it cuts off nobody who reads.
-        """
-        if self.ended:
-            return
-        if self._bytes_waiting > self._behind_bytes_max:
-            self._blocks.clear()
-            self.end()
-            self.abort()
-        else:
-            self._blocks.append(block)
-            self._bytes_waiting += len(block)
-            self.wake.set()
-
-    def end(self) -> None:
-        """Give it nothing more."""
-        self.ended = True
-        self.wake.set()
-
-    def take(self) -> bytes:
-        """All that waits, joined."""
-        data = b"".join(self._blocks)
-        self._blocks.clear()
-        self._bytes_waiting = 0
-        self.wake.clear()
-        return data
+    last: int
+    data: bytes
 
 
 class _Closing(Exception):
@@ -126,7 +65,7 @@ class Hub:
         self._model, self._rows_after, self._behind_bytes_max = model, rows_after, behind_bytes_max
         self.resume_turns = ResumeTurns()
         self._open: set[Subscriber] = set()
-        self._fed: dict[Kind, set[Subscriber]] = {}
+        self._fed: dict[Kind, Followers] = {}
         """Those of the open ones that have caught up, by kind. A kind that nobody follows has no entry."""
         self.closing = False
 
@@ -140,7 +79,7 @@ class Hub:
         """Whether another stream would be one too many; a hub that closes has no room either."""
         return self.closing or len(self._open) >= SUBSCRIBERS_MAX
 
-    def subscriber(self, kind: Kind, topics: Topics = None) -> Subscriber:
+    def subscriber(self, kind: Kind, topics: Topics) -> Subscriber:
         """A new subscriber of a kind, for ``follow``."""
         return Subscriber(kind, topics, behind_bytes_max=self._behind_bytes_max)
 
@@ -149,46 +88,50 @@ class Hub:
 
         A kind that cannot encode them ends its own streams, and nothing else: their readers come back, and are reset.
         """
-        for kind, subscribers in self._fed.items():
+        for kind, followers in self._fed.items():
             try:
-                blocks = [block for entry in entries for block in kind.blocks(entry, None)]
+                followers.feed(kind, entries)
             except Exception:
+                subscribers = [subscriber for group in followers.groups.values() for subscriber in group]
                 log.exception("stream.not_encoded", kind=type(kind).__name__, streams=len(subscribers))
                 for subscriber in subscribers:
                     subscriber.end()
-                continue
-            if blocks:
-                _feed(subscribers, blocks)
 
     async def follow(self, subscriber: Subscriber, since: str | None, turn: Turn) -> AsyncGenerator[bytes, None]:
         """All that a subscriber reads, from the place it saw last, until it ends or the hub closes.
 
         It gets a snapshot first when ``since`` is None; a ``reset`` and a snapshot when its place is too old, from the
-        future or garbled. Each block is taken when the last one has been written. ``turn`` gives its turns to catch up.
+        future or garbled. Each block is taken when the last one has been written. An empty one asks only to wait until
+        all that ``Subscriber.write`` was given has been written. ``turn`` gives its turns to catch up.
         Raises ``JournalUnavailable``. Close the iterator (``contextlib.aclosing``): that ends the subscription.
         """
         self._open.add(subscriber)
         try:
             offset = None if since is None else await self._known_offset(since, turn)
-            while offset is not None and offset < self._model.offset and not subscriber.ended:
-                offset, data = await self._missed(subscriber, offset, turn)
-                if data:
-                    subscriber.is_behind = True
-                    yield data
-                    subscriber.is_behind = False
+            if offset is not None:
+                async with aclosing(self._catch_up(subscriber, offset, turn)) as pages:
+                    async for page in pages:
+                        if page is None:
+                            offset = None
+                        elif page:
+                            subscriber.is_behind = True
+                            yield page
+                            subscriber.is_behind = False
             if offset is None:
                 if since is not None:
                     subscriber.push(subscriber.kind.reset(since, self._model.offset))
                 subscriber.push(subscriber.kind.snapshot(subscriber.topics))
-            self._fed.setdefault(subscriber.kind, set()).add(subscriber)
+            self._fed.setdefault(subscriber.kind, Followers()).add(subscriber)
             while not (subscriber.ended or self.closing):
                 data = subscriber.take()
-                if data:
+                if data or subscriber.is_behind:
                     subscriber.is_behind = True
                     yield data
                     subscriber.is_behind = False
                 else:
+                    subscriber.is_idle = True
                     await subscriber.wake.wait()
+                    subscriber.is_idle = False
         except _Closing:
             pass
         finally:
@@ -204,10 +147,10 @@ class Hub:
 
     def _forget(self, subscriber: Subscriber) -> None:
         self._open.discard(subscriber)
-        fed = self._fed.get(subscriber.kind)
-        if fed is not None:
-            fed.discard(subscriber)
-            if not fed:
+        followers = self._fed.get(subscriber.kind)
+        if followers is not None:
+            followers.remove(subscriber)
+            if not followers.groups:
                 del self._fed[subscriber.kind]
 
     async def _known_offset(self, since: str, turn: Turn) -> int | None:
@@ -226,18 +169,72 @@ class Hub:
                 known = next(iter(await self._rows_after(offset - 1, 1)), None)
         return offset if known is not None and (known.epoch, known.offset) == place else None
 
-    async def _missed(self, subscriber: Subscriber, offset: int, turn: Turn) -> tuple[int | None, bytes]:
-        """One page of what a subscriber missed, and the offset it ends at; None: it cannot be had without a gap.
+    async def _catch_up(self, subscriber: Subscriber, offset: int, turn: Turn) -> AsyncGenerator[bytes | None, None]:
+        """What a subscriber missed, page by page, until it has all. None at the end: it cannot be had without a gap.
 
         A turn ends before its page is written: a reader who does not read keeps nobody waiting.
         """
+        model = self._model
+        while offset < model.offset and not subscriber.ended:
+            missed = await self._look_ahead(subscriber, offset, turn)
+            while missed is not None and offset < missed.end and not subscriber.ended:
+                page = await self._missed(subscriber, offset, missed, turn)
+                if page is None:
+                    missed = None
+                else:
+                    offset = page.last
+                    yield page.data
+            if missed is None:
+                yield None
+                return
+
+    async def _look_ahead(self, subscriber: Subscriber, offset: int, turn: Turn) -> _Missed | None:
+        """How far a subscriber is behind, and what its kind must know of the time before; None: there is a gap.
+
+        For what its kind must know, all that it missed is read twice.
+        """
+        past, model = subscriber.kind.past(subscriber.topics), self._model
+        while past is not None and offset < model.offset and not subscriber.ended:
+            async with self._page_turn(turn, offset):
+                last, entries = await self._decoded(subscriber, offset, model.offset)
+                if last is None:
+                    return None
+                past.note(entries)
+                offset = last
+        if past is not None:
+            past.begin()
+        return _Missed(model.offset, past)
+
+    async def _missed(self, subscriber: Subscriber, offset: int, missed: _Missed, turn: Turn) -> _Page | None:
+        """One page; None: it cannot be had."""
         async with self._page_turn(turn, offset):
-            rows = await self._page(offset)
+            last, entries = await self._decoded(subscriber, offset, missed.end)
+            if last is None:
+                return None
             try:
-                return _encoded(subscriber, rows)
+                return _Page(last, _encoded(subscriber, entries, missed.past))
             except Exception:
                 log.exception("stream.not_encoded", kind=type(subscriber.kind).__name__, streams=1)
-                return None, b""
+                return None
+
+    async def _decoded(self, subscriber: Subscriber, offset: int, end: int) -> tuple[int | None, list[Entry]]:
+        """The rows after an offset: that of the last of them (None: no rows), and those that may concern a subscriber.
+
+        They are a page, or as many as have ``RESUME_EVENTS`` together, and one at least; none is behind ``end``.
+        """
+        last, seen = None, 0
+        entries: list[Entry] = []
+        for row in await self._page(offset):
+            if row.offset > end:
+                break
+            if subscriber.kind.concerns(row, subscriber.topics):
+                entry = entry_of(row)
+                seen += len(entry.events)
+                if last and seen > RESUME_EVENTS:
+                    break
+                entries.append(entry)
+            last = row.offset
+        return last, entries
 
     @asynccontextmanager
     async def _page_turn(self, turn: Turn, offset: int) -> AsyncIterator[None]:
@@ -263,29 +260,12 @@ def parse_place(text: str) -> Place | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def _feed(subscribers: Iterable[Subscriber], blocks: Sequence[Block]) -> None:
-    whole = b"".join(data for _, data in blocks)
-    for subscriber in subscribers:
-        if subscriber.topics is None:
-            subscriber.push(whole)
-        else:
-            chosen = b"".join(data for topic, data in blocks if topic in subscriber.topics)
-            if chosen:
-                subscriber.push(chosen)
-
-
-def _encoded(subscriber: Subscriber, rows: Iterable[Row]) -> tuple[int | None, bytes]:
-    """The first of these rows: the offset of the last of them (None: no rows), and what a subscriber wants of them.
-
-    They are as many as have ``RESUME_EVENTS`` together, and one at least.
-    """
-    last, seen = None, 0
-    blocks: list[bytes] = []
-    for row in rows:
-        entry = entry_of(row)
-        seen += len(entry.events)
-        if last and seen > RESUME_EVENTS:
-            break
-        last = row.offset
-        blocks += (data for _, data in subscriber.kind.blocks(entry, subscriber.topics))
-    return last, b"".join(blocks)
+def _encoded(subscriber: Subscriber, entries: Sequence[Entry], past: PastMoney | None) -> bytes:
+    """What a subscriber wants of rows that it missed."""
+    kind, wanted = subscriber.kind, subscriber.topics
+    parts: list[bytes] = []
+    for entry, blocks in zip(entries, kind.tell(entries, wanted, past), strict=True):
+        chosen = [data for topics, data in blocks if not wanted.isdisjoint(topics)]
+        if chosen:
+            parts.append(kind.row(chosen, place_of(entry.row)))
+    return b"".join(parts)

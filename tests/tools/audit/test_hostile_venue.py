@@ -10,11 +10,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
+import msgspec
 import pytest
 
+from perps.client import Venue, sending
 from tests.tools.audit.conftest import Stored, run_json
 from tests.tools.audit.test_live import BTC, ETH, KEY, serving
-from tools import client
 from tools.cli import main
 
 pytestmark = pytest.mark.timeout(60)
@@ -64,8 +65,8 @@ def honest(stored: Stored) -> dict[str, Any]:
     paths = [MARKETS, STATS, MEMORY, *(POSITIONS + user for user in users)]
     with serving(stored.url) as found:
 
-        async def ask(venue: client.Venue) -> dict[str, Any]:
-            return {path: json.loads(await venue.get(path)) for path in paths}
+        async def ask(venue: Venue) -> dict[str, Any]:
+            return {path: json.loads(bytes(await venue.get(path, msgspec.Raw))) for path in paths}
 
         return found.do(ask)
 
@@ -165,7 +166,7 @@ ILL: dict[str, Callable[[Json], None]] = {
 def test_an_answer_of_another_kind_is_one_clear_line(
     what: str, stored: Stored, honest: Json, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "ANSWER_BYTES_MAX", 2_000_000)
+    monkeypatch.setattr(sending, "ANSWER_BYTES_MAX", 2_000_000)
     ILL[what](honest)
 
     with answering(honest) as url:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 
 from actors.ledger import LedgerActor
 from actors.market import MarketActor
+from perps.client import Venue as Client
 from perps.journal import Row
 from perps.snapshot.images import digest
 from perps.units import Micros, Ticks
@@ -27,7 +29,6 @@ from tools.audit.live import Follower, Said, differences_in_memory
 from tools.audit.memory import LedgerDigest, MarketDigest, Memory, contradictions_of_memory
 from tools.audit.reconcile import tell_left_out
 from tools.cli import main
-from tools.client import Venue as Client
 from web.compose import VenueServer, postgres
 
 pytestmark = pytest.mark.timeout(60)
@@ -91,9 +92,9 @@ def prices_moving(found: Serving) -> Iterator[list[int]]:
     stop = Event()
 
     async def play(client: Client) -> None:
-        market = await client.market(BTC)
+        market = (await client.get_market(BTC)).market
         while not stop.is_set():
-            price = market.index_price + market.tick_size * (len(sent) % 7)
+            price = Decimal(market.index_price) + Decimal(market.tick_size) * (len(sent) % 7)
             await client.set_price(BTC, price, sequence=len(sent) + 1)
             sent.append(1)
 

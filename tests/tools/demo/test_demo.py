@@ -1,7 +1,6 @@
 """The demo: made once however often it starts, moving, calm about refusals, and gone when it is told to stop."""
 
 import asyncio
-import json
 import stat
 from collections import deque
 from collections.abc import Mapping
@@ -10,17 +9,17 @@ from random import Random
 
 import pytest
 
+from perps.client import Refused, Venue
+from perps.client.requests import request_of
 from perps.market.listing import check_params
 from perps.wire.base import decoder
-from perps.wire.markets import MarketBody
+from perps.wire.markets import LIST_MARKET, MarketBody
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.benchmark.http import MARKET, TICKERS
-from tools.client import Venue
 from tools.demo.agents import Agent, wish
 from tools.demo.demo import run_demo
 from tools.demo.setup import AGENTS, MARKETS, PEOPLE, AgentPlan, Style, prepare
-from tools.errors import ApiError
 from web.api.commands import list_command
 
 PACE = 40.0
@@ -57,13 +56,13 @@ def an_agent(venue: Venue) -> Agent:
     return Agent(PLAN, venue, Random(1), top_up)
 
 
-def refusal(code: str) -> ApiError:
-    return ApiError(code, "No.", {}, 422)
+def refusal(code: str) -> Refused:
+    return Refused(code, "No.", {}, 422)
 
 
 @pytest.mark.parametrize("parameters", [*MARKETS, {"ticker": TICKERS[0], **MARKET}], ids=lambda p: str(p["ticker"]))
 def test_the_sample_markets_keep_the_listing_rules(parameters: Mapping[str, object]) -> None:
-    command = list_command(decoder(MarketBody).decode(json.dumps(parameters)))
+    command = list_command(decoder(MarketBody).decode(request_of(LIST_MARKET, parameters).body or b""))
     assert check_params(command.params, command.price) is None
 
 
@@ -171,7 +170,7 @@ async def test_an_agent_that_cannot_open_closes_what_it_has(running: Running, co
     running.venue.add_market("BTC-PERP")
     async with Venue(running.url, ADMIN_KEY) as venue:
         agent = an_agent(venue)
-        agent.positions.append((await venue.open("BTC-PERP", "long", "500", 2)).id)
+        agent.positions.append((await venue.open("BTC-PERP", "long", "500", 2)).position.id)
         await agent.refused(refusal(code))
         await agent.step()
     assert list(agent.positions) == []

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from perps.client import Venue
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools import output
 from tools.cli import main
-from tools.client import Venue
 from tools.errors import ToolError
 from tools.feeds.csv_file import Tick
 from tools.feeds.player import CHUNK_TICKS, Pacer, PriceFeed, on_tick, replay, simulate

@@ -18,7 +18,7 @@ from web.listener import SHUTDOWN_S
 
 async def _metrics(venue: Running) -> dict[str, float]:
     """Every sample, by its name with its labels."""
-    answer = await venue.anybody.get("/metrics")
+    answer = await venue.admin.get("/metrics")
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     return {
@@ -158,7 +158,7 @@ async def test_metrics_name_no_user(venue: Running) -> None:
     ann = await venue.user("ann-the-user")
     await ann.opened()
 
-    assert b"ann" not in (await venue.anybody.get("/metrics")).body
+    assert b"ann" not in (await venue.admin.get("/metrics")).body
 
 
 async def test_every_answer_has_an_id_of_its_own(venue: Running) -> None:
@@ -173,7 +173,7 @@ async def test_every_answer_has_an_id_of_its_own(venue: Running) -> None:
 async def test_metrics_hold_no_times_of_birth(venue: Running) -> None:
     await venue.user("ann")
 
-    assert b"_created" not in (await venue.anybody.get("/metrics")).body
+    assert b"_created" not in (await venue.admin.get("/metrics")).body
 
 
 async def test_the_root_names_every_route_and_where_to_read_on(venue: Running) -> None:

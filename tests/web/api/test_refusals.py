@@ -51,7 +51,7 @@ COMMANDS: list[tuple[str, object]] = [
 
 
 def test_every_route_that_does_something_is_among_them() -> None:
-    wanted = {operation.path for operation in OPERATIONS if operation.method == "POST"}
+    wanted = {operation.path for operation in OPERATIONS if operation.method == "POST" and operation.scope != "read"}
     patterns = {path: re.compile(re.sub(r"\{\w+}", "[^/]+", path)) for path in wanted}
 
     missed = {path for path, pattern in patterns.items() if not any(pattern.fullmatch(known) for known, _ in COMMANDS)}

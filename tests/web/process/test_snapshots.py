@@ -52,7 +52,7 @@ async def test_one_that_fails_is_said_and_costs_nothing_else(starter: Starter) -
 
     assert memory.store.saved_snapshots == {}
     await venue.price("50200")
-    assert 'perps_snapshots_total{outcome="failed"} 1.0' in (await venue.anybody.get("/metrics")).body.decode()
+    assert 'perps_snapshots_total{outcome="failed"} 1.0' in (await venue.admin.get("/metrics")).body.decode()
 
 
 async def test_they_are_taken_by_themselves_after_so_many_rows(starter: Starter) -> None:
@@ -150,14 +150,14 @@ async def test_that_none_can_be_taken_is_shown_until_one_is(starter: Starter) ->
 
     ready = (await venue.anybody.get("/readyz")).ok()
     assert ready["warnings"] == {"snapshots": "none could be taken: it made no progress and was ended"}
-    metrics = (await venue.anybody.get("/metrics")).body.decode()
+    metrics = (await venue.admin.get("/metrics")).body.decode()
     assert 'perps_snapshots_total{outcome="stalled"} 1.0' in metrics
     assert "perps_snapshot_problem 1.0" in metrics
 
     failing = False
     await snapshot_taken(venue)
     assert "warnings" not in (await venue.anybody.get("/readyz")).ok()
-    assert "perps_snapshot_problem 0.0" in (await venue.anybody.get("/metrics")).body.decode()
+    assert "perps_snapshot_problem 0.0" in (await venue.admin.get("/metrics")).body.decode()
 
 
 async def test_one_that_fails_is_tried_again(starter: Starter, monkeypatch: pytest.MonkeyPatch) -> None:

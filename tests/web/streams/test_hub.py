@@ -3,60 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, nullcontext
 
 import pytest
 
-from perps.events import PriceUpdated
-from perps.journal import Entry, Row
+from perps.journal import Row
 from perps.venue import VenueState
 from tests.actors.venue import Running, open_long, running, set_price
 from tests.conftest import Event as LogEvent
 from tests.support.memory import MemoryQueries
+from tests.web.streams.kinds import ALL, ByMarket, Mine, Wire
 from web.readside.model import ReadModel
-from web.streams.hub import Block, Hub, Subscriber, Topics
+from web.streams.hub import Hub
+from web.streams.subscribers import Subscriber
+from web.streams.topics import Topics
 
 A, B = "A-PERP", "B-PERP"
-
-
-class ByMarket:
-    """A stream of markets: of each row its offset, as text."""
-
-    def __init__(self) -> None:
-        self.encoded: list[int] = []
-        self.cannot: set[int] = set()
-
-    def blocks(self, entry: Entry, topics: Topics) -> Iterable[Block]:
-        """One block a row; nothing for the ledger's rows."""
-        row = entry.row
-        if row.offset in self.cannot:
-            raise KeyError(row.offset)
-        if row.stream.startswith("@") or (topics is not None and row.stream not in topics):
-            return ()
-        self.encoded.append(row.offset)
-        return ((row.stream, b"%d " % row.offset),)
-
-    def reset(self, since: str, offset: int) -> bytes:
-        """That it begins anew."""
-        return b"reset(%s) " % since.encode()
-
-    def snapshot(self, topics: Topics) -> bytes:
-        """What it follows."""
-        return b"now(%s) " % ",".join(sorted(topics or ("all",))).encode()
-
-
-class Mine(ByMarket):
-    """A stream of markets and of users: prices by ticker, and whose position a row changed, user by user."""
-
-    def blocks(self, entry: Entry, topics: Topics) -> Iterable[Block]:
-        """A block for each event."""
-        row = entry.row
-        for event in entry.events:
-            user = event.subject
-            topic = row.stream if isinstance(event, PriceUpdated) else f"user:{user}"
-            if user is not None or topic == row.stream:
-                yield topic, f"{topic}@{row.offset} ".encode()
 
 
 class Reader:
@@ -88,7 +51,7 @@ class Following:
         self._venue, self._stack = venue, stack
 
     async def __call__(
-        self, kind: ByMarket, topics: Topics = None, since: str | None = None, *, hub: Hub | None = None
+        self, kind: ByMarket, topics: Topics = ALL, since: str | None = None, *, hub: Hub | None = None
     ) -> Reader:
         """A reader of ``hub``, or of the venue's."""
         hub = hub or self._venue.hub
@@ -131,6 +94,56 @@ async def test_a_row_is_encoded_once_for_all_who_follow_a_kind(venue: Running, f
 
     assert kind.encoded == other.encoded == [4, 5]
     assert [await reader.next() for reader in readers] == ["4 5 "] * 7
+    assert (kind.framed, other.framed) == (2, 2), "once also for groups that follow something else and see the same"
+
+
+async def test_who_is_not_behind_is_written_to_within_the_commit(venue: Running, follow: Following) -> None:
+    reader, wire = await follow(ByMarket()), Wire()
+    reader.subscriber.write = wire.put
+    assert await reader.next() == "now(all) "
+    more = asyncio.create_task(reader.next())
+    await asyncio.sleep(0)
+
+    await _prices(venue, A, A)
+
+    assert (wire.took, more.done()) == (["4 ", "5 "], False)
+    more.cancel()
+
+
+async def test_who_is_behind_gets_what_comes_in_order_when_there_is_room_again(
+    venue: Running, follow: Following
+) -> None:
+    reader, wire = await follow(ByMarket()), Wire()
+    reader.subscriber.write = wire.put
+    await reader.next()
+    waiting = asyncio.create_task(reader.next())
+    await asyncio.sleep(0)
+    wire.has_room = False
+
+    await _prices(venue, A, A, A)
+
+    assert wire.took == ["4 "]
+    assert await waiting in ("", "5 ", "5 6 ")
+    assert reader.subscriber.is_behind
+    rest = "" if waiting.result() == "" else waiting.result()
+    while rest != "5 6 ":
+        rest += await reader.next()
+    wire.has_room = True
+    idle = asyncio.create_task(reader.next())
+    await asyncio.sleep(0)
+    await _prices(venue, A)
+    assert wire.took == ["4 ", "7 "]
+    idle.cancel()
+
+
+def test_what_comes_before_a_reader_who_is_behind_has_been_woken_waits() -> None:
+    subscriber, wire = Subscriber(ByMarket(), ALL), Wire()
+    subscriber.write, subscriber.is_idle, wire.has_room = wire.put, True, False
+
+    for block in (b"1 ", b"2 ", b"3 "):
+        subscriber.push(block)
+
+    assert (wire.took, subscriber.take()) == (["1 "], b"2 3 ")
 
 
 async def test_nothing_is_encoded_for_nobody(venue: Running, follow: Following) -> None:
@@ -176,7 +189,7 @@ async def test_one_row_may_speak_on_many_topics(venue: Running, follow: Followin
     assert sorted((await everybodys.next()).split()) == [f"A-PERP@{last}", f"user:ann@{last}", f"user:bob@{last}"]
 
 
-@pytest.mark.parametrize("topics", [None, frozenset((B,))])
+@pytest.mark.parametrize("topics", [ALL, frozenset((B,))])
 async def test_who_comes_back_gets_what_he_missed_and_then_what_is_new(
     venue: Running, follow: Following, topics: Topics
 ) -> None:
@@ -187,7 +200,7 @@ async def test_who_comes_back_gets_what_he_missed_and_then_what_is_new(
         missed = [
             offset
             for offset, ticker in enumerate([A, B, "", A, B, A, B], 1)
-            if offset > since and ticker in (topics or (A, B))
+            if offset > since and ticker in ((A, B) if topics is ALL else topics)
         ]
         if missed:
             assert await reader.next() == "".join(f"{offset} " for offset in missed)

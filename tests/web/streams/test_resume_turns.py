@@ -17,7 +17,7 @@ from tests.web.events import listening
 from tests.web.venue import OnMemory, Running
 from web.compose import Limits
 from web.limits.shares import STRANGERS_LOOKING_UP
-from web.streams.resume_turns import STRANGERS_RESUMING, Line, ResumeTurns, _site
+from web.streams.resume_turns import STRANGERS_RESUMING, Line, ResumeTurns
 
 FAR, NEAR = 50_000, 10
 Task = asyncio.Task[None]
@@ -242,22 +242,6 @@ async def test_who_has_much_left_has_a_turn_however_many_of_the_same_address_com
 
 def test_strangers_leave_a_connection_to_callers_with_a_key() -> None:
     assert STRANGERS_RESUMING + STRANGERS_LOOKING_UP < CONNECTIONS_MAX
-
-
-@pytest.mark.parametrize(
-    ("address", "site"),
-    [
-        ("10.0.0.1", "10.0.0.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
-        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
-        ("::ffff:10.0.0.1", "10.0.0.1"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("", ""),
-    ],
-)
-def test_a_strangers_sender_is_what_one_subscriber_has(address: str, site: str) -> None:
-    assert _site(address) == site
 
 
 async def test_a_stop_does_not_wait_for_those_who_wait_for_a_turn(slow: tuple[Running, Slow]) -> None:

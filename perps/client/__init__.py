@@ -1,0 +1,33 @@
+"""A client for a venue: asynchronous, typed with the contract, and stubborn.
+
+    async with Venue("http://127.0.0.1:8000", key) as venue:
+        opened = await venue.open("BTC-PERP", "long", size=1000, leverage=10)
+        async for row in venue.stream(tickers=["BTC-PERP"]):
+            ...
+
+Reading order: ``venue`` (every operation as a method), ``requests`` (an operation and its values as one request),
+``sending`` (one request until there is a verdict), ``stream`` (events, row by row), ``errors``. It needs aiohttp,
+msgspec and ``perps.wire``, and nothing of the process that serves the venue.
+"""
+
+from perps.client.errors import BadAnswer, OutcomeUnknown, Refused, Unavailable, VenueError
+from perps.client.lists import Listing
+from perps.client.requests import Exact
+from perps.client.sending import Retry, without_password
+from perps.client.stream import Event, Row
+from perps.client.venue import Venue
+
+__all__ = [
+    "BadAnswer",
+    "Event",
+    "Exact",
+    "Listing",
+    "OutcomeUnknown",
+    "Refused",
+    "Retry",
+    "Row",
+    "Unavailable",
+    "Venue",
+    "VenueError",
+    "without_password",
+]

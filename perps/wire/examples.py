@@ -1,0 +1,199 @@
+"""One example of each operation, as a running venue gave it: what came of a request, and its body.
+
+They are the samples of ``docs/api.md``; tests hold both together, and each example to its type.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+_MARKET: Final = """
+{"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "status": "enabled",
+ "currentPrice": "10400.00", "indexPrice": "10400.00", "markPrice": "10400.00", "change24h": "400.00",
+ "changePercent24h": "4.00", "high24h": "10500.00", "low24h": "10000.00", "volume24h": "4095.900204",
+ "openInterest": {"long": "0.00", "short": "0.00"}, "skew": "0.00", "fundingRate": {"rate": "0.00",
+ "predictedRate": "0.00", "nextFundingTime": "2026-11-23T00:00:00.000Z"}, "markSource": "index",
+ "skewScale": "1000000.00", "maxSkew": "1000.00", "maxOpenInterest": "2000.00", "maxLeverage": 100,
+ "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001",
+ "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
+ "priceAt": "2026-11-22T17:34:58.482Z"}
+"""
+
+
+class Example(Struct, frozen=True):
+    """What an operation answers, and for what body: JSON as text."""
+
+    answer_text: str
+    body_text: str = "null"
+
+    @property
+    def answer(self) -> Any:
+        """Decoded."""
+        return msgspec.json.decode(self.answer_text.replace("$MARKET", _MARKET))
+
+    @property
+    def body(self) -> Any:
+        """Decoded; None: there is no body."""
+        return msgspec.json.decode(self.body_text)
+
+
+EXAMPLES: Final[dict[str, Example]] = {
+    "openPosition": Example(
+        """
+ {"position": {"id": "BTC-PERP-1", "userId": "ann", "ticker": "BTC-PERP", "organizationId": "btc",
+ "side": "long", "quantity": "0.0999", "size": "999.00005", "entryPrice": "10000.0005005",
+ "markPrice": "10000.00", "leverage": 10, "margin": "99.900005", "liquidationPrice": "9045.22",
+ "bankruptcyPrice": "9000.00", "unrealizedPnL": "-0.00005", "unrealizedPnLPercent": "-0.0001",
+ "fundingPaid": "0.00", "takeProfit": null, "stopLoss": null, "status": "open",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": null}, "fill": {"price": "10000.0005005",
+ "quantity": "0.0999", "notional": "999.00005", "priceImpact": "0.00000005"}, "marginPaid": "99.900005",
+ "fee": {"amount": "0.999001", "platformPaid": "0.999001", "referrerPaid": "0.00"},
+ "newBalance": "899.100994", "clientOrderId": "first", "offset": 4}""",
+        '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
+    ),
+    "quotePosition": Example(
+        """
+ {"fill": {"price": "10000.0005005", "quantity": "0.0999", "notional": "999.00005",
+ "priceImpact": "0.00000005"}, "marginRequired": "99.900005", "fee": {"amount": "0.999001",
+ "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "equity": "99.899955",
+ "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3}""",
+        '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
+    ),
+    "closePosition": Example(
+        """
+ {"position": {"id": "BTC-PERP-1", "userId": "ann", "ticker": "BTC-PERP", "organizationId": "btc",
+ "side": "long", "quantity": "0.05", "size": "500.000026", "entryPrice": "10000.00052",
+ "markPrice": "10500.00", "leverage": 10, "margin": "50.000003", "liquidationPrice": "9045.22",
+ "bankruptcyPrice": "9000.00", "unrealizedPnL": "24.999975", "unrealizedPnLPercent": "49.9999",
+ "fundingPaid": "0.00", "takeProfit": null, "stopLoss": null, "status": "open",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": null, "exitPrice": "10500.00078156",
+ "realizedPnL": "24.950014"}, "fill": {"price": "10500.00078156", "quantity": "0.0499",
+ "notional": "523.950039", "priceImpact": "0.00000007"}, "grossSettlement": "74.850016",
+ "netSettlement": "74.326065", "marginReturned": "49.900002", "pnl": "24.950014", "badDebt": "0.00",
+ "fee": {"amount": "0.523951", "platformPaid": "0.523951", "referrerPaid": "0.00"}, "wasLiquidated": false,
+ "newBalance": "973.926559", "clientOrderId": "req-28c5f75448dc15b9d31c6c78", "offset": 7}""",
+        '{"percentage": "0.5"}',
+    ),
+    "listPositions": Example("""
+ {"perpetuals": {"positions": [], "stats": {"totalPositions": 0, "totalPnL": "0.00", "totalFunding": "0.00"}},
+ "timestamp": "2026-11-22T17:34:58.492Z", "offset": 9, "nextCursor": null}"""),
+    "listMarkets": Example('{"markets": [$MARKET], "count": 1, "offset": 9}'),
+    "getMarket": Example('{"market": $MARKET, "offset": 9}'),
+    "listMarket": Example(
+        '{"market": $MARKET, "offset": 9}',
+        '{"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "10000"}',
+    ),
+    "setMode": Example('{"market": $MARKET, "offset": 9}', '{"mode": "enabled"}'),
+    "fundMarket": Example(
+        """
+ {"ticker": "BTC-PERP", "account": "house", "amount": "5000.00", "newBalance": "5000.000001",
+ "clientOrderId": "f-1", "offset": 11}""",
+        '{"account": "house", "amount": "5000", "clientOrderId": "f-1"}',
+    ),
+    "listCandles": Example("""
+ {"candles": [[1795368840000, "10000.00", "10500.00", "10000.00", "10400.00", "4095.900204", 5]],
+ "interval": "1m", "closed": false, "nextCursor": null, "offset": 9}"""),
+    "listTrades": Example("""
+ {"trades": [{"id": "8-0", "ticker": "BTC-PERP", "kind": "close", "side": "long", "price": "10500.00026",
+             "quantity": "0.05", "size": "525.000013", "markPrice": "10500.00", "quotePrice": "10500.00",
+             "at": "2026-11-22T17:34:58.472Z", "offset": 8, "realizedPnL": "24.999988"}],
+ "nextCursor": "8-0"}"""),
+    "listLiquidations": Example("""
+ {"liquidations": [{"id": "6-1", "ticker": "BTC-PERP", "kind": "liquidation", "side": "short",
+ "price": "10500.00053053", "quantity": "0.0999", "size": "1048.950053", "markPrice": "10500.00",
+ "quotePrice": "10500.00", "at": "2026-11-22T17:34:58.449Z", "offset": 6, "realizedPnL": "-49.950004"}],
+ "nextCursor": null}"""),
+    "listPrices": Example("""
+ {"prices": [{"indexPrice": "10500.00", "markPrice": "10500.00", "quotePrice": "10500.00", "source": "oracle",
+             "reason": "feed", "sequence": 7, "at": "2026-11-22T17:34:58.449Z", "offset": 6}],
+ "nextCursor": "6-0"}"""),
+    "listFunding": Example('{"funding": [], "nextCursor": null}'),
+    "listUserTrades": Example("""
+ {"trades": [{"id": "8-0", "ticker": "BTC-PERP", "kind": "close", "side": "long", "price": "10500.00026",
+ "quantity": "0.05", "size": "525.000013", "markPrice": "10500.00", "quotePrice": "10500.00",
+ "at": "2026-11-22T17:34:58.472Z", "offset": 8, "realizedPnL": "24.999988", "positionId": "BTC-PERP-1",
+ "userId": "ann", "indexPrice": "10500.00", "funding": "0.00", "badDebt": "0.00",
+ "fee": {"amount": "0.525001", "platformPaid": "0.525001", "referrerPaid": "0.00"}}], "nextCursor": "8-0"}"""),
+    "setPrice": Example(
+        '{"market": $MARKET, "liquidations": 1, "offset": 6}',
+        '{"price": "10500", "source": "oracle", "sequence": 7, "reason": "feed"}',
+    ),
+    "setPrices": Example(
+        """
+ {"results": [{"error": {"code": "market_not_found", "message": "There is no such market.",
+                        "details": {"ticker": "ETH-PERP"}}}],
+ "offset": 9}""",
+        '[{"ticker": "ETH-PERP", "price": "3000"}]',
+    ),
+    "getBalance": Example("""
+ {"balance": "1048.401549", "held": "0.00", "available": "1048.401549", "margin": "0.00",
+ "totalDeposited": "1000.00", "totalWithdrawn": "0.00", "lifetimePnL": "49.950002", "totalFees": "2.047953",
+ "offset": 9}"""),
+    "listTransactions": Example("""
+ {"transactions": [{"id": "8-2", "type": "fee", "amount": "-0.525001", "balanceBefore": "1048.92655",
+                   "balanceAfter": "1048.401549", "relatedId": "BTC-PERP-1", "at": "2026-11-22T17:34:58.472Z"}],
+ "nextCursor": "8-2"}"""),
+    "createUser": Example(
+        """
+ {"userId": "ann", "referrer": null, "balance": "1000.00", "held": "0.00", "available": "1000.00",
+ "margin": "0.00", "totalDeposited": "1000.00", "totalWithdrawn": "0.00", "lifetimePnL": "0.00",
+ "totalFees": "0.00", "offset": 3}""",
+        '{"userId": "ann", "deposit": "1000"}',
+    ),
+    "listUsers": Example("""
+ {"users": [{"userId": "ann", "referrer": null, "balance": "1048.401549", "held": "0.00",
+ "available": "1048.401549", "margin": "0.00", "totalDeposited": "1000.00", "totalWithdrawn": "0.00",
+ "lifetimePnL": "49.950002", "totalFees": "2.047953", "openPositions": 0}], "offset": 9, "nextCursor": null}"""),
+    "deposit": Example(
+        '{"userId": "ann", "amount": "5.00", "newBalance": "1053.401549", "clientOrderId": "d-1", "offset": 10}',
+        '{"amount": "5", "clientOrderId": "d-1"}',
+    ),
+    "withdraw": Example(
+        '{"userId": "ann", "amount": "5.00", "newBalance": "1048.401549", "clientOrderId": "w-1", "offset": 11}',
+        '{"amount": "5", "clientOrderId": "w-1"}',
+    ),
+    "createKey": Example(
+        '{"keyId": "key_8f3590b32e7133e6", "key": "shown-this-once", "userId": "ann", "scopes": ["read", "trade"]}',
+        '{"userId": "ann", "scopes": ["read", "trade"], "label": "phone"}',
+    ),
+    "listKeys": Example("""
+ {"keys": [{"keyId": "key_8f3590b32e7133e6", "userId": "ann", "scopes": ["read", "trade"], "label": "phone",
+           "createdAt": "2026-11-22T17:34:58.386Z", "expiresAt": null, "revokedAt": null}],
+ "nextCursor": null}"""),
+    "revokeKey": Example('{"keyId": "key_8f3590b32e7133e6", "revoked": true}'),
+    "getStats": Example("""
+ {"offset": 10, "epoch": 1, "time": "2026-11-22T17:34:58.596Z", "users": 2,
+ "markets": [{"ticker": "BTC-PERP", "status": "enabled", "reason": "", "positions": 0, "margin": "0.00",
+              "skew": "0.00", "house": "0.000001", "insurance": "0.00", "offset": 9}],
+ "inFlight": 0, "streams": 1,
+ "accounts": {"wallets": "1502.452545", "margin": "0.00", "house": "0.000001", "insurance": "0.00",
+              "fees": "2.547454", "world": "-1505.00", "total": "0.00"},
+ "health": {}}"""),
+    "takeSnapshot": Example("""
+ {"offset": 10, "stateHash": "3b64db95cb55c763391c707108489ae18b4112d783300de38e033b4c98c3deaf",
+ "size": 2048, "rows": 10}"""),
+    "getState": Example("""
+ {"ledger": {"offset": 10, "seq": 3,
+ "hash": "3b64db95cb55c763391c707108489ae18b4112d783300de38e033b4c98c3deaf"},
+ "markets": [{"ticker": "BTC-PERP", "seq": 7, "positions": 0,
+ "hash": "3b64db95cb55c763391c707108489ae18b4112d783300de38e033b4c98c3deaf"}]}"""),
+    "getHealth": Example('{"status": "ok"}'),
+    "getReady": Example('{"status": "ready", "problems": {}, "since": {}, "offset": 10}'),
+    "getIndex": Example("""
+ {"name": "perps", "version": "0.1.0", "docs": "docs/api.md", "openapi": "/openapi.json",
+ "reference": "/docs", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics", "routes": ["GET /",
+ "POST /api/markets/perps/open"]}"""),
+    "getMe": Example(
+        """
+ {"userId": "ann", "scopes": ["read", "trade"], "keyId": "key_8f3590b32e7133e6", "label": "phone",
+ "expiresAt": null}"""
+    ),
+    "makeStreamTicket": Example(
+        """
+ {"ticket": "ticket_3f8b1f0c9a7d4e62b5", "expiresAt": "2026-11-22T17:35:58.422Z"}"""
+    ),
+}
+"""By the operation's name. Streams and what is no JSON have none."""

@@ -1,0 +1,72 @@
+"""The client has a method for every operation, with the operation's own names and types, and needs no venue's code."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from perps.client import Listing, Venue
+from perps.wire.base import Answer
+from perps.wire.operation import TEXT, Operation
+from perps.wire.operations import OPERATIONS
+
+ASKED = [
+    operation
+    for operation in OPERATIONS
+    if operation.answers[operation.status] == TEXT
+    or (
+        isinstance(operation.answers[operation.status], type)
+        and issubclass(operation.answers[operation.status], Answer)
+    )
+]
+"""Streams have one method, ``stream``, with parameters. The contract and its page are not for a program that has it."""
+
+
+def snake(name: str) -> str:
+    return re.sub(r"[A-Z]", lambda capital: "_" + capital.group().lower(), name)
+
+
+def method_of(operation: Operation) -> Any:
+    return getattr(Venue, snake(operation.name))
+
+
+@pytest.mark.parametrize("operation", ASKED, ids=lambda operation: operation.name)
+def test_every_operation_is_a_method_that_answers_its_type(operation: Operation) -> None:
+    answer = operation.answers[operation.status]
+    says = get_type_hints(method_of(operation))["return"]
+    if getattr(says, "__origin__", None) is Listing:
+        says = get_args(says)[0]
+    assert says is (str if answer == TEXT else answer)
+
+
+@pytest.mark.parametrize("operation", ASKED, ids=lambda operation: operation.name)
+def test_a_method_takes_what_the_operation_takes(operation: Operation) -> None:
+    parameters = inspect.signature(method_of(operation)).parameters
+    takes = set(parameters) - {"self"}
+    fields = getattr(operation.body or operation.query, "__struct_fields__", ("items",))
+    known = {snake(place) for place in re.findall(r"\{(\w+)\}", operation.path)} | set(fields)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        takes = takes - {"parameters"} | known
+    without_effect = (
+        {"take_profit", "stop_loss", "client_order_id", "user_id"} if operation.name == "quotePosition" else set()
+    )
+    assert takes == known - without_effect
+
+
+def test_no_method_is_left_of_an_operation_that_is_gone() -> None:
+    public = {name for name, value in vars(Venue).items() if inspect.isfunction(value) and not name.startswith("_")}
+    others = {"call", "get", "stream", "be_patient", "open", "close", "quote"}
+    assert public - others == {snake(operation.name) for operation in ASKED}
+
+
+def test_the_client_loads_nothing_of_the_process_that_serves() -> None:
+    script = "import sys, perps.client; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"aiohttp", "msgspec", "perps"} <= loaded
+    assert not loaded & {"actors", "web", "persistence", "tools", "pykka", "asyncpg", "structlog", "sortedcontainers"}

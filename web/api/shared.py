@@ -1,0 +1,75 @@
+"""Answers that are the same for all callers: made once for each journal row or minute, then served as bytes.
+
+What the markets are depends on the newest row, on the minute (24 hours end with it, and so does a candle) and on
+which markets are up. A caller who names the ``ETag`` that it got last gets 304 while none of these has changed.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from aiohttp import web
+
+from perps.candles import MINUTE_MS
+from perps.wire.base import Answer, encode
+from perps.wire.operation import NoQuery, Operation
+from web.api.context import Context
+
+SHARED: Final = frozenset(("listMarkets", "getMarket", "listCandles"))
+"""Operations whose answer depends on nothing else: neither on the caller nor on the moment within a minute."""
+
+KEPT_MAX: Final = 256
+"""Answers kept at a time. The largest list of candles has some 45 KB."""
+
+Stamp = tuple[int, int, int]
+
+
+class SharedAnswers:
+    """The answers made for the present row and minute. On one event loop."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._run = secrets.token_hex(4)
+        self._stamp: Stamp = (0, 0, 0)
+        self._kept: dict[str, bytes] = {}
+
+    def stamp(self) -> Stamp:
+        """What an answer that is made now depends on."""
+        model = self._context.model
+        return model.offset, self._context.clock.now_ms() // MINUTE_MS, model.health_changes
+
+    def find(self, operation: Operation, request: web.BaseRequest, request_id: str) -> web.Response | None:
+        """The answer, if it has been made since the last row."""
+        if operation.name not in SHARED or self.stamp() != self._stamp:
+            return None
+        body = self._kept.get(_name(operation, request))
+        return None if body is None else self._response(request, body, request_id)
+
+    def keep(
+        self, operation: Operation, request: web.BaseRequest, answer: Answer, begun: Stamp, request_id: str
+    ) -> web.Response:
+        """An answer that has just been made, and was begun at ``begun``: others get it too if it is the present one."""
+        body = encode(answer)
+        if self.stamp() != begun:  # rows came while it was looked up: it may be of either side of them
+            return web.Response(body=body, content_type="application/json", headers={"X-Request-Id": request_id})
+        if begun != self._stamp or len(self._kept) >= KEPT_MAX:
+            self._kept.clear()
+            self._stamp = begun
+        self._kept[_name(operation, request)] = body
+        return self._response(request, body, request_id)
+
+    def _response(self, request: web.BaseRequest, body: bytes, request_id: str) -> web.Response:
+        offset, minute, health = self._stamp
+        tag = f'"{self._run}-{offset}-{minute}-{health}"'
+        headers = {"X-Request-Id": request_id, "ETag": tag, "Cache-Control": "no-cache"}
+        known = request.headers.get("If-None-Match")
+        if known is not None and (known == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(","))):
+            return web.Response(status=304, headers=headers)
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+
+def _name(operation: Operation, request: web.BaseRequest) -> str:
+    """What was asked for: names behind the path that mean nothing make no other answer."""
+    url = request.rel_url
+    return url.raw_path if operation.query is NoQuery else url.raw_path_qs

@@ -1,0 +1,152 @@
+"""Who may ask now: each request is weighed against its caller's budget before anything of it is read.
+
+A caller is a user with all keys of that user, a key that belongs to no user, or, without a key, an address. Whoever
+holds an administrator's key is not limited. Nor, by default, are callers without a key on this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+from aiohttp import web
+from msgspec import Struct
+
+from actors.ports import Clock
+from actors.shares import Shares
+from web.answers.errors import RequestError
+from web.auth import Keys, Principal
+from web.limits.budgets import NS_PER_S, Budget, FailedKeys, Pace, Spent, is_loopback, site
+
+KEY_POINTS_PER_S: Final = 20_000
+"""More than one venue on one small machine can carry out: by default no bot is held up."""
+
+ADDRESS_POINTS_PER_S: Final = 1_000
+
+STREAMS_EACH_MAX: Final = 256
+"""Open streams of one caller. On this machine, callers without a key have as many as the venue."""
+
+BYTES_PER_S: Final = 32 * 1024 * 1024
+"""A list of 1,000 markets has 0.7 MB, and sending it takes 0.5 ms: 32 readers that ask as fast as they get answers
+would have all of the event loop. At this pace, all of one caller together have 3 % of it."""
+
+LARGE_BYTES: Final = 64 * 1024
+"""Smaller answers do not count."""
+
+POINT_BYTES: Final = 16 * 1024
+"""As so many bytes each point of a request without a key counts: 2,048 of a point each take a fifth of the loop."""
+
+WAIT_S_MAX: Final = 5.0
+
+
+class RequestLimits(Struct, frozen=True, kw_only=True):
+    """How much one caller may ask for. 0: as much as they like."""
+
+    key_points_per_s: int = KEY_POINTS_PER_S
+    address_points_per_s: int = ADDRESS_POINTS_PER_S
+    limits_loopback: bool = False
+    """Whether callers on this machine without a key are limited as others are."""
+
+
+class Caller(Struct, frozen=True):
+    """Who asks."""
+
+    name: str
+    is_free: bool
+    """Has no budget."""
+    principal: Principal | None = None
+    """None: a stranger."""
+
+
+NOBODY: Final = Caller("@", True)
+"""Before it is known who asks."""
+
+
+class Admission:
+    """The budgets of all callers. On one event loop."""
+
+    def __init__(self, limits: RequestLimits, keys: Keys, clock: Clock) -> None:
+        self._limits, self._keys, self._clock = limits, keys, clock
+        self._of_keys = Budget(limits.key_points_per_s) if limits.key_points_per_s else None
+        self._of_addresses = Budget(limits.address_points_per_s) if limits.address_points_per_s else None
+        self._failed_keys = FailedKeys()
+        self._streams = Shares(STREAMS_EACH_MAX)
+        self._pace = Pace(BYTES_PER_S)
+
+    def caller(self, request: web.BaseRequest) -> Caller:
+        """Who asks. Raises ``rate_limited`` while the address is slowed for its keys and this one fails too."""
+        address = request.remote or ""
+        if "Authorization" in request.headers:
+            try:
+                principal = self._keys.principal(request)
+                return Caller(principal.payer, principal.is_admin, principal)
+            except RequestError:
+                self._check_failures(site(address))
+        is_free = not self._limits.limits_loopback and is_loopback(address)
+        return Caller(f"@{site(address)}", is_free)
+
+    def spend(self, caller: Caller, points: int) -> Mapping[str, str]:
+        """Take points out of a caller's budget; the headers that say what is left. Raises ``rate_limited``."""
+        budget = self._of_addresses if caller.principal is None else self._of_keys
+        if budget is None or caller.is_free:
+            return {}
+        spent = budget.spend(caller.name, points, self._clock.monotonic_ns())
+        if spent.wait_s:
+            said = f"You ask for too much at once. Nothing was done; retry in {spent.wait_s} s."
+            error = RequestError("rate_limited", said, {"limit": spent.limit, "weight": points})
+            error.headers = {**_headers(spent), "Retry-After": str(spent.wait_s)}
+            raise error
+        return _headers(spent)
+
+    @contextmanager
+    def stream(self, caller: Caller) -> Iterator[None]:
+        """While a caller has a stream open. Raises ``rate_limited``."""
+        if caller.is_free:
+            yield
+            return
+        if not self._streams.take(caller.name):
+            said = f"You have {STREAMS_EACH_MAX} streams open. Close one, or follow several markets on one stream."
+            raise RequestError("rate_limited", said, {"limit": STREAMS_EACH_MAX})
+        try:
+            yield
+        finally:
+            self._streams.give(caller.name)
+
+    async def pace(self, caller: Caller, *, points: int = 0, size: int = 0) -> None:
+        """Let a caller wait: before a request of so many points, if without a key; before a large answer of a size.
+
+        Also on this machine: a proxy does not tell how many it speaks for, and who waits is not refused. Raises
+        ``rate_limited``: the wait would be too long.
+        """
+        units = size if size >= LARGE_BYTES else 0
+        if caller.principal is None:
+            units += points * POINT_BYTES
+        if not units:
+            return
+        wait_s = self._pace.next(caller.name, units, int(asyncio.get_running_loop().time() * NS_PER_S), WAIT_S_MAX)
+        if wait_s > WAIT_S_MAX:
+            error = RequestError("rate_limited", "You ask for too much at once. Nothing was done; retry in 5 s.")
+            error.headers = {"Retry-After": f"{WAIT_S_MAX:.0f}"}
+            raise error
+        if wait_s:
+            await asyncio.sleep(wait_s)
+
+    def _check_failures(self, address: str) -> None:
+        now_ns = self._clock.monotonic_ns()
+        wait_s = self._failed_keys.wait_s(address, now_ns)
+        if wait_s:
+            said = f"Too many API keys from this address were wrong. Send a valid one, or none, or retry in {wait_s} s."
+            error = RequestError("rate_limited", said)
+            error.headers = {"Retry-After": str(wait_s)}
+            raise error
+        self._failed_keys.failed(address, now_ns)
+
+
+def _headers(spent: Spent) -> dict[str, str]:
+    return {
+        "X-RateLimit-Limit": str(spent.limit),
+        "X-RateLimit-Remaining": str(spent.remaining),
+        "X-RateLimit-Reset": str(spent.reset_s),
+    }

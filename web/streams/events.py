@@ -1,0 +1,162 @@
+"""All that a row tells, as server-sent events: of its market to everybody, of its users to them. A ``Kind`` of stream.
+
+An event's id is its row's place, ``<epoch>-<offset>``, and comes with the last event of the row that the reader gets.
+So a reader who resumes after it misses nothing and sees nothing twice.
+
+Events are functions of the journal's rows and nothing else: who comes back reads the same bytes as who was there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Sequence
+from typing import Final
+
+from actors.ports import Clock
+from perps.effects import Traded
+from perps.journal import Entry, Row
+from perps.params import MarketParams
+from perps.wire.base import Answer, encode
+from perps.wire.lists import LIMIT_MAX
+from perps.wire.streams import EverybodyNow, MarketsNow, MixedNow, Reset, UserNow
+from web.answers import positions, users
+from web.answers.markets import market
+from web.answers.stream_events import own_events, public_events
+from web.readside.model import ReadModel
+from web.readside.money import PastMoney
+from web.streams import topics
+from web.streams.subscribers import Block, Place
+from web.streams.topics import MARKETS, Topics
+
+SINCE_SHOWN_MAX: Final = 64
+"""Characters of a reader's place that a ``reset`` repeats."""
+
+
+class VenueEvents:
+    """The streams of markets and users. One object for all readers."""
+
+    def __init__(self, model: ReadModel, clock: Clock) -> None:
+        self._model, self._clock = model, clock
+
+    def concerns(self, row: Row, wanted: Topics) -> bool:
+        """Whether a row may say something on these topics. Quick: a row's payload names the users whom it touches."""
+        if MARKETS in wanted or topics.ALL_MONEY in wanted or row.stream in wanted:
+            return True
+        return any(name.encode() in row.payload for name in _users(wanted))
+
+    def past(self, wanted: Topics) -> PastMoney | None:
+        """What a reader of users needs to know of the time before the rows that it missed."""
+        return self._past(wanted) if topics.ALL_MONEY in wanted or any(_users(wanted)) else None
+
+    def tell(
+        self, entries: Sequence[Entry], wanted: Container[str], past: PastMoney | None = None
+    ) -> Iterator[list[Block]]:
+        """Of each row, what it says on these topics, in order.
+
+        Without ``past``, these are the rows that the read model has taken last.
+        """
+        if past is None:
+            past = self._past(wanted)
+            past.note(entries)
+            past.begin()
+        for entry in entries:
+            yield [*self._of_market(entry, wanted), *self._of_users(entry, wanted, past)]
+
+    def row(self, blocks: Sequence[bytes], place: Place) -> bytes:
+        """Blocks of one row, in order, as a reader gets them: with the row's place on the last event."""
+        return b"\n".join(blocks) + b"id: %d-%d\n\n" % place
+
+    def reset(self, since: str, offset: int) -> bytes:
+        """The event ``reset``."""
+        shown = since.encode("ascii", "replace")[:SINCE_SHOWN_MAX].decode()
+        return _event("reset", Reset(since=shown, offset=offset)) + b"\n"
+
+    def snapshot(self, wanted: Topics) -> bytes:
+        """The event ``snapshot``: markets and users as they are now."""
+        model = self._model
+        now: Answer
+        user = next(_users(wanted), None)
+        if topics.ALL_MONEY in wanted:
+            now = EverybodyNow(users=len(model.users), offset=model.offset)
+        elif user is None:
+            now = self._markets_now(wanted)
+        elif topics.MIXED in wanted:
+            markets = self._markets_now(wanted)
+            now = MixedNow(markets=markets.markets, user=self._user_now(user, wanted), offset=model.offset)
+        else:
+            now = self._user_now(user, wanted)
+        return self.row([_event("snapshot", now)], (model.epoch, model.offset))
+
+    def _of_market(self, entry: Entry, wanted: Container[str]) -> Iterator[Block]:
+        """Its public events; nothing for a row that belongs to no market."""
+        ticker = entry.row.stream
+        view = self._model.markets.get(ticker)
+        if view is not None and (ticker in wanted or MARKETS in wanted):
+            events = [_event(name, data) for name, data in public_events(entry, view.market.params)]
+            if events:
+                yield (ticker, MARKETS), b"\n".join(events)
+
+    def _of_users(self, entry: Entry, wanted: Container[str], past: PastMoney) -> Iterator[Block]:
+        """Trades with the positions that they left, then the balances after the whole row."""
+        row, view = entry.row, self._model.markets.get(entry.row.stream)
+        if view is not None:
+            for n, effects in enumerate(entry.effects):
+                for effect in effects:
+                    if isinstance(effect, Traded):
+                        yield from _of_trade(row, n, effect, view.market.params, wanted)
+        for user, money in past.after(entry).items():
+            about = topics.money(user), topics.ALL_MONEY
+            yield about, _event("balance", users.balance_event(user, money, row.offset))
+
+    def _past(self, wanted: Container[str]) -> PastMoney:
+        if topics.ALL_MONEY in wanted:
+            return PastMoney(self._model, lambda _: True)
+        return PastMoney(self._model, lambda user: topics.money(user) in wanted)
+
+    def _markets_now(self, wanted: Topics) -> MarketsNow:
+        model, now_ms = self._model, self._clock.now_ms()
+        shown = [market(view, now_ms) for name, view in model.markets.items() if MARKETS in wanted or name in wanted]
+        return MarketsNow(markets=shown, offset=model.offset)
+
+    def _user_now(self, user: str, wanted: Topics) -> UserNow:
+        model = self._model
+        found = [
+            (ticker, position)
+            for ticker, position in model.open_positions(user)
+            if topics.user(user) in wanted or topics.user(user, ticker) in wanted
+        ]
+        return UserNow(
+            user_id=user,
+            balance=users.balance(model, user),
+            positions=[
+                positions.valued(position, model.markets[ticker].market).shown for ticker, position in found[:LIMIT_MAX]
+            ],
+            open_positions=len(found),
+            orders=[],
+            offset=model.offset,
+        )
+
+
+def _of_trade(row: Row, n: int, trade: Traded, params: MarketParams, wanted: Container[str]) -> Iterator[Block]:
+    """What a trade tells those who follow its user, or all users; of its market, or of all markets."""
+    user = trade.position.user
+    about = (
+        topics.user(user),
+        topics.user(user, row.stream),
+        topics.user(None),
+        topics.user(None, row.stream),
+    )
+    if any(topic in wanted for topic in about):
+        yield about, b"\n".join(_event(name, data) for name, data in own_events(row, n, trade, params))
+
+
+_MONEY: Final = topics.money("")
+
+
+def _users(wanted: Topics) -> Iterator[str]:
+    """The users that are followed by name."""
+    return (topic[len(_MONEY) :] for topic in wanted if topic.startswith(_MONEY))
+
+
+def _event(name: str, data: Answer) -> bytes:
+    """One event in SSE format, without the empty line that ends it."""
+    return b"event: %s\ndata: %s\n" % (name.encode(), encode(data))
