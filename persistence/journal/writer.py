@@ -49,10 +49,10 @@ if TYPE_CHECKING:
     from asyncpg.prepared_stmt import PreparedStatement
 
 STATEMENT_RECORDS_MAX: Final = 2_500
-"""Records, of all tables, up to which a batch is one statement in one round trip: about 1,200 opens, or 800 liquidations.
-Measured when an open had five records. By itself COPY is quicker from about 100 opens on; in a busy venue each of its ten round trips waits for the
-interpreter, and the statement commits 15 % more rows per second. A crash, thousands of records at a time, is another
-matter."""
+"""Records, of all tables, up to which a batch is one statement in one round trip: 1,200 opens, or 800 liquidations.
+By itself COPY is quicker from about 100 opens on; in a busy venue each of its ten round trips waits for the
+interpreter, and the statement commits 15 % more rows per second (measured when an open had five records). A crash,
+thousands of records at a time, is another matter."""
 
 APPEND_TIMEOUT_S: Final = 10.0
 """Longest wait for a commit. Past it the outcome is unknown and the connection is given up."""
