@@ -1,13 +1,18 @@
-"""From journal entries to the records of the query tables. Pure; runs for every row on the hot path."""
+"""From journal entries to the records of the query tables. Pure; runs for every row on the hot path.
 
-from collections.abc import Iterable, Sequence
+An open is one record: its legs and its position follow from its fill (``perps/folding.py``).
+"""
+
+from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Struct
 
 from perps.effects import FundingHour, Priced, Traded, TradeKind
+from perps.folding import APART, folded, says_position
 from perps.journal import Entry, Row
 from perps.market.position import position_id
+from perps.money.ledger import Leg
 from perps.query_rows import STATUS_CLOSED, STATUS_LIQUIDATED, STATUS_OPEN, PositionRecord
 
 Record = tuple[Any, ...]
@@ -38,7 +43,7 @@ class QueryRows(Struct):
     prices: list[Record]
     funding: list[Record]
     opened: list[Record]
-    """Positions that begin in this batch."""
+    """Positions that begin in this batch, whole: those that their fill does not say, or that changed since."""
     changed: list[Record]
     """What this batch adds to positions that began before it."""
 
@@ -49,44 +54,63 @@ class QueryRows(Struct):
         return by_row + len(self.opened) + len(self.changed)
 
 
-def query_rows(entries: Sequence[Entry]) -> QueryRows:
-    """The records that ``entries`` add to the query tables."""
+def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
+    """The records that ``entries`` add to the query tables.
+
+    ``fold=False``: every leg and every position apart, as databases were written before fills could hold them.
+    """
     fills: list[Record] = []
     legs: list[Record] = []
     prices: list[Record] = []
     funding: list[Record] = []
-    positions: dict[str, Record] = {}
-    opened: set[str] = set()
+    positions = _Positions()
     for entry in entries:
-        row = entry.row
-        related: list[str | None] = []
+        row, first = entry.row, 0
         for n, (event, effects) in enumerate(zip(entry.events, entry.effects, strict=True)):
+            moved = entry.legs[first : first + len(event.transfers)]
             about: str | None = None
+            inside = APART
             for effect in effects:
                 if isinstance(effect, Traded):
                     about = position_id(row.stream, effect.position.number)
-                    fills.append(_fill(row, n, about, effect))
-                    change = _position(row, about, effect)
-                    earlier = positions.get(about)
-                    positions[about] = merge_position(earlier, change) if earlier else change
-                    if effect.is_new:
-                        opened.add(about)
+                    if fold and len(effects) == 1:
+                        inside = folded(row, effect, moved, first)
+                    fills.append(_fill(row, n, about, effect) + inside)
+                    positions.take(row, about, effect, is_said=says_position(inside))
                 elif isinstance(effect, Priced):
                     prices.append(_price(row, n, effect))
                 elif isinstance(effect, FundingHour):
                     funding.append(_funding(row, n, effect))
-            if entry.legs:
-                related.extend([about] * len(event.transfers))
-        if entry.legs:
-            legs.extend(_legs(entry, related))
-    return QueryRows(
-        fills,
-        legs,
-        prices,
-        funding,
-        [record for about, record in positions.items() if about in opened],
-        [record for about, record in positions.items() if about not in opened],
-    )
+            if moved and inside is APART:
+                legs.extend(_legs(row, moved, first, about))
+            first += len(moved)
+    return QueryRows(fills, legs, prices, funding, *positions.records())
+
+
+class _Positions:
+    """What a batch does to positions. One that begins and is said by its fill has no record until it changes."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, tuple[Row, Traded]] = {}
+        self._opened: dict[str, Record] = {}
+        self._changed: dict[str, Record] = {}
+
+    def take(self, row: Row, about: str, trade: Traded, *, is_said: bool) -> None:
+        """The next trade."""
+        if is_said:
+            self._said[about] = (row, trade)
+            return
+        change = _position(row, about, trade)
+        begun = self._said.pop(about, None)
+        if begun is not None:
+            self._opened[about] = _position(begun[0], about, begun[1])
+        records = self._opened if trade.is_new or about in self._opened else self._changed
+        earlier = records.get(about)
+        records[about] = merge_position(earlier, change) if earlier else change
+
+    def records(self) -> tuple[list[Record], list[Record]]:
+        """Of positions that begin in the batch, then of those that began before it."""
+        return list(self._opened.values()), list(self._changed.values())
 
 
 _FIELDS = PositionRecord.__struct_fields__
@@ -178,20 +202,19 @@ def _funding(row: Row, n: int, hour: FundingHour) -> Record:
     return row.offset, n, row.at, row.stream, hour.at, hour.index, hour.paid, hour.rate, hour.index_price
 
 
-def _legs(entry: Entry, related: Iterable[str | None]) -> list[Record]:
-    offset, at = entry.row.offset, entry.row.at
+def _legs(row: Row, moved: Sequence[Leg], first: int, about: str | None) -> list[Record]:
     return [
         (
-            offset,
+            row.offset,
             n,
-            at,
+            row.at,
             leg.transfer.kind,
             leg.transfer.source,
             leg.transfer.target,
             leg.transfer.amount,
             leg.source_balance,
             leg.target_balance,
-            position_id,
+            about,
         )
-        for n, (leg, position_id) in enumerate(zip(entry.legs, related, strict=True))
+        for n, leg in enumerate(moved, first)
     ]

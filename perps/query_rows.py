@@ -59,6 +59,34 @@ class FillRecord(Struct, frozen=True, gc=False):
         return (self.lots > 0) is (self.kind == OPEN)
 
 
+class StoredFill(FillRecord, frozen=True, gc=False):
+    """A fill as its table holds it: with what its legs and the position it began follow from (``perps/folding.py``).
+
+    A column is None where it does not apply. All are None in a fill of a database older than these columns, and where
+    the legs are stored one by one.
+    """
+
+    leg: int | None = None
+    """Which transfer of the row is this trade's first; None: its legs are in ``legs``."""
+    leverage: int | None = None
+    """Of the position that begins; None: no position begins, or its record is in ``positions``."""
+    cash: int | None = None
+    """Of the position that begins."""
+    margin: int | None = None
+    """What an open moved from the wallet to the margin account, or a reduction back."""
+    covered: int | None = None
+    """What the insurance paid of the bad debt."""
+    wallet_balance: int | None = None
+    """What the user's wallet held after the trade; so each account that the trade touched, below."""
+    margin_balance: int | None = None
+    house_balance: int | None = None
+    insurance_balance: int | None = None
+    fees_balance: int | None = None
+    referrer: str | None = None
+    """Who got the referral."""
+    referrer_balance: int | None = None
+
+
 class LegRecord(Struct, frozen=True, gc=False):
     """One transfer as posted: ``amount`` micros from ``source`` to ``target``, and what each held afterwards."""
 

@@ -20,6 +20,7 @@ _LISTING: Final = f"select {ROW_COLUMNS} from journal where shard = $1 and strea
 _TOUCHED: Final = (
     ("journal", "shard = $1 and user_id = $4"),
     ("fills", "shard = $1 and user_id = $4"),
+    ("fills", "shard = $1 and referrer = $4"),
     ("legs", "shard = $1 and source = $5 and source like 'user:%'"),
     ("legs", "shard = $1 and target = $5 and target like 'user:%'"),
 )

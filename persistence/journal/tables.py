@@ -4,6 +4,9 @@ A batch travels as one array of composites per table, ``unnest($3::journal[])``.
 them for an open) this took a single row from 0.57 to 0.35 ms.
 
 The query tables have a partition for each shard (migration 0004). A shard's writer names its own, which adds the shard.
+
+A position that first changes after its open has no record yet (migration 0007): its fill completes the change. It is
+found by its market and the time of the open, so among the fills of one millisecond.
 """
 
 from collections.abc import Sequence
@@ -13,15 +16,20 @@ from msgspec import Struct
 
 from perps.journal import Row
 from perps.projection import POSITION_SET, POSITION_SUM
-from perps.query_rows import CandleRecord, FillRecord, FundingRecord, LegRecord, PositionRecord, PriceRecord
+from perps.query_rows import CandleRecord, FundingRecord, LegRecord, PositionRecord, PriceRecord, StoredFill
 
 
 class Table(Struct, frozen=True):
-    """A table and its columns in order; ``conflict`` says what happens when the record is there already."""
+    """A table and its columns in order.
+
+    ``conflict`` says what happens when the record is there already; ``records`` what is inserted of ``{given}``, in
+    shard ``{shard}``.
+    """
 
     name: str
     columns: tuple[str, ...]
     conflict: str = ""
+    records: str = "select given.* from {given}"
     has_parts: bool = True
     """Whether each shard has a table of its own, a partition of this one."""
 
@@ -36,7 +44,7 @@ class Table(Struct, frozen=True):
 
 
 JOURNAL = Table("journal", ("shard", *Row.__struct_fields__), has_parts=False)
-FILLS = Table("fills", FillRecord.__struct_fields__)
+FILLS = Table("fills", StoredFill.__struct_fields__)
 LEGS = Table("legs", LegRecord.__struct_fields__)
 PRICES = Table("prices", PriceRecord.__struct_fields__)
 CANDLES = Table("candles", CandleRecord.__struct_fields__)
@@ -46,7 +54,40 @@ _POSITION_CHANGE = ", ".join(
     [f'"{column}" = excluded."{column}"' for column in POSITION_SET]
     + [f"{column} = stored.{column} + excluded.{column}" for column in POSITION_SUM]
 )
-POSITIONS = Table("positions", PositionRecord.__struct_fields__, f" on conflict (id) do update set {_POSITION_CHANGE}")
+_OF_THE_OPEN = {
+    "opened_offset": '"offset"',
+    "entered_lots": "lots",
+    "entered_cost": "abs(cost)",
+    "fees": "fee",
+}
+"""What the fill that began a position adds to the position's first change."""
+
+_COMPLETED = f"""
+    select {
+    ", ".join(
+        f'given."{name}" + coalesce(began."{name}", 0)' if name in _OF_THE_OPEN else f'given."{name}"'
+        for name in PositionRecord.__struct_fields__
+    )
+}
+      from {{given}} left join lateral (
+        select {", ".join(f'{value} as "{name}"' for name, value in _OF_THE_OPEN.items())}
+          from fills_{{shard}} fill
+         where given.opened_offset = 0 and fill.ticker = given.ticker and fill.at = given.opened_at
+           and fill.position_id = given.id and fill.leverage is not null
+           and not exists (select from positions_{{shard}} known where known.id = given.id)
+         limit 1
+      ) began on true
+"""
+
+POSITIONS = Table(
+    "positions",
+    PositionRecord.__struct_fields__,
+    f" on conflict (id) do update set {_POSITION_CHANGE}",
+    _COMPLETED,
+)
+
+QUERY_SESSION: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
+"""Settings for who inserts positions: a plan made while the fills were few must not read all of them later."""
 
 
 FENCE: Final = "select 1 from owner where shard = $1 and epoch = $2 for share"
@@ -58,7 +99,7 @@ FENCE: Final = "select 1 from owner where shard = $1 and epoch = $2 for share"
 
 def insertion(table: Table, shard: int) -> str:
     """The statement that inserts $1, an array of records of ``shard``, into ``table``."""
-    return f"{_into(table, shard)} from unnest($1::{table.record_type}[]) u{table.conflict}"
+    return _into(table, shard, f"unnest($1::{table.record_type}[]) given")
 
 
 def fenced_insertion(tables: Sequence[Table], shard: int) -> str:
@@ -68,12 +109,12 @@ def fenced_insertion(tables: Sequence[Table], shard: int) -> str:
     """
     parts = [f"fence as materialized ({FENCE})"]
     for parameter, table in enumerate(tables, 3):
-        parts.append(
-            f"into_{table.name} as ({_into(table, shard)}"
-            f" from fence, unnest(${parameter}::{table.record_type}[]) u{table.conflict})"
-        )
+        given = f"fence cross join unnest(${parameter}::{table.record_type}[]) given"
+        parts.append(f"into_{table.name} as ({_into(table, shard, given)})")
     return f"with {', '.join(parts)} select count(*) from fence"
 
 
-def _into(table: Table, shard: int) -> str:
-    return f"insert into {table.part(shard)} as stored select u.*"
+def _into(table: Table, shard: int, given: str) -> str:
+    names = ", ".join(f'"{name}"' for name in table.columns)
+    records = table.records.format(given=given, shard=f"{shard:d}")
+    return f"insert into {table.part(shard)} as stored ({names}) {records}{table.conflict}"

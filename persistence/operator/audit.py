@@ -18,7 +18,7 @@ from persistence.journal.selections import (
     SNAPSHOTS_UNTIL,
     columns,
 )
-from persistence.journal.tables import CANDLES, FILLS, FUNDING, JOURNAL, POSITIONS, PRICES, Table
+from persistence.journal.tables import CANDLES, FUNDING, JOURNAL, POSITIONS, PRICES, Table
 from persistence.operator.comparison import IN_STEP, RecordStream
 
 if TYPE_CHECKING:
@@ -33,7 +33,10 @@ PAGE_RECORDS: Final = 5_000
 
 _HEAP_ONLY: Final = "set local enable_indexscan = off; set local enable_indexonlyscan = off"
 _ANY_SCAN: Final = "set local enable_indexscan = on; set local enable_indexonlyscan = on"
-_HAS_SHARD: Final = "select exists (select from pg_attribute where attrelid = to_regclass($1) and attname = 'shard')"
+_HAS_COLUMNS: Final = (
+    "select array_agg(attname::text) @> $2::text[] from pg_attribute"
+    " where attrelid = to_regclass($1) and attnum > 0 and not attisdropped"
+)
 _OWNER: Final = "select epoch from owner where shard = $1"
 _DOUBLED: Final = (
     'select user_id, client_order_id, array_agg("offset" order by "offset") as offsets from journal'
@@ -64,7 +67,7 @@ class Audit(BlockingSession):
             is_there = await connection.fetchval("select to_regclass($1)", table.name) is not None
             if not is_there and table not in (CANDLES, FUNDING):
                 raise NoVenue(f"this database has no table {table.name}: no venue has been served from it")
-            if not is_there or not await connection.fetchval(_HAS_SHARD, table.name):
+            if not is_there or not await connection.fetchval(_HAS_COLUMNS, table.name, ("shard", *table.columns)):
                 raise JournalUnavailable(
                     f"the table {table.name} is of an older version: a venue of this version that is started on the"
                     " database brings it up to date"
@@ -112,8 +115,13 @@ class Audit(BlockingSession):
         return found
 
     def open_positions(self) -> Iterator[PositionRecord]:
-        """Every position that the table says is open, in no order."""
-        query = f"select {columns(POSITIONS.columns)} from positions where shard = $1 and status = $2"
+        """Every position that the tables say is open, in no order: the records, and what only fills say."""
+        names = columns(POSITIONS.columns)
+        query = (
+            f"select {names} from positions where shard = $1 and status = $2"
+            f" union all select {names} from all_positions where shard = $1 and status = $2 and not exists"
+            " (select from positions known where known.shard = $1 and known.id = all_positions.id)"
+        )
         cursor = self._cursor(query, self._shard, STATUS_OPEN)
         while page := self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)):
             for found in page:
@@ -126,15 +134,16 @@ class Audit(BlockingSession):
 
     def newest_fill(self, ticker: str) -> FillRecord | None:
         """The last trade of a market."""
-        found = self._fetch(f"select {columns(FILLS.columns)} from fills {_NEWEST}", self._shard, ticker)
+        names = columns(FillRecord.__struct_fields__)
+        found = self._fetch(f"select {names} from fills {_NEWEST}", self._shard, ticker)
         return FillRecord(*found[0]) if found else None
 
-    def position_ids(self) -> Iterator[tuple[str, int]]:
-        """Id and opening row of every position, in no order."""
-        cursor = self._cursor("select id, opened_offset from positions where shard = $1", self._shard)
+    def position_ids(self) -> Iterator[tuple[str, int, int]]:
+        """Id, opening row and last row of every record of ``positions``, in no order."""
+        cursor = self._cursor('select id, opened_offset, "offset" from positions where shard = $1', self._shard)
         while page := self._run(cursor.fetch(PAGE_RECORDS, timeout=ANSWER_TIMEOUT_S)):
             for found in page:
-                yield found[0], found[1]
+                yield found[0], found[1], found[2]
 
     def doubled_orders(self, limit: int) -> list[tuple[str, str, list[int]]]:
         """Client order ids that a sender has more than once, and the rows that have it; no index is believed."""

@@ -1,5 +1,8 @@
 """Whether the query tables hold exactly what the rows imply, record for record.
 
+An older version stored the legs of a trade, and the position that it began, in records of their own; this one has them
+in the fill (``perps/folding.py``). Either is right, for each row as a whole.
+
 In constant memory but for the open positions: the tables are read in step with the journal, and a position's record is
 compared when it can change no more, or at the end.
 """
@@ -26,7 +29,10 @@ IN_STEP: Final = (FILLS, LEGS, PRICES, FUNDING, CANDLES)
 POSITIONS_AT_ONCE: Final = 5_000
 """Open positions looked up by one statement."""
 
-_ID, _OFFSET, _STATUS, _TICKER = (POSITIONS.columns.index(name) for name in ("id", "offset", "status", "ticker"))
+_ID, _OPENED, _OFFSET, _STATUS, _TICKER = (
+    POSITIONS.columns.index(name) for name in ("id", "opened_offset", "offset", "status", "ticker")
+)
+_LEG, _LEVERAGE, _POSITION_ID = (FILLS.columns.index(name) for name in ("leg", "leverage", "position_id"))
 _place: Final = itemgetter(0, 1)
 
 ReadMore = Callable[[], Sequence[Record]]
@@ -71,38 +77,57 @@ class Comparison:
         self._read_positions = read_positions
         self._last = last
         self._open: dict[str, Record] = {}
+        self._in_fills: set[str] = set()
+        """Open positions that nothing has changed since a fill that says all of them: they have no record."""
         self._candles = CandleMaker(from_first=True)
 
     def take(self, entries: Sequence[Entry]) -> None:
         """The next rows, with their meaning."""
         if not entries:
             return
-        implied = query_rows(entries)
-        in_step = (implied.fills, implied.legs, implied.prices, implied.funding, self._candles.take(entries))
-        for table, expected in zip(IN_STEP, in_step, strict=True):
-            found = self._streams[table.name].until(entries[-1].row.offset)
-            if found != expected:
-                self._tell_records(table, expected, found)
-        self._open.update((record[_ID], record) for record in implied.opened)
-        for change in implied.changed:
+        last = entries[-1].row.offset
+        implied, apart = query_rows(entries), query_rows(entries, fold=False)
+        fills, old = self._streams[FILLS.name].until(last), set[int]()
+        if fills != implied.fills:
+            old = _rows_apart(implied.fills, fills)
+            self._compare_records(FILLS, _either(old, apart.fills, implied.fills), fills)
+        legs = _either(old, apart.legs, implied.legs) if old else implied.legs
+        self._compare_records(LEGS, legs, self._streams[LEGS.name].until(last))
+        self._compare_records(PRICES, implied.prices, self._streams[PRICES.name].until(last))
+        self._compare_records(FUNDING, implied.funding, self._streams[FUNDING.name].until(last))
+        self._compare_records(CANDLES, self._candles.take(entries), self._streams[CANDLES.name].until(last))
+        self._take_positions(apart.opened, apart.changed)
+        said = {fill[_POSITION_ID] for fill in implied.fills if fill[_LEVERAGE] is not None and fill[0] not in old}
+        self._in_fills.update(
+            record[_ID] for record in apart.opened if record[_ID] in said and record[_OFFSET] == record[_OPENED]
+        )
+
+    def _take_positions(self, opened: Sequence[Record], changed: Sequence[Record]) -> None:
+        self._open.update((record[_ID], record) for record in opened)
+        for change in changed:
             self._open[change[_ID]] = merge_position(self._open[change[_ID]], change)
-        touched = (record[_ID] for record in (*implied.opened, *implied.changed))
+            self._in_fills.discard(change[_ID])
+        touched = (record[_ID] for record in (*opened, *changed))
         ended = [name for name in touched if self._open[name][_STATUS] != STATUS_OPEN]
         self._compare_positions([self._open.pop(name) for name in ended])
 
-    def end(self, markets: Mapping[str, Market], positions: Iterable[tuple[str, int]]) -> None:
+    def end(self, markets: Mapping[str, Market], positions: Iterable[tuple[str, int, int]]) -> None:
         """All rows have been taken, and led to ``markets``: the open positions, and every position that is too many.
 
-        ``positions``: id and opening row of all that the table holds.
+        ``positions``: id, opening row and last row of all records of the table.
         """
-        left = list(self._open.values())
+        left = [record for name, record in self._open.items() if name not in self._in_fills]
         for start in range(0, len(left), POSITIONS_AT_ONCE):
             self._compare_positions(left[start : start + POSITIONS_AT_ONCE])
-        for name, opened in positions:
+        for name, opened, changed in positions:
             if opened <= self._last and not _is_position(name, markets):
                 self._findings.add(f"positions: {name} is there, and no row opened it", opened)
+            elif changed <= self._last and name in self._in_fills:
+                self._findings.add(f"positions: {name} is there, and no row changed it since its open", opened)
 
-    def _tell_records(self, table: Table, expected: list[Record], found: list[Record]) -> None:
+    def _compare_records(self, table: Table, expected: list[Record], found: list[Record]) -> None:
+        if found == expected:
+            return
         wanted, there = _by_place(expected), _by_place(found)
         ticker = table.columns.index("ticker") if "ticker" in table.columns else None
         for place in sorted(wanted.keys() | there.keys()):
@@ -139,6 +164,18 @@ class Comparison:
             else:
                 problem = f"{name} was altered: {_differences(POSITIONS, record, there[0])}"
             self._findings.add(problem, record[_OFFSET], record[_TICKER])
+
+
+def _rows_apart(expected: Iterable[Record], found: Iterable[Record]) -> set[int]:
+    """The rows whose legs and positions were stored by themselves, where the present version has them in the fill."""
+    folded = {_place(fill) for fill in expected if fill[_LEG] is not None}
+    return {fill[0] for fill in found if fill[_LEG] is None and _place(fill) in folded}
+
+
+def _either(old: set[int], apart: list[Record], implied: list[Record]) -> list[Record]:
+    """Of the rows ``old`` the records ``apart``, of the others those ``implied``."""
+    taken = [record for record in apart if record[0] in old] + [record for record in implied if record[0] not in old]
+    return sorted(taken, key=_place)
 
 
 def _by_place(records: Iterable[Record]) -> dict[tuple[int, int], list[Record]]:

@@ -21,7 +21,17 @@ from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
 from persistence.journal.partitions import make_partitions, settle_partition_rows
 from persistence.journal.shards import make_shard
-from persistence.journal.tables import CANDLES, FILLS, FUNDING, JOURNAL, LEGS, POSITIONS, PRICES, insertion
+from persistence.journal.tables import (
+    CANDLES,
+    FILLS,
+    FUNDING,
+    JOURNAL,
+    LEGS,
+    POSITIONS,
+    PRICES,
+    QUERY_SESSION,
+    insertion,
+)
 from persistence.journal.writer import LOCK_CLASS
 from persistence.migrate import migrate
 from persistence.operator.archive import ArchiveReader
@@ -122,6 +132,7 @@ class NewDatabase(BlockingSession):
             doing="restoring",
             idle_in_transaction_session_timeout="0",
             statement_timeout="0",
+            **QUERY_SESSION,
         )
 
     async def _begin(self, connection: Connection[Any]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
 from perps.candles import WIDTHS
+from perps.folding import legs_of
 from perps.journal import JournalUnavailable, Row
 from perps.money.accounts import user_account
 from perps.query_rows import (
@@ -21,8 +23,9 @@ from perps.query_rows import (
     LegRecord,
     PositionRecord,
     PriceRecord,
+    StoredFill,
 )
-from persistence.connection.connect import CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
+from persistence.connection.connect import BY_INDEX, CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
 from persistence.journal.candles import candles_query
 from persistence.journal.selections import ROW_COLUMNS, ROWS_AFTER, columns
 
@@ -38,6 +41,15 @@ QUERY_TIMEOUT_S: Final = 10.0
 
 CLOSE_S: Final = 3.0
 """How long an orderly end of the connections may take: a server that stands still does not answer a goodbye."""
+
+IN_ORDER: Final = {
+    **BY_INDEX,
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+"""Every list is read in the order of an index, and what belongs to a record is looked up: a page costs what is on it. A
+hash join would first read all records of the user, and a parallel scan starts a process for each page."""
 
 Place = tuple[int, int]
 """Offset and n of a record: a list's cursor."""
@@ -69,15 +81,30 @@ def _in_market(table: str) -> str:
 
 
 _TRANSACTIONS: Final = f"""
-    (select {_columns(LegRecord)} from legs
-      where shard = $1 and source = $2 and source like 'user:%' and ("offset", n) < ($3, $4)
-      order by "offset" desc, n desc limit $5)
-    union all
-    (select {_columns(LegRecord)} from legs
-      where shard = $1 and target = $2 and target like 'user:%' and source <> $2 and ("offset", n) < ($3, $4)
-      order by "offset" desc, n desc limit $5)
-    order by "offset" desc, n desc limit $5
+    select * from (
+        (select {_columns(LegRecord)} from legs
+          where shard = $1 and source = $2 and source like 'user:%' and ("offset", n) < ($3, $4)
+          order by "offset" desc, n desc limit $5)
+        union all
+        (select {_columns(LegRecord)} from legs
+          where shard = $1 and target = $2 and target like 'user:%' and source <> $2 and ("offset", n) < ($3, $4)
+          order by "offset" desc, n desc limit $5)
+    ) leg full join (
+        (select {_columns(StoredFill)} from fills
+          where shard = $1 and user_id = $6 and "offset" <= $3
+            and wallet_balance is not null and ("offset", leg) < ($3, $4)
+          order by "offset" desc, n desc limit $5 + 1)
+        union all
+        (select {_columns(StoredFill)} from fills
+          where shard = $1 and referrer = $6 and "offset" <= $3 and ("offset", leg) < ($3, $4)
+          order by "offset" desc, n desc limit $5 + 1)
+    ) fill on false
 """
+"""A wallet's last stored legs, and the last fills that have legs of it: its owner's trades, and those that brought a
+referral. One statement, so that both are of one moment. Of the newest fill all legs of the wallet may come after the
+place: so one more is read."""
+
+_LEG: Final = StoredFill.__struct_fields__.index("leg")
 
 _CANDLES: Final = {(width, newest): candles_query(width, newest=newest) for width in WIDTHS for newest in (False, True)}
 
@@ -99,6 +126,7 @@ class PostgresQueries:
             "application_name": "perps queries",
             "statement_timeout": f"{QUERY_TIMEOUT_S:.0f}s",
             "default_transaction_read_only": "on",
+            **IN_ORDER,
         }
         with database_errors("opening the read side"), reaching(self._url):
             self._pool = await asyncpg.create_pool(
@@ -161,8 +189,21 @@ class PostgresQueries:
 
     async def transactions(self, user: str, *, before: Place | None = None, limit: int) -> list[LegRecord]:
         """Transfers from or to a user's wallet, newest first."""
-        values = (self._shard, user_account(user), *(before or NEWEST), max(limit, 0))
-        return [LegRecord(*record) for record in await self._fetch(_TRANSACTIONS, *values)]
+        wallet, place, width = user_account(user), before or NEWEST, len(LegRecord.__struct_fields__)
+        records = await self._fetch(_TRANSACTIONS, self._shard, wallet, *place, max(limit, 0), user)
+        legs = [((record[0], record[1]), record) for record in records if record[0] is not None]
+        fills = [((record[width], record[width + _LEG]), record) for record in records if record[0] is None]
+        found: list[LegRecord] = []
+        for _, record in sorted(legs + fills, key=itemgetter(0), reverse=True):
+            if len(found) >= limit:
+                break
+            if record[0] is not None:
+                found.append(LegRecord(*record[:width]))
+                continue
+            for leg in reversed(legs_of(StoredFill(*record[width:]))):
+                if wallet in (leg.source, leg.target) and (leg.offset, leg.n) < place:
+                    found.append(leg)
+        return found[: max(limit, 0)]
 
     async def prices(self, ticker: str, *, before: Place | None = None, limit: int) -> list[PriceRecord]:
         """Prices a market took, newest first."""
@@ -197,11 +238,12 @@ class PostgresQueries:
         if ticker is not None:
             values.append(ticker)
             where += f" and ticker = ${len(values)}"
-        query = f"select {_columns(PositionRecord)} from positions where {where} order by opened_offset desc limit $4"
+        table = "all_positions" if status in ("all", STATUS_OPEN) else "positions"
+        query = f"select {_columns(PositionRecord)} from {table} where {where} order by opened_offset desc limit $4"
         return [PositionRecord(*record) for record in await self._fetch(query, *values)]
 
     async def owner(self, position_id: str) -> str | None:
-        """Whose a position is or was; None if there never was one."""
+        """Whose a position was that has been closed, or changed since its open; None of any other."""
         query = "select user_id from positions where shard = $1 and id = $2"
         found = await self._fetch(query, self._shard, position_id)
         return str(found[0]["user_id"]) if found else None

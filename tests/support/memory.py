@@ -123,8 +123,9 @@ class MemoryStore:
                 asked.add(key)
 
     def _write_queries(self, entries: Sequence[Entry]) -> None:
-        found = query_rows(entries)
-        self.fills.extend(FillRecord(*record) for record in found.fills)
+        found = query_rows(entries, fold=False)
+        width = len(FillRecord.__struct_fields__)
+        self.fills.extend(FillRecord(*record[:width]) for record in found.fills)
         self.legs.extend(LegRecord(*record) for record in found.legs)
         self.prices.extend(PriceRecord(*record) for record in found.prices)
         self.funding.extend(FundingRecord(*record) for record in found.funding)
@@ -291,10 +292,10 @@ class MemoryQueries:
         return sorted(found, key=lambda position: -position.opened_offset)[:limit]
 
     async def owner(self, position_id: str) -> str | None:
-        """Whose a position is or was; None if there never was one."""
+        """Whose a position was that has been closed, or changed since its open; None of any other."""
         with self._store.lock:
             position = self._store.positions.get(position_id)
-        return None if position is None else position.user_id
+        return None if position is None or position.offset == position.opened_offset else position.user_id
 
     async def candles(
         self, ticker: str, *, interval_ms: int, start_ms: int, end_ms: int, limit: int, newest: bool = True

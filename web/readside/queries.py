@@ -54,7 +54,7 @@ class Queries(Protocol):
         ...
 
     async def owner(self, position_id: str) -> str | None:
-        """Whose a position is or was; None if there never was one."""
+        """Whose a position was that has been closed, or changed since its open; None of any other."""
         ...
 
     async def candles(

@@ -96,10 +96,9 @@ def test_a_database_of_before_gets_them_of_its_fills_and_prices_and_says_how_far
     for shard, scribe in shards.items():
         with PostgresJournal.acquire(database_url, shard=shard) as journal:
             journal.append(scribe.entries[:-100])
-    for table in ("candles", "funding"):
-        sql(database_url, f"drop table {table}")
-        sql(database_url, f"drop type {table}_record")
-    sql(database_url, "delete from schema_migrations where version > $1", BEFORE_CANDLES)
+    sql(database_url, "drop table candles")
+    sql(database_url, "drop type candles_record")
+    sql(database_url, "delete from schema_migrations where version = $1", BEFORE_CANDLES + 1)
     said: list[str] = []
 
     for shard, scribe in shards.items():

@@ -75,8 +75,20 @@ def use_a_client_order_id_twice(stored: Stored) -> int:
 
 
 def alter_a_leg(stored: Stored) -> int:
-    offset = stored.offset_of("open")
+    offset = stored.offset_of("deposit", after=0)
     stored.run('update legs set amount = amount + 1 where "offset" = $1 and n = 0', offset)
+    return offset
+
+
+def alter_what_a_fill_moved(stored: Stored) -> int:
+    offset = stored.offset_of("open")
+    stored.run('update fills set margin_balance = margin_balance + 1 where "offset" = $1', offset)
+    return offset
+
+
+def forget_what_a_fill_moved(stored: Stored) -> int:
+    offset = stored.offset_of("open")
+    stored.run('update fills set leg = null, leverage = null where "offset" = $1', offset)
     return offset
 
 
@@ -137,6 +149,14 @@ def alter_a_closed_position(stored: Stored) -> int:
     (found, *_) = stored.run("select * from positions where status <> 'open' limit 1")
     stored.run("update positions set realized_pnl = realized_pnl + 1 where id = $1", found["id"])
     return int(found["offset"])
+
+
+def store_a_position_that_nothing_changed(stored: Stored) -> int:
+    (found, *_) = stored.run(
+        "insert into positions select * from all_positions where id not in (select id from positions) limit 1"
+        " returning opened_offset"
+    )
+    return int(found[0])
 
 
 def lose_a_position(stored: Stored) -> int:
@@ -272,6 +292,8 @@ DAMAGES: list[tuple[Damage, str]] = [
     (alter_a_balance, "the row says"),
     (use_a_client_order_id_twice, "user1 used the client order id"),
     (alter_a_leg, "legs: record"),
+    (alter_what_a_fill_moved, "margin_balance is"),
+    (forget_what_a_fill_moved, "legs: record"),
     (add_a_leg, "no row implies it"),
     (lose_a_fill, "is missing"),
     (double_a_fill, "is there 2 times"),
@@ -281,6 +303,7 @@ DAMAGES: list[tuple[Damage, str]] = [
     (add_a_candle, "no row implies it"),
     (alter_an_open_position, "margin is"),
     (alter_a_closed_position, "realized_pnl is"),
+    (store_a_position_that_nothing_changed, "no row changed it since its open"),
     (lose_a_position, "positions: BTC-PERP-3 is missing"),
     (add_a_position, "positions: BTC-PERP-999999 is there, and no row opened it"),
     (forge_a_price_with_all_hashes, "reason is None, its row says because"),
@@ -301,6 +324,8 @@ DAMAGES: list[tuple[Damage, str]] = [
 
 SINGLE: list[Damage] = [
     alter_a_leg,
+    alter_what_a_fill_moved,
+    store_a_position_that_nothing_changed,
     add_a_leg,
     lose_a_fill,
     double_a_fill,

@@ -129,12 +129,28 @@ def test_an_open_position_altered_in_the_table_is_told_by_field(column: str, sto
     assert found["tables"] != found["journal"]
 
 
+@pytest.mark.parametrize("column", ["lots", "cash", "margin", "leverage"])
+def test_an_open_position_altered_in_its_fill_is_told_by_field(column: str, stored: Stored, capsys: Captured) -> None:
+    ((name,),) = sql(
+        stored.url,
+        f"update fills set {column} = {column} + 1"
+        " where position_id = (select min(id) from all_positions where id not in (select id from positions))"
+        " returning position_id",
+    )
+
+    (found,) = differences(stored, capsys)
+    assert (found["positionId"], found["field"]) == (name, column)
+    assert found["tables"] != found["journal"]
+
+
 def test_positions_that_only_one_side_knows_are_told(stored: Stored, capsys: Captured) -> None:
+    stored.run("insert into positions select * from all_positions where id not in (select id from positions)")
     open_ids = [name for (name,) in stored.run("select id from positions where status = 'open' order by id")]
     ((closed,), *_) = stored.run("select id from positions where status = 'closed' order by id")
     stored.run("update positions set status = 'closed' where id = $1", open_ids[0])
     stored.run("update positions set status = 'open' where id = $1", closed)
     stored.run("update positions set id = 'nonsense' where id = $1", open_ids[1])
+    stored.run("update fills set leverage = null where position_id = $1", open_ids[1])
 
     found = {(row["positionId"], row["tables"], row["journal"]) for row in differences(stored, capsys)}
     assert found == {

@@ -73,11 +73,15 @@ def test_several_damages_are_all_told_in_order(stored: Stored, capsys: Captured)
 
 def test_many_problems_are_told_up_to_a_hundred_and_counted(stored: Stored, capsys: Captured) -> None:
     stored.run("update legs set target_balance = target_balance + 1")
+    stored.run("update fills set wallet_balance = wallet_balance + 1")
+    stored.run("update prices set mark_price = mark_price + 1")
 
-    (legs,) = stored.run("select count(*) from legs")[0]
+    ((records,),) = stored.run(
+        "select (select count(*) from legs) + (select count(wallet_balance) from fills) + (select count(*) from prices)"
+    )
     found = problems(stored, capsys)
     assert len(found) == 101
-    assert found[-1] == {"problem": f"and {legs - 100} more"}
+    assert found[-1] == {"problem": f"and {records - 100} more"}
 
 
 def test_an_empty_journal_has_no_problem(database_url: str, capsys: Captured) -> None:

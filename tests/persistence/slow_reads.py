@@ -1,0 +1,64 @@
+"""What the events say of legs and positions, by folding them one after the other: slow, and without the projection."""
+
+from collections.abc import Iterable, Iterator
+
+from perps.events import PositionOpened, PositionReduced
+from perps.journal import Entry, Row
+from perps.query_rows import LegRecord, PositionRecord
+
+
+def fills_of(entries: Iterable[Entry]) -> Iterator[tuple[Row, int, PositionOpened | PositionReduced]]:
+    """Each trade with its row and its place in the row."""
+    for entry in entries:
+        for n, event in enumerate(entry.events):
+            if isinstance(event, PositionOpened | PositionReduced):
+                yield entry.row, n, event
+
+
+def slow_legs(entries: Iterable[Entry]) -> list[LegRecord]:
+    """Every transfer of every event in order, with the balances that it leaves."""
+    balances: dict[str, int] = {}
+    found: list[LegRecord] = []
+    for entry in entries:
+        n = 0
+        for event in entry.events:
+            about = None
+            if isinstance(event, PositionOpened | PositionReduced):
+                about = f"{entry.row.stream}-{event.position.number}"
+            for transfer in event.transfers:
+                source, target, amount = transfer.source, transfer.target, transfer.amount
+                left = balances[source] = balances.get(source, 0) - amount
+                balances[target] = balances.get(target, 0) + amount
+                found.append(
+                    LegRecord(
+                        entry.row.offset, n, entry.row.at, transfer.kind.value, source, target, amount,
+                        left, balances[target], about,
+                    )
+                )  # fmt: skip
+                n += 1
+    return found
+
+
+def slow_positions(entries: Iterable[Entry]) -> dict[str, PositionRecord]:
+    """Every position by folding its events."""
+    found: dict[str, PositionRecord] = {}
+    opened: dict[str, int] = {}
+    totals: dict[str, list[int]] = {}
+    changes: tuple[int, ...]
+    for row, _, event in fills_of(entries):
+        name, now = f"{row.stream}-{event.position.number}", event.position
+        total = totals.setdefault(name, [0, 0, 0, 0, 0, 0])
+        status, closed_at = "open", None
+        if isinstance(event, PositionOpened):
+            changes = (event.fill.lots, abs(event.fill.cost), 0, 0, 0, event.fee)
+            opened[name] = row.offset
+        else:
+            changes = (0, 0, abs(event.fill.lots), abs(event.fill.cost), event.pnl, event.fee)
+            if now.lots == 0:
+                status, closed_at = ("closed" if event.reason == "owner" else "liquidated"), row.at
+        total[:] = [old + change for old, change in zip(total, changes, strict=True)]
+        found[name] = PositionRecord(
+            name, now.user, row.stream, opened[name], row.offset, status, now.opened_at, closed_at, now.lots, now.cash,
+            now.margin, now.leverage, now.entry_cost, now.funding_paid, *total,
+        )  # fmt: skip
+    return found
