@@ -6,29 +6,23 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from perps.commands import ObserveTime, Side, UpdatePrice
+from perps.commands import Side, UpdatePrice
 from perps.events import (
-    CloseReason,
     FundingAccrued,
     ModeChanged,
-    PositionOpened,
     PositionReduced,
     PriceUpdated,
     own_of,
     subject_of,
 )
-from perps.journal import events_of as decoded
-from perps.market.funding import DAY_MS, HOUR_MS, RATE, Funding, index_bound
+from perps.market.funding import DAY_MS, HOUR_MS, RATE, index_bound
 from perps.market.position import funding_since_entry
 from perps.market.state import Market
 from perps.params import Mode
-from perps.refusals import RejectCode, Rejected
+from perps.refusals import RejectCode
 from perps.rules.funding import EXHAUSTED, ROW_AFTER_MS, accrue, funding_of
 from perps.rules.rule import Given
-from perps.snapshot.format import Snapshot, state_hash
 from perps.units import MICRO, PPB, FundingIndex, Millis, Ppb
 from tests.perps.build import (
     RICH,
@@ -43,51 +37,20 @@ from tests.perps.build import (
     reductions,
     refused,
 )
-
-LONG, SHORT = Side.LONG, Side.SHORT
-HOUR = START_MS - START_MS % HOUR_MS + HOUR_MS
-"""The first full hour after the listing."""
-MINUTE_MS = 60_000
-FLOW: dict[str, Any] = {"funding_velocity": PPB // 5, "max_funding_rate": PPB // 20}
-
-
-def flow_venue(**changes: Any) -> Books:
-    """A market with funding, and users who can pay."""
-    venue = Books((quote_market(**{**FLOW, **changes}), STORY_PRICE))
-    for user in ("ann", "bob", "cid"):
-        venue.add_user(user, RICH)
-    return venue
-
-
-def market_of(venue: Books) -> Market:
-    return venue.markets[STORY]
-
-
-def open_one(venue: Books, side: Side = LONG, size: int = 1_000, user: str = "ann") -> PositionOpened:
-    return opened(venue.open(user, side, size * MICRO, ticker=STORY, leverage=2))
-
-
-def observe(venue: Books, at: int) -> tuple[Any, ...]:
-    """The events that an observation makes; none if it makes no row."""
-    venue.at = Millis(at)
-    return done(venue.send(ObserveTime(ticker=STORY)))
-
-
-def all_of(venue: Books, kind: Any) -> list[Any]:
-    """All events of one kind since the beginning."""
-    return [event for row in venue.rows for event in decoded(row) if isinstance(event, kind)]
-
-
-def pay_all(venue: Books, *, until: int, every_ms: int = 60_000) -> None:
-    """Let time pass as a venue does that is looked at all the time."""
-    while venue.at < until:
-        observe(venue, min(venue.at + every_ms, until))
-
-
-def accrued_funding(market: Market, given: Given) -> Funding:
-    """Index, rate and carry up to a moment."""
-    events = accrue(market, given)
-    return (events[-1].index, events[-1].rate, events[-1].carry) if events else funding_of(market)
+from tests.perps.rules.flowing import (
+    FLOW,
+    HOUR,
+    LONG,
+    MINUTE_MS,
+    SHORT,
+    accrued_funding,
+    all_of,
+    flow_venue,
+    market_of,
+    observe,
+    open_one,
+    pay_all,
+)
 
 
 @pytest.mark.parametrize(("side", "sign"), [(LONG, 1), (SHORT, -1)])
@@ -377,122 +340,6 @@ def test_a_row_that_halts_a_market_has_its_funding_before_it() -> None:
     state = venue.replayed().markets[STORY]
     assert (state.mode, state.funding_at) == (Mode.HALTED, START_MS + MINUTE_MS)
     assert venue.rows[-1].kind == "mode"
-
-
-STEPS = st.lists(
-    st.tuples(
-        st.sampled_from(["open", "close", "price", "wait", "mode"]),
-        st.sampled_from([LONG, SHORT]),
-        st.integers(1, 100),
-        st.integers(0, 4 * MINUTE_MS),
-    ),
-    min_size=1,
-    max_size=14,
-)
-
-
-def play(venue: Books, steps: list[tuple[str, Side, int, int]], poke: Any) -> None:
-    """The same trades; between them ``poke`` is called with the time that passes."""
-    for number, (what, side, part, wait_ms) in enumerate(steps):
-        poke(venue, number, venue.at + wait_ms)
-        market, own = market_of(venue), sorted(market_of(venue).positions)
-        if what == "open":
-            user = ("ann", "bob", "cid")[part % 3]
-            venue.open(user, side, part * 30 * MICRO, ticker=STORY, leverage=1 + part % 5)
-        elif what == "close" and own:
-            position = market.positions[own[part % len(own)]]
-            closing = PositionOpened(position, fill=None, fee=0, referral=0, transfers=())  # type: ignore[arg-type]
-            venue.close(closing, part * PPB // 100, ticker=STORY)
-        elif what == "price":
-            venue.price(STORY_PRICE * (70 + part * 6 // 10) // 100, ticker=STORY)
-        elif what == "mode":
-            venue.mode([Mode.ENABLED, Mode.REDUCE_ONLY, Mode.HALTED, Mode.ENABLED][part % 4], ticker=STORY)
-
-
-def silent(venue: Books, _: int, until: int) -> None:
-    venue.at = Millis(until)
-
-
-def poking(venue: Books, number: int, until: int) -> None:
-    """Observations and refused commands, at moments of no pattern."""
-    begun = venue.at
-    for piece in range(1, 7):
-        venue.at = Millis(begun + (until - begun) * piece * piece // 49)
-        if (piece + number) % 2:
-            venue.send(ObserveTime(ticker=STORY))
-        else:
-            outcome = venue.open("ann", LONG, 1, ticker=STORY)
-            assert isinstance(outcome, Rejected)
-    venue.at = Millis(until)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(90)
-@settings(max_examples=150, deadline=None)
-@given(STEPS)
-def test_observations_and_refused_commands_between_trades_change_nothing(
-    steps: list[tuple[str, Side, int, int]],
-) -> None:
-    """But for what time alone liquidates: then the two part."""
-    quiet, poked = (flow_venue(funding_velocity=200 * PPB) for _ in range(2))
-    play(quiet, steps, silent)
-    play(poked, steps, poking)
-    one, other = market_of(quiet), market_of(poked)
-    if any(event.reason is CloseReason.LIQUIDATION for event in all_of(poked, PositionReduced)):
-        return
-
-    now = Given(quiet.at)
-    assert quiet.at == poked.at
-    assert accrued_funding(one, now) == accrued_funding(other, now)
-    assert one.positions == other.positions
-    assert quiet.ledger.balances == poked.ledger.balances
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(90)
-@settings(max_examples=60, deadline=None)
-@given(STEPS, st.integers(1, 60))
-def test_a_snapshot_and_the_rest_of_the_rows_lead_where_the_venue_is(
-    steps: list[tuple[str, Side, int, int]], cut: int
-) -> None:
-    venue = flow_venue()
-    venue.at = Millis(HOUR - 5 * MINUTE_MS)
-    play(venue, steps, poking)
-    state = venue.replayed()
-    half = Books()
-    half.rows = venue.rows[:cut]
-    begun = Snapshot.decode(Snapshot.of(half.replayed()).encode()).state()
-    for row in venue.rows[cut:]:
-        begun.apply(row)
-
-    assert state_hash(begun) == state_hash(state)
-    assert [*state.markets[STORY].image().chunks()] == [*venue.markets[STORY].image().chunks()]
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(90)
-@settings(max_examples=100, deadline=None)
-@given(STEPS)
-def test_what_a_position_is_shown_to_have_paid_is_its_lots_times_what_the_index_moved(
-    steps: list[tuple[str, Side, int, int]],
-) -> None:
-    """Over opens and partial closes, within a micro for each of them."""
-    venue = flow_venue()
-    play(venue, steps, silent)
-    exact: dict[int, Fraction] = {}
-    lots, trades = dict[int, int](), dict[int, int]()
-    index = FundingIndex(0)
-    for event in all_of(venue, FundingAccrued | PositionOpened | PositionReduced):
-        if isinstance(event, FundingAccrued):
-            for number, held in lots.items():
-                exact[number] += Fraction(held * (event.index - index), PPB)
-            index = event.index
-            continue
-        position = event.position
-        number = position.number
-        exact.setdefault(number, Fraction(0))
-        lots[number], trades[number] = position.lots, trades.get(number, 0) + 1
-        assert abs(funding_since_entry(position, market_of(venue).params, index) - exact[number]) < trades[number] + 1
 
 
 def test_without_funding_a_position_has_paid_nothing_however_it_is_closed() -> None:

@@ -1,0 +1,1 @@
+"""What the API refuses: to whom, in which state, in which order, and that nothing changes."""
