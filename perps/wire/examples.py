@@ -14,13 +14,14 @@ _MARKET: Final = """
 {"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "status": "enabled",
  "currentPrice": "10400.00", "indexPrice": "10400.00", "markPrice": "10400.00", "change24h": "400.00",
  "changePercent24h": "4.00", "high24h": "10500.00", "low24h": "10000.00", "volume24h": "4095.900204",
- "openInterest": {"long": "0.00", "short": "0.00"}, "skew": "0.00", "fundingRate": {"rate": "0.00",
- "predictedRate": "0.00", "nextFundingTime": "2026-11-23T00:00:00.000Z", "annualized": "0.00", "velocity": "0.00"},
+ "openInterest": {"long": "0.00", "short": "0.00"}, "skew": "0.00", "fundingRate": {"rate": "0.0001",
+ "predictedRate": "0.00009", "nextFundingTime": "2026-11-22T18:00:00.000Z", "annualized": "0.876",
+ "velocity": "0.00002"},
  "markSource": "index",
  "skewScale": "1000000.00", "maxSkew": "1000.00", "maxOpenInterest": "2000.00", "maxLeverage": 100,
  "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001",
  "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
- "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0", "maxFundingRate": "0"}
+ "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065"}
 """
 
 
@@ -114,7 +115,7 @@ EXAMPLES: Final[dict[str, Example]] = {
     "advanceClock": Example('{"time": "2026-11-22T18:34:58.000Z", "steps": 2, "offset": 10}', '{"seconds": "3600"}'),
     "listFunding": Example(
         '{"funding": [{"at": "2026-11-22T17:00:00.000Z", "rate": "0.00008", "payment": "0.84", "fundingIndex": "3.12",'
-        ' "indexPrice": "10500.00"}], "nextCursor": null}'
+        ' "indexPrice": "10500.00"}], "nextCursor": "6-0"}'
     ),
     "listUserTrades": Example("""
  {"trades": [{"id": "8-0", "ticker": "BTC-PERP", "kind": "close", "side": "long", "price": "10500.00026",

@@ -28,6 +28,7 @@ from tests.endtoend.test_kill_9 import strike_at
 from tests.endtoend.venue_process import ADMIN_KEY
 from tests.model.slow_model import micros
 from tests.support.faults import fault
+from tests.support.journal_money import JournalMoney
 from tests.support.postgres import sql
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -58,13 +59,7 @@ Rows = dict[int, bytes]
 TRADES: Final = """
     select "offset", n, user_id, position_id, kind, cost, pnl, fee from fills order by 1, 2
 """
-WALLETS: Final = """
-    select distinct on (account, "offset") account, "offset", balance from (
-        select target as account, target_balance as balance, "offset", n from legs
-        union all select source, source_balance, "offset", n from legs
-    ) posted where account like 'user:%' order by account, "offset", n desc
-"""
-"""The wallet of each user after each row that moved money of theirs."""
+ROWS: Final = 'select "offset", payload, schema_version from journal order by 1'
 
 
 class Follower:
@@ -196,8 +191,12 @@ async def _until_all_have_it(
 def _says_what_the_tables_say(url: str, whole: dict[str, Rows]) -> None:
     fills = {f"{row['offset']}-{row['n']}": row for row in sql(url, TRADES)}
     wallets: dict[str, dict[int, int]] = {}
-    for row in sql(url, WALLETS):
-        wallets.setdefault(row["account"].removeprefix("user:"), {})[row["offset"]] = row["balance"]
+    money = JournalMoney()
+    stored = [(row["offset"], row["payload"], row["schema_version"]) for row in sql(url, ROWS)]
+    for offset, moved in money.take(stored):
+        for account in moved:
+            if account.startswith("user:"):
+                wallets.setdefault(account.removeprefix("user:"), {})[offset] = money.balances[account]
     told = [event for row in whole["/api/sse/users"].values() for event in events_of(row)]
     trades = [data for name, data in told if name == "trade"]
     assert [trade["id"] for trade in trades] == list(fills), "trades: one lost, one twice, or out of order"

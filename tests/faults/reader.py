@@ -1,7 +1,7 @@
 """Somebody who never stops reading: sums, acknowledged rows and the stream, before, during and after a fault.
 
-What REST shows at an offset is compared with what the journal's legs say as of the same offset, on a connection of the
-reader's own. A venue or a database that does not answer is counted, not held against it; a wrong answer fails the test.
+What REST shows at an offset is compared with what the journal's events say as of the same offset, on a connection of
+the reader's own. A venue or a database that does not answer is counted, not held against it; a wrong answer fails the test.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 
 from tests.endtoend.api import Api, Json, client
 from tests.model.slow_model import micros
+from tests.support.journal_money import ROWS, JournalMoney
 
 PAUSE_S: Final = 0.05
 ANSWER_S: Final = 3.0
@@ -27,21 +28,6 @@ ANSWER_S: Final = 3.0
 SAMPLE: Final = 200
 """The newest acknowledged rows, looked up each time."""
 
-SUMS: Final = """
-    select split_part(account, ':', 1) as kind, sum(amount)::bigint as amount from (
-        select target as account, amount from legs where "offset" <= $1
-        union all select source, -amount from legs where "offset" <= $1
-    ) posted group by 1
-"""
-"""Each kind of account as of a row: legs are never changed, so this can be asked for any offset."""
-LAST_BALANCES: Final = """
-    select coalesce(sum(balance), 0)::bigint from (
-        select distinct on (account) account, balance from (
-            select target as account, target_balance as balance, "offset", n from legs where "offset" <= $1
-            union all select source, source_balance, "offset", n from legs where "offset" <= $1
-        ) posted order by account, "offset" desc, n desc
-    ) last
-"""
 FIND: Final = """
     select user_id, client_order_id, "offset" from journal
       join unnest($1::text[], $2::text[]) as asked (who, which) on user_id = who and client_order_id = which
@@ -148,6 +134,7 @@ class Reader:
         self._connection: asyncpg.Connection[Any] | None = None
         self._latest: tuple[Json, dict[tuple[str, str], int]] | None = None
         """What REST showed last, and what had been acknowledged before it was asked."""
+        self._money = JournalMoney()
         self.follower = Follower(session, url)
         self.offset = self.epoch = 0
         """The greatest shown."""
@@ -228,14 +215,14 @@ class Reader:
         connection, offset = self._connection, stats["offset"]
         await connection.execute("begin isolation level repeatable read read only")
         last, rows = await connection.fetchrow('select coalesce(max("offset"), 0), count(*) from journal') or (0, 0)
-        sums = {record["kind"]: record["amount"] for record in await connection.fetch(SUMS, offset)}
-        balances = await connection.fetchval(LAST_BALANCES, last)
+        missing = await connection.fetch(ROWS, self._money.offset, offset)
         keys = list(told)
         found = await connection.fetch(FIND, [who for who, _ in keys], [which for _, which in keys])
         await connection.execute("commit")
         assert last == rows, f"{rows} rows, and the last is {last}"
         assert last >= offset, f"REST shows row {offset}, the journal ends at row {last}"
-        assert balances == 0, f"the accounts sum to {balances} at row {last}"
+        assert self._money.offset + len([*self._money.take(missing)]) == offset, "the journal has a gap"
+        sums = self._money.sums()
         shown = {kind: micros(stats["accounts"][name]) for name, kind in NAMES.items()}
         assert shown == {kind: sums.get(kind, 0) for kind in shown}, f"REST and journal differ at row {offset}"
         there = {(who, which): where for who, which, where in found}
