@@ -1,7 +1,8 @@
 """Somebody who never stops reading: sums, acknowledged rows and the stream, before, during and after a fault.
 
 What REST shows at an offset is compared with what the journal's events say as of the same offset, on a connection of
-the reader's own. A venue or a database that does not answer is counted, not held against it; a wrong answer fails the test.
+the reader's own. A venue or a database that does not answer is counted, not held against it; a wrong answer fails
+the test.
 """
 
 from __future__ import annotations
@@ -215,7 +216,7 @@ class Reader:
         connection, offset = self._connection, stats["offset"]
         await connection.execute("begin isolation level repeatable read read only")
         last, rows = await connection.fetchrow('select coalesce(max("offset"), 0), count(*) from journal') or (0, 0)
-        missing = await connection.fetch(ROWS, self._money.offset, offset)
+        missing = [tuple(row) for row in await connection.fetch(ROWS, self._money.offset, offset)]
         keys = list(told)
         found = await connection.fetch(FIND, [who for who, _ in keys], [which for _, which in keys])
         await connection.execute("commit")
