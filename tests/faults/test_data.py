@@ -21,6 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 ROWS: Final = 200
 ROW: Final = 100
 """The one that is harmed."""
+FAR: Final = 500_000
+"""Beyond the last row, and in the same partition."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,8 @@ def test_a_venue_does_not_start_on_a_journal_with_a_missing_row(venues: Venues, 
 def test_a_venue_does_not_start_on_a_journal_that_was_closed_up_over_a_gap(venues: Venues, copy: str) -> None:
     """Numbers without a gap do not make a chain."""
     sql(copy, 'delete from journal where "offset" = $1', ROW)
-    sql(copy, 'update journal set "offset" = "offset" - 1 where "offset" > $1', ROW)
+    sql(copy, 'update journal set "offset" = "offset" + $1 where "offset" > $2', FAR, ROW)  # in whatever order they lie
+    sql(copy, 'update journal set "offset" = "offset" - $1 - 1 where "offset" > $1', FAR)
     assert_refused(venues, copy, ROW)
 
 
