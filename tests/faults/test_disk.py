@@ -127,15 +127,21 @@ def limit_files(postmaster: int, size: str) -> None:
     """No file of a server grows past ``size`` bytes. Only its own user may say so, also if we are root."""
     owner = Path(f"/proc/{postmaster}").stat()
     other = owner.st_uid != os.geteuid()
-    for pid in (postmaster, *children_of(postmaster)):
-        limited = subprocess.run(
-            ["prlimit", f"--pid={pid}", f"--fsize={size}:"],
+
+    def limit(pid: int) -> bool:
+        command = ["prlimit", f"--pid={pid}", f"--fsize={size}:"]
+        done = subprocess.run(
+            command,
             user=owner.st_uid if other else None,
             group=owner.st_gid if other else None,
             extra_groups=[] if other else None,
             check=False,
         )
-        assert limited.returncode == 0 or pid != postmaster  # any other may have ended meanwhile
+        return done.returncode == 0
+
+    assert limit(postmaster)
+    for pid in children_of(postmaster):  # those begun before it was limited; any later one inherits that
+        limit(pid)
 
 
 def write_log_until_it_panics(database: str) -> None:
