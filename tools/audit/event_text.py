@@ -30,10 +30,10 @@ from perps.journal import Row
 from perps.market.funding import RATE
 from perps.market.position import position_id
 from perps.params import MarketParams
+from perps.wire.base import outside
 from tools.output import printable
 from tools.times import rfc3339
 from web.answers import decimals
-from web.answers.field_names import camel
 
 EVENTS_SHOWN: Final = 3
 """How many events of a row are put into words. The others, hundreds in a crash, are only counted."""
@@ -67,7 +67,7 @@ def row_as_json(row: Row) -> dict[str, Any]:
     told: dict[str, Any] = {}
     for name in row.__struct_fields__:
         value = getattr(row, name)
-        told[camel(name)] = value.hex() if isinstance(value, bytes) else value
+        told[outside(name)] = value.hex() if isinstance(value, bytes) else value
     try:
         events = events_of(row)
     except Undecodable as error:
@@ -175,7 +175,7 @@ def _time(at: int) -> str:
 
 
 def _named(value: Struct) -> dict[str, Any]:
-    return {camel(name): _plain(getattr(value, name)) for name in value.__struct_fields__}
+    return {outside(name): _plain(getattr(value, name)) for name in value.__struct_fields__}
 
 
 def _plain(value: Any) -> Any:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from actors.messages import Failure, FailureKind
 from perps.params import MarketParams
 from perps.refusals import Fact, RejectCode, Rejected
+from perps.wire.base import outside
 from perps.wire.errors import MEANING, ErrorCode
 from web.answers import decimals
-from web.answers.field_names import camel
 
 Details = Mapping[str, object]
 
@@ -32,12 +32,6 @@ def method_not_allowed(allowed: Collection[str]) -> RequestError:
     error = RequestError("method_not_allowed", "This path does not support that method.", {"allowed": sorted(allowed)})
     error.allow = sorted(allowed)
     return error
-
-
-def not_one_of(field: str, allowed: Iterable[str]) -> RequestError:
-    """A value that is none of the ``allowed`` ones: 400."""
-    choices = list(allowed)
-    return invalid(f"{field} must be one of {', '.join(choices)}.", field=field, allowed=choices)
 
 
 def invalid(message: str, **details: object) -> RequestError:
@@ -86,13 +80,13 @@ def unsuccessful(outcome: Rejected | Failure, params: MarketParams | None) -> Re
 def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, object]:
     name, _, unit = key.rpartition("_")
     if isinstance(fact, int) and unit == "micros":
-        return camel(name), decimals.money(fact)
+        return outside(name), decimals.money(fact)
     if isinstance(fact, int) and unit == "lots" and params is not None:
-        return camel(name or "quantity"), decimals.quantity(fact, params.lot_size)
+        return outside(name or "quantity"), decimals.quantity(fact, params.lot_size)
     if isinstance(fact, int) and unit == "ticks" and params is not None:
-        return camel(name), decimals.price(fact, params.tick_size)
+        return outside(name), decimals.price(fact, params.tick_size)
     if isinstance(fact, int) and unit == "ppb":
-        return camel(name), decimals.text(fact, 9, 0)
+        return outside(name), decimals.text(fact, 9, 0)
     if isinstance(fact, int) and unit == "pico":
-        return camel(name), decimals.price(fact, 1) if name.endswith("price") else decimals.pico(fact)
-    return camel(key), fact
+        return outside(name), decimals.price(fact, 1) if name.endswith("price") else decimals.pico(fact)
+    return outside(key), fact

@@ -30,9 +30,7 @@ from web.api.units import (
     share,
     time_ms,
 )
-
-POSITION_SHOWN_MAX: Final = 256
-"""Characters of an unknown position id that a refusal repeats."""
+from web.gateway import POSITION_SHOWN_MAX
 
 DEPTH_MICROS: Final = 10**10 * MICRO
 """Default skew scale: this much notional at the listing price moves the quote by 100 %."""
