@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -36,11 +35,6 @@ function done(summary, latency, requests)
     e.connect + e.read + e.write + e.timeout))
 end
 """
-
-
-def is_installed() -> bool:
-    """Whether ``wrk`` is installed."""
-    return shutil.which("wrk") is not None
 
 
 def run(spec: LoadSpec, directory: Path) -> LoadResult:
