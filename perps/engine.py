@@ -11,6 +11,7 @@ from perps.money.funds import Funds
 from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.refusals import Rejected
+from perps.rules.checks import not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
@@ -68,7 +69,7 @@ def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[
         return [], decided
     for event in decided:
         apply(market, event)
-    consequences = sweep(market)
+    consequences = sweep(market, given)
     if not consequences:
         return [decided] if decided else [], None
     return [(*decided, *consequences[0]), *consequences[1:]], None
@@ -89,7 +90,7 @@ def _execute_after(
     else:
         for event in decided:
             apply(market, event)
-        consequences = _exhausted(market) if is_exhausted(market) else sweep(market)
+        consequences = _exhausted(market) if is_exhausted(market) else sweep(market, given)
         if consequences:
             rows = [(*accrued, *decided, *consequences[0]), *consequences[1:]]
         elif decided or is_worth_a_row(accrued, before, market):
@@ -108,13 +109,16 @@ def _exhausted(market: Market) -> list[MarketEvents]:
     return [(event,)]
 
 
-def sweep(market: Market) -> list[MarketEvents]:
+def sweep(market: Market, given: Given) -> list[MarketEvents]:
     """Liquidate everybody who is due, most endangered first, in rows of at most ``LIQUIDATIONS_PER_ROW_MAX``.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
     A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
     left, and in every later sweep. So a tick can never wedge, and nobody's gain keeps others from being liquidated.
+    Nobody is liquidated at a price that nobody may trade at.
     """
+    if not_to_be_used(market, given):
+        return []
     rows: list[list[MarketEvent]] = []
     unpaid: set[int] = set()
     has_moved = False

@@ -186,6 +186,7 @@ class SlowMarket:
     insurance: int = 0
     index: int = 0
     """The funding index: 10⁻⁹ micros per lot."""
+    price_at: int = 0
     funding: SlowFunding | None = None
 
     def owed(self, lots: int) -> int:
@@ -223,7 +224,7 @@ class SlowVenue:
 
     def listed(self, rules: Rules, index_price: Number, at: int = 0) -> None:
         """A market exists."""
-        market = SlowMarket(rules, exact(index_price), house=rules.house_deposit)
+        market = SlowMarket(rules, exact(index_price), house=rules.house_deposit, price_at=at)
         if rules.funding_velocity:
             velocity, cap = rules.funding_velocity, rules.max_funding_rate
             market.funding = SlowFunding(velocity, cap, rules.max_skew, rules.max_price_age, at=at, price_at=at)
@@ -247,7 +248,7 @@ class SlowVenue:
     def priced(self, ticker: str, index_price: Number, price_at: int = 0) -> None:
         """The index price moved. ``price_at``: how old it is."""
         market = self.markets[ticker]
-        market.index_price = exact(index_price)
+        market.index_price, market.price_at = exact(index_price), price_at
         if market.funding is not None:
             market.funding.price_at = price_at
 
@@ -342,6 +343,12 @@ class SlowVenue:
         market = self.markets[position.ticker]
         gain = position.cash - market.owed(position.lots) - market.cost(-position.lots) - position.margin
         return gain <= 0 or market.house - gain >= -market.rules.house_credit
+
+    def is_stale(self, ticker: str, at: int) -> bool:
+        """Whether the price is too old to trade at."""
+        market = self.markets[ticker]
+        limit = market.rules.max_price_age
+        return limit is not None and at - market.price_at > limit
 
     def liability(self, ticker: str) -> Fraction:
         """What all traders gain together if all leave now, but for roundings: at the mean of the quote now and at 0."""

@@ -127,6 +127,8 @@ class Oracle:
     def _open(self, row: Row, event: PositionOpened) -> None:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
         self._check_fill(row, event.fill, market)
+        if self.slow.is_stale(ticker, row.at):
+            self._complain(f"row {row.offset} opens a position at a price that is too old")
         name = position_id(ticker, position.number)
         self.slow.opened(position.user, ticker, name, position.lots, position.leverage)
         self._same(f"row {row.offset} fee", event.fee, ceil(abs(event.fill.cost) * market.rules.taker_fee))
@@ -147,6 +149,8 @@ class Oracle:
             self._complain(f"row {row.offset} reduces {name}, which is not open")
             return
         self._check_fill(row, event.fill, market)
+        if slow.is_stale(row.stream, row.at):
+            self._complain(f"row {row.offset} reduces {name} at a price that is too old")
         before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         if event.reason is CloseReason.OWNER:
             slow.closed(name, abs(event.fill.lots))
@@ -220,7 +224,7 @@ class Oracle:
         """Before another command of a market, and at rest: who was due has been liquidated, if the house can pay."""
         ticker = row.stream if row else ticker
         market = self.state.markets.get(ticker)
-        if market is None or market.mode is Mode.HALTED:
+        if market is None or market.mode is Mode.HALTED or self.slow.is_stale(ticker, market.at):
             return
         for number in market.positions:
             name = position_id(ticker, number)

@@ -5,7 +5,7 @@ from unittest.mock import patch
 import pytest
 from msgspec.structs import replace
 
-from perps.commands import PriceSource, Side, UpdatePrice
+from perps.commands import ObserveTime, PriceSource, Side, UpdatePrice
 from perps.engine import LIQUIDATIONS_PER_ROW_MAX, apply, execute, sweep
 from perps.events import CloseReason, PositionOpened, PositionReduced, PriceUpdated, TransferKind
 from perps.market.position import is_liquidatable
@@ -14,7 +14,7 @@ from perps.params import Mode
 from perps.refusals import RejectCode
 from perps.rules.liquidation import decide_liquidation, due
 from perps.rules.rule import Given
-from perps.units import MICRO, PPB, Lots, Micros, Ticks
+from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -51,7 +51,12 @@ def add(market: Market, number: int, lots: int, cash: int) -> None:
 
 
 def swept(market: Market) -> list[int]:
-    return [event.position.number for row in sweep(market) for event in row if isinstance(event, PositionReduced)]
+    return [
+        event.position.number
+        for row in sweep(market, Given(market.at))
+        for event in row
+        if isinstance(event, PositionReduced)
+    ]
 
 
 def test_the_most_endangered_long_goes_first_then_the_shorts() -> None:
@@ -204,7 +209,7 @@ def test_a_row_of_its_own_is_not_made_for_nobody() -> None:
     done(venue.price(BTC_PRICE // 2))
 
     assert len(venue.rows) == rows + 1
-    assert sweep(venue.markets[BTC]) == []
+    assert sweep(venue.markets[BTC], Given(venue.at)) == []
 
 
 def unpaid_market(*books: tuple[int, int]) -> Market:
@@ -218,7 +223,7 @@ def unpaid_market(*books: tuple[int, int]) -> Market:
 def test_a_liquidation_that_the_house_cannot_pay_waits_until_it_can() -> None:
     market = unpaid_market()
     assert refused(decide_liquidation(market, market.positions[1])).code is RejectCode.HOUSE_CANNOT_PAY
-    assert sweep(market) == []
+    assert swept(market) == []
     assert (market.mode, list(market.positions)) == (Mode.ENABLED, [1])
 
     market.house = Micros(10**9)
@@ -231,7 +236,7 @@ def test_who_cannot_be_paid_keeps_nobody_else_from_being_liquidated(endangered: 
     """A loser, more or less endangered: what he leaves in the house may even pay the other."""
     market = unpaid_market(endangered)
     market.positions[2] = replace(market.positions[2], margin=Micros(10**6))
-    (row,) = sweep(market)
+    (row,) = sweep(market, Given(market.at))
 
     assert [event.position.number for event in row if isinstance(event, PositionReduced)] == [2, 1]
     assert market.positions == {}
@@ -240,9 +245,45 @@ def test_who_cannot_be_paid_keeps_nobody_else_from_being_liquidated(endangered: 
 def test_many_who_cannot_be_paid_cost_one_look_each() -> None:
     market = unpaid_market(*[(10, -905)] * 200)
     with patch("perps.rules.liquidation.decide_liquidation", wraps=decide_liquidation) as tried:
-        assert sweep(market) == []
+        assert swept(market) == []
 
     assert tried.call_count == 201
+
+
+@pytest.mark.parametrize("side", Side)
+def test_nobody_is_liquidated_at_a_price_that_is_too_old(side: Side) -> None:
+    """A price comes with its own time: it may be too old already when it comes."""
+    venue = Books((index_market(max_price_age=5_000), BTC_PRICE))
+    venue.add_user("ann")
+    opened(venue.open("ann", side, 1_000 * MICRO, leverage=100))
+    price = Ticks(BTC_PRICE * (8 if side is LONG else 12) // 10)
+    venue.at = Millis(START_MS + 10_000)
+    old = UpdatePrice(ticker=BTC, price=price, source=PriceSource.ORACLE, source_at=Millis(venue.at - 5_001))
+    assert reductions(venue.send(old)) == []
+    assert reductions(venue.mode(Mode.REDUCE_ONLY)) == []
+    assert due(venue.markets[BTC]) is not None
+
+    fresh = UpdatePrice(ticker=BTC, price=price, source=PriceSource.ORACLE, source_at=Millis(venue.at - 5_000))
+    assert len(reductions(venue.send(fresh))) == 1
+    assert due(venue.replayed().markets[BTC]) is None
+
+
+def test_funding_that_was_due_while_the_price_grew_old_liquidates_nobody_until_a_new_price() -> None:
+    """Whoever is due by what accrued up to the last fresh moment can act first when there is a price again."""
+    params = quote_market(max_price_age=60_000, funding_velocity=Ppb(20_000 * PPB), max_funding_rate=Ppb(PPB // 15))
+    venue = Books((params, STORY_PRICE))
+    venue.add_user("ann")
+    opened(venue.open("ann", LONG, 3_000 * MICRO, ticker=STORY, leverage=5))
+    market = venue.markets[STORY]
+    venue.at = Millis(START_MS + 60_001)
+    ((number, position),) = market.positions.items()
+    market.leave(position)
+    market.enter(replace(position, cash=Micros(position.cash - position.margin)))
+    assert due(market) is not None, "only its money, not its price, makes it due"
+
+    assert venue.send(ObserveTime(ticker=STORY)) == ()
+    assert list(market.positions) == [number]
+    assert len(reductions(venue.price(STORY_PRICE, ticker=STORY))) == 1
 
 
 def test_a_liquidation_moves_the_skew_but_never_the_index() -> None:
