@@ -11,9 +11,9 @@ from perps.money.funds import Funds
 from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.refusals import Rejected
+from perps.rules.checks import not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
-from perps.rules.liquidation import decide_liquidation, next_due
-from perps.rules.modes import halted
+from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
 from perps.rules.table import APPLY, DECIDE, PROJECT
 from perps.units import FundingIndex
@@ -59,18 +59,17 @@ def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[
     """Decide and apply one command and its consequences: the rows it makes, its own first, and the refusal if any.
 
     Funding comes first, at the price and the skew that its time is for. No row when nothing has happened
-    (``ObserveTime``). A refusal leaves the market unchanged and makes no row, but for one that shows the market cannot
-    go on: its row halts the market.
+    (``ObserveTime``). A refusal leaves the market unchanged and makes no row.
     """
     accrued = accrue(market, given) if market.funding_at else ()
     if accrued:
         return _execute_after(market, command, given, accrued)
     decided = decide(market, command, given)
     if isinstance(decided, Rejected):
-        return _refused(market, decided, ())
+        return [], decided
     for event in decided:
         apply(market, event)
-    consequences = sweep(market)
+    consequences = sweep(market, given)
     if not consequences:
         return [decided] if decided else [], None
     return [(*decided, *consequences[0]), *consequences[1:]], None
@@ -87,11 +86,11 @@ def _execute_after(
     refused = None
     decided = decide(market, command, given)
     if isinstance(decided, Rejected):
-        rows, refused = _refused(market, decided, accrued)
+        refused = decided
     else:
         for event in decided:
             apply(market, event)
-        consequences = _exhausted(market) if is_exhausted(market) else sweep(market)
+        consequences = _exhausted(market) if is_exhausted(market) else sweep(market, given)
         if consequences:
             rows = [(*accrued, *decided, *consequences[0]), *consequences[1:]]
         elif decided or is_worth_a_row(accrued, before, market):
@@ -110,24 +109,24 @@ def _exhausted(market: Market) -> list[MarketEvents]:
     return [(event,)]
 
 
-def _refused(market: Market, refused: Rejected, accrued: MarketEvents) -> tuple[list[MarketEvents], Rejected]:
-    if refused.halt is None:
-        return [], refused
-    event = halted(refused)
-    apply(market, event)
-    return [(*accrued, event)], refused
-
-
-def sweep(market: Market) -> list[MarketEvents]:
+def sweep(market: Market, given: Given) -> list[MarketEvents]:
     """Liquidate everybody who is due, most endangered first, in rows of at most ``LIQUIDATIONS_PER_ROW_MAX``.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
-    When the house cannot pay, the market halts instead: a tick can never wedge.
+    A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
+    left, and in every later sweep. So a tick can never wedge, and nobody's gain keeps others from being liquidated.
+    Nobody is liquidated at a price that nobody may trade at.
     """
+    if not_to_be_used(market, given):
+        return []
     rows: list[list[MarketEvent]] = []
-    while (position := next_due(market)) is not None:
-        outcome = decide_liquidation(market, position)
-        event = halted(outcome) if isinstance(outcome, Rejected) else outcome
+    unpaid: set[int] = set()
+    has_moved = False
+    while (event := next_liquidation(market, unpaid)) or (unpaid and has_moved):
+        if event is None:
+            unpaid, has_moved = set(), False
+            continue
+        has_moved = True
         if not rows or len(rows[-1]) == LIQUIDATIONS_PER_ROW_MAX:
             rows.append([])
         rows[-1].append(event)

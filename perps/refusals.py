@@ -26,6 +26,7 @@ class RejectCode(StrEnum):
     PRICE_STALE = "price_stale"
     POSITION_CLOSED = "position_closed"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
+    HOUSE_CANNOT_PAY = "house_cannot_pay"
     POSITION_SIZE_TOO_SMALL = "position_size_too_small"
     POSITION_SIZE_TOO_LARGE = "position_size_too_large"
     LEVERAGE_TOO_HIGH = "leverage_too_high"
@@ -37,15 +38,10 @@ class RejectCode(StrEnum):
 
 
 class Rejected(Struct, frozen=True, kw_only=True):
-    """A refusal: nothing changed and nothing was journaled.
-
-    ``facts`` are the numbers the check compared. ``halt`` is set when the refusal shows that the market itself
-    cannot go on (its house cannot pay): the market then halts with that reason, by an event of its own.
-    """
+    """A refusal: nothing changed and nothing was journaled. ``facts`` are the numbers the check compared."""
 
     code: RejectCode
     facts: Mapping[str, Fact] = {}
-    halt: str | None = None
 
     @property
     def may_succeed_later(self) -> bool:
@@ -71,6 +67,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.MARKET_HALTED
                 | RejectCode.MARKET_REDUCE_ONLY
                 | RejectCode.PRICE_STALE
+                | RejectCode.HOUSE_CANNOT_PAY
                 | RejectCode.MAX_SKEW_EXCEEDED
                 | RejectCode.OPEN_INTEREST_EXCEEDED
                 | RejectCode.WOULD_BE_LIQUIDATED

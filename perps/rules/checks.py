@@ -26,6 +26,11 @@ def shut(market: Market, given: Given, *, opening: bool) -> Rejected | None:
         return reject(RejectCode.MARKET_HALTED, mode=market.mode, reason=market.mode_reason)
     if opening and market.mode is Mode.REDUCE_ONLY:
         return reject(RejectCode.MARKET_REDUCE_ONLY, mode=market.mode, reason=market.mode_reason)
+    return not_to_be_used(market, given)
+
+
+def not_to_be_used(market: Market, given: Given) -> Rejected | None:
+    """Why nothing may happen at the present price: no trade, no liquidation. None: it may."""
     limit = market.params.max_price_age
     if limit is not None:
         age_ms = market.price_age_ms(given.at, given.doubtful_price_at)

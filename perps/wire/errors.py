@@ -32,6 +32,7 @@ class ErrorCode(StrEnum):
     CLOCK_NOT_MANUAL = "clock_not_manual"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
+    HOUSE_CANNOT_PAY = "house_cannot_pay"
     POSITION_SIZE_TOO_SMALL = "position_size_too_small"
     POSITION_SIZE_TOO_LARGE = "position_size_too_large"
     LEVERAGE_TOO_HIGH = "leverage_too_high"
@@ -67,6 +68,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
     413: (_C.PAYLOAD_TOO_LARGE,),
     422: (
         _C.PARAMETERS_INCONSISTENT,
+        _C.HOUSE_CANNOT_PAY,
         _C.POSITION_SIZE_TOO_SMALL,
         _C.POSITION_SIZE_TOO_LARGE,
         _C.LEVERAGE_TOO_HIGH,
@@ -104,6 +106,7 @@ MEANING: Final = {
     _C.CLOCK_NOT_MANUAL: "The venue's clock is real. Start it with `--clock manual` to advance it.",
     _C.PAYLOAD_TOO_LARGE: "The body is too large.",
     _C.PARAMETERS_INCONSISTENT: "The parameters break a listing rule.",
+    _C.HOUSE_CANNOT_PAY: "The market's house cannot pay this. Nothing was done: try again when it has been funded.",
     _C.POSITION_SIZE_TOO_SMALL: "The size is below the market's minOrderSize or does not pay for one lot.",
     _C.POSITION_SIZE_TOO_LARGE: "The size is larger than the market's maxOpenInterest.",
     _C.LEVERAGE_TOO_HIGH: "The leverage is higher than the market's maxLeverage.",

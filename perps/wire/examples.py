@@ -173,7 +173,8 @@ EXAMPLES: Final[dict[str, Example]] = {
     "getStats": Example("""
  {"offset": 10, "epoch": 1, "time": "2026-11-22T17:34:58.596Z", "users": 2,
  "markets": [{"ticker": "BTC-PERP", "status": "enabled", "reason": "", "positions": 0, "margin": "0.00",
-              "skew": "0.00", "house": "0.000001", "insurance": "0.00", "offset": 9}],
+              "skew": "0.00", "house": "0.000001", "insurance": "0.00", "offset": 9,
+              "houseAvailable": "1125899906.842625", "houseLiability": "0.00"}],
  "inFlight": 0, "streams": 1,
  "accounts": {"wallets": "1502.452545", "margin": "0.00", "house": "0.000001", "insurance": "0.00",
               "fees": "2.547454", "world": "-1505.00", "total": "0.00"},

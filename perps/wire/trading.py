@@ -279,6 +279,7 @@ CLOSE: Final = Operation(
         *_TRADE,
         Code.POSITION_NOT_FOUND,
         Code.POSITION_CLOSED,
+        Code.HOUSE_CANNOT_PAY,
         Code.CLIENT_ORDER_ID_REUSED,
         *COMMAND,
     ),

@@ -77,6 +77,8 @@ class Rules:
     max_funding_rate: Fraction = Fraction(0)
     max_price_age: int | None = None
     """Milliseconds."""
+    house_credit: int = 0
+    """How far below 0 the house may go, micros."""
 
     @staticmethod
     def of(
@@ -96,6 +98,7 @@ class Rules:
         funding_velocity: Number = 0,
         max_funding_rate: Number = 0,
         max_price_age: int | None = None,
+        house_credit: Number = 0,
     ) -> Rules:
         """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
         return Rules(
@@ -115,6 +118,7 @@ class Rules:
             funding_velocity=exact(funding_velocity),
             max_funding_rate=exact(max_funding_rate),
             max_price_age=max_price_age,
+            house_credit=micros(house_credit),
         )
 
 
@@ -182,6 +186,7 @@ class SlowMarket:
     insurance: int = 0
     index: int = 0
     """The funding index: 10⁻⁹ micros per lot."""
+    price_at: int = 0
     funding: SlowFunding | None = None
 
     def owed(self, lots: int) -> int:
@@ -219,7 +224,7 @@ class SlowVenue:
 
     def listed(self, rules: Rules, index_price: Number, at: int = 0) -> None:
         """A market exists."""
-        market = SlowMarket(rules, exact(index_price), house=rules.house_deposit)
+        market = SlowMarket(rules, exact(index_price), house=rules.house_deposit, price_at=at)
         if rules.funding_velocity:
             velocity, cap = rules.funding_velocity, rules.max_funding_rate
             market.funding = SlowFunding(velocity, cap, rules.max_skew, rules.max_price_age, at=at, price_at=at)
@@ -243,7 +248,7 @@ class SlowVenue:
     def priced(self, ticker: str, index_price: Number, price_at: int = 0) -> None:
         """The index price moved. ``price_at``: how old it is."""
         market = self.markets[ticker]
-        market.index_price = exact(index_price)
+        market.index_price, market.price_at = exact(index_price), price_at
         if market.funding is not None:
             market.funding.price_at = price_at
 
@@ -331,6 +336,27 @@ class SlowVenue:
         value = position.lots * market.mark * rules.lot_value
         maintenance = ceil(abs(value) * rules.maintenance_rate) + rules.maintenance_fixed
         return position.cash + value - market.owed(position.lots) <= maintenance
+
+    def can_be_paid(self, name: str) -> bool:
+        """Whether the house can pay what the whole position would gain by leaving now."""
+        position = self.positions[name]
+        market = self.markets[position.ticker]
+        gain = position.cash - market.owed(position.lots) - market.cost(-position.lots) - position.margin
+        return gain <= 0 or market.house - gain >= -market.rules.house_credit
+
+    def is_stale(self, ticker: str, at: int) -> bool:
+        """Whether the price is too old to trade at."""
+        market = self.markets[ticker]
+        limit = market.rules.max_price_age
+        return limit is not None and at - market.price_at > limit
+
+    def liability(self, ticker: str) -> Fraction:
+        """What all traders gain together if all leave now, but for roundings: at the mean of the quote now and at 0."""
+        market = self.markets[ticker]
+        mean = (market.quote(market.skew) + market.index_price) / 2 * market.rules.lot_value
+        standing = [position for position in self.positions.values() if position.ticker == ticker]
+        worths = (each.cash + each.lots * (mean - Fraction(market.index, PPB)) - each.margin for each in standing)
+        return sum(worths, Fraction(0))
 
     def total(self) -> int:
         """Σ of all accounts: 0."""

@@ -230,7 +230,12 @@ class Exchange(RuleBasedStateMachine):
         for ticker, market in self.venue.markets.items():
             if market.mode is not Mode.HALTED:
                 names = (position_id(ticker, number) for number in market.positions)
-                assert not any(self.model.is_liquidatable(name) for name in names)
+                assert not any(self.model.is_liquidatable(name) and self.model.can_be_paid(name) for name in names)
+
+    @invariant()
+    def the_liability_is_what_all_would_gain_by_leaving(self) -> None:
+        for ticker, market in self.venue.markets.items():
+            assert 0 <= market.liability - self.model.liability(ticker) <= 2
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

@@ -73,7 +73,6 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
             closed = parts is not None and parts[1] < market.next_number and parts[1] not in market.positions
             return None if closed else f"{name} is closed in no durable row"
         case RejectCode.MARKET_HALTED, OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker):
-            touched = refusal.halt is not None or state.markets[ticker].mode_reason
-            return None if touched else f"{ticker} was halted by no durable row"
+            return None if state.markets[ticker].mode_reason else f"{ticker} was halted by no durable row"
         case _:
             return None

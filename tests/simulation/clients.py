@@ -23,7 +23,7 @@ from perps.commands import (
 )
 from perps.market.position import position_id
 from perps.params import MarketParams, Mode
-from perps.units import MICRO, PPB, Lots, Micros, Ppb, Ticks
+from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
 from tests.simulation.orders import Order
@@ -36,6 +36,8 @@ FALLS_BPS = (3_000, 6_000, 8_000, 9_000, 11_000, 13_000, 20_000)
 INVALID_LISTINGS = 0.7
 FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_rate": Ppb(PPB // 15)}
 """So quick that the rate meets its bounds within a run."""
+PRICE_AGE_MS = Millis(4_000)
+"""Prices of the later markets grow old within a run."""
 OPENING_MARKETS, OPENING_USERS = 2, 3
 
 WEIGHTS = {
@@ -198,7 +200,8 @@ class Clients:
         if ticker == TICKERS[0]:
             params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
         else:
-            params = quote_market(ticker=ticker, **FUNDING, **changes)
+            age = None if ticker == TICKERS[1] else PRICE_AGE_MS
+            params = quote_market(ticker=ticker, max_price_age=age, **FUNDING, **changes)
         return ListMarket(params=params, price=_first_price(params))
 
     def _other(self, command: Command) -> Command:

@@ -127,6 +127,8 @@ class Oracle:
     def _open(self, row: Row, event: PositionOpened) -> None:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
         self._check_fill(row, event.fill, market)
+        if self.slow.is_stale(ticker, row.at):
+            self._complain(f"row {row.offset} opens a position at a price that is too old")
         name = position_id(ticker, position.number)
         self.slow.opened(position.user, ticker, name, position.lots, position.leverage)
         self._same(f"row {row.offset} fee", event.fee, ceil(abs(event.fill.cost) * market.rules.taker_fee))
@@ -147,13 +149,17 @@ class Oracle:
             self._complain(f"row {row.offset} reduces {name}, which is not open")
             return
         self._check_fill(row, event.fill, market)
-        before = (stood.cash, stood.margin, slow.wallets[stood.user])
+        if slow.is_stale(row.stream, row.at):
+            self._complain(f"row {row.offset} reduces {name} at a price that is too old")
+        before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         if event.reason is CloseReason.OWNER:
             slow.closed(name, abs(event.fill.lots))
         else:
             if not slow.is_liquidatable(name):
                 self._complain(f"row {row.offset} liquidates {name}, which is not due")
             slow.liquidated(name)
+        if market.house < min(house, -market.rules.house_credit):
+            self._complain(f"row {row.offset}: the house of {row.stream} pays what it does not have: {market.house}")
         self._same(f"row {row.offset} margin of {name}", event.margin_released, before[1] - stood.margin)
         payout = before[0] - stood.cash - market.owed(-event.fill.lots) - event.fill.cost
         self._same(
@@ -215,16 +221,15 @@ class Oracle:
                 self._complain(f"I8 row {offset} takes {taken} from {account}, {-free} of it not durable then")
 
     def _check_nobody_is_due(self, row: Row | None, ticker: str = "") -> None:
-        """Before another command of a market, and at rest: everybody who was due has been liquidated."""
+        """Before another command of a market, and at rest: who was due has been liquidated, if the house can pay."""
         ticker = row.stream if row else ticker
         market = self.state.markets.get(ticker)
-        if market is None or market.mode is Mode.HALTED:
+        if market is None or market.mode is Mode.HALTED or self.slow.is_stale(ticker, market.at):
             return
         for number in market.positions:
-            if self.slow.is_liquidatable(position_id(ticker, number)):
-                self._complain(
-                    f"{position_id(ticker, number)} is due and stands, before {row.offset if row else 'rest'}"
-                )
+            name = position_id(ticker, number)
+            if self.slow.is_liquidatable(name) and self.slow.can_be_paid(name):
+                self._complain(f"{name} is due and stands, before {row.offset if row else 'rest'}")
 
     def _price(self, ticker: str, ticks: int) -> Fraction:
         return Fraction(ticks * self._params[ticker].tick_size, PICO)

@@ -18,7 +18,7 @@ from perps.market.position import Position
 from perps.market.state import Market
 from perps.money.accounts import user_account
 from perps.refusals import InvariantViolated
-from perps.units import Micros, Millis
+from perps.units import MICRO, Micros, Millis
 from perps.venue import VenueState
 from web.readside.history import MarketHistory
 
@@ -164,6 +164,16 @@ class ReadModel:
         if oldest is None or not oldest <= offset <= self.offset:
             return None
         return self._recent[offset - oldest]
+
+    def houses_available(self) -> Iterator[tuple[str, float]]:
+        """What each market's house could pay now, its credit included, US dollars."""
+        for ticker, view in self.markets.items():
+            yield ticker, (view.market.house + view.market.params.house_credit) / MICRO
+
+    def houses_liable(self) -> Iterator[tuple[str, float]]:
+        """What each market's traders would gain together if all left now, US dollars."""
+        for ticker, view in self.markets.items():
+            yield ticker, view.market.liability / MICRO
 
     @property
     def oldest_offset(self) -> int | None:
