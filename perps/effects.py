@@ -60,6 +60,17 @@ class Traded(Struct, frozen=True, gc=False):
         return (self.fill.lots > 0) is self.adds
 
 
+class Changed(Struct, frozen=True, gc=False):
+    """A position has changed, and not by a trade: its margin, so far."""
+
+    position: Position
+    """As it stands now."""
+    mark_price: Ticks
+    """The mark and the funding index at that moment …"""
+    funding_index: FundingIndex
+    """… that its value follows from."""
+
+
 class Priced(Struct, frozen=True, gc=False):
     """A market took a price; what follows from it for mark and quote. Ticks."""
 
@@ -114,5 +125,5 @@ class FundingHour(Struct, frozen=True, gc=False):
     index_price: Ticks
 
 
-Effect = Traded | Priced | Status | Joined | Paid | Funded | FundingHour
+Effect = Traded | Changed | Priced | Status | Joined | Paid | Funded | FundingHour
 Effects = tuple[Effect, ...]

@@ -156,6 +156,24 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
         return self.position.user
 
 
+class PositionChanged(Struct, frozen=True, array_like=True, tag=True):
+    """Something about a position has changed, and not by a trade: ``position`` is how it stands now.
+
+    ``transfers``: margin that its owner paid in or took out. ``mark_price`` and ``funding_index`` are those it was
+    changed at.
+    """
+
+    position: Position
+    transfers: Transfers = ()
+    mark_price: Ticks = Ticks(0)
+    funding_index: FundingIndex = FundingIndex(0)
+
+    @property
+    def subject(self) -> str:
+        """The position's owner."""
+        return self.position.user
+
+
 class HouseFunded(Struct, frozen=True, array_like=True, tag=True):
     """An administrator paid ``amount`` into a market's account, or took it out (< 0). ``balance`` is in it now."""
 
@@ -226,7 +244,14 @@ class Withdrawn(Struct, frozen=True, array_like=True, tag=True):
 
 
 MarketEvent = (
-    PositionOpened | FundingAccrued | PriceUpdated | PositionReduced | ModeChanged | HouseFunded | MarketListed
+    PositionOpened
+    | FundingAccrued
+    | PriceUpdated
+    | PositionReduced
+    | PositionChanged
+    | ModeChanged
+    | HouseFunded
+    | MarketListed
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -238,7 +263,7 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``, ``FundingAccrued``.
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

@@ -34,6 +34,7 @@ class RejectCode(StrEnum):
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
+    INSUFFICIENT_MARGIN = "insufficient_margin"
     INSUFFICIENT_FUNDS = "insufficient_funds"
 
 
@@ -72,6 +73,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.OPEN_INTEREST_EXCEEDED
                 | RejectCode.WOULD_BE_LIQUIDATED
                 | RejectCode.PRICE_BEYOND_LIMIT
+                | RejectCode.INSUFFICIENT_MARGIN
                 | RejectCode.INSUFFICIENT_FUNDS
             ):
                 return True

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from actors.messages import Failure, Outcome, Repeated, Settled, Unchanged
 from actors.ports import Clock
-from perps.commands import ClosePosition, Command, Ids, OpenPosition
+from perps.commands import ChangeMargin, ClosePosition, Command, Ids, OpenPosition
 from perps.engine import entry_of
 from perps.journal import Entry, Row
 from perps.market.position import split_position_id
@@ -98,7 +98,7 @@ class Gateway:
         look-up gets no answer. In all of these this request did nothing.
         """
         command = in_name_of(principal, command)
-        if isinstance(command, ClosePosition):
+        if isinstance(command, ClosePosition | ChangeMargin):
             refused = await self._not_theirs(principal, command)
             if refused is not None:
                 return refused
@@ -121,8 +121,8 @@ class Gateway:
             return Done(await self._stored_entry(principal, outcome.offset), True)
         return outcome
 
-    async def _not_theirs(self, principal: Principal, command: ClosePosition) -> Rejected | None:
-        """A refusal unless the position exists and belongs to the principal, who may be an administrator.
+    async def _not_theirs(self, principal: Principal, command: ClosePosition | ChangeMargin) -> Rejected | None:
+        """A refusal unless the position exists and belongs to the command's user. An administrator closes anybody's.
 
         Whose it is comes before how it is: a stranger must not learn whether it is closed.
         """
@@ -130,7 +130,7 @@ class Gateway:
         if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
             shown = command.position_id[:POSITION_SHOWN_MAX]
             return Rejected(code=RejectCode.POSITION_NOT_FOUND, facts={"position": shown})
-        if principal.is_admin:
+        if isinstance(command, ClosePosition) and command.any_owner:
             return None
         position = view.market.positions.get(parts[1])
         if position is not None:
@@ -155,13 +155,13 @@ class Gateway:
 
 
 def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
-    """The command in the name of its sender: with the wallet of an open, and the owner of a close, filled in.
+    """The command in the name of its sender: with the wallet that pays, or the owner of a close, filled in.
 
-    An open with ``user=""`` names nobody. Raises ``RequestError``: ``forbidden`` when the key lacks the command's
-    scope, and as ``wallet_of`` does.
+    One that takes from a wallet names nobody by ``user=""``. Raises ``RequestError``: ``forbidden`` when the key lacks
+    the command's scope, and as ``wallet_of`` does.
     """
     principal.require(command.scope)
-    if isinstance(command, OpenPosition):
+    if isinstance(command, OpenPosition | ChangeMargin):
         if command.user and command.user == principal.user:
             return command
         return replace(command, user=wallet_of(principal, command.user or None))
@@ -185,7 +185,7 @@ def _sender(principal: Principal, command: Command) -> str:
 
 
 def wallet_of(principal: Principal, named: str | None) -> str:
-    """Whose wallet an open takes from: the key's user; an administrator may name another.
+    """Whose wallet a trade takes from: the key's user; an administrator may name another.
 
     Raises ``RequestError``: ``forbidden`` or ``validation_error``.
     """

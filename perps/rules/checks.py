@@ -1,9 +1,10 @@
-"""What opening and closing have in common: whether a market trades now, a fill, its limit, and the fee's legs."""
+"""What trading rules have in common: which position, whether a market trades now, a fill, its limit, a fee's legs."""
 
 from typing import Final
 
 from perps.commands import ClosePosition, OpenPosition, limit_price
 from perps.events import Fill, Transfer, TransferKind, Transfers
+from perps.market.position import Position, position_id, split_position_id
 from perps.market.state import Market
 from perps.money.accounts import FEES, user_account
 from perps.params import MarketParams, Mode
@@ -18,6 +19,21 @@ _PRICE_SCALE: Final = PICO * PICO // MICRO
 def reject(code: RejectCode, **facts: Fact) -> Rejected:
     """A refusal with the numbers that were compared."""
     return Rejected(code=code, facts=facts)
+
+
+def find(market: Market, name: str, owner: str | None) -> Position | Rejected:
+    """The open position of an id, if it belongs to ``owner`` (None: whoever owns it).
+
+    ``position_closed`` comes late in the order of refusals: what comes before it is for the caller to check first.
+    """
+    parts = split_position_id(name)
+    number = parts[1] if parts and name == position_id(market.ticker, parts[1]) else 0
+    position = market.positions.get(number)
+    if position is not None:
+        return position if owner is None or position.user == owner else reject(RejectCode.FORBIDDEN, position=name)
+    if 0 < number < market.next_number:
+        return reject(RejectCode.POSITION_CLOSED, position=name)
+    return reject(RejectCode.POSITION_NOT_FOUND, position=name)
 
 
 def shut(market: Market, given: Given, *, opening: bool) -> Rejected | None:

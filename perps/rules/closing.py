@@ -10,14 +10,12 @@ from perps.market.position import (
     funding_owed,
     is_liquidatable,
     maintenance,
-    position_id,
-    split_position_id,
 )
 from perps.market.state import Market
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, reject, shut
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
 
@@ -26,7 +24,7 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     """Close ``share`` of a position: floor(|q|·share/10⁹) lots, at least one."""
     if not 0 < command.share <= PPB:
         return reject(RejectCode.VALIDATION_ERROR, rule="0 < share ≤ 1", share_ppb=command.share)
-    found = _find(market, command)
+    found = find(market, command.position_id, None if command.any_owner else command.user)
     if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
         return found
     closed_doors = shut(market, given, opening=False)
@@ -155,19 +153,6 @@ def project_reduced(event: PositionReduced) -> Effects:
 
 COMMANDS = (CommandRule(ClosePosition, decide_close),)
 EVENTS = (EventRule(PositionReduced, apply_reduced, project_reduced),)
-
-
-def _find(market: Market, command: ClosePosition) -> Position | Rejected:
-    parts = split_position_id(command.position_id)
-    number = parts[1] if parts and command.position_id == position_id(market.ticker, parts[1]) else 0
-    position = market.positions.get(number)
-    if position is not None:
-        if position.user != command.user and not command.any_owner:
-            return reject(RejectCode.FORBIDDEN, position=command.position_id)
-        return position
-    if 0 < number < market.next_number:
-        return reject(RejectCode.POSITION_CLOSED, position=command.position_id)
-    return reject(RejectCode.POSITION_NOT_FOUND, position=command.position_id)
 
 
 def _liquidation_fee_leg(user: str, fee: Micros, params: MarketParams) -> Transfers:

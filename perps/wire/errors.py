@@ -40,6 +40,7 @@ class ErrorCode(StrEnum):
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
+    INSUFFICIENT_MARGIN = "insufficient_margin"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     RATE_LIMITED = "rate_limited"
     INTERNAL_ERROR = "internal_error"
@@ -76,6 +77,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.OPEN_INTEREST_EXCEEDED,
         _C.WOULD_BE_LIQUIDATED,
         _C.PRICE_BEYOND_LIMIT,
+        _C.INSUFFICIENT_MARGIN,
         _C.INSUFFICIENT_FUNDS,
     ),
     429: (_C.RATE_LIMITED,),
@@ -114,6 +116,7 @@ MEANING: Final = {
     _C.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
     _C.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
     _C.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",
+    _C.INSUFFICIENT_MARGIN: "The position needs this margin: not so much can be taken out.",
     _C.INSUFFICIENT_FUNDS: "The wallet does not hold enough.",
     _C.RATE_LIMITED: "You have used up your share. Nothing was done: send it again.",
     _C.INTERNAL_ERROR: "The venue failed on this request. Nothing was done.",

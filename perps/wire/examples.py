@@ -79,6 +79,17 @@ EXAMPLES: Final[dict[str, Example]] = {
  "newBalance": "973.926559", "clientOrderId": "req-28c5f75448dc15b9d31c6c78", "offset": 7}""",
         '{"percentage": "0.5"}',
     ),
+    "changeMargin": Example(
+        """
+ {"position": {"id": "BTC-PERP-1", "userId": "ann", "ticker": "BTC-PERP", "organizationId": "btc",
+ "side": "long", "quantity": "0.0999", "size": "999.00005", "entryPrice": "10000.0005005",
+ "markPrice": "10500.00", "leverage": 10, "margin": "149.900005", "liquidationPrice": "8542.21",
+ "bankruptcyPrice": "8499.49", "unrealizedPnL": "49.94995", "unrealizedPnLPercent": "33.3221",
+ "fundingPaid": "0.00", "takeProfit": null, "stopLoss": null, "status": "open",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": null}, "amount": "50.00", "newBalance": "849.100994",
+ "clientOrderId": "more", "offset": 6}""",
+        '{"amount": "50", "clientOrderId": "more"}',
+    ),
     "listPositions": Example("""
  {"perpetuals": {"positions": [], "stats": {"totalPositions": 0, "totalPnL": "0.00", "totalFunding": "0.00"}},
  "timestamp": "2026-11-22T17:34:58.492Z", "offset": 9, "nextCursor": null}"""),

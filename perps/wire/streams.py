@@ -79,7 +79,7 @@ class FundingEvent(FundingHour, kw_only=True):
 
 
 class PositionEvent(Position, kw_only=True):
-    """``position``: as a trade left it, at the mark price of that moment."""
+    """``position``: as a trade or a change of its margin left it, at the mark price of that moment."""
 
     offset: Offset
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -35,6 +36,10 @@ def _money(cents: int) -> Micros:
 
 def _close(user: str, ticker: str, number: int, share: int = PPB) -> ClosePosition:
     return ClosePosition(ticker=ticker, user=user, position_id=position_id(ticker, number), share=Ppb(share))
+
+
+def _margin(user: str, ticker: str, number: int, cents: int) -> ChangeMargin:
+    return ChangeMargin(ticker=ticker, user=user, position_id=position_id(ticker, number), amount=_money(cents))
 
 
 def _price(ticker: str, ticks: int) -> UpdatePrice:
@@ -95,6 +100,9 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, _price(FLOW, STORY_PRICE + 7), False),
     ("bob", _close("bob", FLOW, 1, PPB // 3), True),
     (ADMIN, ObserveTime(ticker=FLOW), False),
+    ("bob", _margin("bob", FLOW, 1, 20_001), True),
+    ("bob", _margin("bob", FLOW, 1, -1_000), True),
+    ("ann", _margin("ann", FLOW, 2, 5_000), True),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

@@ -279,6 +279,23 @@ class SlowVenue:
         self.positions[position] = SlowPosition(user, ticker, lots, margin - cost + owed, margin)
         market.skew += lots
 
+    def margin_moved(self, position: str, amount: int) -> None:
+        """Its owner pays into its margin; < 0: takes out of it. What it is worth moves by as much."""
+        stands = self.positions[position]
+        self.wallets[stands.user] -= amount
+        stands.cash += amount
+        stands.margin += amount
+
+    def withdrawable(self, name: str, max_leverage: int) -> int:
+        """How much margin can leave: what is left, of the margin and of the equity, pays for an open of this size."""
+        position = self.positions[name]
+        market = self.markets[position.ticker]
+        value = position.lots * market.mark * market.rules.lot_value
+        worth = floor(position.cash + value - market.owed(position.lots))
+        maintenance = ceil(abs(value) * market.rules.maintenance_rate) + market.rules.maintenance_fixed
+        needed = max(ceil(abs(value) / max_leverage), 1)
+        return min(position.margin - needed, worth - needed, worth - maintenance - 1)
+
     def closed(self, position: str, count: int) -> None:
         """Its owner leaves with ``count`` lots."""
         market, user, settlement, cost = self._reduce(position, count)
@@ -388,10 +405,12 @@ def recompute_balances(
     deposits: Iterable[tuple[str, Number]],
     trades: Iterable[Trade],
     referrers: Mapping[str, str | None] | None = None,
+    margins: Iterable[tuple[int, str, int]] = (),
 ) -> SlowVenue:
     """What every account must hold after ``trades``, from public facts alone.
 
-    ``deposits`` in units of the quote currency (strings), withdrawals negative. Returns the books: ``wallets`` by
+    ``deposits`` in units of the quote currency (strings), withdrawals negative. ``margins``: behind how many trades
+    margin went into which position, in micros; out of it: negative. Returns the books: ``wallets`` by
     user, ``positions``, ``fees``, and per market ``house``, ``insurance`` and ``margin(ticker)``, in micros.
     """
     venue = SlowVenue(referrers=dict(referrers or {}))
@@ -399,6 +418,13 @@ def recompute_balances(
         venue.listed(rules, 1)
     for user, amount in deposits:
         venue.deposited(user, micros(amount))
-    for trade in trades:
+    moves = defaultdict[int, list[tuple[str, int]]](list)
+    for behind, position, amount in margins:
+        moves[behind].append((position, amount))
+    for behind, trade in enumerate(trades):
+        for position, amount in moves.pop(behind, ()):
+            venue.margin_moved(position, amount)
         venue.traded(trade)
+    for position, amount in (move for left in moves.values() for move in left):
+        venue.margin_moved(position, amount)
     return venue

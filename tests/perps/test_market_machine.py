@@ -7,11 +7,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from perps.commands import ClosePosition, Deposit, ObserveTime, OpenPosition, Side, Withdraw
-from perps.events import CloseReason, Events, FundingAccrued, ModeChanged, PositionOpened, PositionReduced, PriceUpdated
+from perps.commands import ChangeMargin, ClosePosition, Deposit, ObserveTime, OpenPosition, Side, Withdraw
+from perps.events import (
+    CloseReason,
+    Events,
+    FundingAccrued,
+    ModeChanged,
+    PositionChanged,
+    PositionOpened,
+    PositionReduced,
+    PriceUpdated,
+)
 from perps.market.position import position_id
 from perps.params import Mode
-from perps.refusals import Rejected
+from perps.refusals import RejectCode, Rejected
 from perps.sequencer import Sequencer
 from perps.units import MICRO, PPB, Micros, Millis, Ppb
 from perps.venue import replay_market
@@ -36,6 +45,7 @@ TICKERS = st.sampled_from([BTC, STORY])
 FIRST_PRICES = {BTC: BTC_PRICE, STORY: STORY_PRICE}
 SHARES = st.integers(1, PPB) | st.just(PPB) | st.just(1)
 SIZES = st.integers(10, 1_500) | st.sampled_from([1, 10, 1_000, 2_000, 50_000])
+MARGINS = st.integers(-300 * MICRO, 300 * MICRO) | st.sampled_from([0, 0, 1, -1, -MICRO, 10**18, 10**18 + 1])
 MODES = st.sampled_from([*[Mode.ENABLED] * 4, Mode.REDUCE_ONLY, Mode.HALTED])
 BPS_OF_PRICE = st.integers(9_940, 10_060) | st.integers(9_000, 11_000) | st.sampled_from([5_000, 9_960, 20_000])
 
@@ -55,6 +65,8 @@ class Exchange(RuleBasedStateMachine):
             self.model.listed(rules_of(params), self.unticked(ticker, FIRST_PRICES[ticker]), self.venue.at)
         self.deposits: list[tuple[str, str]] = []
         self.trades: list[Trade] = []
+        self.moves: list[tuple[int, str, int]] = []
+        """Margin in and out: behind how many trades, of which position, how much."""
         for user in USERS:
             self.venue.add_user(user, deposit, REFERRERS[user])
             self.model.referrers[user] = REFERRERS[user]
@@ -94,6 +106,23 @@ class Exchange(RuleBasedStateMachine):
         command = ClosePosition(**fields, share=Ppb(share))
         self.follow(ticker, self.venue.send(command), command)
 
+    @rule(ticker=TICKERS, which=st.integers(0, 10), amount=MARGINS)
+    def change_margin(self, ticker: str, which: int, amount: int) -> None:
+        """An amount of 0 stands for all that can leave."""
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        number = own[which % len(own)]
+        name, user = position_id(ticker, number), self.venue.markets[ticker].positions[number].user
+        if not self.venue.markets[ticker].params.funding_velocity:  # else the command's own time moves what can leave
+            most = self.model.withdrawable(name, self.params[ticker].max_leverage)
+            amount = amount or min(-most, 0)
+        command = ChangeMargin(ticker=ticker, user=user, position_id=name, amount=Micros(amount))
+        outcome = self.venue.send(command)
+        if isinstance(outcome, Rejected) and outcome.code is RejectCode.INSUFFICIENT_MARGIN:
+            assert -amount > int(outcome.facts["available_micros"])
+        self.follow(ticker, outcome, command)
+
     @rule(ticker=TICKERS, bps=BPS_OF_PRICE)
     def move_price(self, ticker: str, bps: int) -> None:
         price = max(self.venue.markets[ticker].index_price * bps // 10_000, 1)
@@ -117,7 +146,10 @@ class Exchange(RuleBasedStateMachine):
             self.move(user, -2 * amount)
 
     def follow(
-        self, ticker: str, outcome: Events | Rejected, command: OpenPosition | ClosePosition | None = None
+        self,
+        ticker: str,
+        outcome: Events | Rejected,
+        command: OpenPosition | ClosePosition | ChangeMargin | None = None,
     ) -> None:
         """Tell the slow model what was accepted; it works out the money on its own."""
         if isinstance(outcome, Rejected):
@@ -138,6 +170,12 @@ class Exchange(RuleBasedStateMachine):
                     self.model.opened(command.user, ticker, name, position.lots, command.leverage)
                     assert abs(event.fill.cost) <= command.size
                     self.note(ticker, "open", event)
+                case PositionChanged(position=position):
+                    assert isinstance(command, ChangeMargin)
+                    name = position_id(ticker, position.number)
+                    assert -command.amount <= max(self.model.withdrawable(name, self.params[ticker].max_leverage), 0)
+                    self.model.margin_moved(name, command.amount)
+                    self.moves.append((len(self.trades), name, command.amount))
                 case PositionReduced(position=position, reason=CloseReason.OWNER):
                     self.model.closed(position_id(ticker, position.number), abs(event.fill.lots))
                     self.note(ticker, "close", event)
@@ -180,9 +218,11 @@ class Exchange(RuleBasedStateMachine):
 
     @rule()
     def recompute_from_outside(self) -> None:
-        """The same books from deposits and trades alone."""
+        """The same books from deposits, trades and moved margin alone."""
         rules = [rules_of(params) for params in self.params.values()]
-        books = recompute_balances(markets=rules, deposits=self.deposits, trades=self.trades, referrers=REFERRERS)
+        books = recompute_balances(
+            markets=rules, deposits=self.deposits, trades=self.trades, referrers=REFERRERS, margins=self.moves
+        )
         assert {user: books.wallets[user] for user in USERS} == {user: self.venue.ledger.wallet(user) for user in USERS}
 
     @invariant()

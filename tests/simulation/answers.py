@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -21,9 +22,11 @@ from perps.events import (
     HouseFunded,
     MarketListed,
     ModeChanged,
+    PositionChanged,
     PositionOpened,
     PositionReduced,
     PriceUpdated,
+    TransferKind,
     UserCreated,
     Withdrawn,
 )
@@ -45,6 +48,10 @@ def answers(command: Command, stream: str, event: Event) -> bool:
         case ClosePosition(), PositionReduced(position=position):
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
+        case ChangeMargin(amount=amount), PositionChanged(position=position, transfers=transfers):
+            asked_for = (command.position_id, command.user)
+            moved = [-move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in transfers]
+            return asked_for == (position_id(stream, position.number), position.user) and moved == [amount]
         case UpdatePrice(), PriceUpdated(price=price):
             return (command.ticker, command.price, command.sequence) == (stream, price, event.sequence)
         case ListMarket(), MarketListed(params=params):
@@ -68,11 +75,15 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
     match refusal.code, command:
         case RejectCode.USER_EXISTS, CreateUser(user=user):
             return None if user in state.ledger.referrers else f"{user} is in no durable row"
-        case RejectCode.POSITION_CLOSED, ClosePosition(ticker=ticker, position_id=name):
+        case RejectCode.POSITION_CLOSED, (
+            ClosePosition(ticker=ticker, position_id=name) | ChangeMargin(ticker=ticker, position_id=name)
+        ):
             market, parts = state.markets[ticker], split_position_id(name)
             closed = parts is not None and parts[1] < market.next_number and parts[1] not in market.positions
             return None if closed else f"{name} is closed in no durable row"
-        case RejectCode.MARKET_HALTED, OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker):
+        case RejectCode.MARKET_HALTED, (
+            OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker) | ChangeMargin(ticker=ticker)
+        ):
             return None if state.markets[ticker].mode_reason else f"{ticker} was halted by no durable row"
         case _:
             return None

@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -21,7 +22,7 @@ from perps.commands import (
     UpdatePrice,
     Withdraw,
 )
-from perps.market.position import position_id
+from perps.market.position import position_id, split_position_id
 from perps.params import MarketParams, Mode
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
@@ -43,6 +44,7 @@ OPENING_MARKETS, OPENING_USERS = 2, 3
 WEIGHTS = {
     "open": 34,
     "close": 20,
+    "margin": 8,
     "price": 16,
     "crash_of_price": 2,
     "deposit": 5,
@@ -116,6 +118,10 @@ class Clients:
             case "close":
                 close = self._close(ticker, user)
                 return self._keyed(close, close.user)
+            case "margin":
+                name, owner = self._position(ticker, user)
+                change = ChangeMargin(ticker=ticker, user=owner, position_id=name, amount=self._margin(name))
+                return self._keyed(change, owner)
             case "deposit":
                 amount = Micros(chance.randrange(1, 500 * MICRO))
                 return self._keyed(Deposit(user=user, amount=amount), ADMIN)
@@ -160,7 +166,8 @@ class Clients:
         most = market.params.max_leverage if market is not None else 1
         return self._random.choice((1, 2, most, most, most, most, most // 2, most + (self._random.random() < 0.1)))
 
-    def _close(self, ticker: str, user: str) -> ClosePosition:
+    def _position(self, ticker: str, user: str) -> tuple[str, str]:
+        """A position to name, and its owner: mostly one that is open."""
         chance = self._random
         market = self._state.markets.get(ticker)
         number = 1
@@ -169,8 +176,21 @@ class Clients:
             user = market.positions[number].user if chance.random() < 0.97 else user
         elif market is not None:
             number = chance.randrange(1, market.next_number + 2)
+        return position_id(ticker, number), user
+
+    def _margin(self, name: str) -> Micros:
+        """In or out; out also all that is posted."""
+        chance, parts = self._random, split_position_id(name)
+        market = self._state.markets.get(parts[0]) if parts else None
+        position = market.positions.get(parts[1]) if market and parts else None
+        posted = position.margin if position else 0
+        return Micros(chance.choice((chance.randrange(1, 200 * MICRO), -chance.randrange(0, posted + 2), -posted // 4)))
+
+    def _close(self, ticker: str, user: str) -> ClosePosition:
+        chance = self._random
+        name, user = self._position(ticker, user)
         share = chance.choice((PPB, PPB, PPB // 2, 1, chance.randrange(1, PPB)))
-        return ClosePosition(ticker=ticker, user=user, position_id=position_id(ticker, number), share=Ppb(share))
+        return ClosePosition(ticker=ticker, user=user, position_id=name, share=Ppb(share))
 
     def _price(self, ticker: str, *, falls: bool) -> UpdatePrice:
         chance = self._random

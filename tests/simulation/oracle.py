@@ -17,6 +17,7 @@ from perps.events import (
     HouseFunded,
     MarketListed,
     ModeChanged,
+    PositionChanged,
     PositionOpened,
     PositionReduced,
     PriceUpdated,
@@ -107,6 +108,8 @@ class Oracle:
                 self._open(row, event)
             case PositionReduced():
                 self._reduce(row, event)
+            case PositionChanged():
+                self._change(row, event)
             case ModeChanged(mode=mode):
                 slow.switched(ticker, is_halted=mode is Mode.HALTED)
             case FundingAccrued():
@@ -172,6 +175,21 @@ class Oracle:
             f"row {row.offset} rest of {name}",
             (event.position.lots, event.position.cash, event.position.margin),
             (rest.lots, rest.cash, rest.margin) if rest else (0, 0, 0),
+        )
+
+    def _change(self, row: Row, event: PositionChanged) -> None:
+        name, slow = position_id(row.stream, event.position.number), self.slow
+        moved = sum(
+            -move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in event.transfers
+        )
+        if -moved > max(slow.withdrawable(name, self._params[row.stream].max_leverage), 0):
+            self._complain(f"row {row.offset} takes {-moved} out of {name}, which needs it")
+        slow.margin_moved(name, moved)
+        said, stands = event.position, slow.positions[name]
+        self._same(
+            f"row {row.offset} {name}",
+            (said.user, said.lots, said.cash, said.margin),
+            (stands.user, stands.lots, stands.cash, stands.margin),
         )
 
     def _check_fill(self, row: Row, fill: Fill, market: SlowMarket) -> None:

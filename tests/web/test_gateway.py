@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from actors.messages import Failure, FailureKind, Outcome
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -49,6 +50,7 @@ UNBOUND = Principal("key-unbound", None, frozenset(("trade",)))
 COMMANDS: dict[type, Command] = {
     OpenPosition: open_long(BTC, "ann"),
     ClosePosition: close(BTC, "ann", 1),
+    ChangeMargin: ChangeMargin(ticker=BTC, user="ann", position_id="BTC-PERP-1", amount=Micros(1)),
     UpdatePrice: set_price(BTC, 101),
     ListMarket: listing("NEW"),
     SetMode: SetMode(ticker=BTC, mode=Mode.HALTED),
@@ -58,6 +60,9 @@ COMMANDS: dict[type, Command] = {
     Deposit: Deposit(user="ann", amount=Micros(1)),
     Withdraw: Withdraw(user="ann", amount=Micros(1)),
 }
+
+
+GET_AN_ID = (OpenPosition, ClosePosition, ChangeMargin, Deposit, Withdraw, FundMarket)
 
 
 class Asked:
@@ -221,7 +226,7 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
     principal = Principal("key", "ann", frozenset((scope,)))
     if scope in (kind.scope, "admin"):
         await _without_core(core).send(principal, command, trace_id="t")
-        assert len(core.commands) == (kind is not ClosePosition)  # a venue without markets has no position to close
+        assert len(core.commands) == (kind not in (ClosePosition, ChangeMargin))  # without markets there is no position
         return
 
     with pytest.raises(RequestError) as refused:
@@ -236,6 +241,7 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
     [
         (OpenPosition, "ann"),
         (ClosePosition, ADMIN_SENDER),
+        (ChangeMargin, "ann"),
         (UpdatePrice, ADMIN_SENDER),
         (ListMarket, ADMIN_SENDER),
         (SetMode, ADMIN_SENDER),
@@ -258,7 +264,7 @@ async def test_a_command_that_must_not_be_done_twice_gets_an_id_of_its_own(venue
     for order_id in (None, "mine"):
         await _of(venue, core=core).send(ADMIN, COMMANDS[kind], order_id, trace_id="t")
 
-    own = "req-t" if kind in (OpenPosition, ClosePosition, Deposit, Withdraw, FundMarket) else None
+    own = "req-t" if kind in GET_AN_ID else None
     assert [(how["client_order_id"], how["fresh"]) for how in core.how] == [(own, True), ("mine", False)]
     assert {how["trace_id"] for how in core.how} == {"t"}
 

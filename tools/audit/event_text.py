@@ -19,9 +19,11 @@ from perps.events import (
     HouseFunded,
     MarketListed,
     ModeChanged,
+    PositionChanged,
     PositionOpened,
     PositionReduced,
     PriceUpdated,
+    TransferKind,
     UserCreated,
     Withdrawn,
     subject_of,
@@ -124,6 +126,8 @@ class _Words:
                 return self._opened(event)
             case PositionReduced():
                 return self._reduced(event)
+            case PositionChanged():
+                return self._changed(event)
             case UserCreated():
                 deposit = sum(transfer.amount for transfer in event.transfers)
                 referrer = f", referred by {event.referrer}" if event.referrer else ""
@@ -155,6 +159,13 @@ class _Words:
         else:
             begin = f"{position.user} {'reduced' if position.lots else 'closed'} {name}"
         return f"{begin}: {self._traded(event)}, pnl {money(event.pnl)}, fee {money(event.fee)}{debt}"
+
+    def _changed(self, event: PositionChanged) -> str:
+        position = event.position
+        moves = {TransferKind.MARGIN: "paid in", TransferKind.MARGIN_RETURN: "taken out"}
+        told = [f", {decimals.money(move.amount)} {moves.get(move.kind, move.kind)}" for move in event.transfers]
+        name = position_id(self._stream, position.number)
+        return f"{position.user} changed {name}{''.join(told)}: margin {decimals.money(position.margin)}"
 
     def _traded(self, event: PositionOpened | PositionReduced) -> str:
         fill = event.fill

@@ -7,15 +7,16 @@ from typing import assert_never
 
 import msgspec
 
-from perps.effects import Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded, TradeKind
+from perps.effects import Changed, Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded, TradeKind
 from perps.journal import Entry, Row
 from perps.params import MarketParams
 from perps.wire.base import Answer
 from perps.wire.history import UserTrade
 from perps.wire.streams import FundingEvent, MarketEvent, PositionEvent, PriceEvent
+from perps.wire.trading import Position
 from web.answers import decimals
 from web.answers.funding import funding_hour
-from web.answers.positions import traded_position
+from web.answers.positions import changed_position, traded_position
 from web.answers.times import rfc3339
 from web.answers.trades import fill_record, trade, user_trade
 
@@ -36,8 +37,16 @@ def own_events(row: Row, n: int, traded: Traded, params: MarketParams) -> Iterat
     yield "trade", told
     if traded.kind is TradeKind.LIQUIDATION:
         yield "liquidation", told
-    position = traded_position(traded, params, row.at)
-    yield "position", PositionEvent(**msgspec.structs.asdict(position), offset=row.offset)
+    yield _position(row, traded_position(traded, params, row.at))
+
+
+def own_change(row: Row, changed: Changed, params: MarketParams) -> Iterator[Named]:
+    """What a change that is no trade tells the user whose position it is."""
+    yield _position(row, changed_position(changed, params))
+
+
+def _position(row: Row, position: Position) -> Named:
+    return "position", PositionEvent(**msgspec.structs.asdict(position), offset=row.offset)
 
 
 def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[Named]:
@@ -64,7 +73,7 @@ def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[
         case FundingHour():
             hour = msgspec.structs.asdict(funding_hour(effect, params))
             yield "funding", FundingEvent(**hour, ticker=params.ticker, offset=row.offset)
-        case Priced() | Joined() | Paid() | Funded():
+        case Priced() | Changed() | Joined() | Paid() | Funded():
             pass
         case _:
             assert_never(effect)

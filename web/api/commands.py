@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from perps.commands import ClosePosition, ListMarket, OpenPosition, UpdatePrice
+from perps.commands import ChangeMargin, ClosePosition, ListMarket, OpenPosition, UpdatePrice
 from perps.market.position import split_position_id
 from perps.params import MarketParams
 from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, Ticks, div_floor
 from perps.wire.base import Limit
 from perps.wire.markets import MarketBody
 from perps.wire.prices import PriceBody
-from perps.wire.trading import CloseBody, OpenBody
+from perps.wire.trading import CloseBody, MarginBody, OpenBody
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid
 from web.api.units import (
@@ -28,6 +28,7 @@ from web.api.units import (
     rate,
     rate_from_zero,
     share,
+    signed_money,
     time_ms,
 )
 from web.gateway import POSITION_SHOWN_MAX
@@ -65,12 +66,8 @@ def close_command(body: CloseBody, position_id: str) -> ClosePosition:
     """The command a close asks for, in nobody's name yet. An id that cannot be one is ``position_not_found``."""
     part = Ppb(PPB) if body.percentage is None else share(body.percentage, "percentage")
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
-    parts = split_position_id(position_id)
-    if parts is None:
-        shown = {"position": position_id[:POSITION_SHOWN_MAX]}
-        raise RequestError("position_not_found", "There is no such position.", shown)
     return ClosePosition(
-        ticker=parts[0],
+        ticker=_ticker_of(position_id),
         user="",
         position_id=position_id,
         share=part,
@@ -78,6 +75,13 @@ def close_command(body: CloseBody, position_id: str) -> ClosePosition:
         max_slippage_bps=body.max_slippage_bps,
         acceptable_price_pico=rest,
     )
+
+
+def margin_command(body: MarginBody, position_id: str) -> ChangeMargin:
+    """The command that margin in or out asks for; its user is empty when the body names none."""
+    amount = signed_money(body.amount, "amount")
+    user = body.user_id or ""
+    return ChangeMargin(ticker=_ticker_of(position_id), user=user, position_id=position_id, amount=amount)
 
 
 def check_price(body: PriceBody) -> None:
@@ -148,6 +152,15 @@ def list_command(body: MarketBody) -> ListMarket:
         max_funding_rate=funding,
     )
     return ListMarket(params=params, price=Ticks(price))
+
+
+def _ticker_of(position_id: str) -> str:
+    """The market of a position. An id that cannot be one is ``position_not_found``."""
+    parts = split_position_id(position_id)
+    if parts is None:
+        shown = {"position": position_id[:POSITION_SHOWN_MAX]}
+        raise RequestError("position_not_found", "There is no such position.", shown)
+    return parts[0]
 
 
 def _credit_limit(limit: Limit) -> Micros | None:

@@ -1,8 +1,8 @@
-"""Open, close, and what an open would do."""
+"""Open, close, margin in and out, and what an open would do."""
 
 from __future__ import annotations
 
-from perps.commands import ClosePosition, OpenPosition
+from perps.commands import ChangeMargin, ClosePosition, OpenPosition
 from perps.refusals import Rejected
 from perps.rules.opening import decide_open
 from perps.rules.rule import Given
@@ -10,10 +10,10 @@ from perps.units import AMOUNT_MAX
 from perps.wire import trading
 from perps.wire.base import Answer
 from perps.wire.operation import NoQuery
-from perps.wire.trading import CloseBody, OpenBody, Quoted
+from perps.wire.trading import CloseBody, MarginBody, OpenBody, Quoted
 from web.answers import errors, positions
 from web.api.call import Call, Reply, Route, replayable
-from web.api.commands import close_command, open_command
+from web.api.commands import close_command, margin_command, open_command
 from web.gateway import in_name_of
 
 
@@ -55,8 +55,20 @@ async def close_position(call: Call[CloseBody, NoQuery], asked: ClosePosition) -
     return replayable(positions.reduced(answer.entry, call.context.market(asked.ticker).market.params), answer)
 
 
+def margin(call: Call[MarginBody, NoQuery]) -> ChangeMargin:
+    """What margin in or out asks for."""
+    return margin_command(call.body, call.path["positionId"])
+
+
+async def change_margin(call: Call[MarginBody, NoQuery], asked: ChangeMargin) -> Answer | Reply:
+    """Pay margin into a position or take some out: how it stands now, or a refusal."""
+    answer = await call.do(asked, call.body.client_order_id)
+    return replayable(positions.margin_changed(answer.entry, call.context.market(asked.ticker).market.params), answer)
+
+
 ROUTES = (
     Route(trading.OPEN, open_position, opening),
     Route(trading.QUOTE, quote, opening),
     Route(trading.CLOSE, close_position, closing),
+    Route(trading.MARGIN, change_margin, margin),
 )

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, assert_never
 
-from perps.effects import Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded
+from perps.effects import Changed, Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded
 from perps.engine import apply
 from perps.events import MarketEvent, MarketListed
 from perps.journal import Entry, Row
@@ -198,6 +198,8 @@ class ReadModel:
         match effect:
             case Traded():
                 self._trade(row, view, effect)
+            case Changed(position=position):
+                self._stands(row, position)
             case Priced():
                 if view is not None:
                     view.history.price(row.at, effect.quote)
@@ -220,11 +222,14 @@ class ReadModel:
     def _trade(self, row: Row, view: MarketView | None, trade: Traded) -> None:
         if view is not None:
             view.history.trade(row.at, trade.fill.quote_after, Micros(abs(trade.fill.cost)))
-        position = trade.position
-        user = self.users[position.user]
-        key = (row.stream, position.number)
+        user = self.users[trade.position.user]
         user.fees += trade.fee
         user.pnl += trade.pnl
+        self._stands(row, trade.position)
+
+    def _stands(self, row: Row, position: Position) -> None:
+        """How a position is now, also one that is new or has ended."""
+        user, key = self.users[position.user], (row.stream, position.number)
         before = user.positions.get(key)
         user.margin += (position.margin if position.lots else 0) - (before.margin if before else 0)
         if position.lots:
