@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
 from perps.events import Fill
+from perps.market.holding import HeldPrice
 from perps.market.position import Position
 from perps.params import Mode
 from perps.units import FundingIndex, Micros, Millis, Ticks
@@ -73,6 +74,12 @@ class Priced(Struct, frozen=True, gc=False):
     """The price that a listing brings."""
 
 
+class Holding(Struct, frozen=True, gc=False):
+    """A price waits to be confirmed, or (None) none does any more."""
+
+    held: HeldPrice | None
+
+
 class Status(Struct, frozen=True, gc=False):
     """What a market lets through from here on, and why. ``name`` is set when the market begins."""
 
@@ -114,5 +121,5 @@ class FundingHour(Struct, frozen=True, gc=False):
     index_price: Ticks
 
 
-Effect = Traded | Priced | Status | Joined | Paid | Funded | FundingHour
+Effect = Traded | Priced | Holding | Status | Joined | Paid | Funded | FundingHour
 Effects = tuple[Effect, ...]

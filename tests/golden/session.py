@@ -26,6 +26,8 @@ from tests.simulation.stage import stage
 
 ADMIN = "@admin"
 FLOW = "FLOW-PERP"
+BAND = "BAND-PERP"
+_BAND_PARAMS = index_market(ticker=BAND, price_band=PPB // 10, price_confirmations=2)
 _FLOW_PARAMS = quote_market(ticker=FLOW, funding_velocity=PPB // 5, max_funding_rate=PPB // 20)
 
 
@@ -95,6 +97,11 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, _price(FLOW, STORY_PRICE + 7), False),
     ("bob", _close("bob", FLOW, 1, PPB // 3), True),
     (ADMIN, ObserveTime(ticker=FLOW), False),
+    (ADMIN, ListMarket(params=_BAND_PARAMS, price=Ticks(BTC_PRICE)), False),
+    (ADMIN, _price(BAND, BTC_PRICE // 2), False),
+    (ADMIN, ObserveTime(ticker=BAND), False),
+    (ADMIN, _price(BAND, BTC_PRICE * 2), False),
+    (ADMIN, _price(BAND, BTC_PRICE * 2 + 1), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

@@ -23,6 +23,7 @@ from perps.events import (
     ModeChanged,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
     UserCreated,
     Withdrawn,
@@ -45,7 +46,7 @@ def answers(command: Command, stream: str, event: Event) -> bool:
         case ClosePosition(), PositionReduced(position=position):
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
-        case UpdatePrice(), PriceUpdated(price=price):
+        case UpdatePrice(), PriceUpdated(price=price) | PriceHeld(price=price):
             return (command.ticker, command.price, command.sequence) == (stream, price, event.sequence)
         case ListMarket(), MarketListed(params=params):
             return command.params == params
