@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
 from perps.events import Fill
+from perps.market.holding import HeldPrice
 from perps.market.position import Position
 from perps.params import Mode
 from perps.units import FundingIndex, Micros, Millis, Ticks
@@ -84,6 +85,12 @@ class Priced(Struct, frozen=True, gc=False):
     """The price that a listing brings."""
 
 
+class Holding(Struct, frozen=True, gc=False):
+    """A price waits to be confirmed, or (None) none does any more."""
+
+    held: HeldPrice | None
+
+
 class Status(Struct, frozen=True, gc=False):
     """What a market lets through from here on, and why. ``name`` is set when the market begins."""
 
@@ -125,5 +132,5 @@ class FundingHour(Struct, frozen=True, gc=False):
     index_price: Ticks
 
 
-Effect = Traded | Changed | Priced | Status | Joined | Paid | Funded | FundingHour
+Effect = Traded | Changed | Priced | Holding | Status | Joined | Paid | Funded | FundingHour
 Effects = tuple[Effect, ...]

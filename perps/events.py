@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
+from perps.market.holding import HeldPrice
 from perps.market.position import Position
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
@@ -110,6 +111,27 @@ class PriceUpdated(Struct, frozen=True, array_like=True, tag=True):
     reason: str | None = None
     sequence: int | None = None
     source_at: Millis | None = None
+
+
+class PriceHeld(Struct, frozen=True, array_like=True, tag=True):
+    """A price came that is too far from the index to be taken yet. ``held`` is what waits from here on."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    price: Ticks
+    source: PriceSource
+    held: HeldPrice
+    reason: str | None = None
+    sequence: int | None = None
+    source_at: Millis | None = None
+
+
+class HoldEnded(Struct, frozen=True, array_like=True, tag=True):
+    """No price waits any more: it was not confirmed in time. (A price that is taken ends a hold by itself.)"""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
 
 
 class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
@@ -252,6 +274,8 @@ MarketEvent = (
     | ModeChanged
     | HouseFunded
     | MarketListed
+    | PriceHeld
+    | HoldEnded
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -263,7 +287,7 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``.
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PriceHeld``, ``HoldEnded``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

@@ -24,6 +24,7 @@ class RejectCode(StrEnum):
     MARKET_HALTED = "market_halted"
     MARKET_REDUCE_ONLY = "market_reduce_only"
     PRICE_STALE = "price_stale"
+    PRICE_UNCONFIRMED = "price_unconfirmed"
     POSITION_CLOSED = "position_closed"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
     HOUSE_CANNOT_PAY = "house_cannot_pay"
@@ -68,6 +69,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.MARKET_HALTED
                 | RejectCode.MARKET_REDUCE_ONLY
                 | RejectCode.PRICE_STALE
+                | RejectCode.PRICE_UNCONFIRMED
                 | RejectCode.HOUSE_CANNOT_PAY
                 | RejectCode.MAX_SKEW_EXCEEDED
                 | RejectCode.OPEN_INTEREST_EXCEEDED

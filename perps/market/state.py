@@ -8,6 +8,7 @@ from perps.events import (
     MarketListed,
     Transfers,
 )
+from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
@@ -31,6 +32,7 @@ class Market:
         "funding_carry",
         "funding_index",
         "funding_rate",
+        "held_price",
         "hour_index",
         "house",
         "index_price",
@@ -58,6 +60,8 @@ class Market:
         self.mode_reason = ""
         self.index_price: Ticks = listing.price
         self.price_at: Millis = listing.at
+        self.held_price: HeldPrice | None = None
+        """A price that waits to be confirmed. Until then nothing happens here."""
         self.source_times: dict[str, Millis] = {}
         self.source_sequences: dict[str, int] = {}
         self.funding_index = FundingIndex(0)
@@ -96,6 +100,7 @@ class Market:
         market.funding_rate, market.funding_carry = head.funding_rate, head.funding_carry
         market.funding_at, market.hour_index = head.funding_at, head.hour_index
         market.house, market.insurance = head.house, head.insurance
+        market.held_price = head.held_price
         market.order.add_all(image.positions, head.params)
         for position in image.positions:
             market.positions[position.number] = position
@@ -122,6 +127,7 @@ class Market:
             self.funding_carry,
             self.funding_at,
             self.hour_index,
+            self.held_price,
         )
         return MarketImage(head, tuple(self.positions.values()))
 

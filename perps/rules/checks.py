@@ -52,7 +52,21 @@ def not_to_be_used(market: Market, given: Given) -> Rejected | None:
         age_ms = market.price_age_ms(given.at, given.doubtful_price_at)
         if age_ms > limit:
             return reject(RejectCode.PRICE_STALE, age_ms=age_ms, max_age_ms=limit)
-    return None
+    return unconfirmed(market)
+
+
+def unconfirmed(market: Market) -> Rejected | None:
+    """Refuse while a price waits to be confirmed: neither it nor the index is to be believed."""
+    held = market.held_price
+    if held is None:
+        return None
+    return reject(
+        RejectCode.PRICE_UNCONFIRMED,
+        held_price_ticks=held.price,
+        index_price_ticks=market.index_price,
+        confirmed=held.count,
+        needed=market.params.price_confirmations,
+    )
 
 
 def fill_of(market: Market, lots: Lots) -> Fill:

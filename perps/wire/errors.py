@@ -28,6 +28,7 @@ class ErrorCode(StrEnum):
     MARKET_HALTED = "market_halted"
     MARKET_REDUCE_ONLY = "market_reduce_only"
     PRICE_STALE = "price_stale"
+    PRICE_UNCONFIRMED = "price_unconfirmed"
     POSITION_CLOSED = "position_closed"
     CLOCK_NOT_MANUAL = "clock_not_manual"
     PAYLOAD_TOO_LARGE = "payload_too_large"
@@ -63,6 +64,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.MARKET_HALTED,
         _C.MARKET_REDUCE_ONLY,
         _C.PRICE_STALE,
+        _C.PRICE_UNCONFIRMED,
         _C.POSITION_CLOSED,
         _C.CLOCK_NOT_MANUAL,
     ),
@@ -104,6 +106,7 @@ MEANING: Final = {
     _C.MARKET_HALTED: "The market is halted: it takes no opens and no closes.",
     _C.MARKET_REDUCE_ONLY: "The market is in reduce_only mode: it takes closes and no opens.",
     _C.PRICE_STALE: "The price is too old.",
+    _C.PRICE_UNCONFIRMED: "A price far from the last one waits to be confirmed. Nothing trades until then.",
     _C.POSITION_CLOSED: "The position is already closed.",
     _C.CLOCK_NOT_MANUAL: "The venue's clock is real. Start it with `--clock manual` to advance it.",
     _C.PAYLOAD_TOO_LARGE: "The body is too large.",

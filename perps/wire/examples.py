@@ -21,7 +21,8 @@ _MARKET: Final = """
  "skewScale": "1000000.00", "maxSkew": "1000.00", "maxOpenInterest": "2000.00", "maxLeverage": 100,
  "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001",
  "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
- "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065"}
+ "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
+ "priceBand": "0.1", "priceConfirmations": 3, "heldPrice": null}
 """
 
 

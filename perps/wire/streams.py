@@ -12,7 +12,7 @@ from perps.params import Mode
 from perps.wire.base import Answer, Offset, Price, Query, Ticker, Time, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.history import FundingHour, Trade, UserTrade
-from perps.wire.markets import Market
+from perps.wire.markets import HeldPrice, Market
 from perps.wire.operation import EVENTS, Operation
 from perps.wire.trading import Position
 from perps.wire.users import Balance
@@ -56,6 +56,15 @@ class PriceEvent(Answer):
     source: PriceSource
     reason: str | None
     sequence: int | None
+    offset: Offset
+    at: Time
+
+
+class HoldEvent(Answer):
+    """``hold``: a price beyond the market's band waits, or waits no more without having been taken."""
+
+    ticker: Ticker
+    held_price: HeldPrice | None
     offset: Offset
     at: Time
 
@@ -135,6 +144,7 @@ MARKET_EVENTS: Final[Mapping[str, type[Answer]]] = {
     "liquidation": Trade,
     "funding": FundingEvent,
     "market": MarketEvent,
+    "hold": HoldEvent,
     "reset": Reset,
 }
 """What comes on the markets' stream, by name."""

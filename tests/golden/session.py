@@ -27,6 +27,8 @@ from tests.simulation.stage import stage
 
 ADMIN = "@admin"
 FLOW = "FLOW-PERP"
+BAND = "BAND-PERP"
+_BAND_PARAMS = index_market(ticker=BAND, price_band=PPB // 10, price_confirmations=2)
 _FLOW_PARAMS = quote_market(ticker=FLOW, funding_velocity=PPB // 5, max_funding_rate=PPB // 20)
 
 
@@ -103,6 +105,11 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     ("bob", _margin("bob", FLOW, 1, 20_001), True),
     ("bob", _margin("bob", FLOW, 1, -1_000), True),
     ("ann", _margin("ann", FLOW, 2, 5_000), True),
+    (ADMIN, ListMarket(params=_BAND_PARAMS, price=Ticks(BTC_PRICE)), False),
+    (ADMIN, _price(BAND, BTC_PRICE // 2), False),
+    (ADMIN, ObserveTime(ticker=BAND), False),
+    (ADMIN, _price(BAND, BTC_PRICE * 2), False),
+    (ADMIN, _price(BAND, BTC_PRICE * 2 + 1), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

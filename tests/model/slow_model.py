@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
 
+from tests.model.slow_band import SlowBand
 from tests.model.slow_funding import PPB, SlowFunding
 
 Number = int | str | Fraction
@@ -79,6 +80,8 @@ class Rules:
     """Milliseconds."""
     house_credit: int = 0
     """How far below 0 the house may go, micros."""
+    price_band: Fraction | None = None
+    price_confirmations: int = 1
 
     @staticmethod
     def of(
@@ -99,6 +102,8 @@ class Rules:
         max_funding_rate: Number = 0,
         max_price_age: int | None = None,
         house_credit: Number = 0,
+        price_band: Number | None = None,
+        price_confirmations: int = 1,
     ) -> Rules:
         """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
         return Rules(
@@ -119,6 +124,8 @@ class Rules:
             max_funding_rate=exact(max_funding_rate),
             max_price_age=max_price_age,
             house_credit=micros(house_credit),
+            price_band=None if price_band is None else exact(price_band),
+            price_confirmations=price_confirmations,
         )
 
 
@@ -188,6 +195,7 @@ class SlowMarket:
     """The funding index: 10⁻⁹ micros per lot."""
     price_at: int = 0
     funding: SlowFunding | None = None
+    band: SlowBand | None = None
 
     def owed(self, lots: int) -> int:
         """What lots owe at the funding index, counted from 0: rounded up, against the trader."""
@@ -228,6 +236,8 @@ class SlowVenue:
         if rules.funding_velocity:
             velocity, cap = rules.funding_velocity, rules.max_funding_rate
             market.funding = SlowFunding(velocity, cap, rules.max_skew, rules.max_price_age, at=at, price_at=at)
+        if rules.price_band is not None:
+            market.band = SlowBand(rules.price_band, rules.price_confirmations)
         self.markets[rules.ticker] = market
         self.world -= rules.house_deposit
 
@@ -252,6 +262,18 @@ class SlowVenue:
         if market.funding is not None:
             market.funding.price_at = price_at
 
+    def takes(self, ticker: str, index_price: Number, source: str, price_at: int, now: int) -> bool:
+        """A price comes: whether it is taken. Otherwise it is held, and the index stays."""
+        market = self.markets[ticker]
+        band = market.band
+        return band is None or band.takes(exact(index_price), market.index_price, source, price_at, now)
+
+    def unheld(self, ticker: str) -> None:
+        """What was held has waited in vain."""
+        band = self.markets[ticker].band
+        if band is not None:
+            band.said = []
+
     def switched(self, ticker: str, *, is_halted: bool) -> None:
         """The market has another mode."""
         market = self.markets[ticker]
@@ -264,7 +286,8 @@ class SlowVenue:
         if market.funding is not None:
             is_held = any(position.ticker == ticker for position in self.positions.values())
             worth = market.index_price * market.rules.lot_value
-            market.funding.observed(at, skew=market.skew, lot_worth=worth, is_held=is_held)
+            in_doubt = market.band is not None and market.band.is_waiting
+            market.funding.observed(at, skew=market.skew, lot_worth=worth, is_held=is_held, in_doubt=in_doubt)
             market.index = market.funding.index
         return market
 
@@ -362,8 +385,10 @@ class SlowVenue:
         return gain <= 0 or market.house - gain >= -market.rules.house_credit
 
     def is_stale(self, ticker: str, at: int) -> bool:
-        """Whether the price is too old to trade at."""
+        """Whether the price is too old to trade at, or is in doubt."""
         market = self.markets[ticker]
+        if market.band is not None and market.band.is_waiting:
+            return True
         limit = market.rules.max_price_age
         return limit is not None and at - market.price_at > limit
 

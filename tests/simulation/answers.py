@@ -25,6 +25,7 @@ from perps.events import (
     PositionChanged,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
     TransferKind,
     UserCreated,
@@ -52,7 +53,7 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             asked_for = (command.position_id, command.user)
             moved = [-move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in transfers]
             return asked_for == (position_id(stream, position.number), position.user) and moved == [amount]
-        case UpdatePrice(), PriceUpdated(price=price):
+        case UpdatePrice(), PriceUpdated(price=price) | PriceHeld(price=price):
             return (command.ticker, command.price, command.sequence) == (stream, price, event.sequence)
         case ListMarket(), MarketListed(params=params):
             return command.params == params

@@ -30,7 +30,9 @@ from actors.market import MarketActor
 from actors.messages import Address, Envelope, ImageTaken, Refused, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
 from perps.market.funding import Funding, advanced
+from perps.market.state import Market
 from perps.money.funds import Funds
+from perps.params import Mode
 from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
 from perps.units import div_floor
@@ -227,6 +229,11 @@ def _never_stands(_: object, __: int, given: Given) -> int:
     return given.at
 
 
+def _never_waits(market: Market, since: int, given: Given) -> int:
+    """Funding counts while a price waits to be confirmed."""
+    return since if market.mode is Mode.HALTED else given.at
+
+
 def _nothing_wrong(*_: object) -> None:
     """What is checked always passes."""
 
@@ -263,6 +270,8 @@ BREAKS: dict[str, Sequence[Change]] = {
         (perps.rules.closing, "house_cannot_pay", _nothing_wrong),
         (perps.rules.liquidation, "house_cannot_pay", _nothing_wrong),
     ],
+    "a held price is acted at": [(perps.engine, "not_to_be_used", _nothing_wrong)],
+    "funding counts while a price is held": [(perps.rules.funding, "counted_until", _never_waits)],
     "a failed listing takes the next one along": [(Supervisor, "_forget", _listing_forgotten(Supervisor._forget))],
 }
 

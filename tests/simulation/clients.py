@@ -37,6 +37,7 @@ FALLS_BPS = (3_000, 6_000, 8_000, 9_000, 11_000, 13_000, 20_000)
 INVALID_LISTINGS = 0.7
 FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_rate": Ppb(PPB // 15)}
 """So quick that the rate meets its bounds within a run."""
+BAND: dict[str, Any] = {"price_band": Ppb(PPB // 40), "price_confirmations": 2}
 PRICE_AGE_MS = Millis(4_000)
 """Prices of the later markets grow old within a run."""
 OPENING_MARKETS, OPENING_USERS = 2, 3
@@ -200,6 +201,9 @@ class Clients:
         if now < first // 4:
             bps = 10_500
         price = min(max(now * bps // 10_000, 1), PRICE_MAX_FACTOR * first)
+        held = market.held_price if market else None
+        if held is not None and chance.random() < 0.6:
+            price = held.price
         sequence = next(self._sequence) if chance.random() < 0.2 else None
         return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
 
@@ -220,8 +224,8 @@ class Clients:
         if ticker == TICKERS[0]:
             params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
         else:
-            age = None if ticker == TICKERS[1] else PRICE_AGE_MS
-            params = quote_market(ticker=ticker, max_price_age=age, **FUNDING, **changes)
+            more = BAND if ticker == TICKERS[1] else {"max_price_age": PRICE_AGE_MS}
+            params = quote_market(ticker=ticker, **more, **FUNDING, **changes)
         return ListMarket(params=params, price=_first_price(params))
 
     def _other(self, command: Command) -> Command:

@@ -14,12 +14,14 @@ from perps.events import (
     Event,
     Fill,
     FundingAccrued,
+    HoldEnded,
     HouseFunded,
     MarketListed,
     ModeChanged,
     PositionChanged,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
     TransferKind,
     UserCreated,
@@ -99,7 +101,20 @@ class Oracle:
                 market = slow.markets[ticker]
                 stands = market.house if account is HouseAccount.HOUSE else market.insurance
                 self._same(f"row {row.offset} {account}", event.balance, stands)
+            case PriceHeld(price=price, held=held):
+                # a price without a time of its own is as old as its row
+                at = row.at if event.source_at is None else event.source_at
+                taken = slow.takes(ticker, self._price(ticker, price), event.source, at, row.at)
+                band = slow.markets[ticker].band
+                said = (False, held.count, held.source, held.until)
+                self._same(f"row {row.offset} held", said, band and (taken, len(band.said), band.source, band.until))
+            case HoldEnded():
+                band = slow.markets[ticker].band
+                self._same(f"row {row.offset} hold over", True, band is not None and row.at >= band.until > 0)
+                slow.unheld(ticker)
             case PriceUpdated(price=price, at=at):
+                taken = slow.takes(ticker, self._price(ticker, price), event.source, at, row.at)
+                self._same(f"row {row.offset} taken", True, taken)
                 slow.priced(ticker, self._price(ticker, price), at)
                 market = slow.markets[ticker]
                 self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
@@ -131,7 +146,7 @@ class Oracle:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
         self._check_fill(row, event.fill, market)
         if self.slow.is_stale(ticker, row.at):
-            self._complain(f"row {row.offset} opens a position at a price that is too old")
+            self._complain(f"row {row.offset} opens a position at a price that is too old or in doubt")
         name = position_id(ticker, position.number)
         self.slow.opened(position.user, ticker, name, position.lots, position.leverage)
         self._same(f"row {row.offset} fee", event.fee, ceil(abs(event.fill.cost) * market.rules.taker_fee))
@@ -153,7 +168,7 @@ class Oracle:
             return
         self._check_fill(row, event.fill, market)
         if slow.is_stale(row.stream, row.at):
-            self._complain(f"row {row.offset} reduces {name} at a price that is too old")
+            self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
         before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         if event.reason is CloseReason.OWNER:
             slow.closed(name, abs(event.fill.lots))

@@ -16,12 +16,14 @@ from perps.events import (
     Event,
     Events,
     FundingAccrued,
+    HoldEnded,
     HouseFunded,
     MarketListed,
     ModeChanged,
     PositionChanged,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
     TransferKind,
     UserCreated,
@@ -119,6 +121,11 @@ class _Words:
                 reason = f", {event.reason}" if event.reason else ""
                 mark = f", mark {self._price(event.mark)}" if event.mark != event.price else ""
                 return f"price {self._price(event.price)}{mark} from {event.source}{reason}"
+            case PriceHeld():
+                held = event.held
+                return f"price {self._price(event.price)} from {event.source} held, {held.count} times said"
+            case HoldEnded():
+                return "the held price was not confirmed: dropped"
             case FundingAccrued():
                 rate = decimals.share(100 * event.rate, RATE * 24, 6)
                 return f"funding index {event.index} at {rate} % an hour until {_time(event.at)}"

@@ -7,15 +7,16 @@ from typing import assert_never
 
 import msgspec
 
-from perps.effects import Changed, Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded, TradeKind
+from perps.effects import Changed, Effect, Funded, FundingHour, Holding, Joined, Paid, Priced, Status, Traded, TradeKind
 from perps.journal import Entry, Row
 from perps.params import MarketParams
 from perps.wire.base import Answer
 from perps.wire.history import UserTrade
-from perps.wire.streams import FundingEvent, MarketEvent, PositionEvent, PriceEvent
+from perps.wire.streams import FundingEvent, HoldEvent, MarketEvent, PositionEvent, PriceEvent
 from perps.wire.trading import Position
 from web.answers import decimals
 from web.answers.funding import funding_hour
+from web.answers.markets import held_price
 from web.answers.positions import changed_position, traded_position
 from web.answers.times import rfc3339
 from web.answers.trades import fill_record, trade, user_trade
@@ -70,6 +71,9 @@ def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[
             if effect.name is not None:
                 event.name = effect.name
             yield "market", event
+        case Holding():
+            held = None if effect.held is None else held_price(effect.held, params)
+            yield "hold", HoldEvent(ticker=params.ticker, held_price=held, offset=row.offset, at=rfc3339(row.at))
         case FundingHour():
             hour = msgspec.structs.asdict(funding_hour(effect, params))
             yield "funding", FundingEvent(**hour, ticker=params.ticker, offset=row.offset)

@@ -14,5 +14,7 @@ def market_warnings(markets: Iterable[Market]) -> dict[str, str]:
 
 
 def _warnings_of(market: Market) -> Iterator[str]:
+    if market.held_price is not None:
+        yield "a price beyond its priceBand waits to be confirmed: nothing trades"
     if market.liability > max(market.house + market.params.house_credit, 0):
         yield "its house could not pay everybody if they all left now: fund it"

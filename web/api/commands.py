@@ -150,6 +150,8 @@ def list_command(body: MarketBody) -> ListMarket:
         max_price_age=_age(body.max_price_age),
         funding_velocity=velocity,
         max_funding_rate=funding,
+        price_band=rate(body.price_band, "priceBand") if body.price_band.is_finite() else None,
+        price_confirmations=body.price_confirmations,
     )
     return ListMarket(params=params, price=Ticks(price))
 
