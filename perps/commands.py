@@ -88,7 +88,7 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     scope: ClassVar[str] = "trade"
     ids: ClassVar[Ids] = Ids.USER
     gets_id: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico", "take_profit", "stop_loss")
 
     ticker: str
     user: str
@@ -101,6 +101,10 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     """Worst average fill price, in 1/10,000 of the quote price just before the trade."""
     acceptable_price_pico: int = 0
     """What the acceptable price has below a whole nano: 0 to 999 pico."""
+    take_profit: Ticks | None = None
+    """The mark at which the venue closes the position with a profit …"""
+    stop_loss: Ticks | None = None
+    """… and the one at which it closes it before it loses more."""
 
     @property
     def payer(self) -> str:
@@ -131,6 +135,24 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
     max_slippage_bps: int | None = None
     any_owner: bool = False
     acceptable_price_pico: int = 0
+
+
+class SetTriggers(Struct, frozen=True, kw_only=True, tag=True):
+    """Give a position these prices to leave at, and no others; None: none. ``any_owner`` is set for administrators."""
+
+    kind: ClassVar[str] = "triggers"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.SENDER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    position_id: str
+    take_profit: Ticks | None
+    stop_loss: Ticks | None
+    any_owner: bool = False
 
 
 class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
@@ -272,7 +294,11 @@ SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
 FundedCommand = OpenPosition | FundMarket | ListMarket
-MarketCommand = OpenPosition | ClosePosition | UpdatePrice | ListMarket | SetMode | FundMarket | ObserveTime
+MarketCommand = (
+    OpenPosition | ClosePosition | SetTriggers | UpdatePrice | ListMarket | SetMode | FundMarket | ObserveTime
+)
+PositionCommand = ClosePosition | SetTriggers
+"""Of one position: for its owner, and for administrators."""
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
-from perps.events import Fill
+from perps.events import CloseReason, Fill
 from perps.market.position import Position
 from perps.params import Mode
 from perps.units import FundingIndex, Micros, Millis, Ticks
@@ -48,6 +48,8 @@ class Traded(Struct, frozen=True, gc=False):
     """Of what a reduction closed: its share of the margin …"""
     entry_released: Micros = Micros(0)
     """… and |C| that was paid for it."""
+    reason: CloseReason | None = None
+    """Which exit of the position made the trade, if one did."""
 
     @property
     def adds(self) -> bool:
@@ -58,6 +60,15 @@ class Traded(Struct, frozen=True, gc=False):
     def is_long(self) -> bool:
         """Whether the position behind it is long: what makes a long larger buys, what makes it smaller sells."""
         return (self.fill.lots > 0) is self.adds
+
+
+class Changed(Struct, frozen=True, gc=False):
+    """A position has changed without a trade."""
+
+    position: Position
+    mark: Ticks
+    index: FundingIndex
+    """Funding index; with ``mark`` what the position is valued at at this moment."""
 
 
 class Priced(Struct, frozen=True, gc=False):
@@ -114,5 +125,5 @@ class FundingHour(Struct, frozen=True, gc=False):
     index_price: Ticks
 
 
-Effect = Traded | Priced | Status | Joined | Paid | Funded | FundingHour
+Effect = Traded | Changed | Priced | Status | Joined | Paid | Funded | FundingHour
 Effects = tuple[Effect, ...]

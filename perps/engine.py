@@ -1,4 +1,7 @@
-"""One command from its checks to its last consequence: decide, apply, then liquidate whoever that put in danger."""
+"""One command from its checks to its last consequence: decide, apply, then sweep.
+
+The sweep closes whoever is in danger, then whoever wanted to leave at a price that is reached now.
+"""
 
 from typing import Final
 
@@ -16,10 +19,11 @@ from perps.rules.liquidation import decide_liquidation, next_due
 from perps.rules.modes import halted
 from perps.rules.rule import Given
 from perps.rules.table import APPLY, DECIDE, PROJECT
+from perps.rules.triggers import decide_exit
 from perps.units import FundingIndex
 
-LIQUIDATIONS_PER_ROW_MAX: Final = 256
-"""A crash that takes more positions than this goes on in further rows, so that no journal row grows without bound."""
+CONSEQUENCES_PER_ROW_MAX: Final = 256
+"""A crash that leads to more than this goes on in further rows, so that no journal row grows without bound."""
 
 
 def decide(market: Market | None, command: MarketCommand, given: Given) -> MarketEvents | Rejected:
@@ -119,17 +123,37 @@ def _refused(market: Market, refused: Rejected, accrued: MarketEvents) -> tuple[
 
 
 def sweep(market: Market) -> list[MarketEvents]:
-    """Liquidate everybody who is due, most endangered first, in rows of at most ``LIQUIDATIONS_PER_ROW_MAX``.
+    """Do all that is due at the present price, one thing a time, in rows of at most ``CONSEQUENCES_PER_ROW_MAX``.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
     When the house cannot pay, the market halts instead: a tick can never wedge.
     """
     rows: list[list[MarketEvent]] = []
-    while (position := next_due(market)) is not None:
-        outcome = decide_liquidation(market, position)
-        event = halted(outcome) if isinstance(outcome, Rejected) else outcome
-        if not rows or len(rows[-1]) == LIQUIDATIONS_PER_ROW_MAX:
+    while (event := _consequence(market)) is not None:
+        if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
             rows.append([])
         rows[-1].append(event)
         apply(market, event)
     return [tuple(row) for row in rows]
+
+
+def _consequence(market: Market) -> MarketEvent | None:
+    """What is due first; None when nothing is. A halted market does nothing.
+
+    Liquidations come before exits, the most endangered position first: those with the least margin leave at the best
+    quotes, so that there is the least bad debt.
+    """
+    if market.mode is Mode.HALTED:
+        return None
+    mark = market.mark
+    position = next_due(market, mark)
+    if position is not None:
+        return _or_halt(decide_liquidation(market, position))
+    leaving = market.exits.first_due(mark)
+    if leaving is not None:
+        return _or_halt(decide_exit(market, market.positions[leaving], mark))
+    return None
+
+
+def _or_halt(outcome: MarketEvent | Rejected) -> MarketEvent:
+    return halted(outcome) if isinstance(outcome, Rejected) else outcome

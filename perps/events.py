@@ -54,6 +54,8 @@ class CloseReason(StrEnum):
 
     OWNER = "owner"
     LIQUIDATION = "liquidation"
+    TAKE_PROFIT = "take_profit"
+    STOP_LOSS = "stop_loss"
 
 
 class Fill(Struct, frozen=True, array_like=True, gc=False):
@@ -129,11 +131,11 @@ class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
 
 
 class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
-    """A part of a position, or all of it, has been closed by its owner or by liquidation.
+    """A part of a position, or all of it, has been closed: by its owner, one of its exits, or liquidation.
 
     ``position`` stands after the reduction; with 0 lots it is closed. ``settlement`` = margin returned + pnl, before
     fees, never below 0; what was missing is ``bad_debt``. ``pnl`` = realised, before fees. ``fee`` is the taker fee,
-    or the liquidation fee.
+    or the liquidation fee: of a liquidation, and of a stop-loss of a position that was due for liquidation too.
     """
 
     position: Position
@@ -149,6 +151,24 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     bad_debt: Micros
     transfers: Transfers
+    kept: Micros = Micros(0)
+    """Of the settlement: what stays in the position."""
+    order: int | None = None
+    """The order behind it."""
+
+    @property
+    def subject(self) -> str:
+        """The position's owner."""
+        return self.position.user
+
+
+class PositionChanged(Struct, frozen=True, array_like=True, tag=True):
+    """A position has changed without a trade. ``mark_price`` and ``funding_index``: what it is valued at now."""
+
+    position: Position
+    mark_price: Ticks
+    funding_index: FundingIndex
+    transfers: Transfers = ()
 
     @property
     def subject(self) -> str:
@@ -226,7 +246,14 @@ class Withdrawn(Struct, frozen=True, array_like=True, tag=True):
 
 
 MarketEvent = (
-    PositionOpened | FundingAccrued | PriceUpdated | PositionReduced | ModeChanged | HouseFunded | MarketListed
+    PositionOpened
+    | FundingAccrued
+    | PriceUpdated
+    | PositionReduced
+    | ModeChanged
+    | HouseFunded
+    | MarketListed
+    | PositionChanged
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -238,7 +265,7 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``, ``FundingAccrued``.
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from actors.messages import Failure, Outcome, Repeated, Settled, Unchanged
 from actors.ports import Clock
-from perps.commands import ClosePosition, Command, Ids, OpenPosition
+from perps.commands import Command, Ids, OpenPosition, PositionCommand
 from perps.engine import entry_of
 from perps.journal import Entry, Row
 from perps.market.position import split_position_id
@@ -98,7 +98,7 @@ class Gateway:
         look-up gets no answer. In all of these this request did nothing.
         """
         command = in_name_of(principal, command)
-        if isinstance(command, ClosePosition):
+        if isinstance(command, PositionCommand):
             refused = await self._not_theirs(principal, command)
             if refused is not None:
                 return refused
@@ -121,7 +121,7 @@ class Gateway:
             return Done(await self._stored_entry(principal, outcome.offset), True)
         return outcome
 
-    async def _not_theirs(self, principal: Principal, command: ClosePosition) -> Rejected | None:
+    async def _not_theirs(self, principal: Principal, command: PositionCommand) -> Rejected | None:
         """A refusal unless the position exists and belongs to the principal, who may be an administrator.
 
         Whose it is comes before how it is: a stranger must not learn whether it is closed.
@@ -155,7 +155,7 @@ class Gateway:
 
 
 def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
-    """The command in the name of its sender: with the wallet of an open, and the owner of a close, filled in.
+    """The command in the name of its sender: with the wallet of an open, and the owner of a position, filled in.
 
     An open with ``user=""`` names nobody. Raises ``RequestError``: ``forbidden`` when the key lacks the command's
     scope, and as ``wallet_of`` does.
@@ -165,7 +165,7 @@ def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
         if command.user and command.user == principal.user:
             return command
         return replace(command, user=wallet_of(principal, command.user or None))
-    if isinstance(command, ClosePosition):
+    if isinstance(command, PositionCommand):
         user, any_owner = principal.user or "", principal.is_admin
         if command.user == user and command.any_owner is any_owner:
             return command

@@ -123,6 +123,8 @@ class Venue:
         *,
         acceptable_price: Exact | None = None,
         max_slippage_bps: int | None = None,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
     ) -> trading.Quoted:
         """What an open would do now. Nothing changes."""
         return await self.call(trading.QUOTE, trading.Quoted, **_values(locals()))
@@ -138,6 +140,17 @@ class Venue:
     ) -> trading.Closed:
         """Close a position, or a share of it: 1 is all, 0.5 is half."""
         return await self.call(trading.CLOSE, trading.Closed, **_values(locals()))
+
+    async def set_triggers(
+        self,
+        position_id: str,
+        *,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        client_order_id: str | None = None,
+    ) -> trading.TriggersSet:
+        """Give a position both exits anew; None takes one away."""
+        return await self.call(trading.TRIGGERS, trading.TriggersSet, **_values(locals()))
 
     open, quote, close = open_position, quote_position, close_position
 

@@ -1,15 +1,17 @@
-"""What opening and closing have in common: whether a market trades now, a fill, its limit, and the fee's legs."""
+"""What commands of positions have in common: whether a market trades now, a fill, its limit, and the fee's legs."""
 
 from typing import Final
 
-from perps.commands import ClosePosition, OpenPosition, limit_price
+from perps.commands import ClosePosition, OpenPosition, PositionCommand, limit_price
 from perps.events import Fill, Transfer, TransferKind, Transfers
+from perps.market.position import Position, position_id, split_position_id
 from perps.market.state import Market
+from perps.market.triggers import is_profit_due, is_stop_due
 from perps.money.accounts import FEES, user_account
 from perps.params import MarketParams, Mode
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import Given
-from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, div_floor
+from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, Ticks, div_floor
 
 _PRICE_SCALE: Final = PICO * PICO // MICRO
 """Micros · this / pico of the base asset = pico of a price."""
@@ -31,6 +33,31 @@ def shut(market: Market, given: Given, *, opening: bool) -> Rejected | None:
         age_ms = market.price_age_ms(given.at, given.doubtful_price_at)
         if age_ms > limit:
             return reject(RejectCode.PRICE_STALE, age_ms=age_ms, max_age_ms=limit)
+    return None
+
+
+def found_position(market: Market, command: PositionCommand) -> Position | Rejected:
+    """The open position that a command names, if its sender may touch it."""
+    parts = split_position_id(command.position_id)
+    number = parts[1] if parts and command.position_id == position_id(market.ticker, parts[1]) else 0
+    position = market.positions.get(number)
+    if position is not None:
+        if position.user != command.user and not command.any_owner:
+            return reject(RejectCode.FORBIDDEN, position=command.position_id)
+        return position
+    if 0 < number < market.next_number:
+        return reject(RejectCode.POSITION_CLOSED, position=command.position_id)
+    return reject(RejectCode.POSITION_NOT_FOUND, position=command.position_id)
+
+
+def would_trigger(position: Position, mark: Ticks) -> Rejected | None:
+    """Refuse exits that are due at once: nobody leaves at a price that they have seen and call a trigger."""
+    if is_stop_due(position, mark):
+        return reject(RejectCode.ORDER_WOULD_TRIGGER, stop_loss_ticks=position.stop_loss or 0, mark_price_ticks=mark)
+    if is_profit_due(position, mark):
+        return reject(
+            RejectCode.ORDER_WOULD_TRIGGER, take_profit_ticks=position.take_profit or 0, mark_price_ticks=mark
+        )
     return None
 
 

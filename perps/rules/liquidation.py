@@ -3,25 +3,23 @@
 from perps.events import CloseReason, PositionReduced
 from perps.market.position import Position, is_liquidatable
 from perps.market.state import Market
-from perps.params import Mode
+from perps.market.triggers import is_stop_due
 from perps.refusals import Rejected
 from perps.rules.closing import house_cannot_pay, reduce
-
-
-def next_due(market: Market) -> Position | None:
-    """The most endangered position whose equity is at or below its maintenance; None when there is none.
-
-    A halted market liquidates nobody.
-    """
-    return None if market.mode is Mode.HALTED else due(market)
+from perps.units import Ticks
 
 
 def due(market: Market) -> Position | None:
-    """As ``next_due``, whatever the market's mode.
+    """As ``next_due``, at the present mark."""
+    return next_due(market, market.mark)
 
-    A candidate that κ's rounding put forward too early is skipped, not stopped at.
+
+def next_due(market: Market, mark: Ticks) -> Position | None:
+    """The most endangered position whose equity is at or below its maintenance; None when there is none.
+
+    Whatever the market's mode. A candidate that κ's rounding put forward too early is skipped, not stopped at.
     """
-    mark, params, index = market.mark, market.params, market.funding_index
+    params, index = market.params, market.funding_index
     if not market.order.may_be_due(mark, params, index):
         return None
     for number in market.order.candidates(mark, params, index):
@@ -32,6 +30,11 @@ def due(market: Market) -> Position | None:
 
 
 def decide_liquidation(market: Market, position: Position) -> PositionReduced | Rejected:
-    """Close the whole position at the present quote. Refused, halting the market, only if the house cannot pay."""
-    reduced = reduce(market, position, abs(position.lots), CloseReason.LIQUIDATION)
+    """Close the whole position at the present quote. Refused, halting the market, only if the house cannot pay.
+
+    If its stop-loss is due at this mark too, it leaves in this turn as a stop: its owner asked for that. The fee is
+    the same, or everybody would set a stop at the price of their liquidation.
+    """
+    reason = CloseReason.STOP_LOSS if is_stop_due(position, market.mark) else CloseReason.LIQUIDATION
+    reduced = reduce(market, position, abs(position.lots), reason, is_endangered=True)
     return house_cannot_pay(market, reduced) or reduced

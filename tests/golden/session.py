@@ -13,6 +13,7 @@ from perps.commands import (
     ObserveTime,
     PriceSource,
     SetMode,
+    SetTriggers,
     Side,
     UpdatePrice,
     Withdraw,
@@ -35,6 +36,11 @@ def _money(cents: int) -> Micros:
 
 def _close(user: str, ticker: str, number: int, share: int = PPB) -> ClosePosition:
     return ClosePosition(ticker=ticker, user=user, position_id=position_id(ticker, number), share=Ppb(share))
+
+
+def _exits(user: str, ticker: str, number: int, profit: int | None, stop: int | None) -> SetTriggers:
+    levels = {"take_profit": profit, "stop_loss": stop}
+    return SetTriggers(ticker=ticker, user=user, position_id=position_id(ticker, number), **levels)
 
 
 def _price(ticker: str, ticks: int) -> UpdatePrice:
@@ -95,6 +101,12 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, _price(FLOW, STORY_PRICE + 7), False),
     ("bob", _close("bob", FLOW, 1, PPB // 3), True),
     (ADMIN, ObserveTime(ticker=FLOW), False),
+    ("cid", _exits("cid", BTC, 4, BTC_PRICE * 95 // 100, BTC_PRICE * 110 // 100), True),
+    ("cid", _exits("cid", BTC, 4, None, BTC_PRICE * 105 // 100), True),
+    ("ann", new_open("ann", Side.LONG, _money(5_000), leverage=5, take_profit=BTC_PRICE * 104 // 100), True),
+    ("bob", new_open("bob", Side.LONG, _money(5_000), leverage=50, stop_loss=BTC_PRICE * 98 // 100 + 1), True),
+    (ADMIN, _price(BTC, BTC_PRICE * 106 // 100), False),
+    (ADMIN, _price(BTC, BTC_PRICE * 97 // 100), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

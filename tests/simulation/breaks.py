@@ -150,8 +150,8 @@ def _no_sweep(*_: object) -> list[Any]:
 def _spared(next_due: Callable[..., Any]) -> Callable[..., Any]:
     """The last one who is due is left alone."""
 
-    def broken(market: Any) -> Any:
-        position = next_due(market)
+    def broken(market: Any, mark: Any) -> Any:
+        position = next_due(market, mark)
         return None if position is not None and len(market.positions) == 1 else position
 
     return broken

@@ -22,6 +22,7 @@ from perps.commands import (
     ObserveTime,
     OpenPosition,
     SetMode,
+    SetTriggers,
     UpdatePrice,
     Withdraw,
 )
@@ -49,6 +50,7 @@ UNBOUND = Principal("key-unbound", None, frozenset(("trade",)))
 COMMANDS: dict[type, Command] = {
     OpenPosition: open_long(BTC, "ann"),
     ClosePosition: close(BTC, "ann", 1),
+    SetTriggers: SetTriggers(ticker=BTC, user="ann", position_id=f"{BTC}-1", take_profit=None, stop_loss=None),
     UpdatePrice: set_price(BTC, 101),
     ListMarket: listing("NEW"),
     SetMode: SetMode(ticker=BTC, mode=Mode.HALTED),
@@ -221,7 +223,9 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
     principal = Principal("key", "ann", frozenset((scope,)))
     if scope in (kind.scope, "admin"):
         await _without_core(core).send(principal, command, trace_id="t")
-        assert len(core.commands) == (kind is not ClosePosition)  # a venue without markets has no position to close
+        assert len(core.commands) == (
+            kind not in (ClosePosition, SetTriggers)
+        )  # a venue without markets has no position to close
         return
 
     with pytest.raises(RequestError) as refused:
@@ -236,6 +240,7 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
     [
         (OpenPosition, "ann"),
         (ClosePosition, ADMIN_SENDER),
+        (SetTriggers, ADMIN_SENDER),
         (UpdatePrice, ADMIN_SENDER),
         (ListMarket, ADMIN_SENDER),
         (SetMode, ADMIN_SENDER),
@@ -251,14 +256,14 @@ def test_ids_belong_to_the_user_whose_wallet_moves_or_to_the_administrators(kind
 
 
 @pytest.mark.parametrize("kind", COMMANDS)
-async def test_a_command_that_must_not_be_done_twice_gets_an_id_of_its_own(venue: Running, kind: type) -> None:
+async def test_a_command_that_must_not_be_done_twice_gets_an_id_of_its_own(venue: Running, kind: Any) -> None:
     core = Asked(BUSY)
     await venue.do(open_long(BTC, "ann"))
 
     for order_id in (None, "mine"):
         await _of(venue, core=core).send(ADMIN, COMMANDS[kind], order_id, trace_id="t")
 
-    own = "req-t" if kind in (OpenPosition, ClosePosition, Deposit, Withdraw, FundMarket) else None
+    own = "req-t" if kind.gets_id else None
     assert [(how["client_order_id"], how["fresh"]) for how in core.how] == [(own, True), ("mine", False)]
     assert {how["trace_id"] for how in core.how} == {"t"}
 

@@ -19,6 +19,7 @@ from perps.events import (
     HouseFunded,
     MarketListed,
     ModeChanged,
+    PositionChanged,
     PositionOpened,
     PositionReduced,
     PriceUpdated,
@@ -124,6 +125,8 @@ class _Words:
                 return self._opened(event)
             case PositionReduced():
                 return self._reduced(event)
+            case PositionChanged():
+                return self._changed(event)
             case UserCreated():
                 deposit = sum(transfer.amount for transfer in event.transfers)
                 referrer = f", referred by {event.referrer}" if event.referrer else ""
@@ -152,9 +155,18 @@ class _Words:
         debt = f", bad debt {money(event.bad_debt)}" if event.bad_debt else ""
         if event.reason is CloseReason.LIQUIDATION:
             begin = f"{position.user} was liquidated in {name}"
+        elif event.reason is not CloseReason.OWNER:
+            begin = f"{event.reason.replace('_', '-')} closed {name} of {position.user}"
         else:
             begin = f"{position.user} {'reduced' if position.lots else 'closed'} {name}"
         return f"{begin}: {self._traded(event)}, pnl {money(event.pnl)}, fee {money(event.fee)}{debt}"
+
+    def _changed(self, event: PositionChanged) -> str:
+        position = event.position
+        exits = (("take-profit", position.take_profit), ("stop-loss", position.stop_loss))
+        named = [f"{what} {self._price(price)}" for what, price in exits if price is not None]
+        name = position_id(self._stream, position.number)
+        return f"{position.user} has {name} with {' and '.join(named) or 'neither take-profit nor stop-loss'}"
 
     def _traded(self, event: PositionOpened | PositionReduced) -> str:
         fill = event.fill

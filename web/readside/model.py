@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, assert_never
 
-from perps.effects import Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded
+from perps.effects import Changed, Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded
 from perps.engine import apply
 from perps.events import MarketEvent, MarketListed
 from perps.journal import Entry, Row
@@ -188,6 +188,11 @@ class ReadModel:
         match effect:
             case Traded():
                 self._trade(row, view, effect)
+            case Changed(position=position):
+                user = self.users[position.user]
+                key = (row.stream, position.number)
+                user.margin += position.margin - user.positions[key].margin
+                user.positions[key] = position
             case Priced():
                 if view is not None:
                     view.history.price(row.at, effect.quote)

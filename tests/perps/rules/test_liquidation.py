@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from perps.commands import PriceSource, Side, UpdatePrice
-from perps.engine import LIQUIDATIONS_PER_ROW_MAX, apply, execute, sweep
+from perps.engine import CONSEQUENCES_PER_ROW_MAX, apply, execute, sweep
 from perps.events import CloseReason, ModeChanged, PositionOpened, PositionReduced, PriceUpdated, TransferKind
 from perps.market.position import is_liquidatable
 from perps.market.state import Market
@@ -76,7 +76,7 @@ def test_a_candidate_put_forward_too_early_is_skipped_not_stopped_at() -> None:
 
     assert candidates == [1, 2]
     assert not is_liquidatable(early, market.mark, market.params, market.funding_index)
-    assert next_due(market) == due
+    assert next_due(market, market.mark) == due
     assert swept(market) == [2]
 
 
@@ -177,19 +177,19 @@ def test_one_sale_on_a_quote_market_sets_off_a_cascade_in_the_same_row() -> None
     )
     assert alone.position.number in {event.position.number for event in gone}
     assert len(venue.rows) == rows + 1
-    assert next_due(venue.markets[STORY]) is None
+    assert next_due(venue.markets[STORY], venue.markets[STORY].mark) is None
 
 
 def test_a_crash_goes_on_in_further_rows() -> None:
     market = market_with(price=100)
-    count = 2 * LIQUIDATIONS_PER_ROW_MAX + 3
+    count = 2 * CONSEQUENCES_PER_ROW_MAX + 3
     for number in range(1, count + 1):
         add(market, number, 1, -85 - number % 3)
     command = UpdatePrice(ticker=BTC, price=Ticks(50), source=PriceSource.ORACLE)
     rows, refused = execute(market, command, Given(market.at))
     assert refused is None
 
-    assert [len(row) for row in rows] == [LIQUIDATIONS_PER_ROW_MAX + 1, LIQUIDATIONS_PER_ROW_MAX, 3]
+    assert [len(row) for row in rows] == [CONSEQUENCES_PER_ROW_MAX + 1, CONSEQUENCES_PER_ROW_MAX, 3]
     assert isinstance(rows[0][0], PriceUpdated)
     assert len({event.position.number for row in rows for event in row if isinstance(event, PositionReduced)}) == count
     assert market.positions == {}
