@@ -88,7 +88,7 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     scope: ClassVar[str] = "trade"
     ids: ClassVar[Ids] = Ids.USER
     gets_id: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico", "take_profit", "stop_loss")
 
     ticker: str
     user: str
@@ -101,6 +101,10 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     """Worst average fill price, in 1/10,000 of the quote price just before the trade."""
     acceptable_price_pico: int = 0
     """What the acceptable price has below a whole nano: 0 to 999 pico."""
+    take_profit: Ticks | None = None
+    """The mark at which the venue closes the position with a profit …"""
+    stop_loss: Ticks | None = None
+    """… and the one at which it closes it before it loses more."""
 
     @property
     def payer(self) -> str:
@@ -156,6 +160,24 @@ class ChangeMargin(Struct, frozen=True, kw_only=True, tag=True):
     def bound(self, _: Ppb) -> Micros:
         """What it takes from the wallet, micros; 0 when it pays into it."""
         return Micros(max(self.amount, 0))
+
+
+class SetTriggers(Struct, frozen=True, kw_only=True, tag=True):
+    """Give a position these prices to leave at, and no others; None: none. ``any_owner`` is set for administrators."""
+
+    kind: ClassVar[str] = "triggers"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.SENDER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    position_id: str
+    take_profit: Ticks | None
+    stop_loss: Ticks | None
+    any_owner: bool = False
 
 
 class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
@@ -298,8 +320,18 @@ SWEEP: Final = "sweep"
 
 FundedCommand = OpenPosition | ChangeMargin | FundMarket | ListMarket
 MarketCommand = (
-    OpenPosition | ClosePosition | ChangeMargin | UpdatePrice | ListMarket | SetMode | FundMarket | ObserveTime
+    OpenPosition
+    | ClosePosition
+    | ChangeMargin
+    | SetTriggers
+    | UpdatePrice
+    | ListMarket
+    | SetMode
+    | FundMarket
+    | ObserveTime
 )
+PositionCommand = ClosePosition | ChangeMargin | SetTriggers
+"""Of one position."""
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
-from perps.events import Fill
+from perps.events import CloseReason, Fill
 from perps.market.holding import HeldPrice
 from perps.market.position import Position
 from perps.params import Mode
@@ -49,6 +49,8 @@ class Traded(Struct, frozen=True, gc=False):
     """Of what a reduction closed: its share of the margin …"""
     entry_released: Micros = Micros(0)
     """… and |C| that was paid for it."""
+    reason: CloseReason | None = None
+    """Which exit of the position made the trade, if one did."""
 
     @property
     def adds(self) -> bool:
@@ -62,7 +64,7 @@ class Traded(Struct, frozen=True, gc=False):
 
 
 class Changed(Struct, frozen=True, gc=False):
-    """A position has changed, and not by a trade: its margin, so far."""
+    """A position has changed, and not by a trade: its margin, or the prices at which it leaves."""
 
     position: Position
     """As it stands now."""

@@ -1,4 +1,7 @@
-"""One command from its checks to its last consequence: decide, apply, then liquidate whoever that put in danger."""
+"""One command from its checks to its last consequence: decide, apply, then sweep.
+
+The sweep closes whoever is in danger, then whoever wanted to leave at a price that is reached now.
+"""
 
 from typing import Final
 
@@ -16,10 +19,11 @@ from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_
 from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
 from perps.rules.table import APPLY, DECIDE, PROJECT
+from perps.rules.triggers import next_exit
 from perps.units import FundingIndex
 
-LIQUIDATIONS_PER_ROW_MAX: Final = 256
-"""A crash that takes more positions than this goes on in further rows, so that no journal row grows without bound."""
+CONSEQUENCES_PER_ROW_MAX: Final = 256
+"""A crash that leads to more than this goes on in further rows, so that no journal row grows without bound."""
 
 
 def decide(market: Market | None, command: MarketCommand, given: Given) -> MarketEvents | Rejected:
@@ -110,25 +114,38 @@ def _exhausted(market: Market) -> list[MarketEvents]:
 
 
 def sweep(market: Market, given: Given) -> list[MarketEvents]:
-    """Liquidate everybody who is due, most endangered first, in rows of at most ``LIQUIDATIONS_PER_ROW_MAX``.
+    """Do all that is due at the present price, one thing a time, in rows of at most ``CONSEQUENCES_PER_ROW_MAX``.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
     A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
     left, and in every later sweep. So a tick can never wedge, and nobody's gain keeps others from being liquidated.
-    Nobody is liquidated at a price that nobody may trade at.
+    Nothing is done at a price that nobody may trade at.
     """
     if not_to_be_used(market, given):
         return []
     rows: list[list[MarketEvent]] = []
     unpaid: set[int] = set()
     has_moved = False
-    while (event := next_liquidation(market, unpaid)) or (unpaid and has_moved):
+    while (event := _consequence(market, unpaid)) or (unpaid and has_moved):
         if event is None:
             unpaid, has_moved = set(), False
             continue
         has_moved = True
-        if not rows or len(rows[-1]) == LIQUIDATIONS_PER_ROW_MAX:
+        if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
             rows.append([])
         rows[-1].append(event)
         apply(market, event)
     return [tuple(row) for row in rows]
+
+
+def _consequence(market: Market, unpaid: set[int]) -> MarketEvent | None:
+    """What is due first; None when nothing is. A halted market does nothing.
+
+    Liquidations come before exits, the most endangered position first: those with the least margin leave at the best
+    quotes, so that there is the least bad debt. Numbers of positions that the house cannot pay are added to ``unpaid``,
+    and whoever is in it is passed over.
+    """
+    if market.mode is Mode.HALTED:
+        return None
+    mark = market.mark
+    return next_liquidation(market, mark, unpaid) or next_exit(market, mark, unpaid)

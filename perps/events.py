@@ -55,6 +55,8 @@ class CloseReason(StrEnum):
 
     OWNER = "owner"
     LIQUIDATION = "liquidation"
+    TAKE_PROFIT = "take_profit"
+    STOP_LOSS = "stop_loss"
 
 
 class Fill(Struct, frozen=True, array_like=True, gc=False):
@@ -151,11 +153,11 @@ class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
 
 
 class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
-    """A part of a position, or all of it, has been closed by its owner or by liquidation.
+    """A part of a position, or all of it, has been closed: by its owner, one of its exits, or liquidation.
 
     ``position`` stands after the reduction; with 0 lots it is closed. ``settlement`` = margin returned + pnl, before
     fees, never below 0; what was missing is ``bad_debt``. ``pnl`` = realised, before fees. ``fee`` is the taker fee,
-    or the liquidation fee.
+    or the liquidation fee: of a liquidation, and of a stop-loss of a position that was due for liquidation too.
     """
 
     position: Position
@@ -171,6 +173,10 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     bad_debt: Micros
     transfers: Transfers
+    kept: Micros = Micros(0)
+    """Of the settlement: what stays in the position."""
+    order: int | None = None
+    """The order behind it."""
 
     @property
     def subject(self) -> str:
@@ -181,8 +187,8 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
 class PositionChanged(Struct, frozen=True, array_like=True, tag=True):
     """Something about a position has changed, and not by a trade: ``position`` is how it stands now.
 
-    ``transfers``: margin that its owner paid in or took out. ``mark_price`` and ``funding_index`` are those it was
-    changed at.
+    ``transfers``: margin that its owner paid in or took out; none if it was given other exits. ``mark_price`` and
+    ``funding_index`` are those it was changed at.
     """
 
     position: Position

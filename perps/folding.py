@@ -145,6 +145,7 @@ def _begins_so(row: Row, trade: Traded, margin: int) -> bool:
         and position.entry_cost == abs(fill.cost)
         and position.funding_paid == 0
         and position.opened_at == row.at
+        and not position.has_exits
     )
 
 

@@ -52,6 +52,8 @@ class FillRecord(Struct, frozen=True, gc=False):
     """The referrer's part of the fee, micros."""
     bad_debt: int
     """What the position owed beyond its margin, micros."""
+    reason: str | None = None
+    """Which exit of its position made it: ``take_profit`` or ``stop_loss``; None: none did."""
 
     @property
     def is_long(self) -> bool:
@@ -175,6 +177,9 @@ class PositionRecord(Struct, frozen=True, gc=False):
     """Σ of every reduction's pnl, before fees."""
     fees: int
     """Σ of all fees, of opening and of leaving."""
+    take_profit: int | None = None
+    """Ticks; so is ``stop_loss``."""
+    stop_loss: int | None = None
 
 
 class Candle(Struct, gc=False):

@@ -17,7 +17,15 @@ from msgspec.structs import replace
 
 from actors.messages import Failure, Outcome, Repeated, Settled, Unchanged
 from actors.ports import Clock
-from perps.commands import ChangeMargin, ClosePosition, Command, Ids, OpenPosition
+from perps.commands import (
+    ChangeMargin,
+    ClosePosition,
+    Command,
+    Ids,
+    OpenPosition,
+    PositionCommand,
+    SetTriggers,
+)
 from perps.engine import entry_of
 from perps.journal import Entry, Row
 from perps.market.position import split_position_id
@@ -98,7 +106,7 @@ class Gateway:
         look-up gets no answer. In all of these this request did nothing.
         """
         command = in_name_of(principal, command)
-        if isinstance(command, ClosePosition | ChangeMargin):
+        if isinstance(command, PositionCommand):
             refused = await self._not_theirs(principal, command)
             if refused is not None:
                 return refused
@@ -121,7 +129,7 @@ class Gateway:
             return Done(await self._stored_entry(principal, outcome.offset), True)
         return outcome
 
-    async def _not_theirs(self, principal: Principal, command: ClosePosition | ChangeMargin) -> Rejected | None:
+    async def _not_theirs(self, principal: Principal, command: PositionCommand) -> Rejected | None:
         """A refusal unless the position exists and belongs to the command's user. An administrator closes anybody's.
 
         Whose it is comes before how it is: a stranger must not learn whether it is closed.
@@ -130,7 +138,7 @@ class Gateway:
         if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
             shown = command.position_id[:POSITION_SHOWN_MAX]
             return Rejected(code=RejectCode.POSITION_NOT_FOUND, facts={"position": shown})
-        if isinstance(command, ClosePosition) and command.any_owner:
+        if not isinstance(command, ChangeMargin) and command.any_owner:
             return None
         position = view.market.positions.get(parts[1])
         if position is not None:
@@ -165,7 +173,7 @@ def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
         if command.user and command.user == principal.user:
             return command
         return replace(command, user=wallet_of(principal, command.user or None))
-    if isinstance(command, ClosePosition):
+    if isinstance(command, ClosePosition | SetTriggers):
         user, any_owner = principal.user or "", principal.is_admin
         if command.user == user and command.any_owner is any_owner:
             return command

@@ -123,6 +123,8 @@ class Venue:
         *,
         acceptable_price: Exact | None = None,
         max_slippage_bps: int | None = None,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
     ) -> trading.Quoted:
         """What an open would do now. Nothing changes."""
         return await self.call(trading.QUOTE, trading.Quoted, **_values(locals()))
@@ -144,6 +146,17 @@ class Venue:
     ) -> trading.MarginChanged:
         """Pay ``amount`` US dollars into a position's margin; with an amount below 0, take them out of it."""
         return await self.call(trading.MARGIN, trading.MarginChanged, **_values(locals()))
+
+    async def set_triggers(
+        self,
+        position_id: str,
+        *,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        client_order_id: str | None = None,
+    ) -> trading.TriggersSet:
+        """Give a position both exits anew; None takes one away."""
+        return await self.call(trading.TRIGGERS, trading.TriggersSet, **_values(locals()))
 
     open, quote, close = open_position, quote_position, close_position
 

@@ -12,6 +12,7 @@ from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
+from perps.market.triggers import Exits, NoExits
 from perps.money.accounts import house_account, insurance_account
 from perps.params import MarketParams, MarkSource, Mode
 from perps.snapshot.images import MarketHead, MarketImage, in_order
@@ -28,6 +29,7 @@ class Market:
     __slots__ = (
         "at",
         "cash",
+        "exits",
         "funding_at",
         "funding_carry",
         "funding_index",
@@ -75,6 +77,7 @@ class Market:
         """The index at the last full hour that was noted."""
         self.positions: dict[int, Position] = {}
         self.order = LiquidationOrder() if order is None else order
+        self.exits = Exits() if order is None else NoExits()
         self.next_number = 1
         self.seq = 0
         """Rows this market has written: the ``market_seq`` of the last one."""
@@ -102,6 +105,7 @@ class Market:
         market.house, market.insurance = head.house, head.insurance
         market.held_price = head.held_price
         market.order.add_all(image.positions, head.params)
+        market.exits.enter_all(position for position in image.positions if position.has_exits)
         for position in image.positions:
             market.positions[position.number] = position
             market._count(position, 1)
@@ -134,7 +138,7 @@ class Market:
     def follower(self) -> Market:
         """A copy that goes its own way and liquidates nobody: for readers, who are told who was liquidated."""
         market = copy(self)
-        market.order, market.positions = NoOrder(), dict(self.positions)
+        market.order, market.exits, market.positions = NoOrder(), NoExits(), dict(self.positions)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
         return market
 
@@ -201,12 +205,16 @@ class Market:
         """A position stands from here on: count it, and give it its place in the liquidation order."""
         self.positions[position.number] = position
         self.order.add(position, self.params)
+        if position.has_exits:
+            self.exits.enter(position)
         self._count(position, 1)
 
     def leave(self, position: Position) -> None:
         """A position as it stood so far stands no more."""
         del self.positions[position.number]
         self.order.remove(position, self.params)
+        if position.has_exits:
+            self.exits.leave(position)
         self._count(position, -1)
 
     def _count(self, position: Position, sign: int) -> None:

@@ -6,11 +6,12 @@ from perps.commands import ClosePosition, OpenPosition, limit_price
 from perps.events import Fill, Transfer, TransferKind, Transfers
 from perps.market.position import Position, position_id, split_position_id
 from perps.market.state import Market
+from perps.market.triggers import is_profit_due, is_stop_due
 from perps.money.accounts import FEES, user_account
 from perps.params import MarketParams, Mode
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import Given
-from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, div_floor
+from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, Ticks, div_floor
 
 _PRICE_SCALE: Final = PICO * PICO // MICRO
 """Micros · this / pico of the base asset = pico of a price."""
@@ -67,6 +68,17 @@ def unconfirmed(market: Market) -> Rejected | None:
         confirmed=held.count,
         needed=market.params.price_confirmations,
     )
+
+
+def would_trigger(position: Position, mark: Ticks) -> Rejected | None:
+    """Refuse exits that are due at once: nobody leaves at a price that they have seen and call a trigger."""
+    if is_stop_due(position, mark):
+        return reject(RejectCode.ORDER_WOULD_TRIGGER, stop_loss_ticks=position.stop_loss or 0, mark_price_ticks=mark)
+    if is_profit_due(position, mark):
+        return reject(
+            RejectCode.ORDER_WOULD_TRIGGER, take_profit_ticks=position.take_profit or 0, mark_price_ticks=mark
+        )
+    return None
 
 
 def fill_of(market: Market, lots: Lots) -> Fill:

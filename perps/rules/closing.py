@@ -1,5 +1,7 @@
 """Closing a position, or a part of it: every check, the money it moves, and what a reduction does."""
 
+from typing import Final
+
 from perps.commands import ClosePosition
 from perps.effects import Effects, Traded, TradeKind
 from perps.events import CloseReason, PositionReduced, Transfer, TransferKind, Transfers
@@ -49,7 +51,9 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     return beyond_limit(market, reduced.fill, command) or (reduced,)
 
 
-def reduce(market: Market, position: Position, count: int, reason: CloseReason) -> PositionReduced:
+def reduce(
+    market: Market, position: Position, count: int, reason: CloseReason, *, is_endangered: bool = False
+) -> PositionReduced:
     """Close ``count`` lots (unsigned, 1 … |q|) of a position at the present quote: sizes, money and the rest.
 
     Qc = floor(Q·c/q); settlement = Qc − ceil(c·F/10⁹) − C(−c); mc = floor(m·c/q); pnl = settlement − mc.
@@ -58,6 +62,7 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     A settlement below 0 is bad debt: the insurance pays what it has, the house goes without the remainder.
     The fee, taker or liquidation, is at most the settlement, so an owner is never billed for leaving. Both are
     charged on the exit notional |C|, and a listing keeps liquidation fee ≥ taker fee: a liquidation never pays better.
+    ``is_endangered``: the position is due for liquidation, so it pays that fee whatever its reason to leave.
     """
     params, index = market.params, market.funding_index
     size = abs(position.lots)
@@ -73,12 +78,13 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     funding = Micros(owed - based)
     settlement, bad_debt = Micros(max(payout, 0)), Micros(max(-payout, 0))
     pnl = Micros(payout - margin)
-    rate = params.taker_fee if reason is CloseReason.OWNER else params.liquidation_fee
+    is_liquidated = is_endangered or reason is CloseReason.LIQUIDATION
+    rate = params.liquidation_fee if is_liquidated else params.taker_fee
     fee = Micros(min(div_ceil(abs(fill.cost) * rate, PPB), settlement))
     referral, legs = (
-        fee_legs(position.user, position.referrer, fee, params)
-        if reason is CloseReason.OWNER
-        else (Micros(0), _liquidation_fee_leg(position.user, fee, params))
+        (Micros(0), _liquidation_fee_leg(position.user, fee, params))
+        if is_liquidated
+        else fee_legs(position.user, position.referrer, fee, params)
     )
     rest = Position(
         number=position.number,
@@ -91,6 +97,8 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
         funding_paid=Micros(position.funding_paid + funding),
         opened_at=position.opened_at,
         referrer=position.referrer,
+        take_profit=position.take_profit,
+        stop_loss=position.stop_loss,
     )
     settled = _settlement_legs(market, position.user, margin=margin, pnl=pnl, bad_debt=bad_debt)
     return PositionReduced(
@@ -147,9 +155,12 @@ def project_reduced(event: PositionReduced) -> Effects:
             event.bad_debt,
             event.margin_released,
             event.entry_released,
+            event.reason if event.reason in _EXITS else None,
         ),
     )
 
+
+_EXITS: Final = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS)
 
 COMMANDS = (CommandRule(ClosePosition, decide_close),)
 EVENTS = (EventRule(PositionReduced, apply_reduced, project_reduced),)

@@ -1,5 +1,7 @@
 """Opening a position: every check, and what an opening does."""
 
+from typing import Final
+
 from perps.commands import OpenPosition, Side, signed
 from perps.effects import Effects, Traded, TradeKind
 from perps.events import PositionOpened, Transfer, TransferKind
@@ -8,9 +10,12 @@ from perps.market.pricing import most_lots
 from perps.market.state import Market
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, reject, shut
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, reject, shut, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
+from perps.rules.triggers import EXITS_RULE, valid_exits
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
+
+_NO_EXITS: Final = (None, None)
 
 
 def decide_open(market: Market, command: OpenPosition, given: Given) -> tuple[PositionOpened] | Rejected:
@@ -18,6 +23,9 @@ def decide_open(market: Market, command: OpenPosition, given: Given) -> tuple[Po
     params = market.params
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
+    exits = (command.take_profit, command.stop_loss)
+    if exits != _NO_EXITS and not valid_exits(*exits):
+        return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
     closed_doors = shut(market, given, opening=True)
     if closed_doors:
         return closed_doors
@@ -53,7 +61,13 @@ def decide_open(market: Market, command: OpenPosition, given: Given) -> tuple[Po
         funding_paid=Micros(0),
         opened_at=given.at,
         referrer=given.referrer,
+        take_profit=command.take_profit,
+        stop_loss=command.stop_loss,
     )
+    if exits != _NO_EXITS:
+        triggered = would_trigger(position, fill.mark_price)
+        if triggered:
+            return triggered
     if is_liquidatable(position, fill.mark_price, params, market.funding_index):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,

@@ -91,6 +91,16 @@ EXAMPLES: Final[dict[str, Example]] = {
  "clientOrderId": "more", "offset": 6}""",
         '{"amount": "50", "clientOrderId": "more"}',
     ),
+    "setTriggers": Example(
+        """
+ {"position": {"id": "BTC-PERP-1", "userId": "ann", "ticker": "BTC-PERP", "organizationId": "btc",
+ "side": "long", "quantity": "0.0999", "size": "999.00005", "entryPrice": "10000.0005005",
+ "markPrice": "10000.00", "leverage": 10, "margin": "99.900005", "liquidationPrice": "9045.22",
+ "bankruptcyPrice": "9000.00", "unrealizedPnL": "-0.00005", "unrealizedPnLPercent": "-0.0001",
+ "fundingPaid": "0.00", "takeProfit": "11000.00", "stopLoss": "9500.00", "status": "open",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": null}, "clientOrderId": "t-1", "offset": 5}""",
+        '{"takeProfit": "11000", "stopLoss": "9500", "clientOrderId": "t-1"}',
+    ),
     "listPositions": Example("""
  {"perpetuals": {"positions": [], "stats": {"totalPositions": 0, "totalPnL": "0.00", "totalFunding": "0.00"}},
  "timestamp": "2026-11-22T17:34:58.492Z", "offset": 9, "nextCursor": null}"""),

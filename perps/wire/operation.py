@@ -33,7 +33,7 @@ ITEMS_MAX: Final = 1_000
 """Items of a list that comes in."""
 
 TAGS: Final[Mapping[str, str]] = {
-    "Trading": "Open and close positions, and ask what an open would do.",
+    "Trading": "Open and close positions, set where they leave, and ask what an open would do.",
     "Market data": "Markets and their history. Public.",
     "Users": "What a user has and did. For the user's own keys and for administrators.",
     "Prices in": "Index prices, from feeds.",

@@ -44,6 +44,23 @@ MaxSlippageBps = Annotated[
 ]
 
 
+TakeProfit = Annotated[
+    Number,
+    Meta(
+        description="The venue closes the whole position, at market, when the mark price reaches this: "
+        "a long at or above it, a short at or below it. A multiple of the tick size.",
+        examples=["11000"],
+    ),
+]
+StopLoss = Annotated[
+    Number,
+    Meta(
+        description="The same for the other way: a long at or below it, a short at or above it.",
+        examples=["9500"],
+    ),
+]
+
+
 class OpenBody(Body):
     """An order that opens a position."""
 
@@ -60,8 +77,8 @@ class OpenBody(Body):
     leverage: Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
     acceptable_price: AcceptablePrice | None = None
     max_slippage_bps: MaxSlippageBps | None = None
-    take_profit: Annotated[Number | None, Meta(description="Not supported yet: anything but null is refused.")] = None
-    stop_loss: Annotated[Number | None, Meta(description="Not supported yet: anything but null is refused.")] = None
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose wallet pays.")] = None
 
@@ -95,6 +112,20 @@ class MarginBody(Body):
     ]
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose position and wallet it is.")] = None
+
+
+class TriggersBody(Body):
+    """Both exits of a position, anew. One that is null or left out is taken away."""
+
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
+    client_order_id: ClientOrderId | None = None
+
+
+Warning_ = Annotated[
+    Literal["stop_beyond_liquidation"] | UnsetType,
+    Meta(description="The mark price reaches the liquidation price before the stop-loss, or at the same time."),
+]
 
 
 class Fill(Answer):
@@ -139,8 +170,8 @@ class Position(Answer):
     unrealized_pnl: Money
     unrealized_pnl_percent: Annotated[Percent, Meta(description="Per cent of the margin.")]
     funding_paid: Money
-    take_profit: Price | None
-    stop_loss: Price | None
+    take_profit: Annotated[Price | None, Meta(description="Of a past position: what it had in the end.")]
+    stop_loss: Annotated[Price | None, Meta(description="Of a past position: what it had in the end.")]
     status: PositionStatus
     opened_at: Time
     closed_at: Time | None
@@ -162,6 +193,16 @@ class Opened(Answer):
     new_balance: Annotated[Money, Meta(description="What the wallet holds now.")]
     client_order_id: str | None
     offset: Offset
+    warning: Warning_ = UNSET
+
+
+class TriggersSet(Answer):
+    """A position with its exits."""
+
+    position: Position
+    client_order_id: str | None
+    offset: Offset
+    warning: Warning_ = UNSET
 
 
 class Closed(Answer):
@@ -205,6 +246,7 @@ class Quoted(Answer):
     liquidation_price: Price
     bankruptcy_price: Price
     offset: Offset
+    warning: Warning_ = UNSET
 
 
 Selection = Literal["open", "closed", "all"]
@@ -261,6 +303,7 @@ _OPEN: Final = (
     Code.LEVERAGE_TOO_HIGH,
     Code.MAX_SKEW_EXCEEDED,
     Code.OPEN_INTEREST_EXCEEDED,
+    Code.ORDER_WOULD_TRIGGER,
 )
 
 OPEN: Final = Operation(
@@ -335,6 +378,29 @@ MARGIN: Final = Operation(
         Code.POSITION_CLOSED,
         Code.INSUFFICIENT_MARGIN,
         Code.INSUFFICIENT_FUNDS,
+        *COMMAND,
+    ),
+)
+TRIGGERS: Final = Operation(
+    name="setTriggers",
+    tag="Trading",
+    method="POST",
+    path="/api/markets/perps/{positionId}/triggers",
+    summary="Set a position's take-profit and stop-loss, or take them away",
+    description="Sets both. The venue closes the whole position at market when the mark price reaches one. "
+    "A price that is reached already is refused. Taking both away works in every mode of the market.",
+    scope="trade",
+    body=TriggersBody,
+    answers={200: TriggersSet},
+    links={"listPositions": {"userId": "/position/userId"}},
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.POSITION_NOT_FOUND,
+        Code.MARKET_HALTED,
+        Code.PRICE_STALE,
+        Code.POSITION_CLOSED,
+        Code.ORDER_WOULD_TRIGGER,
+        Code.CLIENT_ORDER_ID_REUSED,
         *COMMAND,
     ),
 )

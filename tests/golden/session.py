@@ -14,6 +14,7 @@ from perps.commands import (
     ObserveTime,
     PriceSource,
     SetMode,
+    SetTriggers,
     Side,
     UpdatePrice,
     Withdraw,
@@ -42,6 +43,16 @@ def _close(user: str, ticker: str, number: int, share: int = PPB) -> ClosePositi
 
 def _margin(user: str, ticker: str, number: int, cents: int) -> ChangeMargin:
     return ChangeMargin(ticker=ticker, user=user, position_id=position_id(ticker, number), amount=_money(cents))
+
+
+def _exits(user: str, ticker: str, number: int, profit: int | None, stop: int | None) -> SetTriggers:
+    return SetTriggers(
+        ticker=ticker,
+        user=user,
+        position_id=position_id(ticker, number),
+        take_profit=None if profit is None else Ticks(profit),
+        stop_loss=None if stop is None else Ticks(stop),
+    )
 
 
 def _price(ticker: str, ticks: int) -> UpdatePrice:
@@ -110,6 +121,12 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, ObserveTime(ticker=BAND), False),
     (ADMIN, _price(BAND, BTC_PRICE * 2), False),
     (ADMIN, _price(BAND, BTC_PRICE * 2 + 1), False),
+    ("cid", _exits("cid", BTC, 4, BTC_PRICE * 95 // 100, BTC_PRICE * 110 // 100), True),
+    ("cid", _exits("cid", BTC, 4, None, BTC_PRICE * 105 // 100), True),
+    ("ann", new_open("ann", Side.LONG, _money(5_000), leverage=5, take_profit=BTC_PRICE * 104 // 100), True),
+    ("bob", new_open("bob", Side.LONG, _money(5_000), leverage=50, stop_loss=BTC_PRICE * 98 // 100 + 1), True),
+    (ADMIN, _price(BTC, BTC_PRICE * 106 // 100), False),
+    (ADMIN, _price(BTC, BTC_PRICE * 97 // 100), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

@@ -138,7 +138,7 @@ class Trade:
     position: str
     """Which position it opened or reduced."""
     kind: str
-    """``open``, ``close`` or ``liquidation``."""
+    """``open``, ``close``, ``liquidation``, or ``forced_stop``: a stop that was due for liquidation."""
     lots: int
     """Signed: > 0 bought."""
     index_price: Fraction
@@ -180,6 +180,8 @@ class SlowPosition:
     cash: int
     """Margin paid in, less what the lots cost; as if the funding index had been 0."""
     margin: int
+    take_profit: Fraction | None = None
+    stop_loss: Fraction | None = None
 
 
 @dataclass
@@ -400,6 +402,22 @@ class SlowVenue:
         worths = (each.cash + each.lots * (mean - Fraction(market.index, PPB)) - each.margin for each in standing)
         return sum(worths, Fraction(0))
 
+    def exits_set(self, name: str, take_profit: Fraction | None, stop_loss: Fraction | None) -> None:
+        """A position has these exits and no others; prices in quote currency."""
+        position = self.positions[name]
+        position.take_profit, position.stop_loss = take_profit, stop_loss
+
+    def exits_due(self, name: str) -> set[str]:
+        """Which exits the mark has reached."""
+        position = self.positions[name]
+        mark, sign = self.markets[position.ticker].mark, 1 if position.lots > 0 else -1
+        due = set[str]()
+        if position.take_profit is not None and sign * (mark - position.take_profit) >= 0:
+            due.add("take_profit")
+        if position.stop_loss is not None and sign * (position.stop_loss - mark) >= 0:
+            due.add("stop_loss")
+        return due
+
     def total(self) -> int:
         """Σ of all accounts: 0."""
         markets = sum(market.house + market.insurance + self.margin(market.rules.ticker) for market in self.listings)
@@ -418,7 +436,7 @@ class SlowVenue:
             self.opened(trade.user, trade.ticker, trade.position, trade.lots, trade.leverage)
         elif trade.kind == "close":
             self.closed(trade.position, abs(trade.lots))
-        elif trade.kind == "liquidation":
+        elif trade.kind in ("liquidation", "forced_stop"):
             self.liquidated(trade.position)
         else:
             raise ValueError(f"there is no kind {trade.kind!r}")

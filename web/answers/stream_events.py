@@ -13,7 +13,6 @@ from perps.params import MarketParams
 from perps.wire.base import Answer
 from perps.wire.history import UserTrade
 from perps.wire.streams import FundingEvent, HoldEvent, MarketEvent, PositionEvent, PriceEvent
-from perps.wire.trading import Position
 from web.answers import decimals
 from web.answers.funding import funding_hour
 from web.answers.markets import held_price
@@ -32,22 +31,21 @@ def public_events(entry: Entry, params: MarketParams) -> Iterator[Named]:
             yield from _public(entry.row, n, effect, params)
 
 
-def own_events(row: Row, n: int, traded: Traded, params: MarketParams) -> Iterator[Named]:
-    """What a trade, event ``n`` of its row, tells the user whose position it changed."""
+def own_events(row: Row, n: int, effect: Traded | Changed, params: MarketParams) -> Iterator[Named]:
+    """What event ``n`` of a row tells the user whose position it changed."""
+    if isinstance(effect, Traded):
+        yield from _own_trade(row, n, effect, params)
+        position = traded_position(effect, params, row.at)
+    else:
+        position = changed_position(effect, params)
+    yield "position", PositionEvent(**msgspec.structs.asdict(position), offset=row.offset)
+
+
+def _own_trade(row: Row, n: int, traded: Traded, params: MarketParams) -> Iterator[Named]:
     told: UserTrade = user_trade(fill_record(row, n, traded), params)
     yield "trade", told
     if traded.kind is TradeKind.LIQUIDATION:
         yield "liquidation", told
-    yield _position(row, traded_position(traded, params, row.at))
-
-
-def own_change(row: Row, changed: Changed, params: MarketParams) -> Iterator[Named]:
-    """What a change that is no trade tells the user whose position it is."""
-    yield _position(row, changed_position(changed, params))
-
-
-def _position(row: Row, position: Position) -> Named:
-    return "position", PositionEvent(**msgspec.structs.asdict(position), offset=row.offset)
 
 
 def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[Named]:

@@ -14,7 +14,7 @@ from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Lots, Micros, Millis, Pic
 from perps.wire.base import Limit
 from perps.wire.markets import MarketBody
 from perps.wire.prices import PriceBody
-from perps.wire.trading import CloseBody, MarginBody, OpenBody
+from perps.wire.trading import CloseBody, MarginBody, OpenBody, TriggersBody
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid
 from web.api.units import (
@@ -46,9 +46,7 @@ FUNDING_VELOCITY_DEFAULT: Final = 3
 
 def open_command(body: OpenBody) -> OpenPosition:
     """The command an open asks for; its user is empty when the body names none."""
-    for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
-        if price is not None:
-            raise invalid(f"{field} is not supported yet.", field=field)
+    check_exits(body)
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
     return OpenPosition(
         ticker=body.ticker,
@@ -62,12 +60,37 @@ def open_command(body: OpenBody) -> OpenPosition:
     )
 
 
+def check_exits(body: OpenBody | TriggersBody) -> None:
+    """Everything about exits that can be wrong without knowing their market."""
+    for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
+        if price is not None and number(price, PICO_PLACES, field) <= 0:
+            raise invalid(f"{field} must be positive.", field=field)
+
+
+def exits(body: OpenBody | TriggersBody, params: MarketParams) -> tuple[Ticks | None, Ticks | None]:
+    """Take-profit and stop-loss on their market's tick, once ``check_exits`` has passed."""
+    profit, stop, tick = body.take_profit, body.stop_loss, params.tick_size
+    return (
+        None if profit is None else price_ticks(profit, tick, "takeProfit"),
+        None if stop is None else price_ticks(stop, tick, "stopLoss"),
+    )
+
+
+def ticker_of_position(position_id: str) -> str:
+    """The market that a position id names. An id that cannot be one is ``position_not_found``."""
+    parts = split_position_id(position_id)
+    if parts is None:
+        shown = {"position": position_id[:POSITION_SHOWN_MAX]}
+        raise RequestError("position_not_found", "There is no such position.", shown)
+    return parts[0]
+
+
 def close_command(body: CloseBody, position_id: str) -> ClosePosition:
     """The command a close asks for, in nobody's name yet. An id that cannot be one is ``position_not_found``."""
     part = Ppb(PPB) if body.percentage is None else share(body.percentage, "percentage")
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
     return ClosePosition(
-        ticker=_ticker_of(position_id),
+        ticker=ticker_of_position(position_id),
         user="",
         position_id=position_id,
         share=part,
@@ -81,7 +104,7 @@ def margin_command(body: MarginBody, position_id: str) -> ChangeMargin:
     """The command that margin in or out asks for; its user is empty when the body names none."""
     amount = signed_money(body.amount, "amount")
     user = body.user_id or ""
-    return ChangeMargin(ticker=_ticker_of(position_id), user=user, position_id=position_id, amount=amount)
+    return ChangeMargin(ticker=ticker_of_position(position_id), user=user, position_id=position_id, amount=amount)
 
 
 def check_price(body: PriceBody) -> None:
@@ -154,15 +177,6 @@ def list_command(body: MarketBody) -> ListMarket:
         price_confirmations=body.price_confirmations,
     )
     return ListMarket(params=params, price=Ticks(price))
-
-
-def _ticker_of(position_id: str) -> str:
-    """The market of a position. An id that cannot be one is ``position_not_found``."""
-    parts = split_position_id(position_id)
-    if parts is None:
-        shown = {"position": position_id[:POSITION_SHOWN_MAX]}
-        raise RequestError("position_not_found", "There is no such position.", shown)
-    return parts[0]
 
 
 def _credit_limit(limit: Limit) -> Micros | None:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from perps.commands import ObserveTime, PriceSource, Side, UpdatePrice
-from perps.engine import LIQUIDATIONS_PER_ROW_MAX, apply, execute, sweep
+from perps.engine import CONSEQUENCES_PER_ROW_MAX, apply, execute, sweep
 from perps.events import CloseReason, PositionOpened, PositionReduced, PriceUpdated, TransferKind
 from perps.market.position import is_liquidatable
 from perps.market.state import Market
@@ -190,14 +190,14 @@ def test_one_sale_on_a_quote_market_sets_off_a_cascade_in_the_same_row() -> None
 
 def test_a_crash_goes_on_in_further_rows() -> None:
     market = market_with(price=100)
-    count = 2 * LIQUIDATIONS_PER_ROW_MAX + 3
+    count = 2 * CONSEQUENCES_PER_ROW_MAX + 3
     for number in range(1, count + 1):
         add(market, number, 1, -85 - number % 3)
     command = UpdatePrice(ticker=BTC, price=Ticks(50), source=PriceSource.ORACLE)
     rows, refused = execute(market, command, Given(market.at))
     assert refused is None
 
-    assert [len(row) for row in rows] == [LIQUIDATIONS_PER_ROW_MAX + 1, LIQUIDATIONS_PER_ROW_MAX, 3]
+    assert [len(row) for row in rows] == [CONSEQUENCES_PER_ROW_MAX + 1, CONSEQUENCES_PER_ROW_MAX, 3]
     assert isinstance(rows[0][0], PriceUpdated)
     assert len({event.position.number for row in rows for event in row if isinstance(event, PositionReduced)}) == count
     assert market.positions == {}

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
-from perps.commands import ChangeMargin, FundMarket, HouseAccount, SetMode
+from perps.commands import ChangeMargin, FundMarket, HouseAccount, SetMode, SetTriggers
 from perps.engine import effects_of, entry_of
 from perps.events import (
     CloseReason,
@@ -43,6 +43,9 @@ async def rows() -> list[Row]:
         await venue.do(open_long(BTC, "ann"))
         await venue.do(ChangeMargin(ticker=BTC, user="ann", position_id=f"{BTC}-2", amount=Micros(1)))
         await venue.do(close(BTC, "ann", 2))
+        await venue.do(
+            SetTriggers(ticker=BTC, user="ann", position_id=f"{BTC}-1", take_profit=Ticks(10**8), stop_loss=None)
+        )
         await venue.do(set_price(BTC, 50))
         await venue.list_market("BANDED-PERP", price_band=Limit("0.1"))
         await venue.do(set_price("BANDED-PERP", 1))

@@ -26,8 +26,8 @@ SAID: list[tuple[str, object, str, Json]] = [
     (OPEN, {**OPENING, "clientOrderId": 5}, "clientOrderId must be text", {"field": "clientOrderId"}),
     (OPEN, {"ticker": "BTC-PERP"}, "side is missing", {"field": "side"}),
     (OPEN, {**OPENING, "sise": "1"}, "Unknown field 'sise'", {"field": "sise"}),
-    (OPEN, {**OPENING, "takeProfit": "1"}, "takeProfit", {"field": "takeProfit"}),
-    (OPEN, {**OPENING, "stopLoss": "1"}, "stopLoss", {"field": "stopLoss"}),
+    (OPEN, {**OPENING, "takeProfit": "1.001"}, "takeProfit must be a positive multiple", {"tickSize": "0.01"}),
+    (OPEN, {**OPENING, "stopLoss": "0"}, "stopLoss must be positive", {"field": "stopLoss"}),
     (OPEN, [], "must be a JSON object", {}),
     (
         OPEN,
