@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from perps.commands import (
     ClosePosition,
     Command,
@@ -39,8 +41,8 @@ def _close(user: str, ticker: str, number: int, share: int = PPB) -> ClosePositi
 
 
 def _exits(user: str, ticker: str, number: int, profit: int | None, stop: int | None) -> SetTriggers:
-    levels = {"take_profit": profit, "stop_loss": stop}
-    return SetTriggers(ticker=ticker, user=user, position_id=position_id(ticker, number), **levels)
+    fields: dict[str, Any] = {"take_profit": profit, "stop_loss": stop}
+    return SetTriggers(ticker=ticker, user=user, position_id=position_id(ticker, number), **fields)
 
 
 def _price(ticker: str, ticks: int) -> UpdatePrice:

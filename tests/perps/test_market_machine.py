@@ -126,8 +126,8 @@ class Exchange(RuleBasedStateMachine):
         number = own[which % len(own)]
         user = self.venue.markets[ticker].positions[number].user
         fields: dict[str, Any] = {"ticker": ticker, "user": user, "position_id": position_id(ticker, number)}
-        exits = {"take_profit": self.level(ticker, profit), "stop_loss": self.level(ticker, stop)}
-        outcome = self.venue.send(SetTriggers(**fields, **exits))
+        fields |= {"take_profit": self.level(ticker, profit), "stop_loss": self.level(ticker, stop)}
+        outcome = self.venue.send(SetTriggers(**fields))
         if not isinstance(outcome, Rejected):
             self.follow(ticker, outcome)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from perps.events import PositionChanged, PositionOpened, PositionReduced
 from perps.journal import Entry, Row
 from perps.query_rows import LegRecord, PositionRecord
@@ -68,9 +70,9 @@ def slow_positions(entries: Iterable[Entry]) -> dict[str, PositionRecord]:
             if now.lots == 0:
                 status, closed_at = ("liquidated" if event.reason == "liquidation" else "closed"), row.at
         total[:] = [old + change for old, change in zip(total, changes, strict=True)]
-        found[name] = PositionRecord(
+        record = PositionRecord(
             name, now.user, row.stream, opened[name], row.offset, status, now.opened_at, closed_at, now.lots, now.cash,
             now.margin, now.leverage, now.entry_cost, now.funding_paid, *total,
-            take_profit=now.take_profit, stop_loss=now.stop_loss,
         )  # fmt: skip
+        found[name] = replace(record, take_profit=now.take_profit, stop_loss=now.stop_loss)
     return found

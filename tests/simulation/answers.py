@@ -11,6 +11,7 @@ from perps.commands import (
     ListMarket,
     OpenPosition,
     SetMode,
+    SetTriggers,
     Side,
     UpdatePrice,
     Withdraw,
@@ -21,6 +22,7 @@ from perps.events import (
     HouseFunded,
     MarketListed,
     ModeChanged,
+    PositionChanged,
     PositionOpened,
     PositionReduced,
     PriceUpdated,
@@ -45,6 +47,10 @@ def answers(command: Command, stream: str, event: Event) -> bool:
         case ClosePosition(), PositionReduced(position=position):
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
+        case SetTriggers(), PositionChanged(position=position):
+            exits = (command.take_profit, command.stop_loss)
+            name = position_id(stream, position.number)
+            return command.position_id == name and exits == (position.take_profit, position.stop_loss)
         case UpdatePrice(), PriceUpdated(price=price):
             return (command.ticker, command.price, command.sequence) == (stream, price, event.sequence)
         case ListMarket(), MarketListed(params=params):
@@ -68,7 +74,9 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
     match refusal.code, command:
         case RejectCode.USER_EXISTS, CreateUser(user=user):
             return None if user in state.ledger.referrers else f"{user} is in no durable row"
-        case RejectCode.POSITION_CLOSED, ClosePosition(ticker=ticker, position_id=name):
+        case RejectCode.POSITION_CLOSED, ClosePosition(ticker=ticker, position_id=name) | SetTriggers(
+            ticker=ticker, position_id=name
+        ):
             market, parts = state.markets[ticker], split_position_id(name)
             closed = parts is not None and parts[1] < market.next_number and parts[1] not in market.positions
             return None if closed else f"{name} is closed in no durable row"

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from perps.market.levels import NOTHING_ABOVE, NOTHING_BELOW, Levels
 from perps.market.triggers import Exits, NoExits
+from perps.units import Ticks
 from tests.perps.build import new_position
 
 ENTRIES = st.lists(st.tuples(st.integers(0, 2**63), st.integers(0, 2**50 - 1), st.booleans()), unique=True)
@@ -77,6 +78,6 @@ def test_ties_go_by_number_whatever_kind_of_exit() -> None:
     exits = Exits()
     exits.enter(new_position(number=2, lots=1, take_profit=110, stop_loss=90))
     exits.enter(new_position(number=1, lots=-1, take_profit=90, stop_loss=110))
-    assert [exits.first_due(mark) for mark in (89, 90, 91, 109, 110, 111)] == [1, 1, None, None, 1, 1]
+    assert [exits.first_due(Ticks(mark)) for mark in (89, 90, 91, 109, 110, 111)] == [1, 1, None, None, 1, 1]
     exits.leave(new_position(number=1, lots=-1, take_profit=90, stop_loss=110))
-    assert [exits.first_due(mark) for mark in (90, 110)] == [2, 2]
+    assert [exits.first_due(Ticks(mark)) for mark in (90, 110)] == [2, 2]
