@@ -8,7 +8,7 @@ from typing import Final
 
 from perps.market.levels import Levels
 from perps.market.position import Position
-from perps.units import Ticks
+from perps.units import INTEGER_MAX, Ticks
 
 _PROFIT: Final = 1
 _STOP: Final = 2
@@ -54,6 +54,11 @@ class NoExits(Exits):
 
     def enter_all(self, positions: Iterable[Position]) -> None:
         """Nothing to keep."""
+
+
+def valid_exits(*exits: Ticks | None) -> bool:
+    """Whether each exit is a price, where there is one."""
+    return all(price is None or 1 <= price <= INTEGER_MAX for price in exits)
 
 
 def is_stop_due(position: Position, mark: Ticks) -> bool:

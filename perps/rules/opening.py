@@ -8,11 +8,12 @@ from perps.events import PositionOpened, Transfer, TransferKind
 from perps.market.position import Position, equity, is_liquidatable, maintenance
 from perps.market.pricing import most_lots
 from perps.market.state import Market
+from perps.market.triggers import valid_exits
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import beyond_limit, fee_legs, fill_of, reject, shut, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
-from perps.rules.triggers import EXITS_RULE, valid_exits
+from perps.rules.triggers import EXITS_RULE
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
 
 _NO_EXITS: Final = (None, None)

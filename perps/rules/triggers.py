@@ -8,19 +8,14 @@ from perps.commands import SetTriggers
 from perps.events import CloseReason, PositionChanged, PositionReduced
 from perps.market.position import Position
 from perps.market.state import Market
-from perps.market.triggers import is_stop_due
+from perps.market.triggers import is_stop_due, valid_exits
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import find, reject, shut, would_trigger
 from perps.rules.closing import house_cannot_pay, reduce
 from perps.rules.rule import CommandRule, EventRule, Given
-from perps.units import INTEGER_MAX, Ticks
+from perps.units import Ticks
 
 EXITS_RULE: Final = "takeProfit and stopLoss are at least one tick, and below 2^63 ticks"
-
-
-def valid_exits(*exits: Ticks | None) -> bool:
-    """Whether each is a price, where there is one."""
-    return all(price is None or 1 <= price <= INTEGER_MAX for price in exits)
 
 
 def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple[PositionChanged] | Rejected:

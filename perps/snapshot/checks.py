@@ -12,6 +12,7 @@ from typing import Final
 
 from perps.market.funding import CARRY, INDEX_MAX
 from perps.market.liquidation_order import NUMBER_MAX
+from perps.market.triggers import valid_exits
 from perps.snapshot.images import LedgerImage, MarketHead, MarketImage
 from perps.units import BALANCE_MAX, INTEGER_MAX
 
@@ -84,6 +85,8 @@ def _positions_flaw(ticker: str, image: MarketImage) -> str | None:
         last = position.number
         if not position.lots or position.leverage < 1 or position.margin < 0 or position.entry_cost < 0:
             return f"position {ticker}-{last} is none: {position}"
+        if not valid_exits(position.take_profit, position.stop_loss):
+            return f"position {ticker}-{last} leaves at a price that is none: {position}"
         if not 0 <= position.opened_at <= until:
             return f"position {ticker}-{last} was opened at {position.opened_at}, its market stands at {until}"
     if last >= image.head.next_number:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from perps.commands import (
     ChangeMargin,
     ClosePosition,
@@ -46,13 +48,8 @@ def _margin(user: str, ticker: str, number: int, cents: int) -> ChangeMargin:
 
 
 def _exits(user: str, ticker: str, number: int, profit: int | None, stop: int | None) -> SetTriggers:
-    return SetTriggers(
-        ticker=ticker,
-        user=user,
-        position_id=position_id(ticker, number),
-        take_profit=None if profit is None else Ticks(profit),
-        stop_loss=None if stop is None else Ticks(stop),
-    )
+    fields: dict[str, Any] = {"take_profit": profit, "stop_loss": stop}
+    return SetTriggers(ticker=ticker, user=user, position_id=position_id(ticker, number), **fields)
 
 
 def _price(ticker: str, ticks: int) -> UpdatePrice:

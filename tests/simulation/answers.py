@@ -12,6 +12,7 @@ from perps.commands import (
     ListMarket,
     OpenPosition,
     SetMode,
+    SetTriggers,
     Side,
     UpdatePrice,
     Withdraw,
@@ -49,6 +50,10 @@ def answers(command: Command, stream: str, event: Event) -> bool:
         case ClosePosition(), PositionReduced(position=position):
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
+        case SetTriggers(), PositionChanged(position=position):
+            exits = (command.take_profit, command.stop_loss)
+            name = position_id(stream, position.number)
+            return command.position_id == name and exits == (position.take_profit, position.stop_loss)
         case ChangeMargin(amount=amount), PositionChanged(position=position, transfers=transfers):
             asked_for = (command.position_id, command.user)
             moved = [-move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in transfers]
@@ -77,7 +82,9 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
         case RejectCode.USER_EXISTS, CreateUser(user=user):
             return None if user in state.ledger.referrers else f"{user} is in no durable row"
         case RejectCode.POSITION_CLOSED, (
-            ClosePosition(ticker=ticker, position_id=name) | ChangeMargin(ticker=ticker, position_id=name)
+            ClosePosition(ticker=ticker, position_id=name)
+            | ChangeMargin(ticker=ticker, position_id=name)
+            | SetTriggers(ticker=ticker, position_id=name)
         ):
             market, parts = state.markets[ticker], split_position_id(name)
             closed = parts is not None and parts[1] < market.next_number and parts[1] not in market.positions

@@ -18,6 +18,7 @@ from perps.commands import (
     OpenPosition,
     PriceSource,
     SetMode,
+    SetTriggers,
     Side,
     UpdatePrice,
     Withdraw,
@@ -46,6 +47,7 @@ WEIGHTS = {
     "open": 34,
     "close": 20,
     "margin": 8,
+    "triggers": 8,
     "price": 16,
     "crash_of_price": 2,
     "deposit": 5,
@@ -123,6 +125,9 @@ class Clients:
                 name, owner = self._position(ticker, user)
                 change = ChangeMargin(ticker=ticker, user=owner, position_id=name, amount=self._margin(name))
                 return self._keyed(change, owner)
+            case "triggers":
+                triggers = self._triggers(ticker, user)
+                return self._keyed(triggers, triggers.user)
             case "deposit":
                 amount = Micros(chance.randrange(1, 500 * MICRO))
                 return self._keyed(Deposit(user=user, amount=amount), ADMIN)
@@ -160,6 +165,8 @@ class Clients:
         }
         if chance.random() < 0.1:
             fields["max_slippage_bps"] = chance.choice((0, 10, 500))
+        if chance.random() < 0.2:
+            fields |= self._exits(ticker)
         return OpenPosition(**{**fields, **more})
 
     def _leverage(self, ticker: str) -> int:
@@ -192,6 +199,17 @@ class Clients:
         name, user = self._position(ticker, user)
         share = chance.choice((PPB, PPB, PPB // 2, 1, chance.randrange(1, PPB)))
         return ClosePosition(ticker=ticker, user=user, position_id=name, share=Ppb(share))
+
+    def _triggers(self, ticker: str, user: str) -> SetTriggers:
+        close, exits = self._close(ticker, user), self._exits(ticker)
+        return SetTriggers(ticker=ticker, user=close.user, position_id=close.position_id, **exits)
+
+    def _exits(self, ticker: str) -> dict[str, Any]:
+        """A price on each side of the mark, or none."""
+        market, chance = self._state.markets.get(ticker), self._random
+        near = market.mark if market is not None else 100
+        levels = [None, *(near * bps // 10_000 + 1 for bps in (9_000, 9_900, 9_990, 10_010, 10_100, 11_000))]
+        return {"take_profit": chance.choice(levels), "stop_loss": chance.choice(levels)}
 
     def _price(self, ticker: str, *, falls: bool) -> UpdatePrice:
         chance = self._random

@@ -29,7 +29,7 @@ from perps.events import (
 )
 from perps.journal import LEDGER_STREAM, Entry, Row
 from perps.market.funding import RATE
-from perps.market.position import position_id
+from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from perps.refusals import InvariantViolated
 from perps.units import PICO
@@ -123,8 +123,10 @@ class Oracle:
                 self._open(row, event)
             case PositionReduced():
                 self._reduce(row, event)
-            case PositionChanged():
+            case PositionChanged(position=position) if event.transfers:
                 self._change(row, event)
+            case PositionChanged(position=position):
+                self._set_exits(row, position)
             case ModeChanged(mode=mode):
                 slow.switched(ticker, is_halted=mode is Mode.HALTED)
             case FundingAccrued():
@@ -158,6 +160,18 @@ class Oracle:
         )
         if self.slow.is_liquidatable(name):
             self._complain(f"I7 row {row.offset}: {name} was opened and is due at once")
+        self._set_exits(row, position)
+
+    def _set_exits(self, row: Row, position: Position) -> None:
+        """The exits that a position has from here on, none of which is due."""
+        name = position_id(row.stream, position.number)
+        profit, stop = (
+            None if price is None else self._price(row.stream, price)
+            for price in (position.take_profit, position.stop_loss)
+        )
+        self.slow.exits_set(name, profit, stop)
+        if due := self.slow.exits_due(name):
+            self._complain(f"I7 row {row.offset}: {name} has got {due}, which is due at once")
 
     def _reduce(self, row: Row, event: PositionReduced) -> None:
         slow, market = self.slow, self.slow.markets[row.stream]
@@ -170,12 +184,15 @@ class Oracle:
         if slow.is_stale(row.stream, row.at):
             self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
         before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
-        if event.reason is CloseReason.OWNER:
-            slow.closed(name, abs(event.fill.lots))
-        else:
-            if not slow.is_liquidatable(name):
-                self._complain(f"row {row.offset} liquidates {name}, which is not due")
+        is_due, exits = slow.is_liquidatable(name), slow.exits_due(name)
+        if event.reason is CloseReason.LIQUIDATION and (not is_due or "stop_loss" in exits):
+            self._complain(f"row {row.offset} liquidates {name}, which is due: {is_due}, and {exits}")
+        if event.reason in (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS) and event.reason not in exits:
+            self._complain(f"row {row.offset} closes {name} by its {event.reason}; due are {exits}")
+        if is_due and event.reason is not CloseReason.OWNER:
             slow.liquidated(name)
+        else:
+            slow.closed(name, abs(event.fill.lots))
         if market.house < min(house, -market.rules.house_credit):
             self._complain(f"row {row.offset}: the house of {row.stream} pays what it does not have: {market.house}")
         self._same(f"row {row.offset} margin of {name}", event.margin_released, before[1] - stood.margin)
@@ -254,14 +271,15 @@ class Oracle:
                 self._complain(f"I8 row {offset} takes {taken} from {account}, {-free} of it not durable then")
 
     def _check_nobody_is_due(self, row: Row | None, ticker: str = "") -> None:
-        """Before another command of a market, and at rest: who was due has been liquidated, if the house can pay."""
+        """Before another command of a market, and at rest: who was due has left, if the house can pay."""
         ticker = row.stream if row else ticker
         market = self.state.markets.get(ticker)
         if market is None or market.mode is Mode.HALTED or self.slow.is_stale(ticker, market.at):
             return
         for number in market.positions:
             name = position_id(ticker, number)
-            if self.slow.is_liquidatable(name) and self.slow.can_be_paid(name):
+            is_due = self.slow.is_liquidatable(name) or self.slow.exits_due(name)
+            if is_due and self.slow.can_be_paid(name):
                 self._complain(f"{name} is due and stands, before {row.offset if row else 'rest'}")
 
     def _price(self, ticker: str, ticks: int) -> Fraction:
