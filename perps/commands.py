@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Final, NamedTuple, cast, get_args
 import msgspec
 from msgspec import Struct
 
-from perps.params import MarketParams, Mode
+from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks, div_ceil
 
 OUTSIDE: Final = "!outside"
@@ -255,6 +255,26 @@ class FundMarket(Struct, frozen=True, kw_only=True, tag=True):
         return Micros(max(self.amount, 0))
 
 
+class UpdateMarket(Struct, frozen=True, kw_only=True, tag=True):
+    """Change some of a market's parameters. ``force``: also if that makes standing positions liquidatable."""
+
+    kind: ClassVar[str] = "params"
+    route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+    payer: ClassVar[str] = OUTSIDE
+
+    ticker: str
+    changes: ParamChanges
+    force: bool = False
+
+    def bound(self, _: Ppb) -> Micros:
+        """It moves no money; the ledger sees whether all houses together may owe so much."""
+        return Micros(0)
+
+
 class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
     """Time has passed: do what is due in a market by now. The venue's timer sends it; no row if nothing is due."""
 
@@ -271,8 +291,10 @@ class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
 SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
-FundedCommand = OpenPosition | FundMarket | ListMarket
-MarketCommand = OpenPosition | ClosePosition | UpdatePrice | ListMarket | SetMode | FundMarket | ObserveTime
+FundedCommand = OpenPosition | FundMarket | ListMarket | UpdateMarket
+MarketCommand = (
+    OpenPosition | ClosePosition | UpdatePrice | ListMarket | SetMode | FundMarket | UpdateMarket | ObserveTime
+)
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand
 

@@ -134,6 +134,16 @@ class HoldEnded(Struct, frozen=True, array_like=True, tag=True):
     subject: ClassVar[str | None] = None
 
 
+class ParamsChanged(Struct, frozen=True, array_like=True, tag=True):
+    """A market's parameters are these from here on."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    params: MarketParams
+    at: Millis
+
+
 class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
     """A new position stands."""
 
@@ -257,6 +267,7 @@ MarketEvent = (
     | MarketListed
     | PriceHeld
     | HoldEnded
+    | ParamsChanged
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -268,7 +279,7 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PriceHeld``, ``HoldEnded``.
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PriceHeld``, ``HoldEnded``, ``ParamsChanged``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

@@ -59,24 +59,12 @@ class HeldPrice(Answer):
     until: Annotated[Time, Meta(description="It is dropped then, unless it is confirmed before.")]
 
 
-class Market(Answer):
-    """One market: its state, its last 24 hours, its parameters."""
+class Parameters(Answer):
+    """What a market's rules are."""
 
     ticker: Ticker
     organization_id: str
     name: str
-    status: Annotated[MarketStatus, Meta(description="`unavailable` while the venue rebuilds the market.")]
-    current_price: Annotated[Price, Meta(description="The quote: the price of the next small trade.")]
-    index_price: Annotated[Price, Meta(description="Comes from outside.")]
-    mark_price: Annotated[Price, Meta(description="Decides margin and liquidation.")]
-    change_24h: Price
-    change_percent_24h: Percent
-    high_24h: Price
-    low_24h: Price
-    volume_24h: Money
-    open_interest: OpenInterest
-    skew: Annotated[Quantity, Meta(description="The long open interest less the short one.")]
-    funding_rate: FundingRate
     mark_source: MarkSource
     skew_scale: Quantity
     max_skew: Quantity
@@ -89,11 +77,29 @@ class Market(Answer):
     maintenance_rate: Rate
     liquidation_fee: Rate
     referral_share: Rate
-    price_at: Time
     funding_velocity: Annotated[Rate, Meta(description="By how much the daily rate grows in a day, at `maxSkew`.")]
     max_funding_rate: Annotated[Rate, Meta(description="The daily rate goes no further, either way. 0: no funding.")]
+    max_price_age: Annotated[str | None, Meta(description="Seconds after which a price is too old. Null: it never is.")]
     price_band: Annotated[Rate | None, Meta(description="A price further from the index is held. Null: none is.")]
     price_confirmations: Annotated[int, Meta(description="How often a held price must be said to be taken.")]
+
+
+class Market(Parameters, kw_only=True):
+    """One market: its state, its last 24 hours, its parameters."""
+
+    status: Annotated[MarketStatus, Meta(description="`unavailable` while the venue rebuilds the market.")]
+    current_price: Annotated[Price, Meta(description="The quote: the price of the next small trade.")]
+    index_price: Annotated[Price, Meta(description="Comes from outside.")]
+    mark_price: Annotated[Price, Meta(description="Decides margin and liquidation.")]
+    change_24h: Price
+    change_percent_24h: Percent
+    high_24h: Price
+    low_24h: Price
+    volume_24h: Money
+    open_interest: OpenInterest
+    skew: Annotated[Quantity, Meta(description="The long open interest less the short one.")]
+    funding_rate: FundingRate
+    price_at: Time
     held_price: Annotated[HeldPrice | None, Meta(description="A price that waits to be confirmed.")]
 
 
@@ -167,6 +173,32 @@ class MarketBody(Body):
     ] = 3
 
 
+class ChangesBody(Body):
+    """Parameters to change. What is left out, or null, stays as it is."""
+
+    organization_id: Text | None = None
+    name: Text | None = None
+    skew_scale: Annotated[Lots | None, Meta(description="Only while nobody holds a position.")] = None
+    max_skew: Lots | None = None
+    max_open_interest: Lots | None = None
+    max_leverage: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    min_order_size: Number | None = None
+    maker_fee: Share | None = None
+    taker_fee: Share | None = None
+    referral_share: Share | None = None
+    maintenance_rate: Share | None = None
+    liquidation_fee: Share | None = None
+    house_credit_limit: Limit | None = None
+    max_price_age: Limit | None = None
+    funding_velocity: Number | None = None
+    max_funding_rate: Share | None = None
+    price_band: Limit | None = None
+    price_confirmations: Annotated[int, Meta(ge=1, le=100)] | None = None
+    force: Annotated[
+        bool, Meta(description="Also if standing positions become liquidatable by it: they are liquidated.")
+    ] = False
+
+
 class ModeBody(Body):
     """What a market is to let through."""
 
@@ -221,7 +253,10 @@ LIST_MARKET: Final = Operation(
     scope="admin",
     body=MarketBody,
     answers={201: MarketAnswer},
-    links={name: {"ticker": "/market/ticker"} for name in ("getMarket", "setPrice", "setMode", "fundMarket")},
+    links={
+        name: {"ticker": "/market/ticker"}
+        for name in ("getMarket", "setPrice", "setMode", "fundMarket", "updateMarket")
+    },
     refusals=(Code.MARKET_EXISTS, Code.PARAMETERS_INCONSISTENT, *COMMAND),
 )
 SET_MODE: Final = Operation(
@@ -236,6 +271,21 @@ SET_MODE: Final = Operation(
     body=ModeBody,
     answers={200: MarketAnswer},
     refusals=(Code.MARKET_NOT_FOUND, *COMMAND),
+)
+UPDATE: Final = Operation(
+    name="updateMarket",
+    tag="Administration",
+    method="PATCH",
+    path="/api/admin/markets/{ticker}",
+    summary="Change some of a market's parameters",
+    description="They must then keep the listing rules at the present price. `ticker`, `tickSize`, `lotSize`, "
+    "`markSource` and `houseDeposit` never change; `skewScale` only while nobody holds a position. `maxOpenInterest` "
+    "and `maxSkew` do not go below what is open. If positions would become liquidatable: 422 `would_be_liquidated`, "
+    "unless `force` is true.",
+    scope="admin",
+    body=ChangesBody,
+    answers={200: MarketAnswer},
+    refusals=(Code.MARKET_NOT_FOUND, Code.PARAMETERS_INCONSISTENT, Code.WOULD_BE_LIQUIDATED, *COMMAND),
 )
 FUND: Final = Operation(
     name="fundMarket",

@@ -14,12 +14,13 @@ from perps.commands import (
     PriceSource,
     SetMode,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.journal import Row
 from perps.market.position import position_id
-from perps.params import Mode
+from perps.params import Mode, ParamChanges
 from perps.units import MICRO, NANO, PPB, Micros, Millis, Ppb, Ticks
 from tests.perps.build import BTC, BTC_PRICE, START_MS, STORY, STORY_PRICE, index_market, new_open, quote_market
 from tests.simulation.stage import stage
@@ -102,6 +103,16 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, ObserveTime(ticker=BAND), False),
     (ADMIN, _price(BAND, BTC_PRICE * 2), False),
     (ADMIN, _price(BAND, BTC_PRICE * 2 + 1), False),
+    (
+        ADMIN,
+        UpdateMarket(
+            ticker=BAND,
+            changes=ParamChanges(
+                max_leverage=50, price_band=None, max_funding_rate=Ppb(PPB // 200), funding_velocity=Ppb(PPB // 50)
+            ),
+        ),
+        False,
+    ),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

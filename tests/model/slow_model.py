@@ -194,6 +194,7 @@ class SlowMarket:
     index: int = 0
     """The funding index: 10⁻⁹ micros per lot."""
     price_at: int = 0
+    is_halted: bool = False
     funding: SlowFunding | None = None
     band: SlowBand | None = None
 
@@ -262,6 +263,24 @@ class SlowVenue:
         if market.funding is not None:
             market.funding.price_at = price_at
 
+    def changed(self, rules: Rules, at: int) -> None:
+        """The market has other rules."""
+        market = self.markets[rules.ticker]
+        market.rules, old = rules, market.funding
+        market.funding = None
+        if rules.funding_velocity:
+            velocity, cap = rules.funding_velocity, rules.max_funding_rate
+            market.funding = SlowFunding(velocity, cap, rules.max_skew, rules.max_price_age, at=at)
+            market.funding.rate = old.rate if old else Fraction(0)
+            market.funding.owed = old.owed if old else Fraction(market.index, PPB)
+            market.funding.price_at, market.funding.is_halted = market.price_at, market.is_halted
+        if rules.price_band is None:
+            market.band = None
+        elif market.band is None:
+            market.band = SlowBand(rules.price_band, rules.price_confirmations)
+        else:
+            market.band.band, market.band.needed = rules.price_band, rules.price_confirmations
+
     def takes(self, ticker: str, index_price: Number, source: str, price_at: int, now: int) -> bool:
         """A price comes: whether it is taken. Otherwise it is held, and the index stays."""
         market = self.markets[ticker]
@@ -277,6 +296,7 @@ class SlowVenue:
     def switched(self, ticker: str, *, is_halted: bool) -> None:
         """The market has another mode."""
         market = self.markets[ticker]
+        market.is_halted = is_halted
         if market.funding is not None:
             market.funding.is_halted = is_halted
 

@@ -12,6 +12,7 @@ from perps.commands import (
     OpenPosition,
     SetMode,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
@@ -21,6 +22,7 @@ from perps.events import (
     HouseFunded,
     MarketListed,
     ModeChanged,
+    ParamsChanged,
     PositionOpened,
     PositionReduced,
     PriceHeld,
@@ -29,6 +31,7 @@ from perps.events import (
     Withdrawn,
 )
 from perps.market.position import position_id, split_position_id
+from perps.params import changed
 from perps.refusals import RejectCode, Rejected
 from perps.venue import VenueState
 
@@ -54,6 +57,8 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return (command.ticker, command.mode) == (stream, mode)
         case FundMarket(), HouseFunded(account=account, amount=amount):
             return (command.ticker, command.account, command.amount) == (stream, account, amount)
+        case UpdateMarket(), ParamsChanged(params=params):
+            return command.ticker == stream and changed(params, command.changes) == params
         case CreateUser(), UserCreated(user=user):
             return (command.user, command.referrer) == (user, event.referrer)
         case Deposit(), Deposited(user=user, amount=amount):

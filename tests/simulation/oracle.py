@@ -18,6 +18,7 @@ from perps.events import (
     HouseFunded,
     MarketListed,
     ModeChanged,
+    ParamsChanged,
     PositionOpened,
     PositionReduced,
     PriceHeld,
@@ -109,7 +110,7 @@ class Oracle:
                 self._same(f"row {row.offset} held", said, band and (taken, len(band.said), band.source, band.until))
             case HoldEnded():
                 band = slow.markets[ticker].band
-                self._same(f"row {row.offset} hold over", True, band is not None and row.at >= band.until > 0)
+                self._same(f"row {row.offset} hold over", True, band is None or row.at >= band.until > 0)
                 slow.unheld(ticker)
             case PriceUpdated(price=price, at=at):
                 taken = slow.takes(ticker, self._price(ticker, price), event.source, at, row.at)
@@ -124,6 +125,9 @@ class Oracle:
                 self._reduce(row, event)
             case ModeChanged(mode=mode):
                 slow.switched(ticker, is_halted=mode is Mode.HALTED)
+            case ParamsChanged(params=params, at=at):
+                self._params[ticker] = params
+                slow.changed(rules_of(params), at)
             case FundingAccrued():
                 pass  # before all others: ``_accrue``
             case _:

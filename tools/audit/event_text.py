@@ -20,6 +20,7 @@ from perps.events import (
     HouseFunded,
     MarketListed,
     ModeChanged,
+    ParamsChanged,
     PositionOpened,
     PositionReduced,
     PriceHeld,
@@ -124,6 +125,8 @@ class _Words:
                 return f"price {self._price(event.price)} from {event.source} held, {held.count} times said"
             case HoldEnded():
                 return "the held price was not confirmed: dropped"
+            case ParamsChanged():
+                return "parameters changed"
             case FundingAccrued():
                 rate = decimals.share(100 * event.rate, RATE * 24, 6)
                 return f"funding index {event.index} at {rate} % an hour until {_time(event.at)}"

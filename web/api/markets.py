@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from perps.commands import FundMarket, ListMarket, SetMode
+from perps.commands import FundMarket, ListMarket, SetMode, UpdateMarket
 from perps.wire import markets as wire
 from perps.wire.base import Answer
-from perps.wire.markets import FundBody, MarketAnswer, MarketBody, MarketList, ModeBody
+from perps.wire.markets import ChangesBody, FundBody, MarketAnswer, MarketBody, MarketList, ModeBody
 from perps.wire.operation import NoQuery
 from web.answers import markets
 from web.api.call import Call, Reply, Route, replayable
+from web.api.changes import changes_of, check_changes
 from web.api.commands import list_command
 from web.api.units import signed_money
 
@@ -45,6 +46,20 @@ async def set_mode(call: Call[ModeBody, NoQuery]) -> MarketAnswer:
     return _now(call, ticker, answer.entry.row.offset)
 
 
+def update(call: Call[ChangesBody, NoQuery]) -> ChangesBody:
+    """Changes that a market can be asked for."""
+    check_changes(call.body)
+    return call.body
+
+
+async def update_market(call: Call[ChangesBody, NoQuery], asked: ChangesBody) -> MarketAnswer:
+    """Change some of a market's parameters, or say which rule they would break."""
+    ticker = call.path["ticker"]
+    changes = changes_of(asked, call.context.market(ticker).market.params)
+    answer = await call.do(UpdateMarket(ticker=ticker, changes=changes, force=asked.force))
+    return _now(call, ticker, answer.entry.row.offset)
+
+
 def funding(call: Call[FundBody, NoQuery]) -> FundMarket:
     """What money in or out asks for."""
     amount = signed_money(call.body.amount, "amount")
@@ -67,5 +82,6 @@ ROUTES = (
     Route(wire.GET_MARKET, get_market),
     Route(wire.LIST_MARKET, list_market, listing),
     Route(wire.SET_MODE, set_mode),
+    Route(wire.UPDATE, update_market, update),
     Route(wire.FUND, fund_market, funding),
 )
