@@ -275,6 +275,19 @@ class UpdateMarket(Struct, frozen=True, kw_only=True, tag=True):
         return Micros(0)
 
 
+class SettleMarket(Struct, frozen=True, kw_only=True, tag=True):
+    """Close every position of a halted market at one price, and end it."""
+
+    kind: ClassVar[str] = "settle"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+
+
 class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
     """Time has passed: do what is due in a market by now. The venue's timer sends it; no row if nothing is due."""
 
@@ -293,7 +306,15 @@ SWEEP: Final = "sweep"
 
 FundedCommand = OpenPosition | FundMarket | ListMarket | UpdateMarket
 MarketCommand = (
-    OpenPosition | ClosePosition | UpdatePrice | ListMarket | SetMode | FundMarket | UpdateMarket | ObserveTime
+    OpenPosition
+    | ClosePosition
+    | UpdatePrice
+    | ListMarket
+    | SetMode
+    | FundMarket
+    | UpdateMarket
+    | SettleMarket
+    | ObserveTime
 )
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand

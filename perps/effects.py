@@ -26,6 +26,7 @@ class TradeKind(StrEnum):
     OPEN = "open"
     CLOSE = "close"
     LIQUIDATION = "liquidation"
+    SETTLEMENT = "settlement"
 
 
 class Traded(Struct, frozen=True, gc=False):

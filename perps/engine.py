@@ -1,5 +1,6 @@
 """One command from its checks to its last consequence: decide, apply, then liquidate whoever that put in danger."""
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from perps.commands import LedgerCommand, MarketCommand
@@ -15,11 +16,15 @@ from perps.rules.checks import not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
+from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
 from perps.units import FundingIndex
 
 LIQUIDATIONS_PER_ROW_MAX: Final = 256
-"""A crash that takes more positions than this goes on in further rows, so that no journal row grows without bound."""
+"""A crash that takes more positions than this goes on in further rows, so that no journal row grows without bound.
+
+The same for a settlement.
+"""
 
 
 def decide(market: Market | None, command: MarketCommand, given: Given) -> MarketEvents | Rejected:
@@ -110,16 +115,32 @@ def _exhausted(market: Market) -> list[MarketEvents]:
 
 
 def sweep(market: Market, given: Given) -> list[MarketEvents]:
-    """Liquidate everybody who is due, most endangered first, in rows of at most ``LIQUIDATIONS_PER_ROW_MAX``.
+    """What follows by itself, in rows of at most ``LIQUIDATIONS_PER_ROW_MAX``: liquidations, or a settlement.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
-    A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
-    left, and in every later sweep. So a tick can never wedge, and nobody's gain keeps others from being liquidated.
     Nobody is liquidated at a price that nobody may trade at.
     """
-    if not_to_be_used(market, given):
-        return []
     rows: list[list[MarketEvent]] = []
+    if market.settling is not None:
+        following: Iterable[MarketEvent] = settlement(market)
+    elif not_to_be_used(market, given):
+        return []
+    else:
+        following = liquidations(market)
+    for event in following:
+        if not rows or len(rows[-1]) == LIQUIDATIONS_PER_ROW_MAX:
+            rows.append([])
+        rows[-1].append(event)
+        apply(market, event)
+    return [tuple(row) for row in rows]
+
+
+def liquidations(market: Market) -> Iterator[MarketEvent]:
+    """Everybody who is due, most endangered first. The caller applies each event before it asks for the next.
+
+    A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
+    left, and in every later sweep. So a tick can never wedge, and nobody's gain keeps others from being liquidated.
+    """
     unpaid: set[int] = set()
     has_moved = False
     while (event := next_liquidation(market, unpaid)) or (unpaid and has_moved):
@@ -127,8 +148,4 @@ def sweep(market: Market, given: Given) -> list[MarketEvents]:
             unpaid, has_moved = set(), False
             continue
         has_moved = True
-        if not rows or len(rows[-1]) == LIQUIDATIONS_PER_ROW_MAX:
-            rows.append([])
-        rows[-1].append(event)
-        apply(market, event)
-    return [tuple(row) for row in rows]
+        yield event

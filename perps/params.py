@@ -23,11 +23,15 @@ class MarkSource(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a market lets through. ``reduce_only``: closes. ``halted``: prices and a change of mode."""
+    """What a market lets through. ``reduce_only``: closes. ``halted``: prices and a change of mode.
+
+    ``settled``: as halted; all positions have been closed.
+    """
 
     ENABLED = "enabled"
     REDUCE_ONLY = "reduce_only"
     HALTED = "halted"
+    SETTLED = "settled"
 
 
 class ParamChanges(Struct, frozen=True, kw_only=True):

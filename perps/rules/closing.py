@@ -1,8 +1,12 @@
 """Closing a position, or a part of it: every check, the money it moves, and what a reduction does."""
 
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Final
+
 from perps.commands import ClosePosition
 from perps.effects import Effects, Traded, TradeKind
-from perps.events import CloseReason, PositionReduced, Transfer, TransferKind, Transfers
+from perps.events import CloseReason, Fill, PositionReduced, Transfer, TransferKind, Transfers
 from perps.market.position import (
     Position,
     equity,
@@ -51,8 +55,12 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     return beyond_limit(market, reduced.fill, command) or (reduced,)
 
 
-def reduce(market: Market, position: Position, count: int, reason: CloseReason) -> PositionReduced:
+def reduce(
+    market: Market, position: Position, count: int, reason: CloseReason, fill: Fill | None = None
+) -> PositionReduced:
     """Close ``count`` lots (unsigned, 1 … |q|) of a position at the present quote: sizes, money and the rest.
+
+    ``fill``: the trade, if it is not at the present quote.
 
     Qc = floor(Q·c/q); settlement = Qc − ceil(c·F/10⁹) − C(−c); mc = floor(m·c/q); pnl = settlement − mc.
     Funding paid counts from the entry: ceil(c·F/10⁹) − floor(b·c/q), b = ``funding_base``; the entry cost is split so
@@ -64,7 +72,7 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     params, index = market.params, market.funding_index
     size = abs(position.lots)
     closed = count if position.lots > 0 else -count
-    fill = fill_of(market, Lots(-closed))
+    fill = fill_of(market, Lots(-closed)) if fill is None else fill
     cash = div_floor(position.cash * count, size)
     margin = Micros(div_floor(position.margin * count, size))
     based = div_floor(funding_base(position, params, index) * count, size)
@@ -75,7 +83,7 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     funding = Micros(owed - based)
     settlement, bad_debt = Micros(max(payout, 0)), Micros(max(-payout, 0))
     pnl = Micros(payout - margin)
-    rate = params.taker_fee if reason is CloseReason.OWNER else params.liquidation_fee
+    rate = _FEES[reason](params)
     fee = Micros(min(div_ceil(abs(fill.cost) * rate, PPB), settlement))
     referral, legs = (
         fee_legs(position.user, position.referrer, fee, params)
@@ -111,6 +119,20 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     )
 
 
+_FEES: Final[dict[CloseReason, Callable[[MarketParams], int]]] = {
+    CloseReason.OWNER: attrgetter("taker_fee"),
+    CloseReason.LIQUIDATION: attrgetter("liquidation_fee"),
+    CloseReason.SETTLEMENT: lambda _: 0,
+}
+"""What each way out costs, of the exit notional."""
+
+_KINDS: Final = {
+    CloseReason.OWNER: TradeKind.CLOSE,
+    CloseReason.LIQUIDATION: TradeKind.LIQUIDATION,
+    CloseReason.SETTLEMENT: TradeKind.SETTLEMENT,
+}
+
+
 def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | None:
     """Refuse a gain that would take the house below its credit limit. Nobody else is concerned: losers still leave."""
     limit = market.params.house_credit
@@ -135,10 +157,9 @@ def apply_reduced(market: Market, event: PositionReduced) -> None:
 
 def project_reduced(event: PositionReduced) -> Effects:
     """A trade that made a position smaller, or ended it."""
-    kind = TradeKind.LIQUIDATION if event.reason is CloseReason.LIQUIDATION else TradeKind.CLOSE
     return (
         Traded(
-            kind,
+            _KINDS[event.reason],
             event.position,
             event.fill,
             False,

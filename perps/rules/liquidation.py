@@ -5,18 +5,18 @@ from collections.abc import Iterator
 from perps.events import CloseReason, PositionReduced
 from perps.market.position import Position, is_liquidatable
 from perps.market.state import Market
-from perps.params import Mode
 from perps.refusals import Rejected
+from perps.rules.checks import CLOSED
 from perps.rules.closing import house_cannot_pay, reduce
 
 
 def next_liquidation(market: Market, unpaid: set[int]) -> PositionReduced | None:
     """The liquidation of the most endangered position that is due and whose gain, if it has one, the house can pay.
 
-    None when there is none; a halted market liquidates nobody. The numbers of those whom the house cannot pay are
-    added to ``unpaid``. Whoever is in it is passed over.
+    None when there is none; a market in which nobody trades liquidates nobody. The numbers of those whom the house
+    cannot pay are added to ``unpaid``. Whoever is in it is passed over.
     """
-    if market.mode is Mode.HALTED:
+    if market.mode in CLOSED:
         return None
     for position in _all_due(market):
         if position.number in unpaid:

@@ -10,10 +10,10 @@ from typing import Any, Final, get_args
 from perps import commands, events
 from perps.commands import Ids, Route
 from perps.effects import Effects
-from perps.rules import closing, funding, house, listing, modes, opening, parameters, prices, time, users
+from perps.rules import closing, funding, house, listing, modes, opening, parameters, prices, settling, time, users
 from perps.rules.rule import CommandRule, EventRule
 
-MODULES: Final = (opening, closing, funding, prices, listing, modes, parameters, house, time, users)
+MODULES: Final = (opening, closing, funding, prices, listing, modes, parameters, house, settling, time, users)
 
 
 FUNDED: Final = (Route.FUNDED, Route.LISTING)

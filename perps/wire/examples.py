@@ -91,6 +91,7 @@ EXAMPLES: Final[dict[str, Example]] = {
     ),
     "setMode": Example('{"market": $MARKET, "offset": 9}', '{"mode": "enabled"}'),
     "updateMarket": Example('{"market": $MARKET, "offset": 9}', '{"maxLeverage": 50, "maintenanceRate": "0.01"}'),
+    "settleMarket": Example('{"market": $MARKET, "price": "10400.00", "positions": 2, "offset": 12}'),
     "fundMarket": Example(
         """
  {"ticker": "BTC-PERP", "account": "house", "amount": "5000.00", "newBalance": "5000.000001",

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from perps.commands import HouseAccount, PriceSource
-from perps.params import MarkSource, Mode
+from perps.params import MarkSource
 from perps.wire.base import (
     Answer,
     Body,
@@ -30,7 +30,7 @@ from perps.wire.base import (
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.operation import COMMAND, NOTHING, Operation
 
-MarketStatus = Literal["enabled", "reduce_only", "halted", "unavailable"]
+MarketStatus = Literal["enabled", "reduce_only", "halted", "settled", "unavailable"]
 
 
 class OpenInterest(Answer):
@@ -202,7 +202,16 @@ class ChangesBody(Body):
 class ModeBody(Body):
     """What a market is to let through."""
 
-    mode: Mode
+    mode: Literal["enabled", "reduce_only", "halted"]
+
+
+class Settled(Answer):
+    """A market in which everybody leaves at one price."""
+
+    market: Market
+    price: Annotated[Price, Meta(description="What everybody gets for a base unit, rounded down to 8 decimals.")]
+    positions: Annotated[int, Meta(description="How many are closed. The row has at most 256; others follow it.")]
+    offset: Offset
 
 
 class FundBody(Body):
@@ -255,7 +264,7 @@ LIST_MARKET: Final = Operation(
     answers={201: MarketAnswer},
     links={
         name: {"ticker": "/market/ticker"}
-        for name in ("getMarket", "setPrice", "setMode", "fundMarket", "updateMarket")
+        for name in ("getMarket", "setPrice", "setMode", "fundMarket", "updateMarket", "settleMarket")
     },
     refusals=(Code.MARKET_EXISTS, Code.PARAMETERS_INCONSISTENT, *COMMAND),
 )
@@ -286,6 +295,24 @@ UPDATE: Final = Operation(
     body=ChangesBody,
     answers={200: MarketAnswer},
     refusals=(Code.MARKET_NOT_FOUND, Code.PARAMETERS_INCONSISTENT, Code.WOULD_BE_LIQUIDATED, *COMMAND),
+)
+SETTLE: Final = Operation(
+    name="settleMarket",
+    tag="Administration",
+    method="POST",
+    path="/api/admin/markets/{ticker}/settle",
+    summary="Close every position of a halted market at one price, and end it",
+    description="The price is `indexPrice` · (1 + `skew` / (2 · `skewScale`)): what all together would get by leaving. "
+    "There is no fee. Refused while the house cannot pay what the winners get; `details` say what is `missing`.",
+    scope="admin",
+    answers={200: Settled},
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.MARKET_NOT_HALTED,
+        Code.PRICE_UNCONFIRMED,
+        Code.HOUSE_CANNOT_PAY,
+        *COMMAND,
+    ),
 )
 FUND: Final = Operation(
     name="fundMarket",

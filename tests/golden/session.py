@@ -13,6 +13,7 @@ from perps.commands import (
     ObserveTime,
     PriceSource,
     SetMode,
+    SettleMarket,
     Side,
     UpdateMarket,
     UpdatePrice,
@@ -113,6 +114,10 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
         ),
         False,
     ),
+    ("bob", new_open("bob", Side.LONG, _money(20_000), ticker=BAND, leverage=5), True),
+    ("ann", new_open("ann", Side.SHORT, _money(10_000), ticker=BAND, leverage=5), True),
+    (ADMIN, SetMode(ticker=BAND, mode=Mode.HALTED), False),
+    (ADMIN, SettleMarket(ticker=BAND), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

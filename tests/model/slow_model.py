@@ -195,6 +195,8 @@ class SlowMarket:
     """The funding index: 10⁻⁹ micros per lot."""
     price_at: int = 0
     is_halted: bool = False
+    settles_at: Fraction = Fraction(0)
+    """Quote currency per base unit."""
     funding: SlowFunding | None = None
     band: SlowBand | None = None
 
@@ -210,6 +212,10 @@ class SlowMarket:
         """C: lots at the mean of the quote before and after. Rounded up, against the trader."""
         mean = (self.quote(self.skew) + self.quote(self.skew + lots)) / 2
         return ceil(lots * mean * self.rules.lot_value)
+
+    def settlement_cost(self, lots: int) -> int:
+        """Lots at the price of the settlement. Rounded up, against the trader."""
+        return ceil(lots * self.settles_at * self.rules.lot_value)
 
     @property
     def mark(self) -> Fraction:
@@ -334,13 +340,23 @@ class SlowVenue:
         self.wallets[user] -= fee
         market.insurance += fee
 
-    def _reduce(self, name: str, count: int) -> tuple[SlowMarket, str, int, int]:
+    def settling(self, ticker: str) -> None:
+        """Everybody leaves at the mean of the quote now and at a skew of 0."""
+        market = self.markets[ticker]
+        market.settles_at = (market.quote(market.skew) + market.quote(0)) / 2
+
+    def settled(self, position: str) -> None:
+        """The whole position goes at the price of the settlement; there is no fee."""
+        standing = self.positions[position]
+        self._reduce(position, abs(standing.lots), self.markets[standing.ticker].settlement_cost(-standing.lots))
+
+    def _reduce(self, name: str, count: int, at_cost: int | None = None) -> tuple[SlowMarket, str, int, int]:
         """Qc = floor(Q·c/q), mc = floor(m·c/q); Qc − funding − C to the owner, or, below 0, bad debt."""
         position = self.positions[name]
         market = self.markets[position.ticker]
         part = Fraction(count, abs(position.lots))
         signed = count if position.lots > 0 else -count
-        cost = market.cost(-signed)
+        cost = market.cost(-signed) if at_cost is None else at_cost
         cash, margin = floor(position.cash * part), floor(position.margin * part)
         payout = cash - market.owed(signed) - cost
         settlement = max(payout, 0)

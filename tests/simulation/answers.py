@@ -11,6 +11,7 @@ from perps.commands import (
     ListMarket,
     OpenPosition,
     SetMode,
+    SettleMarket,
     Side,
     UpdateMarket,
     UpdatePrice,
@@ -21,6 +22,7 @@ from perps.events import (
     Event,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
     ParamsChanged,
     PositionOpened,
@@ -57,6 +59,8 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return (command.ticker, command.mode) == (stream, mode)
         case FundMarket(), HouseFunded(account=account, amount=amount):
             return (command.ticker, command.account, command.amount) == (stream, account, amount)
+        case SettleMarket(), MarketSettling():
+            return command.ticker == stream
         case UpdateMarket(), ParamsChanged(params=params):
             return command.ticker == stream and changed(params, command.changes) == params
         case CreateUser(), UserCreated(user=user):

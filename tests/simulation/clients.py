@@ -17,6 +17,7 @@ from perps.commands import (
     OpenPosition,
     PriceSource,
     SetMode,
+    SettleMarket,
     Side,
     UpdateMarket,
     UpdatePrice,
@@ -54,6 +55,7 @@ WEIGHTS = {
     "list": 2,
     "fund": 2,
     "params": 2,
+    "settle": 2,
     "poison_market": 1,
     "poison_ledger": 0,
     "again": 12,
@@ -137,6 +139,8 @@ class Clients:
                 command = FundMarket(ticker=ticker, account=account, amount=funds)
             case "params":
                 command = self._changes(ticker)
+            case "settle":
+                command = self._settle(ticker)
             case "list":
                 command = self._listing(chance.choice(TICKERS[1:]))
             case _:
@@ -190,6 +194,16 @@ class Clients:
             price = held.price
         sequence = next(self._sequence) if chance.random() < 0.2 else None
         return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
+
+    def _settle(self, ticker: str) -> Command:
+        """Halt it, settle it, begin anew."""
+        market = self._state.markets.get(ticker)
+        mode = market.mode if market is not None else Mode.HALTED
+        if mode is Mode.SETTLED:
+            return SetMode(ticker=ticker, mode=Mode.ENABLED)
+        if mode is not Mode.HALTED and self._random.random() < 0.7:
+            return SetMode(ticker=ticker, mode=Mode.HALTED)
+        return SettleMarket(ticker=ticker)
 
     def _changes(self, ticker: str) -> UpdateMarket:
         chance = self._random

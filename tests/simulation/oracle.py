@@ -17,6 +17,7 @@ from perps.events import (
     HoldEnded,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
     ParamsChanged,
     PositionOpened,
@@ -124,7 +125,13 @@ class Oracle:
             case PositionReduced():
                 self._reduce(row, event)
             case ModeChanged(mode=mode):
-                slow.switched(ticker, is_halted=mode is Mode.HALTED)
+                slow.switched(ticker, is_halted=mode in (Mode.HALTED, Mode.SETTLED))
+                if mode is Mode.SETTLED:
+                    self._same(f"row {row.offset} open positions", 0, len(self.state.markets[ticker].positions))
+            case MarketSettling(settling=settling):
+                slow.settling(ticker)
+                market, settles = slow.markets[ticker], (self._price(ticker, settling.index_price), settling.skew)
+                self._same(f"row {row.offset} settles", settles, (market.index_price, market.skew))
             case ParamsChanged(params=params, at=at):
                 self._params[ticker] = params
                 slow.changed(rules_of(params), at)
@@ -167,12 +174,15 @@ class Oracle:
         if stood is None:
             self._complain(f"row {row.offset} reduces {name}, which is not open")
             return
-        self._check_fill(row, event.fill, market)
-        if slow.is_stale(row.stream, row.at):
+        is_settled = event.reason is CloseReason.SETTLEMENT
+        self._check_fill(row, event.fill, market, is_settled=is_settled)
+        if slow.is_stale(row.stream, row.at) and not is_settled:
             self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
         before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         if event.reason is CloseReason.OWNER:
             slow.closed(name, abs(event.fill.lots))
+        elif is_settled:
+            slow.settled(name)
         else:
             if not slow.is_liquidatable(name):
                 self._complain(f"row {row.offset} liquidates {name}, which is not due")
@@ -193,11 +203,12 @@ class Oracle:
             (rest.lots, rest.cash, rest.margin) if rest else (0, 0, 0),
         )
 
-    def _check_fill(self, row: Row, fill: Fill, market: SlowMarket) -> None:
+    def _check_fill(self, row: Row, fill: Fill, market: SlowMarket, *, is_settled: bool = False) -> None:
         ticker = row.stream
+        cost = market.settlement_cost(fill.lots) if is_settled else market.cost(fill.lots)
         said = (fill.cost, fill.quote_before, fill.quote_after, self._price(ticker, fill.index_price))
         quotes = self._ticks(ticker, market, market.skew), self._ticks(ticker, market, market.skew + fill.lots)
-        self._same(f"row {row.offset} fill", said, (market.cost(fill.lots), *quotes, market.index_price))
+        self._same(f"row {row.offset} fill", said, (cost, *quotes, market.index_price))
 
     def _check_accounts(self, entry: Entry) -> None:
         """Each account that the row touched holds what the slow model says."""

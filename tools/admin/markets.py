@@ -7,7 +7,7 @@ from typing import Final
 import rich_click as click
 from msgspec import Struct
 
-from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE, UPDATE, ChangesBody
+from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE, SETTLE, UPDATE, ChangesBody
 from tools.admin.answers import Record, show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
 from tools.output import show_record
@@ -55,6 +55,17 @@ class _Markets(Struct):
 
 class _Market(Struct):
     market: Record
+
+
+class _Settled(_Market):
+    price: str
+    positions: int
+
+
+def _show_settled(done: _Settled) -> None:
+    market = done.market
+    show_record({"ticker": market["ticker"], "status": market["status"]})
+    show_record({"price": done.price, "positions": done.positions})
 
 
 def _show_parameters(made: _Market) -> None:
@@ -148,6 +159,18 @@ def change_market(ticker: str, access: Access, as_json: bool, **parameters: str 
 _OWN: Final = {option.name for option in change_market.params}
 _CHANGE: Final = set(ChangesBody.__struct_fields__)
 change_market.params += [each for each in create_market.params if each.name in _CHANGE and each.name not in _OWN]
+
+
+@market.command("settle")
+@click.argument("ticker", type=TICKER)
+@access_options
+@json_option
+def settle_market(ticker: str, access: Access, as_json: bool) -> None:
+    """Close every position of a halted market at one price, and end it.
+
+    It cannot be undone.
+    """
+    show_as(access, SETTLE, _Settled, _show_settled, as_json=as_json, ticker=ticker)
 
 
 @market.command("mode")

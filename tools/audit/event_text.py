@@ -19,6 +19,7 @@ from perps.events import (
     HoldEnded,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
     ParamsChanged,
     PositionOpened,
@@ -125,6 +126,8 @@ class _Words:
                 return f"price {self._price(event.price)} from {event.source} held, {held.count} times said"
             case HoldEnded():
                 return "the held price was not confirmed: dropped"
+            case MarketSettling(settling=settling):
+                return f"settling {settling.positions} positions at the index {self._price(settling.index_price)}"
             case ParamsChanged():
                 return "parameters changed"
             case FundingAccrued():
@@ -162,6 +165,8 @@ class _Words:
         debt = f", bad debt {money(event.bad_debt)}" if event.bad_debt else ""
         if event.reason is CloseReason.LIQUIDATION:
             begin = f"{position.user} was liquidated in {name}"
+        elif event.reason is CloseReason.SETTLEMENT:
+            begin = f"{position.user} was settled in {name}"
         else:
             begin = f"{position.user} {'reduced' if position.lots else 'closed'} {name}"
         return f"{begin}: {self._traded(event)}, pnl {money(event.pnl)}, fee {money(event.fee)}{debt}"

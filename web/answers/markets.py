@@ -8,12 +8,12 @@ from msgspec import Raw
 from msgspec.structs import asdict
 
 from perps.candles import MINUTE_MS
-from perps.events import HouseFunded
+from perps.events import HouseFunded, MarketSettling
 from perps.journal import Entry
 from perps.market import holding
 from perps.params import MarketParams
 from perps.wire.base import encode
-from perps.wire.markets import Funded, HeldPrice, Market, MarketStatus, OpenInterest, Parameters
+from perps.wire.markets import Funded, HeldPrice, Market, MarketStatus, OpenInterest, Parameters, Settled
 from web.answers import decimals
 from web.answers.funding import funding_rate
 from web.answers.rows import own_event
@@ -106,6 +106,18 @@ def funded(entry: Entry) -> Funded:
         new_balance=decimals.money(event.balance),
         client_order_id=row.client_order_id,
         offset=row.offset,
+    )
+
+
+def settled(entry: Entry, now: Market, params: MarketParams) -> Settled:
+    """The answer to a settlement: what its row says, and the market as it stands by now."""
+    settling = own_event(entry, MarketSettling).settling
+    scale = 2 * settling.skew_scale
+    return Settled(
+        market=now,
+        price=decimals.average_price(settling.index_price * params.unit * (scale + settling.skew), scale, params),
+        positions=settling.positions,
+        offset=entry.row.offset,
     )
 
 

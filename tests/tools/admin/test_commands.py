@@ -237,3 +237,14 @@ async def test_a_change_sends_what_was_given_and_nothing_else(
 async def test_a_change_of_nothing_is_a_mistake(capsys: Captured) -> None:
     assert await asyncio.to_thread(main, ["market", "change", "BTC-PERP", "--force", "--key", ADMIN_KEY]) == 2
     assert "at least one parameter" in capsys.readouterr().err
+
+
+async def test_a_settlement_says_at_what_and_how_many(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    async def ask(_: object, operation: Operation, __: object, values: dict[str, object]) -> object:
+        assert (operation.name, values) == ("settleMarket", {"ticker": "BTC-PERP"})
+        return markets._Settled({"ticker": "BTC-PERP", "status": "settled"}, "10400.00", 2)
+
+    monkeypatch.setattr("tools.admin.answers._ask", ask)
+
+    assert await asyncio.to_thread(main, ["market", "settle", "BTC-PERP", "--key", ADMIN_KEY]) == 0
+    assert capsys.readouterr().out == "ticker\tBTC-PERP\nstatus\tsettled\nprice\t10400.00\npositions\t2\n"

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
-from perps.commands import FundMarket, HouseAccount, SetMode, UpdateMarket
+from perps.commands import FundMarket, HouseAccount, SetMode, SettleMarket, UpdateMarket
 from perps.engine import effects_of, entry_of
 from perps.events import (
     CloseReason,
@@ -47,6 +47,7 @@ async def rows() -> list[Row]:
         await venue.do(UpdateMarket(ticker=BTC, changes=ParamChanges(max_leverage=50)))
         await venue.do(SetMode(ticker=BTC, mode=Mode.HALTED))
         await venue.do(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)))
+        await venue.do(SettleMarket(ticker=BTC))
         last = _place(venue.store.rows())
         return [*venue.store.rows(), _over(last), _hour(last)]
 
