@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Final, NamedTuple, cast, get_args
 import msgspec
 from msgspec import Struct
 
-from perps.params import MarketParams, Mode
+from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks, div_ceil
 
 OUTSIDE: Final = "!outside"
@@ -302,6 +302,39 @@ class FundMarket(Struct, frozen=True, kw_only=True, tag=True):
         return Micros(max(self.amount, 0))
 
 
+class UpdateMarket(Struct, frozen=True, kw_only=True, tag=True):
+    """Change some of a market's parameters. ``force``: also if that makes standing positions liquidatable."""
+
+    kind: ClassVar[str] = "params"
+    route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+    payer: ClassVar[str] = OUTSIDE
+
+    ticker: str
+    changes: ParamChanges
+    force: bool = False
+
+    def bound(self, _: Ppb) -> Micros:
+        """It moves no money; the ledger sees whether all houses together may owe so much."""
+        return Micros(0)
+
+
+class SettleMarket(Struct, frozen=True, kw_only=True, tag=True):
+    """Close every position of a halted market at one price, and end it."""
+
+    kind: ClassVar[str] = "settle"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+
+
 class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
     """Time has passed: do what is due in a market by now. The venue's timer sends it; no row if nothing is due."""
 
@@ -318,7 +351,7 @@ class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
 SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
-FundedCommand = OpenPosition | ChangeMargin | FundMarket | ListMarket
+FundedCommand = OpenPosition | ChangeMargin | FundMarket | ListMarket | UpdateMarket
 MarketCommand = (
     OpenPosition
     | ClosePosition
@@ -328,6 +361,8 @@ MarketCommand = (
     | ListMarket
     | SetMode
     | FundMarket
+    | UpdateMarket
+    | SettleMarket
     | ObserveTime
 )
 PositionCommand = ClosePosition | ChangeMargin | SetTriggers

@@ -17,6 +17,7 @@ from msgspec import Struct
 from perps.commands import HouseAccount, PriceSource
 from perps.market.holding import HeldPrice
 from perps.market.position import Position
+from perps.market.settling import Settling
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 
@@ -57,6 +58,7 @@ class CloseReason(StrEnum):
     LIQUIDATION = "liquidation"
     TAKE_PROFIT = "take_profit"
     STOP_LOSS = "stop_loss"
+    SETTLEMENT = "settlement"
 
 
 class Fill(Struct, frozen=True, array_like=True, gc=False):
@@ -136,6 +138,25 @@ class HoldEnded(Struct, frozen=True, array_like=True, tag=True):
     subject: ClassVar[str | None] = None
 
 
+class ParamsChanged(Struct, frozen=True, array_like=True, tag=True):
+    """A market's parameters are these from here on."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    params: MarketParams
+    at: Millis
+
+
+class MarketSettling(Struct, frozen=True, array_like=True, tag=True):
+    """A halted market closes all its positions at one price, in this row and those behind it."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    settling: Settling
+
+
 class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
     """A new position stands."""
 
@@ -153,7 +174,7 @@ class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
 
 
 class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
-    """A part of a position, or all of it, has been closed: by its owner, one of its exits, or liquidation.
+    """A part of a position, or all of it, has been closed: by its owner, an exit, a liquidation or a settlement.
 
     ``position`` stands after the reduction; with 0 lots it is closed. ``settlement`` = margin returned + pnl, before
     fees, never below 0; what was missing is ``bad_debt``. ``pnl`` = realised, before fees. ``fee`` is the taker fee,
@@ -282,6 +303,8 @@ MarketEvent = (
     | MarketListed
     | PriceHeld
     | HoldEnded
+    | ParamsChanged
+    | MarketSettling
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -293,7 +316,8 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PriceHeld``, ``HoldEnded``.
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PriceHeld``, ``HoldEnded``,
+``ParamsChanged``, ``MarketSettling``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

@@ -193,6 +193,14 @@ class Venue:
         """``enabled``, ``reduce_only`` or ``halted``."""
         return await self.call(markets.SET_MODE, markets.MarketAnswer, ticker=ticker, mode=mode)
 
+    async def update_market(self, ticker: str, **parameters: Exact | bool | None) -> markets.MarketAnswer:
+        """Change parameters: ``max_leverage`` and the others of ``docs/api.md``, in snake_case; ``force=True``."""
+        return await self.call(markets.UPDATE, markets.MarketAnswer, ticker=ticker, **parameters)
+
+    async def settle_market(self, ticker: str) -> markets.Settled:
+        """Close every position of a halted market at one price, and end it."""
+        return await self.call(markets.SETTLE, markets.Settled, ticker=ticker)
+
     async def fund_market(
         self, ticker: str, account: str, amount: Exact, *, client_order_id: str | None = None
     ) -> markets.Funded:

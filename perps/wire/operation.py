@@ -11,7 +11,7 @@ from perps.wire.base import PositionId, Query, Ticker, UserId
 from perps.wire.errors import ErrorCode as Code
 
 Scope = Literal["read", "trade", "price", "admin"]
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
 PATH_TYPES: Final[Mapping[str, Any]] = {
     "ticker": Ticker,

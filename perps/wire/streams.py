@@ -12,7 +12,7 @@ from perps.params import Mode
 from perps.wire.base import Answer, Offset, Price, Query, Ticker, Time, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.history import FundingHour, Trade, UserTrade
-from perps.wire.markets import HeldPrice, Market
+from perps.wire.markets import HeldPrice, Market, Parameters
 from perps.wire.operation import EVENTS, Operation
 from perps.wire.trading import Position
 from perps.wire.users import Balance
@@ -65,6 +65,13 @@ class HoldEvent(Answer):
 
     ticker: Ticker
     held_price: HeldPrice | None
+    offset: Offset
+    at: Time
+
+
+class ParametersEvent(Parameters, kw_only=True):
+    """``parameters``: a market's parameters have changed to these."""
+
     offset: Offset
     at: Time
 
@@ -145,6 +152,7 @@ MARKET_EVENTS: Final[Mapping[str, type[Answer]]] = {
     "funding": FundingEvent,
     "market": MarketEvent,
     "hold": HoldEvent,
+    "parameters": ParametersEvent,
     "reset": Reset,
 }
 """What comes on the markets' stream, by name."""

@@ -26,7 +26,7 @@ from tests.endtoend.load import Record, Storm
 from tests.endtoend.rounds import Journal, prepared
 from tests.endtoend.test_kill_9 import strike_at
 from tests.endtoend.venue_process import ADMIN_KEY
-from tests.model.slow_model import micros
+from tests.model.slow_rules import micros
 from tests.support.faults import fault
 from tests.support.journal_money import JournalMoney
 from tests.support.postgres import sql

@@ -1,7 +1,7 @@
 """How the slow model sees a market's parameters."""
 
 from perps.params import MarketParams, MarkSource
-from tests.model.slow_model import Rules
+from tests.model.slow_rules import Rules
 
 
 def rules_of(params: MarketParams) -> Rules:

@@ -12,8 +12,10 @@ from perps.commands import (
     ListMarket,
     OpenPosition,
     SetMode,
+    SettleMarket,
     SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
@@ -22,7 +24,9 @@ from perps.events import (
     Event,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
+    ParamsChanged,
     PositionChanged,
     PositionOpened,
     PositionReduced,
@@ -33,6 +37,7 @@ from perps.events import (
     Withdrawn,
 )
 from perps.market.position import position_id, split_position_id
+from perps.params import changed
 from perps.refusals import RejectCode, Rejected
 from perps.venue import VenueState
 
@@ -66,6 +71,10 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return (command.ticker, command.mode) == (stream, mode)
         case FundMarket(), HouseFunded(account=account, amount=amount):
             return (command.ticker, command.account, command.amount) == (stream, account, amount)
+        case SettleMarket(), MarketSettling():
+            return command.ticker == stream
+        case UpdateMarket(), ParamsChanged(params=params):
+            return command.ticker == stream and changed(params, command.changes) == params
         case CreateUser(), UserCreated(user=user):
             return (command.user, command.referrer) == (user, event.referrer)
         case Deposit(), Deposited(user=user, amount=amount):

@@ -18,13 +18,15 @@ from perps.commands import (
     OpenPosition,
     PriceSource,
     SetMode,
+    SettleMarket,
     SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.market.position import position_id, split_position_id
-from perps.params import MarketParams, Mode
+from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
@@ -56,6 +58,8 @@ WEIGHTS = {
     "mode": 2,
     "list": 2,
     "fund": 2,
+    "params": 2,
+    "settle": 2,
     "poison_market": 1,
     "poison_ledger": 0,
     "again": 12,
@@ -144,6 +148,10 @@ class Clients:
                 account = chance.choice((HouseAccount.HOUSE, HouseAccount.INSURANCE))
                 funds = Micros(chance.choice((-1, 1)) * chance.randrange(0, 2_000 * MICRO))
                 command = FundMarket(ticker=ticker, account=account, amount=funds)
+            case "params":
+                command = self._changes(ticker)
+            case "settle":
+                command = self._settle(ticker)
             case "list":
                 command = self._listing(chance.choice(TICKERS[1:]))
             case _:
@@ -224,6 +232,37 @@ class Clients:
             price = held.price
         sequence = next(self._sequence) if chance.random() < 0.2 else None
         return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
+
+    def _settle(self, ticker: str) -> Command:
+        """Halt it, settle it, begin anew."""
+        market = self._state.markets.get(ticker)
+        mode = market.mode if market is not None else Mode.HALTED
+        if mode is Mode.SETTLED:
+            return SetMode(ticker=ticker, mode=Mode.ENABLED)
+        if mode is not Mode.HALTED and self._random.random() < 0.7:
+            return SetMode(ticker=ticker, mode=Mode.HALTED)
+        return SettleMarket(ticker=ticker)
+
+    def _changes(self, ticker: str) -> UpdateMarket:
+        chance = self._random
+        market = self._state.markets.get(ticker)
+        params = market.params if market is not None else quote_market()
+        lots = chance.choice((1, 2, 2, 3))
+        changes: dict[str, Any] = chance.choice(
+            (
+                {"taker_fee": Ppb(chance.randrange(0, PPB // 1000))},
+                {"max_open_interest": Lots(max(params.max_open_interest * lots // 2, 1))},
+                {"max_skew": Lots(max(params.max_skew * lots // 2, 1))},
+                {"house_credit_limit": chance.choice((None, Micros(0), Micros(1_000 * MICRO)))},
+                {"maintenance_rate": Ppb(params.maintenance_rate * 11 // 10), "max_leverage": params.max_leverage - 1},
+                {"maintenance_rate": Ppb(params.maintenance_rate * 10 // 11)},
+                {"price_band": chance.choice((None, Ppb(PPB // 40)))},
+                {"max_price_age": chance.choice((None, PRICE_AGE_MS))},
+                chance.choice((FUNDING, {"funding_velocity": Ppb(0), "max_funding_rate": Ppb(0)})),
+                {"skew_scale": Lots(params.skew_scale * lots)},
+            )
+        )
+        return UpdateMarket(ticker=ticker, changes=ParamChanges(**changes), force=chance.random() < 0.5)
 
     def _new_user(self, deposit: Micros) -> CreateUser:
         number = next(self._users)

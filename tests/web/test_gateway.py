@@ -23,12 +23,14 @@ from perps.commands import (
     ObserveTime,
     OpenPosition,
     SetMode,
+    SettleMarket,
     SetTriggers,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.journal import Row
-from perps.params import Mode
+from perps.params import Mode, ParamChanges
 from perps.refusals import RejectCode, Rejected
 from perps.units import Micros
 from tests.actors.venue import FixedClock, Running, close, listing, open_long, running, set_price
@@ -57,6 +59,8 @@ COMMANDS: dict[type, Command] = {
     ListMarket: listing("NEW"),
     SetMode: SetMode(ticker=BTC, mode=Mode.HALTED),
     FundMarket: FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)),
+    UpdateMarket: UpdateMarket(ticker=BTC, changes=ParamChanges(max_leverage=50)),
+    SettleMarket: SettleMarket(ticker=BTC),
     ObserveTime: ObserveTime(ticker=BTC),
     CreateUser: CreateUser(user="cid"),
     Deposit: Deposit(user="ann", amount=Micros(1)),
@@ -247,6 +251,8 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
         (ListMarket, ADMIN_SENDER),
         (SetMode, ADMIN_SENDER),
         (FundMarket, ADMIN_SENDER),
+        (UpdateMarket, ADMIN_SENDER),
+        (SettleMarket, ADMIN_SENDER),
         (ObserveTime, ADMIN_SENDER),
         (CreateUser, "cid"),
         (Deposit, "ann"),

@@ -171,6 +171,10 @@ class Client:
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         return await self.ask("POST", path, data=data)
 
+    async def patch(self, path: str, body: object) -> Answer:
+        """PATCH with a JSON body; raw bytes go as they are."""
+        return await self.ask("PATCH", path, data=body if isinstance(body, bytes) else json.dumps(body).encode())
+
     async def delete(self, path: str) -> Answer:
         """DELETE."""
         return await self.ask("DELETE", path)

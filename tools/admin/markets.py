@@ -1,4 +1,4 @@
-"""``perps market``: list markets, create them, and change their mode."""
+"""``perps market``: list markets, create them, and change their parameters and their mode."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 import rich_click as click
 from msgspec import Struct
 
-from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE
+from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE, SETTLE, UPDATE, ChangesBody
 from tools.admin.answers import Record, show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
 from tools.output import show_record
@@ -42,6 +42,7 @@ PARAMETERS: Final = (
     "referralShare",
     "maxFundingRate",
     "fundingVelocity",
+    "maxPriceAge",
     "priceBand",
     "priceConfirmations",
 )
@@ -56,9 +57,24 @@ class _Market(Struct):
     market: Record
 
 
+class _Settled(_Market):
+    price: str
+    positions: int
+
+
+def _show_settled(done: _Settled) -> None:
+    market = done.market
+    show_record({"ticker": market["ticker"], "status": market["status"]})
+    show_record({"price": done.price, "positions": done.positions})
+
+
+def _show_parameters(made: _Market) -> None:
+    show_record({name: made.market[name] for name in PARAMETERS if name in made.market})
+
+
 @click.group(cls=SettingsGroup)
 def market() -> None:
-    """List markets, create them, and change their mode."""
+    """List markets, create them, and change their parameters and their mode."""
 
 
 @market.command("list")
@@ -119,10 +135,42 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
     The venue chooses every parameter that you leave out, to suit the price.
     """
 
-    def show(made: _Market) -> None:
-        show_record({name: made.market[name] for name in PARAMETERS if name in made.market})
+    show_as(access, LIST_MARKET, _Market, _show_parameters, as_json=as_json, ticker=ticker, **parameters)
 
-    show_as(access, LIST_MARKET, _Market, show, as_json=as_json, ticker=ticker, **parameters)
+
+@market.command("change")
+@click.argument("ticker", type=TICKER)
+@click.option("--organization-id", help="The organization that the market belongs to.")
+@click.option("--name", help="The market's name for people.")
+@click.option("--max-price-age", help="Trading stops when the price is older than this many seconds, or none.")
+@click.option("--force", is_flag=True, default=None, help="Also if positions become liquidatable: they are liquidated.")
+@access_options
+@json_option
+def change_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | bool | None) -> None:
+    """Change parameters of a market.
+
+    What you leave out stays as it is. Prices, sizes and the mark source of a market never change.
+    """
+    if all(value is None for name, value in parameters.items() if name != "force"):
+        raise click.UsageError("name at least one parameter to change")
+    show_as(access, UPDATE, _Market, _show_parameters, as_json=as_json, ticker=ticker, **parameters)
+
+
+_OWN: Final = {option.name for option in change_market.params}
+_CHANGE: Final = set(ChangesBody.__struct_fields__)
+change_market.params += [each for each in create_market.params if each.name in _CHANGE and each.name not in _OWN]
+
+
+@market.command("settle")
+@click.argument("ticker", type=TICKER)
+@access_options
+@json_option
+def settle_market(ticker: str, access: Access, as_json: bool) -> None:
+    """Close every position of a halted market at one price, and end it.
+
+    It cannot be undone.
+    """
+    show_as(access, SETTLE, _Settled, _show_settled, as_json=as_json, ticker=ticker)
 
 
 @market.command("mode")

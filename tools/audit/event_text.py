@@ -19,7 +19,9 @@ from perps.events import (
     HoldEnded,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
+    ParamsChanged,
     PositionChanged,
     PositionOpened,
     PositionReduced,
@@ -126,6 +128,10 @@ class _Words:
                 return f"price {self._price(event.price)} from {event.source} held, {held.count} times said"
             case HoldEnded():
                 return "the held price was not confirmed: dropped"
+            case MarketSettling(settling=settling):
+                return f"settling {settling.positions} positions at the index {self._price(settling.index_price)}"
+            case ParamsChanged():
+                return "parameters changed"
             case FundingAccrued():
                 rate = decimals.share(100 * event.rate, RATE * 24, 6)
                 return f"funding index {event.index} at {rate} % an hour until {_time(event.at)}"
@@ -163,6 +169,8 @@ class _Words:
         debt = f", bad debt {money(event.bad_debt)}" if event.bad_debt else ""
         if event.reason is CloseReason.LIQUIDATION:
             begin = f"{position.user} was liquidated in {name}"
+        elif event.reason is CloseReason.SETTLEMENT:
+            begin = f"{position.user} was settled in {name}"
         elif event.reason is not CloseReason.OWNER:
             begin = f"{event.reason.replace('_', '-')} closed {name} of {position.user}"
         else:

@@ -7,15 +7,28 @@ from typing import assert_never
 
 import msgspec
 
-from perps.effects import Changed, Effect, Funded, FundingHour, Holding, Joined, Paid, Priced, Status, Traded, TradeKind
+from perps.effects import (
+    Changed,
+    Effect,
+    Funded,
+    FundingHour,
+    Holding,
+    Joined,
+    Paid,
+    ParamsSet,
+    Priced,
+    Status,
+    Traded,
+    TradeKind,
+)
 from perps.journal import Entry, Row
 from perps.params import MarketParams
 from perps.wire.base import Answer
 from perps.wire.history import UserTrade
-from perps.wire.streams import FundingEvent, HoldEvent, MarketEvent, PositionEvent, PriceEvent
+from perps.wire.streams import FundingEvent, HoldEvent, MarketEvent, ParametersEvent, PositionEvent, PriceEvent
 from web.answers import decimals
 from web.answers.funding import funding_hour
-from web.answers.markets import held_price
+from web.answers.markets import held_price, parameters
 from web.answers.positions import changed_position, traded_position
 from web.answers.times import rfc3339
 from web.answers.trades import fill_record, trade, user_trade
@@ -72,6 +85,9 @@ def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[
         case Holding():
             held = None if effect.held is None else held_price(effect.held, params)
             yield "hold", HoldEvent(ticker=params.ticker, held_price=held, offset=row.offset, at=rfc3339(row.at))
+        case ParamsSet():
+            shown = msgspec.structs.asdict(parameters(effect.params))
+            yield "parameters", ParametersEvent(**shown, offset=row.offset, at=rfc3339(row.at))
         case FundingHour():
             hour = msgspec.structs.asdict(funding_hour(effect, params))
             yield "funding", FundingEvent(**hour, ticker=params.ticker, offset=row.offset)

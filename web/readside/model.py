@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, assert_never
 
-from perps.effects import Changed, Effect, Funded, FundingHour, Holding, Joined, Paid, Priced, Status, Traded
+from perps.effects import Changed, Effect, Funded, FundingHour, Holding, Joined, Paid, ParamsSet, Priced, Status, Traded
 from perps.engine import apply
 from perps.events import MarketEvent, MarketListed
 from perps.journal import Entry, Row
@@ -214,7 +214,7 @@ class ReadModel:
             case Funded():
                 if view is not None:
                     view.funded += effect.amount
-            case Status() | FundingHour() | Holding():
+            case Status() | FundingHour() | Holding() | ParamsSet():
                 pass  # the market's state says it
             case _:
                 assert_never(effect)

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
-from perps.commands import ChangeMargin, FundMarket, HouseAccount, SetMode, SetTriggers
+from perps.commands import ChangeMargin, FundMarket, HouseAccount, SetMode, SettleMarket, SetTriggers, UpdateMarket
 from perps.engine import effects_of, entry_of
 from perps.events import (
     CloseReason,
@@ -24,7 +24,7 @@ from perps.events import (
     encode_events,
 )
 from perps.journal import Entry, Row, events_of
-from perps.params import MarketParams, Mode
+from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import FundingIndex, Micros, Millis, Ticks
 from perps.wire.base import Limit, encode
 from tests.actors.venue import close, listing, open_long, running, set_price
@@ -49,8 +49,10 @@ async def rows() -> list[Row]:
         await venue.do(set_price(BTC, 50))
         await venue.list_market("BANDED-PERP", price_band=Limit("0.1"))
         await venue.do(set_price("BANDED-PERP", 1))
+        await venue.do(UpdateMarket(ticker=BTC, changes=ParamChanges(max_leverage=50)))
         await venue.do(SetMode(ticker=BTC, mode=Mode.HALTED))
         await venue.do(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)))
+        await venue.do(SettleMarket(ticker=BTC))
         last = _place(venue.store.rows())
         return [*venue.store.rows(), _over(last), _hour(last)]
 

@@ -189,6 +189,7 @@ async def test_every_event_of_a_stream_fits_its_type(venue: Running) -> None:
         await venue.price("40000")
         await venue.market("ETH-PERP", priceBand="0.1")
         await venue.price("1", "ETH-PERP")
+        (await venue.admin.patch("/api/admin/markets/BTC-PERP", {"maxLeverage": 50})).ok()
         await venue.mode("halted")
         events = await stream.until_offset(venue.venue.context.model.offset)
     async with listening(venue, "?since=99-1") as stream:
