@@ -81,14 +81,14 @@ class PriceSource(StrEnum):
 
 
 class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
-    """Open a position of at most ``size`` notional."""
+    """Open a position of at most ``size`` notional, or make one larger by as much."""
 
     kind: ClassVar[str] = "open"
     route: ClassVar[Route] = Route.FUNDED
     scope: ClassVar[str] = "trade"
     ids: ClassVar[Ids] = Ids.USER
     gets_id: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico", "position")
 
     ticker: str
     user: str
@@ -101,6 +101,8 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     """Worst average fill price, in 1/10,000 of the quote price just before the trade."""
     acceptable_price_pico: int = 0
     """What the acceptable price has below a whole nano: 0 to 999 pico."""
+    position: str | None = None
+    """The id of the position to add to, which is on the same side; None: a new position."""
 
     @property
     def payer(self) -> str:

@@ -103,6 +103,8 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     ("bob", _margin("bob", FLOW, 1, 20_001), True),
     ("bob", _margin("bob", FLOW, 1, -1_000), True),
     ("ann", _margin("ann", FLOW, 2, 5_000), True),
+    ("bob", new_open("bob", Side.LONG, _money(10_000), ticker=FLOW, leverage=3, position=position_id(FLOW, 1)), True),
+    ("bob", _close("bob", FLOW, 1, PPB // 2), True),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

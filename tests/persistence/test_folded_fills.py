@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -83,8 +84,18 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
         now += random.choice([0, 0, 1, 1000, 60_000])
         ticker, user = random.choice(tickers), random.choice(NAMES)
         market = sequencer.markets[ticker]
-        what = random.randrange(20)
-        if what < 8:
+        what = random.randrange(24)
+        if what > 19 and market.positions:
+            position = random.choice(list(market.positions.values()))
+            name, amount = position_id(ticker, position.number), random.choice([1, 10**8, -1, -position.margin // 3])
+            if what > 21:
+                send(ChangeMargin(ticker=ticker, user=position.user, position_id=name, amount=Micros(amount)))
+            else:
+                side = Side.LONG if position.lots > 0 else Side.SHORT
+                more = Micros(random.randrange(1, 10**9))
+                command = OpenPosition(ticker=ticker, user=position.user, side=side, size=more, leverage=5)
+                send(replace(command, position=name))
+        elif what < 8:
             size, side = random.randrange(1, 200_000) * MICRO // 10, random.choice(list(Side))
             leverage = random.choice([1, 2, 5, market.params.max_leverage])
             send(OpenPosition(ticker=ticker, user=user, side=side, size=Micros(size), leverage=leverage))
