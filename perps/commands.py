@@ -81,14 +81,14 @@ class PriceSource(StrEnum):
 
 
 class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
-    """Open a position of at most ``size`` notional."""
+    """Open a position of at most ``size`` notional, or make one larger by as much."""
 
     kind: ClassVar[str] = "open"
     route: ClassVar[Route] = Route.FUNDED
     scope: ClassVar[str] = "trade"
     ids: ClassVar[Ids] = Ids.USER
     gets_id: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico", "take_profit", "stop_loss")
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico", "take_profit", "stop_loss", "position")
 
     ticker: str
     user: str
@@ -105,6 +105,8 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     """The mark at which the venue closes the position with a profit …"""
     stop_loss: Ticks | None = None
     """… and the one at which it closes it before it loses more."""
+    position: str | None = None
+    """The id of the position to add to, which is on the same side; None: a new position."""
 
     @property
     def payer(self) -> str:
@@ -365,8 +367,6 @@ MarketCommand = (
     | SettleMarket
     | ObserveTime
 )
-PositionCommand = ClosePosition | ChangeMargin | SetTriggers
-"""Of one position."""
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand
 

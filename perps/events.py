@@ -173,6 +173,28 @@ class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
         return self.position.user
 
 
+class PositionIncreased(Struct, frozen=True, array_like=True, tag=True):
+    """A position has grown by a trade on its own side: ``position`` is how it stands now.
+
+    ``margin_added``: what its owner has paid into its margin for the added lots.
+    """
+
+    position: Position
+    fill: Fill
+    margin_added: Micros
+    fee: Micros
+    referral: Micros
+    """The referrer's part of ``fee``."""
+    transfers: Transfers
+    order: int | None = None
+    """The number of the order that was filled; None: there was none."""
+
+    @property
+    def subject(self) -> str:
+        """The position's owner."""
+        return self.position.user
+
+
 class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     """A part of a position, or all of it, has been closed: by its owner, an exit, a liquidation or a settlement.
 
@@ -297,6 +319,7 @@ MarketEvent = (
     | FundingAccrued
     | PriceUpdated
     | PositionReduced
+    | PositionIncreased
     | PositionChanged
     | ModeChanged
     | HouseFunded
@@ -316,8 +339,8 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PriceHeld``, ``HoldEnded``,
-``ParamsChanged``, ``MarketSettling``.
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PositionIncreased``, ``PriceHeld``,
+``HoldEnded``, ``ParamsChanged``, ``MarketSettling``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

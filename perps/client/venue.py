@@ -110,8 +110,12 @@ class Venue:
         stop_loss: Exact | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
+        position_id: str | None = None,
     ) -> trading.Opened:
-        """Open a position of at most ``size`` US dollars of notional. ``side``: ``long`` or ``short``."""
+        """Open a position of at most ``size`` US dollars of notional. ``side``: ``long`` or ``short``.
+
+        With ``position_id`` it is added to that one.
+        """
         return await self.call(trading.OPEN, trading.Opened, **_values(locals()))
 
     async def quote_position(
@@ -125,6 +129,7 @@ class Venue:
         max_slippage_bps: int | None = None,
         take_profit: Exact | None = None,
         stop_loss: Exact | None = None,
+        position_id: str | None = None,
     ) -> trading.Quoted:
         """What an open would do now. Nothing changes."""
         return await self.call(trading.QUOTE, trading.Quoted, **_values(locals()))

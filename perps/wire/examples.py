@@ -61,7 +61,8 @@ EXAMPLES: Final[dict[str, Example]] = {
         """
  {"fill": {"price": "10000.0005005", "quantity": "0.0999", "notional": "999.00005",
  "priceImpact": "0.00000005"}, "marginRequired": "99.900005", "fee": {"amount": "0.999001",
- "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "equity": "99.899955",
+ "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "entryPrice": "10000.0005005",
+ "equity": "99.899955",
  "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3}""",
         '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
     ),

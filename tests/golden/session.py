@@ -140,6 +140,8 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     ("ann", new_open("ann", Side.SHORT, _money(10_000), ticker=BAND, leverage=5), True),
     (ADMIN, SetMode(ticker=BAND, mode=Mode.HALTED), False),
     (ADMIN, SettleMarket(ticker=BAND), False),
+    ("bob", new_open("bob", Side.LONG, _money(10_000), ticker=FLOW, leverage=3, position=position_id(FLOW, 1)), True),
+    ("bob", _close("bob", FLOW, 1, PPB // 2), True),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

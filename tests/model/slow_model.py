@@ -237,6 +237,14 @@ class SlowVenue:
         self.positions[position] = SlowPosition(user, ticker, lots, margin - cost + owed, margin)
         market.skew += lots
 
+    def increased(self, position: str, lots: int, leverage: int) -> None:
+        """More lots for a position, as if they had been opened beside it and both put together."""
+        stands = self.positions[position]
+        self.opened(stands.user, stands.ticker, position, lots, leverage)
+        added = self.positions[position]
+        added.lots, added.cash = added.lots + stands.lots, added.cash + stands.cash
+        added.margin += stands.margin
+
     def margin_moved(self, position: str, amount: int) -> None:
         """Its owner pays into its margin; < 0: takes out of it. What it is worth moves by as much."""
         stands = self.positions[position]
@@ -375,7 +383,9 @@ class SlowVenue:
         """A fill, at the index price it carries."""
         self.priced(trade.ticker, trade.index_price)
         self.markets[trade.ticker].index = trade.funding_index
-        if trade.kind == "open":
+        if trade.kind == "open" and trade.position in self.positions:
+            self.increased(trade.position, trade.lots, trade.leverage)
+        elif trade.kind == "open":
             self.opened(trade.user, trade.ticker, trade.position, trade.lots, trade.leverage)
         elif trade.kind == "close":
             self.closed(trade.position, abs(trade.lots))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import ceil
+
 from perps.commands import (
     ChangeMargin,
     ClosePosition,
@@ -28,6 +31,7 @@ from perps.events import (
     ModeChanged,
     ParamsChanged,
     PositionChanged,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
     PriceHeld,
@@ -48,7 +52,10 @@ LASTING = frozenset(RejectCode) - {RejectCode.CLIENT_ORDER_ID_REUSED, RejectCode
 def answers(command: Command, stream: str, event: Event) -> bool:
     """Whether ``event``, a row's own of ``stream``, is what ``command`` asked for."""
     match command, event:
-        case OpenPosition(), PositionOpened(position=position, fill=fill):
+        case OpenPosition(position=str(name)), PositionIncreased(position=position, fill=fill, margin_added=margin):
+            paid = ceil(Fraction(abs(fill.cost), command.leverage))
+            return (name, command.user, paid) == (position_id(stream, position.number), position.user, margin)
+        case OpenPosition(position=None), PositionOpened(position=position, fill=fill):
             side = Side.LONG if position.lots > 0 else Side.SHORT
             asked = (command.ticker, command.user, command.side, command.leverage)
             return asked == (stream, position.user, side, position.leverage) and abs(fill.cost) <= command.size
@@ -94,6 +101,7 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
             ClosePosition(ticker=ticker, position_id=name)
             | ChangeMargin(ticker=ticker, position_id=name)
             | SetTriggers(ticker=ticker, position_id=name)
+            | OpenPosition(ticker=ticker, position=str(name))
         ):
             market, parts = state.markets[ticker], split_position_id(name)
             closed = parts is not None and parts[1] < market.next_number and parts[1] not in market.positions

@@ -25,7 +25,7 @@ from perps.commands import (
     UpdatePrice,
     Withdraw,
 )
-from perps.market.position import position_id, split_position_id
+from perps.market.position import Position, position_id, split_position_id
 from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
@@ -48,6 +48,7 @@ OPENING_MARKETS, OPENING_USERS = 2, 3
 WEIGHTS = {
     "open": 34,
     "close": 20,
+    "increase": 8,
     "margin": 8,
     "triggers": 8,
     "price": 16,
@@ -125,6 +126,9 @@ class Clients:
             case "close":
                 close = self._close(ticker, user)
                 return self._keyed(close, close.user)
+            case "increase":
+                name, owner = self._position(ticker, user)
+                return self._keyed(self._open(owner, ticker, position=name, **self._side(name)), owner)
             case "margin":
                 name, owner = self._position(ticker, user)
                 change = ChangeMargin(ticker=ticker, user=owner, position_id=name, amount=self._margin(name))
@@ -194,11 +198,21 @@ class Clients:
             number = chance.randrange(1, market.next_number + 2)
         return position_id(ticker, number), user
 
+    def _known(self, name: str) -> Position | None:
+        parts = split_position_id(name)
+        market = self._state.markets.get(parts[0]) if parts else None
+        return market.positions.get(parts[1]) if market and parts else None
+
+    def _side(self, name: str) -> dict[str, Side]:
+        """Mostly that of the position."""
+        position = self._known(name)
+        if position is None or self._random.random() < 0.05:
+            return {}
+        return {"side": Side.LONG if position.lots > 0 else Side.SHORT}
+
     def _margin(self, name: str) -> Micros:
         """In or out; out also all that is posted."""
-        chance, parts = self._random, split_position_id(name)
-        market = self._state.markets.get(parts[0]) if parts else None
-        position = market.positions.get(parts[1]) if market and parts else None
+        chance, position = self._random, self._known(name)
         posted = position.margin if position else 0
         return Micros(chance.choice((chance.randrange(1, 200 * MICRO), -chance.randrange(0, posted + 2), -posted // 4)))
 

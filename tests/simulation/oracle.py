@@ -21,6 +21,7 @@ from perps.events import (
     ModeChanged,
     ParamsChanged,
     PositionChanged,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
     PriceHeld,
@@ -123,6 +124,8 @@ class Oracle:
                 self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.mark)
             case PositionOpened():
                 self._open(row, event)
+            case PositionIncreased():
+                self._increase(row, event)
             case PositionReduced():
                 self._reduce(row, event)
             case PositionChanged(position=position) if event.transfers:
@@ -222,6 +225,28 @@ class Oracle:
             (event.position.lots, event.position.cash, event.position.margin),
             (rest.lots, rest.cash, rest.margin) if rest else (0, 0, 0),
         )
+
+    def _increase(self, row: Row, event: PositionIncreased) -> None:
+        """The leverage that was asked for is in no row: the margin that was added says what it can have been."""
+        name, market = position_id(row.stream, event.position.number), self.slow.markets[row.stream]
+        self._check_fill(row, event.fill, market)
+        cost, margin = abs(event.fill.cost), event.margin_added
+        leverage = max(ceil(Fraction(cost, max(margin, 1))), 1)
+        if event.fill.lots * event.position.lots <= 0 or leverage > self._params[row.stream].max_leverage:
+            self._complain(f"row {row.offset}: {event.fill.lots} lots and {margin} of margin are no increase of {name}")
+        self.slow.increased(name, event.fill.lots, leverage)
+        stands = self.slow.positions[name]
+        off = margin - ceil(Fraction(cost, leverage))
+        self.slow.margin_moved(name, off)
+        self._same(f"row {row.offset} fee", event.fee, ceil(cost * market.rules.taker_fee))
+        said = event.position
+        self._same(
+            f"row {row.offset} {name}",
+            (said.user, said.lots, said.cash, said.margin),
+            (stands.user, stands.lots, stands.cash, stands.margin),
+        )
+        if self.slow.is_liquidatable(name):
+            self._complain(f"I7 row {row.offset}: {name} was increased and is due at once")
 
     def _change(self, row: Row, event: PositionChanged) -> None:
         name, slow = position_id(row.stream, event.position.number), self.slow

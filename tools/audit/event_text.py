@@ -23,6 +23,7 @@ from perps.events import (
     ModeChanged,
     ParamsChanged,
     PositionChanged,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
     PriceHeld,
@@ -137,6 +138,8 @@ class _Words:
                 return f"funding index {event.index} at {rate} % an hour until {_time(event.at)}"
             case PositionOpened():
                 return self._opened(event)
+            case PositionIncreased():
+                return self._increased(event)
             case PositionReduced():
                 return self._reduced(event)
             case PositionChanged():
@@ -161,6 +164,13 @@ class _Words:
         return (
             f"{position.user} opened {position_id(self._stream, position.number)}: {side} {self._traded(event)},"
             f" {position.leverage}x, margin {money(position.margin)}, fee {money(event.fee)}"
+        )
+
+    def _increased(self, event: PositionIncreased) -> str:
+        position, money = event.position, decimals.money
+        return (
+            f"{position.user} increased {position_id(self._stream, position.number)}: {self._traded(event)},"
+            f" margin {money(event.margin_added)} more, fee {money(event.fee)}"
         )
 
     def _reduced(self, event: PositionReduced) -> str:
@@ -188,7 +198,7 @@ class _Words:
         told = [f", {decimals.money(move.amount)} {moves.get(move.kind, move.kind)}" for move in event.transfers]
         return f"{position.user} changed {name}{''.join(told)}: margin {decimals.money(position.margin)}"
 
-    def _traded(self, event: PositionOpened | PositionReduced) -> str:
+    def _traded(self, event: PositionOpened | PositionIncreased | PositionReduced) -> str:
         fill = event.fill
         if self._params is None:
             return f"{abs(fill.lots)} lots for {decimals.money(abs(fill.cost))}"

@@ -57,6 +57,7 @@ def open_command(body: OpenBody) -> OpenPosition:
         acceptable_price=nano,
         max_slippage_bps=body.max_slippage_bps,
         acceptable_price_pico=rest,
+        position=body.position_id,
     )
 
 

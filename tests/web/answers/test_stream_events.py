@@ -41,6 +41,7 @@ async def rows() -> list[Row]:
         await venue.add_user("ann")
         await venue.do(open_long(BTC, "ann", leverage=100))
         await venue.do(open_long(BTC, "ann"))
+        await venue.do(replace(open_long(BTC, "ann"), position=f"{BTC}-2"))
         await venue.do(ChangeMargin(ticker=BTC, user="ann", position_id=f"{BTC}-2", amount=Micros(1)))
         await venue.do(close(BTC, "ann", 2))
         await venue.do(
