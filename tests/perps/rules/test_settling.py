@@ -210,7 +210,7 @@ def crowd(count: int) -> Books:
 
 def test_many_are_settled_in_rows_and_a_crash_between_them_is_made_good(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever row was the last: the rest that the start makes leads to the same state."""
-    monkeypatch.setattr("perps.engine.LIQUIDATIONS_PER_ROW_MAX", 4)
+    monkeypatch.setattr("perps.engine.CONSEQUENCES_PER_ROW_MAX", 4)
     venue = crowd(10)
     before = len(venue.rows)
     done(settle(venue))
