@@ -181,7 +181,7 @@ class VenueProcess:
     def wait_exit(self, within_s: float = STOP_S) -> int:
         """Wait for the end: the exit code, -9 after a SIGKILL."""
         assert self._process is not None, "this venue does not run"
-        code = self._process.wait(within_s)
+        code = until(self._process.poll, within_s=within_s, what="its end")
         self._process = None
         return code
 
