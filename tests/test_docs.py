@@ -26,6 +26,7 @@ from perps.wire.errors import STATUS
 from perps.wire.markets import MarketBody
 from perps.wire.operation import Operation
 from perps.wire.operations import OPERATIONS
+from tests.support.slowness import soon
 from tests.web.events import listening
 from tests.web.venue import ADMIN_KEY, Json, OnMemory, Running, start
 from tools.commands import perps
@@ -227,7 +228,7 @@ async def _run(venue: Running, place: Path, language: str, *command: str) -> Non
         typed = script.replace("http://127.0.0.1:8000", venue.url)
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         return subprocess.run(
-            [*command, "-c", typed], cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=15
+            [*command, "-c", typed], cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=60
         )
 
     done = await asyncio.to_thread(run)
@@ -269,7 +270,7 @@ async def test_the_code_in_the_clients_page_works(venue: Running) -> None:
         await names["history"](client)
         assert [len(said.get_nowait()) for _ in range(said.qsize())] == [2, 2, 2]
         watching = asyncio.create_task(names["watch"](client))
-        async with asyncio.timeout(10):
+        async with soon(10):
             assert (await said.get())[1] == "snapshot"
         watching.cancel()
 

@@ -13,6 +13,7 @@ from perps.venue import VenueState
 from tests.actors.venue import Running, open_long, running, set_price
 from tests.conftest import Event as LogEvent
 from tests.support.memory import MemoryQueries
+from tests.support.slowness import soon
 from tests.web.streams.kinds import ALL, ByMarket, Mine, Wire
 from web.readside.model import ReadModel
 from web.streams.hub import Hub
@@ -31,12 +32,12 @@ class Reader:
 
     async def next(self) -> str:
         """What comes next, in one piece."""
-        async with asyncio.timeout(5):
+        async with soon(5):
             return (await anext(self.blocks)).decode()
 
     async def rest(self) -> str:
         """All that comes before the end."""
-        async with asyncio.timeout(5):
+        async with soon(5):
             return "".join([block.decode() async for block in self.blocks])
 
     def abort(self) -> None:

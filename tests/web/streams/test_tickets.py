@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
+from tests.support.slowness import soon
 from tests.web.events import following
 from tests.web.venue import Client, ManualClock, Running
 from web import tickets
@@ -132,10 +131,10 @@ async def test_an_open_stream_ends_when_its_key_expires(venue: Running, clock: M
         await stream.next()
         clock.advance(0.2)
 
-        async with asyncio.timeout(5):
+        async with soon(5):
             with pytest.raises(EOFError):
                 await stream.next()
-    async with asyncio.timeout(5):
+    async with soon(5):
         while (await venue.admin.get("/api/admin/stats")).ok()["streams"]:
             pass
 
@@ -145,6 +144,6 @@ async def test_nothing_is_kept_of_a_stream_that_has_ended(venue: Running) -> Non
     async with following(venue, "/api/sse/users/me", ann) as stream:
         await stream.next()
         assert len(venue.venue.context.keys._when_ended) == 1
-    async with asyncio.timeout(20):
+    async with soon(20):
         while venue.venue.context.keys._when_ended:
             (await venue.admin.post("/api/admin/users/ann/deposit", {"amount": "1"})).ok()
