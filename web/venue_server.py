@@ -113,7 +113,9 @@ class VenueServer:
         metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
         metrics.gauge("perps_snapshot_problem", "1: the last one failed.", lambda: self._snapshots.problem is not None)
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
-        self._listener = Listener(Api(self.context), metrics, limits.connections_max)
+        self._listener = Listener(
+            Api(self.context), metrics, limits.connections_max, lambda message: keys.payer(message) is not None
+        )
 
     async def listen(self, host: str, port: int) -> int:
         """Answer on a port; ``/readyz`` says 503 until ``start`` has ended. Returns the port (0 asks for any)."""

@@ -45,7 +45,7 @@ MODULES: Final = (trading, markets, clock, history, prices, users, keys, streams
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5
-"""How long a stop reads on from a client it has answered before its body was there."""
+"""How long a client may send on that has been answered before its body was there."""
 
 
 class Api:
@@ -73,7 +73,7 @@ class Api:
         except Exception as error:
             log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
             response = self._refuse(call, _fault_of_ours(is_done=call.is_done))
-        if (context.draining or call.closes) and not request.content.is_eof():
+        if not request.content.is_eof() and (context.draining or _is_endless(request)):
             await _close_behind(request, response)
         return response
 
@@ -162,18 +162,26 @@ def _response(
     return json_response(call.request, status, encode(answer), headers)
 
 
-async def _close_behind(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Answer while the body still comes, and close the connection: a stop does not wait for the rest.
+def _is_endless(request: web.BaseRequest) -> bool:
+    """Whether nobody knows how much of a body is still to come, or nobody will take it."""
+    return request.content_length is None or request.content.exception() is not None
 
-    What arrives within ``LINGER_S`` is read and thrown away, or the client's system could lose the answer over it.
+
+async def _close_behind(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Answer while the body still comes, and close the connection without waiting for the rest.
+
+    What arrives within ``LINGER_S`` is thrown away, or the client's system could lose the answer over it.
     """
     response.force_close()
     await response.prepare(request)
     await response.write_eof()
-    with contextlib.suppress(TimeoutError, web.RequestPayloadError):
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_S):
-            while not request.content.at_eof():
-                await request.content.readany()
+            try:
+                while not request.content.at_eof():
+                    await request.content.readany()
+            except (web.RequestPayloadError, web.HTTPException):
+                await asyncio.sleep(LINGER_S)
     request.protocol.force_close()
 
 

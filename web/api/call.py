@@ -36,7 +36,6 @@ class Call(Generic[B, Q]):
         "_principal",
         "body",
         "caller",
-        "closes",
         "command",
         "context",
         "is_done",
@@ -54,8 +53,6 @@ class Call(Generic[B, Q]):
         self._principal: Principal | None = None
         self.caller = NOBODY
         """Whose budget the request takes from."""
-        self.closes = False
-        """Its connection is closed behind the answer, whatever else is sent on it."""
         self.command: Command | None = None
         """What was asked for, once that is known: for the log line of a refusal."""
         self.is_done = False
