@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from perps.wire.base import END, LITERAL, Limit, Number, encode
 from perps.wire.errors import MEANING, STATUS, ErrorAnswer
+from perps.wire.errors import ErrorCode as Code
 from perps.wire.examples import EXAMPLES
 from perps.wire.operation import EVENTS, ITEMS_MAX, NOTHING, PATH_TYPES, TAGS, Operation, refusals_of
 from perps.wire.operations import OPERATIONS
@@ -99,7 +100,7 @@ def _operation(operation: Operation) -> Json:
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "security": [] if operation.scope is None else [{KEY: [operation.scope]}],
+        "security": _security(operation),
         "parameters": list(_parameters(operation)),
         "responses": dict(_answers(operation)) | dict(_refusals(operation)),
     }
@@ -117,6 +118,15 @@ def _operation(operation: Operation) -> Json:
         content |= _example(EXAMPLES[operation.name].body)
         described["requestBody"] = {"required": not operation.body_optional, "content": {JSON: content}}
     return described
+
+
+def _security(operation: Operation) -> list[Json]:
+    """Who may ask: any of these ways to say who one is; nobody need say it if there is none, or an empty one."""
+    if operation.scope is not None:
+        return [{KEY: [operation.scope]}]
+    if operation.any_key:
+        return [{KEY: []}]
+    return [{}, {KEY: []}] if Code.UNAUTHORIZED in operation.refusals else []
 
 
 def _parameters(operation: Operation) -> Iterator[Json]:
