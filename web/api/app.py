@@ -79,26 +79,21 @@ class Api:
 
     async def _answer(self, call: Call[Any, Any]) -> web.StreamResponse:
         context, request = self._context, call.request
-        request.answer_headers = cors = context.sites.headers(request)
-        if request.rel_url.raw_path != wire.HEALTH.path:
-            context.sites.check_host(request)
-        if context.sites.is_preflight(request):
-            return web.Response(status=204, headers={"X-Request-Id": call.request_id, **PREFLIGHT})
+        request.answer_headers = context.sites.headers(request)
         if context.started:
             call.caller = context.admission.caller(request)
         try:
-            route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
+            route = self._found(call)
         except RequestError:
-            request.answer_headers = {**cors, **context.admission.spend(call.caller, WEIGHT)}
-            await context.admission.pace(call.caller, points=WEIGHT)
+            await self._pay(call, WEIGHT)
             raise
+        if route is None:
+            await self._pay(call, WEIGHT)
+            return web.Response(status=204, headers={"X-Request-Id": call.request_id, **PREFLIGHT})
         operation = route.operation
         if not context.started and operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
-        weight = WEIGHTS.get(operation.name, WEIGHT)
-        left = context.admission.spend(call.caller, weight)
-        request.answer_headers = {**cors, **left} if cors else left
-        await context.admission.pace(call.caller, points=weight)
+        await self._pay(call, WEIGHTS.get(operation.name, WEIGHT))
         if operation.answers[operation.status] == EVENTS:
             with context.admission.stream(call.caller):
                 return await self._made(call, route)
@@ -106,6 +101,28 @@ class Api:
         if operation.method == "GET":
             await context.admission.pace(call.caller, size=_size(response))
         return response
+
+    def _found(self, call: Call[Any, Any]) -> Route | None:
+        """Who answers a request; None: a browser only asks whether it may send one.
+
+        Raises ``forbidden``, ``not_found``, ``method_not_allowed``.
+        """
+        sites, request = self._context.sites, call.request
+        path = request.rel_url.raw_path
+        if path != wire.HEALTH.path:
+            sites.check_host(request)
+        if sites.is_preflight(request):
+            return None
+        route, call.path = self._routes.find(request.method, path)
+        return route
+
+    async def _pay(self, call: Call[Any, Any], points: int) -> None:
+        """Take points out of the caller's budget, before anything of the request is read. Raises ``rate_limited``."""
+        admission, request = self._context.admission, call.request
+        left = admission.spend(call.caller, points)
+        if left:
+            request.answer_headers = {**request.answer_headers, **left}
+        await admission.pace(call.caller, points=points)
 
     async def _made(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
         """The answer of the operation itself."""

@@ -134,9 +134,7 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; what ``aiohttp`` refuses by itself gets the body that every refusal has."""
-        if isinstance(resp, web.HTTPException):
-            resp = self._connections.refuse(error_responses.of_http(resp))
+        """Send an answer, and then wait for the next request."""
         try:
             return await super().finish_response(request, resp, start_time)
         finally:

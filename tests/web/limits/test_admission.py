@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
 import pytest
+from msgspec.structs import replace
 
 from perps.wire.operations import OPERATIONS
 from perps.wire.weights import WEIGHTS
@@ -16,6 +17,7 @@ from tests.web.venue import ADMIN_KEY, Client, ManualClock, Running
 from web.compose import Limits
 from web.limits.admission import RequestLimits
 from web.limits.budgets import FAILURES_FREE
+from web.limits.origins import Sites
 
 SMALL = Limits(requests=RequestLimits(key_points_per_s=10, address_points_per_s=10, limits_loopback=True))
 POINTS = 20
@@ -82,6 +84,24 @@ async def test_a_close_costs_less_than_an_open_and_a_look_up_more(tight: Running
     looked_up = await ann.get(f"{MARKET}/trades")
 
     assert [_left(answer.headers)[1] for answer in (opened, closed, looked_up)] == [18, 17, 7]
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {"Host": "evil.example"}, 403),
+        ("OPTIONS", {"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}, 204),
+    ],
+    ids=["another name", "a browser that asks first"],
+)
+async def test_a_request_that_no_route_answers_costs_a_point(
+    starter: Starter, clock: ManualClock, method: str, headers: dict[str, str], status: int
+) -> None:
+    sites = Sites(allowed_hosts=frozenset({"127.0.0.1"}), cors_origins=frozenset({"https://app.example"}))
+    venue = await starter(clock=clock, limits=replace(SMALL, sites=sites))
+    said = [(await venue.anybody.ask(method, MARKET, headers=headers)).status for _ in range(POINTS + 1)]
+
+    assert said == [status] * POINTS + [429]
 
 
 async def test_what_is_not_there_costs_a_point_and_being_well_none(tight: Running) -> None:
