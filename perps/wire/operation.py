@@ -100,9 +100,7 @@ def refusals_of(operation: Operation) -> tuple[Code, ...]:
         codes.add(Code.FORBIDDEN)
     if operation.path.startswith("/api/"):
         codes |= {Code.VALIDATION_ERROR, Code.UNAVAILABLE}
-    if operation.scope is not None:
-        codes.add(Code.UNAUTHORIZED)
-    if operation.any_key:
+    if operation.scope is not None or operation.any_key:
         codes.add(Code.UNAUTHORIZED)
     if operation.body is not None:
         codes |= {Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE}

@@ -30,7 +30,10 @@ Q = TypeVar("Q")
 
 
 class Call(Generic[B, Q]):
-    """A request that has been read and authorised. ``body`` and ``query`` are the operation's."""
+    """A request and what is known of it so far. A handler gets it read and authorised.
+
+    ``body`` and ``query`` are the operation's.
+    """
 
     __slots__ = (
         "_principal",

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 from msgspec.structs import replace
 
+from perps.wire.lists import Page
+from perps.wire.operation import EVENTS
 from perps.wire.operations import OPERATIONS
 from perps.wire.weights import WEIGHTS
 from tests.web.conftest import Starter
@@ -39,6 +41,14 @@ def _left(headers: object) -> tuple[int, int, int]:
 
 def test_every_weight_is_of_an_operation() -> None:
     assert set(WEIGHTS) <= {operation.name for operation in OPERATIONS}
+
+
+def test_all_streams_weigh_the_same_and_so_do_all_lists_of_the_past() -> None:
+    streams = [each.name for each in OPERATIONS if each.answers[each.status] == EVENTS]
+    past = [each.name for each in OPERATIONS if each.query is Page and each.name != "listUsers"]
+
+    assert {WEIGHTS.get(name) for name in streams} == {2}
+    assert {WEIGHTS.get(name) for name in past} == {10}
 
 
 async def test_answers_say_what_is_left_and_a_refusal_when_to_come_again(tight: Running, clock: ManualClock) -> None:
