@@ -25,7 +25,7 @@ Json = dict[str, Any]
 JSON: Final = "application/json"
 REF: Final = "#/components/schemas/{name}"
 KEY: Final = "key"
-"""What the document calls the one way to say who one is."""
+"""The document's name for the one way to prove who asks: an API key."""
 
 ABOUT: Final = """\
 A self-hosted venue for perpetual futures.
@@ -121,7 +121,7 @@ def _operation(operation: Operation) -> Json:
 
 
 def _security(operation: Operation) -> list[Json]:
-    """Who may ask: any of these ways to say who one is; nobody need say it if there is none, or an empty one."""
+    """The ways to prove who asks; any of them will do. No way, or an empty one: no key is needed."""
     if operation.scope is not None:
         return [{KEY: [operation.scope]}]
     if operation.any_key:
@@ -139,7 +139,11 @@ def _parameters(operation: Operation) -> Iterator[Json]:
         one.pop("anyOf", None)
         yield _parameter("query", name, _tidied(one))
     if operation.answers[operation.status] == EVENTS:
-        yield _parameter("header", "Last-Event-ID", {"type": "string", "description": "As `since`, and before it."})
+        yield _parameter(
+            "header",
+            "Last-Event-ID",
+            {"type": "string", "description": "The same as `since`. If both are sent, this one counts."},
+        )
 
 
 def _parameter(place: str, name: str, schema: Json) -> Json:
@@ -162,7 +166,7 @@ def _answers(operation: Operation) -> Iterator[tuple[str, Json]]:
             schema: Json = {"type": "string", "description": "\n".join(lines), "x-events": events}
             answer["content"] = {EVENTS: {"schema": schema}}
         elif kind == NOTHING:
-            answer["description"] = "It is as `If-None-Match` names it."
+            answer["description"] = "Nothing has changed since the answer that `If-None-Match` names."
         elif isinstance(kind, str):
             answer["content"] = {kind: {"schema": {"type": "string"}}}
         else:

@@ -59,7 +59,7 @@ class Call(Generic[B, Q]):
         self.command: Command | None = None
         """What was asked for, once that is known: for the log line of a refusal."""
         self.is_done = False
-        """Its command is durable: whatever goes wrong from here on, it must not be told that nothing was done."""
+        """Its command is durable. If something fails after that, the answer must not say that nothing was done."""
 
     @property
     def principal(self) -> Principal:
@@ -103,7 +103,7 @@ class Call(Generic[B, Q]):
         return self.context.looking_up(self.request)
 
     async def do(self, command: Command, client_order_id: str | None = None) -> Done:
-        """Carry a command out. Raises ``RequestError`` for whatever else came of it."""
+        """Carry a command out. Raises ``RequestError`` if it was refused or got no verdict."""
         self.command = command = in_name_of(self.principal, command)
         answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=self.request_id)
         if isinstance(answer, Done):

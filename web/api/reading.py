@@ -1,9 +1,9 @@
-"""Bodies, queries and paths, read: decoded into the contract's types, or told what is wrong.
+"""Reads bodies, queries and paths: decodes them into the contract's types, or says what is wrong.
 
 A body is looked at before the key is (400 comes before 401), so anybody may have one looked at. Therefore large bodies
 take turns, one to a turn of the event loop, callers with a key in a line of their own, a few of each sender's at a
-time; long lists are read a part at a time; and only who has a key is told in detail what is wrong. A small body
-waits for nobody.
+time; long lists are read a part at a time; and only a caller with a key learns in detail what is wrong. A small
+body does not wait.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ async def _list(raw: bytes, kind: type[Struct]) -> list[Any]:
 
 
 def query(request: web.BaseRequest, operation: Operation) -> Any:
-    """What stands behind the path. Raises ``validation_error``. Of a name given twice the first counts."""
+    """The parameters after the path. Raises ``validation_error``. If a name is there twice, the first one counts."""
     kind = operation.query
     if kind is NoQuery or not request.query_string:
         return kind()
