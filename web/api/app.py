@@ -64,6 +64,8 @@ class Api:
         try:
             response = await self._answer(call)
         except RequestError as error:
+            if error.code == "rate_limited":
+                await context.admission.hold_back(call.caller, request.remote or "")
             response = self._refuse(call, error)
         except JournalUnavailable as error:
             log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))

@@ -64,6 +64,25 @@ async def test_answers_say_what_is_left_and_a_refusal_when_to_come_again(tight: 
     (await tight.anybody.get("/api/markets/perps")).ok()
 
 
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}], ids=["no key", "wrong keys"])
+async def test_an_address_that_goes_on_over_budget_waits_for_its_refusals_and_nobody_else_does(
+    starter: Starter, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    monkeypatch.setattr("web.limits.admission.REFUSALS_PER_S", 0.1)
+    venue = await starter(clock=clock, limits=SMALL)
+    await venue.market()
+    ann = await venue.user("ann")
+    said = [(await venue.anybody.ask("GET", MARKET, headers=headers)).status for _ in range(FAILURES_FREE + 1)]
+    while said[-1] != 429:
+        said.append((await venue.anybody.ask("GET", MARKET, headers=headers)).status)
+    second = asyncio.create_task(venue.anybody.ask("GET", MARKET, headers=headers))
+    to_ann = [await ann.get(MARKET) for _ in range(POINTS + 1)]
+
+    to_ann[-1].refused(429, "rate_limited")
+    assert not second.done()
+    second.cancel()
+
+
 async def test_a_user_has_one_budget_for_all_keys_apart_from_strangers_and_others(tight: Running) -> None:
     ann, bob = await tight.user("ann"), await tight.user("bob")
     other = await tight.key("read", userId="ann")
