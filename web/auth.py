@@ -59,17 +59,15 @@ class Principal(Struct, frozen=True):
         return self.user or f"!key:{self.key_id}"
 
     def require(self, scope: str) -> None:
-        """Raise ``forbidden`` if the key lacks ``scope``."""
-        if scope not in self.scopes and not self.is_admin:
+        """Raise ``forbidden`` if the key lacks ``scope``. ``trade`` includes ``read``."""
+        is_allowed = bool(self.scopes & READING) if scope == "read" else scope in self.scopes
+        if not is_allowed and not self.is_admin:
             raise RequestError("forbidden", f"This key lacks the scope '{scope}'.", {"scope": scope})
 
     def require_self(self, user: str) -> None:
         """Raise ``forbidden`` unless this is ``user``, with a key that reads, or an administrator."""
-        if self.is_admin:
-            return
-        if not self.scopes & READING:
-            raise RequestError("forbidden", "This key lacks the scope 'read'.", {"scope": "read"})
-        if self.user != user:
+        self.require("read")
+        if self.user != user and not self.is_admin:
             raise RequestError("forbidden", "These data belong to another user.", {"userId": user})
 
 

@@ -115,7 +115,9 @@ class VenueServer:
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
         metrics.by_market("perps_house_available", "What each house could pay, US dollars.", model.houses_available)
         metrics.by_market("perps_house_liability", "What each house would pay if all left.", model.houses_liable)
-        self._listener = Listener(Api(self.context), metrics, limits.connections_max)
+        self._listener = Listener(
+            Api(self.context), metrics, limits.connections_max, lambda message: keys.payer(message) is not None
+        )
 
     async def listen(self, host: str, port: int) -> int:
         """Answer on a port; ``/readyz`` says 503 until ``start`` has ended. Returns the port (0 asks for any)."""

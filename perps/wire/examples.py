@@ -228,4 +228,4 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"ticket": "ticket_3f8b1f0c9a7d4e62b5", "expiresAt": "2026-11-22T17:35:58.422Z"}"""
     ),
 }
-"""By the operation's name. Streams and what is no JSON have none."""
+"""By the operation's name. Streams, and answers that are not JSON, have none."""

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from perps.wire.base import END, LITERAL, Limit, Number, encode
 from perps.wire.errors import MEANING, STATUS, ErrorAnswer
+from perps.wire.errors import ErrorCode as Code
 from perps.wire.examples import EXAMPLES
 from perps.wire.operation import EVENTS, ITEMS_MAX, NOTHING, PATH_TYPES, TAGS, Operation, refusals_of
 from perps.wire.operations import OPERATIONS
@@ -24,7 +25,7 @@ Json = dict[str, Any]
 JSON: Final = "application/json"
 REF: Final = "#/components/schemas/{name}"
 KEY: Final = "key"
-"""What the document calls the one way to say who one is."""
+"""The document's name for the one way to prove who asks: an API key."""
 
 ABOUT: Final = """\
 A self-hosted venue for perpetual futures.
@@ -99,7 +100,7 @@ def _operation(operation: Operation) -> Json:
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "security": [] if operation.scope is None else [{KEY: [operation.scope]}],
+        "security": _security(operation),
         "parameters": list(_parameters(operation)),
         "responses": dict(_answers(operation)) | dict(_refusals(operation)),
     }
@@ -119,6 +120,15 @@ def _operation(operation: Operation) -> Json:
     return described
 
 
+def _security(operation: Operation) -> list[Json]:
+    """The ways to prove who asks; any of them will do. No way, or an empty one: no key is needed."""
+    if operation.scope is not None:
+        return [{KEY: [operation.scope]}]
+    if operation.any_key:
+        return [{KEY: []}]
+    return [{}, {KEY: []}] if Code.UNAUTHORIZED in operation.refusals else []
+
+
 def _parameters(operation: Operation) -> Iterator[Json]:
     for part in operation.path.split("/"):
         if part.startswith("{"):
@@ -129,7 +139,11 @@ def _parameters(operation: Operation) -> Iterator[Json]:
         one.pop("anyOf", None)
         yield _parameter("query", name, _tidied(one))
     if operation.answers[operation.status] == EVENTS:
-        yield _parameter("header", "Last-Event-ID", {"type": "string", "description": "As `since`, and before it."})
+        yield _parameter(
+            "header",
+            "Last-Event-ID",
+            {"type": "string", "description": "The same as `since`. If both are sent, this one counts."},
+        )
 
 
 def _parameter(place: str, name: str, schema: Json) -> Json:
@@ -152,7 +166,7 @@ def _answers(operation: Operation) -> Iterator[tuple[str, Json]]:
             schema: Json = {"type": "string", "description": "\n".join(lines), "x-events": events}
             answer["content"] = {EVENTS: {"schema": schema}}
         elif kind == NOTHING:
-            answer["description"] = "It is as `If-None-Match` names it."
+            answer["description"] = "Nothing has changed since the answer that `If-None-Match` names."
         elif isinstance(kind, str):
             answer["content"] = {kind: {"schema": {"type": "string"}}}
         else:

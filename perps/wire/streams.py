@@ -182,7 +182,7 @@ MARKET_STREAM: Final = Operation(
     path="/api/sse/markets",
     summary="Prices, trades, liquidations, funding and modes, as server-sent events",
     description="Each event comes once, in order, after its commit. The last event of a journal row carries "
-    "`id: <epoch>-<offset>`: send it as `Last-Event-ID` or `since` to continue behind it. A comment every 15 s keeps "
+    "`id: <epoch>-<offset>`: send it as `Last-Event-ID` or `since` to continue after it. A comment every 15 s keeps "
     "the connection open.",
     query=StreamQuery,
     answers={200: EVENTS},

@@ -15,9 +15,13 @@ WEIGHTS: Final[dict[str, int]] = {
     "listTrades": 10,
     "listLiquidations": 10,
     "listPrices": 10,
+    "listFunding": 10,
     "listUserTrades": 10,
     "listTransactions": 10,
     "streamMarkets": 2,
+    "streamUser": 2,
+    "streamUsers": 2,
+    "stream": 2,
     "setPrices": 20,
     "getMetrics": 20,
 }

@@ -45,7 +45,7 @@ MODULES: Final = (trading, markets, clock, history, prices, users, keys, streams
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5
-"""How long a stop reads on from a client it has answered before its body was there."""
+"""How long a client may send on that has been answered before its body was there."""
 
 
 class Api:
@@ -64,6 +64,8 @@ class Api:
         try:
             response = await self._answer(call)
         except RequestError as error:
+            if error.code == "rate_limited":
+                await context.admission.hold_back(call.caller, request.remote or "")
             response = self._refuse(call, error)
         except JournalUnavailable as error:
             log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))
@@ -73,32 +75,27 @@ class Api:
         except Exception as error:
             log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
             response = self._refuse(call, _fault_of_ours(is_done=call.is_done))
-        if (context.draining or call.closes) and not request.content.is_eof():
+        if not request.content.is_eof() and (context.draining or _is_endless(request)):
             await _close_behind(request, response)
         return response
 
     async def _answer(self, call: Call[Any, Any]) -> web.StreamResponse:
         context, request = self._context, call.request
-        request.answer_headers = cors = context.sites.headers(request)
-        if request.rel_url.raw_path != wire.HEALTH.path:
-            context.sites.check_host(request)
-        if context.sites.is_preflight(request):
-            return web.Response(status=204, headers={"X-Request-Id": call.request_id, **PREFLIGHT})
+        request.answer_headers = context.sites.headers(request)
         if context.started:
             call.caller = context.admission.caller(request)
         try:
-            route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
+            route = self._found(call)
         except RequestError:
-            request.answer_headers = {**cors, **context.admission.spend(call.caller, WEIGHT)}
-            await context.admission.pace(call.caller, points=WEIGHT)
+            await self._pay(call, WEIGHT)
             raise
+        if route is None:
+            await self._pay(call, WEIGHT)
+            return web.Response(status=204, headers={"X-Request-Id": call.request_id, **PREFLIGHT})
         operation = route.operation
         if not context.started and operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
-        weight = WEIGHTS.get(operation.name, WEIGHT)
-        left = context.admission.spend(call.caller, weight)
-        request.answer_headers = {**cors, **left} if cors else left
-        await context.admission.pace(call.caller, points=weight)
+        await self._pay(call, WEIGHTS.get(operation.name, WEIGHT))
         if operation.answers[operation.status] == EVENTS:
             with context.admission.stream(call.caller):
                 return await self._made(call, route)
@@ -106,6 +103,28 @@ class Api:
         if operation.method == "GET":
             await context.admission.pace(call.caller, size=_size(response))
         return response
+
+    def _found(self, call: Call[Any, Any]) -> Route | None:
+        """Who answers a request; None: a browser only asks whether it may send one.
+
+        Raises ``forbidden``, ``not_found``, ``method_not_allowed``.
+        """
+        sites, request = self._context.sites, call.request
+        path = request.rel_url.raw_path
+        if path != wire.HEALTH.path:
+            sites.check_host(request)
+        if sites.is_preflight(request):
+            return None
+        route, call.path = self._routes.find(request.method, path)
+        return route
+
+    async def _pay(self, call: Call[Any, Any], points: int) -> None:
+        """Take points out of the caller's budget, before anything of the request is read. Raises ``rate_limited``."""
+        admission, request = self._context.admission, call.request
+        left = admission.spend(call.caller, points)
+        if left:
+            request.answer_headers = {**request.answer_headers, **left}
+        await admission.pace(call.caller, points=points)
 
     async def _made(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
         """The answer of the operation itself."""
@@ -162,18 +181,26 @@ def _response(
     return json_response(call.request, status, encode(answer), headers)
 
 
-async def _close_behind(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Answer while the body still comes, and close the connection: a stop does not wait for the rest.
+def _is_endless(request: web.BaseRequest) -> bool:
+    """Whether nobody knows how much of a body is still to come, or nobody will take it."""
+    return request.content_length is None or request.content.exception() is not None
 
-    What arrives within ``LINGER_S`` is read and thrown away, or the client's system could lose the answer over it.
+
+async def _close_behind(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Answer while the body still comes, and close the connection without waiting for the rest.
+
+    What arrives within ``LINGER_S`` is thrown away, or the client's system could lose the answer over it.
     """
     response.force_close()
     await response.prepare(request)
     await response.write_eof()
-    with contextlib.suppress(TimeoutError, web.RequestPayloadError):
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_S):
-            while not request.content.at_eof():
-                await request.content.readany()
+            try:
+                while not request.content.at_eof():
+                    await request.content.readany()
+            except (web.RequestPayloadError, web.HTTPException):
+                await asyncio.sleep(LINGER_S)
     request.protocol.force_close()
 
 

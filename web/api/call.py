@@ -30,13 +30,15 @@ Q = TypeVar("Q")
 
 
 class Call(Generic[B, Q]):
-    """A request that has been read and authorised. ``body`` and ``query`` are the operation's."""
+    """A request and what is known of it so far. A handler gets it read and authorised.
+
+    ``body`` and ``query`` are the operation's.
+    """
 
     __slots__ = (
         "_principal",
         "body",
         "caller",
-        "closes",
         "command",
         "context",
         "is_done",
@@ -54,12 +56,10 @@ class Call(Generic[B, Q]):
         self._principal: Principal | None = None
         self.caller = NOBODY
         """Whose budget the request takes from."""
-        self.closes = False
-        """Its connection is closed behind the answer, whatever else is sent on it."""
         self.command: Command | None = None
         """What was asked for, once that is known: for the log line of a refusal."""
         self.is_done = False
-        """Its command is durable: whatever goes wrong from here on, it must not be told that nothing was done."""
+        """Its command is durable. If something fails after that, the answer must not say that nothing was done."""
 
     @property
     def principal(self) -> Principal:
@@ -103,7 +103,7 @@ class Call(Generic[B, Q]):
         return self.context.looking_up(self.request)
 
     async def do(self, command: Command, client_order_id: str | None = None) -> Done:
-        """Carry a command out. Raises ``RequestError`` for whatever else came of it."""
+        """Carry a command out. Raises ``RequestError`` if it was refused or got no verdict."""
         self.command = command = in_name_of(self.principal, command)
         answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=self.request_id)
         if isinstance(answer, Done):

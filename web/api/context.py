@@ -34,7 +34,7 @@ class Context:
 
     gateway: Gateway
     bridge: Bridge
-    """For what is no command: how many are in flight, what the actors hold in memory."""
+    """For reads that no command can do: how many commands are in flight, what the actors hold in memory."""
     model: ReadModel
     queries: Queries
     read_shares: ReadShares

@@ -70,6 +70,6 @@ class SharedAnswers:
 
 
 def _name(operation: Operation, request: web.BaseRequest) -> str:
-    """What was asked for: names behind the path that mean nothing make no other answer."""
+    """What was asked for. Where an operation has no parameters, those in the URL make no difference."""
     url = request.rel_url
     return url.raw_path if operation.query is NoQuery else url.raw_path_qs

@@ -40,6 +40,10 @@ POINT_BYTES: Final = 16 * 1024
 
 WAIT_S_MAX: Final = 5.0
 
+REFUSALS_PER_S: Final = 200
+"""How often an address without a key learns in a second that it asks for too much. A refusal costs as much as an
+answer, so without this 400 connections that do not care would make everybody wait for a second."""
+
 
 class RequestLimits(Struct, frozen=True, kw_only=True):
     """How much one caller may ask for. 0: as much as they like."""
@@ -73,7 +77,7 @@ class Admission:
         self._of_addresses = Budget(limits.address_points_per_s) if limits.address_points_per_s else None
         self._failed_keys = FailedKeys()
         self._streams = Shares(STREAMS_EACH_MAX)
-        self._pace = Pace(BYTES_PER_S)
+        self._pace, self._refusals = Pace(BYTES_PER_S), Pace(REFUSALS_PER_S)
 
     def caller(self, request: web.BaseRequest) -> Caller:
         """Who asks. Raises ``rate_limited`` while the address is slowed for its keys and this one fails too."""
@@ -125,13 +129,18 @@ class Admission:
             units += points * POINT_BYTES
         if not units:
             return
-        wait_s = self._pace.next(caller.name, units, int(asyncio.get_running_loop().time() * NS_PER_S), WAIT_S_MAX)
+        wait_s = self._pace.next(caller.name, units, _now_ns(), WAIT_S_MAX)
         if wait_s > WAIT_S_MAX:
             error = RequestError("rate_limited", "You ask for too much at once. Nothing was done; retry in 5 s.")
             error.headers = {"Retry-After": f"{WAIT_S_MAX:.0f}"}
             raise error
         if wait_s:
             await asyncio.sleep(wait_s)
+
+    async def hold_back(self, caller: Caller, address: str) -> None:
+        """Let an address without a key wait before it learns that it asks for too much; at most ``WAIT_S_MAX``."""
+        if caller.principal is None:
+            await asyncio.sleep(min(self._refusals.next(site(address), 1, _now_ns(), WAIT_S_MAX), WAIT_S_MAX))
 
     def _check_failures(self, address: str) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -142,6 +151,10 @@ class Admission:
             error.headers = {"Retry-After": str(wait_s)}
             raise error
         self._failed_keys.failed(address, now_ns)
+
+
+def _now_ns() -> int:
+    return int(asyncio.get_running_loop().time() * NS_PER_S)
 
 
 def _headers(spent: Spent) -> dict[str, str]:

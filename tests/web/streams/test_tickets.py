@@ -61,6 +61,16 @@ async def test_what_is_no_ticket_opens_nothing(venue: Running, ticket: str) -> N
     await _refused(venue, ticket)
 
 
+async def test_a_key_that_trades_may_have_a_ticket_because_it_may_read(venue: Running) -> None:
+    await venue.user("ann")
+    ticket = await _ticket(await venue.key("trade", userId="ann"))
+    async with venue.session.get(f"{venue.url}/api/sse/users/ann?ticket={ticket}") as stream:
+        assert stream.status == 200
+
+    feed = await venue.key("price", userId="ann")
+    assert (await feed.post("/api/streams/ticket")).refused(403, "forbidden") == {"scope": "read"}
+
+
 async def test_the_tickets_of_a_key_end_with_it(venue: Running, clock: ManualClock) -> None:
     await venue.user("ann")
     made = (await venue.admin.post("/api/admin/keys", {"scopes": ["read"], "userId": "ann"})).ok(201)
