@@ -325,5 +325,12 @@ FUND: Final = Operation(
     scope="admin",
     body=FundBody,
     answers={200: Funded},
-    refusals=(Code.MARKET_NOT_FOUND, Code.CLIENT_ORDER_ID_REUSED, Code.INSUFFICIENT_FUNDS, *COMMAND),
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.CLIENT_ORDER_ID_REUSED,
+        Code.PRICE_STALE,
+        Code.PRICE_UNCONFIRMED,
+        Code.INSUFFICIENT_FUNDS,
+        *COMMAND,
+    ),
 )

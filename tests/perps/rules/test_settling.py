@@ -51,8 +51,7 @@ def story(**changes: Any) -> Books:
 
 
 def settle(venue: Books, ticker: str = STORY) -> Events | Rejected:
-    done(venue.mode(Mode.HALTED, ticker=ticker))
-    return venue.send(SettleMarket(ticker=ticker))
+    return venue.mode(Mode.SETTLED, ticker=ticker)
 
 
 BOOKS: list[list[tuple[Side, int]]] = [
