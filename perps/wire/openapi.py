@@ -99,7 +99,7 @@ def _operation(operation: Operation) -> Json:
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "security": [] if operation.scope is None else [{KEY: [operation.scope]}],
+        "security": _security(operation),
         "parameters": list(_parameters(operation)),
         "responses": dict(_answers(operation)) | dict(_refusals(operation)),
     }
@@ -117,6 +117,14 @@ def _operation(operation: Operation) -> Json:
         content |= _example(EXAMPLES[operation.name].body)
         described["requestBody"] = {"required": not operation.body_optional, "content": {JSON: content}}
     return described
+
+
+def _security(operation: Operation) -> list[Json]:
+    """What must be sent: one of these. A page that tries operations out sends no key where none is named."""
+    if operation.scope is None:
+        return [{KEY: []}] if operation.any_key else []
+    needed: Json = {KEY: [operation.scope]}
+    return [{}, needed] if operation.may_be_public else [needed]
 
 
 def _parameters(operation: Operation) -> Iterator[Json]:

@@ -17,6 +17,8 @@ WEIGHTS: Final[dict[str, int]] = {
     "listPrices": 10,
     "listUserTrades": 10,
     "listTransactions": 10,
+    "listEquity": 10,
+    "getLeaderboard": 5,
     "streamMarkets": 2,
     "setPrices": 20,
     "getMetrics": 20,

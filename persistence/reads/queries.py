@@ -18,6 +18,7 @@ from perps.query_rows import (
     LIQUIDATION,
     STATUS_OPEN,
     Candle,
+    EquityRecord,
     FillRecord,
     FundingRecord,
     LegRecord,
@@ -28,6 +29,8 @@ from perps.query_rows import (
 from persistence.connection.connect import BY_INDEX, CONNECT_TIMEOUT_S, SESSION, database_errors, reaching
 from persistence.journal.candles import candles_query
 from persistence.journal.selections import ROW_COLUMNS, ROWS_AFTER, columns
+from persistence.reads.equity import COLUMNS as EQUITY_COLUMNS
+from persistence.reads.equity import equity_record
 
 if TYPE_CHECKING:
     from asyncpg import Pool, Record
@@ -103,6 +106,13 @@ _TRANSACTIONS: Final = f"""
 """A wallet's last stored legs, and the last fills that have legs of it: its owner's trades, and those that brought a
 referral. One statement, so that both are of one moment. Of the newest fill all legs of the wallet may come after the
 place: so one more is read."""
+
+_EQUITY: Final = f"""
+    select {EQUITY_COLUMNS} from equity
+     where shard = $1 and user_id = $2 and at < $4 and at >= coalesce(
+           (select at from equity where shard = $1 and user_id = $2 and at <= $3 order by at desc limit 1), $3)
+     order by at desc limit $5
+"""
 
 _LEG: Final = StoredFill.__struct_fields__.index("leg")
 
@@ -222,6 +232,11 @@ class PostgresQueries:
         )
         found = await self._fetch(query, self._shard, ticker, *(before or NEWEST), max(limit, 0))
         return [FundingRecord(*record) for record in found]
+
+    async def equity(self, user: str, *, since: int, before: int | None = None, limit: int) -> list[EquityRecord]:
+        """What a user had, newest first: from the last observation at or before ``since`` on, and before ``before``."""
+        values = (self._shard, user, since, NEWEST[0] if before is None else before, max(limit, 0))
+        return [equity_record(record) for record in await self._fetch(_EQUITY, *values)]
 
     async def positions(
         self, user: str, *, status: str, ticker: str | None = None, before: Place | None = None, limit: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import rich_click as click
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
+from perps.wire.results import EQUITY, LEADERBOARD, EquityHistory, Leaderboard
 from perps.wire.users import BALANCE, CREATE_USER, DEPOSIT, LIST_USERS, WITHDRAW
 from tools.admin.answers import Record, cursor_option, limit_option, show_answer, show_as, show_rows
 from tools.argument_types import AMOUNT, USER_ID
@@ -21,6 +22,15 @@ COLUMNS: Final = {
     "fees": "totalFees",
     "referrer": "referrer",
 }
+LEADER_COLUMNS: Final = {
+    "rank": "rank",
+    "user": "userId",
+    "gain": "gain",
+    "realized pnl": "realizedPnL",
+    "volume": "volume",
+    "equity": "equity",
+}
+POINT_COLUMNS: Final = {"at": "at", "equity": "equity", "paid in": "paidIn"}
 ID_HELP: Final = "Makes it safe to repeat: the same id moves the money once.  [default: a new id]"
 
 
@@ -90,3 +100,48 @@ def withdraw_money(user_id: str, amount: str, client_order_id: str | None, acces
 def balance(user_id: str, access: Access, as_json: bool) -> None:
     """Show a user's wallet, deposits and results."""
     show_answer(access, BALANCE, as_json=as_json, user_id=user_id)
+
+
+window_option = click.option(
+    "--window", type=click.Choice(["24h", "7d", "all"]), default="all", show_default=True, help="How far back."
+)
+
+
+@user.command("equity")
+@click.argument("user_id", type=USER_ID)
+@window_option
+@limit_option
+@cursor_option
+@access_options
+@json_option
+def equity(user_id: str, window: str, limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
+    """Show what a user had over time, newest first, beside what was paid in."""
+
+    def show(page: EquityHistory) -> None:
+        show_rows([to_builtins(point) for point in page.points], POINT_COLUMNS, page.next_cursor)
+
+    given = {"user_id": user_id, "window": window, "limit": limit, "cursor": cursor}
+    show_as(access, EQUITY, EquityHistory, show, as_json=as_json, **given)
+
+
+@user.command("leaderboard")
+@click.option(
+    "--by",
+    type=click.Choice(["lifetimePnL", "equity", "volume"]),
+    default="lifetimePnL",
+    show_default=True,
+    help="By realized PnL, by what the equity has gained, or by volume.",
+)
+@window_option
+@limit_option
+@cursor_option
+@access_options
+@json_option
+def leaderboard(by: str, window: str, limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
+    """Show who does best, the best first."""
+
+    def show(page: Leaderboard) -> None:
+        show_rows([to_builtins(leader) for leader in page.leaders], LEADER_COLUMNS, page.next_cursor)
+
+    given = {"by": by, "window": window, "limit": limit, "cursor": cursor}
+    show_as(access, LEADERBOARD, Leaderboard, show, as_json=as_json, **given)

@@ -25,6 +25,7 @@ from web.api import (
     prices,
     reading,
     reference,
+    results,
     streams,
     trading,
     users,
@@ -41,7 +42,7 @@ from web.limits.origins import PREFLIGHT
 
 log = structlog.get_logger()
 
-MODULES: Final = (trading, markets, clock, history, prices, users, keys, streams, venue, reference)
+MODULES: Final = (trading, markets, clock, history, prices, users, results, keys, streams, venue, reference)
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5

@@ -70,6 +70,8 @@ class Call(Generic[B, Q]):
 
     def authorise(self, operation: Operation) -> None:
         """Find out who asks, and whether the key allows it. Raises ``unauthorized`` or ``forbidden``."""
+        if operation.may_be_public and self.context.public_leaderboard:
+            return
         if operation.own:
             self.path = {**self.path, "userId": self.as_user(self.path["userId"])}
         elif operation.scope is not None:

@@ -58,6 +58,15 @@ class JsonResponse(web.StreamResponse):
         """Nothing is left to write."""
 
 
+def tagged(request: web.BaseRequest, body: bytes, tag: str, request_id: str) -> web.Response:
+    """A JSON answer with an ``ETag``, or 304 for who has this one already."""
+    headers = {"X-Request-Id": request_id, "ETag": tag, "Cache-Control": "no-cache"}
+    known = request.headers.get("If-None-Match")
+    if known is not None and (known == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(","))):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type="application/json", headers=headers)
+
+
 def json_response(request: Request, status: int, body: bytes, headers: dict[str, str]) -> web.StreamResponse:
     """A JSON answer. ``headers`` beside its type and length, and beside those that any answer to the request gets."""
     if request.version == HttpVersion11 and request.method != "HEAD":

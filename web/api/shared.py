@@ -15,6 +15,7 @@ from perps.candles import MINUTE_MS
 from perps.wire.base import Answer, encode
 from perps.wire.operation import NoQuery, Operation
 from web.api.context import Context
+from web.api.responses import tagged
 
 SHARED: Final = frozenset(("listMarkets", "getMarket", "listCandles"))
 """Operations whose answer depends on nothing else: neither on the caller nor on the moment within a minute."""
@@ -62,11 +63,7 @@ class SharedAnswers:
     def _response(self, request: web.BaseRequest, body: bytes, request_id: str) -> web.Response:
         offset, minute, health = self._stamp
         tag = f'"{self._run}-{offset}-{minute}-{health}"'
-        headers = {"X-Request-Id": request_id, "ETag": tag, "Cache-Control": "no-cache"}
-        known = request.headers.get("If-None-Match")
-        if known is not None and (known == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(","))):
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=body, content_type="application/json", headers=headers)
+        return tagged(request, body, tag, request_id)
 
 
 def _name(operation: Operation, request: web.BaseRequest) -> str:
