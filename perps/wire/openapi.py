@@ -29,6 +29,12 @@ KEY: Final = "key"
 ABOUT: Final = """\
 A self-hosted venue for perpetual futures.
 
+**A first trade on this page.** Press *Authorize*, enter a key, press *Authorize* again and *Close*. The demo prints
+the keys of alice and bob when it is ready. In a bare venue, enter the administrator's key (`admin.key` in its data
+directory) and send the examples of `POST /api/admin/markets`, `POST /api/admin/users` and `POST /api/admin/keys`; then
+authorize with the new key. Now go to `POST /api/markets/perps/open`, press *Try it out* and *Execute*: the answer is
+your position. For another one, take another `clientOrderId`, or leave it out.
+
 - **Numbers** come out as decimal strings. They go in as strings or number literals and are read exactly, never through
   a float. Times are RFC 3339 in UTC with milliseconds.
 - **Keys.** Send `Authorization: Bearer <key>`. `admin` includes all scopes, `trade` includes `read`. Market data is

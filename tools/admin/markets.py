@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import rich_click as click
-from msgspec import Struct
+from msgspec import to_builtins
 
-from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE
-from tools.admin.answers import Record, show_as, show_rows
+from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE, MarketAnswer, MarketList
+from tools.admin.answers import show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
 from tools.output import show_record
 from tools.settings import Access, SettingsGroup, access_options, json_option, public_access_options
@@ -46,14 +46,6 @@ PARAMETERS: Final = (
 """What is shown of a new market: its parameters, those that were given and those that the venue chose."""
 
 
-class _Markets(Struct):
-    markets: list[Record]
-
-
-class _Market(Struct):
-    market: Record
-
-
 @click.group(cls=SettingsGroup)
 def market() -> None:
     """List markets, create them, and change their mode."""
@@ -67,7 +59,7 @@ def list_markets(access: Access, as_json: bool) -> None:
 
     This needs no key.
     """
-    show_as(access, LIST_MARKETS, _Markets, lambda found: show_rows(found.markets, COLUMNS), as_json=as_json)
+    show_as(access, LIST_MARKETS, MarketList, lambda found: show_rows(found.markets, COLUMNS), as_json=as_json)
 
 
 @market.command("create")
@@ -113,10 +105,11 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
     The venue chooses every parameter that you leave out, to suit the price.
     """
 
-    def show(made: _Market) -> None:
-        show_record({name: made.market[name] for name in PARAMETERS if name in made.market})
+    def show(made: MarketAnswer) -> None:
+        market = to_builtins(made.market)
+        show_record({name: market[name] for name in PARAMETERS})
 
-    show_as(access, LIST_MARKET, _Market, show, as_json=as_json, ticker=ticker, **parameters)
+    show_as(access, LIST_MARKET, MarketAnswer, show, as_json=as_json, ticker=ticker, **parameters)
 
 
 @market.command("mode")
@@ -130,7 +123,7 @@ def set_mode(ticker: str, mode: str, access: Access, as_json: bool) -> None:
     In enabled mode everything is allowed. In reduce_only mode positions may only shrink. In halted mode nobody trades.
     """
 
-    def show(changed: _Market) -> None:
+    def show(changed: MarketAnswer) -> None:
         show_rows([changed.market], COLUMNS)
 
-    show_as(access, SET_MODE, _Market, show, as_json=as_json, ticker=ticker, mode=mode)
+    show_as(access, SET_MODE, MarketAnswer, show, as_json=as_json, ticker=ticker, mode=mode)

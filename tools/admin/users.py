@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import rich_click as click
-from msgspec import Struct, to_builtins
 
 from perps.wire.results import EQUITY, LEADERBOARD, EquityHistory, Leaderboard
-from perps.wire.users import BALANCE, CREATE_USER, DEPOSIT, LIST_USERS, WITHDRAW
-from tools.admin.answers import Record, cursor_option, limit_option, show_answer, show_as, show_rows
+from perps.wire.users import BALANCE, CREATE_USER, DEPOSIT, LIST_USERS, WITHDRAW, Users
+from tools.admin.answers import cursor_option, limit_option, show_answer, show_list
 from tools.argument_types import AMOUNT, USER_ID
 from tools.settings import Access, SettingsGroup, access_options, json_option
 
@@ -34,11 +33,6 @@ POINT_COLUMNS: Final = {"at": "at", "equity": "equity", "paid in": "paidIn"}
 ID_HELP: Final = "Makes it safe to repeat: the same id moves the money once.  [default: a new id]"
 
 
-class _Users(Struct, rename="camel"):
-    users: list[Record]
-    next_cursor: str | None
-
-
 @click.group(cls=SettingsGroup)
 def user() -> None:
     """List users, create them, and move their money."""
@@ -51,11 +45,8 @@ def user() -> None:
 @json_option
 def list_users(limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
     """Show users with their money and results, newest first."""
-
-    def show(page: _Users) -> None:
-        show_rows(page.users, COLUMNS, page.next_cursor)
-
-    show_as(access, LIST_USERS, _Users, show, as_json=as_json, limit=limit, cursor=cursor)
+    given = {"limit": limit, "cursor": cursor}
+    show_list(access, LIST_USERS, Users, lambda page: page.users, COLUMNS, as_json=as_json, **given)
 
 
 @user.command("create")
@@ -116,12 +107,8 @@ window_option = click.option(
 @json_option
 def equity(user_id: str, window: str, limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
     """Show what a user had over time, newest first, beside what was paid in."""
-
-    def show(page: EquityHistory) -> None:
-        show_rows([to_builtins(point) for point in page.points], POINT_COLUMNS, page.next_cursor)
-
     given = {"user_id": user_id, "window": window, "limit": limit, "cursor": cursor}
-    show_as(access, EQUITY, EquityHistory, show, as_json=as_json, **given)
+    show_list(access, EQUITY, EquityHistory, lambda page: page.points, POINT_COLUMNS, as_json=as_json, **given)
 
 
 @user.command("leaderboard")
@@ -139,9 +126,5 @@ def equity(user_id: str, window: str, limit: int, cursor: str | None, access: Ac
 @json_option
 def leaderboard(by: str, window: str, limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
     """Show who does best, the best first."""
-
-    def show(page: Leaderboard) -> None:
-        show_rows([to_builtins(leader) for leader in page.leaders], LEADER_COLUMNS, page.next_cursor)
-
     given = {"by": by, "window": window, "limit": limit, "cursor": cursor}
-    show_as(access, LEADERBOARD, Leaderboard, show, as_json=as_json, **given)
+    show_list(access, LEADERBOARD, Leaderboard, lambda page: page.leaders, LEADER_COLUMNS, as_json=as_json, **given)

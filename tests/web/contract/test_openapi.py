@@ -91,7 +91,8 @@ def test_every_operation_is_in_it_with_its_key_and_its_statuses(operation: Opera
     assert described["operationId"] == operation.name
     assert described["tags"] == [operation.tag]
     assert operation.tag in TAGS
-    assert described["security"] == ([{"key": [operation.scope]}] if operation.scope else [])
+    needs = [{"key": [operation.scope]}] if operation.scope else [{"key": []}] if operation.any_key else []
+    assert described["security"] == ([{}, *needs] if operation.may_be_public else needs)
     statuses = {STATUS[code] for code in refusals_of(operation)} | set(operation.answers)
     assert {int(status) for status in described["responses"]} == statuses
     for status, answer in described["responses"].items():
