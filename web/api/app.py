@@ -13,8 +13,7 @@ from aiohttp import web
 from perps.journal import JournalUnavailable
 from perps.wire import venue as wire
 from perps.wire.base import Answer, encode
-from perps.wire.operation import EVENTS, Operation
-from perps.wire.weights import WEIGHT, WEIGHTS
+from perps.wire.weights import WEIGHT
 from web.answers.errors import RequestError
 from web.api import (
     clock,
@@ -36,7 +35,7 @@ from web.api.context import Context
 from web.api.request_ids import request_ids
 from web.api.responses import JsonResponse, json_response
 from web.api.routing import Routes
-from web.api.shared import SHARED, SharedAnswers
+from web.api.shared import SharedAnswers
 from web.limits.connections import Request
 from web.limits.origins import PREFLIGHT
 
@@ -80,38 +79,54 @@ class Api:
 
     async def _answer(self, call: Call[Any, Any]) -> web.StreamResponse:
         context, request = self._context, call.request
-        request.answer_headers = cors = context.sites.headers(request)
-        if request.rel_url.raw_path != wire.HEALTH.path:
+        raw_path = request.rel_url.raw_path
+        request.answer_headers = context.sites.headers(request)
+        if raw_path != wire.HEALTH.path:
             context.sites.check_host(request)
         if context.sites.is_preflight(request):
             return web.Response(status=204, headers={"X-Request-Id": call.request_id, **PREFLIGHT})
         if context.started:
             call.caller = context.admission.caller(request)
+        caller = call.caller
         try:
-            route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
+            route, call.path = self._routes.find(request.method, raw_path)
         except RequestError:
-            request.answer_headers = {**cors, **context.admission.spend(call.caller, WEIGHT)}
-            await context.admission.pace(call.caller, points=WEIGHT)
+            request.spent = context.admission.spend(caller, WEIGHT)
+            await context.admission.pace(caller, points=WEIGHT)
             raise
-        operation = route.operation
-        if not context.started and operation.path.startswith("/api/"):
+        if not context.started and route.operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
-        weight = WEIGHTS.get(operation.name, WEIGHT)
-        left = context.admission.spend(call.caller, weight)
-        request.answer_headers = {**cors, **left} if cors else left
-        await context.admission.pace(call.caller, points=weight)
-        if operation.answers[operation.status] == EVENTS:
-            with context.admission.stream(call.caller):
+        request.spent = context.admission.spend(caller, route.weight)
+        if caller.principal is None:
+            await context.admission.pace(caller, points=route.weight)
+        if not route.is_read:
+            return await self._made(call, route)
+        if route.is_stream:
+            with context.admission.stream(caller):
                 return await self._made(call, route)
-        response = self._shared.find(operation, request, call.request_id) or await self._made(call, route)
-        if operation.method == "GET":
-            await context.admission.pace(call.caller, size=_size(response))
+        response = await self._shared_answer(call, route) if route.is_shared else await self._made(call, route)
+        await context.admission.pace(caller, size=_size(response))
         return response
+
+    async def _shared_answer(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
+        """An answer that is the same for all: made by whoever asks first."""
+        shared, request, operation = self._shared, call.request, route.operation
+        found = shared.find(operation, request, call.request_id)
+        if found is not None:
+            return found
+        begun = shared.stamp()
+        answer = await self._answer_of(call, route)
+        if isinstance(answer, Answer):
+            return shared.keep(operation, request, answer, begun, call.request_id)
+        return _response(call, route, answer)
 
     async def _made(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
         """The answer of the operation itself."""
+        return _response(call, route, await self._answer_of(call, route))
+
+    async def _answer_of(self, call: Call[Any, Any], route: Route) -> Answer | Reply | web.StreamResponse:
+        """Read what is asked, see that the caller may ask it, and let the handler answer."""
         request, operation = call.request, route.operation
-        begun = self._shared.stamp()
         if operation.body is not None:
             call.body = await reading.body(call, operation)
         if call.path:
@@ -119,14 +134,10 @@ class Api:
         call.query = reading.query(request, operation)
         if route.reads is None:
             call.authorise(operation)
-            answer = await route.handler(call)
-        else:
-            asked = route.reads(call)
-            call.authorise(operation)
-            answer = await route.handler(call, asked)
-        if operation.name in SHARED and isinstance(answer, Answer):
-            return self._shared.keep(operation, request, answer, begun, call.request_id)
-        return _response(call, operation, answer)
+            return await route.handler(call)
+        asked = route.reads(call)
+        call.authorise(operation)
+        return await route.handler(call, asked)
 
     def _refuse(self, call: Call[Any, Any], error: RequestError) -> web.Response:
         self._context.metrics.refusals.labels(error.code).inc()
@@ -149,18 +160,15 @@ def _size(response: web.StreamResponse) -> int:
     return len(response.body) if isinstance(response, web.Response) and isinstance(response.body, bytes) else 0
 
 
-def _response(
-    call: Call[Any, Any], operation: Operation, answer: Answer | Reply | web.StreamResponse
-) -> web.StreamResponse:
-    if isinstance(answer, web.StreamResponse):
-        if not answer.prepared:
-            answer.headers["X-Request-Id"] = call.request_id
-        return answer
-    status, headers = operation.status, {"X-Request-Id": call.request_id}
+def _response(call: Call[Any, Any], route: Route, answer: Answer | Reply | web.StreamResponse) -> web.StreamResponse:
+    if isinstance(answer, Answer):
+        return json_response(call.request, route.status, encode(answer), call.request_id)
     if isinstance(answer, Reply):
-        status, headers = answer.status or status, headers | dict(answer.headers)
-        answer = answer.body
-    return json_response(call.request, status, encode(answer), headers)
+        status = answer.status or route.status
+        return json_response(call.request, status, encode(answer.body), call.request_id, answer.headers)
+    if not answer.prepared:
+        answer.headers["X-Request-Id"] = call.request_id
+    return answer
 
 
 async def _close_behind(request: web.BaseRequest, response: web.StreamResponse) -> None:

@@ -17,9 +17,6 @@ from perps.wire.operation import NoQuery, Operation
 from web.api.context import Context
 from web.api.responses import tagged
 
-SHARED: Final = frozenset(("listMarkets", "getMarket", "listCandles"))
-"""Operations whose answer depends on nothing else: neither on the caller nor on the moment within a minute."""
-
 KEPT_MAX: Final = 256
 """Answers kept at a time. The largest list of candles has some 45 KB."""
 
@@ -42,7 +39,7 @@ class SharedAnswers:
 
     def find(self, operation: Operation, request: web.BaseRequest, request_id: str) -> web.Response | None:
         """The answer, if it has been made since the last row."""
-        if operation.name not in SHARED or self.stamp() != self._stamp:
+        if self.stamp() != self._stamp:
             return None
         body = self._kept.get(_name(operation, request))
         return None if body is None else self._response(request, body, request_id)

@@ -20,6 +20,7 @@ from aiohttp.http import HttpProcessingError, RawRequestMessage
 
 from web.answers.errors import RequestError
 from web.api import error_responses
+from web.limits.budgets import Spent
 from web.metrics import Metrics
 
 log = structlog.get_logger()
@@ -40,16 +41,20 @@ READ_S: Final = 15.0
 class Request(web.BaseRequest):
     """A request that says which headers its answer gets, whatever that is: a stream or a refusal too."""
 
-    __slots__ = ("answer_headers",)
+    __slots__ = ("answer_headers", "spent")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.answer_headers: Mapping[str, str] = {}
+        self.spent: Spent | None = None
+        """What is left of the caller's budget, for the headers; None: nothing is said of it."""
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """``aiohttp`` calls it before an answer's head is sent; where it does not, the headers are missing."""
         if self.answer_headers:
             response.headers.update(self.answer_headers)
+        if self.spent is not None:
+            response.headers.update(self.spent.headers)
 
 
 Handler = Callable[[Request], Awaitable[web.StreamResponse]]
@@ -58,12 +63,16 @@ Handler = Callable[[Request], Awaitable[web.StreamResponse]]
 class Connection(web.RequestHandler):
     """One connection, and the requests it brings."""
 
-    __slots__ = ("_connections", "_giving_up")
+    __slots__ = ("_connections", "_giving_up", "known_caller", "known_host")
 
     def __init__(self, connections: Connections, **options: Any) -> None:
         super().__init__(connections, **options)
         self._connections = connections
         self._giving_up: asyncio.TimerHandle | None = None
+        self.known_host: str | None = None
+        """The ``Host`` that the venue was asked under last, and that it goes by."""
+        self.known_caller: object = None
+        """What ``Admission`` remembers of who asked last."""
 
     def data_received(self, data: bytes) -> None:
         """Take what has come; do not keep it if it is not HTTP.
