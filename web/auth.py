@@ -110,6 +110,8 @@ class Keys:
         self._by_id: dict[str, KeyRecord] = {}
         self._when_ended: dict[str, set[Callable[[], None]]] = {}
         """By key: what must not go on without it."""
+        self.generation = object()
+        """Another whenever a key is made or ends."""
         self._admin_digest = digest(admin_key)
         self._admin = Principal("admin", None, frozenset(SCOPES))
 
@@ -219,6 +221,7 @@ class Keys:
             raise
 
     def _remember(self, record: KeyRecord) -> None:
+        self.generation = object()
         self._by_digest[record.digest] = record
         self._by_id[record.key_id] = record
         self._principals[record.digest] = Principal(
@@ -230,6 +233,7 @@ class Keys:
         )
 
     def _forget(self, key_id: str) -> None:
+        self.generation = object()
         for hashed in [hashed for hashed, record in self._by_digest.items() if record.key_id == key_id]:
             del self._by_digest[hashed], self._principals[hashed]
         self._by_id.pop(key_id, None)

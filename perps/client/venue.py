@@ -15,7 +15,7 @@ from perps.client import stream
 from perps.client.lists import Listing, Page
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import history, keys, markets, prices, streams, trading, users, venue
+from perps.wire import history, keys, markets, prices, results, streams, trading, users, venue
 from perps.wire.operation import Operation
 
 TIMEOUT_S: Final = 15.0
@@ -295,6 +295,23 @@ class Venue:
     ) -> Listing[users.Transactions, users.Transaction]:
         """What changed a user's wallet, newest first."""
         return self._list(users.TRANSACTIONS, users.Transactions, lambda page: page.transactions, locals())
+
+    def list_equity(
+        self, user_id: str, *, window: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> Listing[results.EquityHistory, results.EquityPoint]:
+        """What a user had, newest first. ``window``: ``24h``, ``7d`` or ``all`` (the default)."""
+        return self._list(results.EQUITY, results.EquityHistory, lambda page: page.points, locals())
+
+    def get_leaderboard(
+        self,
+        by: str | None = None,
+        *,
+        window: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Listing[results.Leaderboard, results.Leader]:
+        """Who does best, by ``lifetimePnL`` (the default), ``equity`` or ``volume``; ``window`` as above."""
+        return self._list(results.LEADERBOARD, results.Leaderboard, lambda page: page.leaders, locals())
 
     async def create_user(
         self, user_id: str, deposit: Exact | None = None, *, referrer: str | None = None

@@ -167,6 +167,15 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"transactions": [{"id": "8-2", "type": "fee", "amount": "-0.525001", "balanceBefore": "1048.92655",
                    "balanceAfter": "1048.401549", "relatedId": "BTC-PERP-1", "at": "2026-11-22T17:34:58.472Z"}],
  "nextCursor": "8-2"}"""),
+    "listEquity": Example("""
+ {"points": [{"at": "2026-11-22T17:34:58.492Z", "equity": "1048.401549", "paidIn": "1000.00"},
+             {"at": "2026-11-22T17:00:00.000Z", "equity": "1000.00", "paidIn": "1000.00"}],
+ "offset": 9, "nextCursor": null}"""),
+    "getLeaderboard": Example("""
+ {"leaders": [{"rank": 1, "userId": "ann", "equity": "1048.401549", "gain": "48.401549",
+              "realizedPnL": "49.950002", "volume": "4095.900204"}],
+ "by": "lifetimePnL", "window": "24h", "since": "2026-11-22T17:00:00.000Z", "at": "2026-11-22T17:34:58.492Z",
+ "offset": 9, "nextCursor": null}"""),
     "createUser": Example(
         """
  {"userId": "ann", "referrer": null, "balance": "1000.00", "held": "0.00", "available": "1000.00",

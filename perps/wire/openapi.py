@@ -30,6 +30,12 @@ KEY: Final = "key"
 ABOUT: Final = """\
 A self-hosted venue for perpetual futures.
 
+**A first trade on this page.** Press *Authorize*, enter a key, press *Authorize* again and *Close*. The demo prints
+the keys of alice and bob when it is ready. In a bare venue, enter the administrator's key (`admin.key` in its data
+directory) and send the examples of `POST /api/admin/markets`, `POST /api/admin/users` and `POST /api/admin/keys`; then
+authorize with the new key. Now go to `POST /api/markets/perps/open`, press *Try it out* and *Execute*: the answer is
+your position. For another one, take another `clientOrderId`, or leave it out.
+
 - **Numbers** come out as decimal strings. They go in as strings or number literals and are read exactly, never through
   a float. Times are RFC 3339 in UTC with milliseconds.
 - **Keys.** Send `Authorization: Bearer <key>`. `admin` includes all scopes, `trade` includes `read`. Market data is
@@ -121,9 +127,13 @@ def _operation(operation: Operation) -> Json:
 
 
 def _security(operation: Operation) -> list[Json]:
-    """The ways to prove who asks; any of them will do. No way, or an empty one: no key is needed."""
+    """The ways to prove who asks; any of them will do. No way, or an empty one: no key is needed.
+
+    A page that tries operations out sends no key where none is named.
+    """
     if operation.scope is not None:
-        return [{KEY: [operation.scope]}]
+        needed: Json = {KEY: [operation.scope]}
+        return [{}, needed] if operation.may_be_public else [needed]
     if operation.any_key:
         return [{KEY: []}]
     return [{}, {KEY: []}] if Code.UNAUTHORIZED in operation.refusals else []

@@ -67,6 +67,8 @@ class Operation(Struct, frozen=True, kw_only=True):
     """What the key must allow; None: anybody may ask."""
     any_key: bool = False
     """With no ``scope``: any key may ask, and nobody without one."""
+    may_be_public: bool = False
+    """The venue's operator may let anybody ask, without a key."""
     own: bool = False
     """The key must be of the ``userId`` in the path, or an administrator's. ``me`` there is the key's own user."""
     body: Any = None

@@ -18,6 +18,8 @@ WEIGHTS: Final[dict[str, int]] = {
     "listFunding": 10,
     "listUserTrades": 10,
     "listTransactions": 10,
+    "listEquity": 10,
+    "getLeaderboard": 5,
     "streamMarkets": 2,
     "streamUser": 2,
     "streamUsers": 2,

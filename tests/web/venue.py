@@ -20,6 +20,7 @@ from actors.clock import VenueClock
 from actors.ports import Clock
 from perps.units import Millis
 from tests.support.memory import MemoryKeys, MemoryQueries, MemoryStore
+from tests.support.memory_equity import MemoryEquity
 from tests.web.contract import conformity
 from web.compose import Limits, Stores, VenueServer, postgres
 from web.process.snapshot_taking import SnapshotTaken, take_snapshot
@@ -78,6 +79,7 @@ class OnMemory:
             history=self.store,
             queries=MemoryQueries(self.store),
             keys=MemoryKeys(self.store),
+            equity=MemoryEquity(self.store),
             take_snapshot=self._take_snapshot,
         )
 

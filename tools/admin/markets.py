@@ -5,10 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 import rich_click as click
-from msgspec import Struct
+from msgspec import to_builtins
 
-from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE, SETTLE, UPDATE, ChangesBody
-from tools.admin.answers import Record, show_as, show_rows
+from perps.wire.markets import (
+    LIST_MARKET,
+    LIST_MARKETS,
+    SET_MODE,
+    SETTLE,
+    UPDATE,
+    ChangesBody,
+    MarketAnswer,
+    MarketList,
+    Settled,
+)
+from tools.admin.answers import show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
 from tools.output import show_record
 from tools.settings import Access, SettingsGroup, access_options, json_option, public_access_options
@@ -49,27 +59,15 @@ PARAMETERS: Final = (
 """What is shown of a new market: its parameters, those that were given and those that the venue chose."""
 
 
-class _Markets(Struct):
-    markets: list[Record]
-
-
-class _Market(Struct):
-    market: Record
-
-
-class _Settled(_Market):
-    price: str
-    positions: int
-
-
-def _show_settled(done: _Settled) -> None:
+def _show_settled(done: Settled) -> None:
     market = done.market
-    show_record({"ticker": market["ticker"], "status": market["status"]})
+    show_record({"ticker": market.ticker, "status": market.status})
     show_record({"price": done.price, "positions": done.positions})
 
 
-def _show_parameters(made: _Market) -> None:
-    show_record({name: made.market[name] for name in PARAMETERS if name in made.market})
+def _show_parameters(made: MarketAnswer) -> None:
+    market = to_builtins(made.market)
+    show_record({name: market[name] for name in PARAMETERS if name in market})
 
 
 @click.group(cls=SettingsGroup)
@@ -85,7 +83,7 @@ def list_markets(access: Access, as_json: bool) -> None:
 
     This needs no key.
     """
-    show_as(access, LIST_MARKETS, _Markets, lambda found: show_rows(found.markets, COLUMNS), as_json=as_json)
+    show_as(access, LIST_MARKETS, MarketList, lambda found: show_rows(found.markets, COLUMNS), as_json=as_json)
 
 
 @market.command("create")
@@ -135,7 +133,7 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
     The venue chooses every parameter that you leave out, to suit the price.
     """
 
-    show_as(access, LIST_MARKET, _Market, _show_parameters, as_json=as_json, ticker=ticker, **parameters)
+    show_as(access, LIST_MARKET, MarketAnswer, _show_parameters, as_json=as_json, ticker=ticker, **parameters)
 
 
 @market.command("change")
@@ -153,7 +151,7 @@ def change_market(ticker: str, access: Access, as_json: bool, **parameters: str 
     """
     if all(value is None for name, value in parameters.items() if name != "force"):
         raise click.UsageError("name at least one parameter to change")
-    show_as(access, UPDATE, _Market, _show_parameters, as_json=as_json, ticker=ticker, **parameters)
+    show_as(access, UPDATE, MarketAnswer, _show_parameters, as_json=as_json, ticker=ticker, **parameters)
 
 
 _OWN: Final = {option.name for option in change_market.params}
@@ -170,7 +168,7 @@ def settle_market(ticker: str, access: Access, as_json: bool) -> None:
 
     It cannot be undone.
     """
-    show_as(access, SETTLE, _Settled, _show_settled, as_json=as_json, ticker=ticker)
+    show_as(access, SETTLE, Settled, _show_settled, as_json=as_json, ticker=ticker)
 
 
 @market.command("mode")
@@ -184,7 +182,7 @@ def set_mode(ticker: str, mode: str, access: Access, as_json: bool) -> None:
     In enabled mode everything is allowed. In reduce_only mode positions may only shrink. In halted mode nobody trades.
     """
 
-    def show(changed: _Market) -> None:
+    def show(changed: MarketAnswer) -> None:
         show_rows([changed.market], COLUMNS)
 
-    show_as(access, SET_MODE, _Market, show, as_json=as_json, ticker=ticker, mode=mode)
+    show_as(access, SET_MODE, MarketAnswer, show, as_json=as_json, ticker=ticker, mode=mode)

@@ -13,8 +13,7 @@ from aiohttp import web
 from perps.journal import JournalUnavailable
 from perps.wire import venue as wire
 from perps.wire.base import Answer, encode
-from perps.wire.operation import EVENTS, Operation
-from perps.wire.weights import WEIGHT, WEIGHTS
+from perps.wire.weights import WEIGHT
 from web.answers.errors import RequestError
 from web.api import (
     clock,
@@ -25,6 +24,7 @@ from web.api import (
     prices,
     reading,
     reference,
+    results,
     streams,
     trading,
     users,
@@ -35,13 +35,13 @@ from web.api.context import Context
 from web.api.request_ids import request_ids
 from web.api.responses import JsonResponse, json_response
 from web.api.routing import Routes
-from web.api.shared import SHARED, SharedAnswers
+from web.api.shared import SharedAnswers
 from web.limits.connections import Request
 from web.limits.origins import PREFLIGHT
 
 log = structlog.get_logger()
 
-MODULES: Final = (trading, markets, clock, history, prices, users, keys, streams, venue, reference)
+MODULES: Final = (trading, markets, clock, history, prices, users, results, keys, streams, venue, reference)
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5
@@ -92,16 +92,16 @@ class Api:
         if route is None:
             await self._pay(call, WEIGHT)
             return web.Response(status=204, headers={"X-Request-Id": call.request_id, **PREFLIGHT})
-        operation = route.operation
-        if not context.started and operation.path.startswith("/api/"):
+        if not context.started and route.operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
-        await self._pay(call, WEIGHTS.get(operation.name, WEIGHT))
-        if operation.answers[operation.status] == EVENTS:
+        await self._pay(call, route.weight)
+        if not route.is_read:
+            return await self._made(call, route)
+        if route.is_stream:
             with context.admission.stream(call.caller):
                 return await self._made(call, route)
-        response = self._shared.find(operation, request, call.request_id) or await self._made(call, route)
-        if operation.method == "GET":
-            await context.admission.pace(call.caller, size=_size(response))
+        response = await self._shared_answer(call, route) if route.is_shared else await self._made(call, route)
+        await context.admission.pace(call.caller, size=_size(response))
         return response
 
     def _found(self, call: Call[Any, Any]) -> Route | None:
@@ -121,15 +121,29 @@ class Api:
     async def _pay(self, call: Call[Any, Any], points: int) -> None:
         """Take points out of the caller's budget, before anything of the request is read. Raises ``rate_limited``."""
         admission, request = self._context.admission, call.request
-        left = admission.spend(call.caller, points)
-        if left:
-            request.answer_headers = {**request.answer_headers, **left}
-        await admission.pace(call.caller, points=points)
+        request.spent = admission.spend(call.caller, points)
+        if call.caller.principal is None:
+            await admission.pace(call.caller, points=points)
+
+    async def _shared_answer(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
+        """An answer that is the same for all: made by whoever asks first."""
+        shared, request, operation = self._shared, call.request, route.operation
+        found = shared.find(operation, request, call.request_id)
+        if found is not None:
+            return found
+        begun = shared.stamp()
+        answer = await self._answer_of(call, route)
+        if isinstance(answer, Answer):
+            return shared.keep(operation, request, answer, begun, call.request_id)
+        return _response(call, route, answer)
 
     async def _made(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
         """The answer of the operation itself."""
+        return _response(call, route, await self._answer_of(call, route))
+
+    async def _answer_of(self, call: Call[Any, Any], route: Route) -> Answer | Reply | web.StreamResponse:
+        """Read what is asked, see that the caller may ask it, and let the handler answer."""
         request, operation = call.request, route.operation
-        begun = self._shared.stamp()
         if operation.body is not None:
             call.body = await reading.body(call, operation)
         if call.path:
@@ -137,14 +151,10 @@ class Api:
         call.query = reading.query(request, operation)
         if route.reads is None:
             call.authorise(operation)
-            answer = await route.handler(call)
-        else:
-            asked = route.reads(call)
-            call.authorise(operation)
-            answer = await route.handler(call, asked)
-        if operation.name in SHARED and isinstance(answer, Answer):
-            return self._shared.keep(operation, request, answer, begun, call.request_id)
-        return _response(call, operation, answer)
+            return await route.handler(call)
+        asked = route.reads(call)
+        call.authorise(operation)
+        return await route.handler(call, asked)
 
     def _refuse(self, call: Call[Any, Any], error: RequestError) -> web.Response:
         self._context.metrics.refusals.labels(error.code).inc()
@@ -167,18 +177,15 @@ def _size(response: web.StreamResponse) -> int:
     return len(response.body) if isinstance(response, web.Response) and isinstance(response.body, bytes) else 0
 
 
-def _response(
-    call: Call[Any, Any], operation: Operation, answer: Answer | Reply | web.StreamResponse
-) -> web.StreamResponse:
-    if isinstance(answer, web.StreamResponse):
-        if not answer.prepared:
-            answer.headers["X-Request-Id"] = call.request_id
-        return answer
-    status, headers = operation.status, {"X-Request-Id": call.request_id}
+def _response(call: Call[Any, Any], route: Route, answer: Answer | Reply | web.StreamResponse) -> web.StreamResponse:
+    if isinstance(answer, Answer):
+        return json_response(call.request, route.status, encode(answer), call.request_id)
     if isinstance(answer, Reply):
-        status, headers = answer.status or status, headers | dict(answer.headers)
-        answer = answer.body
-    return json_response(call.request, status, encode(answer), headers)
+        status = answer.status or route.status
+        return json_response(call.request, status, encode(answer.body), call.request_id, answer.headers)
+    if not answer.prepared:
+        answer.headers["X-Request-Id"] = call.request_id
+    return answer
 
 
 def _is_endless(request: web.BaseRequest) -> bool:

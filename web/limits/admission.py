@@ -7,9 +7,9 @@ holds an administrator's key is not limited. Nor, by default, are callers withou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 from msgspec import Struct
@@ -19,6 +19,7 @@ from actors.shares import Shares
 from web.answers.errors import RequestError
 from web.auth import Keys, Principal
 from web.limits.budgets import NS_PER_S, Budget, FailedKeys, Pace, Spent, is_loopback, site
+from web.limits.connections import Connection
 
 KEY_POINTS_PER_S: Final = 20_000
 """More than one venue on one small machine can carry out: by default no bot is held up."""
@@ -64,6 +65,15 @@ class Caller(Struct, frozen=True):
     """None: a stranger."""
 
 
+class _Known(NamedTuple):
+    """Who asked last on a connection, with a key that does not expire: most ask again, and are not looked up again."""
+
+    authorization: str
+    of: object
+    """The keys' generation when it was looked up: whatever happens to any key makes another."""
+    caller: Caller
+
+
 NOBODY: Final = Caller("@", True)
 """Before it is known who asks."""
 
@@ -81,28 +91,37 @@ class Admission:
 
     def caller(self, request: web.BaseRequest) -> Caller:
         """Who asks. Raises ``rate_limited`` while the address is slowed for its keys and this one fails too."""
-        address = request.remote or ""
-        if "Authorization" in request.headers:
+        authorization = request.headers.get("Authorization")
+        if authorization is not None:
+            connection = request.protocol
+            known = connection.known_caller if isinstance(connection, Connection) else None
+            if isinstance(known, _Known) and known.authorization == authorization and known.of is self._keys.generation:
+                return known.caller
             try:
                 principal = self._keys.principal(request)
-                return Caller(principal.payer, principal.is_admin, principal)
             except RequestError:
-                self._check_failures(site(address))
+                self._check_failures(site(request.remote or ""))
+            else:
+                caller = Caller(principal.payer, principal.is_admin, principal)
+                if principal.expires_at is None and isinstance(connection, Connection):
+                    connection.known_caller = _Known(authorization, self._keys.generation, caller)
+                return caller
+        address = request.remote or ""
         is_free = not self._limits.limits_loopback and is_loopback(address)
         return Caller(f"@{site(address)}", is_free)
 
-    def spend(self, caller: Caller, points: int) -> Mapping[str, str]:
-        """Take points out of a caller's budget; the headers that say what is left. Raises ``rate_limited``."""
+    def spend(self, caller: Caller, points: int) -> Spent | None:
+        """Take points out of a caller's budget; what is left, if there is a budget. Raises ``rate_limited``."""
         budget = self._of_addresses if caller.principal is None else self._of_keys
         if budget is None or caller.is_free:
-            return {}
+            return None
         spent = budget.spend(caller.name, points, self._clock.monotonic_ns())
         if spent.wait_s:
             said = f"You ask for too much at once. Nothing was done; retry in {spent.wait_s} s."
             error = RequestError("rate_limited", said, {"limit": spent.limit, "weight": points})
-            error.headers = {**_headers(spent), "Retry-After": str(spent.wait_s)}
+            error.headers = {**spent.headers, "Retry-After": str(spent.wait_s)}
             raise error
-        return _headers(spent)
+        return spent
 
     @contextmanager
     def stream(self, caller: Caller) -> Iterator[None]:
@@ -155,11 +174,3 @@ class Admission:
 
 def _now_ns() -> int:
     return int(asyncio.get_running_loop().time() * NS_PER_S)
-
-
-def _headers(spent: Spent) -> dict[str, str]:
-    return {
-        "X-RateLimit-Limit": str(spent.limit),
-        "X-RateLimit-Remaining": str(spent.remaining),
-        "X-RateLimit-Reset": str(spent.reset_s),
-    }

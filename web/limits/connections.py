@@ -23,6 +23,7 @@ from aiohttp.http import HttpProcessingError, RawRequestMessage
 from web.answers.errors import RequestError
 from web.api import error_responses
 from web.auth import HasHeaders
+from web.limits.budgets import Spent
 from web.metrics import Metrics
 
 log = structlog.get_logger()
@@ -49,16 +50,20 @@ WRAPPED: Final = 2
 class Request(web.BaseRequest):
     """A request that says which headers its answer gets, whatever that is: a stream or a refusal too."""
 
-    __slots__ = ("answer_headers",)
+    __slots__ = ("answer_headers", "spent")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.answer_headers: Mapping[str, str] = {}
+        self.spent: Spent | None = None
+        """What is left of the caller's budget, for the headers; None: nothing is said of it."""
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """``aiohttp`` calls it before an answer's head is sent; where it does not, the headers are missing."""
         if self.answer_headers:
             response.headers.update(self.answer_headers)
+        if self.spent is not None:
+            response.headers.update(self.spent.headers)
 
 
 Handler = Callable[[Request], Awaitable[web.StreamResponse]]
@@ -67,7 +72,16 @@ Handler = Callable[[Request], Awaitable[web.StreamResponse]]
 class Connection(web.RequestHandler):
     """One connection, and the requests it brings."""
 
-    __slots__ = ("_body", "_body_bytes_left", "_connections", "_giving_up", "_is_deaf", "_unparsed")
+    __slots__ = (
+        "_body",
+        "_body_bytes_left",
+        "_connections",
+        "_giving_up",
+        "_is_deaf",
+        "_unparsed",
+        "known_caller",
+        "known_host",
+    )
 
     def __init__(self, connections: Connections, **options: Any) -> None:
         super().__init__(connections, **options)
@@ -80,6 +94,10 @@ class Connection(web.RequestHandler):
         self._body_bytes_left = 0
         self._is_deaf = False
         """What comes now is thrown away: nobody will read this body, or it is not HTTP."""
+        self.known_host: str | None = None
+        """The ``Host`` that the venue was asked under last, and that it goes by."""
+        self.known_caller: object = None
+        """What ``Admission`` remembers of who asked last."""
 
     def data_received(self, data: bytes) -> None:
         """Take what has come, part by part; do not keep it if it is not HTTP.

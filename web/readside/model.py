@@ -29,7 +29,7 @@ ROWS_KEPT: Final = 20_000
 class UserView:
     """One user: what they have done with money so far, and their open positions by (ticker, number)."""
 
-    __slots__ = ("deposited", "fees", "margin", "opened", "pnl", "positions", "referrer", "withdrawn")
+    __slots__ = ("deposited", "fees", "margin", "opened", "pnl", "positions", "referrer", "volume", "withdrawn")
 
     def __init__(self, referrer: str | None) -> None:
         self.referrer = referrer
@@ -42,6 +42,8 @@ class UserView:
         self.withdrawn = 0
         self.pnl = 0
         self.fees = 0
+        self.volume = 0
+        """Σ |cost| of the trades behind the row ``ReadModel.volume_from``."""
 
 
 class MarketView:
@@ -88,6 +90,8 @@ class ReadModel:
         self.markets: dict[str, MarketView] = {}
         self.users: dict[str, UserView] = {}
         self.balances: dict[str, int] = {}
+        self.volume_from = 0
+        """The row behind which users' volumes count: that of a snapshot without them; else 0."""
         self.health_changes = 0
         """How often a market went down or came up again: readers see it, and no row says it."""
         self._recent: deque[Row] = deque(maxlen=rows_kept)
@@ -220,9 +224,11 @@ class ReadModel:
                 assert_never(effect)
 
     def _trade(self, row: Row, view: MarketView | None, trade: Traded) -> None:
+        volume = Micros(abs(trade.fill.cost))
         if view is not None:
-            view.history.trade(row.at, trade.fill.quote_after, Micros(abs(trade.fill.cost)))
+            view.history.trade(row.at, trade.fill.quote_after, volume)
         user = self.users[trade.position.user]
+        user.volume += volume
         user.fees += trade.fee
         user.pnl += trade.pnl
         self._stands(row, trade.position)

@@ -6,12 +6,14 @@ import stat
 from collections import deque
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from perps.wire.examples import EXAMPLES
+from perps.wire.markets import MarketAnswer, Settled
 from perps.wire.operation import Operation
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
-from tools.admin import markets
 from tools.cli import main
 from tools.output import flat
 
@@ -223,7 +225,7 @@ async def test_a_change_sends_what_was_given_and_nothing_else(
 
     async def ask(_: object, operation: Operation, __: object, values: dict[str, object]) -> object:
         sent.append((operation.name, {name: value for name, value in values.items() if value is not None}))
-        return markets._Market({"ticker": "BTC-PERP", "maxLeverage": 5})
+        return msgspec.convert(EXAMPLES["updateMarket"].answer, MarketAnswer)
 
     monkeypatch.setattr("tools.admin.answers._ask", ask)
     options = ("--max-leverage", "5", "--max-price-age", "none", "--price-band", "0.1", "--force", "--key", ADMIN_KEY)
@@ -231,7 +233,9 @@ async def test_a_change_sends_what_was_given_and_nothing_else(
     assert await asyncio.to_thread(main, ["market", "change", "BTC-PERP", *options]) == 0
     given = {"max_leverage": 5, "max_price_age": "none", "price_band": "0.1", "force": True}
     assert sent == [("updateMarket", {"ticker": "BTC-PERP", **given})]
-    assert capsys.readouterr().out == "ticker\tBTC-PERP\nmaxLeverage\t5\n"
+    shown = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert shown["ticker"] == "BTC-PERP"
+    assert int(shown["maxLeverage"]) == EXAMPLES["updateMarket"].answer["market"]["maxLeverage"]
 
 
 async def test_a_change_of_nothing_is_a_mistake(capsys: Captured) -> None:
@@ -242,9 +246,9 @@ async def test_a_change_of_nothing_is_a_mistake(capsys: Captured) -> None:
 async def test_a_settlement_says_at_what_and_how_many(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     async def ask(_: object, operation: Operation, __: object, values: dict[str, object]) -> object:
         assert (operation.name, values) == ("settleMarket", {"ticker": "BTC-PERP"})
-        return markets._Settled({"ticker": "BTC-PERP", "status": "settled"}, "10400.00", 2)
+        return msgspec.convert(EXAMPLES["settleMarket"].answer, Settled)
 
     monkeypatch.setattr("tools.admin.answers._ask", ask)
 
     assert await asyncio.to_thread(main, ["market", "settle", "BTC-PERP", "--key", ADMIN_KEY]) == 0
-    assert capsys.readouterr().out == "ticker\tBTC-PERP\nstatus\tsettled\nprice\t10400.00\npositions\t2\n"
+    assert capsys.readouterr().out == "ticker\tBTC-PERP\nstatus\tenabled\nprice\t10400.00\npositions\t2\n"

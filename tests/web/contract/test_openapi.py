@@ -94,7 +94,7 @@ def test_every_operation_is_in_it_with_its_key_and_its_statuses(operation: Opera
     scopes = [operation.scope] if operation.scope else []
     assert ({"key": scopes} in described["security"]) == ("401" in described["responses"])
     is_for_anybody = not described["security"] or {} in described["security"]
-    assert is_for_anybody == (operation.scope is None and not operation.any_key)
+    assert is_for_anybody == (operation.may_be_public or (operation.scope is None and not operation.any_key))
     statuses = {STATUS[code] for code in refusals_of(operation)} | set(operation.answers)
     assert {int(status) for status in described["responses"]} == statuses
     for status, answer in described["responses"].items():

@@ -6,6 +6,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 from msgspec.structs import replace
 
@@ -262,3 +263,31 @@ async def test_who_has_no_key_waits_for_who_has_none_and_nobody_else_does(
     (await venue.anybody.get("/readyz")).ok()
     for _ in range(3):
         (await ann.get(MARKET)).ok()
+
+
+async def test_what_is_remembered_of_a_connection_ends_with_the_key(starter: Starter) -> None:
+    venue = await starter()
+    await venue.user("ann")
+    made = (await venue.admin.post("/api/admin/keys", {"userId": "ann", "scopes": ["read"]})).ok(201)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
+        ann, bob = Client(session, venue.url, made["key"]), Client(session, venue.url, "wrong")
+        for _ in range(3):
+            assert (await ann.get("/api/me")).ok()["userId"] == "ann"
+        (await bob.get("/api/me")).refused(401, "unauthorized")
+        assert (await ann.get("/api/me")).ok()["userId"] == "ann"
+
+        (await venue.admin.delete(f"/api/admin/keys/{made['keyId']}")).ok()
+
+        (await ann.get("/api/me")).refused(401, "unauthorized")
+
+
+async def test_a_key_that_expires_is_looked_at_each_time(starter: Starter, clock: ManualClock) -> None:
+    venue = await starter(clock=clock)
+    await venue.user("ann")
+    soon = "2026-01-01T00:00:10.000Z"
+    made = (await venue.admin.post("/api/admin/keys", {"userId": "ann", "scopes": ["read"], "expiresAt": soon})).ok(201)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
+        ann = Client(session, venue.url, made["key"])
+        (await ann.get("/api/me")).ok()
+        clock.advance(10)
+        (await ann.get("/api/me")).refused(401, "unauthorized")
