@@ -14,7 +14,7 @@ from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.checks import not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
-from perps.rules.liquidation import next_liquidation
+from perps.rules.liquidation import may_be_due, next_liquidation
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
@@ -120,13 +120,13 @@ def sweep(market: Market, given: Given) -> list[MarketEvents]:
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
     Nobody is liquidated at a price that nobody may trade at.
     """
-    rows: list[list[MarketEvent]] = []
     if market.settling is not None:
         following: Iterable[MarketEvent] = settlement(market)
-    elif not_to_be_used(market, given):
+    elif not may_be_due(market) or not_to_be_used(market, given):
         return []
     else:
         following = liquidations(market)
+    rows: list[list[MarketEvent]] = []
     for event in following:
         if not rows or len(rows[-1]) == LIQUIDATIONS_PER_ROW_MAX:
             rows.append([])

@@ -33,11 +33,16 @@ def due(market: Market) -> Position | None:
     return next(_all_due(market), None)
 
 
+def may_be_due(market: Market) -> bool:
+    """Whether there is a candidate at all, whatever the market's mode: one comparison a side."""
+    return market.order.may_be_due(market.mark, market.params, market.funding_index)
+
+
 def _all_due(market: Market) -> Iterator[Position]:
     """A candidate that κ's rounding put forward too early is skipped, not stopped at."""
-    mark, params, index = market.mark, market.params, market.funding_index
-    if not market.order.may_be_due(mark, params, index):
+    if not may_be_due(market):
         return
+    mark, params, index = market.mark, market.params, market.funding_index
     for number in market.order.candidates(mark, params, index):
         position = market.positions[number]
         if is_liquidatable(position, mark, params, index):
