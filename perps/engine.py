@@ -124,19 +124,25 @@ def sweep(market: Market, given: Given) -> list[MarketEvents]:
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
     Nothing is done at a price that nobody may trade at.
     """
-    rows: list[list[MarketEvent]] = []
     if market.settling is not None:
         following: Iterable[MarketEvent] = settlement(market)
-    elif not_to_be_used(market, given):
+    elif not _may_be_due(market) or not_to_be_used(market, given):
         return []
     else:
         following = consequences(market)
+    rows: list[list[MarketEvent]] = []
     for event in following:
         if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
             rows.append([])
         rows[-1].append(event)
         apply(market, event)
     return [tuple(row) for row in rows]
+
+
+def _may_be_due(market: Market) -> bool:
+    """Whether anything can be due at the present price: two comparisons for liquidations, two for exits."""
+    mark = market.mark
+    return market.order.may_be_due(mark, market.params, market.funding_index) or market.exits.reached(mark)
 
 
 def consequences(market: Market) -> Iterator[MarketEvent]:
