@@ -45,9 +45,9 @@ export function VenueProvider({ tab, children }: { tab: Tab; children: ReactNode
     };
   }, [tab]);
   return (
-    <Context value={tab}>
+    <Context.Provider value={tab}>
       <QueryClientProvider client={tab.queries}>{children}</QueryClientProvider>
-    </Context>
+    </Context.Provider>
   );
 }
 
