@@ -35,11 +35,26 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+const clock = setTimeout;
+const real = (ms: number) => new Promise((resolve) => clock(resolve, ms));
 const pass = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms));
 const say = async (text: string) => {
   venue.streams.at(-1)!.write(text);
   await pass(100);
 };
+
+/** Let time pass until something holds: answers arrive by the machine's clock, not by the test's. */
+async function until(holds: () => void): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return holds();
+    } catch (error) {
+      if (tries > 100) throw error;
+      await real(2);
+      await pass(20);
+    }
+  }
+}
 
 async function shown<T>(hook: () => T) {
   const wrapper = ({ children }: { children: ReactNode }) => <VenueProvider tab={tab}>{children}</VenueProvider>;
@@ -104,7 +119,7 @@ describe("useTrades", () => {
     await pass(10);
     await say(wire(6, ["trade", trade("close", 6)]));
     await say(wire(7, ["trade", trade("open", 7)]));
-    expect(result.current.trades.map((one) => one.id)).toEqual(["7-0", "6-0", "3-0"]);
+    await until(() => expect(result.current.trades.map((one) => one.id)).toEqual(["7-0", "6-0", "3-0"]));
   });
 });
 
@@ -117,9 +132,12 @@ describe("useCandles", () => {
     await pass(10);
     await say(wire(6, ["price", price("99999.00", 6)]));
     await say(wire(7, ["price", price("10100.00", 7)]));
-    expect(result.current.candles).toEqual([{ at, open: 10000, high: 10100, low: 10000, close: 10100, volume: 5 }]);
+    const first = { at, open: 10000, high: 10100, low: 10000, close: 10100, volume: 5 };
+    await until(() => expect(result.current.candles).toEqual([first]));
     await say(wire(8, ["trade", trade("open", 8, { at: "2026-01-01T00:01:01.000Z" })]));
-    expect(result.current.candles.at(-1)).toMatchObject({ at: at + 60_000, open: 10010, volume: 2502.5 });
+    await until(() =>
+      expect(result.current.candles.at(-1)).toMatchObject({ at: at + 60_000, open: 10010, volume: 2502.5 }),
+    );
   });
 });
 
@@ -134,7 +152,9 @@ describe("usePerpTrade", () => {
     expect(result.current.isPending).toBe(true);
     answer(OPENED);
     await pass(10);
-    expect(result.current).toMatchObject({ isPending: false, progress: { phase: "done", answer: OPENED } });
+    await until(() =>
+      expect(result.current).toMatchObject({ isPending: false, progress: { phase: "done", answer: OPENED } }),
+    );
   });
 
   it("says why the venue refused, and does not send it again", async () => {
@@ -159,7 +179,7 @@ describe("usePerpTrade", () => {
     expect(result.current.progress).toMatchObject({ phase: "retrying", why: "no_answer" });
     expect(result.current.isPending).toBe(true);
     await pass(10_000);
-    expect(result.current.progress.phase).toBe("done");
+    await until(() => expect(result.current.progress.phase).toBe("done"));
     const bodies = venue.of(SENT).map((request) => request.body);
     expect(bodies).toHaveLength(4);
     expect(new Set(bodies.map((body) => JSON.stringify(body))).size).toBe(1);
@@ -193,7 +213,7 @@ describe("usePerpTrade", () => {
     act(() => void result.current.close("BTC-PERP-1", { percentage: "0.5" }));
     await pass(10);
     expect(venue.of(path)[0]!.body).toMatchObject({ percentage: "0.5" });
-    expect(result.current.progress.phase).toBe("done");
+    await until(() => expect(result.current.progress.phase).toBe("done"));
   });
 });
 
@@ -205,7 +225,7 @@ describe("usePreview", () => {
     const { result, rerender } = renderHook(() => usePreview({ ...OPEN, size }, 0), { wrapper });
     await pass(200);
     await pass(50);
-    expect(result.current.quote!.totalRequired).toBe("101.00");
+    await until(() => expect(result.current.quote!.totalRequired).toBe("101.00"));
     for (size of ["2", "20", "200", "2000"]) {
       rerender();
       await pass(50);
@@ -213,7 +233,7 @@ describe("usePreview", () => {
     expect(result.current).toMatchObject({ quote: { totalRequired: "101.00" }, isOld: true });
     await pass(200);
     await pass(50);
-    expect(result.current).toMatchObject({ quote: { totalRequired: "202.00" }, isOld: false });
+    await until(() => expect(result.current).toMatchObject({ quote: { totalRequired: "202.00" }, isOld: false }));
     expect(venue.of(QUOTE)).toHaveLength(2);
   });
 
@@ -222,7 +242,7 @@ describe("usePreview", () => {
     const result = await shown(() => usePreview({ ...OPEN, leverage: 99 }, 0));
     await pass(200);
     await pass(50);
+    await until(() => expect(result.current.refusal!.code).toBe("leverage_too_high"));
     expect(result.current.quote).toBeNull();
-    expect(result.current.refusal!.code).toBe("leverage_too_high");
   });
 });

@@ -31,9 +31,13 @@ export function sign(value: Decimal): -1 | 0 | 1 {
   return big.eq(0) ? 0 : big.lt(0) ? -1 : 1;
 }
 
-/** A text that is a number the venue takes, or null. */
-export function decimal(text: string): Decimal | null {
-  const plain = text.replace(/[\s,'’\u202f\u00a0]/g, "");
+const HAS_COMMA = new Intl.NumberFormat(undefined).format(1.5).includes(",");
+
+/** A number as people type it, as the venue takes it; null: it is none. `hasComma`: decimals come behind a comma. */
+export function decimal(text: string, hasComma = HAS_COMMA): Decimal | null {
+  let plain = text.replace(/[\s'’\u202f\u00a0]/g, "");
+  if (!hasComma) plain = plain.replaceAll(",", "");
+  else if (plain.includes(",") || /^\d{1,3}(\.\d{3})+$/.test(plain)) plain = plain.replaceAll(".", "").replace(",", ".");
   return /^\d{1,15}(\.\d{0,12})?$/.test(plain) ? Big(plain).toFixed() : null;
 }
 

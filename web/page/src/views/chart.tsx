@@ -135,7 +135,7 @@ function paint({ chart, prices }: Parts): void {
     downColor: down,
     borderDownColor: down,
     wickDownColor: down,
-    priceLineColor: colour("--faint"),
+    priceLineColor: colour("--text"),
   });
 }
 
@@ -211,7 +211,7 @@ function Drawing(props: {
 
 /** The newest candles, with some room at their right. */
 function fit(chart: IChartApi, count: number, width: number): void {
-  const shown = width < 560 ? NARROW : Math.min(120, Math.max(60, Math.floor(width / 9)));
+  const shown = width < 560 ? NARROW : Math.max(NARROW, Math.min(count, Math.floor(width / 9), 160));
   chart.timeScale().setVisibleLogicalRange({ from: count - shown, to: count + ROOM });
 }
 

@@ -8,6 +8,8 @@ import { MODES } from "./markets";
 import { Fading, Icon, Tri, tone } from "./parts";
 
 const HOUR_S = 3600;
+/** What is shown as 0.0000 %. */
+const LEAST = 0.000_000_5;
 
 /** Which market, what it costs, and what decides margin, liquidation and funding. */
 export function MarketHead({ market }: { market: Market }) {
@@ -75,7 +77,7 @@ function Funding({ market }: { market: Market }) {
   const begun = useKnown((known) => known.state.resets);
   const since = useSince(begun);
   const rate = fundingAt(market, (now - since) / HOUR_S);
-  const payer = rate === 0 ? "" : rate > 0 ? "longs pay" : "shorts pay";
+  const payer = Math.abs(rate) < LEAST ? "" : rate > 0 ? "longs pay" : "shorts pay";
   return (
     <div>
       <dt>

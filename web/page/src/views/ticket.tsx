@@ -24,12 +24,13 @@ function useOrder(market: Market, available: string | null) {
   const most = market.maxLeverage;
   const [chosen, setLeverage] = useState(kept.leverage ?? FIRST_LEVERAGE);
   const leverage = kept.leverage === undefined && chosen === FIRST_LEVERAGE ? Math.max(1, Math.min(chosen, Math.floor(most / 2))) : Math.min(chosen, most);
-  const [typed, setSize] = useState<string | null>(kept.size ?? null);
+  const [typed, setTyped] = useState<string | null>(kept.size === undefined ? null : say.plain(kept.size));
+  const setSize = (amount: string) => setTyped(say.plain(amount));
   const tenth = available === null ? FIRST_SIZE : affordable(Big(available).div(10).toFixed(), leverage, market.takerFee);
-  const size = typed ?? (isLess(tenth, FIRST_SIZE) ? tenth : FIRST_SIZE);
+  const size = typed ?? say.plain(isLess(tenth, FIRST_SIZE) ? tenth : FIRST_SIZE);
   const [slippage, setSlippage] = useState(kept.slippage ?? "50");
-  const remember = () => keep({ side, size, leverage: chosen, slippage });
-  return { side, setSide, size, setSize, leverage, setLeverage, slippage, setSlippage, remember };
+  const remember = (amount: string) => keep({ side, size: amount, leverage: chosen, slippage });
+  return { side, setSide, size, setTyped, setSize, leverage, setLeverage, slippage, setSlippage, remember };
 }
 
 /** A price that changes often, looked at once a second. */
@@ -76,7 +77,7 @@ export function Ticket({ market }: { market: Market }) {
     if (session === null) return show({ name: "signin" });
     if (!isReady || body === null) return;
     const verdict = await open(body);
-    order.remember();
+    if (amount !== null) order.remember(amount);
     if (verdict.phase === "done") {
       tell(toastOf(verdict.answer, market));
       liftTicket(false);
@@ -101,8 +102,9 @@ export function Ticket({ market }: { market: Market }) {
             disabled={isPending}
             aria-describedby="size-note"
             aria-invalid={words?.field === "size" || amount === null}
-            onChange={(event) => order.setSize(event.target.value)}
+            onChange={(event) => order.setTyped(event.target.value)}
             onFocus={(event) => event.target.select()}
+            onBlur={() => amount !== null && order.setSize(amount)}
           />
           <span className="unit">USD</span>
         </div>
