@@ -13,6 +13,7 @@ export default defineConfig({
   test: {
     environment: "happy-dom",
     include: ["tests/**/*.test.{ts,tsx}"],
-    testTimeout: 10_000,
+    testTimeout: 30_000,
+    env: { TZ: "UTC", LANG: "en_GB.UTF-8" },
   },
 });

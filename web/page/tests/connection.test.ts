@@ -122,6 +122,20 @@ describe("the stream of a tab", () => {
     expect(phase()).toBe("live");
   });
 
+  it("goes on where it was when it is started again, with one line", async () => {
+    await pass(0);
+    last().write(SNAPSHOT);
+    await pass(0);
+    stream.stop();
+    stream.start();
+    await pass(5);
+    expect(venue.streams).toHaveLength(2);
+    expect(last().headers.get("Last-Event-ID")).toBe("1-5");
+    await live(3);
+    expect(venue.streams).toHaveLength(2);
+    expect(phase()).toBe("live");
+  });
+
   it("tells those who look on at most every twentieth of a second, and of a cut at once", async () => {
     await pass(0);
     last().write(SNAPSHOT);

@@ -92,6 +92,28 @@ describe("useConnection", () => {
   });
 });
 
+describe("a tab that nobody sees", () => {
+  it("lets go of its stream after a minute, and misses nothing when it is seen again", async () => {
+    const result = await shown(() => useMarket("BTC-PERP"));
+    const see = (state: string) => {
+      vi.spyOn(document, "visibilityState", "get").mockReturnValue(state as DocumentVisibilityState);
+      document.dispatchEvent(new Event("visibilitychange"));
+    };
+    see("hidden");
+    for (let second = 0; second < 61; second++) {
+      if (second < 59) venue.streams.at(-1)!.write(": ping\n\n");
+      await pass(1_000);
+    }
+    await pass(10_000);
+    expect(venue.streams).toHaveLength(1);
+    see("visible");
+    await pass(10);
+    expect(venue.streams[1]!.headers.get("Last-Event-ID")).toBe("1-5");
+    await say(wire(6, ["price", price("10123.45", 6)]));
+    expect(result.current!.currentPrice).toBe("10123.45");
+  });
+});
+
 describe("useUserPositions, useWalletBalance", () => {
   it("values positions and equity at each new mark price", async () => {
     const result = await shown(() => ({ positions: useUserPositions(), wallet: useWalletBalance() }));

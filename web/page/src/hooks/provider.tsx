@@ -37,8 +37,10 @@ export function VenueProvider({ tab, children }: { tab: Tab; children: ReactNode
     const ended = tab.stream.subscribe(() => {
       if (tab.stream.get().connection.phase === "ended" && tab.sessions.get() !== null) tab.sessions.signOut();
     });
+    const rest = restWhileHidden(tab.stream);
     tab.stream.start();
     return () => {
+      rest();
       forget();
       ended();
       tab.stream.stop();
@@ -49,6 +51,24 @@ export function VenueProvider({ tab, children }: { tab: Tab; children: ReactNode
       <QueryClientProvider client={tab.queries}>{children}</QueryClientProvider>
     </Context.Provider>
   );
+}
+
+/** How long a tab that nobody sees keeps its stream: a browser lends a venue six connections for all tabs together. */
+export const HIDDEN_MS = 60_000;
+
+/** Let go of the stream while the tab is hidden. It resumes where it was, so nothing is missed. Returns the end of it. */
+function restWhileHidden(stream: Stream): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const look = () => {
+    clearTimeout(timer);
+    if (document.visibilityState === "hidden") timer = setTimeout(() => stream.stop(), HIDDEN_MS);
+    else stream.start();
+  };
+  document.addEventListener("visibilitychange", look);
+  return () => {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", look);
+  };
 }
 
 /** The tab that a component is in. Throws outside of a `VenueProvider`. */

@@ -107,7 +107,7 @@ export function useDemoPeople(): readonly { readonly userId: string; readonly ke
     queryKey: ["demo", resets],
     enabled: session === null,
     queryFn: () => body(venue.GET("/api/demo")),
-    refetchInterval: (query) => (query.state.data?.people.length === 0 && query.state.dataUpdateCount < 15 ? 2_000 : false),
+    refetchInterval: (query) => (query.state.data?.people.length === 0 && query.state.dataUpdateCount < 8 ? 2_000 : false),
   });
   return data?.people ?? [];
 }

@@ -45,6 +45,8 @@ export class Stream {
   private telling: ReturnType<typeof setTimeout> | null = null;
   private watching: ReturnType<typeof setInterval> | null = null;
   private isStopped = true;
+  /** Counts starts: what an earlier one began ends by itself. */
+  private turn = 0;
   private isNew = false;
   private failures = 0;
 
@@ -70,7 +72,7 @@ export class Stream {
     if (!this.isStopped) return;
     this.isStopped = false;
     this.watching = setInterval(() => this.look(), LOOK_MS);
-    void this.follow();
+    void this.follow(++this.turn);
   }
 
   /** Begin anew, from a snapshot: the key has changed, or rows do not say enough. */
@@ -91,8 +93,8 @@ export class Stream {
     this.line?.abort();
   }
 
-  private async follow(): Promise<void> {
-    while (!this.isStopped) {
+  private async follow(turn: number): Promise<void> {
+    while (!this.isStopped && turn === this.turn) {
       this.line = new AbortController();
       this.isNew = false;
       try {
@@ -100,6 +102,7 @@ export class Stream {
       } catch {
         // The line broke, or was given up: it is made again.
       }
+      if (turn !== this.turn) return;
       if (this.isStopped || this.known.connection.phase === "ended") return this.stop();
       if (this.isNew) continue;
       this.cut();

@@ -36,7 +36,7 @@ export function Book({ market }: { market: Market }) {
           ]}
         />
         {tab === "open" && positions && count > 0 && (
-          <span className="muted">
+          <span className="muted ages">
             Unrealised <Gain id="unrealised" value={sum("0", ...positions.map((position) => position.pnl))} />
           </span>
         )}

@@ -20,7 +20,10 @@ import { colour, onTheme } from "./theme";
 
 export const INTERVALS = Object.keys(WIDTH_MS) as Interval[];
 const ROOM = 4;
+const TIMES_PX = 26;
 const NARROW = 40;
+/** How far beyond the candles an own line may be and still widen the scale, in heights of the candles. */
+const REACH = 0.4;
 
 /** Axis times are the reader's own: the canvas knows no zones. */
 const seconds = (at: number): UTCTimestamp => (at / 1_000 - new Date(at).getTimezoneOffset() * 60) as UTCTimestamp;
@@ -205,8 +208,50 @@ function Drawing(props: {
     drawn.current = { of, first: first.at, count: candles.length, last: last.at };
   }, [candles, interval, market.ticker, theme]);
 
-  useLines(parts, market, theme);
-  return <div ref={place} className="drawing" aria-hidden="true" />;
+  const own = useLines(parts, market, theme);
+  const [far, setFar] = useState<readonly Far[]>([]);
+  useEffect(() => {
+    const timer = setTimeout(() => {
+      const found = farOf(parts.current, own, place.current?.clientHeight ?? 0);
+      setFar((before) => (JSON.stringify(before) === JSON.stringify(found) ? before : found));
+    }, 50);
+    return () => clearTimeout(timer);
+  }, [own, candles]);
+  return (
+    <>
+      <div ref={place} className="drawing" aria-hidden="true" />
+      {(["up", "down"] as const).map((where) => (
+        <div key={where} className={`far ${where}`} aria-hidden="true">
+          {far
+            .filter((one) => one.where === where)
+            .map((one) => (
+              <span key={one.id} className={one.kind}>
+                {where === "up" ? "▲" : "▼"} {one.kind === "liq" ? "Liquidation" : "Entry"} {say.price(one.price, market.tickSize)}
+              </span>
+            ))}
+        </div>
+      ))}
+    </>
+  );
+}
+
+type Far = { readonly id: string; readonly kind: "entry" | "liq"; readonly price: number; readonly where: "up" | "down" };
+
+/** Own lines that are off the scale: they stick to its edge. */
+function farOf(parts: Parts | null, own: readonly LivePosition[], height: number): Far[] {
+  if (parts === null || parts.prices.data().length === 0) return [];
+  const { prices } = parts;
+  const floor = height - TIMES_PX;
+  return own
+    .flatMap(({ id, entryPrice, liquidationPrice }) => [
+      { id: `${id} entry`, kind: "entry" as const, price: Number(entryPrice) },
+      ...(liquidationPrice === null ? [] : [{ id: `${id} liq`, kind: "liq" as const, price: Number(liquidationPrice) }]),
+    ])
+    .flatMap((line) => {
+      const y = prices.priceToCoordinate(line.price);
+      if (y !== null && y >= 0 && y <= floor) return [];
+      return [{ ...line, where: y !== null && y < 0 ? ("up" as const) : ("down" as const) }];
+    });
 }
 
 /** The newest candles, with some room at their right. */
@@ -219,7 +264,7 @@ const setTestHandle = (place: HTMLElement, { prices }: Parts) =>
   Object.assign(place, { lastCandle: () => prices.data().at(-1) ?? null });
 
 /** Own entries and liquidation prices. */
-function useLines(parts: { readonly current: Parts | null }, market: Market, theme: number): void {
+function useLines(parts: { readonly current: Parts | null }, market: Market, theme: number): readonly LivePosition[] {
   const positions = useUserPositions();
   const own = useMemo(() => (positions ?? []).filter(({ ticker }) => ticker === market.ticker), [positions, market.ticker]);
   const lines = useRef(new Map<string, { line: IPriceLine; on: unknown }>());
@@ -244,6 +289,7 @@ function useLines(parts: { readonly current: Parts | null }, market: Market, the
     }
     now.prices.applyOptions({ autoscaleInfoProvider: (scale: () => AutoscaleInfo | null) => near(scale(), own) });
   }, [own, theme, parts, market.ticker, market.tickSize]);
+  return own;
 }
 
 const entryLine = (position: LivePosition) => ({
@@ -269,7 +315,7 @@ function near(info: AutoscaleInfo | null, own: readonly LivePosition[]): Autosca
   const range = info?.priceRange;
   if (!info || !range) return info;
   let { minValue, maxValue } = range;
-  const reach = Math.max(maxValue - minValue, maxValue * 0.002) * 1.5;
+  const reach = Math.max(maxValue - minValue, maxValue * 0.002) * REACH;
   for (const value of own.flatMap(({ entryPrice, liquidationPrice }) => [Number(entryPrice), Number(liquidationPrice ?? NaN)])) {
     if (value < minValue && minValue - value < reach) minValue = value;
     if (value > maxValue && value - maxValue < reach) maxValue = value;

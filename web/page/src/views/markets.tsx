@@ -149,7 +149,7 @@ function Spark({ market }: { market: Market }) {
     const [x, y] = [(at / (closes.length - 1)) * 56, 22 - ((close - low) / (high - low)) * 20];
     return `${x.toFixed(1)} ${y.toFixed(1)}`;
   });
-  const shade = closes[0]! < closes.at(-1)! ? "up" : "down";
+  const shade = tone(market.changePercent24h);
   return (
     <svg className={`spark ${shade}`} viewBox="0 0 56 24" preserveAspectRatio="none" aria-hidden="true">
       <path d={`M${points.join("L")}`} />

@@ -70,8 +70,8 @@ export function Tape({ market }: { market: Market }) {
       <div className="head line">
         <h2>Trades</h2>
         {bought + sold > 0 && (
-          <span className="faint s">
-            last {hour.length}{" "}
+          <span className="faint s ages">
+            last {hour.length}:{" "}
             <span className={net < 0 ? "down" : "up"}>
               {say.compact(Math.abs(net))} net {net < 0 ? "sold" : "bought"}
             </span>
