@@ -40,7 +40,7 @@ const real = (ms: number) => new Promise((resolve) => clock(resolve, ms));
 const pass = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms));
 const say = async (text: string) => {
   venue.streams.at(-1)!.write(text);
-  await pass(100);
+  await pass(200);
 };
 
 /** Let time pass until something holds: answers arrive by the machine's clock, not by the test's. */

@@ -1,7 +1,7 @@
 /** The venue in React: hooks for any app, of which this page is one. Components only draw. */
 export { VenueProvider, tabAt, useSession, useTab, useKnown, useNow } from "./provider";
 export { useConnection } from "./useConnection";
-export { useMarket, useMarkets, useStories, useTicks, useTrades } from "./useMarkets";
+export { useMarket, useMarkets, useStories, useTickers, useTicks, useTrades } from "./useMarkets";
 export { useCandles } from "./useCandles";
 export { useClose, useOpen, usePerpTrade, usePreview } from "./usePerpTrade";
 export {

@@ -19,6 +19,13 @@ export function useMarkets(): readonly Market[] | null {
   );
 }
 
+/** The tickers of all markets, in order; null until the first snapshot. The same list while no market is listed. */
+export function useTickers(): readonly string[] | null {
+  const resets = useKnown((known) => known.state.resets);
+  const text = useKnown((known) => [...known.state.markets.keys()].sort().join(" "));
+  return useMemo(() => (resets === 0 ? null : text.split(" ").filter(Boolean)), [resets, text]);
+}
+
 /** One market, live; null if there is none of that name. */
 export function useMarket(ticker: string): Market | null {
   return useKnown((known) => known.state.markets.get(ticker) ?? null);

@@ -29,14 +29,22 @@ function live(position: Position, market: Market | undefined): LivePosition {
 /** The user's open positions at the present mark prices, the newest first; null until they are known. */
 export function useUserPositions(): readonly LivePosition[] | null {
   const positions = useKnown((known) => known.state.user?.positions ?? null);
-  const markets = useKnown((known) => known.state.markets);
+  const marks = useKnown((known) => marksOf(known.state.user?.positions, known.state.markets));
+  const { stream } = useTab();
   return useMemo(() => {
+    const { markets } = stream.get().state;
     if (positions === null) return null;
     if (positions.size === 0) return NONE;
     return [...positions.values()]
       .map((position) => live(position, markets.get(position.ticker)))
       .sort((a, b) => (a.openedAt < b.openedAt ? 1 : -1));
-  }, [positions, markets]);
+  }, [positions, marks, stream]);
+}
+
+/** The mark prices that positions depend on, as one text: nothing is computed anew while they stay. */
+function marksOf(positions: ReadonlyMap<string, Position> | undefined, markets: ReadonlyMap<string, Market>): string {
+  const tickers = new Set([...(positions?.values() ?? [])].map(({ ticker }) => ticker));
+  return [...tickers].map((ticker) => markets.get(ticker)?.markPrice).join(" ");
 }
 
 export type WalletNow = Balance & {

@@ -27,7 +27,7 @@ export const SILENCE_MS = 1_800;
 export const LOOK_MS = 100;
 export const RETRY_MS = [100, 250, 500, 1_000] as const;
 /** How often those who look on are told, at most. */
-export const TELL_MS = 50;
+export const TELL_MS = 100;
 
 export type Surroundings = {
   readonly fetch: typeof fetch;

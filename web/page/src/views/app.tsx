@@ -1,5 +1,5 @@
-import { useEffect } from "react";
-import { useConnection, useMarket, useMarkets, useSession } from "../hooks";
+import { memo, useEffect } from "react";
+import { useConnection, useMarket, useSession, useTickers } from "../hooks";
 import { Book } from "./book";
 import { Chart, INTERVALS } from "./chart";
 import { DeskProvider, useDesk } from "./desk";
@@ -14,20 +14,20 @@ import { Toasts } from "./toasts";
 import { LateBar, TopBar } from "./topbar";
 
 export function App() {
-  const markets = useMarkets();
+  const tickers = useTickers();
   return (
-    <DeskProvider first={markets?.[0]?.ticker ?? ""}>
+    <DeskProvider first={tickers?.[0] ?? ""}>
       <Page />
     </DeskProvider>
   );
 }
 
 function Page() {
-  const { ticker, isTicketUp, liftTicket } = useDesk();
+  const { ticker, isTicketUp } = useDesk();
   const { isStale } = useConnection();
   const session = useSession();
-  const markets = useMarkets();
-  const market = useMarket(ticker);
+  const tickers = useTickers();
+  const isThere = useMarket(ticker) !== null;
   useKeys();
   useEffect(() => {
     const states = [isStale && "stale", session === null && "signedout", isTicketUp && "ticket"];
@@ -43,37 +43,20 @@ function Page() {
       <main className="trade" id="main" tabIndex={-1}>
         <h1 className="vh">{ticker ? `Trade ${ticker}` : "Trade"}</h1>
         <Markets />
-        {market === null ? (
+        {!isThere ? (
           <div className="panel stage">
-            {markets && (
+            {tickers && (
               <div className="empty" role="status">
-                <b>{markets.length === 0 ? "No markets yet" : `There is no market ${ticker}`}</b>
-                <span>{markets.length === 0 ? "The operator lists them." : "Pick one from the list."}</span>
+                <b>{tickers.length === 0 ? "No markets yet" : `There is no market ${ticker}`}</b>
+                <span>{tickers.length === 0 ? "The operator lists them." : "Pick one from the list."}</span>
               </div>
             )}
           </div>
         ) : (
           <>
-            <section className="panel tape" aria-labelledby="h-tape">
-              <div className="head">
-                <h2 id="h-tape">Who holds what</h2>
-                <span className="faint s">in {market.name}</span>
-              </div>
-              <Flow market={market} />
-              <Tape market={market} />
-            </section>
-            <div className="panel stage">
-              <MarketHead market={market} />
-              <Chart market={market} />
-              <Book market={market} />
-            </div>
-            <aside className="panel ticket" aria-label="Order ticket and your money">
-              <button className="btn quiet icon lower" aria-label="Close the ticket" onClick={() => liftTicket(false)}>
-                <Icon name="x" />
-              </button>
-              <Ticket key={market.ticker} market={market} />
-              <Money />
-            </aside>
+            <Crowd ticker={ticker} />
+            <Stage ticker={ticker} />
+            <Order ticker={ticker} />
           </>
         )}
       </main>
@@ -83,6 +66,50 @@ function Page() {
     </>
   );
 }
+
+type At = { ticker: string };
+
+const Crowd = memo(function Crowd({ ticker }: At) {
+  const market = useMarket(ticker);
+  if (market === null) return null;
+  return (
+    <section className="panel tape" aria-labelledby="h-tape">
+      <div className="head">
+        <h2 id="h-tape">Who holds what</h2>
+        <span className="faint s">in {market.name}</span>
+      </div>
+      <Flow market={market} />
+      <Tape ticker={ticker} tickSize={market.tickSize} />
+    </section>
+  );
+});
+
+const Stage = memo(function Stage({ ticker }: At) {
+  const market = useMarket(ticker);
+  if (market === null) return null;
+  return (
+    <div className="panel stage">
+      <MarketHead market={market} />
+      <Chart ticker={ticker} tickSize={market.tickSize} />
+      <Book ticker={ticker} tickSize={market.tickSize} />
+    </div>
+  );
+});
+
+const Order = memo(function Order({ ticker }: At) {
+  const market = useMarket(ticker);
+  const { liftTicket } = useDesk();
+  if (market === null) return null;
+  return (
+    <aside className="panel ticket" aria-label="Order ticket and your money">
+      <button className="btn quiet icon lower" aria-label="Close the ticket" onClick={() => liftTicket(false)}>
+        <Icon name="x" />
+      </button>
+      <Ticket key={ticker} market={market} />
+      <Money />
+    </aside>
+  );
+});
 
 const pick = (side: "long" | "short") => {
   document.querySelector<HTMLElement>(`[data-testid="ticket-side-${side}"]`)?.click();

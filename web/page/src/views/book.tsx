@@ -1,5 +1,4 @@
-import { useState } from "react";
-import type { Market } from "../api/venue";
+import { memo, useState } from "react";
 import { type LivePosition, useKnown, useMarket, useSession, useUserPositions } from "../hooks";
 import { sum } from "../live/money";
 import * as say from "../words/numbers";
@@ -14,7 +13,7 @@ const NEAR = 1 / 3;
 type Tab = "open" | "history" | "trades";
 
 /** What one holds and held; on narrow screens also the trades of all. */
-export function Book({ market }: { market: Market }) {
+export const Book = memo(function Book({ ticker, tickSize }: { ticker: string; tickSize: string }) {
   const session = useSession();
   const positions = useUserPositions();
   const [tab, setTab] = useState<Tab>("open");
@@ -43,7 +42,7 @@ export function Book({ market }: { market: Market }) {
       </div>
       {tab === "trades" ? (
         <div className="tape inner">
-          <Tape market={market} />
+          <Tape ticker={ticker} tickSize={tickSize} />
         </div>
       ) : session === null ? (
         <div className="empty">
@@ -57,7 +56,7 @@ export function Book({ market }: { market: Market }) {
       )}
     </section>
   );
-}
+});
 
 function Open({ positions }: { positions: readonly LivePosition[] | null }) {
   const total = useKnown((known) => known.state.user?.openPositions ?? 0);

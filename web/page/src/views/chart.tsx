@@ -9,8 +9,8 @@ import {
   type UTCTimestamp,
   createChart,
 } from "lightweight-charts";
-import { useEffect, useMemo, useRef, useState } from "react";
-import type { Interval, Market } from "../api/venue";
+import { memo, useEffect, useMemo, useRef, useState } from "react";
+import type { Interval } from "../api/venue";
 import { type LivePosition, useCandles, useNow, useStories, useUserPositions } from "../hooks";
 import { type Candle, WIDTH_MS } from "../live/candles";
 import * as say from "../words/numbers";
@@ -28,7 +28,9 @@ const REACH = 0.4;
 /** Axis times are the reader's own: the canvas knows no zones. */
 const seconds = (at: number): UTCTimestamp => (at / 1_000 - new Date(at).getTimezoneOffset() * 60) as UTCTimestamp;
 
-export function Chart({ market }: { market: Market }) {
+type At = { readonly ticker: string; readonly tickSize: string };
+
+export const Chart = memo(function Chart(market: At) {
   const [interval, setInterval_] = useKept<Interval>("interval", "1m");
   const { candles, isLoading } = useCandles(market.ticker, interval);
   const [at, setAt] = useState<Candle | null>(null);
@@ -54,16 +56,16 @@ export function Chart({ market }: { market: Market }) {
         )}
       </div>
       <div className="canvas whole ages">
-        <Drawing market={market} candles={candles} interval={interval} onLook={setAt} />
+        <Drawing ticker={market.ticker} tickSize={market.tickSize} candles={candles} interval={interval} onLook={setAt} />
         {!isLoading && candles.length === 0 && <p className="empty over-chart">No trades here yet.</p>}
         <CandleEnd width={WIDTH_MS[interval]} />
       </div>
       <p className="vh">{sentence(candles, market)}</p>
     </section>
   );
-}
+});
 
-function sentence(candles: readonly Candle[], market: Market): string {
+function sentence(candles: readonly Candle[], market: At): string {
   const [first, last] = [candles[0], candles.at(-1)];
   if (first === undefined || last === undefined) return "There are no candles yet.";
   const tell = (value: number) => say.price(value, market.tickSize);
@@ -72,7 +74,7 @@ function sentence(candles: readonly Candle[], market: Market): string {
   return `${went} from ${tell(first.open)} to ${tell(last.close)}; low ${tell(low)}, high ${tell(high)}.`;
 }
 
-function Legend({ candle, market }: { candle: Candle; market: Market }) {
+function Legend({ candle, market }: { candle: Candle; market: At }) {
   const tell = (value: number) => say.price(value, market.tickSize);
   return (
     <span className="story legend">
@@ -150,12 +152,13 @@ const tall = ({ at, open, close, volume }: Candle) => ({
 });
 
 function Drawing(props: {
-  market: Market;
+  ticker: string;
+  tickSize: string;
   candles: readonly Candle[];
   interval: Interval;
   onLook: (candle: Candle | null) => void;
 }) {
-  const { market, candles, interval, onLook } = props;
+  const { candles, interval, onLook, ...market } = props;
   const place = useRef<HTMLDivElement>(null);
   const parts = useRef<Parts | null>(null);
   const drawn = useRef<{ of: string; first: number; count: number; last: number } | null>(null);
@@ -264,7 +267,7 @@ const setTestHandle = (place: HTMLElement, { prices }: Parts) =>
   Object.assign(place, { lastCandle: () => prices.data().at(-1) ?? null });
 
 /** Own entries and liquidation prices. */
-function useLines(parts: { readonly current: Parts | null }, market: Market, theme: number): readonly LivePosition[] {
+function useLines(parts: { readonly current: Parts | null }, market: At, theme: number): readonly LivePosition[] {
   const positions = useUserPositions();
   const own = useMemo(() => (positions ?? []).filter(({ ticker }) => ticker === market.ticker), [positions, market.ticker]);
   const lines = useRef(new Map<string, { line: IPriceLine; on: unknown }>());

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState } from "react";
+import { memo, useEffect, useRef, useState } from "react";
 import type { Market, Trade } from "../api/venue";
 import { useNow, useTrades } from "../hooks";
 import * as say from "../words/numbers";
@@ -50,16 +50,36 @@ export function Flow({ market }: { market: Market }) {
   );
 }
 
+const Line = memo(function Line({ trade, tickSize }: { trade: Trade; tickSize: string }) {
+  return (
+    <tr className={trade.kind === "liquidation" ? "liq" : ""}>
+      <td className="faint" title={say.moment(trade.at)}>
+        {say.time(trade.at)}
+      </td>
+      <td>
+        <span className={trade.kind === "liquidation" ? "warn" : "muted"}>
+          {trade.side === "long" ? "Long" : "Short"} {WORDS[trade.kind]}
+        </span>
+      </td>
+      <td className={`num ${buys(trade) ? "up" : "down"}`}>
+        <Tri isDown={!buys(trade)} />
+        {say.price(trade.price, tickSize)}
+      </td>
+      <td className="num">{Math.round(Number(trade.size)).toLocaleString()}</td>
+    </tr>
+  );
+});
+
 /** Trades as they happen. They stop scrolling under the pointer. */
-export function Tape({ market }: { market: Market }) {
-  const { trades } = useTrades(market.ticker);
+export const Tape = memo(function Tape({ ticker, tickSize }: { ticker: string; tickSize: string }) {
+  const { trades } = useTrades(ticker);
   const now = useNow(10_000);
   const [isHeld, hold] = useState(false);
   const kept = useRef(trades);
   useEffect(() => {
     if (!isHeld) kept.current = trades;
   });
-  const shown = (isHeld ? kept.current : trades).filter((trade) => trade.ticker === market.ticker).slice(0, 60);
+  const shown = (isHeld ? kept.current : trades).filter((trade) => trade.ticker === ticker).slice(0, 60);
   const hour = trades.filter((trade) => now - Date.parse(trade.at) < HOUR_MS);
   const [bought, sold] = [true, false].map((side) =>
     hour.filter((trade) => buys(trade) === side).reduce((sum, trade) => sum + Number(trade.size), 0),
@@ -106,21 +126,7 @@ export function Tape({ market }: { market: Market }) {
           </thead>
           <tbody>
             {shown.map((trade) => (
-              <tr key={trade.id} className={trade.kind === "liquidation" ? "liq" : ""}>
-                <td className="faint" title={say.moment(trade.at)}>
-                  {say.time(trade.at)}
-                </td>
-                <td>
-                  <span className={trade.kind === "liquidation" ? "warn" : "muted"}>
-                    {trade.side === "long" ? "Long" : "Short"} {WORDS[trade.kind]}
-                  </span>
-                </td>
-                <td className={`num ${buys(trade) ? "up" : "down"}`}>
-                  <Tri isDown={!buys(trade)} />
-                  {say.price(trade.price, market.tickSize)}
-                </td>
-                <td className="num">{Math.round(Number(trade.size)).toLocaleString()}</td>
-              </tr>
+              <Line key={trade.id} trade={trade} tickSize={tickSize} />
             ))}
           </tbody>
         </table>
@@ -128,4 +134,4 @@ export function Tape({ market }: { market: Market }) {
       </div>
     </>
   );
-}
+});

@@ -42,8 +42,17 @@ export function onTheme(listener: () => void): () => void {
   };
 }
 
+const colours = new Map<string, string>();
+
 /** A token's colour as the canvas takes it. */
 export function colour(token: string, alpha = 1): string {
+  const name = `${token} ${alpha} ${isDark()}`;
+  const found = colours.get(name) ?? resolved(token, alpha);
+  colours.set(name, found);
+  return found;
+}
+
+function resolved(token: string, alpha: number): string {
   const probe = document.createElement("i");
   probe.style.color = `var(${token})`;
   document.body.append(probe);
