@@ -136,6 +136,20 @@ describe("the stream of a tab", () => {
     expect(phase()).toBe("live");
   });
 
+  it("makes one line, however it is stopped and started while it waits to try again", async () => {
+    await pass(0);
+    last().write(SNAPSHOT);
+    await pass(0);
+    venue.streamStatus = 503;
+    last().end();
+    await pass(20);
+    stream.stop();
+    stream.start();
+    venue.streamStatus = 200;
+    await pass(600);
+    expect(venue.streams).toHaveLength(2);
+  });
+
   it("tells those who look on at most every tenth of a second, and of a cut at once", async () => {
     await pass(0);
     last().write(SNAPSHOT);

@@ -92,6 +92,18 @@ describe("useConnection", () => {
   });
 });
 
+describe("useConnection of a line that has fallen silent", () => {
+  it("is stale two seconds after the last word, although nobody said that the line is cut", async () => {
+    const result = await shown(() => useConnection());
+    venue.streams.at(-1)!.write(": ping\n\n");
+    await pass(1_500);
+    expect(result.current.isStale).toBe(false);
+    venue.streamStatus = 503;
+    await pass(500);
+    expect(result.current.isStale).toBe(true);
+  });
+});
+
 describe("a tab that nobody sees", () => {
   it("lets go of its stream after a minute, and misses nothing when it is seen again", async () => {
     const result = await shown(() => useMarket("BTC-PERP"));
