@@ -38,6 +38,10 @@ export const MARKET: Market = {
   priceAt: "2026-01-01T00:00:00.000Z",
   fundingVelocity: "0.0115",
   maxFundingRate: "0.0065",
+  maxPriceAge: null,
+  priceBand: null,
+  priceConfirmations: 3,
+  heldPrice: null,
 };
 
 export const POSITION: Position = {

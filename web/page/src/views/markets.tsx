@@ -17,6 +17,7 @@ export const MODES: Readonly<Record<Market["status"], string>> = {
   enabled: "",
   reduce_only: "reduce only",
   halted: "halted",
+  settled: "settled",
   unavailable: "restarting",
 };
 

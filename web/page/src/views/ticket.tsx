@@ -168,7 +168,7 @@ function toastOf(opened: Opened, market: Market) {
 }
 
 function Shut({ market }: { market: Market }) {
-  const said = { reduce_only: "Only closing is possible in this market.", halted: "Halted. Nothing trades and nobody is liquidated.", unavailable: "This market is restarting.", enabled: "" };
+  const said = { reduce_only: "Only closing is possible in this market.", halted: "Halted. Nothing trades and nobody is liquidated.", settled: "Settled: everybody has left this market for good.", unavailable: "This market is restarting.", enabled: "" };
   return (
     <p className="form note caution">
       <Icon name="note" />
