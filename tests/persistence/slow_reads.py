@@ -55,7 +55,7 @@ def slow_positions(entries: Iterable[Entry]) -> dict[str, PositionRecord]:
         else:
             changes = (0, 0, abs(event.fill.lots), abs(event.fill.cost), event.pnl, event.fee)
             if now.lots == 0:
-                status, closed_at = ("closed" if event.reason == "owner" else "liquidated"), row.at
+                status, closed_at = ("liquidated" if event.reason == "liquidation" else "closed"), row.at
         total[:] = [old + change for old, change in zip(total, changes, strict=True)]
         found[name] = PositionRecord(
             name, now.user, row.stream, opened[name], row.offset, status, now.opened_at, closed_at, now.lots, now.cash,

@@ -21,12 +21,24 @@ from perps.commands import (
     OpenPosition,
     PriceSource,
     SetMode,
+    SettleMarket,
     Side,
     UpdatePrice,
     Withdraw,
 )
 from perps.engine import effects_of
-from perps.events import CloseReason, Event, FundingAccrued, PositionOpened, PositionReduced, Transfer, TransferKind
+from perps.events import (
+    CloseReason,
+    Event,
+    FundingAccrued,
+    HoldEnded,
+    ParamsChanged,
+    PositionOpened,
+    PositionReduced,
+    PriceHeld,
+    Transfer,
+    TransferKind,
+)
 from perps.folding import legs_of
 from perps.journal import Entry
 from perps.market.position import position_id
@@ -106,7 +118,10 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
             account = random.choice(list(HouseAccount))
             send(FundMarket(ticker=ticker, account=account, amount=Micros(random.choice([10**7, 3, -3]))))
         else:
-            send(SetMode(ticker=ticker, mode=random.choice([Mode.REDUCE_ONLY, Mode.ENABLED, Mode.ENABLED])))
+            mode = random.choice([Mode.REDUCE_ONLY, Mode.ENABLED, Mode.HALTED])
+            send(SetMode(ticker=ticker, mode=mode))
+            if mode is Mode.HALTED:
+                send(SettleMarket(ticker=ticker))
             send(SetMode(ticker=ticker, mode=Mode.ENABLED))
     return found
 
@@ -146,7 +161,7 @@ def test_legs_and_positions_follow_from_fills_as_their_events_say(database_url: 
 def test_the_days_have_every_kind_of_event_and_of_transfer() -> None:
     """Otherwise nothing is shown here."""
     days = [entry for seed in DAYS for entry in a_wild_day(seed)]
-    moving_money = set(get_args(Event)) - {FundingAccrued}
+    moving_money = set(get_args(Event)) - {FundingAccrued, PriceHeld, HoldEnded, ParamsChanged}
     assert {type(event) for entry in days for event in entry.events} == moving_money
     transfers = Counter(transfer.kind for entry in days for event in entry.events for transfer in event.transfers)
     assert set(transfers) == set(TransferKind)
@@ -257,8 +272,8 @@ def test_a_trade_of_every_transfer_at_once_has_exact_balances(database_url: str,
     """No rule makes such a one: a gain, or a loss, beside a debt that the insurance covers, a fee and a referral."""
     scribe, ledger, entries = Scribe(), Ledger(), list[Entry]()
     scribe.live(150, seed=9)
-    fees = FEES if reason is CloseReason.OWNER else insurance_account("BTC-PERP")
-    kind = TransferKind.FEE if reason is CloseReason.OWNER else TransferKind.LIQUIDATION_FEE
+    fees = insurance_account("BTC-PERP") if reason is CloseReason.LIQUIDATION else FEES
+    kind = TransferKind.LIQUIDATION_FEE if reason is CloseReason.LIQUIDATION else TransferKind.FEE
     wallet, posted, house = "user:ann", margin_account("BTC-PERP"), house_account("BTC-PERP")
     for entry in scribe.entries:
         moved = entry
