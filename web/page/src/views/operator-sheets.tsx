@@ -131,7 +131,11 @@ function Change({ market, onClose }: { market: Market } & Close) {
     <Form
       {...order}
       title={`Change ${market.ticker}`}
-      button={isReady ? `Change ${changed.map(([, title]) => title.toLowerCase()).join(", ")}` : "Nothing is changed"}
+      button={
+        isReady
+          ? `Change ${changed.map(([, title]) => title.replace(" up to", "").toLowerCase()).join(", ")}`
+          : "Nothing is changed"
+      }
       isReady={isReady}
       send={send}
       onClose={onClose}

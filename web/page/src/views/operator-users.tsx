@@ -84,7 +84,7 @@ function UserRow({ user, act }: WithActs & { user: User }) {
           >
             Key
           </button>
-          <button className="btn" aria-label={`Pay ${userId}`} onClick={() => act({ name: "pay", userId })}>
+          <button className="btn" aria-label={`Deposit for ${userId}`} onClick={() => act({ name: "pay", userId })}>
             Deposit
           </button>
         </span>
