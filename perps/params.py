@@ -35,7 +35,13 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     ``later``: fields added after the first release, as of a command (``perps/commands.py``).
     """
 
-    later: ClassVar[tuple[str, ...]] = ("funding_velocity", "max_funding_rate")
+    later: ClassVar[tuple[str, ...]] = (
+        "funding_velocity",
+        "max_funding_rate",
+        "charges_maker_fee",
+        "max_positions_per_user",
+        "max_notional_per_user",
+    )
 
     ticker: str
     organization_id: str
@@ -52,6 +58,7 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     max_leverage: int
     min_order_size: Micros
     maker_fee: Ppb
+    """What lots pay that bring the skew nearer to 0, where the market ``charges_maker_fee``; all others pay …"""
     taker_fee: Ppb
     referral_share: Ppb
     """The referrer's part of a fee."""
@@ -69,6 +76,15 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     """V: by how much the daily funding rate grows in a day while the skew is ``max_skew``, ppb. 0: no funding."""
     max_funding_rate: Ppb = Ppb(0)
     """r_max: the daily funding rate goes no further than this, either way, ppb."""
+    charges_maker_fee: bool = False
+    """False in a market that was listed when ``maker_fee`` was stored and charged to nobody: no update changes what
+    its traders pay.
+    """
+
+    max_positions_per_user: int | None = None
+    """The most open positions of one user in this market; None: as many as they like."""
+    max_notional_per_user: Micros | None = None
+    """The most notional of one user's positions in this market, both sides added up, at the index price."""
 
     @property
     def unit(self) -> int:

@@ -31,6 +31,7 @@ class RejectCode(StrEnum):
     LEVERAGE_TOO_HIGH = "leverage_too_high"
     MAX_SKEW_EXCEEDED = "max_skew_exceeded"
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
+    USER_LIMIT_EXCEEDED = "user_limit_exceeded"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
     INSUFFICIENT_MARGIN = "insufficient_margin"
@@ -74,6 +75,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.PRICE_STALE
                 | RejectCode.MAX_SKEW_EXCEEDED
                 | RejectCode.OPEN_INTEREST_EXCEEDED
+                | RejectCode.USER_LIMIT_EXCEEDED
                 | RejectCode.WOULD_BE_LIQUIDATED
                 | RejectCode.PRICE_BEYOND_LIMIT
                 | RejectCode.INSUFFICIENT_MARGIN

@@ -37,6 +37,7 @@ class ErrorCode(StrEnum):
     LEVERAGE_TOO_HIGH = "leverage_too_high"
     MAX_SKEW_EXCEEDED = "max_skew_exceeded"
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
+    USER_LIMIT_EXCEEDED = "user_limit_exceeded"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
     INSUFFICIENT_MARGIN = "insufficient_margin"
@@ -73,6 +74,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.LEVERAGE_TOO_HIGH,
         _C.MAX_SKEW_EXCEEDED,
         _C.OPEN_INTEREST_EXCEEDED,
+        _C.USER_LIMIT_EXCEEDED,
         _C.WOULD_BE_LIQUIDATED,
         _C.PRICE_BEYOND_LIMIT,
         _C.INSUFFICIENT_MARGIN,
@@ -111,6 +113,7 @@ MEANING: Final = {
     _C.LEVERAGE_TOO_HIGH: "The leverage is higher than the market's maxLeverage.",
     _C.MAX_SKEW_EXCEEDED: "The order would push the market's skew beyond maxSkew.",
     _C.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
+    _C.USER_LIMIT_EXCEEDED: "You would hold more in this market than one user may.",
     _C.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
     _C.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",
     _C.INSUFFICIENT_MARGIN: "The position needs this margin: not so much can be taken out.",

@@ -77,12 +77,15 @@ class Market(Answer):
     tick_size: Step
     lot_size: Step
     taker_fee: Rate
+    maker_fee: Annotated[Rate, Meta(description="What lots pay that bring the skew nearer to 0.")]
     maintenance_rate: Rate
     liquidation_fee: Rate
     referral_share: Rate
     price_at: Time
     funding_velocity: Annotated[Rate, Meta(description="By how much the daily rate grows in a day, at `maxSkew`.")]
     max_funding_rate: Annotated[Rate, Meta(description="The daily rate goes no further, either way. 0: no funding.")]
+    max_positions_per_user: Annotated[int | None, Meta(description="The most open positions of one user. Null: any.")]
+    max_notional_per_user: Annotated[Money | None, Meta(description="The most notional of one user. Null: any.")]
 
 
 class MarketList(Answer):
@@ -125,7 +128,10 @@ class MarketBody(Body):
     min_order_size: Annotated[Number, Meta(description="The smallest `size` of an open, before rounding to lots.")] = (
         by_default("10")
     )
-    maker_fee: Annotated[Share, Meta(description="Stored and not charged yet.")] = by_default("0.001")
+    maker_fee: Annotated[
+        Share | None,
+        Meta(description="What lots pay that bring the skew nearer to 0; at most, and by default, `takerFee`."),
+    ] = None
     taker_fee: Share = by_default("0.001")
     referral_share: Annotated[Share, Meta(description="The referrer's share of a fee.")] = by_default("0.5")
     maintenance_rate: Annotated[Share | None, Meta(description="By default 1/(2·`maxLeverage`).")] = None
@@ -147,6 +153,12 @@ class MarketBody(Body):
     max_funding_rate: Annotated[
         Share, Meta(description="The daily funding rate goes no further, either way. 0: no funding.")
     ] = by_default("0")
+    max_positions_per_user: Annotated[
+        Annotated[int, Meta(ge=1, le=2**53)] | None, Meta(description="The most open positions of one user. Null: any.")
+    ] = None
+    max_notional_per_user: Annotated[
+        Limit, Meta(description='The most notional of one user, both sides added up, US dollars, or "none".')
+    ] = no_limit()
 
 
 class ModeBody(Body):

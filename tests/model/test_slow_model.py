@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from tests.model.slow_model import Rules, Trade, exact, micros, recompute_balances
+from tests.model.recompute import recompute_balances
+from tests.model.slow_model import Rules, Trade, exact, micros
 
 RULES = Rules.of(
     ticker="BTC-PERP",

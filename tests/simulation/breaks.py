@@ -17,8 +17,10 @@ import actors.market
 import actors.recovery
 import actors.supervisor
 import perps.engine
+import perps.rules.checks
 import perps.rules.closing
 import perps.rules.funding
+import perps.rules.margin
 import perps.rules.opening
 import perps.sequencer
 from actors.answers import Answers, Step
@@ -28,11 +30,14 @@ from actors.ledger import LedgerActor
 from actors.market import MarketActor
 from actors.messages import Address, Envelope, ImageTaken, Refused, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
+from perps.events import Fill
 from perps.market.funding import Funding, advanced
+from perps.market.position import Position
+from perps.market.state import Market
 from perps.money.funds import Funds
 from perps.rules.liquidation import next_due
 from perps.rules.rule import Given
-from perps.units import div_floor
+from perps.units import PPB, Micros, div_ceil, div_floor
 from perps.venue import replay_market
 
 Change = tuple[object, str, object]
@@ -226,6 +231,21 @@ def _never_stands(_: object, __: int, given: Given) -> int:
     return given.at
 
 
+def _all_of_it(position: Position, *_: object) -> Micros:
+    """All margin but a micro can leave a position."""
+    return Micros(position.margin - 1)
+
+
+def _takers_fee(market: Market, fill: Fill) -> Micros:
+    """The taker's fee, whatever a fill does to the skew."""
+    return Micros(div_ceil(abs(fill.cost) * market.params.taker_fee, PPB))
+
+
+def _from_the_start(_: int, __: Market) -> int:
+    """Funding of new lots counts from index 0."""
+    return 0
+
+
 BREAKS: dict[str, Sequence[Change]] = {
     "a refusal keeps its hold": [(LedgerActor, "_void", _hold_kept)],
     "an answer leaves before its commit": [(JournalActor, "_commit", _answer_first(JournalActor._commit))],
@@ -246,7 +266,11 @@ BREAKS: dict[str, Sequence[Change]] = {
     "fees are rounded down": [
         (perps.rules.opening, "div_ceil", div_floor),
         (perps.rules.closing, "div_ceil", div_floor),
+        (perps.rules.checks, "div_ceil", div_floor),
     ],
+    "margin that is needed comes out": [(perps.rules.margin, "withdrawable", _all_of_it)],
+    "who leaves the crowd pays as if joining it": [(perps.rules.closing, "trading_fee", _takers_fee)],
+    "funding of new lots counts from the listing": [(perps.rules.opening, "_funding_owed_floor", _from_the_start)],
     "work for a dead market is dropped": [(Supervisor, "_keep", _kept_for_nobody)],
     "a successor is told too early": [(Supervisor, "_flush", _told_too_early(Supervisor._flush))],
     "an image overtakes its rows": [(LedgerActor, "_take_image", _image_first)],

@@ -37,6 +37,7 @@ FALLS_BPS = (3_000, 6_000, 8_000, 9_000, 11_000, 13_000, 20_000)
 INVALID_LISTINGS = 0.7
 FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_rate": Ppb(PPB // 15)}
 """So quick that the rate meets its bounds within a run."""
+MAKER: dict[str, Any] = {"maker_fee": Ppb(PPB // 4000), "charges_maker_fee": True}
 OPENING_MARKETS, OPENING_USERS = 2, 3
 
 WEIGHTS = {
@@ -232,7 +233,7 @@ class Clients:
         if ticker == TICKERS[0]:
             params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
         else:
-            params = quote_market(ticker=ticker, **FUNDING, **changes)
+            params = quote_market(ticker=ticker, **FUNDING, **MAKER, **changes)
         return ListMarket(params=params, price=_first_price(params))
 
     def _other(self, command: Command) -> Command:

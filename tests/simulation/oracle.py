@@ -134,8 +134,8 @@ class Oracle:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
         self._check_fill(row, event.fill, market)
         name = position_id(ticker, position.number)
+        self._same(f"row {row.offset} fee", event.fee, market.fee(position.lots))
         self.slow.opened(position.user, ticker, name, position.lots, position.leverage)
-        self._same(f"row {row.offset} fee", event.fee, ceil(abs(event.fill.cost) * market.rules.taker_fee))
         stands = self.slow.positions[name]
         self._same(
             f"row {row.offset} {name}",
@@ -182,11 +182,11 @@ class Oracle:
         leverage = max(ceil(Fraction(cost, max(margin, 1))), 1)
         if event.fill.lots * event.position.lots <= 0 or leverage > self._params[row.stream].max_leverage:
             self._complain(f"row {row.offset}: {event.fill.lots} lots and {margin} of margin are no increase of {name}")
+        self._same(f"row {row.offset} fee", event.fee, market.fee(event.fill.lots))
         self.slow.increased(name, event.fill.lots, leverage)
         stands = self.slow.positions[name]
         off = margin - ceil(Fraction(cost, leverage))
         self.slow.margin_moved(name, off)
-        self._same(f"row {row.offset} fee", event.fee, ceil(cost * market.rules.taker_fee))
         said = event.position
         self._same(
             f"row {row.offset} {name}",

@@ -37,11 +37,14 @@ PARAMETERS: Final = (
     "maxLeverage",
     "minOrderSize",
     "takerFee",
+    "makerFee",
     "liquidationFee",
     "maintenanceRate",
     "referralShare",
     "maxFundingRate",
     "fundingVelocity",
+    "maxPositionsPerUser",
+    "maxNotionalPerUser",
 )
 """What is shown of a new market: its parameters, those that were given and those that the venue chose."""
 
@@ -85,7 +88,11 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option("--max-open-interest", type=AMOUNT, help="The largest open interest of each side, base units.")
 @click.option("--max-leverage", type=Whole(1, 1000), help="The highest leverage of an order.")
 @click.option("--min-order-size", type=AMOUNT, help="The smallest order, USD.")
-@click.option("--maker-fee", type=NOT_NEGATIVE, help="The maker's fee, as a fraction of the notional: 0.001 is 0.1 %.")
+@click.option(
+    "--maker-fee",
+    type=NOT_NEGATIVE,
+    help="The fee of lots that bring the skew nearer to 0, as a fraction.",
+)
 @click.option("--taker-fee", type=NOT_NEGATIVE, help="The taker's fee, as a fraction of the notional.")
 @click.option("--referral-share", type=NOT_NEGATIVE, help="The referrer's share of a fee, as a fraction.")
 @click.option(
@@ -105,6 +112,8 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option(
     "--funding-velocity", type=NOT_NEGATIVE, help="By how much the daily funding rate grows in a day at the most skew."
 )
+@click.option("--max-positions-per-user", type=Whole(1, 2**53), help="The most open positions of one user.")
+@click.option("--max-notional-per-user", type=AMOUNT, help="The most notional of one user, USD.")
 @access_options
 @json_option
 def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:

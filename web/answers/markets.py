@@ -62,12 +62,17 @@ def _rendered(view: MarketView, now_ms: int) -> Market:
         tick_size=decimals.pico(tick),
         lot_size=decimals.pico(lot),
         taker_fee=_rate(params.taker_fee),
+        maker_fee=_rate(params.maker_fee if params.charges_maker_fee else params.taker_fee),
         maintenance_rate=_rate(params.maintenance_rate),
         liquidation_fee=_rate(params.liquidation_fee),
         referral_share=_rate(params.referral_share),
         price_at=rfc3339(state.price_at),
         funding_velocity=_rate(params.funding_velocity),
         max_funding_rate=_rate(params.max_funding_rate),
+        max_positions_per_user=params.max_positions_per_user,
+        max_notional_per_user=(
+            None if params.max_notional_per_user is None else decimals.money(params.max_notional_per_user)
+        ),
     )
 
 

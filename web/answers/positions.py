@@ -29,7 +29,8 @@ from perps.market.state import Market
 from perps.params import MarketParams
 from perps.query_rows import STATUS_OPEN, PositionRecord
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
-from perps.wire.trading import Closed, MarginChanged, Opened, Position, Quoted
+from perps.wire.margin import MarginChanged
+from perps.wire.trading import Closed, Opened, Position, Quoted
 from web.answers import decimals
 from web.answers.rows import own_event
 from web.answers.times import rfc3339
