@@ -28,6 +28,8 @@ POSITION_SET: Final = (
     "leverage",
     "entry_cost",
     "funding_paid",
+    "take_profit",
+    "stop_loss",
 )
 """Of a position these columns take the newest value …"""
 
@@ -153,6 +155,7 @@ def _fill(row: Row, n: int, about: str, trade: Traded) -> Record:
         trade.fee,
         trade.referral,
         trade.bad_debt,
+        None if trade.reason is None else trade.reason.value,
     )
 
 
@@ -183,11 +186,13 @@ def _position(row: Row, about: str, trade: Traded) -> Record:
         0 if adds else cost,
         trade.pnl,
         trade.fee,
+        position.take_profit,
+        position.stop_loss,
     )
 
 
 def _changed(row: Row, about: str, position: Position) -> Record:
-    """A position that stood already and has changed without a trade: nothing is added to its sums."""
+    """A position as it stands after a change that was no trade: nothing is added to its sums."""
     return (
         about,
         position.user,
@@ -203,7 +208,9 @@ def _changed(row: Row, about: str, position: Position) -> Record:
         position.leverage,
         position.entry_cost,
         position.funding_paid,
-        *(0 for _ in POSITION_SUM),
+        *(0,) * len(POSITION_SUM),
+        position.take_profit,
+        position.stop_loss,
     )
 
 

@@ -17,7 +17,14 @@ from msgspec.structs import replace
 
 from actors.messages import Failure, Outcome, Repeated, Settled, Unchanged
 from actors.ports import Clock
-from perps.commands import ChangeMargin, ClosePosition, Command, Ids, OpenPosition
+from perps.commands import (
+    ChangeMargin,
+    ClosePosition,
+    Command,
+    Ids,
+    OpenPosition,
+    SetTriggers,
+)
 from perps.engine import entry_of
 from perps.journal import Entry, Row
 from perps.market.position import position_id, split_position_id
@@ -127,7 +134,12 @@ class Gateway:
         closed. The principal has sent the command: see ``in_name_of``.
         """
         match command:
-            case ClosePosition(position_id=name) | ChangeMargin(position_id=name) | OpenPosition(position=str(name)):
+            case (
+                ClosePosition(position_id=name)
+                | ChangeMargin(position_id=name)
+                | SetTriggers(position_id=name)
+                | OpenPosition(position=str(name))
+            ):
                 pass
             case _:
                 return None
@@ -138,7 +150,7 @@ class Gateway:
         if view is None or parts is None or not is_known or name != position_id(command.ticker, parts[1]):
             shown = name[:POSITION_SHOWN_MAX]
             return Rejected(code=RejectCode.POSITION_NOT_FOUND, facts={"position": shown})
-        if isinstance(command, ClosePosition) and command.any_owner:
+        if isinstance(command, ClosePosition | SetTriggers) and command.any_owner:
             return None
         position = view.market.positions.get(parts[1])
         if position is not None:
@@ -173,7 +185,7 @@ def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
         if command.user and command.user == principal.user:
             return command
         return replace(command, user=wallet_of(principal, command.user or None))
-    if isinstance(command, ClosePosition):
+    if isinstance(command, ClosePosition | SetTriggers):
         user, any_owner = principal.user or "", principal.is_admin
         if command.user == user and command.any_owner is any_owner:
             return command

@@ -15,7 +15,20 @@ from perps.client import stream
 from perps.client.lists import Listing, Page
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import close_all, history, keys, margin, markets, prices, streams, trading, users, venue
+from perps.wire import (
+    close_all,
+    history,
+    keys,
+    margin,
+    markets,
+    prices,
+    results,
+    streams,
+    trading,
+    triggers,
+    users,
+    venue,
+)
 from perps.wire.operation import Operation
 
 TIMEOUT_S: Final = 15.0
@@ -127,6 +140,8 @@ class Venue:
         *,
         acceptable_price: Exact | None = None,
         max_slippage_bps: int | None = None,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
         position_id: str | None = None,
     ) -> trading.Quoted:
         """What an open would do now. Nothing changes."""
@@ -157,6 +172,17 @@ class Venue:
     ) -> close_all.ClosedAll:
         """Close what is open, each position by itself: see each one's result, and ``remaining``."""
         return await self.call(close_all.CLOSE_ALL, close_all.ClosedAll, **_values(locals()))
+
+    async def set_triggers(
+        self,
+        position_id: str,
+        *,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        client_order_id: str | None = None,
+    ) -> triggers.TriggersSet:
+        """Give a position both exits anew; None takes one away."""
+        return await self.call(triggers.TRIGGERS, triggers.TriggersSet, **_values(locals()))
 
     open, quote, close = open_position, quote_position, close_position
 
@@ -192,6 +218,14 @@ class Venue:
     async def set_mode(self, ticker: str, mode: str) -> markets.MarketAnswer:
         """``enabled``, ``reduce_only`` or ``halted``."""
         return await self.call(markets.SET_MODE, markets.MarketAnswer, ticker=ticker, mode=mode)
+
+    async def update_market(self, ticker: str, **parameters: Exact | bool | None) -> markets.MarketAnswer:
+        """Change parameters: ``max_leverage`` and the others of ``docs/api.md``, in snake_case; ``force=True``."""
+        return await self.call(markets.UPDATE, markets.MarketAnswer, ticker=ticker, **parameters)
+
+    async def settle_market(self, ticker: str) -> markets.Settled:
+        """Close every position of a halted market at one price, and end it."""
+        return await self.call(markets.SETTLE, markets.Settled, ticker=ticker)
 
     async def fund_market(
         self, ticker: str, account: str, amount: Exact, *, client_order_id: str | None = None
@@ -282,6 +316,23 @@ class Venue:
     ) -> Listing[users.Transactions, users.Transaction]:
         """What changed a user's wallet, newest first."""
         return self._list(users.TRANSACTIONS, users.Transactions, lambda page: page.transactions, locals())
+
+    def list_equity(
+        self, user_id: str, *, window: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> Listing[results.EquityHistory, results.EquityPoint]:
+        """What a user had, newest first. ``window``: ``24h``, ``7d`` or ``all`` (the default)."""
+        return self._list(results.EQUITY, results.EquityHistory, lambda page: page.points, locals())
+
+    def get_leaderboard(
+        self,
+        by: str | None = None,
+        *,
+        window: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Listing[results.Leaderboard, results.Leader]:
+        """Who does best, by ``lifetimePnL`` (the default), ``equity`` or ``volume``; ``window`` as above."""
+        return self._list(results.LEADERBOARD, results.Leaderboard, lambda page: page.leaders, locals())
 
     async def create_user(
         self, user_id: str, deposit: Exact | None = None, *, referrer: str | None = None

@@ -30,6 +30,15 @@ class Position(Struct, frozen=True, array_like=True, gc=False):
     """Settled so far, for display; > 0: the position paid."""
     opened_at: Millis
     referrer: str | None = None
+    take_profit: Ticks | None = None
+    """The mark at which the whole position is closed with a profit: see ``perps/market/triggers.py`` …"""
+    stop_loss: Ticks | None = None
+    """… and the one at which it is closed before it loses more."""
+
+    @property
+    def has_exits(self) -> bool:
+        """Whether it has a take-profit or a stop-loss."""
+        return self.take_profit is not None or self.stop_loss is not None
 
 
 def funding_owed(lots: int, index: FundingIndex) -> Micros:

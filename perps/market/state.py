@@ -8,9 +8,12 @@ from perps.events import (
     MarketListed,
     Transfers,
 )
+from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
+from perps.market.settling import Settling
+from perps.market.triggers import Exits, NoExits
 from perps.money.accounts import house_account, insurance_account
 from perps.params import MarketParams, MarkSource, Mode
 from perps.snapshot.images import MarketHead, MarketImage, in_order
@@ -27,11 +30,13 @@ class Market:
     __slots__ = (
         "at",
         "cash",
+        "exits",
         "funding_at",
         "funding_carry",
         "funding_index",
         "funding_rate",
         "held",
+        "held_price",
         "hour_index",
         "house",
         "index_price",
@@ -46,6 +51,7 @@ class Market:
         "positions",
         "price_at",
         "seq",
+        "settling",
         "short_lots",
         "source_sequences",
         "source_times",
@@ -59,6 +65,10 @@ class Market:
         self.mode_reason = ""
         self.index_price: Ticks = listing.price
         self.price_at: Millis = listing.at
+        self.held_price: HeldPrice | None = None
+        """A price that waits to be confirmed. Until then nothing happens here."""
+        self.settling: Settling | None = None
+        """At what everybody leaves, from the beginning of a settlement to its end."""
         self.source_times: dict[str, Millis] = {}
         self.source_sequences: dict[str, int] = {}
         self.funding_index = FundingIndex(0)
@@ -74,6 +84,7 @@ class Market:
         self.held: dict[str, tuple[int, int]] = {}
         """By user who has any: how many positions are open, and Σ|q| of them in lots."""
         self.order = LiquidationOrder() if order is None else order
+        self.exits = Exits() if order is None else NoExits()
         self.next_number = 1
         self.seq = 0
         """Rows this market has written: the ``market_seq`` of the last one."""
@@ -99,7 +110,9 @@ class Market:
         market.funding_rate, market.funding_carry = head.funding_rate, head.funding_carry
         market.funding_at, market.hour_index = head.funding_at, head.hour_index
         market.house, market.insurance = head.house, head.insurance
+        market.held_price, market.settling = head.held_price, head.settling
         market.order.add_all(image.positions, head.params)
+        market.exits.enter_all(position for position in image.positions if position.has_exits)
         for position in image.positions:
             market.positions[position.number] = position
             market._count(position, 1)
@@ -125,13 +138,16 @@ class Market:
             self.funding_carry,
             self.funding_at,
             self.hour_index,
+            self.held_price,
+            self.settling,
         )
         return MarketImage(head, tuple(self.positions.values()))
 
     def follower(self) -> Market:
         """A copy that goes its own way and liquidates nobody: for readers, who are told who was liquidated."""
         market = copy(self)
-        market.order, market.positions, market.held = NoOrder(), dict(self.positions), dict(self.held)
+        market.order, market.exits = NoOrder(), NoExits()
+        market.positions, market.held = dict(self.positions), dict(self.held)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
         return market
 
@@ -198,12 +214,16 @@ class Market:
         """A position stands from here on: count it, and give it its place in the liquidation order."""
         self.positions[position.number] = position
         self.order.add(position, self.params)
+        if position.has_exits:
+            self.exits.enter(position)
         self._count(position, 1)
 
     def leave(self, position: Position) -> None:
         """A position as it stood so far stands no more."""
         del self.positions[position.number]
         self.order.remove(position, self.params)
+        if position.has_exits:
+            self.exits.leave(position)
         self._count(position, -1)
 
     def _count(self, position: Position, sign: int) -> None:

@@ -1,8 +1,10 @@
 """Closing a position, or a part of it: every check, the money it moves, and what a reduction does."""
 
+from typing import Final
+
 from perps.commands import ClosePosition
 from perps.effects import Effects, Traded, TradeKind
-from perps.events import CloseReason, PositionReduced, Transfer, TransferKind, Transfers
+from perps.events import CloseReason, Fill, PositionReduced, Transfer, TransferKind, Transfers
 from perps.market.position import (
     Position,
     equity,
@@ -15,7 +17,7 @@ from perps.market.pricing import most_lots
 from perps.market.state import Market
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams
-from perps.refusals import Fact, RejectCode, Rejected
+from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
@@ -42,6 +44,9 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
         smallest = abs(market.cost(-1 if found.lots > 0 else 1))
         return reject(RejectCode.POSITION_SIZE_TOO_SMALL, size_micros=command.size, one_lot_micros=smallest)
     reduced = reduce(market, found, count, CloseReason.OWNER)
+    unpaid = house_cannot_pay(market, reduced)
+    if unpaid:
+        return unpaid
     rest = reduced.position
     if rest.lots and (
         reduced.bad_debt or is_liquidatable(rest, reduced.fill.mark_price, market.params, market.funding_index)
@@ -51,12 +56,21 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
             equity_micros=equity(rest, reduced.fill.mark_price, market.params.unit, market.funding_index),
             maintenance_micros=maintenance(rest.lots, reduced.fill.mark_price, market.params),
         )
-    beyond = beyond_limit(market, reduced.fill, command)
-    return beyond or house_cannot_pay(market, reduced) or (reduced,)
+    return beyond_limit(market, reduced.fill, command) or (reduced,)
 
 
-def reduce(market: Market, position: Position, count: int, reason: CloseReason) -> PositionReduced:
+def reduce(
+    market: Market,
+    position: Position,
+    count: int,
+    reason: CloseReason,
+    fill: Fill | None = None,
+    *,
+    is_endangered: bool = False,
+) -> PositionReduced:
     """Close ``count`` lots (unsigned, 1 … |q|) of a position at the present quote: sizes, money and the rest.
+
+    ``fill``: the trade, if it is not at the present quote.
 
     Qc = floor(Q·c/q); settlement = Qc − ceil(c·F/10⁹) − C(−c); mc = floor(m·c/q); pnl = settlement − mc.
     Funding paid counts from the entry: ceil(c·F/10⁹) − floor(b·c/q), b = ``funding_base``; the entry cost is split so
@@ -64,12 +78,13 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     A settlement below 0 is bad debt: the insurance pays what it has, the house goes without the remainder.
     The fee, of the trade or of the liquidation, is at most the settlement, so an owner is never billed for leaving.
     Both are charged on the exit notional |C|, and a listing keeps liquidation fee ≥ taker fee ≥ maker fee: a
-    liquidation never pays better.
+    liquidation never pays better. A settlement of the market has no fee.
+    ``is_endangered``: the position is due for liquidation, so it pays that fee whatever its reason to leave.
     """
     params, index = market.params, market.funding_index
     size = abs(position.lots)
     closed = count if position.lots > 0 else -count
-    fill = fill_of(market, Lots(-closed))
+    fill = fill_of(market, Lots(-closed)) if fill is None else fill
     cash = div_floor(position.cash * count, size)
     margin = Micros(div_floor(position.margin * count, size))
     based = div_floor(funding_base(position, params, index) * count, size)
@@ -80,12 +95,12 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     funding = Micros(owed - based)
     settlement, bad_debt = Micros(max(payout, 0)), Micros(max(-payout, 0))
     pnl = Micros(payout - margin)
-    of_liquidation = Micros(div_ceil(abs(fill.cost) * params.liquidation_fee, PPB))
-    fee = min(trading_fee(market, fill) if reason is CloseReason.OWNER else of_liquidation, settlement)
+    is_liquidated = is_endangered or reason is CloseReason.LIQUIDATION
+    fee = min(_fee(market, fill, reason, is_liquidated=is_liquidated), settlement)
     referral, legs = (
-        fee_legs(position.user, position.referrer, fee, params)
-        if reason is CloseReason.OWNER
-        else (Micros(0), _liquidation_fee_leg(position.user, fee, params))
+        (Micros(0), _liquidation_fee_leg(position.user, fee, params))
+        if is_liquidated
+        else fee_legs(position.user, position.referrer, fee, params)
     )
     rest = Position(
         number=position.number,
@@ -98,6 +113,8 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
         funding_paid=Micros(position.funding_paid + funding),
         opened_at=position.opened_at,
         referrer=position.referrer,
+        take_profit=position.take_profit,
+        stop_loss=position.stop_loss,
     )
     settled = _settlement_legs(market, position.user, margin=margin, pnl=pnl, bad_debt=bad_debt)
     return PositionReduced(
@@ -116,18 +133,23 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     )
 
 
+_KINDS: Final = {
+    CloseReason.LIQUIDATION: TradeKind.LIQUIDATION,
+    CloseReason.SETTLEMENT: TradeKind.SETTLEMENT,
+}
+
+
 def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | None:
-    """A refusal that halts the market, when a gain would take the house below its credit limit."""
+    """Refuse a gain that would take the house below its credit limit. Nobody else is concerned: losers still leave."""
     limit = market.params.house_credit
     if reduced.pnl <= 0 or market.house - reduced.pnl >= -limit:
         return None
-    facts: dict[str, Fact] = {
-        "reason": "house_empty",
-        "house_micros": market.house,
-        "payout_micros": reduced.pnl,
-        "credit_limit_micros": limit,
-    }
-    return Rejected(code=RejectCode.MARKET_HALTED, facts=facts, halt="house_empty")
+    return reject(
+        RejectCode.HOUSE_CANNOT_PAY,
+        house_micros=market.house,
+        payout_micros=reduced.pnl,
+        credit_limit_micros=limit,
+    )
 
 
 def apply_reduced(market: Market, event: PositionReduced) -> None:
@@ -141,10 +163,9 @@ def apply_reduced(market: Market, event: PositionReduced) -> None:
 
 def project_reduced(event: PositionReduced) -> Effects:
     """A trade that made a position smaller, or ended it."""
-    kind = TradeKind.LIQUIDATION if event.reason is CloseReason.LIQUIDATION else TradeKind.CLOSE
     return (
         Traded(
-            kind,
+            _KINDS.get(event.reason, TradeKind.CLOSE),
             event.position,
             event.fill,
             False,
@@ -155,9 +176,12 @@ def project_reduced(event: PositionReduced) -> Effects:
             event.bad_debt,
             event.margin_released,
             event.entry_released,
+            event.reason if event.reason in _EXITS else None,
         ),
     )
 
+
+_EXITS: Final = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS)
 
 COMMANDS = (CommandRule(ClosePosition, decide_close),)
 EVENTS = (EventRule(PositionReduced, apply_reduced, project_reduced),)
@@ -179,6 +203,13 @@ def _count(market: Market, position: Position, command: ClosePosition) -> int:
         skew_scale=market.params.skew_scale,
     )
     return min(most, held)
+
+
+def _fee(market: Market, fill: Fill, reason: CloseReason, *, is_liquidated: bool) -> Micros:
+    """What a fill that reduces is charged, before it is applied, whatever the settlement is."""
+    if is_liquidated:
+        return Micros(div_ceil(abs(fill.cost) * market.params.liquidation_fee, PPB))
+    return Micros(0) if reason is CloseReason.SETTLEMENT else trading_fee(market, fill)
 
 
 def _liquidation_fee_leg(user: str, fee: Micros, params: MarketParams) -> Transfers:

@@ -1,5 +1,7 @@
 """Opening a position, or adding to one: every check, and what that does."""
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from perps.commands import OpenPosition, Side, signed
@@ -8,11 +10,15 @@ from perps.events import Fill, PositionIncreased, PositionOpened, Transfer, Tran
 from perps.market.position import Position, equity, is_liquidatable, maintenance
 from perps.market.pricing import most_lots
 from perps.market.state import Market
+from perps.market.triggers import valid_exits
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
+from perps.rules.triggers import EXITS_RULE
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
+
+_NO_EXITS: Final = (None, None)
 
 
 def decide_open(
@@ -26,6 +32,11 @@ def decide_open(
     params = market.params
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
+    exits = (command.take_profit, command.stop_loss)
+    if exits != _NO_EXITS and not valid_exits(*exits):
+        return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
+    if exits != _NO_EXITS and command.position is not None:
+        return reject(RejectCode.VALIDATION_ERROR, rule="takeProfit and stopLoss are for a new position")
     grown = None if command.position is None else find(market, command.position, command.user)
     if isinstance(grown, Rejected) and grown.code is not RejectCode.POSITION_CLOSED:
         return grown
@@ -61,6 +72,10 @@ def decide_open(
     margin = Micros(div_ceil(abs(fill.cost), command.leverage))
     added = _new(market, command, given, fill, margin)
     position = added if grown is None else _sum(grown, added)
+    if (position.take_profit, position.stop_loss) != _NO_EXITS:
+        triggered = would_trigger(position, fill.mark_price)
+        if triggered:
+            return triggered
     if is_liquidatable(position, fill.mark_price, params, market.funding_index):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
@@ -122,6 +137,8 @@ def _new(market: Market, command: OpenPosition, given: Given, fill: Fill, margin
         funding_paid=Micros(0),
         opened_at=given.at,
         referrer=given.referrer,
+        take_profit=command.take_profit,
+        stop_loss=command.stop_loss,
     )
 
 

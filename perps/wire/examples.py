@@ -22,7 +22,8 @@ _MARKET: Final = """
  "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001", "makerFee": "0.001",
  "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
  "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
- "maxPositionsPerUser": null, "maxNotionalPerUser": null}
+ "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "chargesMakerFee": true,
+ "maxPositionsPerUser": null, "maxNotionalPerUser": null, "heldPrice": null}
 """
 
 
@@ -109,6 +110,16 @@ EXAMPLES: Final[dict[str, Example]] = {
  "clientOrderId": "more", "offset": 6}""",
         '{"amount": "50", "clientOrderId": "more"}',
     ),
+    "setTriggers": Example(
+        """
+ {"position": {"id": "BTC-PERP-1", "userId": "ann", "ticker": "BTC-PERP", "organizationId": "btc",
+ "side": "long", "quantity": "0.0999", "size": "999.00005", "entryPrice": "10000.0005005",
+ "markPrice": "10000.00", "leverage": 10, "margin": "99.900005", "liquidationPrice": "9045.22",
+ "bankruptcyPrice": "9000.00", "unrealizedPnL": "-0.00005", "unrealizedPnLPercent": "-0.0001",
+ "fundingPaid": "0.00", "takeProfit": "11000.00", "stopLoss": "9500.00", "status": "open",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": null}, "clientOrderId": "t-1", "offset": 5}""",
+        '{"takeProfit": "11000", "stopLoss": "9500", "clientOrderId": "t-1"}',
+    ),
     "listPositions": Example("""
  {"perpetuals": {"positions": [], "stats": {"totalPositions": 0, "totalPnL": "0.00", "totalFunding": "0.00"}},
  "timestamp": "2026-11-22T17:34:58.492Z", "offset": 9, "nextCursor": null}"""),
@@ -119,6 +130,8 @@ EXAMPLES: Final[dict[str, Example]] = {
         '{"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "10000"}',
     ),
     "setMode": Example('{"market": $MARKET, "offset": 9}', '{"mode": "enabled"}'),
+    "updateMarket": Example('{"market": $MARKET, "offset": 9}', '{"maxLeverage": 50, "maintenanceRate": "0.01"}'),
+    "settleMarket": Example('{"market": $MARKET, "price": "10400.00", "positions": 2, "offset": 12}'),
     "fundMarket": Example(
         """
  {"ticker": "BTC-PERP", "account": "house", "amount": "5000.00", "newBalance": "5000.000001",
@@ -172,6 +185,15 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"transactions": [{"id": "8-2", "type": "fee", "amount": "-0.525001", "balanceBefore": "1048.92655",
                    "balanceAfter": "1048.401549", "relatedId": "BTC-PERP-1", "at": "2026-11-22T17:34:58.472Z"}],
  "nextCursor": "8-2"}"""),
+    "listEquity": Example("""
+ {"points": [{"at": "2026-11-22T17:34:58.492Z", "equity": "1048.401549", "paidIn": "1000.00"},
+             {"at": "2026-11-22T17:00:00.000Z", "equity": "1000.00", "paidIn": "1000.00"}],
+ "offset": 9, "nextCursor": null}"""),
+    "getLeaderboard": Example("""
+ {"leaders": [{"rank": 1, "userId": "ann", "equity": "1048.401549", "gain": "48.401549",
+              "realizedPnL": "49.950002", "volume": "4095.900204"}],
+ "by": "lifetimePnL", "window": "24h", "since": "2026-11-22T17:00:00.000Z", "at": "2026-11-22T17:34:58.492Z",
+ "offset": 9, "nextCursor": null}"""),
     "createUser": Example(
         """
  {"userId": "ann", "referrer": null, "balance": "1000.00", "held": "0.00", "available": "1000.00",
@@ -203,7 +225,8 @@ EXAMPLES: Final[dict[str, Example]] = {
     "getStats": Example("""
  {"offset": 10, "epoch": 1, "time": "2026-11-22T17:34:58.596Z", "users": 2,
  "markets": [{"ticker": "BTC-PERP", "status": "enabled", "reason": "", "positions": 0, "margin": "0.00",
-              "skew": "0.00", "house": "0.000001", "insurance": "0.00", "offset": 9}],
+              "skew": "0.00", "house": "0.000001", "insurance": "0.00", "offset": 9,
+              "houseAvailable": "1125899906.842625", "houseLiability": "0.00"}],
  "inFlight": 0, "streams": 1,
  "accounts": {"wallets": "1502.452545", "margin": "0.00", "house": "0.000001", "insurance": "0.00",
               "fees": "2.547454", "world": "-1505.00", "total": "0.00"},
@@ -232,4 +255,4 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"ticket": "ticket_3f8b1f0c9a7d4e62b5", "expiresAt": "2026-11-22T17:35:58.422Z"}"""
     ),
 }
-"""By the operation's name. Streams and what is no JSON have none."""
+"""By the operation's name. Streams, and answers that are not JSON, have none."""

@@ -8,10 +8,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from perps.wire import close_all, history, keys, margin, markets, prices, streams, trading, users, venue
+from perps.wire import (
+    close_all,
+    history,
+    keys,
+    margin,
+    markets,
+    prices,
+    results,
+    streams,
+    trading,
+    triggers,
+    users,
+    venue,
+)
 from perps.wire.operation import Operation
 
-MODULES: Final = (trading, margin, close_all, markets, history, prices, users, keys, streams, venue)
+MODULES: Final = (trading, margin, triggers, close_all, markets, history, prices, users, results, keys, streams, venue)
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     value for module in MODULES for value in vars(module).values() if isinstance(value, Operation)

@@ -44,6 +44,23 @@ MaxSlippageBps = Annotated[
 ]
 
 
+TakeProfit = Annotated[
+    Number,
+    Meta(
+        description="The venue closes the whole position, at market, when the mark price reaches this: "
+        "a long at or above it, a short at or below it. A multiple of the tick size.",
+        examples=["11000"],
+    ),
+]
+StopLoss = Annotated[
+    Number,
+    Meta(
+        description="The same for the other way: a long at or below it, a short at or above it.",
+        examples=["9500"],
+    ),
+]
+
+
 GrownPosition = Annotated[
     str,
     Meta(
@@ -70,8 +87,8 @@ class OpenBody(Body):
     leverage: Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
     acceptable_price: AcceptablePrice | None = None
     max_slippage_bps: MaxSlippageBps | None = None
-    take_profit: Annotated[Number | None, Meta(description="Not supported yet: anything but null is refused.")] = None
-    stop_loss: Annotated[Number | None, Meta(description="Not supported yet: anything but null is refused.")] = None
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose wallet pays.")] = None
     position_id: GrownPosition | None = None
@@ -108,6 +125,12 @@ class CloseBody(Body):
     acceptable_price: AcceptablePrice | None = None
     max_slippage_bps: MaxSlippageBps | None = None
     client_order_id: ClientOrderId | None = None
+
+
+Warning_ = Annotated[
+    Literal["stop_beyond_liquidation"] | UnsetType,
+    Meta(description="The mark price reaches the liquidation price before the stop-loss, or at the same time."),
+]
 
 
 class Fill(Answer):
@@ -152,8 +175,8 @@ class Position(Answer):
     unrealized_pnl: Money
     unrealized_pnl_percent: Annotated[Percent, Meta(description="Per cent of the margin.")]
     funding_paid: Money
-    take_profit: Price | None
-    stop_loss: Price | None
+    take_profit: Annotated[Price | None, Meta(description="Of a past position: what it had in the end.")]
+    stop_loss: Annotated[Price | None, Meta(description="Of a past position: what it had in the end.")]
     status: PositionStatus
     opened_at: Time
     closed_at: Time | None
@@ -175,6 +198,7 @@ class Opened(Answer):
     new_balance: Annotated[Money, Meta(description="What the wallet holds now.")]
     client_order_id: str | None
     offset: Offset
+    warning: Warning_ = UNSET
 
 
 class Closed(Answer):
@@ -209,6 +233,7 @@ class Quoted(Answer):
     liquidation_price: Price
     bankruptcy_price: Price
     offset: Offset
+    warning: Warning_ = UNSET
 
 
 Selection = Literal["open", "closed", "all"]
@@ -253,6 +278,7 @@ _TRADE: Final = (
     Code.USER_NOT_FOUND,
     Code.MARKET_HALTED,
     Code.PRICE_STALE,
+    Code.PRICE_UNCONFIRMED,
     Code.WOULD_BE_LIQUIDATED,
     Code.PRICE_BEYOND_LIMIT,
 )
@@ -265,6 +291,7 @@ _OPEN: Final = (
     Code.MAX_SKEW_EXCEEDED,
     Code.OPEN_INTEREST_EXCEEDED,
     Code.USER_LIMIT_EXCEEDED,
+    Code.ORDER_WOULD_TRIGGER,
     Code.POSITION_NOT_FOUND,
     Code.POSITION_CLOSED,
 )
@@ -318,6 +345,7 @@ CLOSE: Final = Operation(
         Code.POSITION_NOT_FOUND,
         Code.POSITION_CLOSED,
         Code.POSITION_SIZE_TOO_SMALL,
+        Code.HOUSE_CANNOT_PAY,
         Code.CLIENT_ORDER_ID_REUSED,
         *COMMAND,
     ),

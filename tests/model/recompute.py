@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from tests.model.slow_model import Number, Rules, SlowVenue, Trade, micros
+from tests.model.slow_model import SlowVenue, Trade
+from tests.model.slow_rules import Number, Rules, micros
 
 
 def recompute_balances(

@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 
 from tests.model.recompute import recompute_balances
-from tests.model.slow_model import Rules, Trade, exact, micros
+from tests.model.slow_model import Trade
+from tests.model.slow_rules import Rules, exact, micros
 
 RULES = Rules.of(
     ticker="BTC-PERP",

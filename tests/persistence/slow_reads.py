@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from perps.events import PositionChanged, PositionIncreased, PositionOpened, PositionReduced
 from perps.journal import Entry, Row
 from perps.query_rows import LegRecord, PositionRecord
@@ -69,10 +71,11 @@ def slow_positions(entries: Iterable[Entry]) -> dict[str, PositionRecord]:
         else:
             changes = (0, 0, abs(event.fill.lots), abs(event.fill.cost), event.pnl, event.fee)
             if now.lots == 0:
-                status, closed_at = ("closed" if event.reason == "owner" else "liquidated"), row.at
+                status, closed_at = ("liquidated" if event.reason == "liquidation" else "closed"), row.at
         total[:] = [old + change for old, change in zip(total, changes, strict=True)]
-        found[name] = PositionRecord(
+        record = PositionRecord(
             name, now.user, row.stream, opened[name], row.offset, status, now.opened_at, closed_at, now.lots, now.cash,
             now.margin, now.leverage, now.entry_cost, now.funding_paid, *total,
         )  # fmt: skip
+        found[name] = replace(record, take_profit=now.take_profit, stop_loss=now.stop_loss)
     return found

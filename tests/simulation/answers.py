@@ -15,7 +15,10 @@ from perps.commands import (
     ListMarket,
     OpenPosition,
     SetMode,
+    SettleMarket,
+    SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
@@ -24,17 +27,21 @@ from perps.events import (
     Event,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
+    ParamsChanged,
     PositionChanged,
     PositionIncreased,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
     TransferKind,
     UserCreated,
     Withdrawn,
 )
 from perps.market.position import position_id, split_position_id
+from perps.params import changed
 from perps.refusals import RejectCode, Rejected
 from perps.venue import VenueState
 
@@ -55,11 +62,15 @@ def answers(command: Command, stream: str, event: Event) -> bool:
         case ClosePosition(), PositionReduced(position=position):
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
+        case SetTriggers(), PositionChanged(position=position):
+            exits = (command.take_profit, command.stop_loss)
+            name = position_id(stream, position.number)
+            return command.position_id == name and exits == (position.take_profit, position.stop_loss)
         case ChangeMargin(amount=amount), PositionChanged(position=position, transfers=transfers):
             asked_for = (command.position_id, command.user)
             moved = [-move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in transfers]
             return asked_for == (position_id(stream, position.number), position.user) and moved == [amount]
-        case UpdatePrice(), PriceUpdated(price=price):
+        case UpdatePrice(), PriceUpdated(price=price) | PriceHeld(price=price):
             return (command.ticker, command.price, command.sequence) == (stream, price, event.sequence)
         case ListMarket(), MarketListed(params=params):
             return command.params == params
@@ -67,6 +78,10 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return (command.ticker, command.mode) == (stream, mode)
         case FundMarket(), HouseFunded(account=account, amount=amount):
             return (command.ticker, command.account, command.amount) == (stream, account, amount)
+        case SettleMarket(), MarketSettling():
+            return command.ticker == stream
+        case UpdateMarket(), ParamsChanged(params=params):
+            return command.ticker == stream and changed(params, command.changes) == params
         case CreateUser(), UserCreated(user=user):
             return (command.user, command.referrer) == (user, event.referrer)
         case Deposit(), Deposited(user=user, amount=amount):
@@ -85,6 +100,7 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
         case RejectCode.POSITION_CLOSED, (
             ClosePosition(ticker=ticker, position_id=name)
             | ChangeMargin(ticker=ticker, position_id=name)
+            | SetTriggers(ticker=ticker, position_id=name)
             | OpenPosition(ticker=ticker, position=str(name))
         ):
             market, parts = state.markets[ticker], split_position_id(name)
@@ -93,7 +109,6 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
         case RejectCode.MARKET_HALTED, (
             OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker) | ChangeMargin(ticker=ticker)
         ):
-            touched = refusal.halt is not None or state.markets[ticker].mode_reason
-            return None if touched else f"{ticker} was halted by no durable row"
+            return None if state.markets[ticker].mode_reason else f"{ticker} was halted by no durable row"
         case _:
             return None

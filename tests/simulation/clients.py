@@ -18,13 +18,16 @@ from perps.commands import (
     OpenPosition,
     PriceSource,
     SetMode,
+    SettleMarket,
+    SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.market.position import Position, position_id, split_position_id
-from perps.params import MarketParams, Mode
-from perps.units import MICRO, PPB, Lots, Micros, Ppb, Ticks
+from perps.params import MarketParams, Mode, ParamChanges
+from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
 from tests.simulation.orders import Order
@@ -38,6 +41,9 @@ INVALID_LISTINGS = 0.7
 FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_rate": Ppb(PPB // 15)}
 """So quick that the rate meets its bounds within a run."""
 MAKER: dict[str, Any] = {"maker_fee": Ppb(PPB // 4000), "charges_maker_fee": True}
+BAND: dict[str, Any] = {"price_band": Ppb(PPB // 40), "price_confirmations": 2}
+PRICE_AGE_MS = Millis(4_000)
+"""Prices of the later markets grow old within a run."""
 OPENING_MARKETS, OPENING_USERS = 2, 3
 
 WEIGHTS = {
@@ -45,6 +51,7 @@ WEIGHTS = {
     "close": 20,
     "increase": 8,
     "margin": 8,
+    "triggers": 8,
     "price": 16,
     "crash_of_price": 2,
     "deposit": 5,
@@ -53,6 +60,8 @@ WEIGHTS = {
     "mode": 2,
     "list": 2,
     "fund": 2,
+    "params": 2,
+    "settle": 2,
     "poison_market": 1,
     "poison_ledger": 0,
     "again": 12,
@@ -125,6 +134,9 @@ class Clients:
                 name, owner = self._position(ticker, user)
                 change = ChangeMargin(ticker=ticker, user=owner, position_id=name, amount=self._margin(name))
                 return self._keyed(change, owner)
+            case "triggers":
+                triggers = self._triggers(ticker, user)
+                return self._keyed(triggers, triggers.user)
             case "deposit":
                 amount = Micros(chance.randrange(1, 500 * MICRO))
                 return self._keyed(Deposit(user=user, amount=amount), ADMIN)
@@ -141,6 +153,10 @@ class Clients:
                 account = chance.choice((HouseAccount.HOUSE, HouseAccount.INSURANCE))
                 funds = Micros(chance.choice((-1, 1)) * chance.randrange(0, 2_000 * MICRO))
                 command = FundMarket(ticker=ticker, account=account, amount=funds)
+            case "params":
+                command = self._changes(ticker)
+            case "settle":
+                command = self._settle(ticker)
             case "list":
                 command = self._listing(chance.choice(TICKERS[1:]))
             case _:
@@ -162,6 +178,8 @@ class Clients:
         }
         if chance.random() < 0.1:
             fields["max_slippage_bps"] = chance.choice((0, 10, 500))
+        if chance.random() < 0.2:
+            fields |= self._exits(ticker)
         return OpenPosition(**{**fields, **more})
 
     def _leverage(self, ticker: str) -> int:
@@ -205,6 +223,17 @@ class Clients:
         share = chance.choice((PPB, PPB, PPB // 2, 1, chance.randrange(1, PPB)))
         return ClosePosition(ticker=ticker, user=user, position_id=name, share=Ppb(share))
 
+    def _triggers(self, ticker: str, user: str) -> SetTriggers:
+        close, exits = self._close(ticker, user), self._exits(ticker)
+        return SetTriggers(ticker=ticker, user=close.user, position_id=close.position_id, **exits)
+
+    def _exits(self, ticker: str) -> dict[str, Any]:
+        """A price on each side of the mark, or none."""
+        market, chance = self._state.markets.get(ticker), self._random
+        near = market.mark if market is not None else 100
+        levels = [None, *(near * bps // 10_000 + 1 for bps in (9_000, 9_900, 9_990, 10_010, 10_100, 11_000))]
+        return {"take_profit": chance.choice(levels), "stop_loss": chance.choice(levels)}
+
     def _price(self, ticker: str, *, falls: bool) -> UpdatePrice:
         chance = self._random
         market = self._state.markets.get(ticker)
@@ -213,8 +242,42 @@ class Clients:
         if now < first // 4:
             bps = 10_500
         price = min(max(now * bps // 10_000, 1), PRICE_MAX_FACTOR * first)
+        held = market.held_price if market else None
+        if held is not None and chance.random() < 0.6:
+            price = held.price
         sequence = next(self._sequence) if chance.random() < 0.2 else None
         return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
+
+    def _settle(self, ticker: str) -> Command:
+        """Halt it, settle it, begin anew."""
+        market = self._state.markets.get(ticker)
+        mode = market.mode if market is not None else Mode.HALTED
+        if mode is Mode.SETTLED:
+            return SetMode(ticker=ticker, mode=Mode.ENABLED)
+        if mode is not Mode.HALTED and self._random.random() < 0.7:
+            return SetMode(ticker=ticker, mode=Mode.HALTED)
+        return SettleMarket(ticker=ticker)
+
+    def _changes(self, ticker: str) -> UpdateMarket:
+        chance = self._random
+        market = self._state.markets.get(ticker)
+        params = market.params if market is not None else quote_market()
+        lots = chance.choice((1, 2, 2, 3))
+        changes: dict[str, Any] = chance.choice(
+            (
+                {"taker_fee": Ppb(chance.randrange(0, PPB // 1000))},
+                {"max_open_interest": Lots(max(params.max_open_interest * lots // 2, 1))},
+                {"max_skew": Lots(max(params.max_skew * lots // 2, 1))},
+                {"house_credit_limit": chance.choice((None, Micros(0), Micros(1_000 * MICRO)))},
+                {"maintenance_rate": Ppb(params.maintenance_rate * 11 // 10), "max_leverage": params.max_leverage - 1},
+                {"maintenance_rate": Ppb(params.maintenance_rate * 10 // 11)},
+                {"price_band": chance.choice((None, Ppb(PPB // 40)))},
+                {"max_price_age": chance.choice((None, PRICE_AGE_MS))},
+                chance.choice((FUNDING, {"funding_velocity": Ppb(0), "max_funding_rate": Ppb(0)})),
+                {"skew_scale": Lots(params.skew_scale * lots)},
+            )
+        )
+        return UpdateMarket(ticker=ticker, changes=ParamChanges(**changes), force=chance.random() < 0.5)
 
     def _new_user(self, deposit: Micros) -> CreateUser:
         number = next(self._users)
@@ -233,7 +296,8 @@ class Clients:
         if ticker == TICKERS[0]:
             params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
         else:
-            params = quote_market(ticker=ticker, **FUNDING, **MAKER, **changes)
+            more = BAND if ticker == TICKERS[1] else {"max_price_age": PRICE_AGE_MS}
+            params = quote_market(ticker=ticker, **more, **FUNDING, **MAKER, **changes)
         return ListMarket(params=params, price=_first_price(params))
 
     def _other(self, command: Command) -> Command:

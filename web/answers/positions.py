@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol, cast
 
+from msgspec import UNSET, UnsetType
+
 from perps.commands import Side
 from perps.effects import Changed, Traded, TradeKind
 from perps.events import (
@@ -31,6 +33,7 @@ from perps.query_rows import STATUS_OPEN, PositionRecord
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 from perps.wire.margin import MarginChanged
 from perps.wire.trading import Closed, Opened, Position, Quoted
+from perps.wire.triggers import TriggersSet
 from web.answers import decimals
 from web.answers.rows import own_event
 from web.answers.times import rfc3339
@@ -60,8 +63,8 @@ def open_position(position: DomainPosition, params: MarketParams, mark: Ticks, i
         unrealized_pnl=decimals.money(pnl),
         unrealized_pnl_percent=decimals.share(100 * pnl, position.margin, 4),
         funding_paid=decimals.money(funding_since_entry(position, params, index)),
-        take_profit=None,
-        stop_loss=None,
+        take_profit=_price_or_none(position.take_profit, params),
+        stop_loss=_price_or_none(position.stop_loss, params),
         status="open",
         opened_at=rfc3339(position.opened_at),
         closed_at=None,
@@ -99,6 +102,8 @@ def recorded(record: PositionRecord, market: Market) -> Valued:
         entry_cost=Micros(record.entry_cost),
         funding_paid=Micros(record.funding_paid),
         opened_at=Millis(record.opened_at),
+        take_profit=None if record.take_profit is None else Ticks(record.take_profit),
+        stop_loss=None if record.stop_loss is None else Ticks(record.stop_loss),
     )
     return valued(position, market)
 
@@ -176,8 +181,8 @@ def _closed_position(reduction: Reduction, params: MarketParams, at: int, status
         unrealized_pnl="0.00",
         unrealized_pnl_percent="0.00",
         funding_paid=decimals.money(position.funding_paid),
-        take_profit=None,
-        stop_loss=None,
+        take_profit=_price_or_none(position.take_profit, params),
+        stop_loss=_price_or_none(position.stop_loss, params),
         status=status,
         opened_at=rfc3339(position.opened_at),
         closed_at=rfc3339(at),
@@ -204,8 +209,8 @@ def past_position(record: PositionRecord, params: MarketParams) -> Position:
         unrealized_pnl="0.00",
         unrealized_pnl_percent="0.00",
         funding_paid=decimals.money(record.funding_paid),
-        take_profit=None,
-        stop_loss=None,
+        take_profit=_price_or_none(record.take_profit, params),
+        stop_loss=_price_or_none(record.stop_loss, params),
         status=cast(Past, record.status),
         opened_at=rfc3339(record.opened_at),
         closed_at=None if record.closed_at is None else rfc3339(record.closed_at),
@@ -231,7 +236,31 @@ def opened(entry: Entry, params: MarketParams) -> Opened:
         new_balance=decimals.money(row.user_balance or 0),
         client_order_id=row.client_order_id,
         offset=row.offset,
+        warning=stop_warning(event.position, params, filled.funding_index),
     )
+
+
+def triggers_set(entry: Entry, params: MarketParams) -> TriggersSet:
+    """The answer to new exits. A function of its journal row alone."""
+    row, event = entry.row, own_event(entry, PositionChanged)
+    return TriggersSet(
+        position=open_position(event.position, params, event.mark_price, event.funding_index),
+        client_order_id=row.client_order_id,
+        offset=row.offset,
+        warning=stop_warning(event.position, params, event.funding_index),
+    )
+
+
+def stop_warning(
+    position: DomainPosition, params: MarketParams, index: FundingIndex
+) -> Literal["stop_beyond_liquidation"] | UnsetType:
+    """Whether the mark reaches the liquidation price no later than the stop-loss."""
+    stop = position.stop_loss
+    if stop is None:
+        return UNSET
+    due = liquidation_price(position, params, index)
+    is_beyond = stop <= due if position.lots > 0 else stop >= due
+    return "stop_beyond_liquidation" if is_beyond else UNSET
 
 
 def reduced(entry: Entry, params: MarketParams) -> Closed:
@@ -281,4 +310,9 @@ def quoted(event: PositionOpened | PositionIncreased, params: MarketParams, offs
         liquidation_price=decimals.price(liquidation_price(position, params, index), tick),
         bankruptcy_price=decimals.price(bankruptcy_price(position, params, index), tick),
         offset=offset,
+        warning=stop_warning(position, params, index),
     )
+
+
+def _price_or_none(ticks: int | None, params: MarketParams) -> str | None:
+    return None if ticks is None else decimals.price(ticks, params.tick_size)

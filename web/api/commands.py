@@ -17,6 +17,7 @@ from perps.wire.margin import MarginBody
 from perps.wire.markets import MarketBody
 from perps.wire.prices import PriceBody
 from perps.wire.trading import CloseBody, OpenBody
+from perps.wire.triggers import TriggersBody
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid
 from web.api.units import (
@@ -48,9 +49,7 @@ FUNDING_VELOCITY_DEFAULT: Final = 3
 
 def open_command(body: OpenBody) -> OpenPosition:
     """The command an open asks for; its user is empty when the body names none."""
-    for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
-        if price is not None:
-            raise invalid(f"{field} is not supported yet.", field=field)
+    check_exits(body)
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
     return OpenPosition(
         ticker=body.ticker,
@@ -65,6 +64,31 @@ def open_command(body: OpenBody) -> OpenPosition:
     )
 
 
+def check_exits(body: OpenBody | TriggersBody) -> None:
+    """Everything about exits that can be wrong without knowing their market."""
+    for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
+        if price is not None and number(price, PICO_PLACES, field) <= 0:
+            raise invalid(f"{field} must be positive.", field=field)
+
+
+def exits(body: OpenBody | TriggersBody, params: MarketParams) -> tuple[Ticks | None, Ticks | None]:
+    """Take-profit and stop-loss on their market's tick, once ``check_exits`` has passed."""
+    profit, stop, tick = body.take_profit, body.stop_loss, params.tick_size
+    return (
+        None if profit is None else price_ticks(profit, tick, "takeProfit"),
+        None if stop is None else price_ticks(stop, tick, "stopLoss"),
+    )
+
+
+def ticker_of_position(position_id: str) -> str:
+    """The market that a position id names. An id that cannot be one is ``position_not_found``."""
+    parts = split_position_id(position_id)
+    if parts is None:
+        shown = {"position": position_id[:POSITION_SHOWN_MAX]}
+        raise RequestError("position_not_found", "There is no such position.", shown)
+    return parts[0]
+
+
 def close_command(body: CloseBody, position_id: str, lot_of: Callable[[str], int]) -> ClosePosition:
     """The command a close asks for, in nobody's name yet. An id that cannot be one is ``position_not_found``.
 
@@ -74,7 +98,7 @@ def close_command(body: CloseBody, position_id: str, lot_of: Callable[[str], int
     if len(given) > 1:
         raise invalid(f"Send one of {' and '.join(given)}, not both.", field=given[1])
     part = Ppb(PPB) if body.percentage is None else share(body.percentage, "percentage")
-    ticker = _ticker_of(position_id)
+    ticker = ticker_of_position(position_id)
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
     return ClosePosition(
         ticker=ticker,
@@ -93,7 +117,7 @@ def margin_command(body: MarginBody, position_id: str) -> ChangeMargin:
     """The command that margin in or out asks for; its user is empty when the body names none."""
     amount = signed_money(body.amount, "amount")
     user = body.user_id or ""
-    return ChangeMargin(ticker=_ticker_of(position_id), user=user, position_id=position_id, amount=amount)
+    return ChangeMargin(ticker=ticker_of_position(position_id), user=user, position_id=position_id, amount=amount)
 
 
 def check_price(body: PriceBody) -> None:
@@ -158,38 +182,48 @@ def list_command(body: MarketBody) -> ListMarket:
         maintenance_rate=maintenance,
         liquidation_fee=rate(body.liquidation_fee, "liquidationFee"),
         house_deposit=money_from_zero(body.house_deposit, "houseDeposit"),
-        house_credit_limit=_credit_limit(body.house_credit_limit),
-        max_price_age=_age(body.max_price_age),
+        house_credit_limit=credit_limit(body.house_credit_limit),
+        max_price_age=age(body.max_price_age),
         funding_velocity=velocity,
         max_funding_rate=funding,
+        price_band=band(body.price_band),
+        price_confirmations=body.price_confirmations,
         charges_maker_fee=True,
         max_positions_per_user=body.max_positions_per_user,
-        max_notional_per_user=_notional_limit(body.max_notional_per_user),
+        max_notional_per_user=notional_limit(body.max_notional_per_user),
     )
     return ListMarket(params=params, price=Ticks(price))
 
 
-def _ticker_of(position_id: str) -> str:
-    """The market of a position. An id that cannot be one is ``position_not_found``."""
-    parts = split_position_id(position_id)
-    if parts is None:
-        shown = {"position": position_id[:POSITION_SHOWN_MAX]}
-        raise RequestError("position_not_found", "There is no such position.", shown)
-    return parts[0]
-
-
-def _credit_limit(limit: Limit) -> Micros | None:
+def credit_limit(limit: Limit) -> Micros | None:
+    """How far below 0 a house may go; None: by default."""
     return money_from_zero(limit, "houseCreditLimit") if limit.is_finite() else None
 
 
-def _notional_limit(limit: Limit) -> Micros | None:
+def positions_limit(limit: Limit) -> int | None:
+    """How many positions one user may have; None: any."""
+    if not limit.is_finite():
+        return None
+    if not 1 <= (count := number(limit, 0, "maxPositionsPerUser")) <= 2**53:
+        raise invalid("maxPositionsPerUser must be a whole number, at least 1, or none.", field="maxPositionsPerUser")
+    return count
+
+
+def notional_limit(limit: Limit) -> Micros | None:
+    """How much notional one user may have; None: any."""
     return positive_money(limit, "maxNotionalPerUser") if limit.is_finite() else None
 
 
-def _age(limit: Limit) -> Millis | None:
+def age(limit: Limit) -> Millis | None:
+    """How old a price may be; None: a price never grows old."""
     if not limit.is_finite():
         return None
-    age = number(limit, 3, "maxPriceAge")
-    if not 0 < age < 2**53:
+    milliseconds = number(limit, 3, "maxPriceAge")
+    if not 0 < milliseconds < 2**53:
         raise invalid("maxPriceAge must be a positive number of seconds, or none.", field="maxPriceAge")
-    return Millis(age)
+    return Millis(milliseconds)
+
+
+def band(limit: Limit) -> Ppb | None:
+    """How far from the index a price is taken at once; None: any."""
+    return rate(limit, "priceBand") if limit.is_finite() else None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from perps.commands import ChangeMargin, ClosePosition, OpenPosition
+from msgspec.structs import replace
+
+from perps.commands import ChangeMargin, ClosePosition, OpenPosition, SetTriggers
 from perps.market.position import position_id
 from perps.refusals import Rejected
 from perps.rules.opening import decide_open
@@ -18,10 +20,11 @@ from perps.wire.errors import ErrorCode
 from perps.wire.margin import MarginBody
 from perps.wire.operation import NoQuery
 from perps.wire.trading import CloseBody, Closed, OpenBody, Quoted
+from perps.wire.triggers import TRIGGERS, TriggersBody
 from web.answers import errors, positions
 from web.answers.errors import RequestError
 from web.api.call import Call, Reply, Route, replayable
-from web.api.commands import close_command, margin_command, open_command
+from web.api.commands import check_exits, close_command, exits, margin_command, open_command, ticker_of_position
 from web.gateway import in_name_of, wallet_of
 
 
@@ -32,6 +35,7 @@ def opening(call: Call[OpenBody, NoQuery]) -> OpenPosition:
 
 async def open_position(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Answer | Reply:
     """Open a position: what it became, or a refusal."""
+    asked = _with_exits(call, asked)
     answer = await call.do(asked, call.body.client_order_id)
     return replayable(positions.opened(answer.entry, call.context.market(asked.ticker).market.params), answer)
 
@@ -39,7 +43,7 @@ async def open_position(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> A
 async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     """What an open would do now, from committed state; nothing changes and no money is looked at."""
     context = call.context
-    call.command = command = in_name_of(call.principal, asked)
+    call.command = command = in_name_of(call.principal, _with_exits(call, asked))
     view = context.market(command.ticker)
     user = context.model.users.get(command.user)
     if user is None:
@@ -112,10 +116,37 @@ async def change_margin(call: Call[MarginBody, NoQuery], asked: ChangeMargin) ->
     return replayable(positions.margin_changed(answer.entry, call.context.market(asked.ticker).market.params), answer)
 
 
+def leaving(call: Call[TriggersBody, NoQuery]) -> str:
+    """Whose market new exits are for: of another's tick nothing can be said yet."""
+    check_exits(call.body)
+    return ticker_of_position(call.path["positionId"])
+
+
+async def set_triggers(call: Call[TriggersBody, NoQuery], ticker: str) -> Answer | Reply:
+    """Give a position both exits anew: the position with them, or a refusal."""
+    view = call.context.model.markets.get(ticker)
+    if view is None:
+        raise errors.not_found("position", position=call.path["positionId"])
+    params = view.market.params
+    profit, stop = exits(call.body, params)
+    asked = SetTriggers(ticker=ticker, user="", position_id=call.path["positionId"], take_profit=profit, stop_loss=stop)
+    answer = await call.do(asked, call.body.client_order_id)
+    return replayable(positions.triggers_set(answer.entry, params), answer)
+
+
+def _with_exits(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> OpenPosition:
+    """An open with the exits that its body names, on its market's tick."""
+    if call.body.take_profit is None and call.body.stop_loss is None:
+        return asked
+    profit, stop = exits(call.body, call.context.market(asked.ticker).market.params)
+    return replace(asked, take_profit=profit, stop_loss=stop)
+
+
 ROUTES = (
     Route(trading.OPEN, open_position, opening),
     Route(trading.QUOTE, quote, opening),
     Route(trading.CLOSE, close_position, closing),
     Route(margin_wire.MARGIN, change_margin, margin),
     Route(close_all.CLOSE_ALL, close_all_positions),
+    Route(TRIGGERS, set_triggers, leaving),
 )

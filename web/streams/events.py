@@ -14,12 +14,13 @@ from typing import Final
 from actors.ports import Clock
 from perps.effects import Changed, Traded
 from perps.journal import Entry, Row
+from perps.params import MarketParams
 from perps.wire.base import Answer, encode
 from perps.wire.lists import LIMIT_MAX
 from perps.wire.streams import EverybodyNow, MarketsNow, MixedNow, Reset, UserNow
 from web.answers import positions, users
 from web.answers.markets import market
-from web.answers.stream_events import Named, own_change, own_events, public_events
+from web.answers.stream_events import own_events, public_events
 from web.readside.model import ReadModel
 from web.readside.money import PastMoney
 from web.streams import topics
@@ -101,10 +102,8 @@ class VenueEvents:
             params = view.market.params
             for n, effects in enumerate(entry.effects):
                 for effect in effects:
-                    if isinstance(effect, Traded):
-                        yield from _of_owner(row, effect.position.user, wanted, own_events(row, n, effect, params))
-                    elif isinstance(effect, Changed):
-                        yield from _of_owner(row, effect.position.user, wanted, own_change(row, effect, params))
+                    if isinstance(effect, Traded | Changed):
+                        yield from _of_position(row, n, effect, params, wanted)
         for user, money in past.after(entry).items():
             about = topics.money(user), topics.ALL_MONEY
             yield about, _event("balance", users.balance_event(user, money, row.offset))
@@ -138,8 +137,11 @@ class VenueEvents:
         )
 
 
-def _of_owner(row: Row, user: str, wanted: Container[str], told: Iterator[Named]) -> Iterator[Block]:
-    """What is told of a user's position: to who follows that user, or all users; in its market, or in all markets."""
+def _of_position(
+    row: Row, n: int, effect: Traded | Changed, params: MarketParams, wanted: Container[str]
+) -> Iterator[Block]:
+    """What a trade or a change tells those who follow its user, or all users; in its market, or in all markets."""
+    user = effect.position.user
     about = (
         topics.user(user),
         topics.user(user, row.stream),
@@ -147,7 +149,7 @@ def _of_owner(row: Row, user: str, wanted: Container[str], told: Iterator[Named]
         topics.user(None, row.stream),
     )
     if any(topic in wanted for topic in about):
-        yield about, b"\n".join(_event(name, data) for name, data in told)
+        yield about, b"\n".join(_event(name, data) for name, data in own_events(row, n, effect, params))
 
 
 _MONEY: Final = topics.money("")

@@ -7,15 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from perps.commands import UpdateMarket
 from perps.engine import apply
 from perps.events import CloseReason, PositionOpened, PositionReduced
 from perps.market.listing import check_params
 from perps.market.state import Market
-from perps.params import MarketParams
+from perps.params import MarketParams, ParamChanges
 from perps.rules.checks import fill_of, trading_fee
 from perps.rules.closing import reduce
 from perps.units import MICRO, PPB, Lots, Micros, Ppb, Ticks
-from tests.perps.build import BTC_PRICE, Books, done, index_market, new_market, opened, refused
+from tests.perps.build import BTC, BTC_PRICE, Books, done, index_market, new_market, opened, refused
 from tests.perps.rules.trying import LONG, SHORT, must_open, try_close
 
 MAKER, TAKER = PPB // 5_000, PPB // 1_000
@@ -92,6 +93,35 @@ def test_a_liquidation_pays_the_liquidation_fee_whatever_it_does_to_the_skew() -
     closed = try_close(market)
     assert isinstance(closed, PositionReduced)
     assert closed.fee == -(-abs(closed.fill.cost) * MAKER // PPB)
+
+
+@pytest.mark.parametrize("reason", [CloseReason.OWNER, CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS])
+def test_the_venue_closes_for_the_fee_that_the_owner_pays_unless_a_liquidation_is_due(reason: CloseReason) -> None:
+    market = new_market(index_market(**RATES), BTC_PRICE)
+    position = must_open(market).position
+    leaves = reduce(market, position, position.lots, reason)
+    endangered = reduce(market, position, position.lots, reason, is_endangered=True)
+
+    assert leaves.fee == -(-abs(leaves.fill.cost) * MAKER // PPB)
+    assert endangered.fee == -(-abs(endangered.fill.cost) * market.params.liquidation_fee // PPB)
+
+
+def test_a_settlement_is_free_of_fees() -> None:
+    market = new_market(index_market(**RATES), BTC_PRICE)
+    position = must_open(market).position
+    assert reduce(market, position, position.lots, CloseReason.SETTLEMENT).fee == 0
+
+
+def test_an_administrator_can_charge_a_makers_fee_in_a_market_from_before() -> None:
+    venue = Books((index_market(**{**RATES, "charges_maker_fee": False}), BTC_PRICE))
+    for user in ("ann", "bob"):
+        venue.add_user(user)
+    opened(venue.open("ann", LONG, 1_000 * MICRO))
+    fees = [opened(venue.open("bob", SHORT, 100 * MICRO)).fee]
+    done(venue.send(UpdateMarket(ticker=BTC, changes=ParamChanges(charges_maker_fee=True))))
+    fees.append(opened(venue.open("bob", SHORT, 100 * MICRO)).fee)
+
+    assert 0 < fees[1] * 4 < fees[0]
 
 
 def test_a_makers_fee_above_the_takers_is_refused_where_it_is_charged() -> None:

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from perps.commands import UpdateMarket
 from perps.events import PositionIncreased, PositionOpened
 from perps.market.listing import check_params
 from perps.market.state import Market
+from perps.params import Mode, ParamChanges
 from perps.refusals import RejectCode, Rejected
 from perps.rules.opening import decide_open
 from perps.rules.rule import Given
@@ -90,6 +92,34 @@ def test_what_users_hold_is_the_sum_over_their_positions_after_liquidations_too(
     assert market.held == {"ann": (1, lots)}
     done(venue.price(BTC_PRICE // 3))
     assert market.held == {}
+
+
+def test_what_users_hold_is_kept_by_exits_margin_and_a_settlement() -> None:
+    venue = Books((index_market(), BTC_PRICE))
+    for user in ("ann", "bob"):
+        venue.add_user(user)
+    first = opened(venue.open("ann", LONG, SIZE, take_profit=Ticks(BTC_PRICE * 11 // 10)))
+    second = opened(venue.open("ann", LONG, SIZE, leverage=5))
+    third = opened(venue.open("bob", SHORT, SIZE, leverage=5))
+    market = venue.markets[BTC]
+    assert market.held["ann"] == (2, first.position.lots + second.position.lots)
+    done(venue.price(BTC_PRICE * 11 // 10))
+    assert market.held == {"ann": (1, second.position.lots), "bob": (1, -third.position.lots)}
+    done(venue.mode(Mode.SETTLED))
+    assert market.held == venue.replayed().markets[BTC].held == {}
+
+
+def test_an_administrator_sets_limits_and_takes_them_away() -> None:
+    venue = Books((index_market(), BTC_PRICE))
+    venue.add_user("ann")
+    opened(venue.open("ann", LONG, SIZE))
+    limits: tuple[dict[str, Any], ...] = ({"max_positions_per_user": 1}, {"max_notional_per_user": Micros(SIZE)})
+    for limit in limits:
+        done(venue.send(UpdateMarket(ticker=BTC, changes=ParamChanges(**limit))))
+        assert refused(venue.open("ann", LONG, SIZE)).code is RejectCode.USER_LIMIT_EXCEEDED
+        none: dict[str, Any] = dict.fromkeys(limit)
+        done(venue.send(UpdateMarket(ticker=BTC, changes=ParamChanges(**none))))
+        opened(venue.open("ann", LONG, SIZE))
 
 
 @pytest.mark.parametrize("changes", [{"max_positions_per_user": 0}, {"max_notional_per_user": Micros(0)}])

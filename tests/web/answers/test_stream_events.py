@@ -9,12 +9,13 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
-from perps.commands import ChangeMargin, FundMarket, HouseAccount, SetMode
+from perps.commands import ChangeMargin, FundMarket, HouseAccount, SetMode, SettleMarket, SetTriggers, UpdateMarket
 from perps.engine import effects_of, entry_of
 from perps.events import (
     CloseReason,
     Event,
     FundingAccrued,
+    HoldEnded,
     HouseFunded,
     LedgerEvent,
     MarketEvent,
@@ -23,9 +24,9 @@ from perps.events import (
     encode_events,
 )
 from perps.journal import Entry, Row, events_of
-from perps.params import MarketParams, Mode
+from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import FundingIndex, Micros, Millis, Ticks
-from perps.wire.base import encode
+from perps.wire.base import Limit, encode
 from tests.actors.venue import close, listing, open_long, running, set_price
 from web.answers.stream_events import public_events
 
@@ -43,10 +44,18 @@ async def rows() -> list[Row]:
         await venue.do(replace(open_long(BTC, "ann"), position=f"{BTC}-2"))
         await venue.do(ChangeMargin(ticker=BTC, user="ann", position_id=f"{BTC}-2", amount=Micros(1)))
         await venue.do(close(BTC, "ann", 2))
+        await venue.do(
+            SetTriggers(ticker=BTC, user="ann", position_id=f"{BTC}-1", take_profit=Ticks(10**8), stop_loss=None)
+        )
         await venue.do(set_price(BTC, 50))
+        await venue.list_market("BANDED-PERP", price_band=Limit("0.1"))
+        await venue.do(set_price("BANDED-PERP", 1))
+        await venue.do(UpdateMarket(ticker=BTC, changes=ParamChanges(max_leverage=50)))
         await venue.do(SetMode(ticker=BTC, mode=Mode.HALTED))
         await venue.do(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)))
-        return [*venue.store.rows(), _hour(_place(venue.store.rows()))]
+        await venue.do(SettleMarket(ticker=BTC))
+        last = _place(venue.store.rows())
+        return [*venue.store.rows(), _over(last), _hour(last)]
 
 
 def _place(rows: Iterable[Row]) -> Row:
@@ -54,11 +63,16 @@ def _place(rows: Iterable[Row]) -> Row:
     return list(rows)[-1]
 
 
+def _over(last: Row) -> Row:
+    """A row in which a hold ends."""
+    return replace(last, offset=last.offset + 1, kind="time", payload=encode_events((HoldEnded(),)))
+
+
 def _hour(last: Row) -> Row:
     """A row of funding alone, at a full hour."""
     index = FundingIndex(250_000_000)
     hour = FundingAccrued(index, 10**15, 0, Millis(1_767_229_200_000), Ticks(5_000_000), index)
-    return replace(last, offset=last.offset + 1, kind="time", payload=encode_events((hour,)))
+    return replace(last, offset=last.offset + 2, kind="time", payload=encode_events((hour,)))
 
 
 def _params() -> MarketParams:
