@@ -21,6 +21,7 @@ from perps.wire import (
     keys,
     margin,
     markets,
+    page,
     prices,
     results,
     streams,
@@ -376,6 +377,10 @@ class Venue:
     async def get_me(self) -> keys.Me:
         """Whose this key is, and what it allows."""
         return await self.call(keys.ME, keys.Me)
+
+    async def get_demo(self) -> page.Demo:
+        """The keys of the demo's people, if the venue runs a demo, and on this machine."""
+        return await self.call(page.DEMO, page.Demo)
 
     async def make_stream_ticket(self) -> streams.TicketMade:
         """A ticket that opens one stream within 60 s, for a reader that cannot send a header."""

@@ -14,6 +14,7 @@ from perps.wire import (
     keys,
     margin,
     markets,
+    page,
     prices,
     results,
     streams,
@@ -24,7 +25,21 @@ from perps.wire import (
 )
 from perps.wire.operation import Operation
 
-MODULES: Final = (trading, margin, triggers, close_all, markets, history, prices, users, results, keys, streams, venue)
+MODULES: Final = (
+    trading,
+    margin,
+    triggers,
+    close_all,
+    markets,
+    history,
+    prices,
+    users,
+    results,
+    keys,
+    streams,
+    venue,
+    page,
+)
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     value for module in MODULES for value in vars(module).values() if isinstance(value, Operation)

@@ -21,6 +21,7 @@ from web.api import (
     history,
     keys,
     markets,
+    page,
     prices,
     reading,
     reference,
@@ -41,7 +42,7 @@ from web.limits.origins import PREFLIGHT
 
 log = structlog.get_logger()
 
-MODULES: Final = (trading, markets, clock, history, prices, users, results, keys, streams, venue, reference)
+MODULES: Final = (trading, markets, clock, history, prices, users, results, keys, streams, venue, reference, page)
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5
