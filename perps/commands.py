@@ -119,14 +119,17 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
-    """Close a part of a position, or all of it. ``any_owner`` is set for administrators."""
+    """Close a part of a position, or all of it. ``any_owner`` is set for administrators.
+
+    How much is said by ``lots``, by ``size``, or, if both are 0, by ``share``.
+    """
 
     kind: ClassVar[str] = "close"
     route: ClassVar[Route] = Route.MARKET
     scope: ClassVar[str] = "trade"
     ids: ClassVar[Ids] = Ids.SENDER
     gets_id: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico", "lots", "size")
 
     ticker: str
     user: str
@@ -137,6 +140,10 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
     max_slippage_bps: int | None = None
     any_owner: bool = False
     acceptable_price_pico: int = 0
+    lots: Lots = Lots(0)
+    """Unsigned; more than there are is all."""
+    size: Micros = Micros(0)
+    """The most notional to close, as in an open; more than there is is all."""
 
 
 class ChangeMargin(Struct, frozen=True, kw_only=True, tag=True):

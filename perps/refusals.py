@@ -34,6 +34,7 @@ class RejectCode(StrEnum):
     LEVERAGE_TOO_HIGH = "leverage_too_high"
     MAX_SKEW_EXCEEDED = "max_skew_exceeded"
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
+    USER_LIMIT_EXCEEDED = "user_limit_exceeded"
     ORDER_WOULD_TRIGGER = "order_would_trigger"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
@@ -76,6 +77,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.HOUSE_CANNOT_PAY
                 | RejectCode.MAX_SKEW_EXCEEDED
                 | RejectCode.OPEN_INTEREST_EXCEEDED
+                | RejectCode.USER_LIMIT_EXCEEDED
                 | RejectCode.ORDER_WOULD_TRIGGER
                 | RejectCode.WOULD_BE_LIQUIDATED
                 | RejectCode.PRICE_BEYOND_LIMIT

@@ -15,7 +15,21 @@ from perps.client import stream
 from perps.client.lists import Listing, Page
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import history, keys, markets, page, prices, results, streams, trading, users, venue
+from perps.wire import (
+    close_all,
+    history,
+    keys,
+    margin,
+    markets,
+    page,
+    prices,
+    results,
+    streams,
+    trading,
+    triggers,
+    users,
+    venue,
+)
 from perps.wire.operation import Operation
 
 TIMEOUT_S: Final = 15.0
@@ -139,18 +153,26 @@ class Venue:
         position_id: str,
         percentage: Exact | None = None,
         *,
+        quantity: Exact | None = None,
+        size: Exact | None = None,
         acceptable_price: Exact | None = None,
         max_slippage_bps: int | None = None,
         client_order_id: str | None = None,
     ) -> trading.Closed:
-        """Close a position, or a share of it: 1 is all, 0.5 is half."""
+        """Close a position, or a share of it: 1 is all, 0.5 is half. Or a ``quantity``, or a ``size`` in US dollars."""
         return await self.call(trading.CLOSE, trading.Closed, **_values(locals()))
 
     async def change_margin(
         self, position_id: str, amount: Exact, *, client_order_id: str | None = None, user_id: str | None = None
-    ) -> trading.MarginChanged:
+    ) -> margin.MarginChanged:
         """Pay ``amount`` US dollars into a position's margin; with an amount below 0, take them out of it."""
-        return await self.call(trading.MARGIN, trading.MarginChanged, **_values(locals()))
+        return await self.call(margin.MARGIN, margin.MarginChanged, **_values(locals()))
+
+    async def close_all_positions(
+        self, *, ticker: str | None = None, user_id: str | None = None
+    ) -> close_all.ClosedAll:
+        """Close what is open, each position by itself: see each one's result, and ``remaining``."""
+        return await self.call(close_all.CLOSE_ALL, close_all.ClosedAll, **_values(locals()))
 
     async def set_triggers(
         self,
@@ -159,9 +181,9 @@ class Venue:
         take_profit: Exact | None = None,
         stop_loss: Exact | None = None,
         client_order_id: str | None = None,
-    ) -> trading.TriggersSet:
+    ) -> triggers.TriggersSet:
         """Give a position both exits anew; None takes one away."""
-        return await self.call(trading.TRIGGERS, trading.TriggersSet, **_values(locals()))
+        return await self.call(triggers.TRIGGERS, triggers.TriggersSet, **_values(locals()))
 
     open, quote, close = open_position, quote_position, close_position
 

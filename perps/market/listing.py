@@ -62,7 +62,15 @@ def _ranges(params: MarketParams, price: Ticks) -> Iterator[Rule]:
         params.maker_fee >= 0 and params.taker_fee >= 0,
         {"maker_fee_ppb": params.maker_fee, "taker_fee_ppb": params.taker_fee},
     )
+    yield (
+        "makerFee ≤ takerFee",
+        not params.charges_maker_fee or params.maker_fee <= params.taker_fee,
+        {"maker_fee_ppb": params.maker_fee, "taker_fee_ppb": params.taker_fee},
+    )
     yield "0 < minOrderSize", order > 0, {"min_order_size_micros": order}
+    positions, notional = params.max_positions_per_user, params.max_notional_per_user
+    yield "1 ≤ maxPositionsPerUser", positions is None or positions >= 1, {}
+    yield "0 < maxNotionalPerUser", notional is None or notional > 0, {}
     yield "0 ≤ houseCreditLimit", params.house_credit_limit is None or params.house_credit_limit >= 0, {}
     yield "0 ≤ houseDeposit ≤ 10^12", 0 <= deposit <= AMOUNT_MAX, {"house_deposit_micros": deposit}
 

@@ -24,7 +24,7 @@ class Market:
     """One market: its price, its positions and the running sums over them.
 
     Changed only by ``perps.engine.apply``, in the mailbox of the actor that owns it (or by a follower of the journal,
-    which keeps its own). Sums are O(1) to keep: skew K, lots per side, ΣQ, Σm.
+    which keeps its own). Sums are O(1) to keep: skew K, lots per side, ΣQ, Σm, what each user holds.
     """
 
     __slots__ = (
@@ -35,6 +35,7 @@ class Market:
         "funding_carry",
         "funding_index",
         "funding_rate",
+        "held",
         "held_price",
         "hour_index",
         "house",
@@ -80,6 +81,8 @@ class Market:
         self.hour_index = FundingIndex(0)
         """The index at the last full hour that was noted."""
         self.positions: dict[int, Position] = {}
+        self.held: dict[str, tuple[int, int]] = {}
+        """By user who has any: how many positions are open, and Σ|q| of them in lots."""
         self.order = LiquidationOrder() if order is None else order
         self.exits = Exits() if order is None else NoExits()
         self.next_number = 1
@@ -143,7 +146,8 @@ class Market:
     def follower(self) -> Market:
         """A copy that goes its own way and liquidates nobody: for readers, who are told who was liquidated."""
         market = copy(self)
-        market.order, market.exits, market.positions = NoOrder(), NoExits(), dict(self.positions)
+        market.order, market.exits = NoOrder(), NoExits()
+        market.positions, market.held = dict(self.positions), dict(self.held)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
         return market
 
@@ -229,6 +233,11 @@ class Market:
             self.short_lots = Lots(self.short_lots - sign * position.lots)
         self.cash = Micros(self.cash + sign * position.cash)
         self.margin = Micros(self.margin + sign * position.margin)
+        count, lots = self.held.get(position.user, (0, 0))
+        if count + sign:
+            self.held[position.user] = (count + sign, lots + sign * abs(position.lots))
+        else:
+            del self.held[position.user]
 
     def take_money(self, transfers: Transfers) -> None:
         """Count what enters and leaves the house's and the insurance's account."""

@@ -13,7 +13,7 @@ from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, would_trigger
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
@@ -65,6 +65,7 @@ def decide_open(
     )
     lots = signed(command.side, count)
     refused = _check_size(market, command, lots, Lots(0) if grown is None else grown.lots)
+    refused = refused or _check_user(market, command.user, lots, is_new=grown is None)
     if refused:
         return refused
     fill = fill_of(market, lots)
@@ -84,7 +85,7 @@ def decide_open(
     beyond = beyond_limit(market, fill, command)
     if beyond:
         return beyond
-    fee = Micros(div_ceil(abs(fill.cost) * params.taker_fee, PPB))
+    fee = trading_fee(market, fill)
     if margin + fee > given.held:
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=margin + fee, available_micros=given.held)
     referral, legs = fee_legs(command.user, given.referrer, fee, params)
@@ -176,6 +177,18 @@ def _check_size(market: Market, command: OpenPosition, lots: Lots, held: Lots) -
             open_interest_lots=side + abs(lots),
             max_open_interest_lots=params.max_open_interest,
         )
+    return None
+
+
+def _check_user(market: Market, user: str, lots: Lots, *, is_new: bool) -> Rejected | None:
+    """How many positions one user may have in the market, then how much notional, at the index price."""
+    params, (count, held) = market.params, market.held.get(user, (0, 0))
+    most, positions = params.max_positions_per_user, count + is_new
+    if most is not None and is_new and positions > most:
+        return reject(RejectCode.USER_LIMIT_EXCEEDED, positions=positions, max_positions_per_user=most)
+    limit, worth = params.max_notional_per_user, (held + abs(lots)) * market.index_price * market.unit
+    if limit is not None and worth > limit:
+        return reject(RejectCode.USER_LIMIT_EXCEEDED, notional_micros=worth, max_notional_per_user_micros=limit)
     return None
 
 

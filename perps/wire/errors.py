@@ -40,6 +40,7 @@ class ErrorCode(StrEnum):
     LEVERAGE_TOO_HIGH = "leverage_too_high"
     MAX_SKEW_EXCEEDED = "max_skew_exceeded"
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
+    USER_LIMIT_EXCEEDED = "user_limit_exceeded"
     ORDER_WOULD_TRIGGER = "order_would_trigger"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
@@ -80,6 +81,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.LEVERAGE_TOO_HIGH,
         _C.MAX_SKEW_EXCEEDED,
         _C.OPEN_INTEREST_EXCEEDED,
+        _C.USER_LIMIT_EXCEEDED,
         _C.ORDER_WOULD_TRIGGER,
         _C.WOULD_BE_LIQUIDATED,
         _C.PRICE_BEYOND_LIMIT,
@@ -122,6 +124,7 @@ MEANING: Final = {
     _C.LEVERAGE_TOO_HIGH: "The leverage is higher than the market's maxLeverage.",
     _C.MAX_SKEW_EXCEEDED: "The order would push the market's skew beyond maxSkew.",
     _C.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
+    _C.USER_LIMIT_EXCEEDED: "You would hold more in this market than one user may.",
     _C.ORDER_WOULD_TRIGGER: "The mark price has reached that price already: it would trigger at once.",
     _C.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
     _C.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",

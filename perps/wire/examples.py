@@ -19,10 +19,11 @@ _MARKET: Final = """
  "velocity": "0.00002"},
  "markSource": "index",
  "skewScale": "1000000.00", "maxSkew": "1000.00", "maxOpenInterest": "2000.00", "maxLeverage": 100,
- "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001",
+ "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001", "makerFee": "0.001",
  "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
  "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
- "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "heldPrice": null}
+ "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "chargesMakerFee": true,
+ "maxPositionsPerUser": null, "maxNotionalPerUser": null, "heldPrice": null}
 """
 
 
@@ -80,6 +81,23 @@ EXAMPLES: Final[dict[str, Example]] = {
  "fee": {"amount": "0.523951", "platformPaid": "0.523951", "referrerPaid": "0.00"}, "wasLiquidated": false,
  "newBalance": "973.926559", "clientOrderId": "req-28c5f75448dc15b9d31c6c78", "offset": 7}""",
         '{"percentage": "0.5"}',
+    ),
+    "closeAllPositions": Example(
+        """
+ {"results": [{"positionId": "BTC-PERP-1", "closed": {"position": {"id": "BTC-PERP-1", "userId": "ann",
+ "ticker": "BTC-PERP", "organizationId": "btc", "side": "long", "quantity": "0.05", "size": "500.000026",
+ "entryPrice": "10000.00052", "markPrice": "10500.00", "leverage": 10, "margin": "50.000003",
+ "liquidationPrice": null, "bankruptcyPrice": null, "unrealizedPnL": "0.00", "unrealizedPnLPercent": "0.00",
+ "fundingPaid": "0.00", "takeProfit": null, "stopLoss": null, "status": "closed",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": "2026-11-22T17:34:58.472Z", "exitPrice": "10500.00026",
+ "realizedPnL": "24.999988"}, "fill": {"price": "10500.00026", "quantity": "0.05", "notional": "525.000013",
+ "priceImpact": "0.00000002"}, "grossSettlement": "74.999991", "netSettlement": "74.47499",
+ "marginReturned": "50.000003", "pnl": "24.999988", "badDebt": "0.00", "fee": {"amount": "0.525001",
+ "platformPaid": "0.525001", "referrerPaid": "0.00"}, "wasLiquidated": false, "newBalance": "1048.401549",
+ "clientOrderId": "req-9d1b7a52c0e84f36a7b5c1d2-0", "offset": 8}},
+ {"positionId": "OLD-PERP-4", "error": {"code": "price_stale", "message": "The price is too old.",
+ "details": {"ageMs": 61000, "maxAgeMs": 60000}}}], "remaining": 0, "offset": 8}""",
+        "{}",
     ),
     "changeMargin": Example(
         """

@@ -76,6 +76,7 @@ class Parameters(Answer):
     tick_size: Step
     lot_size: Step
     taker_fee: Rate
+    maker_fee: Annotated[Rate, Meta(description="What lots pay that bring the skew nearer to 0.")]
     maintenance_rate: Rate
     liquidation_fee: Rate
     referral_share: Rate
@@ -84,6 +85,11 @@ class Parameters(Answer):
     max_price_age: Annotated[str | None, Meta(description="Seconds after which a price is too old. Null: it never is.")]
     price_band: Annotated[Rate | None, Meta(description="A price further from the index is held. Null: none is.")]
     price_confirmations: Annotated[int, Meta(description="How often a held price must be said to be taken.")]
+    charges_maker_fee: Annotated[
+        bool, Meta(description="False: listed before there was a maker's fee, and `makerFee` is `takerFee`.")
+    ]
+    max_positions_per_user: Annotated[int | None, Meta(description="The most open positions of one user. Null: any.")]
+    max_notional_per_user: Annotated[Money | None, Meta(description="The most notional of one user. Null: any.")]
 
 
 class Market(Parameters, kw_only=True):
@@ -145,7 +151,10 @@ class MarketBody(Body):
     min_order_size: Annotated[Number, Meta(description="The smallest `size` of an open, before rounding to lots.")] = (
         by_default("10")
     )
-    maker_fee: Annotated[Share, Meta(description="Stored and not charged yet.")] = by_default("0.001")
+    maker_fee: Annotated[
+        Share | None,
+        Meta(description="What lots pay that bring the skew nearer to 0; at most, and by default, `takerFee`."),
+    ] = None
     taker_fee: Share = by_default("0.001")
     referral_share: Annotated[Share, Meta(description="The referrer's share of a fee.")] = by_default("0.5")
     maintenance_rate: Annotated[Share | None, Meta(description="By default 1/(2·`maxLeverage`).")] = None
@@ -173,6 +182,12 @@ class MarketBody(Body):
     price_confirmations: Annotated[
         int, Meta(ge=1, le=100, description="How often its source must say a held price, the first time included.")
     ] = 3
+    max_positions_per_user: Annotated[
+        Annotated[int, Meta(ge=1, le=2**53)] | None, Meta(description="The most open positions of one user. Null: any.")
+    ] = None
+    max_notional_per_user: Annotated[
+        Limit, Meta(description='The most notional of one user, both sides added up, US dollars, or "none".')
+    ] = no_limit()
 
 
 class ChangesBody(Body):
@@ -196,6 +211,11 @@ class ChangesBody(Body):
     max_funding_rate: Share | None = None
     price_band: Limit | None = None
     price_confirmations: Annotated[int, Meta(ge=1, le=100)] | None = None
+    charges_maker_fee: Annotated[
+        bool | None, Meta(description="Of a market that was listed before there was a maker's fee: true charges it.")
+    ] = None
+    max_positions_per_user: Limit | None = None
+    max_notional_per_user: Limit | None = None
     force: Annotated[
         bool, Meta(description="Also if standing positions become liquidatable by it: they are liquidated.")
     ] = False

@@ -12,6 +12,7 @@ def rules_of(params: MarketParams) -> Rules:
         tick_size=f"{params.tick_size}e-12",
         skew_scale=f"{params.skew_scale * params.lot_size}e-12",
         taker_fee=f"{params.taker_fee}e-9",
+        maker_fee=f"{params.maker_fee}e-9" if params.charges_maker_fee else None,
         liquidation_fee=f"{params.liquidation_fee}e-9",
         referral_share=f"{params.referral_share}e-9",
         maintenance_rate=f"{params.maintenance_rate}e-9",

@@ -5,19 +5,7 @@ Two uses.
 1. Beside the engine: ``SlowVenue`` is told each *accepted* operation (who, which lots, at which index price) and says
    what every account must hold.
 
-2. From outside, with nothing but what the REST interface shows::
-
-       books = recompute_balances(
-           markets=[Rules.of(ticker="BTC-PERP", tick_size="0.01", lot_size="0.0001", skew_scale="1000",
-                             taker_fee="0.001", liquidation_fee="0.002", referral_share="0.5")],
-           deposits=[("ann", "1000"), ("bob", "1000"), ("bob", "-20")],      # withdrawals are negative
-           referrers={"ann": "bob"},
-           trades=[Trade.of(user="ann", ticker="BTC-PERP", position="BTC-PERP-1", kind="open", side="buy",
-                            quantity="0.2", lot_size="0.0001", index_price="50000.00", leverage=10), ...])
-       books.wallets["ann"]    # micros, to the last one
-
-   ``trades`` are *all* trades of these markets in journal order (the skew they meet follows from those before them).
-   Deposits and trades need no common order: money has no influence on a price.
+2. From outside, with nothing but what the REST interface shows: ``tests/model/recompute.py``.
 
 Every amount is micros. What is rounded, and how, is said by ``floor`` and ``ceil`` at the documented place and nowhere
 else. Of a market with funding (``slow_funding``) a trade must carry the funding index, which REST does not show.
@@ -26,14 +14,13 @@ else. Of a market with funding (``slow_funding``) a trade must carry the funding
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
 
 from tests.model.slow_band import SlowBand
 from tests.model.slow_funding import PPB, SlowFunding
-from tests.model.slow_rules import Number, Rules, exact, micros
+from tests.model.slow_rules import Number, Rules, exact
 
 
 @dataclass(frozen=True)
@@ -121,6 +108,13 @@ class SlowMarket:
         """C: lots at the mean of the quote before and after. Rounded up, against the trader."""
         mean = (self.quote(self.skew) + self.quote(self.skew + lots)) / 2
         return ceil(lots * mean * self.rules.lot_value)
+
+    def fee(self, lots: int) -> int:
+        """Lots that make the skew smaller pay the maker's rate, the others the taker's; all have the mean price."""
+        taker, maker = self.rules.taker_fee, self.rules.maker_fee
+        nearer = min(abs(lots), abs(self.skew)) if self.skew * lots < 0 else 0
+        mean = (nearer * (taker if maker is None else maker) + (abs(lots) - nearer) * taker) / abs(lots)
+        return ceil(abs(self.cost(lots)) * mean)
 
     def settlement_cost(self, lots: int) -> int:
         """Lots at the price of the settlement. Rounded up, against the trader."""
@@ -233,7 +227,7 @@ class SlowVenue:
         margin = ceil(Fraction(abs(cost), leverage))
         owed = floor(Fraction(lots * market.index, PPB))
         self.wallets[user] -= margin
-        self._pay_taker_fee(user, ceil(abs(cost) * market.rules.taker_fee), market)
+        self._pay_fee(user, market.fee(lots), market)
         self.positions[position] = SlowPosition(user, ticker, lots, margin - cost + owed, margin)
         market.skew += lots
 
@@ -244,6 +238,7 @@ class SlowVenue:
         added = self.positions[position]
         added.lots, added.cash = added.lots + stands.lots, added.cash + stands.cash
         added.margin += stands.margin
+        added.take_profit, added.stop_loss = stands.take_profit, stands.stop_loss
 
     def margin_moved(self, position: str, amount: int) -> None:
         """Its owner pays into its margin; < 0: takes out of it. What it is worth moves by as much."""
@@ -264,8 +259,10 @@ class SlowVenue:
 
     def closed(self, position: str, count: int) -> None:
         """Its owner leaves with ``count`` lots."""
-        market, user, settlement, cost = self._reduce(position, count)
-        self._pay_taker_fee(user, min(ceil(abs(cost) * market.rules.taker_fee), settlement), market)
+        stands = self.positions[position]
+        fee = self.markets[stands.ticker].fee(-count if stands.lots > 0 else count)
+        market, user, settlement, _ = self._reduce(position, count)
+        self._pay_fee(user, min(fee, settlement), market)
 
     def liquidated(self, position: str) -> None:
         """The whole position goes; the fee goes to the insurance."""
@@ -309,7 +306,7 @@ class SlowVenue:
         market.skew -= signed
         return market, position.user, settlement, cost
 
-    def _pay_taker_fee(self, user: str, fee: int, market: SlowMarket) -> None:
+    def _pay_fee(self, user: str, fee: int, market: SlowMarket) -> None:
         referrer = self.referrers.get(user)
         referral = floor(fee * market.rules.referral_share) if referrer else 0
         self.wallets[user] -= fee
@@ -393,34 +390,3 @@ class SlowVenue:
             self.liquidated(trade.position)
         else:
             raise ValueError(f"there is no kind {trade.kind!r}")
-
-
-def recompute_balances(
-    *,
-    markets: Iterable[Rules],
-    deposits: Iterable[tuple[str, Number]],
-    trades: Iterable[Trade],
-    referrers: Mapping[str, str | None] | None = None,
-    margins: Iterable[tuple[int, str, int]] = (),
-) -> SlowVenue:
-    """What every account must hold after ``trades``, from public facts alone.
-
-    ``deposits`` in units of the quote currency (strings), withdrawals negative. ``margins``: behind how many trades
-    margin went into which position, in micros; out of it: negative. Returns the books: ``wallets`` by
-    user, ``positions``, ``fees``, and per market ``house``, ``insurance`` and ``margin(ticker)``, in micros.
-    """
-    venue = SlowVenue(referrers=dict(referrers or {}))
-    for rules in markets:
-        venue.listed(rules, 1)
-    for user, amount in deposits:
-        venue.deposited(user, micros(amount))
-    moves = defaultdict[int, list[tuple[str, int]]](list)
-    for behind, position, amount in margins:
-        moves[behind].append((position, amount))
-    for behind, trade in enumerate(trades):
-        for position, amount in moves.pop(behind, ()):
-            venue.margin_moved(position, amount)
-        venue.traded(trade)
-    for position, amount in (move for left in moves.values() for move in left):
-        venue.margin_moved(position, amount)
-    return venue

@@ -26,8 +26,9 @@ from perps.refusals import RejectCode, Rejected
 from perps.sequencer import Sequencer
 from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
 from perps.venue import replay_market
+from tests.model.recompute import recompute_balances
 from tests.model.rules import rules_of
-from tests.model.slow_model import SlowVenue, Trade, recompute_balances
+from tests.model.slow_model import SlowVenue, Trade
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -62,7 +63,12 @@ class Exchange(RuleBasedStateMachine):
     def begin(self, deposit: int, credit: int | None) -> None:
         self.params = {
             BTC: index_market(house_deposit=7, house_credit_limit=credit, maintenance_rate=PPB // 150),
-            STORY: quote_market(funding_velocity=200 * PPB, max_funding_rate=PPB // 15),
+            STORY: quote_market(
+                funding_velocity=200 * PPB,
+                max_funding_rate=PPB // 15,
+                maker_fee=PPB // 4000,
+                charges_maker_fee=True,
+            ),
         }
         self.venue = Books(*((params, FIRST_PRICES[ticker]) for ticker, params in self.params.items()))
         self.model = SlowVenue()

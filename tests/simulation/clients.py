@@ -40,6 +40,7 @@ FALLS_BPS = (3_000, 6_000, 8_000, 9_000, 11_000, 13_000, 20_000)
 INVALID_LISTINGS = 0.7
 FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_rate": Ppb(PPB // 15)}
 """So quick that the rate meets its bounds within a run."""
+MAKER: dict[str, Any] = {"maker_fee": Ppb(PPB // 4000), "charges_maker_fee": True}
 BAND: dict[str, Any] = {"price_band": Ppb(PPB // 40), "price_confirmations": 2}
 PRICE_AGE_MS = Millis(4_000)
 """Prices of the later markets grow old within a run."""
@@ -296,7 +297,7 @@ class Clients:
             params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
         else:
             more = BAND if ticker == TICKERS[1] else {"max_price_age": PRICE_AGE_MS}
-            params = quote_market(ticker=ticker, **more, **FUNDING, **changes)
+            params = quote_market(ticker=ticker, **more, **FUNDING, **MAKER, **changes)
         return ListMarket(params=params, price=_first_price(params))
 
     def _other(self, command: Command) -> Command:

@@ -164,8 +164,8 @@ class Oracle:
         if self.slow.is_stale(ticker, row.at):
             self._complain(f"row {row.offset} opens a position at a price that is too old or in doubt")
         name = position_id(ticker, position.number)
+        self._same(f"row {row.offset} fee", event.fee, market.fee(position.lots))
         self.slow.opened(position.user, ticker, name, position.lots, position.leverage)
-        self._same(f"row {row.offset} fee", event.fee, ceil(abs(event.fill.cost) * market.rules.taker_fee))
         stands = self.slow.positions[name]
         self._same(
             f"row {row.offset} {name}",
@@ -234,11 +234,11 @@ class Oracle:
         leverage = max(ceil(Fraction(cost, max(margin, 1))), 1)
         if event.fill.lots * event.position.lots <= 0 or leverage > self._params[row.stream].max_leverage:
             self._complain(f"row {row.offset}: {event.fill.lots} lots and {margin} of margin are no increase of {name}")
+        self._same(f"row {row.offset} fee", event.fee, market.fee(event.fill.lots))
         self.slow.increased(name, event.fill.lots, leverage)
         stands = self.slow.positions[name]
         off = margin - ceil(Fraction(cost, leverage))
         self.slow.margin_moved(name, off)
-        self._same(f"row {row.offset} fee", event.fee, ceil(cost * market.rules.taker_fee))
         said = event.position
         self._same(
             f"row {row.offset} {name}",

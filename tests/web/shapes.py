@@ -121,6 +121,9 @@ MARKET: Shape = {
     "tickSize": DECIMAL,
     "lotSize": DECIMAL,
     "takerFee": DECIMAL,
+    "makerFee": DECIMAL,
+    "maxPositionsPerUser": maybe(number),
+    "maxNotionalPerUser": maybe(MONEY),
     "priceAt": TIME,
 }
 

@@ -47,14 +47,18 @@ PARAMETERS: Final = (
     "maxLeverage",
     "minOrderSize",
     "takerFee",
+    "makerFee",
     "liquidationFee",
     "maintenanceRate",
     "referralShare",
     "maxFundingRate",
     "fundingVelocity",
+    "maxPositionsPerUser",
+    "maxNotionalPerUser",
     "maxPriceAge",
     "priceBand",
     "priceConfirmations",
+    "chargesMakerFee",
 )
 """What is shown of a new market: its parameters, those that were given and those that the venue chose."""
 
@@ -101,7 +105,11 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option("--max-open-interest", type=AMOUNT, help="The largest open interest of each side, base units.")
 @click.option("--max-leverage", type=Whole(1, 1000), help="The highest leverage of an order.")
 @click.option("--min-order-size", type=AMOUNT, help="The smallest order, USD.")
-@click.option("--maker-fee", type=NOT_NEGATIVE, help="The maker's fee, as a fraction of the notional: 0.001 is 0.1 %.")
+@click.option(
+    "--maker-fee",
+    type=NOT_NEGATIVE,
+    help="The fee of lots that bring the skew nearer to 0, as a fraction.",
+)
 @click.option("--taker-fee", type=NOT_NEGATIVE, help="The taker's fee, as a fraction of the notional.")
 @click.option("--referral-share", type=NOT_NEGATIVE, help="The referrer's share of a fee, as a fraction.")
 @click.option(
@@ -125,6 +133,8 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option(
     "--funding-velocity", type=NOT_NEGATIVE, help="By how much the daily funding rate grows in a day at the most skew."
 )
+@click.option("--max-positions-per-user", type=Whole(1, 2**53), help="The most open positions of one user.")
+@click.option("--max-notional-per-user", type=AMOUNT, help="The most notional of one user, USD.")
 @access_options
 @json_option
 def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:
@@ -141,6 +151,9 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
 @click.option("--organization-id", help="The organization that the market belongs to.")
 @click.option("--name", help="The market's name for people.")
 @click.option("--max-price-age", help="Trading stops when the price is older than this many seconds, or none.")
+@click.option("--charges-maker-fee", type=bool, help="Of a market of version 0.1.0: true charges a maker's fee.")
+@click.option("--max-positions-per-user", help="The most open positions of one user, or none.")
+@click.option("--max-notional-per-user", help="The most notional of one user, USD, or none.")
 @click.option("--force", is_flag=True, default=None, help="Also if positions become liquidatable: they are liquidated.")
 @access_options
 @json_option

@@ -75,6 +75,7 @@ def parameters(params: MarketParams) -> Parameters:
         tick_size=decimals.pico(params.tick_size),
         lot_size=decimals.pico(lot),
         taker_fee=_rate(params.taker_fee),
+        maker_fee=_rate(params.maker_fee if params.charges_maker_fee else params.taker_fee),
         maintenance_rate=_rate(params.maintenance_rate),
         liquidation_fee=_rate(params.liquidation_fee),
         referral_share=_rate(params.referral_share),
@@ -83,6 +84,11 @@ def parameters(params: MarketParams) -> Parameters:
         max_price_age=None if params.max_price_age is None else decimals.text(params.max_price_age, 3, 0),
         price_band=None if params.price_band is None else _rate(params.price_band),
         price_confirmations=params.price_confirmations,
+        charges_maker_fee=params.charges_maker_fee,
+        max_positions_per_user=params.max_positions_per_user,
+        max_notional_per_user=(
+            None if params.max_notional_per_user is None else decimals.money(params.max_notional_per_user)
+        ),
     )
 
 

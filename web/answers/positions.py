@@ -31,7 +31,9 @@ from perps.market.state import Market
 from perps.params import MarketParams
 from perps.query_rows import STATUS_OPEN, PositionRecord
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
-from perps.wire.trading import Closed, MarginChanged, Opened, Position, Quoted, TriggersSet
+from perps.wire.margin import MarginChanged
+from perps.wire.trading import Closed, Opened, Position, Quoted
+from perps.wire.triggers import TriggersSet
 from web.answers import decimals
 from web.answers.rows import own_event
 from web.answers.times import rfc3339

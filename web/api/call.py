@@ -105,10 +105,14 @@ class Call(Generic[B, Q]):
         """While something is read from the database for it. Raises ``rate_limited``."""
         return self.context.looking_up(self.request)
 
-    async def do(self, command: Command, client_order_id: str | None = None) -> Done:
-        """Carry a command out. Raises ``RequestError`` if it was refused or got no verdict."""
+    async def do(self, command: Command, client_order_id: str | None = None, *, part: int | None = None) -> Done:
+        """Carry a command out. Raises ``RequestError`` if it was refused or got no verdict.
+
+        ``part``: which of many commands of this request; each then has an id of its own in the logs and in the journal.
+        """
         self.command = command = in_name_of(self.principal, command)
-        answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=self.request_id)
+        trace_id = self.request_id if part is None else f"{self.request_id}-{part}"
+        answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=trace_id)
         if isinstance(answer, Done):
             self.is_done = True
             return answer

@@ -5,6 +5,7 @@ Each raises ``validation_error``; whether a command can be done, its rule decide
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from perps.commands import ChangeMargin, ClosePosition, ListMarket, OpenPosition, UpdatePrice
@@ -12,9 +13,11 @@ from perps.market.position import split_position_id
 from perps.params import MarketParams
 from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, Ticks, div_floor
 from perps.wire.base import Limit
+from perps.wire.margin import MarginBody
 from perps.wire.markets import MarketBody
 from perps.wire.prices import PriceBody
-from perps.wire.trading import CloseBody, MarginBody, OpenBody, TriggersBody
+from perps.wire.trading import CloseBody, OpenBody
+from perps.wire.triggers import TriggersBody
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid
 from web.api.units import (
@@ -86,15 +89,24 @@ def ticker_of_position(position_id: str) -> str:
     return parts[0]
 
 
-def close_command(body: CloseBody, position_id: str) -> ClosePosition:
-    """The command a close asks for, in nobody's name yet. An id that cannot be one is ``position_not_found``."""
+def close_command(body: CloseBody, position_id: str, lot_of: Callable[[str], int]) -> ClosePosition:
+    """The command a close asks for, in nobody's name yet. An id that cannot be one is ``position_not_found``.
+
+    ``lot_of``: the lot size of a market, pico.
+    """
+    given = [name for name in ("percentage", "quantity", "size") if getattr(body, name) is not None]
+    if len(given) > 1:
+        raise invalid(f"Send one of {' and '.join(given)}, not both.", field=given[1])
     part = Ppb(PPB) if body.percentage is None else share(body.percentage, "percentage")
+    ticker = ticker_of_position(position_id)
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
     return ClosePosition(
-        ticker=ticker_of_position(position_id),
+        ticker=ticker,
         user="",
         position_id=position_id,
         share=part,
+        lots=lots(body.quantity, lot_of(ticker), "quantity") or Lots(0),
+        size=Micros(0) if body.size is None else positive_money(body.size, "size"),
         acceptable_price=nano,
         max_slippage_bps=body.max_slippage_bps,
         acceptable_price_pico=rest,
@@ -164,7 +176,7 @@ def list_command(body: MarketBody) -> ListMarket:
         max_open_interest=Lots(div_floor(scale, INTEREST_PARTS)) if interest is None else interest,
         max_leverage=body.max_leverage,
         min_order_size=positive_money(body.min_order_size, "minOrderSize"),
-        maker_fee=rate(body.maker_fee, "makerFee"),
+        maker_fee=rate(body.taker_fee if body.maker_fee is None else body.maker_fee, "makerFee"),
         taker_fee=rate(body.taker_fee, "takerFee"),
         referral_share=rate(body.referral_share, "referralShare"),
         maintenance_rate=maintenance,
@@ -176,6 +188,9 @@ def list_command(body: MarketBody) -> ListMarket:
         max_funding_rate=funding,
         price_band=band(body.price_band),
         price_confirmations=body.price_confirmations,
+        charges_maker_fee=True,
+        max_positions_per_user=body.max_positions_per_user,
+        max_notional_per_user=notional_limit(body.max_notional_per_user),
     )
     return ListMarket(params=params, price=Ticks(price))
 
@@ -183,6 +198,20 @@ def list_command(body: MarketBody) -> ListMarket:
 def credit_limit(limit: Limit) -> Micros | None:
     """How far below 0 a house may go; None: by default."""
     return money_from_zero(limit, "houseCreditLimit") if limit.is_finite() else None
+
+
+def positions_limit(limit: Limit) -> int | None:
+    """How many positions one user may have; None: any."""
+    if not limit.is_finite():
+        return None
+    if not 1 <= (count := number(limit, 0, "maxPositionsPerUser")) <= 2**53:
+        raise invalid("maxPositionsPerUser must be a whole number, at least 1, or none.", field="maxPositionsPerUser")
+    return count
+
+
+def notional_limit(limit: Limit) -> Micros | None:
+    """How much notional one user may have; None: any."""
+    return positive_money(limit, "maxNotionalPerUser") if limit.is_finite() else None
 
 
 def age(limit: Limit) -> Millis | None:

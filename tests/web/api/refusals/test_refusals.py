@@ -39,6 +39,7 @@ COMMANDS: list[tuple[str, object]] = [
     ("/api/markets/perps/quote", open_body()),
     ("/api/markets/perps/BTC-PERP-1/close", {}),
     ("/api/markets/perps/BTC-PERP-1/margin", {"amount": "1"}),
+    ("/api/positions/close-all", {}),
     ("/api/markets/perps/BTC-PERP-1/triggers", {}),
     ("/api/markets/perps/BTC-PERP/price", {"price": "1"}),
     ("/api/markets/prices", [{"ticker": "BTC-PERP", "price": "1"}]),
