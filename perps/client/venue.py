@@ -15,22 +15,11 @@ from perps.client import stream
 from perps.client.lists import Listing, Page
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import (
-    close_all,
-    history,
-    keys,
-    margin,
-    markets,
-    page,
-    prices,
-    results,
-    streams,
-    trading,
-    triggers,
-    users,
-    venue,
-)
+from perps.wire import history, keys, markets, page, prices, results, streams, trading, users, venue
+from perps.wire.close_all import CLOSE_ALL, ClosedAll
+from perps.wire.margin import MARGIN, MarginChanged
 from perps.wire.operation import Operation
+from perps.wire.triggers import TRIGGERS, TriggersSet
 
 TIMEOUT_S: Final = 15.0
 RETRY_S: Final = 45.0
@@ -164,15 +153,13 @@ class Venue:
 
     async def change_margin(
         self, position_id: str, amount: Exact, *, client_order_id: str | None = None, user_id: str | None = None
-    ) -> margin.MarginChanged:
+    ) -> MarginChanged:
         """Pay ``amount`` US dollars into a position's margin; with an amount below 0, take them out of it."""
-        return await self.call(margin.MARGIN, margin.MarginChanged, **_values(locals()))
+        return await self.call(MARGIN, MarginChanged, **_values(locals()))
 
-    async def close_all_positions(
-        self, *, ticker: str | None = None, user_id: str | None = None
-    ) -> close_all.ClosedAll:
+    async def close_all_positions(self, *, ticker: str | None = None, user_id: str | None = None) -> ClosedAll:
         """Close what is open, each position by itself: see each one's result, and ``remaining``."""
-        return await self.call(close_all.CLOSE_ALL, close_all.ClosedAll, **_values(locals()))
+        return await self.call(CLOSE_ALL, ClosedAll, **_values(locals()))
 
     async def set_triggers(
         self,
@@ -181,9 +168,9 @@ class Venue:
         take_profit: Exact | None = None,
         stop_loss: Exact | None = None,
         client_order_id: str | None = None,
-    ) -> triggers.TriggersSet:
+    ) -> TriggersSet:
         """Give a position both exits anew; None takes one away."""
-        return await self.call(triggers.TRIGGERS, triggers.TriggersSet, **_values(locals()))
+        return await self.call(TRIGGERS, TriggersSet, **_values(locals()))
 
     open, quote, close = open_position, quote_position, close_position
 
