@@ -80,6 +80,20 @@ class PriceSource(StrEnum):
     SYSTEM = "system"
 
 
+class OrderKind(StrEnum):
+    """What a resting order waits for."""
+
+    LIMIT = "limit"
+    """The quote: it fills when its average price is at the limit or better."""
+    STOP = "stop"
+    """The mark: it fills at market once the mark has reached its price."""
+
+
+def most_to_pay(size: Micros, leverage: int, taker_fee: Ppb) -> Micros:
+    """The most that taking ``size`` can cost: margin ceil(size/leverage) and fee ceil(size·fee), micros."""
+    return Micros(div_ceil(size, max(leverage, 1)) + div_ceil(size * taker_fee, PPB))
+
+
 class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     """Open a position of at most ``size`` notional."""
 
@@ -113,7 +127,7 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
 
     def bound(self, taker_fee: Ppb) -> Micros:
         """The most it can take: margin ceil(size/leverage) and fee ceil(size·fee), micros."""
-        return Micros(div_ceil(self.size, max(self.leverage, 1)) + div_ceil(self.size * taker_fee, PPB))
+        return most_to_pay(self.size, self.leverage, taker_fee)
 
 
 class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
@@ -153,6 +167,104 @@ class SetTriggers(Struct, frozen=True, kw_only=True, tag=True):
     take_profit: Ticks | None
     stop_loss: Ticks | None
     any_owner: bool = False
+
+
+class PlaceOrder(Struct, frozen=True, kw_only=True, tag=True):
+    """Let an order to open a position wait for its price."""
+
+    kind: ClassVar[str] = "order"
+    route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    order: OrderKind
+    side: Side
+    size: Micros
+    leverage: int
+    price: Ticks
+    """Of a limit the worst average fill price, of a stop the mark that sets it off."""
+    expires_at: Millis | None = None
+    acceptable_price: Nano | None = None
+    """Of a stop: the worst average fill price, in whole nanos …"""
+    acceptable_price_pico: int = 0
+    """… and the rest below them."""
+    take_profit: Ticks | None = None
+    stop_loss: Ticks | None = None
+
+    @property
+    def payer(self) -> str:
+        """Whose wallet pays."""
+        return self.user
+
+    def bound(self, taker_fee: Ppb) -> Micros:
+        """The most that its fill can take: margin and fee, micros."""
+        return most_to_pay(self.size, self.leverage, taker_fee)
+
+
+class ReplaceOrder(Struct, frozen=True, kw_only=True, tag=True):
+    """Give a resting order all of these terms instead of those that it has."""
+
+    kind: ClassVar[str] = "replace"
+    route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    order_id: str
+    size: Micros
+    leverage: int
+    price: Ticks
+    expires_at: Millis | None = None
+    acceptable_price: Nano | None = None
+    acceptable_price_pico: int = 0
+    take_profit: Ticks | None = None
+    stop_loss: Ticks | None = None
+
+    @property
+    def payer(self) -> str:
+        """Whose wallet pays."""
+        return self.user
+
+    def bound(self, taker_fee: Ppb) -> Micros:
+        """The most that its fill can take: margin and fee, micros. What the order has already counts towards it."""
+        return most_to_pay(self.size, self.leverage, taker_fee)
+
+
+class CancelOrder(Struct, frozen=True, kw_only=True, tag=True):
+    """End a resting order. ``any_owner`` is set for administrators."""
+
+    kind: ClassVar[str] = "cancel"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.SENDER
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    order_id: str
+    any_owner: bool = False
+
+
+class CancelOrders(Struct, frozen=True, kw_only=True, tag=True):
+    """End all resting orders of a user in a market; no row if there are none."""
+
+    kind: ClassVar[str] = "cancel_all"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
 
 
 class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
@@ -293,9 +405,20 @@ class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
 SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
-FundedCommand = OpenPosition | FundMarket | ListMarket
+FundedCommand = OpenPosition | PlaceOrder | ReplaceOrder | FundMarket | ListMarket
 MarketCommand = (
-    OpenPosition | ClosePosition | SetTriggers | UpdatePrice | ListMarket | SetMode | FundMarket | ObserveTime
+    OpenPosition
+    | ClosePosition
+    | SetTriggers
+    | PlaceOrder
+    | ReplaceOrder
+    | CancelOrder
+    | CancelOrders
+    | UpdatePrice
+    | ListMarket
+    | SetMode
+    | FundMarket
+    | ObserveTime
 )
 PositionCommand = ClosePosition | SetTriggers
 """Of one position: for its owner, and for administrators."""

@@ -17,6 +17,7 @@ from perps.refusals import Rejected
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import decide_liquidation, next_due
 from perps.rules.modes import halted
+from perps.rules.orders import next_entry
 from perps.rules.rule import Given
 from perps.rules.table import APPLY, DECIDE, PROJECT
 from perps.rules.triggers import decide_exit
@@ -74,7 +75,7 @@ def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[
         return _refused(market, decided, ())
     for event in decided:
         apply(market, event)
-    consequences = sweep(market)
+    consequences = sweep(market, given)
     if not consequences:
         return [decided] if decided else [], None
     return [(*decided, *consequences[0]), *consequences[1:]], None
@@ -95,7 +96,7 @@ def _execute_after(
     else:
         for event in decided:
             apply(market, event)
-        consequences = _exhausted(market) if is_exhausted(market) else sweep(market)
+        consequences = _exhausted(market) if is_exhausted(market) else sweep(market, given)
         if consequences:
             rows = [(*accrued, *decided, *consequences[0]), *consequences[1:]]
         elif decided or is_worth_a_row(accrued, before, market):
@@ -122,14 +123,15 @@ def _refused(market: Market, refused: Rejected, accrued: MarketEvents) -> tuple[
     return [(*accrued, event)], refused
 
 
-def sweep(market: Market) -> list[MarketEvents]:
+def sweep(market: Market, given: Given) -> list[MarketEvents]:
     """Do all that is due at the present price, one thing a time, in rows of at most ``CONSEQUENCES_PER_ROW_MAX``.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
     When the house cannot pay, the market halts instead: a tick can never wedge.
     """
     rows: list[list[MarketEvent]] = []
-    while (event := _consequence(market)) is not None:
+    tries = [0, 0]
+    while (event := _consequence(market)) or (event := next_entry(market, given, tries)):
         if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
             rows.append([])
         rows[-1].append(event)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
+from perps.market.orders import Order
 from perps.market.position import Position
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
@@ -27,6 +28,8 @@ class TransferKind(StrEnum):
     WITHDRAWAL = "withdrawal"
     HOUSE_DEPOSIT = "house_deposit"
     HOUSE_FUNDING = "house_funding"
+    ORDER_RESERVE = "order_reserve"
+    ORDER_RETURN = "order_return"
     MARGIN = "margin"
     MARGIN_RETURN = "margin_return"
     PROFIT = "profit"
@@ -123,6 +126,8 @@ class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     """The referrer's part of ``fee``."""
     transfers: Transfers
+    order: Order | None = None
+    """The resting order that it fills."""
 
     @property
     def subject(self) -> str:
@@ -174,6 +179,46 @@ class PositionChanged(Struct, frozen=True, array_like=True, tag=True):
     def subject(self) -> str:
         """The position's owner."""
         return self.position.user
+
+
+class OrderPlaced(Struct, frozen=True, array_like=True, tag=True):
+    """An order rests from here on; its reserve has left the wallet."""
+
+    order: Order
+    transfers: Transfers
+
+    @property
+    def subject(self) -> str:
+        """The order's owner."""
+        return self.order.user
+
+
+class OrderReplaced(Struct, frozen=True, array_like=True, tag=True):
+    """A resting order has other terms from here on; ``transfers`` has the difference of the reserves."""
+
+    order: Order
+    transfers: Transfers
+
+    @property
+    def subject(self) -> str:
+        """The order's owner."""
+        return self.order.user
+
+
+class OrderCancelled(Struct, frozen=True, array_like=True, tag=True):
+    """An order has ended without a fill; its reserve is back in the wallet.
+
+    ``reason``: ``owner``, ``expired``, or the code that its fill was refused with.
+    """
+
+    order: Order
+    reason: str
+    transfers: Transfers
+
+    @property
+    def subject(self) -> str:
+        """The order's owner."""
+        return self.order.user
 
 
 class HouseFunded(Struct, frozen=True, array_like=True, tag=True):
@@ -254,6 +299,9 @@ MarketEvent = (
     | HouseFunded
     | MarketListed
     | PositionChanged
+    | OrderPlaced
+    | OrderReplaced
+    | OrderCancelled
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -265,7 +313,8 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``.
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``,
+``OrderPlaced``, ``OrderReplaced``, ``OrderCancelled``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

@@ -17,6 +17,7 @@ class RejectCode(StrEnum):
     FORBIDDEN = "forbidden"
     MARKET_NOT_FOUND = "market_not_found"
     POSITION_NOT_FOUND = "position_not_found"
+    ORDER_NOT_FOUND = "order_not_found"
     USER_NOT_FOUND = "user_not_found"
     CLIENT_ORDER_ID_REUSED = "client_order_id_reused"
     USER_EXISTS = "user_exists"
@@ -25,12 +26,14 @@ class RejectCode(StrEnum):
     MARKET_REDUCE_ONLY = "market_reduce_only"
     PRICE_STALE = "price_stale"
     POSITION_CLOSED = "position_closed"
+    ORDER_CLOSED = "order_closed"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
     POSITION_SIZE_TOO_SMALL = "position_size_too_small"
     POSITION_SIZE_TOO_LARGE = "position_size_too_large"
     LEVERAGE_TOO_HIGH = "leverage_too_high"
     MAX_SKEW_EXCEEDED = "max_skew_exceeded"
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
+    TOO_MANY_OPEN_ORDERS = "too_many_open_orders"
     ORDER_WOULD_TRIGGER = "order_would_trigger"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
@@ -59,6 +62,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.USER_EXISTS
                 | RejectCode.MARKET_EXISTS
                 | RejectCode.POSITION_CLOSED
+                | RejectCode.ORDER_CLOSED
                 | RejectCode.PARAMETERS_INCONSISTENT
                 | RejectCode.POSITION_SIZE_TOO_SMALL
                 | RejectCode.POSITION_SIZE_TOO_LARGE
@@ -68,12 +72,14 @@ class Rejected(Struct, frozen=True, kw_only=True):
             case (
                 RejectCode.MARKET_NOT_FOUND
                 | RejectCode.POSITION_NOT_FOUND
+                | RejectCode.ORDER_NOT_FOUND
                 | RejectCode.USER_NOT_FOUND
                 | RejectCode.MARKET_HALTED
                 | RejectCode.MARKET_REDUCE_ONLY
                 | RejectCode.PRICE_STALE
                 | RejectCode.MAX_SKEW_EXCEEDED
                 | RejectCode.OPEN_INTEREST_EXCEEDED
+                | RejectCode.TOO_MANY_OPEN_ORDERS
                 | RejectCode.ORDER_WOULD_TRIGGER
                 | RejectCode.WOULD_BE_LIQUIDATED
                 | RejectCode.PRICE_BEYOND_LIMIT

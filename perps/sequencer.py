@@ -129,7 +129,10 @@ class MarketSide:
     def finish(self) -> list[Decision]:
         """The rows of consequences that a crash cut off."""
         market = self.market
-        return [] if market is None else self._rows(market, SWEEP, market.at, sweep(market))
+        if market is None:
+            return []
+        given = Given(market.at, self._doubtful_price_at)
+        return self._rows(market, SWEEP, market.at, sweep(market, given))
 
     def _list(self, command: ListMarket, moment: Moment, held: Held) -> tuple[list[Decision], Rejected | None]:
         decided = decide_list(self.market, command, Given(moment.now_ms, held=held.amount))

@@ -9,6 +9,7 @@ from perps.events import (
     Transfers,
 )
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
+from perps.market.orders import NoLists, RestingOrders
 from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
 from perps.market.triggers import Exits, NoExits
@@ -42,7 +43,9 @@ class Market:
         "mode",
         "mode_reason",
         "next_number",
+        "next_order",
         "order",
+        "orders",
         "params",
         "positions",
         "price_at",
@@ -74,7 +77,9 @@ class Market:
         self.positions: dict[int, Position] = {}
         self.order = LiquidationOrder() if order is None else order
         self.exits = Exits() if order is None else NoExits()
+        self.orders = RestingOrders() if order is None else NoLists()
         self.next_number = 1
+        self.next_order = 1
         self.seq = 0
         """Rows this market has written: the ``market_seq`` of the last one."""
         self.at: Millis = listing.at
@@ -99,11 +104,14 @@ class Market:
         market.funding_rate, market.funding_carry = head.funding_rate, head.funding_carry
         market.funding_at, market.hour_index = head.funding_at, head.hour_index
         market.house, market.insurance = head.house, head.insurance
+        market.next_order = head.next_order
         market.order.add_all(image.positions, head.params)
         market.exits.enter_all(position for position in image.positions if position.has_exits)
         for position in image.positions:
             market.positions[position.number] = position
             market._count(position, 1)
+        for each in image.orders:
+            market.orders.add(each, head.params)
         return market
 
     def image(self) -> MarketImage:
@@ -126,14 +134,19 @@ class Market:
             self.funding_carry,
             self.funding_at,
             self.hour_index,
+            self.next_order,
+            len(self.positions) if self.orders.by_number else None,
         )
-        return MarketImage(head, tuple(self.positions.values()))
+        return MarketImage(head, tuple(self.positions.values()), tuple(self.orders.by_number.values()))
 
     def follower(self) -> Market:
         """A copy that goes its own way and liquidates nobody: for readers, who are told who was liquidated."""
         market = copy(self)
         market.order, market.exits, market.positions = NoOrder(), NoExits(), dict(self.positions)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
+        market.orders = NoLists()
+        for order in self.orders.by_number.values():
+            market.orders.add(order, self.params)
         return market
 
     @property

@@ -3,7 +3,7 @@
 from typing import Final
 
 from perps.commands import OpenPosition, Side, signed
-from perps.effects import Effects, Traded, TradeKind
+from perps.effects import Effects, Ordered, OrderStatus, Traded, TradeKind
 from perps.events import PositionOpened, Transfer, TransferKind
 from perps.market.position import Position, equity, is_liquidatable, maintenance
 from perps.market.pricing import most_lots
@@ -14,13 +14,19 @@ from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import beyond_limit, fee_legs, fill_of, reject, shut, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
-from perps.units import PPB, Lots, Micros, div_ceil, div_floor
+from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
 
 _NO_EXITS: Final = (None, None)
 
 
 def decide_open(market: Market, command: OpenPosition, given: Given) -> tuple[PositionOpened] | Rejected:
     """Open a position of at most ``command.size``, paid from what the ledger set aside for it."""
+    outcome = open_at(market, command, given, market.params.taker_fee)
+    return outcome if isinstance(outcome, Rejected) else (outcome,)
+
+
+def open_at(market: Market, command: OpenPosition, given: Given, fee_rate: Ppb) -> PositionOpened | Rejected:
+    """As ``decide_open``, at a fee of ``fee_rate``."""
     params = market.params
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
@@ -78,23 +84,28 @@ def decide_open(market: Market, command: OpenPosition, given: Given) -> tuple[Po
     beyond = beyond_limit(market, fill, command)
     if beyond:
         return beyond
-    fee = Micros(div_ceil(abs(fill.cost) * params.taker_fee, PPB))
+    fee = Micros(div_ceil(abs(fill.cost) * fee_rate, PPB))
     if margin + fee > given.held:
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=margin + fee, available_micros=given.held)
     referral, legs = fee_legs(command.user, given.referrer, fee, params)
     post = Transfer(user_account(command.user), margin_account(params.ticker), margin, TransferKind.MARGIN)
-    return (PositionOpened(position, fill, fee, referral, (post, *legs)),)
+    return PositionOpened(position, fill, fee, referral, (post, *legs))
 
 
 def apply_opened(market: Market, event: PositionOpened) -> None:
-    """A new position stands."""
+    """A new position stands; the order that was filled rests no more."""
     market.enter(event.position)
+    if event.order is not None:
+        market.orders.remove(event.order.number)
     market.next_number = event.position.number + 1
 
 
 def project_opened(event: PositionOpened) -> Effects:
     """A trade that began a position."""
-    return (Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral),)
+    traded = Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral)
+    if event.order is None:
+        return (traded,)
+    return (traded, Ordered(event.order, OrderStatus.FILLED, position=event.position.number, fill=event.fill))
 
 
 COMMANDS = (CommandRule(OpenPosition, decide_open),)

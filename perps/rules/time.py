@@ -1,16 +1,23 @@
 """Time passes: what is due by now, though nobody trades and no price comes.
 
-Nothing is, so far, that an earlier command has not done: the sweep that follows every command finds it here too.
+Orders end when their time is over. The sweep that follows every command finds what funding has made due.
 """
 
+from typing import Final
+
 from perps.commands import ObserveTime
+from perps.events import OrderCancelled
 from perps.market.state import Market
+from perps.rules.orders import expired
 from perps.rules.rule import CommandRule, Given
 
+EXPIRIES_MAX: Final = 256
+"""Orders that one observation ends."""
 
-def decide_time(_: Market, __: ObserveTime, ___: Given) -> tuple[()]:
-    """No event of its own; the engine sweeps behind it."""
-    return ()
+
+def decide_time(market: Market, _: ObserveTime, given: Given) -> tuple[OrderCancelled, ...]:
+    """End what has waited long enough; the engine sweeps behind it."""
+    return expired(market, given, EXPIRIES_MAX)
 
 
 COMMANDS = (CommandRule(ObserveTime, decide_time),)

@@ -11,12 +11,13 @@ from perps.wire.base import PositionId, Query, Ticker, UserId
 from perps.wire.errors import ErrorCode as Code
 
 Scope = Literal["read", "trade", "price", "admin"]
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
 PATH_TYPES: Final[Mapping[str, Any]] = {
     "ticker": Ticker,
     "userId": UserId,
     "positionId": PositionId,
+    "orderId": Annotated[str, Meta(description="An order: its ticker and its number.", examples=["BTC-PERP-o1"])],
     "keyId": Annotated[str, Meta(description="An API key's name.", examples=["key_8f3590b32e7133e6"])],
     "file": Annotated[str, Meta(description="A file of the reference.", examples=["start.js"])],
 }

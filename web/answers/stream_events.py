@@ -7,7 +7,7 @@ from typing import assert_never
 
 import msgspec
 
-from perps.effects import Changed, Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded, TradeKind
+from perps.effects import Changed, Effect, Funded, FundingHour, Joined, Ordered, Paid, Priced, Status, Traded, TradeKind
 from perps.journal import Entry, Row
 from perps.params import MarketParams
 from perps.wire.base import Answer
@@ -15,9 +15,13 @@ from perps.wire.history import UserTrade
 from perps.wire.streams import FundingEvent, MarketEvent, PositionEvent, PriceEvent
 from web.answers import decimals
 from web.answers.funding import funding_hour
+from web.answers.orders import order_event
 from web.answers.positions import open_position, traded_position
 from web.answers.times import rfc3339
 from web.answers.trades import fill_record, trade, user_trade
+
+Owned = Traded | Changed | Ordered
+"""What a user's own stream tells."""
 
 Named = tuple[str, Answer]
 """An event: its name and what it says."""
@@ -30,8 +34,11 @@ def public_events(entry: Entry, params: MarketParams) -> Iterator[Named]:
             yield from _public(entry.row, n, effect, params)
 
 
-def own_events(row: Row, n: int, effect: Traded | Changed, params: MarketParams) -> Iterator[Named]:
-    """What event ``n`` of a row tells the user whose position it changed."""
+def own_events(row: Row, n: int, effect: Owned, params: MarketParams) -> Iterator[Named]:
+    """What event ``n`` of a row tells the user whose position or order it changed."""
+    if isinstance(effect, Ordered):
+        yield "order", order_event(row, effect, params)
+        return
     if isinstance(effect, Traded):
         yield from _own_trade(row, n, effect, params)
         position = traded_position(effect, params, row.at)
@@ -71,7 +78,7 @@ def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[
         case FundingHour():
             hour = msgspec.structs.asdict(funding_hour(effect, params))
             yield "funding", FundingEvent(**hour, ticker=params.ticker, offset=row.offset)
-        case Priced() | Changed() | Joined() | Paid() | Funded():
+        case Priced() | Changed() | Ordered() | Joined() | Paid() | Funded():
             pass
         case _:
             assert_never(effect)

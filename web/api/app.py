@@ -22,6 +22,7 @@ from web.api import (
     history,
     keys,
     markets,
+    orders,
     prices,
     reading,
     reference,
@@ -41,7 +42,7 @@ from web.limits.origins import PREFLIGHT
 
 log = structlog.get_logger()
 
-MODULES: Final = (trading, markets, clock, history, prices, users, keys, streams, venue, reference)
+MODULES: Final = (trading, orders, markets, clock, history, prices, users, keys, streams, venue, reference)
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5

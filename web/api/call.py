@@ -104,13 +104,20 @@ class Call(Generic[B, Q]):
 
     async def do(self, command: Command, client_order_id: str | None = None) -> Done:
         """Carry a command out. Raises ``RequestError`` for whatever else came of it."""
+        answer = await self.do_what_is_left(command, client_order_id)
+        if answer is None:
+            raise TypeError(f"{type(command).__name__} changed nothing")
+        return answer
+
+    async def do_what_is_left(self, command: Command, client_order_id: str | None = None) -> Done | None:
+        """As ``do``, of a command that may find nothing to do: then None."""
         self.command = command = in_name_of(self.principal, command)
         answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=self.request_id)
         if isinstance(answer, Done):
             self.is_done = True
             return answer
         if isinstance(answer, Unchanged):
-            raise TypeError(f"{type(command).__name__} has no route")
+            return None
         if isinstance(answer, Rejected) and answer.code is RejectCode.MARKET_NOT_FOUND:
             raise self.context.no_market(str(answer.facts["ticker"]))
         raise errors.unsuccessful(answer, _params(self.context, command))

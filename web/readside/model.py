@@ -9,11 +9,24 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, assert_never
 
-from perps.effects import Changed, Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded
+from perps.effects import (
+    Changed,
+    Effect,
+    Funded,
+    FundingHour,
+    Joined,
+    Ordered,
+    OrderStatus,
+    Paid,
+    Priced,
+    Status,
+    Traded,
+)
 from perps.engine import apply
 from perps.events import MarketEvent, MarketListed
 from perps.journal import Entry, Row
 from perps.market.liquidation_order import NoOrder
+from perps.market.orders import Order
 from perps.market.position import Position
 from perps.market.state import Market
 from perps.money.accounts import user_account
@@ -29,7 +42,18 @@ ROWS_KEPT: Final = 20_000
 class UserView:
     """One user: what they have done with money so far, and their open positions by (ticker, number)."""
 
-    __slots__ = ("deposited", "fees", "margin", "opened", "pnl", "positions", "referrer", "withdrawn")
+    __slots__ = (
+        "deposited",
+        "fees",
+        "margin",
+        "opened",
+        "orders",
+        "pnl",
+        "positions",
+        "referrer",
+        "reserved",
+        "withdrawn",
+    )
 
     def __init__(self, referrer: str | None) -> None:
         self.referrer = referrer
@@ -38,6 +62,10 @@ class UserView:
         """The rows that opened them, where they are known: a snapshot does not say it, the query tables do."""
         self.margin = 0
         """Σ of the open positions' margins."""
+        self.orders: dict[tuple[str, int], Order] = {}
+        """Those that rest, by ticker and number."""
+        self.reserved = 0
+        """Σ of their reserves."""
         self.deposited = 0
         self.withdrawn = 0
         self.pnl = 0
@@ -193,6 +221,8 @@ class ReadModel:
                 key = (row.stream, position.number)
                 user.margin += position.margin - user.positions[key].margin
                 user.positions[key] = position
+            case Ordered():
+                self._order(row, effect)
             case Priced():
                 if view is not None:
                     view.history.price(row.at, effect.quote)
@@ -211,6 +241,15 @@ class ReadModel:
                 pass  # the market's state says it
             case _:
                 assert_never(effect)
+
+    def _order(self, row: Row, ordered: Ordered) -> None:
+        order, user = ordered.order, self.users[ordered.order.user]
+        key = (row.stream, order.number)
+        before = user.orders.pop(key, None)
+        user.reserved -= before.reserve if before else 0
+        if ordered.status is OrderStatus.OPEN:
+            user.orders[key] = order
+            user.reserved += order.reserve
 
     def _trade(self, row: Row, view: MarketView | None, trade: Traded) -> None:
         if view is not None:
