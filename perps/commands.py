@@ -151,6 +151,31 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
     acceptable_price_pico: int = 0
 
 
+class ChangeMargin(Struct, frozen=True, kw_only=True, tag=True):
+    """Pay ``amount`` from the owner's wallet into a position's margin (> 0), or take it out (< 0)."""
+
+    kind: ClassVar[str] = "margin"
+    route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    position_id: str
+    amount: Micros
+
+    @property
+    def payer(self) -> str:
+        """Whose wallet pays, or is paid: the position must be theirs."""
+        return self.user
+
+    def bound(self, _: Ppb) -> Micros:
+        """What it takes from the wallet, micros; 0 when it pays into it."""
+        return Micros(max(self.amount, 0))
+
+
 class SetTriggers(Struct, frozen=True, kw_only=True, tag=True):
     """Give a position these prices to leave at, and no others; None: none. ``any_owner`` is set for administrators."""
 
@@ -405,10 +430,11 @@ class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
 SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
-FundedCommand = OpenPosition | PlaceOrder | ReplaceOrder | FundMarket | ListMarket
+FundedCommand = OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | FundMarket | ListMarket
 MarketCommand = (
     OpenPosition
     | ClosePosition
+    | ChangeMargin
     | SetTriggers
     | PlaceOrder
     | ReplaceOrder
@@ -420,8 +446,8 @@ MarketCommand = (
     | FundMarket
     | ObserveTime
 )
-PositionCommand = ClosePosition | SetTriggers
-"""Of one position: for its owner, and for administrators."""
+PositionCommand = ClosePosition | ChangeMargin | SetTriggers
+"""Of one position."""
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
 from perps.events import CloseReason, Fill
+from perps.market.holding import HeldPrice
 from perps.market.orders import Order
 from perps.market.position import Position
 from perps.params import Mode
@@ -64,12 +65,14 @@ class Traded(Struct, frozen=True, gc=False):
 
 
 class Changed(Struct, frozen=True, gc=False):
-    """A position has changed without a trade."""
+    """A position has changed, and not by a trade: its margin, or the prices at which it leaves."""
 
     position: Position
-    mark: Ticks
-    index: FundingIndex
-    """Funding index; with ``mark`` what the position is valued at at this moment."""
+    """As it stands now."""
+    mark_price: Ticks
+    """The mark and the funding index at that moment …"""
+    funding_index: FundingIndex
+    """… that its value follows from."""
 
 
 class OrderStatus(StrEnum):
@@ -107,6 +110,12 @@ class Priced(Struct, frozen=True, gc=False):
     sequence: int | None = None
     is_first: bool = False
     """The price that a listing brings."""
+
+
+class Holding(Struct, frozen=True, gc=False):
+    """A price waits to be confirmed, or (None) none does any more."""
+
+    held: HeldPrice | None
 
 
 class Status(Struct, frozen=True, gc=False):
@@ -150,5 +159,5 @@ class FundingHour(Struct, frozen=True, gc=False):
     index_price: Ticks
 
 
-Effect = Traded | Changed | Ordered | Priced | Status | Joined | Paid | Funded | FundingHour
+Effect = Traded | Changed | Ordered | Priced | Holding | Status | Joined | Paid | Funded | FundingHour
 Effects = tuple[Effect, ...]

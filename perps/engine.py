@@ -14,13 +14,12 @@ from perps.money.funds import Funds
 from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.refusals import Rejected
+from perps.rules.checks import not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
-from perps.rules.liquidation import decide_liquidation, next_due
-from perps.rules.modes import halted
-from perps.rules.orders import next_entry
+from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
 from perps.rules.table import APPLY, DECIDE, PROJECT
-from perps.rules.triggers import decide_exit
+from perps.rules.triggers import next_exit
 from perps.units import FundingIndex
 
 CONSEQUENCES_PER_ROW_MAX: Final = 256
@@ -64,15 +63,14 @@ def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[
     """Decide and apply one command and its consequences: the rows it makes, its own first, and the refusal if any.
 
     Funding comes first, at the price and the skew that its time is for. No row when nothing has happened
-    (``ObserveTime``). A refusal leaves the market unchanged and makes no row, but for one that shows the market cannot
-    go on: its row halts the market.
+    (``ObserveTime``). A refusal leaves the market unchanged and makes no row.
     """
     accrued = accrue(market, given) if market.funding_at else ()
     if accrued:
         return _execute_after(market, command, given, accrued)
     decided = decide(market, command, given)
     if isinstance(decided, Rejected):
-        return _refused(market, decided, ())
+        return [], decided
     for event in decided:
         apply(market, event)
     consequences = sweep(market, given)
@@ -92,7 +90,7 @@ def _execute_after(
     refused = None
     decided = decide(market, command, given)
     if isinstance(decided, Rejected):
-        rows, refused = _refused(market, decided, accrued)
+        refused = decided
     else:
         for event in decided:
             apply(market, event)
@@ -115,23 +113,25 @@ def _exhausted(market: Market) -> list[MarketEvents]:
     return [(event,)]
 
 
-def _refused(market: Market, refused: Rejected, accrued: MarketEvents) -> tuple[list[MarketEvents], Rejected]:
-    if refused.halt is None:
-        return [], refused
-    event = halted(refused)
-    apply(market, event)
-    return [(*accrued, event)], refused
-
-
 def sweep(market: Market, given: Given) -> list[MarketEvents]:
     """Do all that is due at the present price, one thing a time, in rows of at most ``CONSEQUENCES_PER_ROW_MAX``.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
-    When the house cannot pay, the market halts instead: a tick can never wedge.
+    A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
+    left, and in every later sweep. So a tick can never wedge, and nobody's gain keeps others from being liquidated.
+    Nothing is done at a price that nobody may trade at.
     """
+    if not_to_be_used(market, given):
+        return []
     rows: list[list[MarketEvent]] = []
+    unpaid: set[int] = set()
+    has_moved = False
     tries = [0, 0]
-    while (event := _consequence(market)) or (event := next_entry(market, given, tries)):
+    while (event := _consequence(market, given, unpaid, tries)) or (unpaid and has_moved):
+        if event is None:
+            unpaid, has_moved = set(), False
+            continue
+        has_moved = True
         if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
             rows.append([])
         rows[-1].append(event)
@@ -139,23 +139,15 @@ def sweep(market: Market, given: Given) -> list[MarketEvents]:
     return [tuple(row) for row in rows]
 
 
-def _consequence(market: Market) -> MarketEvent | None:
+def _consequence(market: Market, given: Given, unpaid: set[int], tries: list[int]) -> MarketEvent | None:
     """What is due first; None when nothing is. A halted market does nothing.
 
     Liquidations come before exits, the most endangered position first: those with the least margin leave at the best
-    quotes, so that there is the least bad debt.
+    quotes, so that there is the least bad debt. Entries come last, when everybody who had to leave has left. Numbers of positions that the house cannot pay are added to ``unpaid``,
+    and whoever is in it is passed over. ``tries``: see ``next_entry``.
     """
     if market.mode is Mode.HALTED:
         return None
     mark = market.mark
-    position = next_due(market, mark)
-    if position is not None:
-        return _or_halt(decide_liquidation(market, position))
-    leaving = market.exits.first_due(mark)
-    if leaving is not None:
-        return _or_halt(decide_exit(market, market.positions[leaving], mark))
-    return None
-
-
-def _or_halt(outcome: MarketEvent | Rejected) -> MarketEvent:
-    return halted(outcome) if isinstance(outcome, Rejected) else outcome
+    leaving = next_liquidation(market, mark, unpaid) or next_exit(market, mark, unpaid)
+    return leaving or next_entry(market, given, tries)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
+from perps.market.holding import HeldPrice
 from perps.market.orders import Order
 from perps.market.position import Position
 from perps.params import MarketParams, Mode
@@ -117,6 +118,27 @@ class PriceUpdated(Struct, frozen=True, array_like=True, tag=True):
     source_at: Millis | None = None
 
 
+class PriceHeld(Struct, frozen=True, array_like=True, tag=True):
+    """A price came that is too far from the index to be taken yet. ``held`` is what waits from here on."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    price: Ticks
+    source: PriceSource
+    held: HeldPrice
+    reason: str | None = None
+    sequence: int | None = None
+    source_at: Millis | None = None
+
+
+class HoldEnded(Struct, frozen=True, array_like=True, tag=True):
+    """No price waits any more: it was not confirmed in time. (A price that is taken ends a hold by itself.)"""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+
 class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
     """A new position stands."""
 
@@ -168,12 +190,16 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
 
 
 class PositionChanged(Struct, frozen=True, array_like=True, tag=True):
-    """A position has changed without a trade. ``mark_price`` and ``funding_index``: what it is valued at now."""
+    """Something about a position has changed, and not by a trade: ``position`` is how it stands now.
+
+    ``transfers``: margin that its owner paid in or took out; none if it was given other exits. ``mark_price`` and
+    ``funding_index`` are those it was changed at.
+    """
 
     position: Position
-    mark_price: Ticks
-    funding_index: FundingIndex
     transfers: Transfers = ()
+    mark_price: Ticks = Ticks(0)
+    funding_index: FundingIndex = FundingIndex(0)
 
     @property
     def subject(self) -> str:
@@ -295,10 +321,12 @@ MarketEvent = (
     | FundingAccrued
     | PriceUpdated
     | PositionReduced
+    | PositionChanged
     | ModeChanged
     | HouseFunded
     | MarketListed
-    | PositionChanged
+    | PriceHeld
+    | HoldEnded
     | OrderPlaced
     | OrderReplaced
     | OrderCancelled
@@ -313,7 +341,7 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``,
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PriceHeld``, ``HoldEnded``,
 ``OrderPlaced``, ``OrderReplaced``, ``OrderCancelled``.
 """
 

@@ -35,7 +35,7 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     ``later``: fields added after the first release, as of a command (``perps/commands.py``).
     """
 
-    later: ClassVar[tuple[str, ...]] = ("funding_velocity", "max_funding_rate")
+    later: ClassVar[tuple[str, ...]] = ("funding_velocity", "max_funding_rate", "price_band", "price_confirmations")
 
     ticker: str
     organization_id: str
@@ -69,6 +69,10 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     """V: by how much the daily funding rate grows in a day while the skew is ``max_skew``, ppb. 0: no funding."""
     max_funding_rate: Ppb = Ppb(0)
     """r_max: the daily funding rate goes no further than this, either way, ppb."""
+    price_band: Ppb | None = None
+    """A price further than this from the index, as a share of it, is held until it is confirmed; None: any is taken."""
+    price_confirmations: int = 3
+    """k: a held price is taken when its source has said it so many times, the first included."""
 
     @property
     def unit(self) -> int:

@@ -120,7 +120,7 @@ class _Positions:
         self.change(about, _position(row, about, trade), is_new=trade.is_new)
 
     def change(self, about: str, change: Record, *, is_new: bool = False) -> None:
-        """The next change, whatever made it."""
+        """A position's record, or what is added to the one it has."""
         begun = self._said.pop(about, None)
         if begun is not None:
             self._opened[about] = _position(begun[0], about, begun[1])

@@ -20,7 +20,6 @@ from perps.commands import (
     LedgerCommand,
     ListMarket,
     MarketCommand,
-    SetMode,
     fingerprint,
 )
 from perps.engine import apply_ledger, decide_ledger, effects_of, execute, sweep
@@ -112,10 +111,7 @@ class MarketSide:
     def run(
         self, command: MarketCommand, moment: Moment, held: Held = NOTHING_HELD
     ) -> tuple[list[Decision], Rejected | None]:
-        """Do one command: the rows it makes, and the refusal if it is refused.
-
-        A refusal makes no row, but for one that shows the market cannot go on: then the row halts the market.
-        """
+        """Do one command: the rows it makes, or the refusal."""
         market = self.market
         if isinstance(command, ListMarket):
             return self._list(command, moment, held)
@@ -124,10 +120,10 @@ class MarketSide:
         at = max(market.at, moment.now_ms)
         given = Given(at, self._doubtful_price_at, moment.ahead_ms, held.amount, held.referrer)
         rows, refused = execute(market, command, given)
-        return self._rows(market, command.kind if refused is None else SetMode.kind, at, rows), refused
+        return self._rows(market, command.kind, at, rows), refused
 
     def finish(self) -> list[Decision]:
-        """The rows of consequences that a crash cut off."""
+        """The rows of consequences that a crash cut off: at the time that they were due."""
         market = self.market
         if market is None:
             return []
@@ -322,7 +318,7 @@ class Sequencer:
             return Sent(self._place(decisions, origin, held), None)
         if held is not NOTHING_HELD:
             self.ledger_side.void(held)
-        return Sent(self._place(decisions, None, NOTHING_HELD), refused)
+        return Sent((), refused)
 
     def _place(self, decisions: list[Decision], origin: Origin | None, held: Held) -> tuple[Entry, ...]:
         entries = []
@@ -334,7 +330,7 @@ class Sequencer:
 
 
 class Sent(Struct, frozen=True):
-    """What became of a command: the rows it made, or why it was refused (then a row can only be the market's halt)."""
+    """What became of a command: the rows it made, or why it was refused."""
 
     entries: tuple[Entry, ...]
     refused: Rejected | None

@@ -20,12 +20,15 @@ from actors.ports import Clock
 from perps.commands import (
     CancelOrder,
     CancelOrders,
+    ChangeMargin,
+    ClosePosition,
     Command,
     Ids,
     OpenPosition,
     PlaceOrder,
     PositionCommand,
     ReplaceOrder,
+    SetTriggers,
 )
 from perps.engine import entry_of
 from perps.journal import Entry, Row
@@ -141,7 +144,7 @@ class Gateway:
         return outcome
 
     async def _not_theirs(self, principal: Principal, command: PositionCommand) -> Rejected | None:
-        """A refusal unless the position exists and belongs to the principal, who may be an administrator.
+        """A refusal unless the position exists and belongs to the command's user. An administrator closes anybody's.
 
         Whose it is comes before how it is: a stranger must not learn whether it is closed.
         """
@@ -149,7 +152,7 @@ class Gateway:
         if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
             shown = command.position_id[:POSITION_SHOWN_MAX]
             return Rejected(code=RejectCode.POSITION_NOT_FOUND, facts={"position": shown})
-        if principal.is_admin:
+        if not isinstance(command, ChangeMargin) and command.any_owner:
             return None
         position = view.market.positions.get(parts[1])
         if position is not None:
@@ -192,17 +195,17 @@ class Gateway:
 
 
 def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
-    """The command in the name of its sender: with the wallet of an open, and the owner of a position, filled in.
+    """The command in the name of its sender: with the wallet that pays, or the owner of a close, filled in.
 
-    An open with ``user=""`` names nobody. Raises ``RequestError``: ``forbidden`` when the key lacks the command's
-    scope, and as ``wallet_of`` does.
+    One that takes from a wallet names nobody by ``user=""``. Raises ``RequestError``: ``forbidden`` when the key lacks
+    the command's scope, and as ``wallet_of`` does.
     """
     principal.require(command.scope)
-    if isinstance(command, OpenPosition | PlaceOrder | ReplaceOrder | CancelOrders):
+    if isinstance(command, OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | CancelOrders):
         if command.user and command.user == principal.user:
             return command
         return replace(command, user=wallet_of(principal, command.user or None))
-    if isinstance(command, PositionCommand | CancelOrder):
+    if isinstance(command, ClosePosition | SetTriggers | CancelOrder):
         user, any_owner = principal.user or "", principal.is_admin
         if command.user == user and command.any_owner is any_owner:
             return command
@@ -222,7 +225,7 @@ def _sender(principal: Principal, command: Command) -> str:
 
 
 def wallet_of(principal: Principal, named: str | None) -> str:
-    """Whose wallet an open takes from: the key's user; an administrator may name another.
+    """Whose wallet a trade takes from: the key's user; an administrator may name another.
 
     Raises ``RequestError``: ``forbidden`` or ``validation_error``.
     """

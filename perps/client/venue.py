@@ -141,6 +141,12 @@ class Venue:
         """Close a position, or a share of it: 1 is all, 0.5 is half."""
         return await self.call(trading.CLOSE, trading.Closed, **_values(locals()))
 
+    async def change_margin(
+        self, position_id: str, amount: Exact, *, client_order_id: str | None = None, user_id: str | None = None
+    ) -> trading.MarginChanged:
+        """Pay ``amount`` US dollars into a position's margin; with an amount below 0, take them out of it."""
+        return await self.call(trading.MARGIN, trading.MarginChanged, **_values(locals()))
+
     async def set_triggers(
         self,
         position_id: str,

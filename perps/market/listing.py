@@ -16,13 +16,16 @@ UNIT_SCALE: Final = PICO * MICRO
 FUNDING_DAYS: Final = 3_650
 """Days for which the funding index has room at the highest rate."""
 
+CONFIRMATIONS_MAX: Final = 100
+"""The most often that a source must say a price that is held."""
+
 Rule = tuple[str, bool, dict[str, Fact]]
 """A rule in words, whether it holds, and what it compares."""
 
 
 def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
     """Return the first rule that ``params`` breaks at ``price``, with what it compared; or None."""
-    for rules in (_ranges(params, price), _solvency(params), _funding(params, price)):
+    for rules in (_ranges(params, price), _solvency(params), _funding(params, price), _prices(params)):
         for rule, holds, compared in rules:
             if not holds:
                 return Rejected(code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": rule, **compared})
@@ -123,6 +126,17 @@ def _funding(params: MarketParams, price: Ticks) -> Iterator[Rule]:
         "ten years at maxFundingRate fit the funding index, at this price and for the whole maxOpenInterest",
         grown <= INDEX_MAX and interest * grown <= INDEX_MAX * PPB,
         {"max_funding_rate_ppb": rate, "price_ticks": price, **_interest(params)},
+    )
+
+
+def _prices(params: MarketParams) -> Iterator[Rule]:
+    """Which prices are believed at once."""
+    band, confirmations = params.price_band, params.price_confirmations
+    yield "0 < priceBand ≤ 1", band is None or 0 < band <= PPB, {"price_band_ppb": band or 0}
+    yield (
+        f"1 ≤ priceConfirmations ≤ {CONFIRMATIONS_MAX}",
+        1 <= confirmations <= CONFIRMATIONS_MAX,
+        {"price_confirmations": confirmations, "allowed": CONFIRMATIONS_MAX},
     )
 
 

@@ -84,6 +84,23 @@ def maintenance(lots: int, price: Ticks, params: MarketParams) -> Micros:
     return Micros(div_ceil(exact, PPB) + params.maintenance_fixed)
 
 
+def withdrawable(position: Position, price: Ticks, params: MarketParams, index: FundingIndex) -> Micros:
+    """The most micros of margin that can leave a position at ``price``; 0 or less when none can.
+
+    min(m, equity) − max(``initial_margin``, 1), and equity stays above maintenance. What a position has gained on paper
+    is in its equity and not in its margin m, so it cannot be taken out; what it has lost is in both bounds.
+    """
+    worth = equity(position, price, params.unit, index)
+    kept = max(initial_margin(position.lots, price, params), 1)
+    spare = worth - maintenance(position.lots, price, params) - 1
+    return Micros(min(min(position.margin, worth) - kept, spare))
+
+
+def initial_margin(lots: int, price: Ticks, params: MarketParams) -> Micros:
+    """ceil(|q|·P·u / maxLeverage), micros: what an open of this size would need at ``price``, before its impact."""
+    return Micros(div_ceil(notional(lots, price, params.unit), params.max_leverage))
+
+
 def is_liquidatable(position: Position, price: Ticks, params: MarketParams, index: FundingIndex) -> bool:
     """Equity ≤ maintenance: the exact predicate."""
     return equity(position, price, params.unit, index) <= maintenance(position.lots, price, params)

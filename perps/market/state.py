@@ -8,6 +8,7 @@ from perps.events import (
     MarketListed,
     Transfers,
 )
+from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.orders import NoLists, RestingOrders
 from perps.market.position import Position
@@ -34,6 +35,7 @@ class Market:
         "funding_carry",
         "funding_index",
         "funding_rate",
+        "held_price",
         "hour_index",
         "house",
         "index_price",
@@ -63,6 +65,8 @@ class Market:
         self.mode_reason = ""
         self.index_price: Ticks = listing.price
         self.price_at: Millis = listing.at
+        self.held_price: HeldPrice | None = None
+        """A price that waits to be confirmed. Until then nothing happens here."""
         self.source_times: dict[str, Millis] = {}
         self.source_sequences: dict[str, int] = {}
         self.funding_index = FundingIndex(0)
@@ -104,6 +108,7 @@ class Market:
         market.funding_rate, market.funding_carry = head.funding_rate, head.funding_carry
         market.funding_at, market.hour_index = head.funding_at, head.hour_index
         market.house, market.insurance = head.house, head.insurance
+        market.held_price = head.held_price
         market.next_order = head.next_order
         market.order.add_all(image.positions, head.params)
         market.exits.enter_all(position for position in image.positions if position.has_exits)
@@ -134,6 +139,7 @@ class Market:
             self.funding_carry,
             self.funding_at,
             self.hour_index,
+            self.held_price,
             self.next_order,
             len(self.positions) if self.orders.by_number else None,
         )

@@ -34,12 +34,11 @@ class Exits(Levels):
         """Enter many at once, for less than one by one."""
         self.add_all(entry for position in positions for entry in _exits_of(position))
 
-    def first_due(self, mark: Ticks) -> int | None:
-        """The number of the position that leaves first at ``mark``; None when none does."""
-        if not self.reached(mark):
-            return None
-        waiting = next(self.due(mark), None)
-        return None if waiting is None else waiting >> 2
+    def due_positions(self, mark: Ticks) -> Iterator[int]:
+        """Numbers of the positions that leave at ``mark``, the first to leave first. Stop before changing anything."""
+        if self.reached(mark):
+            for waiting in self.due(mark):
+                yield waiting >> 2
 
 
 class NoExits(Exits):

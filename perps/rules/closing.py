@@ -16,8 +16,8 @@ from perps.market.position import (
 from perps.market.state import Market
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams
-from perps.refusals import Fact, RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, found_position, reject, shut
+from perps.refusals import RejectCode, Rejected
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
 
@@ -26,7 +26,7 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     """Close ``share`` of a position: floor(|q|·share/10⁹) lots, at least one."""
     if not 0 < command.share <= PPB:
         return reject(RejectCode.VALIDATION_ERROR, rule="0 < share ≤ 1", share_ppb=command.share)
-    found = found_position(market, command)
+    found = find(market, command.position_id, None if command.any_owner else command.user)
     if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
         return found
     closed_doors = shut(market, given, opening=False)
@@ -36,6 +36,9 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
         return found
     count = max(1, div_floor(abs(found.lots) * command.share, PPB))
     reduced = reduce(market, found, count, CloseReason.OWNER)
+    unpaid = house_cannot_pay(market, reduced)
+    if unpaid:
+        return unpaid
     rest = reduced.position
     if rest.lots and (
         reduced.bad_debt or is_liquidatable(rest, reduced.fill.mark_price, market.params, market.funding_index)
@@ -45,8 +48,7 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
             equity_micros=equity(rest, reduced.fill.mark_price, market.params.unit, market.funding_index),
             maintenance_micros=maintenance(rest.lots, reduced.fill.mark_price, market.params),
         )
-    beyond = beyond_limit(market, reduced.fill, command)
-    return beyond or house_cannot_pay(market, reduced) or (reduced,)
+    return beyond_limit(market, reduced.fill, command) or (reduced,)
 
 
 def reduce(
@@ -116,17 +118,16 @@ def reduce(
 
 
 def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | None:
-    """A refusal that halts the market, when a gain would take the house below its credit limit."""
+    """Refuse a gain that would take the house below its credit limit. Nobody else is concerned: losers still leave."""
     limit = market.params.house_credit
     if reduced.pnl <= 0 or market.house - reduced.pnl >= -limit:
         return None
-    facts: dict[str, Fact] = {
-        "reason": "house_empty",
-        "house_micros": market.house,
-        "payout_micros": reduced.pnl,
-        "credit_limit_micros": limit,
-    }
-    return Rejected(code=RejectCode.MARKET_HALTED, facts=facts, halt="house_empty")
+    return reject(
+        RejectCode.HOUSE_CANNOT_PAY,
+        house_micros=market.house,
+        payout_micros=reduced.pnl,
+        credit_limit_micros=limit,
+    )
 
 
 def apply_reduced(market: Market, event: PositionReduced) -> None:

@@ -28,8 +28,8 @@ def accrue(market: Market, given: Given) -> tuple[FundingAccrued, ...]:
     """What time has done to a market's funding since it was looked at last: nothing, or one or two events.
 
     The first one ends at a full hour, for the history. Time in which nobody could act does not count: while the market
-    is halted, while its price is too old, and what goes beyond ``UNSEEN_MS``. While nobody holds a position F stays,
-    and the rate goes to 0.
+    is halted, while its price is too old or waits to be confirmed, and what goes beyond ``UNSEEN_MS``. While nobody
+    holds a position F stays, and the rate goes to 0.
     """
     since, at = market.funding_at, given.at
     if at <= since or not (market.params.funding_velocity or market.funding_rate):
@@ -52,7 +52,7 @@ def accrue(market: Market, given: Given) -> tuple[FundingAccrued, ...]:
 def counted_until(market: Market, since: int, given: Given) -> int:
     """Up to when time after ``since`` counts in a market where somebody holds a position, ms."""
     limit = market.params.max_price_age
-    if market.mode is Mode.HALTED:
+    if market.mode is Mode.HALTED or market.held_price is not None:
         return since
     end = min(given.at, since + UNSEEN_MS)
     if limit is None:

@@ -1,5 +1,7 @@
 """Who is liquidated now: the head of the liquidation order, confirmed exactly."""
 
+from collections.abc import Iterator
+
 from perps.events import CloseReason, PositionReduced
 from perps.market.position import Position, is_liquidatable
 from perps.market.state import Market
@@ -9,28 +11,40 @@ from perps.rules.closing import house_cannot_pay, reduce
 from perps.units import Ticks
 
 
-def due(market: Market) -> Position | None:
-    """As ``next_due``, at the present mark."""
-    return next_due(market, market.mark)
+def next_liquidation(market: Market, mark: Ticks, unpaid: set[int]) -> PositionReduced | None:
+    """The liquidation of the most endangered position that is due and whose gain, if it has one, the house can pay.
 
-
-def next_due(market: Market, mark: Ticks) -> Position | None:
-    """The most endangered position whose equity is at or below its maintenance; None when there is none.
-
-    Whatever the market's mode. A candidate that κ's rounding put forward too early is skipped, not stopped at.
+    None when there is none. The numbers of those whom the house cannot pay are added to ``unpaid``. Whoever is in it is
+    passed over.
     """
-    params, index = market.params, market.funding_index
-    if not market.order.may_be_due(mark, params, index):
-        return None
-    for number in market.order.candidates(mark, params, index):
-        position = market.positions[number]
-        if is_liquidatable(position, mark, params, index):
-            return position
+    for position in _all_due(market, mark):
+        if position.number in unpaid:
+            continue
+        outcome = decide_liquidation(market, position)
+        if isinstance(outcome, PositionReduced):
+            return outcome
+        unpaid.add(position.number)
     return None
 
 
+def due(market: Market) -> Position | None:
+    """The most endangered position whose equity is at or below its maintenance, whatever the market's mode."""
+    return next(_all_due(market, market.mark), None)
+
+
+def _all_due(market: Market, mark: Ticks) -> Iterator[Position]:
+    """A candidate that κ's rounding put forward too early is skipped, not stopped at."""
+    params, index = market.params, market.funding_index
+    if not market.order.may_be_due(mark, params, index):
+        return
+    for number in market.order.candidates(mark, params, index):
+        position = market.positions[number]
+        if is_liquidatable(position, mark, params, index):
+            yield position
+
+
 def decide_liquidation(market: Market, position: Position) -> PositionReduced | Rejected:
-    """Close the whole position at the present quote. Refused, halting the market, only if the house cannot pay.
+    """Close the whole position at the present quote. Refused only if the house cannot pay its gain.
 
     If its stop-loss is due at this mark too, it leaves in this turn as a stop: its owner asked for that. The fee is
     the same, or everybody would set a stop at the price of their liquidation.

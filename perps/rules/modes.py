@@ -4,19 +4,12 @@ from perps.commands import SetMode
 from perps.effects import Effects, Status
 from perps.events import ModeChanged
 from perps.market.state import Market
-from perps.params import Mode
-from perps.refusals import Rejected
 from perps.rules.rule import CommandRule, EventRule, Given
 
 
 def decide_mode(_: Market, command: SetMode, __: Given) -> tuple[ModeChanged]:
     """Any mode may follow any mode."""
     return (ModeChanged(command.mode, command.reason),)
-
-
-def halted(refusal: Rejected) -> ModeChanged:
-    """The event by which the venue itself halts a market, for the reason a refusal gave."""
-    return ModeChanged(Mode.HALTED, refusal.halt or refusal.code)
 
 
 def apply_mode(market: Market, event: ModeChanged) -> None:

@@ -6,18 +6,20 @@ Orders end when their time is over. The sweep that follows every command finds w
 from typing import Final
 
 from perps.commands import ObserveTime
-from perps.events import OrderCancelled
+from perps.events import HoldEnded, OrderCancelled
 from perps.market.state import Market
 from perps.rules.orders import expired
+from perps.rules.prices import hold_is_over
 from perps.rules.rule import CommandRule, Given
 
 EXPIRIES_MAX: Final = 256
 """Orders that one observation ends."""
 
 
-def decide_time(market: Market, _: ObserveTime, given: Given) -> tuple[OrderCancelled, ...]:
+def decide_time(market: Market, _: ObserveTime, given: Given) -> tuple[HoldEnded | OrderCancelled, ...]:
     """End what has waited long enough; the engine sweeps behind it."""
-    return expired(market, given, EXPIRIES_MAX)
+    ended = expired(market, given, EXPIRIES_MAX)
+    return (HoldEnded(), *ended) if hold_is_over(market, given) else ended
 
 
 COMMANDS = (CommandRule(ObserveTime, decide_time),)

@@ -5,13 +5,12 @@ from typing import Final
 from msgspec.structs import replace
 
 from perps.commands import SetTriggers
-from perps.effects import Changed, Effects
 from perps.events import CloseReason, PositionChanged, PositionReduced
 from perps.market.position import Position
 from perps.market.state import Market
 from perps.market.triggers import is_stop_due, valid_exits
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import found_position, reject, shut, would_trigger
+from perps.rules.checks import find, reject, shut, would_trigger
 from perps.rules.closing import house_cannot_pay, reduce
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Ticks
@@ -27,7 +26,7 @@ def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple
     exits = (command.take_profit, command.stop_loss)
     if not valid_exits(*exits):
         return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
-    found = found_position(market, command)
+    found = find(market, command.position_id, None if command.any_owner else command.user)
     if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
         return found
     closed_doors = shut(market, given, opening=False) if exits != (None, None) else None
@@ -37,7 +36,25 @@ def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple
         return found
     mark = market.mark
     changed = replace(found, take_profit=command.take_profit, stop_loss=command.stop_loss)
-    return would_trigger(changed, mark) or (PositionChanged(changed, mark, market.funding_index),)
+    return would_trigger(changed, mark) or (
+        PositionChanged(changed, mark_price=mark, funding_index=market.funding_index),
+    )
+
+
+def next_exit(market: Market, mark: Ticks, unpaid: set[int]) -> PositionReduced | None:
+    """The close of the first position that an exit is due for and whose gain, if it has one, the house can pay.
+
+    None when there is none. The numbers of those whom the house cannot pay are added to ``unpaid``. Whoever is in it is
+    passed over.
+    """
+    for number in market.exits.due_positions(mark):
+        if number in unpaid:
+            continue
+        outcome = decide_exit(market, market.positions[number], mark)
+        if isinstance(outcome, PositionReduced):
+            return outcome
+        unpaid.add(number)
+    return None
 
 
 def decide_exit(market: Market, position: Position, mark: Ticks) -> PositionReduced | Rejected:
@@ -47,18 +64,5 @@ def decide_exit(market: Market, position: Position, mark: Ticks) -> PositionRedu
     return house_cannot_pay(market, reduced) or reduced
 
 
-def apply_changed(market: Market, event: PositionChanged) -> None:
-    """The position stands as it is now."""
-    position = event.position
-    market.leave(market.positions[position.number])
-    market.enter(position)
-    market.take_money(event.transfers)
-
-
-def project_changed(event: PositionChanged) -> Effects:
-    """The position, as it stands now."""
-    return (Changed(event.position, event.mark_price, event.funding_index),)
-
-
 COMMANDS = (CommandRule(SetTriggers, decide_triggers),)
-EVENTS = (EventRule(PositionChanged, apply_changed, project_changed),)
+EVENTS: tuple[EventRule, ...] = ()

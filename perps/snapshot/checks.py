@@ -58,7 +58,16 @@ def _head_flaw(ticker: str, head: MarketHead) -> str | None:
         return f"{ticker} has the price {head.index_price}, {head.seq} rows and the next number {head.next_number}"
     if head.at not in TIMES or head.price_at not in TIMES or head.price_at > head.at:
         return f"{ticker} stands at {head.at} with a price of {head.price_at}"
-    return _funding_flaw(ticker, head)
+    return _held_flaw(ticker, head) or _funding_flaw(ticker, head)
+
+
+def _held_flaw(ticker: str, head: MarketHead) -> str | None:
+    held = head.held_price
+    if held is None:
+        return None
+    if held.price < 1 or held.count < 1 or held.at not in TIMES or held.at > head.at or held.until not in TIMES:
+        return f"{ticker} holds a price that is none: {held}"
+    return None if head.params.price_band is not None else f"{ticker} holds a price, and takes any"
 
 
 def _funding_flaw(ticker: str, head: MarketHead) -> str | None:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from perps.market.holding import HeldPrice
 from perps.market.orders import Order
 from perps.market.position import Position
 from perps.params import MarketParams, Mode
@@ -47,6 +48,7 @@ class MarketHead(Struct, frozen=True, array_like=True):
     funding_carry: int = 0
     funding_at: Millis = Millis(0)
     hour_index: FundingIndex = FundingIndex(0)
+    held_price: HeldPrice | None = None
     next_order: int = 1
     position_count: int | None = None
     """Of what stands behind the head: so many positions, then orders. None: positions only."""

@@ -21,7 +21,8 @@ _MARKET: Final = """
  "skewScale": "1000000.00", "maxSkew": "1000.00", "maxOpenInterest": "2000.00", "maxLeverage": 100,
  "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001",
  "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
- "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065"}
+ "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
+ "priceBand": "0.1", "priceConfirmations": 3, "heldPrice": null}
 """
 
 
@@ -78,6 +79,17 @@ EXAMPLES: Final[dict[str, Example]] = {
  "fee": {"amount": "0.523951", "platformPaid": "0.523951", "referrerPaid": "0.00"}, "wasLiquidated": false,
  "newBalance": "973.926559", "clientOrderId": "req-28c5f75448dc15b9d31c6c78", "offset": 7}""",
         '{"percentage": "0.5"}',
+    ),
+    "changeMargin": Example(
+        """
+ {"position": {"id": "BTC-PERP-1", "userId": "ann", "ticker": "BTC-PERP", "organizationId": "btc",
+ "side": "long", "quantity": "0.0999", "size": "999.00005", "entryPrice": "10000.0005005",
+ "markPrice": "10500.00", "leverage": 10, "margin": "149.900005", "liquidationPrice": "8542.21",
+ "bankruptcyPrice": "8499.49", "unrealizedPnL": "49.94995", "unrealizedPnLPercent": "33.3221",
+ "fundingPaid": "0.00", "takeProfit": null, "stopLoss": null, "status": "open",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": null}, "amount": "50.00", "newBalance": "849.100994",
+ "clientOrderId": "more", "offset": 6}""",
+        '{"amount": "50", "clientOrderId": "more"}',
     ),
     "setTriggers": Example(
         """
@@ -183,7 +195,8 @@ EXAMPLES: Final[dict[str, Example]] = {
     "getStats": Example("""
  {"offset": 10, "epoch": 1, "time": "2026-11-22T17:34:58.596Z", "users": 2,
  "markets": [{"ticker": "BTC-PERP", "status": "enabled", "reason": "", "positions": 0, "margin": "0.00",
-              "skew": "0.00", "house": "0.000001", "insurance": "0.00", "offset": 9}],
+              "skew": "0.00", "house": "0.000001", "insurance": "0.00", "offset": 9,
+              "houseAvailable": "1125899906.842625", "houseLiability": "0.00"}],
  "inFlight": 0, "streams": 1,
  "accounts": {"wallets": "1502.452545", "margin": "0.00", "house": "0.000001", "insurance": "0.00",
               "fees": "2.547454", "world": "-1505.00", "total": "0.00"},

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta
 
-from perps.commands import HouseAccount
+from perps.commands import HouseAccount, PriceSource
 from perps.params import MarkSource, Mode
 from perps.wire.base import (
     Answer,
@@ -50,6 +50,15 @@ class FundingRate(Answer):
     velocity: Annotated[Rate, Meta(description="By how much `rate` grows in an hour, at the present skew.")]
 
 
+class HeldPrice(Answer):
+    """A price beyond `priceBand`, which waits to be confirmed. Nothing trades meanwhile."""
+
+    price: Price
+    source: PriceSource
+    count: Annotated[int, Meta(description="How often it has been said, of `priceConfirmations`.")]
+    until: Annotated[Time, Meta(description="It is dropped then, unless it is confirmed before.")]
+
+
 class Market(Answer):
     """One market: its state, its last 24 hours, its parameters."""
 
@@ -83,6 +92,9 @@ class Market(Answer):
     price_at: Time
     funding_velocity: Annotated[Rate, Meta(description="By how much the daily rate grows in a day, at `maxSkew`.")]
     max_funding_rate: Annotated[Rate, Meta(description="The daily rate goes no further, either way. 0: no funding.")]
+    price_band: Annotated[Rate | None, Meta(description="A price further from the index is held. Null: none is.")]
+    price_confirmations: Annotated[int, Meta(description="How often a held price must be said to be taken.")]
+    held_price: Annotated[HeldPrice | None, Meta(description="A price that waits to be confirmed.")]
 
 
 class MarketList(Answer):
@@ -147,6 +159,12 @@ class MarketBody(Body):
     max_funding_rate: Annotated[
         Share, Meta(description="The daily funding rate goes no further, either way. 0: no funding.")
     ] = by_default("0")
+    price_band: Annotated[
+        Limit, Meta(description='A price further from the index, as a share of it, is held until confirmed, or "none".')
+    ] = no_limit()
+    price_confirmations: Annotated[
+        int, Meta(ge=1, le=100, description="How often its source must say a held price, the first time included.")
+    ] = 3
 
 
 class ModeBody(Body):

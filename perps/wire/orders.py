@@ -32,9 +32,7 @@ BATCH_MAX: Final = 20
 """Orders in one request."""
 
 OrderId = Annotated[str, Meta(description="An order: its ticker, `-o` and its number.", examples=["BTC-PERP-o1"])]
-Size = Annotated[
-    Number, Meta(description="The most notional to take, in US dollars, as of an open.", examples=["1000"])
-]
+Size = Annotated[Number, Meta(description="The most notional to take, in US dollars.", examples=["1000"])]
 Leverage = Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
 OrderPrice = Annotated[
     Number,

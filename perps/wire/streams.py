@@ -12,7 +12,7 @@ from perps.params import Mode
 from perps.wire.base import Answer, Offset, Price, Query, Ticker, Time, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.history import FundingHour, Trade, UserTrade
-from perps.wire.markets import Market
+from perps.wire.markets import HeldPrice, Market
 from perps.wire.operation import EVENTS, Operation
 from perps.wire.orders import Order
 from perps.wire.trading import Position
@@ -61,6 +61,15 @@ class PriceEvent(Answer):
     at: Time
 
 
+class HoldEvent(Answer):
+    """``hold``: a price beyond the market's band waits, or waits no more without having been taken."""
+
+    ticker: Ticker
+    held_price: HeldPrice | None
+    offset: Offset
+    at: Time
+
+
 class MarketEvent(Answer):
     """``market``: a market was listed, or its mode changed."""
 
@@ -86,7 +95,7 @@ class OrderEvent(Order, kw_only=True):
 
 
 class PositionEvent(Position, kw_only=True):
-    """``position``: as a trade left it, at the mark price of that moment."""
+    """``position``: as a trade or a change of its margin left it, at the mark price of that moment."""
 
     offset: Offset
 
@@ -142,6 +151,7 @@ MARKET_EVENTS: Final[Mapping[str, type[Answer]]] = {
     "liquidation": Trade,
     "funding": FundingEvent,
     "market": MarketEvent,
+    "hold": HoldEvent,
     "reset": Reset,
 }
 """What comes on the markets' stream, by name."""

@@ -99,6 +99,21 @@ class CloseBody(Body):
     client_order_id: ClientOrderId | None = None
 
 
+class MarginBody(Body):
+    """Margin that goes into a position, or comes out of it."""
+
+    amount: Annotated[
+        Number,
+        Meta(
+            description="US dollars that leave the wallet for the position's margin. Below 0: from the margin into the "
+            "wallet.",
+            examples=["50", "-12.5"],
+        ),
+    ]
+    client_order_id: ClientOrderId | None = None
+    user_id: Annotated[UserId | None, Meta(description="For administrators: whose position and wallet it is.")] = None
+
+
 class TriggersBody(Body):
     """Both exits of a position, anew. One that is null or left out is taken away."""
 
@@ -210,6 +225,16 @@ class Closed(Answer):
     offset: Offset
 
 
+class MarginChanged(Answer):
+    """A position with more margin, or less."""
+
+    position: Annotated[Position, Meta(description="As it stands now, at the mark price of that moment.")]
+    amount: Annotated[Money, Meta(description="Has left the wallet; below 0: has come into it.")]
+    new_balance: Annotated[Money, Meta(description="What the wallet holds now.")]
+    client_order_id: str | None
+    offset: Offset
+
+
 class Quoted(Answer):
     """What an open would do now."""
 
@@ -266,6 +291,7 @@ _TRADE: Final = (
     Code.USER_NOT_FOUND,
     Code.MARKET_HALTED,
     Code.PRICE_STALE,
+    Code.PRICE_UNCONFIRMED,
     Code.WOULD_BE_LIQUIDATED,
     Code.PRICE_BEYOND_LIMIT,
 )
@@ -322,7 +348,36 @@ CLOSE: Final = Operation(
         *_TRADE,
         Code.POSITION_NOT_FOUND,
         Code.POSITION_CLOSED,
+        Code.HOUSE_CANNOT_PAY,
         Code.CLIENT_ORDER_ID_REUSED,
+        *COMMAND,
+    ),
+)
+MARGIN: Final = Operation(
+    name="changeMargin",
+    tag="Trading",
+    method="POST",
+    path="/api/markets/perps/{positionId}/margin",
+    summary="Pay margin into a position, or take some out",
+    description="Size, entry price and profit stay as they are; the liquidation price moves. Margin goes in whenever "
+    "the market is not halted. It comes out only where an open would be let through, and never profit that is not "
+    "realized: margin and equity each stay at the market's initial margin or above. "
+    "Only the position's owner pays, and is paid.",
+    scope="trade",
+    body=MarginBody,
+    answers={200: MarginChanged},
+    links={"closePosition": {"positionId": "/position/id"}, "getBalance": {"userId": "/position/userId"}},
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.POSITION_NOT_FOUND,
+        Code.USER_NOT_FOUND,
+        Code.CLIENT_ORDER_ID_REUSED,
+        Code.MARKET_HALTED,
+        Code.MARKET_REDUCE_ONLY,
+        Code.PRICE_STALE,
+        Code.POSITION_CLOSED,
+        Code.INSUFFICIENT_MARGIN,
+        Code.INSUFFICIENT_FUNDS,
         *COMMAND,
     ),
 )

@@ -25,13 +25,14 @@ RECOVERING: Final = tuple(
     for state in ("in recovery mode", "starting up", "shutting down", "not yet accepting connections")
 )
 """What PostgreSQL says while it is neither up nor down."""
-READY_S: Final = 20.0
+READY_S: Final = 40.0
 """Longest wait for a start: with the making of a database cluster, on a busy machine."""
 STOP_S: Final = 25.0
 POLL_S: Final = 0.01
 PORTS: Final = range(20_000, 32_000)
 """Below the range from which the system gives ports to clients, so that none of them takes one of ours."""
 TAIL_LINES: Final = 25
+REFUSED: Final = '"event":"refused"'
 SAID: Final = re.compile(
     r"perps is (ready on |stopping$)|perps has stopped$|the admin key is in |.*, \d+ s so far: |  |$"
 )
@@ -200,6 +201,7 @@ class VenueProcess:
         return [line for line in lines if not line.startswith("{") and SAID.match(line) is None]
 
     def tail(self) -> str:
-        """The last lines it wrote."""
-        lines = self.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        """The last lines it wrote, but for refusals: while it is down there are thousands of them."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        lines = [line for line in lines if REFUSED not in line][-TAIL_LINES:]
         return "\n".join([f"... {self.log}", *lines])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -29,6 +30,8 @@ from tests.simulation.stage import stage
 
 ADMIN = "@admin"
 FLOW = "FLOW-PERP"
+BAND = "BAND-PERP"
+_BAND_PARAMS = index_market(ticker=BAND, price_band=PPB // 10, price_confirmations=2)
 _FLOW_PARAMS = quote_market(ticker=FLOW, funding_velocity=PPB // 5, max_funding_rate=PPB // 20)
 
 
@@ -38,6 +41,10 @@ def _money(cents: int) -> Micros:
 
 def _close(user: str, ticker: str, number: int, share: int = PPB) -> ClosePosition:
     return ClosePosition(ticker=ticker, user=user, position_id=position_id(ticker, number), share=Ppb(share))
+
+
+def _margin(user: str, ticker: str, number: int, cents: int) -> ChangeMargin:
+    return ChangeMargin(ticker=ticker, user=user, position_id=position_id(ticker, number), amount=_money(cents))
 
 
 def _exits(user: str, ticker: str, number: int, profit: int | None, stop: int | None) -> SetTriggers:
@@ -103,6 +110,14 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, _price(FLOW, STORY_PRICE + 7), False),
     ("bob", _close("bob", FLOW, 1, PPB // 3), True),
     (ADMIN, ObserveTime(ticker=FLOW), False),
+    ("bob", _margin("bob", FLOW, 1, 20_001), True),
+    ("bob", _margin("bob", FLOW, 1, -1_000), True),
+    ("ann", _margin("ann", FLOW, 2, 5_000), True),
+    (ADMIN, ListMarket(params=_BAND_PARAMS, price=Ticks(BTC_PRICE)), False),
+    (ADMIN, _price(BAND, BTC_PRICE // 2), False),
+    (ADMIN, ObserveTime(ticker=BAND), False),
+    (ADMIN, _price(BAND, BTC_PRICE * 2), False),
+    (ADMIN, _price(BAND, BTC_PRICE * 2 + 1), False),
     ("cid", _exits("cid", BTC, 4, BTC_PRICE * 95 // 100, BTC_PRICE * 110 // 100), True),
     ("cid", _exits("cid", BTC, 4, None, BTC_PRICE * 105 // 100), True),
     ("ann", new_open("ann", Side.LONG, _money(5_000), leverage=5, take_profit=BTC_PRICE * 104 // 100), True),

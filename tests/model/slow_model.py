@@ -31,6 +31,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
 
+from tests.model.slow_band import SlowBand
 from tests.model.slow_funding import PPB, SlowFunding
 
 Number = int | str | Fraction
@@ -77,6 +78,10 @@ class Rules:
     max_funding_rate: Fraction = Fraction(0)
     max_price_age: int | None = None
     """Milliseconds."""
+    house_credit: int = 0
+    """How far below 0 the house may go, micros."""
+    price_band: Fraction | None = None
+    price_confirmations: int = 1
 
     @staticmethod
     def of(
@@ -96,6 +101,9 @@ class Rules:
         funding_velocity: Number = 0,
         max_funding_rate: Number = 0,
         max_price_age: int | None = None,
+        house_credit: Number = 0,
+        price_band: Number | None = None,
+        price_confirmations: int = 1,
     ) -> Rules:
         """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
         return Rules(
@@ -115,6 +123,9 @@ class Rules:
             funding_velocity=exact(funding_velocity),
             max_funding_rate=exact(max_funding_rate),
             max_price_age=max_price_age,
+            house_credit=micros(house_credit),
+            price_band=None if price_band is None else exact(price_band),
+            price_confirmations=price_confirmations,
         )
 
 
@@ -184,7 +195,9 @@ class SlowMarket:
     insurance: int = 0
     index: int = 0
     """The funding index: 10⁻⁹ micros per lot."""
+    price_at: int = 0
     funding: SlowFunding | None = None
+    band: SlowBand | None = None
 
     def owed(self, lots: int) -> int:
         """What lots owe at the funding index, counted from 0: rounded up, against the trader."""
@@ -221,10 +234,12 @@ class SlowVenue:
 
     def listed(self, rules: Rules, index_price: Number, at: int = 0) -> None:
         """A market exists."""
-        market = SlowMarket(rules, exact(index_price), house=rules.house_deposit)
+        market = SlowMarket(rules, exact(index_price), house=rules.house_deposit, price_at=at)
         if rules.funding_velocity:
             velocity, cap = rules.funding_velocity, rules.max_funding_rate
             market.funding = SlowFunding(velocity, cap, rules.max_skew, rules.max_price_age, at=at, price_at=at)
+        if rules.price_band is not None:
+            market.band = SlowBand(rules.price_band, rules.price_confirmations)
         self.markets[rules.ticker] = market
         self.world -= rules.house_deposit
 
@@ -245,9 +260,21 @@ class SlowVenue:
     def priced(self, ticker: str, index_price: Number, price_at: int = 0) -> None:
         """The index price moved. ``price_at``: how old it is."""
         market = self.markets[ticker]
-        market.index_price = exact(index_price)
+        market.index_price, market.price_at = exact(index_price), price_at
         if market.funding is not None:
             market.funding.price_at = price_at
+
+    def takes(self, ticker: str, index_price: Number, source: str, price_at: int, now: int) -> bool:
+        """A price comes: whether it is taken. Otherwise it is held, and the index stays."""
+        market = self.markets[ticker]
+        band = market.band
+        return band is None or band.takes(exact(index_price), market.index_price, source, price_at, now)
+
+    def unheld(self, ticker: str) -> None:
+        """What was held has waited in vain."""
+        band = self.markets[ticker].band
+        if band is not None:
+            band.said = []
 
     def switched(self, ticker: str, *, is_halted: bool) -> None:
         """The market has another mode."""
@@ -261,7 +288,8 @@ class SlowVenue:
         if market.funding is not None:
             is_held = any(position.ticker == ticker for position in self.positions.values())
             worth = market.index_price * market.rules.lot_value
-            market.funding.observed(at, skew=market.skew, lot_worth=worth, is_held=is_held)
+            in_doubt = market.band is not None and market.band.is_waiting
+            market.funding.observed(at, skew=market.skew, lot_worth=worth, is_held=is_held, in_doubt=in_doubt)
             market.index = market.funding.index
         return market
 
@@ -275,6 +303,23 @@ class SlowVenue:
         self._pay_taker_fee(user, ceil(abs(cost) * market.rules.taker_fee), market)
         self.positions[position] = SlowPosition(user, ticker, lots, margin - cost + owed, margin)
         market.skew += lots
+
+    def margin_moved(self, position: str, amount: int) -> None:
+        """Its owner pays into its margin; < 0: takes out of it. What it is worth moves by as much."""
+        stands = self.positions[position]
+        self.wallets[stands.user] -= amount
+        stands.cash += amount
+        stands.margin += amount
+
+    def withdrawable(self, name: str, max_leverage: int) -> int:
+        """How much margin can leave: what is left, of the margin and of the equity, pays for an open of this size."""
+        position = self.positions[name]
+        market = self.markets[position.ticker]
+        value = position.lots * market.mark * market.rules.lot_value
+        worth = floor(position.cash + value - market.owed(position.lots))
+        maintenance = ceil(abs(value) * market.rules.maintenance_rate) + market.rules.maintenance_fixed
+        needed = max(ceil(abs(value) / max_leverage), 1)
+        return min(position.margin - needed, worth - needed, worth - maintenance - 1)
 
     def closed(self, position: str, count: int) -> None:
         """Its owner leaves with ``count`` lots."""
@@ -334,6 +379,29 @@ class SlowVenue:
         maintenance = ceil(abs(value) * rules.maintenance_rate) + rules.maintenance_fixed
         return position.cash + value - market.owed(position.lots) <= maintenance
 
+    def can_be_paid(self, name: str) -> bool:
+        """Whether the house can pay what the whole position would gain by leaving now."""
+        position = self.positions[name]
+        market = self.markets[position.ticker]
+        gain = position.cash - market.owed(position.lots) - market.cost(-position.lots) - position.margin
+        return gain <= 0 or market.house - gain >= -market.rules.house_credit
+
+    def is_stale(self, ticker: str, at: int) -> bool:
+        """Whether the price is too old to trade at, or is in doubt."""
+        market = self.markets[ticker]
+        if market.band is not None and market.band.is_waiting:
+            return True
+        limit = market.rules.max_price_age
+        return limit is not None and at - market.price_at > limit
+
+    def liability(self, ticker: str) -> Fraction:
+        """What all traders gain together if all leave now, but for roundings: at the mean of the quote now and at 0."""
+        market = self.markets[ticker]
+        mean = (market.quote(market.skew) + market.index_price) / 2 * market.rules.lot_value
+        standing = [position for position in self.positions.values() if position.ticker == ticker]
+        worths = (each.cash + each.lots * (mean - Fraction(market.index, PPB)) - each.margin for each in standing)
+        return sum(worths, Fraction(0))
+
     def exits_set(self, name: str, take_profit: Fraction | None, stop_loss: Fraction | None) -> None:
         """A position has these exits and no others; prices in quote currency."""
         position = self.positions[name]
@@ -380,10 +448,12 @@ def recompute_balances(
     deposits: Iterable[tuple[str, Number]],
     trades: Iterable[Trade],
     referrers: Mapping[str, str | None] | None = None,
+    margins: Iterable[tuple[int, str, int]] = (),
 ) -> SlowVenue:
     """What every account must hold after ``trades``, from public facts alone.
 
-    ``deposits`` in units of the quote currency (strings), withdrawals negative. Returns the books: ``wallets`` by
+    ``deposits`` in units of the quote currency (strings), withdrawals negative. ``margins``: behind how many trades
+    margin went into which position, in micros; out of it: negative. Returns the books: ``wallets`` by
     user, ``positions``, ``fees``, and per market ``house``, ``insurance`` and ``margin(ticker)``, in micros.
     """
     venue = SlowVenue(referrers=dict(referrers or {}))
@@ -391,6 +461,13 @@ def recompute_balances(
         venue.listed(rules, 1)
     for user, amount in deposits:
         venue.deposited(user, micros(amount))
-    for trade in trades:
+    moves = defaultdict[int, list[tuple[str, int]]](list)
+    for behind, position, amount in margins:
+        moves[behind].append((position, amount))
+    for behind, trade in enumerate(trades):
+        for position, amount in moves.pop(behind, ()):
+            venue.margin_moved(position, amount)
         venue.traded(trade)
+    for position, amount in (move for left in moves.values() for move in left):
+        venue.margin_moved(position, amount)
     return venue

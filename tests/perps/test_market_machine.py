@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from perps.commands import ClosePosition, Deposit, ObserveTime, OpenPosition, SetTriggers, Side, Withdraw
+from perps.commands import ChangeMargin, ClosePosition, Deposit, ObserveTime, OpenPosition, SetTriggers, Side, Withdraw
 from perps.events import (
     CloseReason,
     Events,
@@ -21,7 +21,7 @@ from perps.events import (
 )
 from perps.market.position import Position, position_id
 from perps.params import Mode
-from perps.refusals import Rejected
+from perps.refusals import RejectCode, Rejected
 from perps.sequencer import Sequencer
 from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
 from perps.venue import replay_market
@@ -46,6 +46,7 @@ TICKERS = st.sampled_from([BTC, STORY])
 FIRST_PRICES = {BTC: BTC_PRICE, STORY: STORY_PRICE}
 SHARES = st.integers(1, PPB) | st.just(PPB) | st.just(1)
 SIZES = st.integers(10, 1_500) | st.sampled_from([1, 10, 1_000, 2_000, 50_000])
+MARGINS = st.integers(-300 * MICRO, 300 * MICRO) | st.sampled_from([0, 0, 1, -1, -MICRO, 10**18, 10**18 + 1])
 MODES = st.sampled_from([*[Mode.ENABLED] * 4, Mode.REDUCE_ONLY, Mode.HALTED])
 EXITS = st.integers(9_000, 11_000) | st.none()
 """Where an exit lies, in 1/10,000 of the index price."""
@@ -67,6 +68,8 @@ class Exchange(RuleBasedStateMachine):
             self.model.listed(rules_of(params), self.unticked(ticker, FIRST_PRICES[ticker]), self.venue.at)
         self.deposits: list[tuple[str, str]] = []
         self.trades: list[Trade] = []
+        self.moves: list[tuple[int, str, int]] = []
+        """Margin in and out: behind how many trades, of which position, how much."""
         for user in USERS:
             self.venue.add_user(user, deposit, REFERRERS[user])
             self.model.referrers[user] = REFERRERS[user]
@@ -118,6 +121,23 @@ class Exchange(RuleBasedStateMachine):
         command = ClosePosition(**fields, share=Ppb(share))
         self.follow(ticker, self.venue.send(command), command)
 
+    @rule(ticker=TICKERS, which=st.integers(0, 10), amount=MARGINS)
+    def change_margin(self, ticker: str, which: int, amount: int) -> None:
+        """An amount of 0 stands for all that can leave."""
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        number = own[which % len(own)]
+        name, user = position_id(ticker, number), self.venue.markets[ticker].positions[number].user
+        if not self.venue.markets[ticker].params.funding_velocity:  # else the command's own time moves what can leave
+            most = self.model.withdrawable(name, self.params[ticker].max_leverage)
+            amount = amount or min(-most, 0)
+        command = ChangeMargin(ticker=ticker, user=user, position_id=name, amount=Micros(amount))
+        outcome = self.venue.send(command)
+        if isinstance(outcome, Rejected) and outcome.code is RejectCode.INSUFFICIENT_MARGIN:
+            assert -amount > int(outcome.facts["available_micros"])
+        self.follow(ticker, outcome, command)
+
     @rule(ticker=TICKERS, which=st.integers(0, 10), profit=EXITS, stop=EXITS)
     def set_exits(self, ticker: str, which: int, profit: int | None, stop: int | None) -> None:
         own = sorted(self.venue.markets[ticker].positions)
@@ -127,9 +147,8 @@ class Exchange(RuleBasedStateMachine):
         user = self.venue.markets[ticker].positions[number].user
         fields: dict[str, Any] = {"ticker": ticker, "user": user, "position_id": position_id(ticker, number)}
         fields |= {"take_profit": self.level(ticker, profit), "stop_loss": self.level(ticker, stop)}
-        outcome = self.venue.send(SetTriggers(**fields))
-        if not isinstance(outcome, Rejected):
-            self.follow(ticker, outcome)
+        command = SetTriggers(**fields)
+        self.follow(ticker, self.venue.send(command), command)
 
     def level(self, ticker: str, bps: int | None) -> Ticks | None:
         return None if bps is None else Ticks(self.venue.markets[ticker].index_price * bps // 10_000 + 1)
@@ -157,7 +176,10 @@ class Exchange(RuleBasedStateMachine):
             self.move(user, -2 * amount)
 
     def follow(
-        self, ticker: str, outcome: Events | Rejected, command: OpenPosition | ClosePosition | None = None
+        self,
+        ticker: str,
+        outcome: Events | Rejected,
+        command: OpenPosition | ClosePosition | ChangeMargin | SetTriggers | None = None,
     ) -> None:
         """Tell the slow model what was accepted; it works out the money on its own."""
         if isinstance(outcome, Rejected):
@@ -179,6 +201,11 @@ class Exchange(RuleBasedStateMachine):
                     assert abs(event.fill.cost) <= command.size
                     self.exits(ticker, position)
                     self.note(ticker, "open", event)
+                case PositionChanged(position=position) if isinstance(command, ChangeMargin):
+                    name = position_id(ticker, position.number)
+                    assert -command.amount <= max(self.model.withdrawable(name, self.params[ticker].max_leverage), 0)
+                    self.model.margin_moved(name, command.amount)
+                    self.moves.append((len(self.trades), name, command.amount))
                 case PositionChanged(position=position):
                     self.exits(ticker, position)
                 case PositionReduced(position=position, reason=CloseReason.OWNER):
@@ -247,9 +274,11 @@ class Exchange(RuleBasedStateMachine):
 
     @rule()
     def recompute_from_outside(self) -> None:
-        """The same books from deposits and trades alone."""
+        """The same books from deposits, trades and moved margin alone."""
         rules = [rules_of(params) for params in self.params.values()]
-        books = recompute_balances(markets=rules, deposits=self.deposits, trades=self.trades, referrers=REFERRERS)
+        books = recompute_balances(
+            markets=rules, deposits=self.deposits, trades=self.trades, referrers=REFERRERS, margins=self.moves
+        )
         assert {user: books.wallets[user] for user in USERS} == {user: self.venue.ledger.wallet(user) for user in USERS}
 
     @invariant()
@@ -300,7 +329,13 @@ class Exchange(RuleBasedStateMachine):
         for ticker, market in self.venue.markets.items():
             if market.mode is not Mode.HALTED:
                 names = (position_id(ticker, number) for number in market.positions)
-                assert not any(self.model.is_liquidatable(name) or self.model.exits_due(name) for name in names)
+                due = (name for name in names if self.model.is_liquidatable(name) or self.model.exits_due(name))
+                assert not any(self.model.can_be_paid(name) for name in due)
+
+    @invariant()
+    def the_liability_is_what_all_would_gain_by_leaving(self) -> None:
+        for ticker, market in self.venue.markets.items():
+            assert 0 <= market.liability - self.model.liability(ticker) <= 2
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -25,7 +26,9 @@ from perps.events import (
     PositionChanged,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
+    TransferKind,
     UserCreated,
     Withdrawn,
 )
@@ -51,7 +54,11 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             exits = (command.take_profit, command.stop_loss)
             name = position_id(stream, position.number)
             return command.position_id == name and exits == (position.take_profit, position.stop_loss)
-        case UpdatePrice(), PriceUpdated(price=price):
+        case ChangeMargin(amount=amount), PositionChanged(position=position, transfers=transfers):
+            asked_for = (command.position_id, command.user)
+            moved = [-move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in transfers]
+            return asked_for == (position_id(stream, position.number), position.user) and moved == [amount]
+        case UpdatePrice(), PriceUpdated(price=price) | PriceHeld(price=price):
             return (command.ticker, command.price, command.sequence) == (stream, price, event.sequence)
         case ListMarket(), MarketListed(params=params):
             return command.params == params
@@ -74,14 +81,17 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
     match refusal.code, command:
         case RejectCode.USER_EXISTS, CreateUser(user=user):
             return None if user in state.ledger.referrers else f"{user} is in no durable row"
-        case RejectCode.POSITION_CLOSED, ClosePosition(ticker=ticker, position_id=name) | SetTriggers(
-            ticker=ticker, position_id=name
+        case RejectCode.POSITION_CLOSED, (
+            ClosePosition(ticker=ticker, position_id=name)
+            | ChangeMargin(ticker=ticker, position_id=name)
+            | SetTriggers(ticker=ticker, position_id=name)
         ):
             market, parts = state.markets[ticker], split_position_id(name)
             closed = parts is not None and parts[1] < market.next_number and parts[1] not in market.positions
             return None if closed else f"{name} is closed in no durable row"
-        case RejectCode.MARKET_HALTED, OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker):
-            touched = refusal.halt is not None or state.markets[ticker].mode_reason
-            return None if touched else f"{ticker} was halted by no durable row"
+        case RejectCode.MARKET_HALTED, (
+            OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker) | ChangeMargin(ticker=ticker)
+        ):
+            return None if state.markets[ticker].mode_reason else f"{ticker} was halted by no durable row"
         case _:
             return None

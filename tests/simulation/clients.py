@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -22,9 +23,9 @@ from perps.commands import (
     UpdatePrice,
     Withdraw,
 )
-from perps.market.position import position_id
+from perps.market.position import position_id, split_position_id
 from perps.params import MarketParams, Mode
-from perps.units import MICRO, PPB, Lots, Micros, Ppb, Ticks
+from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
 from tests.simulation.orders import Order
@@ -37,11 +38,15 @@ FALLS_BPS = (3_000, 6_000, 8_000, 9_000, 11_000, 13_000, 20_000)
 INVALID_LISTINGS = 0.7
 FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_rate": Ppb(PPB // 15)}
 """So quick that the rate meets its bounds within a run."""
+BAND: dict[str, Any] = {"price_band": Ppb(PPB // 40), "price_confirmations": 2}
+PRICE_AGE_MS = Millis(4_000)
+"""Prices of the later markets grow old within a run."""
 OPENING_MARKETS, OPENING_USERS = 2, 3
 
 WEIGHTS = {
     "open": 34,
     "close": 20,
+    "margin": 8,
     "triggers": 8,
     "price": 16,
     "crash_of_price": 2,
@@ -116,6 +121,10 @@ class Clients:
             case "close":
                 close = self._close(ticker, user)
                 return self._keyed(close, close.user)
+            case "margin":
+                name, owner = self._position(ticker, user)
+                change = ChangeMargin(ticker=ticker, user=owner, position_id=name, amount=self._margin(name))
+                return self._keyed(change, owner)
             case "triggers":
                 triggers = self._triggers(ticker, user)
                 return self._keyed(triggers, triggers.user)
@@ -165,7 +174,8 @@ class Clients:
         most = market.params.max_leverage if market is not None else 1
         return self._random.choice((1, 2, most, most, most, most, most // 2, most + (self._random.random() < 0.1)))
 
-    def _close(self, ticker: str, user: str) -> ClosePosition:
+    def _position(self, ticker: str, user: str) -> tuple[str, str]:
+        """A position to name, and its owner: mostly one that is open."""
         chance = self._random
         market = self._state.markets.get(ticker)
         number = 1
@@ -174,8 +184,21 @@ class Clients:
             user = market.positions[number].user if chance.random() < 0.97 else user
         elif market is not None:
             number = chance.randrange(1, market.next_number + 2)
+        return position_id(ticker, number), user
+
+    def _margin(self, name: str) -> Micros:
+        """In or out; out also all that is posted."""
+        chance, parts = self._random, split_position_id(name)
+        market = self._state.markets.get(parts[0]) if parts else None
+        position = market.positions.get(parts[1]) if market and parts else None
+        posted = position.margin if position else 0
+        return Micros(chance.choice((chance.randrange(1, 200 * MICRO), -chance.randrange(0, posted + 2), -posted // 4)))
+
+    def _close(self, ticker: str, user: str) -> ClosePosition:
+        chance = self._random
+        name, user = self._position(ticker, user)
         share = chance.choice((PPB, PPB, PPB // 2, 1, chance.randrange(1, PPB)))
-        return ClosePosition(ticker=ticker, user=user, position_id=position_id(ticker, number), share=Ppb(share))
+        return ClosePosition(ticker=ticker, user=user, position_id=name, share=Ppb(share))
 
     def _triggers(self, ticker: str, user: str) -> SetTriggers:
         close, exits = self._close(ticker, user), self._exits(ticker)
@@ -196,6 +219,9 @@ class Clients:
         if now < first // 4:
             bps = 10_500
         price = min(max(now * bps // 10_000, 1), PRICE_MAX_FACTOR * first)
+        held = market.held_price if market else None
+        if held is not None and chance.random() < 0.6:
+            price = held.price
         sequence = next(self._sequence) if chance.random() < 0.2 else None
         return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
 
@@ -216,7 +242,8 @@ class Clients:
         if ticker == TICKERS[0]:
             params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
         else:
-            params = quote_market(ticker=ticker, **FUNDING, **changes)
+            more = BAND if ticker == TICKERS[1] else {"max_price_age": PRICE_AGE_MS}
+            params = quote_market(ticker=ticker, **more, **FUNDING, **changes)
         return ListMarket(params=params, price=_first_price(params))
 
     def _other(self, command: Command) -> Command:

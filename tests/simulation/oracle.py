@@ -14,12 +14,14 @@ from perps.events import (
     Event,
     Fill,
     FundingAccrued,
+    HoldEnded,
     HouseFunded,
     MarketListed,
     ModeChanged,
     PositionChanged,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
     TransferKind,
     UserCreated,
@@ -99,7 +101,20 @@ class Oracle:
                 market = slow.markets[ticker]
                 stands = market.house if account is HouseAccount.HOUSE else market.insurance
                 self._same(f"row {row.offset} {account}", event.balance, stands)
+            case PriceHeld(price=price, held=held):
+                # a price without a time of its own is as old as its row
+                at = row.at if event.source_at is None else event.source_at
+                taken = slow.takes(ticker, self._price(ticker, price), event.source, at, row.at)
+                band = slow.markets[ticker].band
+                said = (False, held.count, held.source, held.until)
+                self._same(f"row {row.offset} held", said, band and (taken, len(band.said), band.source, band.until))
+            case HoldEnded():
+                band = slow.markets[ticker].band
+                self._same(f"row {row.offset} hold over", True, band is not None and row.at >= band.until > 0)
+                slow.unheld(ticker)
             case PriceUpdated(price=price, at=at):
+                taken = slow.takes(ticker, self._price(ticker, price), event.source, at, row.at)
+                self._same(f"row {row.offset} taken", True, taken)
                 slow.priced(ticker, self._price(ticker, price), at)
                 market = slow.markets[ticker]
                 self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
@@ -108,6 +123,8 @@ class Oracle:
                 self._open(row, event)
             case PositionReduced():
                 self._reduce(row, event)
+            case PositionChanged(position=position) if event.transfers:
+                self._change(row, event)
             case PositionChanged(position=position):
                 self._set_exits(row, position)
             case ModeChanged(mode=mode):
@@ -130,6 +147,8 @@ class Oracle:
     def _open(self, row: Row, event: PositionOpened) -> None:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
         self._check_fill(row, event.fill, market)
+        if self.slow.is_stale(ticker, row.at):
+            self._complain(f"row {row.offset} opens a position at a price that is too old or in doubt")
         name = position_id(ticker, position.number)
         self.slow.opened(position.user, ticker, name, position.lots, position.leverage)
         self._same(f"row {row.offset} fee", event.fee, ceil(abs(event.fill.cost) * market.rules.taker_fee))
@@ -162,7 +181,9 @@ class Oracle:
             self._complain(f"row {row.offset} reduces {name}, which is not open")
             return
         self._check_fill(row, event.fill, market)
-        before = (stood.cash, stood.margin, slow.wallets[stood.user])
+        if slow.is_stale(row.stream, row.at):
+            self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
+        before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         is_due, exits = slow.is_liquidatable(name), slow.exits_due(name)
         if event.reason is CloseReason.LIQUIDATION and (not is_due or "stop_loss" in exits):
             self._complain(f"row {row.offset} liquidates {name}, which is due: {is_due}, and {exits}")
@@ -172,6 +193,8 @@ class Oracle:
             slow.liquidated(name)
         else:
             slow.closed(name, abs(event.fill.lots))
+        if market.house < min(house, -market.rules.house_credit):
+            self._complain(f"row {row.offset}: the house of {row.stream} pays what it does not have: {market.house}")
         self._same(f"row {row.offset} margin of {name}", event.margin_released, before[1] - stood.margin)
         payout = before[0] - stood.cash - market.owed(-event.fill.lots) - event.fill.cost
         self._same(
@@ -184,6 +207,21 @@ class Oracle:
             f"row {row.offset} rest of {name}",
             (event.position.lots, event.position.cash, event.position.margin),
             (rest.lots, rest.cash, rest.margin) if rest else (0, 0, 0),
+        )
+
+    def _change(self, row: Row, event: PositionChanged) -> None:
+        name, slow = position_id(row.stream, event.position.number), self.slow
+        moved = sum(
+            -move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in event.transfers
+        )
+        if -moved > max(slow.withdrawable(name, self._params[row.stream].max_leverage), 0):
+            self._complain(f"row {row.offset} takes {-moved} out of {name}, which needs it")
+        slow.margin_moved(name, moved)
+        said, stands = event.position, slow.positions[name]
+        self._same(
+            f"row {row.offset} {name}",
+            (said.user, said.lots, said.cash, said.margin),
+            (stands.user, stands.lots, stands.cash, stands.margin),
         )
 
     def _check_fill(self, row: Row, fill: Fill, market: SlowMarket) -> None:
@@ -233,17 +271,16 @@ class Oracle:
                 self._complain(f"I8 row {offset} takes {taken} from {account}, {-free} of it not durable then")
 
     def _check_nobody_is_due(self, row: Row | None, ticker: str = "") -> None:
-        """Before another command of a market, and at rest: everybody who was due has left."""
+        """Before another command of a market, and at rest: who was due has left, if the house can pay."""
         ticker = row.stream if row else ticker
         market = self.state.markets.get(ticker)
-        if market is None or market.mode is Mode.HALTED:
+        if market is None or market.mode is Mode.HALTED or self.slow.is_stale(ticker, market.at):
             return
         for number in market.positions:
             name = position_id(ticker, number)
-            if self.slow.is_liquidatable(name) or self.slow.exits_due(name):
-                self._complain(
-                    f"{position_id(ticker, number)} is due and stands, before {row.offset if row else 'rest'}"
-                )
+            is_due = self.slow.is_liquidatable(name) or self.slow.exits_due(name)
+            if is_due and self.slow.can_be_paid(name):
+                self._complain(f"{name} is due and stands, before {row.offset if row else 'rest'}")
 
     def _price(self, ticker: str, ticks: int) -> Fraction:
         return Fraction(ticks * self._params[ticker].tick_size, PICO)

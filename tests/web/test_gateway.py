@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from actors.messages import Failure, FailureKind, Outcome
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -50,6 +51,7 @@ UNBOUND = Principal("key-unbound", None, frozenset(("trade",)))
 COMMANDS: dict[type, Command] = {
     OpenPosition: open_long(BTC, "ann"),
     ClosePosition: close(BTC, "ann", 1),
+    ChangeMargin: ChangeMargin(ticker=BTC, user="ann", position_id="BTC-PERP-1", amount=Micros(1)),
     SetTriggers: SetTriggers(ticker=BTC, user="ann", position_id=f"{BTC}-1", take_profit=None, stop_loss=None),
     UpdatePrice: set_price(BTC, 101),
     ListMarket: listing("NEW"),
@@ -223,7 +225,7 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
     principal = Principal("key", "ann", frozenset((scope,)))
     if scope in (kind.scope, "admin"):
         await _without_core(core).send(principal, command, trace_id="t")
-        of_a_position = kind in (ClosePosition, SetTriggers)
+        of_a_position = kind in (ClosePosition, ChangeMargin, SetTriggers)
         assert len(core.commands) == (not of_a_position), "a venue without markets has no position"
         return
 
@@ -239,6 +241,7 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
     [
         (OpenPosition, "ann"),
         (ClosePosition, ADMIN_SENDER),
+        (ChangeMargin, "ann"),
         (SetTriggers, ADMIN_SENDER),
         (UpdatePrice, ADMIN_SENDER),
         (ListMarket, ADMIN_SENDER),

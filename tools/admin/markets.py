@@ -42,6 +42,8 @@ PARAMETERS: Final = (
     "referralShare",
     "maxFundingRate",
     "fundingVelocity",
+    "priceBand",
+    "priceConfirmations",
 )
 """What is shown of a new market: its parameters, those that were given and those that the venue chose."""
 
@@ -97,6 +99,10 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option("--house-deposit", type=NOT_NEGATIVE, help="The money that the house starts with, USD.")
 @click.option("--house-credit-limit", help="How far below 0 the house may go: an amount in USD, or none.")
 @click.option("--max-price-age", type=AMOUNT, help="Trading stops when the price is older than this many seconds.")
+@click.option(
+    "--price-band", help="A price further from the last one than this fraction of it is held until confirmed, or none."
+)
+@click.option("--price-confirmations", type=Whole(1, 100), help="How often a held price must be said to be taken.")
 @click.option(
     "--max-funding-rate",
     type=NOT_NEGATIVE,

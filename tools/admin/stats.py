@@ -19,6 +19,8 @@ COLUMNS: Final = {
     "skew": "skew",
     "house": "house",
     "insurance": "insurance",
+    "available": "houseAvailable",
+    "liability": "houseLiability",
     "offset": "offset",
     "reason": "reason",
 }

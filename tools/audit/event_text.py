@@ -16,6 +16,7 @@ from perps.events import (
     Event,
     Events,
     FundingAccrued,
+    HoldEnded,
     HouseFunded,
     MarketListed,
     ModeChanged,
@@ -25,7 +26,9 @@ from perps.events import (
     PositionChanged,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
+    TransferKind,
     UserCreated,
     Withdrawn,
     subject_of,
@@ -122,6 +125,11 @@ class _Words:
                 reason = f", {event.reason}" if event.reason else ""
                 mark = f", mark {self._price(event.mark)}" if event.mark != event.price else ""
                 return f"price {self._price(event.price)}{mark} from {event.source}{reason}"
+            case PriceHeld():
+                held = event.held
+                return f"price {self._price(event.price)} from {event.source} held, {held.count} times said"
+            case HoldEnded():
+                return "the held price was not confirmed: dropped"
             case FundingAccrued():
                 rate = decimals.share(100 * event.rate, RATE * 24, 6)
                 return f"funding index {event.index} at {rate} % an hour until {_time(event.at)}"
@@ -177,10 +185,14 @@ class _Words:
 
     def _changed(self, event: PositionChanged) -> str:
         position = event.position
-        exits = (("take-profit", position.take_profit), ("stop-loss", position.stop_loss))
-        named = [f"{what} {self._price(price)}" for what, price in exits if price is not None]
         name = position_id(self._stream, position.number)
-        return f"{position.user} has {name} with {' and '.join(named) or 'neither take-profit nor stop-loss'}"
+        if not event.transfers:
+            exits = (("take-profit", position.take_profit), ("stop-loss", position.stop_loss))
+            named = [f"{what} {self._price(price)}" for what, price in exits if price is not None]
+            return f"{position.user} has {name} with {' and '.join(named) or 'neither take-profit nor stop-loss'}"
+        moves = {TransferKind.MARGIN: "paid in", TransferKind.MARGIN_RETURN: "taken out"}
+        told = [f", {decimals.money(move.amount)} {moves.get(move.kind, move.kind)}" for move in event.transfers]
+        return f"{position.user} changed {name}{''.join(told)}: margin {decimals.money(position.margin)}"
 
     def _traded(self, event: PositionOpened | PositionReduced) -> str:
         fill = event.fill

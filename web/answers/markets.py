@@ -9,8 +9,10 @@ from msgspec import Raw
 from perps.candles import MINUTE_MS
 from perps.events import HouseFunded
 from perps.journal import Entry
+from perps.market import holding
+from perps.params import MarketParams
 from perps.wire.base import encode
-from perps.wire.markets import Funded, Market, MarketStatus, OpenInterest
+from perps.wire.markets import Funded, HeldPrice, Market, MarketStatus, OpenInterest
 from web.answers import decimals
 from web.answers.funding import funding_rate
 from web.answers.rows import own_event
@@ -68,6 +70,19 @@ def _rendered(view: MarketView, now_ms: int) -> Market:
         price_at=rfc3339(state.price_at),
         funding_velocity=_rate(params.funding_velocity),
         max_funding_rate=_rate(params.max_funding_rate),
+        price_band=None if params.price_band is None else _rate(params.price_band),
+        price_confirmations=params.price_confirmations,
+        held_price=None if state.held_price is None else held_price(state.held_price, params),
+    )
+
+
+def held_price(held: holding.HeldPrice, params: MarketParams) -> HeldPrice:
+    """A price that waits."""
+    return HeldPrice(
+        price=decimals.price(held.price, params.tick_size),
+        source=held.source,
+        count=held.count,
+        until=rfc3339(held.until),
     )
 
 

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple, Protocol, cast
 from msgspec import UNSET, UnsetType
 
 from perps.commands import Side
-from perps.effects import Traded, TradeKind
-from perps.events import CloseReason, PositionChanged, PositionOpened, PositionReduced
+from perps.effects import Changed, Traded, TradeKind
+from perps.events import CloseReason, PositionChanged, PositionOpened, PositionReduced, TransferKind
 from perps.events import Fill as DomainFill
 from perps.journal import Entry
 from perps.market.position import Position as DomainPosition
@@ -24,7 +24,7 @@ from perps.market.state import Market
 from perps.params import MarketParams
 from perps.query_rows import STATUS_OPEN, PositionRecord
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
-from perps.wire.trading import Closed, Opened, Position, Quoted, TriggersSet
+from perps.wire.trading import Closed, MarginChanged, Opened, Position, Quoted, TriggersSet
 from web.answers import decimals
 from web.answers.rows import own_event
 from web.answers.times import rfc3339
@@ -133,6 +133,11 @@ def traded_position(trade: Traded, params: MarketParams, at: int) -> Position:
     if trade.adds:
         return open_position(trade.position, params, trade.fill.mark_price, trade.fill.funding_index)
     return reduced_position(trade, params, at, was_liquidated=trade.kind is TradeKind.LIQUIDATION)
+
+
+def changed_position(changed: Changed | PositionChanged, params: MarketParams) -> Position:
+    """A position as a change that was no trade left it, at the prices of that moment."""
+    return open_position(changed.position, params, changed.mark_price, changed.funding_index)
 
 
 def reduced_position(reduction: Reduction, params: MarketParams, at: int, *, was_liquidated: bool) -> Position:
@@ -258,6 +263,19 @@ def reduced(entry: Entry, params: MarketParams) -> Closed:
         bad_debt=decimals.money(event.bad_debt),
         fee=fee(event.fee, event.referral),
         was_liquidated=was_liquidated,
+        new_balance=decimals.money(row.user_balance or 0),
+        client_order_id=row.client_order_id,
+        offset=row.offset,
+    )
+
+
+def margin_changed(entry: Entry, params: MarketParams) -> MarginChanged:
+    """The answer to margin in or out. A function of its journal row alone."""
+    row, event = entry.row, own_event(entry, PositionChanged)
+    moved = sum(-move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in event.transfers)
+    return MarginChanged(
+        position=changed_position(event, params),
+        amount=decimals.money(moved),
         new_balance=decimals.money(row.user_balance or 0),
         client_order_id=row.client_order_id,
         offset=row.offset,

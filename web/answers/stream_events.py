@@ -7,16 +7,30 @@ from typing import assert_never
 
 import msgspec
 
-from perps.effects import Changed, Effect, Funded, FundingHour, Joined, Ordered, Paid, Priced, Status, Traded, TradeKind
+from perps.effects import (
+    Changed,
+    Effect,
+    Funded,
+    FundingHour,
+    Holding,
+    Joined,
+    Ordered,
+    Paid,
+    Priced,
+    Status,
+    Traded,
+    TradeKind,
+)
 from perps.journal import Entry, Row
 from perps.params import MarketParams
 from perps.wire.base import Answer
 from perps.wire.history import UserTrade
-from perps.wire.streams import FundingEvent, MarketEvent, PositionEvent, PriceEvent
+from perps.wire.streams import FundingEvent, HoldEvent, MarketEvent, PositionEvent, PriceEvent
 from web.answers import decimals
 from web.answers.funding import funding_hour
+from web.answers.markets import held_price
 from web.answers.orders import order_event
-from web.answers.positions import open_position, traded_position
+from web.answers.positions import changed_position, traded_position
 from web.answers.times import rfc3339
 from web.answers.trades import fill_record, trade, user_trade
 
@@ -43,7 +57,7 @@ def own_events(row: Row, n: int, effect: Owned, params: MarketParams) -> Iterato
         yield from _own_trade(row, n, effect, params)
         position = traded_position(effect, params, row.at)
     else:
-        position = open_position(effect.position, params, effect.mark, effect.index)
+        position = changed_position(effect, params)
     yield "position", PositionEvent(**msgspec.structs.asdict(position), offset=row.offset)
 
 
@@ -75,6 +89,9 @@ def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[
             if effect.name is not None:
                 event.name = effect.name
             yield "market", event
+        case Holding():
+            held = None if effect.held is None else held_price(effect.held, params)
+            yield "hold", HoldEvent(ticker=params.ticker, held_price=held, offset=row.offset, at=rfc3339(row.at))
         case FundingHour():
             hour = msgspec.structs.asdict(funding_hour(effect, params))
             yield "funding", FundingEvent(**hour, ticker=params.ticker, offset=row.offset)

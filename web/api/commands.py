@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from perps.commands import ClosePosition, ListMarket, OpenPosition, UpdatePrice
+from perps.commands import ChangeMargin, ClosePosition, ListMarket, OpenPosition, UpdatePrice
 from perps.market.position import split_position_id
 from perps.params import MarketParams
 from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, Ticks, div_floor
@@ -15,7 +15,7 @@ from perps.wire.base import Limit
 from perps.wire.markets import MarketBody
 from perps.wire.orders import OrderBody
 from perps.wire.prices import PriceBody
-from perps.wire.trading import CloseBody, OpenBody, TriggersBody
+from perps.wire.trading import CloseBody, MarginBody, OpenBody, TriggersBody
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid
 from web.api.units import (
@@ -29,6 +29,7 @@ from web.api.units import (
     rate,
     rate_from_zero,
     share,
+    signed_money,
     time_ms,
 )
 from web.gateway import POSITION_SHOWN_MAX
@@ -100,6 +101,13 @@ def close_command(body: CloseBody, position_id: str) -> ClosePosition:
     )
 
 
+def margin_command(body: MarginBody, position_id: str) -> ChangeMargin:
+    """The command that margin in or out asks for; its user is empty when the body names none."""
+    amount = signed_money(body.amount, "amount")
+    user = body.user_id or ""
+    return ChangeMargin(ticker=ticker_of_position(position_id), user=user, position_id=position_id, amount=amount)
+
+
 def check_price(body: PriceBody) -> None:
     """Everything about a price that can be wrong without knowing its market."""
     if number(body.price, PICO_PLACES, "price") <= 0:
@@ -166,6 +174,8 @@ def list_command(body: MarketBody) -> ListMarket:
         max_price_age=_age(body.max_price_age),
         funding_velocity=velocity,
         max_funding_rate=funding,
+        price_band=rate(body.price_band, "priceBand") if body.price_band.is_finite() else None,
+        price_confirmations=body.price_confirmations,
     )
     return ListMarket(params=params, price=Ticks(price))
 

@@ -1,10 +1,10 @@
-"""Open, close, and what an open would do."""
+"""Open, close, margin in and out, and what an open would do."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from perps.commands import ClosePosition, OpenPosition, SetTriggers
+from perps.commands import ChangeMargin, ClosePosition, OpenPosition, SetTriggers
 from perps.refusals import Rejected
 from perps.rules.opening import decide_open
 from perps.rules.rule import Given
@@ -12,10 +12,10 @@ from perps.units import AMOUNT_MAX
 from perps.wire import trading
 from perps.wire.base import Answer
 from perps.wire.operation import NoQuery
-from perps.wire.trading import CloseBody, OpenBody, Quoted, TriggersBody
+from perps.wire.trading import CloseBody, MarginBody, OpenBody, Quoted, TriggersBody
 from web.answers import errors, positions
 from web.api.call import Call, Reply, Route, replayable
-from web.api.commands import check_exits, close_command, exits, open_command, ticker_of_position
+from web.api.commands import check_exits, close_command, exits, margin_command, open_command, ticker_of_position
 from web.gateway import in_name_of
 
 
@@ -58,6 +58,17 @@ async def close_position(call: Call[CloseBody, NoQuery], asked: ClosePosition) -
     return replayable(positions.reduced(answer.entry, call.context.market(asked.ticker).market.params), answer)
 
 
+def margin(call: Call[MarginBody, NoQuery]) -> ChangeMargin:
+    """What margin in or out asks for."""
+    return margin_command(call.body, call.path["positionId"])
+
+
+async def change_margin(call: Call[MarginBody, NoQuery], asked: ChangeMargin) -> Answer | Reply:
+    """Pay margin into a position or take some out: how it stands now, or a refusal."""
+    answer = await call.do(asked, call.body.client_order_id)
+    return replayable(positions.margin_changed(answer.entry, call.context.market(asked.ticker).market.params), answer)
+
+
 def leaving(call: Call[TriggersBody, NoQuery]) -> str:
     """Whose market new exits are for: of another's tick nothing can be said yet."""
     check_exits(call.body)
@@ -88,5 +99,6 @@ ROUTES = (
     Route(trading.OPEN, open_position, opening),
     Route(trading.QUOTE, quote, opening),
     Route(trading.CLOSE, close_position, closing),
+    Route(trading.MARGIN, change_margin, margin),
     Route(trading.TRIGGERS, set_triggers, leaving),
 )

@@ -14,6 +14,7 @@ from perps.effects import (
     Effect,
     Funded,
     FundingHour,
+    Holding,
     Joined,
     Ordered,
     OrderStatus,
@@ -31,7 +32,7 @@ from perps.market.position import Position
 from perps.market.state import Market
 from perps.money.accounts import user_account
 from perps.refusals import InvariantViolated
-from perps.units import Micros, Millis
+from perps.units import MICRO, Micros, Millis
 from perps.venue import VenueState
 from web.readside.history import MarketHistory
 
@@ -193,6 +194,16 @@ class ReadModel:
             return None
         return self._recent[offset - oldest]
 
+    def houses_available(self) -> Iterator[tuple[str, float]]:
+        """What each market's house could pay now, its credit included, US dollars."""
+        for ticker, view in self.markets.items():
+            yield ticker, (view.market.house + view.market.params.house_credit) / MICRO
+
+    def houses_liable(self) -> Iterator[tuple[str, float]]:
+        """What each market's traders would gain together if all left now, US dollars."""
+        for ticker, view in self.markets.items():
+            yield ticker, view.market.liability / MICRO
+
     @property
     def oldest_offset(self) -> int | None:
         """The first row still in memory; None when there is none."""
@@ -217,10 +228,7 @@ class ReadModel:
             case Traded():
                 self._trade(row, view, effect)
             case Changed(position=position):
-                user = self.users[position.user]
-                key = (row.stream, position.number)
-                user.margin += position.margin - user.positions[key].margin
-                user.positions[key] = position
+                self._stands(row, position)
             case Ordered():
                 self._order(row, effect)
             case Priced():
@@ -237,7 +245,7 @@ class ReadModel:
             case Funded():
                 if view is not None:
                     view.funded += effect.amount
-            case Status() | FundingHour():
+            case Status() | FundingHour() | Holding():
                 pass  # the market's state says it
             case _:
                 assert_never(effect)
@@ -254,11 +262,14 @@ class ReadModel:
     def _trade(self, row: Row, view: MarketView | None, trade: Traded) -> None:
         if view is not None:
             view.history.trade(row.at, trade.fill.quote_after, Micros(abs(trade.fill.cost)))
-        position = trade.position
-        user = self.users[position.user]
-        key = (row.stream, position.number)
+        user = self.users[trade.position.user]
         user.fees += trade.fee
         user.pnl += trade.pnl
+        self._stands(row, trade.position)
+
+    def _stands(self, row: Row, position: Position) -> None:
+        """How a position is now, also one that is new or has ended."""
+        user, key = self.users[position.user], (row.stream, position.number)
         before = user.positions.get(key)
         user.margin += (position.margin if position.lots else 0) - (before.margin if before else 0)
         if position.lots:

@@ -97,13 +97,14 @@ class VenueEvents:
                 yield (ticker, MARKETS), b"\n".join(events)
 
     def _of_users(self, entry: Entry, wanted: Container[str], past: PastMoney) -> Iterator[Block]:
-        """Trades with the positions that they left, then the balances after the whole row."""
+        """Trades with the positions that they left, other changes of positions; then the balances after the row."""
         row, view = entry.row, self._model.markets.get(entry.row.stream)
         if view is not None:
+            params = view.market.params
             for n, effects in enumerate(entry.effects):
                 for effect in effects:
                     if isinstance(effect, Owned):
-                        yield from _of_user(row, n, effect, view.market.params, wanted)
+                        yield from _of_user(row, n, effect, params, wanted)
         for user, money in past.after(entry).items():
             about = topics.money(user), topics.ALL_MONEY
             yield about, _event("balance", users.balance_event(user, money, row.offset))

@@ -78,6 +78,7 @@ def test_ties_go_by_number_whatever_kind_of_exit() -> None:
     exits = Exits()
     exits.enter(new_position(number=2, lots=1, take_profit=110, stop_loss=90))
     exits.enter(new_position(number=1, lots=-1, take_profit=90, stop_loss=110))
-    assert [exits.first_due(Ticks(mark)) for mark in (89, 90, 91, 109, 110, 111)] == [1, 1, None, None, 1, 1]
+    first = [next(exits.due_positions(Ticks(mark)), None) for mark in (89, 90, 91, 109, 110, 111)]
+    assert first == [1, 1, None, None, 1, 1]
     exits.leave(new_position(number=1, lots=-1, take_profit=90, stop_loss=110))
-    assert [exits.first_due(Ticks(mark)) for mark in (90, 110)] == [2, 2]
+    assert [next(exits.due_positions(Ticks(mark)), None) for mark in (90, 110)] == [2, 2]

@@ -329,17 +329,15 @@ def observe_price(venue: Books, at: int) -> tuple[Any, ...]:
     return done(venue.price(STORY_PRICE, ticker=STORY))
 
 
-def test_a_row_that_halts_a_market_has_its_funding_before_it() -> None:
+def test_a_close_that_the_house_cannot_pay_takes_its_funding_back() -> None:
     venue = flow_venue(house_credit_limit=0)
     position = open_one(venue)
     done(venue.price(3 * STORY_PRICE, ticker=STORY))
+    before, rows = funding_of(market_of(venue)), len(venue.rows)
     venue.at = Millis(START_MS + MINUTE_MS)
-    outcome = venue.close(position, ticker=STORY)
 
-    assert refused(outcome).halt == "house_empty"
-    state = venue.replayed().markets[STORY]
-    assert (state.mode, state.funding_at) == (Mode.HALTED, START_MS + MINUTE_MS)
-    assert venue.rows[-1].kind == "mode"
+    assert refused(venue.close(position, ticker=STORY)).code is RejectCode.HOUSE_CANNOT_PAY
+    assert (funding_of(market_of(venue)), len(venue.rows)) == (before, rows)
 
 
 def test_without_funding_a_position_has_paid_nothing_however_it_is_closed() -> None:

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from perps.commands import ClosePosition, SetTriggers, Side
-from perps.engine import CONSEQUENCES_PER_ROW_MAX, sweep
+from perps.commands import ClosePosition, FundMarket, HouseAccount, SetTriggers, Side
+from perps.engine import CONSEQUENCES_PER_ROW_MAX
 from perps.events import CloseReason, Events, PositionChanged, PositionReduced, TransferKind
 from perps.market.position import position_id
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.sequencer import MarketSide
-from perps.units import MICRO, PPB, Millis, Ppb, Ticks
+from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -272,15 +272,17 @@ def test_exits_in_a_crowd_go_on_in_further_rows_and_a_start_finishes_what_a_cras
     assert full_state(venue.ledger, {BTC: side.market or live}) == full_state(venue.ledger, {BTC: live})
 
 
-def test_a_house_that_cannot_pay_a_profit_halts_the_market() -> None:
+def test_a_profit_that_the_house_cannot_pay_waits_until_it_can() -> None:
     venue = Books((index_market(house_credit_limit=0), BTC_PRICE))
     venue.add_user("bob")
     opened(venue.open("bob", LONG, 1_000 * MICRO, take_profit=Ticks(UP)))
     done(venue.price(UP))
     market = venue.markets[BTC]
-    assert (market.mode, market.mode_reason) == (Mode.HALTED, "house_empty")
-    assert sweep(market) == []
+    assert market.mode is Mode.ENABLED
     assert list(market.positions) == [1]
+
+    done(venue.send(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1_000 * MICRO))))
+    assert not market.positions
 
 
 def test_exits_come_back_from_rows_and_from_an_image() -> None:

@@ -187,7 +187,8 @@ async def test_every_event_of_a_stream_fits_its_type(venue: Running) -> None:
     async with listening(venue) as stream:
         await ann.opened(leverage=100)
         await venue.price("40000")
-        await venue.market("ETH-PERP")
+        await venue.market("ETH-PERP", priceBand="0.1")
+        await venue.price("1", "ETH-PERP")
         await venue.mode("halted")
         events = await stream.until_offset(venue.venue.context.model.offset)
     async with listening(venue, "?since=99-1") as stream:
