@@ -17,6 +17,7 @@ from perps.refusals import Rejected
 from perps.rules.checks import not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
+from perps.rules.orders import next_entry
 from perps.rules.rule import Given
 from perps.rules.table import APPLY, DECIDE, PROJECT
 from perps.rules.triggers import next_exit
@@ -143,8 +144,9 @@ def _consequence(market: Market, given: Given, unpaid: set[int], tries: list[int
     """What is due first; None when nothing is. A halted market does nothing.
 
     Liquidations come before exits, the most endangered position first: those with the least margin leave at the best
-    quotes, so that there is the least bad debt. Entries come last, when everybody who had to leave has left. Numbers of positions that the house cannot pay are added to ``unpaid``,
-    and whoever is in it is passed over. ``tries``: see ``next_entry``.
+    quotes, so that there is the least bad debt. Entries come last, when everybody who had to leave has left. Numbers
+    of positions that the house cannot pay are added to ``unpaid``, and whoever is in it is passed over. ``tries``: see
+    ``next_entry``.
     """
     if market.mode is Mode.HALTED:
         return None

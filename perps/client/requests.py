@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, get_origin
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -58,7 +58,7 @@ def request_of(operation: Operation, values: Mapping[str, object]) -> Request:
         is_repeatable = operation.method == "GET" or operation.name in REPEATABLE
     else:
         order_id, is_repeatable = _repeatable(operation, given)
-        items = given.get("items") if operation is SET_PRICES else None
+        items = given.get("items") if get_origin(operation.body) is list else None
         fields = _named(operation, operation.body, given) if items is None else items
         body = encode(fields) if fields or not operation.body_optional else None
     return Request(
@@ -78,6 +78,8 @@ def _repeatable(operation: Operation, given: dict[str, Any]) -> tuple[str | None
         return None, True
     if operation is SET_PRICES:
         return None, all("sequence" in item for item in given["items"])
+    if get_origin(operation.body) is list:
+        return None, all("clientOrderId" in item for item in given["items"])
     if "client_order_id" not in operation.body.__struct_fields__:
         return None, operation.name in REPEATABLE or (operation is SET_PRICE and "sequence" in given)
     order_id: str = given.setdefault("client_order_id", uuid4().hex)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -67,15 +67,15 @@ class OrderBody(Body):
 
 
 class ReplaceBody(Body):
-    """Other terms for a resting order. What is left out stays; null takes away what can be missing."""
+    """Other terms for a resting order. What is null or left out stays."""
 
-    size: Size | UnsetType = UNSET
-    leverage: Leverage | UnsetType = UNSET
-    price: OrderPrice | UnsetType = UNSET
-    expires_at: ExpiresAt | UnsetType | None = UNSET
-    acceptable_price: StopsPrice | UnsetType | None = UNSET
-    take_profit: TakeProfit | UnsetType | None = UNSET
-    stop_loss: StopLoss | UnsetType | None = UNSET
+    size: Size | None = None
+    leverage: Leverage | None = None
+    price: OrderPrice | None = None
+    expires_at: ExpiresAt | None = None
+    acceptable_price: StopsPrice | None = None
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose order it is.")] = None
 
@@ -133,7 +133,7 @@ class OrderRefused(Answer):
 
     code: Code
     message: str
-    details: dict[str, object]
+    details: dict[str, Any]
 
 
 class OrderResult(Answer):

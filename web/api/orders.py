@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
-from msgspec import UNSET
+from msgspec.structs import replace
 
 from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder
 from perps.events import OrderCancelled
@@ -13,7 +13,7 @@ from perps.market.orders import Order as DomainOrder
 from perps.market.orders import split_order_id
 from perps.params import MarketParams
 from perps.rules.orders import BY_OWNER
-from perps.units import Millis, Nano
+from perps.units import Micros, Ticks
 from perps.wire import orders as wire
 from perps.wire.base import Answer
 from perps.wire.errors import ErrorCode
@@ -103,15 +103,9 @@ async def one(call: Call[None, NoQuery]) -> OrderAnswer:
 def replacing(call: Call[ReplaceBody, NoQuery]) -> ReplaceBody:
     """Other terms that a market can be asked for."""
     body = call.body
-    for field, price in (("price", body.price), ("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
-        if price is not None and price is not UNSET and number(price, PICO_PLACES, field) <= 0:
-            raise invalid(f"{field} must be positive.", field=field)
-    if body.size is not UNSET:
+    if body.size is not None:
         positive_money(body.size, "size")
-    if body.acceptable_price is not UNSET:
-        limit_price(body.acceptable_price, "acceptablePrice")
-    if body.expires_at is not UNSET and body.expires_at is not None:
-        time_ms(body.expires_at, "expiresAt")
+    _check_prices(body)
     return body
 
 
@@ -180,10 +174,14 @@ def _result(outcome: tuple[Placed, dict[str, str]] | BaseException) -> OrderResu
 def _check(body: OrderBody) -> None:
     """Everything about an order that can be wrong without knowing its market."""
     positive_money(body.size, "size")
-    if number(body.price, PICO_PLACES, "price") <= 0:
-        raise invalid("price must be positive.", field="price")
+    _check_prices(body)
     if body.acceptable_price is not None and body.type is OrderKind.LIMIT:
         raise invalid("acceptablePrice is for stops: the price of a limit is its bound.", field="acceptablePrice")
+
+
+def _check_prices(body: OrderBody | ReplaceBody) -> None:
+    if body.price is not None and number(body.price, PICO_PLACES, "price") <= 0:
+        raise invalid("price must be positive.", field="price")
     limit_price(body.acceptable_price, "acceptablePrice")
     check_exits(body)
     if body.expires_at is not None:
@@ -212,37 +210,41 @@ def _command(body: OrderBody, params: MarketParams) -> PlaceOrder:
 
 def _replacement(body: ReplaceBody, name: str, order: DomainOrder | None, params: MarketParams) -> ReplaceOrder:
     """All terms: those that the body names, and the present ones. Of an order that is gone any will do."""
-    tick = params.tick_size
-    nano: Nano | None = None
-    rest, expires_at = 0, None if order is None else order.expires_at
-    profit, stop = (None, None) if order is None else (order.take_profit, order.stop_loss)
-    if body.acceptable_price is not UNSET:
-        nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
-    elif order is not None:
-        nano, rest = order.acceptable_price, order.acceptable_price_pico
-    if body.expires_at is not UNSET:
-        expires_at = None if body.expires_at is None else Millis(time_ms(body.expires_at, "expiresAt"))
-    if body.take_profit is not UNSET:
-        profit = None if body.take_profit is None else price_ticks(body.take_profit, tick, "takeProfit")
-    if body.stop_loss is not UNSET:
-        stop = None if body.stop_loss is None else price_ticks(body.stop_loss, tick, "stopLoss")
-    return ReplaceOrder(
+    command = ReplaceOrder(
         ticker=params.ticker,
         user=body.user_id or "",
         order_id=name,
-        size=positive_money(body.size, "size") if body.size is not UNSET else _or_least(order, "size"),
-        leverage=body.leverage if body.leverage is not UNSET else _or_least(order, "leverage"),
-        price=price_ticks(body.price, tick) if body.price is not UNSET else _or_least(order, "price"),
-        expires_at=expires_at,
-        acceptable_price=nano,
-        acceptable_price_pico=rest,
-        take_profit=profit,
-        stop_loss=stop,
+        size=Micros(1),
+        leverage=1,
+        price=Ticks(1),
     )
+    if order is not None:
+        command = replace(command, **{field: getattr(order, field) for field in _TERMS})
+    profit, stop = exits(body, params)
+    nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
+    named: dict[str, Any] = {
+        "size": None if body.size is None else positive_money(body.size, "size"),
+        "leverage": body.leverage,
+        "price": None if body.price is None else price_ticks(body.price, params.tick_size),
+        "expires_at": None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
+        "acceptable_price": nano,
+        "acceptable_price_pico": None if nano is None else rest,
+        "take_profit": profit,
+        "stop_loss": stop,
+    }
+    return replace(command, **{field: value for field, value in named.items() if value is not None})
 
 
-def _or_least(order: DomainOrder | None, field: str) -> Any:
-    return 1 if order is None else getattr(order, field)
+_TERMS: Final = (
+    "size",
+    "leverage",
+    "price",
+    "expires_at",
+    "acceptable_price",
+    "acceptable_price_pico",
+    "take_profit",
+    "stop_loss",
+)
 
 
 def _no_order(name: str) -> RequestError:
