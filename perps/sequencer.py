@@ -20,7 +20,6 @@ from perps.commands import (
     LedgerCommand,
     ListMarket,
     MarketCommand,
-    fingerprint,
 )
 from perps.engine import apply_ledger, decide_ledger, effects_of, execute, sweep
 from perps.events import (
@@ -33,6 +32,7 @@ from perps.events import (
     encode_events,
     subject_of,
 )
+from perps.fingerprints import fingerprint
 from perps.journal import LEDGER_STREAM, Entry, Row, make_row
 from perps.market.state import Market
 from perps.market.sums import MarketSums

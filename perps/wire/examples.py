@@ -220,7 +220,8 @@ EXAMPLES: Final[dict[str, Example]] = {
     "listUsers": Example("""
  {"users": [{"userId": "ann", "referrer": null, "balance": "1048.401549", "held": "0.00",
  "available": "1048.401549", "total": "1048.401549", "margin": "0.00", "totalDeposited": "1000.00",
- "totalWithdrawn": "0.00", "lifetimePnL": "49.950002", "totalFees": "2.047953", "openPositions": 0}], "offset": 9, "nextCursor": null}"""),
+ "totalWithdrawn": "0.00", "lifetimePnL": "49.950002", "totalFees": "2.047953", "openPositions": 0}], "offset": 9,
+ "nextCursor": null}"""),
     "deposit": Example(
         '{"userId": "ann", "amount": "5.00", "newBalance": "1053.401549", "clientOrderId": "d-1", "offset": 10}',
         '{"amount": "5", "clientOrderId": "d-1"}',
