@@ -102,17 +102,23 @@ class Call(Generic[B, Q]):
         """While something is read from the database for it. Raises ``rate_limited``."""
         return self.context.looking_up(self.request)
 
-    async def do(self, command: Command, client_order_id: str | None = None) -> Done:
-        """Carry a command out. Raises ``RequestError`` for whatever else came of it."""
-        answer = await self.do_what_is_left(command, client_order_id)
+    async def do(self, command: Command, client_order_id: str | None = None, *, part: int | None = None) -> Done:
+        """Carry a command out. Raises ``RequestError`` for whatever else came of it.
+
+        ``part``: which it is of several in one request: each then gets an id of its own.
+        """
+        answer = await self.do_what_is_left(command, client_order_id, part=part)
         if answer is None:
             raise TypeError(f"{type(command).__name__} changed nothing")
         return answer
 
-    async def do_what_is_left(self, command: Command, client_order_id: str | None = None) -> Done | None:
+    async def do_what_is_left(
+        self, command: Command, client_order_id: str | None = None, *, part: int | None = None
+    ) -> Done | None:
         """As ``do``, of a command that may find nothing to do: then None."""
         self.command = command = in_name_of(self.principal, command)
-        answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=self.request_id)
+        trace_id = self.request_id if part is None else f"{self.request_id}-{part}"
+        answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=trace_id)
         if isinstance(answer, Done):
             self.is_done = True
             return answer

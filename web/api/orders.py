@@ -69,7 +69,8 @@ def placing_many(call: Call[list[OrderBody], NoQuery]) -> list[OrderBody]:
 
 async def place_many(call: Call[list[OrderBody], NoQuery], asked: list[OrderBody]) -> OrderResults:
     """Place several orders, one behind the other: each taken or refused for itself."""
-    outcomes = await asyncio.gather(*(_placed(call, item) for item in asked), return_exceptions=True)
+    placing = (_placed(call, item, part) for part, item in enumerate(asked))
+    outcomes = await asyncio.gather(*placing, return_exceptions=True)
     return OrderResults(results=[_result(outcome) for outcome in outcomes], offset=call.context.model.offset)
 
 
@@ -153,10 +154,10 @@ async def _cancelled(call: Call[None, CancelQuery], ticker: str, user: str) -> l
     return orders.cancelled(answer.entry, call.context.market(ticker).market.params, BY_OWNER, user)
 
 
-async def _placed(call: Call[Any, NoQuery], asked: OrderBody) -> tuple[Placed, dict[str, str]]:
+async def _placed(call: Call[Any, NoQuery], asked: OrderBody, part: int | None = None) -> tuple[Placed, dict[str, str]]:
     """The answer, and the headers of one that is repeated."""
     params = call.context.market(asked.ticker).market.params
-    answer = await call.do(_command(asked, params), asked.client_order_id)
+    answer = await call.do(_command(asked, params), asked.client_order_id, part=part)
     shown = orders.placed(answer.entry, params)
     reply = replayable(shown, answer)
     return shown, dict(reply.headers) if isinstance(reply, Reply) else {}

@@ -421,7 +421,7 @@ def test_a_crowd_of_limits_near_the_price_is_tried_once_for_each_better_quote(mo
         done(venue.price(BTC_PRICE))
         done(venue.send(ObserveTime(ticker=BTC)))
     assert len(tried) == 300
-    filled = [len(events_of(PositionOpened, venue.price(BTC_PRICE - 1))) for _ in range(2)]
+    filled = [len(events_of(PositionOpened, venue.price(BTC_PRICE - 10))) for _ in range(2)]
     assert sum(filled) == 300
 
 
