@@ -15,7 +15,7 @@ from msgspec import Struct
 from perps.commands import HouseAccount, PriceSource
 from perps.events import CloseReason, Fill
 from perps.market.holding import HeldPrice
-from perps.market.orders import Order
+from perps.market.order import Order
 from perps.market.position import Position
 from perps.params import Mode
 from perps.units import FundingIndex, Micros, Millis, Ticks

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
 from perps.market.holding import HeldPrice
-from perps.market.orders import Order
+from perps.market.order import Order
 from perps.market.position import Position
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks

@@ -11,7 +11,7 @@ from msgspec import Struct
 from perps.effects import Changed, FundingHour, Ordered, OrderStatus, Priced, Traded, TradeKind
 from perps.folding import APART, folded, says_position
 from perps.journal import Entry, Row
-from perps.market.orders import order_id
+from perps.market.order import order_id
 from perps.market.position import Position, position_id
 from perps.money.ledger import Leg
 from perps.query_rows import STATUS_CLOSED, STATUS_LIQUIDATED, STATUS_OPEN, PositionRecord

@@ -32,7 +32,7 @@ from perps.commands import (
 )
 from perps.engine import entry_of
 from perps.journal import Entry, Row
-from perps.market.orders import split_order_id
+from perps.market.order import split_order_id
 from perps.market.position import split_position_id
 from perps.query_rows import OrderRecord
 from perps.refusals import RejectCode, Rejected

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from msgspec import Struct
 from sortedcontainers import SortedList
 
-from perps.commands import OrderKind, Side
+from perps.command_facts import OrderKind, Side
 from perps.market.levels import Levels
+from perps.market.order import Order
 from perps.params import MarketParams
-from perps.units import Lots, Micros, Millis, Nano, Ppb, Ticks, div_ceil, div_floor
+from perps.units import Lots, Micros, Millis, Ticks, div_ceil, div_floor
 
 ORDER_NUMBER_MAX: Final = (1 << 48) - 1
 """No order of a market has a higher number."""
@@ -25,39 +25,6 @@ KEY_SCALE: Final = 1 << 32
 
 _NUMBER_BITS: Final = 50
 _NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
-
-
-class Order(Struct, frozen=True, array_like=True, gc=False):
-    """An entry that rests. Frozen: a replacement makes a new one with the same number."""
-
-    number: int
-    """Its number in its market; its id is ``<ticker>-o<number>``."""
-    user: str
-    kind: OrderKind
-    side: Side
-    size: Micros
-    """The most notional that it takes."""
-    leverage: int
-    price: Ticks
-    """Of a limit the worst average fill price, of a stop the mark that sets it off."""
-    reserve: Micros
-    """What the market keeps for it: the most that its fill can take."""
-    taker_fee: Ppb
-    """The fee at the time of placing; its fill pays no more."""
-    placed_at: Millis
-    expires_at: Millis | None = None
-    acceptable_price: Nano | None = None
-    """Of a stop: the worst average fill price, whole nanos …"""
-    acceptable_price_pico: int = 0
-    """… and the rest below them."""
-    take_profit: Ticks | None = None
-    stop_loss: Ticks | None = None
-    referrer: str | None = None
-
-    @property
-    def falls(self) -> bool:
-        """Whether it waits for a price to fall: to buy at a limit, or to sell behind a stop."""
-        return (self.kind is OrderKind.LIMIT) is (self.side is Side.LONG)
 
 
 class RestingOrders:
@@ -182,21 +149,6 @@ def limit_key(order: Order, params: MarketParams) -> int:
 def quote_key(index_price: Ticks, skew: int, skew_scale: Lots) -> int:
     """The exact quote S·(Ks + K)/Ks in 1/``KEY_SCALE`` of a tick, rounded down."""
     return div_floor(index_price * (skew_scale + skew) * KEY_SCALE, skew_scale)
-
-
-def order_id(ticker: str, number: int) -> str:
-    """``BTC-PERP-o17``: an id that carries its ticker. A ticker has no small letter, so no position's id looks so."""
-    return f"{ticker}-o{number}"
-
-
-def split_order_id(text: str) -> tuple[str, int] | None:
-    """Ticker and number of an order id; None when ``text`` cannot be one."""
-    ticker, dash, number = text.rpartition("-o")
-    if not dash or not ticker or not number.isascii() or not number.isdigit() or len(number) > 14:
-        return None
-    if number[0] == "0":
-        return None
-    return ticker, int(number)
 
 
 def _least_lots(size: Micros, price: int, unit: int) -> int:

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from perps.commands import CancelOrder, CancelOrders, OpenPosition, OrderKind, PlaceOrder, ReplaceOrder
 from perps.effects import Effects, Ordered, OrderStatus
 from perps.events import OrderCancelled, OrderPlaced, OrderReplaced, PositionOpened, Transfer, TransferKind
-from perps.market.orders import Order, order_id, quote_key, split_order_id
+from perps.market.order import Order, order_id, split_order_id
+from perps.market.orders import quote_key
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import orders_account, user_account

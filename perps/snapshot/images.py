@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from perps.market.holding import HeldPrice
-from perps.market.orders import Order
+from perps.market.order import Order
 from perps.market.position import Position
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Micros, Millis, Ticks

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from perps.commands import OrderKind, Side
-from perps.market.orders import Order
+from perps.market.order import Order
 from perps.params import MarketParams, MarkSource
 from perps.units import PICO, PPB
 from tests.model.slow_model import Rules

@@ -35,7 +35,7 @@ from perps.events import (
     PositionReduced,
     PriceUpdated,
 )
-from perps.market.orders import Order, order_id
+from perps.market.order import Order, order_id
 from perps.market.position import Position, position_id
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected

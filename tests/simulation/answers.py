@@ -39,7 +39,7 @@ from perps.events import (
     UserCreated,
     Withdrawn,
 )
-from perps.market.orders import Order, order_id, split_order_id
+from perps.market.order import Order, order_id, split_order_id
 from perps.market.position import position_id, split_position_id
 from perps.refusals import RejectCode, Rejected
 from perps.rules.orders import BY_OWNER

@@ -28,7 +28,7 @@ from perps.commands import (
     UpdatePrice,
     Withdraw,
 )
-from perps.market.orders import order_id
+from perps.market.order import order_id
 from perps.market.position import position_id, split_position_id
 from perps.params import MarketParams, Mode
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks

@@ -127,6 +127,7 @@ MARKET: Shape = {
 BALANCE: Shape = {
     "balance": MONEY,
     "held": MONEY,
+    "total": MONEY,
     "available": MONEY,
     "margin": MONEY,
     "totalDeposited": MONEY,

@@ -289,6 +289,7 @@ def test_ids_belong_to_the_user_whose_wallet_moves_or_to_the_administrators(kind
 async def test_a_command_that_must_not_be_done_twice_gets_an_id_of_its_own(venue: Running, kind: Any) -> None:
     core = Asked(BUSY)
     await venue.do(open_long(BTC, "ann"))
+    await venue.do(COMMANDS[PlaceOrder])
 
     for order_id in (None, "mine"):
         await _of(venue, core=core).send(ADMIN, COMMANDS[kind], order_id, trace_id="t")

@@ -35,7 +35,7 @@ from perps.events import (
 )
 from perps.journal import Row
 from perps.market.funding import RATE
-from perps.market.orders import Order, order_id
+from perps.market.order import Order, order_id
 from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.wire.base import outside

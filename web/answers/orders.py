@@ -10,8 +10,8 @@ from perps.commands import OrderKind, Side
 from perps.effects import Ordered, OrderStatus
 from perps.events import OrderCancelled, OrderPlaced, OrderReplaced, PositionOpened, own_of
 from perps.journal import Entry, Row
-from perps.market.orders import Order as DomainOrder
-from perps.market.orders import order_id
+from perps.market.order import Order as DomainOrder
+from perps.market.order import order_id
 from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.query_rows import OrderRecord

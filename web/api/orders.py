@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder
 from perps.events import OrderCancelled
-from perps.market.orders import Order as DomainOrder
-from perps.market.orders import split_order_id
+from perps.market.order import Order as DomainOrder
+from perps.market.order import split_order_id
 from perps.params import MarketParams
 from perps.rules.orders import BY_OWNER
 from perps.units import Micros, Ticks

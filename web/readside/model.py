@@ -27,7 +27,7 @@ from perps.engine import apply
 from perps.events import MarketEvent, MarketListed
 from perps.journal import Entry, Row
 from perps.market.liquidation_order import NoOrder
-from perps.market.orders import Order
+from perps.market.order import Order
 from perps.market.position import Position
 from perps.market.state import Market
 from perps.money.accounts import user_account

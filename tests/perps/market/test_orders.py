@@ -7,16 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perps.commands import OrderKind, Side
-from perps.market.orders import (
-    KEY_SCALE,
-    NoLists,
-    Order,
-    RestingOrders,
-    limit_key,
-    order_id,
-    quote_key,
-    split_order_id,
-)
+from perps.market.order import Order, order_id, split_order_id
+from perps.market.orders import KEY_SCALE, NoLists, RestingOrders, limit_key, quote_key
 from perps.market.pricing import most_lots, trade_cost
 from perps.units import MICRO, Lots, Micros, Millis, Ppb, Ticks
 from tests.perps.build import START_MS, index_market, quote_market

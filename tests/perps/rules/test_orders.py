@@ -17,7 +17,7 @@ from perps.events import (
     PositionReduced,
     TransferKind,
 )
-from perps.market.orders import Order
+from perps.market.order import Order
 from perps.market.state import Market
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
