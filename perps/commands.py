@@ -35,19 +35,19 @@ from perps.order_commands import CancelOrder as CancelOrder
 from perps.order_commands import CancelOrders as CancelOrders
 from perps.order_commands import PlaceOrder as PlaceOrder
 from perps.order_commands import ReplaceOrder as ReplaceOrder
-from perps.params import MarketParams, Mode
+from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import Lots, Micros, Millis, Nano, Pico, Ppb, Ticks
 
 
 class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
-    """Open a position of at most ``size`` notional."""
+    """Open a position of at most ``size`` notional, or make one larger by as much."""
 
     kind: ClassVar[str] = "open"
     route: ClassVar[Route] = Route.FUNDED
     scope: ClassVar[str] = "trade"
     ids: ClassVar[Ids] = Ids.USER
     gets_id: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico", "take_profit", "stop_loss")
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico", "take_profit", "stop_loss", "position")
 
     ticker: str
     user: str
@@ -64,6 +64,8 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     """The mark at which the venue closes the position with a profit …"""
     stop_loss: Ticks | None = None
     """… and the one at which it closes it before it loses more."""
+    position: str | None = None
+    """The id of the position to add to, which is on the same side; None: a new position."""
 
     @property
     def payer(self) -> str:
@@ -261,6 +263,39 @@ class FundMarket(Struct, frozen=True, kw_only=True, tag=True):
         return Micros(max(self.amount, 0))
 
 
+class UpdateMarket(Struct, frozen=True, kw_only=True, tag=True):
+    """Change some of a market's parameters. ``force``: also if that makes standing positions liquidatable."""
+
+    kind: ClassVar[str] = "params"
+    route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+    payer: ClassVar[str] = OUTSIDE
+
+    ticker: str
+    changes: ParamChanges
+    force: bool = False
+
+    def bound(self, _: Ppb) -> Micros:
+        """It moves no money; the ledger sees whether all houses together may owe so much."""
+        return Micros(0)
+
+
+class SettleMarket(Struct, frozen=True, kw_only=True, tag=True):
+    """Close every position of a halted market at one price, and end it."""
+
+    kind: ClassVar[str] = "settle"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+
+
 class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
     """Time has passed: do what is due in a market by now. The venue's timer sends it; no row if nothing is due."""
 
@@ -277,7 +312,7 @@ class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
 SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
-FundedCommand = OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | FundMarket | ListMarket
+FundedCommand = OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | FundMarket | ListMarket | UpdateMarket
 MarketCommand = (
     OpenPosition
     | ClosePosition
@@ -291,10 +326,10 @@ MarketCommand = (
     | ListMarket
     | SetMode
     | FundMarket
+    | UpdateMarket
+    | SettleMarket
     | ObserveTime
 )
-PositionCommand = ClosePosition | ChangeMargin | SetTriggers
-"""Of one position."""
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand
 

@@ -17,7 +17,7 @@ from perps.events import CloseReason, Fill
 from perps.market.holding import HeldPrice
 from perps.market.order import Order
 from perps.market.position import Position
-from perps.params import Mode
+from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Micros, Millis, Ticks
 
 
@@ -27,6 +27,7 @@ class TradeKind(StrEnum):
     OPEN = "open"
     CLOSE = "close"
     LIQUIDATION = "liquidation"
+    SETTLEMENT = "settlement"
 
 
 class Traded(Struct, frozen=True, gc=False):
@@ -126,6 +127,12 @@ class Status(Struct, frozen=True, gc=False):
     name: str | None = None
 
 
+class ParamsSet(Struct, frozen=True, gc=False):
+    """A market's parameters have changed to these."""
+
+    params: MarketParams
+
+
 class Joined(Struct, frozen=True, gc=False):
     """A user exists from here on."""
 
@@ -159,5 +166,5 @@ class FundingHour(Struct, frozen=True, gc=False):
     index_price: Ticks
 
 
-Effect = Traded | Changed | Ordered | Priced | Holding | Status | Joined | Paid | Funded | FundingHour
+Effect = Traded | Changed | Ordered | Priced | Holding | Status | ParamsSet | Joined | Paid | Funded | FundingHour
 Effects = tuple[Effect, ...]

@@ -3,6 +3,7 @@
 The sweep closes whoever is in danger, then whoever wanted to leave at a price that is reached now.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from perps.commands import LedgerCommand, MarketCommand
@@ -14,17 +15,21 @@ from perps.money.funds import Funds
 from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.refusals import Rejected
-from perps.rules.checks import not_to_be_used
+from perps.rules.checks import CLOSED, not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
 from perps.rules.orders import next_entry
 from perps.rules.rule import Given
+from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
 from perps.rules.triggers import next_exit
 from perps.units import FundingIndex
 
 CONSEQUENCES_PER_ROW_MAX: Final = 256
-"""A crash that leads to more than this goes on in further rows, so that no journal row grows without bound."""
+"""A crash that leads to more than this goes on in further rows, so that no journal row grows without bound.
+
+The same for a settlement.
+"""
 
 
 def decide(market: Market | None, command: MarketCommand, given: Given) -> MarketEvents | Rejected:
@@ -115,16 +120,32 @@ def _exhausted(market: Market) -> list[MarketEvents]:
 
 
 def sweep(market: Market, given: Given) -> list[MarketEvents]:
-    """Do all that is due at the present price, one thing a time, in rows of at most ``CONSEQUENCES_PER_ROW_MAX``.
+    """What follows by itself: what is due at the price, or a settlement. Rows of ``CONSEQUENCES_PER_ROW_MAX`` at most.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
-    A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
-    left, and in every later sweep. So a tick can never wedge, and nobody's gain keeps others from being liquidated.
     Nothing is done at a price that nobody may trade at.
     """
-    if not_to_be_used(market, given):
-        return []
     rows: list[list[MarketEvent]] = []
+    if market.settling is not None:
+        following: Iterable[MarketEvent] = settlement(market)
+    elif not_to_be_used(market, given):
+        return []
+    else:
+        following = consequences(market, given)
+    for event in following:
+        if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
+            rows.append([])
+        rows[-1].append(event)
+        apply(market, event)
+    return [tuple(row) for row in rows]
+
+
+def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
+    """All that is due at the present price, one thing a time. The caller applies each before it asks for the next.
+
+    A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
+    left, and in every later sweep. So a tick can never wedge, and nobody's gain keeps others from being liquidated.
+    """
     unpaid: set[int] = set()
     has_moved = False
     tries = [0, 0]
@@ -133,22 +154,18 @@ def sweep(market: Market, given: Given) -> list[MarketEvents]:
             unpaid, has_moved = set(), False
             continue
         has_moved = True
-        if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
-            rows.append([])
-        rows[-1].append(event)
-        apply(market, event)
-    return [tuple(row) for row in rows]
+        yield event
 
 
 def _consequence(market: Market, given: Given, unpaid: set[int], tries: list[int]) -> MarketEvent | None:
-    """What is due first; None when nothing is. A halted market does nothing.
+    """What is due first; None when nothing is. A market in which nobody trades does nothing.
 
     Liquidations come before exits, the most endangered position first: those with the least margin leave at the best
     quotes, so that there is the least bad debt. Entries come last, when everybody who had to leave has left. Numbers
     of positions that the house cannot pay are added to ``unpaid``, and whoever is in it is passed over. ``tries``: see
     ``next_entry``.
     """
-    if market.mode is Mode.HALTED:
+    if market.mode in CLOSED:
         return None
     mark = market.mark
     leaving = next_liquidation(market, mark, unpaid) or next_exit(market, mark, unpaid)

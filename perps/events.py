@@ -18,6 +18,7 @@ from perps.commands import HouseAccount, PriceSource
 from perps.market.holding import HeldPrice
 from perps.market.order import Order
 from perps.market.position import Position
+from perps.market.settling import Settling
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 
@@ -60,6 +61,7 @@ class CloseReason(StrEnum):
     LIQUIDATION = "liquidation"
     TAKE_PROFIT = "take_profit"
     STOP_LOSS = "stop_loss"
+    SETTLEMENT = "settlement"
 
 
 class Fill(Struct, frozen=True, array_like=True, gc=False):
@@ -139,6 +141,25 @@ class HoldEnded(Struct, frozen=True, array_like=True, tag=True):
     subject: ClassVar[str | None] = None
 
 
+class ParamsChanged(Struct, frozen=True, array_like=True, tag=True):
+    """A market's parameters are these from here on."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    params: MarketParams
+    at: Millis
+
+
+class MarketSettling(Struct, frozen=True, array_like=True, tag=True):
+    """A halted market closes all its positions at one price, in this row and those behind it."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    settling: Settling
+
+
 class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
     """A new position stands."""
 
@@ -157,8 +178,30 @@ class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
         return self.position.user
 
 
+class PositionIncreased(Struct, frozen=True, array_like=True, tag=True):
+    """A position has grown by a trade on its own side: ``position`` is how it stands now.
+
+    ``margin_added``: what its owner has paid into its margin for the added lots.
+    """
+
+    position: Position
+    fill: Fill
+    margin_added: Micros
+    fee: Micros
+    referral: Micros
+    """The referrer's part of ``fee``."""
+    transfers: Transfers
+    order: int | None = None
+    """The number of the order that was filled; None: there was none."""
+
+    @property
+    def subject(self) -> str:
+        """The position's owner."""
+        return self.position.user
+
+
 class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
-    """A part of a position, or all of it, has been closed: by its owner, one of its exits, or liquidation.
+    """A part of a position, or all of it, has been closed: by its owner, an exit, a liquidation or a settlement.
 
     ``position`` stands after the reduction; with 0 lots it is closed. ``settlement`` = margin returned + pnl, before
     fees, never below 0; what was missing is ``bad_debt``. ``pnl`` = realised, before fees. ``fee`` is the taker fee,
@@ -321,12 +364,15 @@ MarketEvent = (
     | FundingAccrued
     | PriceUpdated
     | PositionReduced
+    | PositionIncreased
     | PositionChanged
     | ModeChanged
     | HouseFunded
     | MarketListed
     | PriceHeld
     | HoldEnded
+    | ParamsChanged
+    | MarketSettling
     | OrderPlaced
     | OrderReplaced
     | OrderCancelled
@@ -341,8 +387,8 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PriceHeld``, ``HoldEnded``,
-``OrderPlaced``, ``OrderReplaced``, ``OrderCancelled``.
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PositionIncreased``, ``PriceHeld``,
+``HoldEnded``, ``ParamsChanged``, ``MarketSettling``, ``OrderPlaced``, ``OrderReplaced``, ``OrderCancelled``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

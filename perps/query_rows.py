@@ -272,6 +272,23 @@ class CandleRecord(Struct, frozen=True, gc=False):
     count: int
 
 
+class EquityRecord(Struct, frozen=True, gc=False):
+    """What a user had at a moment, and had done by then. Money in micros. An observation: no row says it."""
+
+    user_id: str
+    """Empty: the record says only that a round of observations was made."""
+    at: int
+    """Milliseconds since 1970-01-01 UTC: when the round began."""
+    equity: int = 0
+    """Wallet, margins and unrealised PnL."""
+    paid_in: int = 0
+    """Deposits less withdrawals."""
+    pnl: int = 0
+    """Realised, before fees. Without bound."""
+    volume: int = 0
+    """Σ |cost| of the user's fills. Without bound."""
+
+
 class KeyRecord(Struct, frozen=True):
     """An API key as stored: never the key itself, only its digest."""
 

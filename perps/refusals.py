@@ -23,6 +23,7 @@ class RejectCode(StrEnum):
     USER_EXISTS = "user_exists"
     MARKET_EXISTS = "market_exists"
     MARKET_HALTED = "market_halted"
+    MARKET_NOT_HALTED = "market_not_halted"
     MARKET_REDUCE_ONLY = "market_reduce_only"
     PRICE_STALE = "price_stale"
     PRICE_UNCONFIRMED = "price_unconfirmed"
@@ -73,6 +74,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.ORDER_NOT_FOUND
                 | RejectCode.USER_NOT_FOUND
                 | RejectCode.MARKET_HALTED
+                | RejectCode.MARKET_NOT_HALTED
                 | RejectCode.MARKET_REDUCE_ONLY
                 | RejectCode.PRICE_STALE
                 | RejectCode.PRICE_UNCONFIRMED

@@ -96,6 +96,11 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
     "  [default: localhost and the host above]",
 )
 @click.option(
+    "--public-leaderboard",
+    is_flag=True,
+    help="Let anybody see the leaderboard, with the names of users; else it is for administrators.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS, case_sensitive=False),
     default="info",
@@ -117,6 +122,7 @@ def serve(
     rate_limit_address: int,
     cors_origins: tuple[str, ...],
     allowed_hosts: tuple[str, ...],
+    public_leaderboard: bool,
     log_level: str,
 ) -> int:
     """Run the venue until SIGTERM or Ctrl-C.
@@ -166,6 +172,7 @@ def serve(
         one_processor=one_processor,
         requests=RequestLimits(key_points_per_s=rate_limit, address_points_per_s=rate_limit_address),
         sites=sites(host, allowed_hosts, cors_origins),
+        public_leaderboard=public_leaderboard,
         on_port=serve_on,
     )
     return run(settings, _companion(settings, is_demo=demo))

@@ -26,6 +26,7 @@ from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
 from persistence.journal.snapshots import PostgresSnapshots
 from persistence.journal.writer import PostgresJournal
+from persistence.reads.equity import PostgresEquity
 from persistence.reads.keys import PostgresKeys
 from persistence.reads.queries import PostgresQueries
 from web.limits.admission import RequestLimits
@@ -88,6 +89,8 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     """Time stands still but for ``POST /api/admin/clock/advance``."""
     requests: RequestLimits = RequestLimits()
     sites: Sites = Sites()
+    public_leaderboard: bool = False
+    """Anybody may see the leaderboard, without a key."""
     log_level: str = "info"
     one_processor: bool = True
     """Keep all threads on one: see ``web/process/affinity``."""
@@ -128,7 +131,12 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
             stack.push_async_callback(asyncio.to_thread, server.close)
         stores = postgres(url, server, settings.snapshot_command, settings.partition_rows)
         clock = ManualClock(SystemClock()) if settings.clock_is_manual else None
-        limits = Limits(snapshots=settings.snapshots, requests=settings.requests, sites=settings.sites)
+        limits = Limits(
+            snapshots=settings.snapshots,
+            requests=settings.requests,
+            sites=settings.sites,
+            public_leaderboard=settings.public_leaderboard,
+        )
         venue = VenueServer(wrap(stores) if wrap else stores, admin_key, clock=clock, limits=limits)
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
@@ -218,6 +226,7 @@ def postgres(
         history=PostgresHistory(url),
         queries=PostgresQueries(url),
         keys=PostgresKeys(url),
+        equity=PostgresEquity(url),
         take_snapshot=take,
     )
 

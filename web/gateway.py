@@ -26,14 +26,13 @@ from perps.commands import (
     Ids,
     OpenPosition,
     PlaceOrder,
-    PositionCommand,
     ReplaceOrder,
     SetTriggers,
 )
 from perps.engine import entry_of
 from perps.journal import Entry, Row
 from perps.market.order import split_order_id
-from perps.market.position import split_position_id
+from perps.market.position import position_id, split_position_id
 from perps.query_rows import OrderRecord
 from perps.refusals import RejectCode, Rejected
 from web.answers.errors import RequestError, invalid
@@ -116,14 +115,11 @@ class Gateway:
         look-up gets no answer. In all of these this request did nothing.
         """
         command = in_name_of(principal, command)
-        if isinstance(command, PositionCommand):
-            refused = await self._not_theirs(principal, command)
-            if refused is not None:
-                return refused
-        if isinstance(command, CancelOrder | ReplaceOrder):
+        refused = await self.not_theirs(principal, command)
+        if refused is None and isinstance(command, CancelOrder | ReplaceOrder):
             refused = await self._not_their_order(principal, command)
-            if refused is not None:
-                return refused
+        if refused is not None:
+            return refused
         is_fresh = client_order_id is None
         if is_fresh and command.gets_id:
             client_order_id = f"req-{trace_id}"
@@ -143,26 +139,40 @@ class Gateway:
             return Done(await self._stored_entry(principal, outcome.offset), True)
         return outcome
 
-    async def _not_theirs(self, principal: Principal, command: PositionCommand) -> Rejected | None:
-        """A refusal unless the position exists and belongs to the command's user. An administrator closes anybody's.
+    async def not_theirs(self, principal: Principal, command: Command) -> Rejected | None:
+        """A refusal of a command that names a position, unless that exists and belongs to the command's user.
 
-        Whose it is comes before how it is: a stranger must not learn whether it is closed.
+        An administrator closes anybody's. Whose it is comes before how it is: a stranger must not learn whether it is
+        closed. The principal has sent the command: see ``in_name_of``.
         """
-        view, parts = self._model.markets.get(command.ticker), split_position_id(command.position_id)
-        if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
-            shown = command.position_id[:POSITION_SHOWN_MAX]
+        match command:
+            case (
+                ClosePosition(position_id=name)
+                | ChangeMargin(position_id=name)
+                | SetTriggers(position_id=name)
+                | OpenPosition(position=str(name))
+            ):
+                pass
+            case _:
+                return None
+        view, parts = self._model.markets.get(command.ticker), split_position_id(name)
+        if view is None and isinstance(command, OpenPosition):
+            return None  # the market is what is not found
+        is_known = view is not None and parts is not None and 0 < parts[1] < view.market.next_number
+        if view is None or parts is None or not is_known or name != position_id(command.ticker, parts[1]):
+            shown = name[:POSITION_SHOWN_MAX]
             return Rejected(code=RejectCode.POSITION_NOT_FOUND, facts={"position": shown})
-        if not isinstance(command, ChangeMargin) and command.any_owner:
+        if isinstance(command, ClosePosition | SetTriggers) and command.any_owner:
             return None
         position = view.market.positions.get(parts[1])
         if position is not None:
             owner: str | None = position.user
         else:
             async with self._read_shares.one(principal.payer):
-                owner = await self._stored.owner(command.position_id)
+                owner = await self._stored.owner(name)
         if owner == command.user:
             return None
-        return Rejected(code=RejectCode.FORBIDDEN, facts={"position": command.position_id})
+        return Rejected(code=RejectCode.FORBIDDEN, facts={"position": name})
 
     async def _not_their_order(self, principal: Principal, command: CancelOrder | ReplaceOrder) -> Rejected | None:
         """As ``_not_theirs``, of an order. A replacement is paid by its owner, so an administrator names him."""

@@ -16,7 +16,7 @@ from perps.client.lists import Listing, Page
 from perps.client.orders import OrderCalls, values_of
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import history, keys, markets, prices, streams, trading, users, venue
+from perps.wire import history, keys, markets, prices, results, streams, trading, users, venue
 from perps.wire.operation import Operation
 
 TIMEOUT_S: Final = 15.0
@@ -111,8 +111,12 @@ class Venue(OrderCalls):
         stop_loss: Exact | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
+        position_id: str | None = None,
     ) -> trading.Opened:
-        """Open a position of at most ``size`` US dollars of notional. ``side``: ``long`` or ``short``."""
+        """Open a position of at most ``size`` US dollars of notional. ``side``: ``long`` or ``short``.
+
+        With ``position_id`` it is added to that one.
+        """
         return await self.call(trading.OPEN, trading.Opened, **values_of(locals()))
 
     async def quote_position(
@@ -126,6 +130,7 @@ class Venue(OrderCalls):
         max_slippage_bps: int | None = None,
         take_profit: Exact | None = None,
         stop_loss: Exact | None = None,
+        position_id: str | None = None,
     ) -> trading.Quoted:
         """What an open would do now. Nothing changes."""
         return await self.call(trading.QUOTE, trading.Quoted, **values_of(locals()))
@@ -193,6 +198,14 @@ class Venue(OrderCalls):
     async def set_mode(self, ticker: str, mode: str) -> markets.MarketAnswer:
         """``enabled``, ``reduce_only`` or ``halted``."""
         return await self.call(markets.SET_MODE, markets.MarketAnswer, ticker=ticker, mode=mode)
+
+    async def update_market(self, ticker: str, **parameters: Exact | bool | None) -> markets.MarketAnswer:
+        """Change parameters: ``max_leverage`` and the others of ``docs/api.md``, in snake_case; ``force=True``."""
+        return await self.call(markets.UPDATE, markets.MarketAnswer, ticker=ticker, **parameters)
+
+    async def settle_market(self, ticker: str) -> markets.Settled:
+        """Close every position of a halted market at one price, and end it."""
+        return await self.call(markets.SETTLE, markets.Settled, ticker=ticker)
 
     async def fund_market(
         self, ticker: str, account: str, amount: Exact, *, client_order_id: str | None = None
@@ -283,6 +296,23 @@ class Venue(OrderCalls):
     ) -> Listing[users.Transactions, users.Transaction]:
         """What changed a user's wallet, newest first."""
         return self._list(users.TRANSACTIONS, users.Transactions, lambda page: page.transactions, locals())
+
+    def list_equity(
+        self, user_id: str, *, window: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> Listing[results.EquityHistory, results.EquityPoint]:
+        """What a user had, newest first. ``window``: ``24h``, ``7d`` or ``all`` (the default)."""
+        return self._list(results.EQUITY, results.EquityHistory, lambda page: page.points, locals())
+
+    def get_leaderboard(
+        self,
+        by: str | None = None,
+        *,
+        window: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Listing[results.Leaderboard, results.Leader]:
+        """Who does best, by ``lifetimePnL`` (the default), ``equity`` or ``volume``; ``window`` as above."""
+        return self._list(results.LEADERBOARD, results.Leaderboard, lambda page: page.leaders, locals())
 
     async def create_user(
         self, user_id: str, deposit: Exact | None = None, *, referrer: str | None = None

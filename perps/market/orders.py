@@ -121,6 +121,9 @@ class NoLists(RestingOrders):
 
     __slots__ = ()
 
+    def rekey(self, params: MarketParams) -> None:
+        """Nothing waits."""
+
     def _wait(self, order: Order, params: MarketParams) -> None:
         """It waits for nothing."""
 

@@ -13,6 +13,7 @@ from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.orders import NoLists, RestingOrders
 from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
+from perps.market.settling import Settling
 from perps.market.triggers import Exits, NoExits
 from perps.money.accounts import house_account, insurance_account
 from perps.params import MarketParams, MarkSource, Mode
@@ -52,6 +53,7 @@ class Market:
         "positions",
         "price_at",
         "seq",
+        "settling",
         "short_lots",
         "source_sequences",
         "source_times",
@@ -67,6 +69,8 @@ class Market:
         self.price_at: Millis = listing.at
         self.held_price: HeldPrice | None = None
         """A price that waits to be confirmed. Until then nothing happens here."""
+        self.settling: Settling | None = None
+        """At what everybody leaves, from the beginning of a settlement to its end."""
         self.source_times: dict[str, Millis] = {}
         self.source_sequences: dict[str, int] = {}
         self.funding_index = FundingIndex(0)
@@ -108,7 +112,7 @@ class Market:
         market.funding_rate, market.funding_carry = head.funding_rate, head.funding_carry
         market.funding_at, market.hour_index = head.funding_at, head.hour_index
         market.house, market.insurance = head.house, head.insurance
-        market.held_price = head.held_price
+        market.held_price, market.settling = head.held_price, head.settling
         market.next_order = head.next_order
         market.order.add_all(image.positions, head.params)
         market.exits.enter_all(position for position in image.positions if position.has_exits)
@@ -140,6 +144,7 @@ class Market:
             self.funding_at,
             self.hour_index,
             self.held_price,
+            self.settling,
             self.next_order,
             len(self.positions) if self.orders.by_number else None,
         )

@@ -17,6 +17,10 @@ _PRICE_SCALE: Final = PICO * PICO // MICRO
 """Micros · this / pico of the base asset = pico of a price."""
 
 
+CLOSED: Final = (Mode.HALTED, Mode.SETTLED)
+"""Modes in which nobody trades and nobody is liquidated."""
+
+
 def reject(code: RejectCode, **facts: Fact) -> Rejected:
     """A refusal with the numbers that were compared."""
     return Rejected(code=code, facts=facts)
@@ -39,7 +43,7 @@ def find(market: Market, name: str, owner: str | None) -> Position | Rejected:
 
 def shut(market: Market, given: Given, *, opening: bool) -> Rejected | None:
     """Why this market does not trade right now, if it does not: its mode first, then its price's age."""
-    if market.mode is Mode.HALTED:
+    if market.mode in CLOSED:
         return reject(RejectCode.MARKET_HALTED, mode=market.mode, reason=market.mode_reason)
     if opening and market.mode is Mode.REDUCE_ONLY:
         return reject(RejectCode.MARKET_REDUCE_ONLY, mode=market.mode, reason=market.mode_reason)

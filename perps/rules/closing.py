@@ -4,7 +4,7 @@ from typing import Final
 
 from perps.commands import ClosePosition
 from perps.effects import Effects, Traded, TradeKind
-from perps.events import CloseReason, PositionReduced, Transfer, TransferKind, Transfers
+from perps.events import CloseReason, Fill, PositionReduced, Transfer, TransferKind, Transfers
 from perps.market.position import (
     Position,
     equity,
@@ -52,9 +52,17 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
 
 
 def reduce(
-    market: Market, position: Position, count: int, reason: CloseReason, *, is_endangered: bool = False
+    market: Market,
+    position: Position,
+    count: int,
+    reason: CloseReason,
+    fill: Fill | None = None,
+    *,
+    is_endangered: bool = False,
 ) -> PositionReduced:
     """Close ``count`` lots (unsigned, 1 … |q|) of a position at the present quote: sizes, money and the rest.
+
+    ``fill``: the trade, if it is not at the present quote.
 
     Qc = floor(Q·c/q); settlement = Qc − ceil(c·F/10⁹) − C(−c); mc = floor(m·c/q); pnl = settlement − mc.
     Funding paid counts from the entry: ceil(c·F/10⁹) − floor(b·c/q), b = ``funding_base``; the entry cost is split so
@@ -67,7 +75,7 @@ def reduce(
     params, index = market.params, market.funding_index
     size = abs(position.lots)
     closed = count if position.lots > 0 else -count
-    fill = fill_of(market, Lots(-closed))
+    fill = fill_of(market, Lots(-closed)) if fill is None else fill
     cash = div_floor(position.cash * count, size)
     margin = Micros(div_floor(position.margin * count, size))
     based = div_floor(funding_base(position, params, index) * count, size)
@@ -79,7 +87,9 @@ def reduce(
     settlement, bad_debt = Micros(max(payout, 0)), Micros(max(-payout, 0))
     pnl = Micros(payout - margin)
     is_liquidated = is_endangered or reason is CloseReason.LIQUIDATION
-    rate = params.liquidation_fee if is_liquidated else params.taker_fee
+    rate: int = params.liquidation_fee if is_liquidated else params.taker_fee
+    if reason is CloseReason.SETTLEMENT:
+        rate = 0
     fee = Micros(min(div_ceil(abs(fill.cost) * rate, PPB), settlement))
     referral, legs = (
         (Micros(0), _liquidation_fee_leg(position.user, fee, params))
@@ -117,6 +127,12 @@ def reduce(
     )
 
 
+_KINDS: Final = {
+    CloseReason.LIQUIDATION: TradeKind.LIQUIDATION,
+    CloseReason.SETTLEMENT: TradeKind.SETTLEMENT,
+}
+
+
 def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | None:
     """Refuse a gain that would take the house below its credit limit. Nobody else is concerned: losers still leave."""
     limit = market.params.house_credit
@@ -141,10 +157,9 @@ def apply_reduced(market: Market, event: PositionReduced) -> None:
 
 def project_reduced(event: PositionReduced) -> Effects:
     """A trade that made a position smaller, or ended it."""
-    kind = TradeKind.LIQUIDATION if event.reason is CloseReason.LIQUIDATION else TradeKind.CLOSE
     return (
         Traded(
-            kind,
+            _KINDS.get(event.reason, TradeKind.CLOSE),
             event.position,
             event.fill,
             False,

@@ -10,14 +10,22 @@ from msgspec.structs import replace
 
 from perps.commands import CancelOrder, CancelOrders, OpenPosition, OrderKind, PlaceOrder, ReplaceOrder
 from perps.effects import Effects, Ordered, OrderStatus
-from perps.events import OrderCancelled, OrderPlaced, OrderReplaced, PositionOpened, Transfer, TransferKind
+from perps.events import (
+    OrderCancelled,
+    OrderPlaced,
+    OrderReplaced,
+    PositionIncreased,
+    PositionOpened,
+    Transfer,
+    TransferKind,
+)
 from perps.market.order import Order, order_id, split_order_id
 from perps.market.orders import quote_key
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import orders_account, user_account
 from perps.params import Mode
-from perps.refusals import RejectCode, Rejected
+from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.rules.checks import reject, shut
 from perps.rules.opening import open_at
 from perps.rules.rule import CommandRule, EventRule, Given
@@ -184,6 +192,8 @@ def decide_fill(market: Market, order: Order, given: Given) -> PositionOpened | 
     if isinstance(outcome, Rejected):
         is_patient = order.kind is OrderKind.LIMIT and outcome.code in _RESTS_ON
         return None if is_patient else cancelled(market, order, outcome.code)
+    if isinstance(outcome, PositionIncreased):
+        raise InvariantViolated(f"order {order.number} of {market.ticker} begins no position")
     account = orders_account(market.ticker)
     transfers = [replace(transfer, source=account) for transfer in outcome.transfers]
     rest = Micros(order.reserve - sum(transfer.amount for transfer in transfers))

@@ -10,10 +10,40 @@ from typing import Any, Final, get_args
 from perps import commands, events
 from perps.commands import Ids, Route
 from perps.effects import Effects
-from perps.rules import closing, funding, house, listing, margin, modes, opening, orders, prices, time, triggers, users
+from perps.rules import (
+    closing,
+    funding,
+    house,
+    listing,
+    margin,
+    modes,
+    opening,
+    orders,
+    parameters,
+    prices,
+    settling,
+    time,
+    triggers,
+    users,
+)
 from perps.rules.rule import CommandRule, EventRule
 
-MODULES: Final = (opening, closing, margin, triggers, orders, funding, prices, listing, modes, house, time, users)
+MODULES: Final = (
+    opening,
+    closing,
+    margin,
+    triggers,
+    orders,
+    funding,
+    prices,
+    listing,
+    modes,
+    parameters,
+    house,
+    settling,
+    time,
+    users,
+)
 
 
 FUNDED: Final = (Route.FUNDED, Route.LISTING)

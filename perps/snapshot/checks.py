@@ -14,6 +14,7 @@ from perps.market.funding import CARRY, INDEX_MAX
 from perps.market.liquidation_order import NUMBER_MAX
 from perps.market.orders import ORDER_NUMBER_MAX
 from perps.market.triggers import valid_exits
+from perps.params import Mode
 from perps.snapshot.images import LedgerImage, MarketHead, MarketImage
 from perps.units import BALANCE_MAX, INTEGER_MAX
 
@@ -58,7 +59,16 @@ def _head_flaw(ticker: str, head: MarketHead) -> str | None:
         return f"{ticker} has the price {head.index_price}, {head.seq} rows and the next number {head.next_number}"
     if head.at not in TIMES or head.price_at not in TIMES or head.price_at > head.at:
         return f"{ticker} stands at {head.at} with a price of {head.price_at}"
-    return _held_flaw(ticker, head) or _funding_flaw(ticker, head)
+    return _held_flaw(ticker, head) or _settling_flaw(ticker, head) or _funding_flaw(ticker, head)
+
+
+def _settling_flaw(ticker: str, head: MarketHead) -> str | None:
+    settling = head.settling
+    if settling is None:
+        return None
+    if head.mode is not Mode.HALTED or settling.index_price < 1 or settling.skew_scale <= abs(settling.skew):
+        return f"{ticker} cannot be settling as it says: {settling} in mode {head.mode}"
+    return None
 
 
 def _held_flaw(ticker: str, head: MarketHead) -> str | None:

@@ -20,6 +20,7 @@ from msgspec import Struct
 from perps.market.holding import HeldPrice
 from perps.market.order import Order
 from perps.market.position import Position
+from perps.market.settling import Settling
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Micros, Millis, Ticks
 
@@ -49,6 +50,7 @@ class MarketHead(Struct, frozen=True, array_like=True):
     funding_at: Millis = Millis(0)
     hour_index: FundingIndex = FundingIndex(0)
     held_price: HeldPrice | None = None
+    settling: Settling | None = None
     next_order: int = 1
     position_count: int | None = None
     """Of what stands behind the head: so many positions, then orders. None: positions only."""

@@ -27,6 +27,7 @@ class ErrorCode(StrEnum):
     USER_EXISTS = "user_exists"
     MARKET_EXISTS = "market_exists"
     MARKET_HALTED = "market_halted"
+    MARKET_NOT_HALTED = "market_not_halted"
     MARKET_REDUCE_ONLY = "market_reduce_only"
     PRICE_STALE = "price_stale"
     PRICE_UNCONFIRMED = "price_unconfirmed"
@@ -66,6 +67,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.USER_EXISTS,
         _C.MARKET_EXISTS,
         _C.MARKET_HALTED,
+        _C.MARKET_NOT_HALTED,
         _C.MARKET_REDUCE_ONLY,
         _C.PRICE_STALE,
         _C.PRICE_UNCONFIRMED,
@@ -112,6 +114,7 @@ MEANING: Final = {
     _C.USER_EXISTS: "A user with this userId already exists.",
     _C.MARKET_EXISTS: "A market with this ticker already exists.",
     _C.MARKET_HALTED: "The market is halted: it takes no opens and no closes.",
+    _C.MARKET_NOT_HALTED: "Only a halted market can be settled. Halt it first.",
     _C.MARKET_REDUCE_ONLY: "The market is in reduce_only mode: it takes closes and no opens.",
     _C.PRICE_STALE: "The price is too old.",
     _C.PRICE_UNCONFIRMED: "A price far from the last one waits to be confirmed. Nothing trades until then.",

@@ -22,7 +22,7 @@ _MARKET: Final = """
  "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001",
  "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
  "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
- "priceBand": "0.1", "priceConfirmations": 3, "heldPrice": null}
+ "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "heldPrice": null}
 """
 
 
@@ -61,7 +61,8 @@ EXAMPLES: Final[dict[str, Example]] = {
         """
  {"fill": {"price": "10000.0005005", "quantity": "0.0999", "notional": "999.00005",
  "priceImpact": "0.00000005"}, "marginRequired": "99.900005", "fee": {"amount": "0.999001",
- "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "equity": "99.899955",
+ "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "entryPrice": "10000.0005005",
+ "equity": "99.899955",
  "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3}""",
         '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
     ),
@@ -157,6 +158,8 @@ EXAMPLES: Final[dict[str, Example]] = {
         '{"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "10000"}',
     ),
     "setMode": Example('{"market": $MARKET, "offset": 9}', '{"mode": "enabled"}'),
+    "updateMarket": Example('{"market": $MARKET, "offset": 9}', '{"maxLeverage": 50, "maintenanceRate": "0.01"}'),
+    "settleMarket": Example('{"market": $MARKET, "price": "10400.00", "positions": 2, "offset": 12}'),
     "fundMarket": Example(
         """
  {"ticker": "BTC-PERP", "account": "house", "amount": "5000.00", "newBalance": "5000.000001",
@@ -210,6 +213,15 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"transactions": [{"id": "8-2", "type": "fee", "amount": "-0.525001", "balanceBefore": "1048.92655",
                    "balanceAfter": "1048.401549", "relatedId": "BTC-PERP-1", "at": "2026-11-22T17:34:58.472Z"}],
  "nextCursor": "8-2"}"""),
+    "listEquity": Example("""
+ {"points": [{"at": "2026-11-22T17:34:58.492Z", "equity": "1048.401549", "paidIn": "1000.00"},
+             {"at": "2026-11-22T17:00:00.000Z", "equity": "1000.00", "paidIn": "1000.00"}],
+ "offset": 9, "nextCursor": null}"""),
+    "getLeaderboard": Example("""
+ {"leaders": [{"rank": 1, "userId": "ann", "equity": "1048.401549", "gain": "48.401549",
+              "realizedPnL": "49.950002", "volume": "4095.900204"}],
+ "by": "lifetimePnL", "window": "24h", "since": "2026-11-22T17:00:00.000Z", "at": "2026-11-22T17:34:58.492Z",
+ "offset": 9, "nextCursor": null}"""),
     "createUser": Example(
         """
  {"userId": "ann", "referrer": null, "balance": "1000.00", "held": "0.00", "available": "1000.00", "total": "1000.00",
@@ -272,4 +284,4 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"ticket": "ticket_3f8b1f0c9a7d4e62b5", "expiresAt": "2026-11-22T17:35:58.422Z"}"""
     ),
 }
-"""By the operation's name. Streams and what is no JSON have none."""
+"""By the operation's name. Streams, and answers that are not JSON, have none."""

@@ -1,4 +1,4 @@
-"""What has been: candles, trades, liquidations, prices."""
+"""What has been: candles, trades, liquidations, prices, funding."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from perps.commands import HouseAccount, PriceSource
-from perps.params import MarkSource, Mode
+from perps.params import MarkSource
 from perps.wire.base import (
     Answer,
     Body,
@@ -30,7 +30,7 @@ from perps.wire.base import (
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.operation import COMMAND, NOTHING, Operation
 
-MarketStatus = Literal["enabled", "reduce_only", "halted", "unavailable"]
+MarketStatus = Literal["enabled", "reduce_only", "halted", "settled", "unavailable"]
 
 
 class OpenInterest(Answer):
@@ -59,24 +59,12 @@ class HeldPrice(Answer):
     until: Annotated[Time, Meta(description="It is dropped then, unless it is confirmed before.")]
 
 
-class Market(Answer):
-    """One market: its state, its last 24 hours, its parameters."""
+class Parameters(Answer):
+    """What a market's rules are."""
 
     ticker: Ticker
     organization_id: str
     name: str
-    status: Annotated[MarketStatus, Meta(description="`unavailable` while the venue rebuilds the market.")]
-    current_price: Annotated[Price, Meta(description="The quote: the price of the next small trade.")]
-    index_price: Annotated[Price, Meta(description="Comes from outside.")]
-    mark_price: Annotated[Price, Meta(description="Decides margin and liquidation.")]
-    change_24h: Price
-    change_percent_24h: Percent
-    high_24h: Price
-    low_24h: Price
-    volume_24h: Money
-    open_interest: OpenInterest
-    skew: Annotated[Quantity, Meta(description="The long open interest less the short one.")]
-    funding_rate: FundingRate
     mark_source: MarkSource
     skew_scale: Quantity
     max_skew: Quantity
@@ -89,11 +77,29 @@ class Market(Answer):
     maintenance_rate: Rate
     liquidation_fee: Rate
     referral_share: Rate
-    price_at: Time
     funding_velocity: Annotated[Rate, Meta(description="By how much the daily rate grows in a day, at `maxSkew`.")]
     max_funding_rate: Annotated[Rate, Meta(description="The daily rate goes no further, either way. 0: no funding.")]
+    max_price_age: Annotated[str | None, Meta(description="Seconds after which a price is too old. Null: it never is.")]
     price_band: Annotated[Rate | None, Meta(description="A price further from the index is held. Null: none is.")]
     price_confirmations: Annotated[int, Meta(description="How often a held price must be said to be taken.")]
+
+
+class Market(Parameters, kw_only=True):
+    """One market: its state, its last 24 hours, its parameters."""
+
+    status: Annotated[MarketStatus, Meta(description="`unavailable` while the venue rebuilds the market.")]
+    current_price: Annotated[Price, Meta(description="The quote: the price of the next small trade.")]
+    index_price: Annotated[Price, Meta(description="Comes from outside.")]
+    mark_price: Annotated[Price, Meta(description="Decides margin and liquidation.")]
+    change_24h: Price
+    change_percent_24h: Percent
+    high_24h: Price
+    low_24h: Price
+    volume_24h: Money
+    open_interest: OpenInterest
+    skew: Annotated[Quantity, Meta(description="The long open interest less the short one.")]
+    funding_rate: FundingRate
+    price_at: Time
     held_price: Annotated[HeldPrice | None, Meta(description="A price that waits to be confirmed.")]
 
 
@@ -167,10 +173,45 @@ class MarketBody(Body):
     ] = 3
 
 
+class ChangesBody(Body):
+    """Parameters to change. What is left out, or null, stays as it is."""
+
+    organization_id: Text | None = None
+    name: Text | None = None
+    skew_scale: Annotated[Lots | None, Meta(description="Only while nobody holds a position.")] = None
+    max_skew: Lots | None = None
+    max_open_interest: Lots | None = None
+    max_leverage: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
+    min_order_size: Number | None = None
+    maker_fee: Share | None = None
+    taker_fee: Share | None = None
+    referral_share: Share | None = None
+    maintenance_rate: Share | None = None
+    liquidation_fee: Share | None = None
+    house_credit_limit: Limit | None = None
+    max_price_age: Limit | None = None
+    funding_velocity: Number | None = None
+    max_funding_rate: Share | None = None
+    price_band: Limit | None = None
+    price_confirmations: Annotated[int, Meta(ge=1, le=100)] | None = None
+    force: Annotated[
+        bool, Meta(description="Also if standing positions become liquidatable by it: they are liquidated.")
+    ] = False
+
+
 class ModeBody(Body):
     """What a market is to let through."""
 
-    mode: Mode
+    mode: Literal["enabled", "reduce_only", "halted"]
+
+
+class Settled(Answer):
+    """A market in which everybody leaves at one price."""
+
+    market: Market
+    price: Annotated[Price, Meta(description="What everybody gets for a base unit, rounded down to 8 decimals.")]
+    positions: Annotated[int, Meta(description="How many are closed. The row has at most 256; others follow it.")]
+    offset: Offset
 
 
 class FundBody(Body):
@@ -221,7 +262,10 @@ LIST_MARKET: Final = Operation(
     scope="admin",
     body=MarketBody,
     answers={201: MarketAnswer},
-    links={name: {"ticker": "/market/ticker"} for name in ("getMarket", "setPrice", "setMode", "fundMarket")},
+    links={
+        name: {"ticker": "/market/ticker"}
+        for name in ("getMarket", "setPrice", "setMode", "fundMarket", "updateMarket", "settleMarket")
+    },
     refusals=(Code.MARKET_EXISTS, Code.PARAMETERS_INCONSISTENT, *COMMAND),
 )
 SET_MODE: Final = Operation(
@@ -237,6 +281,39 @@ SET_MODE: Final = Operation(
     answers={200: MarketAnswer},
     refusals=(Code.MARKET_NOT_FOUND, *COMMAND),
 )
+UPDATE: Final = Operation(
+    name="updateMarket",
+    tag="Administration",
+    method="PATCH",
+    path="/api/admin/markets/{ticker}",
+    summary="Change some of a market's parameters",
+    description="They must then keep the listing rules at the present price. `ticker`, `tickSize`, `lotSize`, "
+    "`markSource` and `houseDeposit` never change; `skewScale` only while nobody holds a position. `maxOpenInterest` "
+    "and `maxSkew` do not go below what is open. If positions would become liquidatable: 422 `would_be_liquidated`, "
+    "unless `force` is true.",
+    scope="admin",
+    body=ChangesBody,
+    answers={200: MarketAnswer},
+    refusals=(Code.MARKET_NOT_FOUND, Code.PARAMETERS_INCONSISTENT, Code.WOULD_BE_LIQUIDATED, *COMMAND),
+)
+SETTLE: Final = Operation(
+    name="settleMarket",
+    tag="Administration",
+    method="POST",
+    path="/api/admin/markets/{ticker}/settle",
+    summary="Close every position of a halted market at one price, and end it",
+    description="The price is `indexPrice` · (1 + `skew` / (2 · `skewScale`)): what all together would get by leaving. "
+    "There is no fee. Refused while the house cannot pay what the winners get; `details` say what is `missing`.",
+    scope="admin",
+    answers={200: Settled},
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.MARKET_NOT_HALTED,
+        Code.PRICE_UNCONFIRMED,
+        Code.HOUSE_CANNOT_PAY,
+        *COMMAND,
+    ),
+)
 FUND: Final = Operation(
     name="fundMarket",
     tag="Administration",
@@ -248,5 +325,12 @@ FUND: Final = Operation(
     scope="admin",
     body=FundBody,
     answers={200: Funded},
-    refusals=(Code.MARKET_NOT_FOUND, Code.CLIENT_ORDER_ID_REUSED, Code.INSUFFICIENT_FUNDS, *COMMAND),
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.CLIENT_ORDER_ID_REUSED,
+        Code.PRICE_STALE,
+        Code.PRICE_UNCONFIRMED,
+        Code.INSUFFICIENT_FUNDS,
+        *COMMAND,
+    ),
 )

@@ -8,7 +8,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from perps.commands import PriceSource
 from perps.wire.base import Answer, Body, Number, Offset, Text, Ticker
-from perps.wire.errors import ErrorCode
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.markets import Market
 from perps.wire.operation import COMMAND, Operation
@@ -47,7 +46,7 @@ class PriceAnswer(Answer):
 class PriceRefused(Answer):
     """Why one of many prices was not taken."""
 
-    code: ErrorCode
+    code: Code
     message: str
     details: dict[str, Any]
 

@@ -12,7 +12,7 @@ from perps.params import Mode
 from perps.wire.base import Answer, Offset, Price, Query, Ticker, Time, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.history import FundingHour, Trade, UserTrade
-from perps.wire.markets import HeldPrice, Market
+from perps.wire.markets import HeldPrice, Market, Parameters
 from perps.wire.operation import EVENTS, Operation
 from perps.wire.orders import Order
 from perps.wire.trading import Position
@@ -66,6 +66,13 @@ class HoldEvent(Answer):
 
     ticker: Ticker
     held_price: HeldPrice | None
+    offset: Offset
+    at: Time
+
+
+class ParametersEvent(Parameters, kw_only=True):
+    """``parameters``: a market's parameters have changed to these."""
+
     offset: Offset
     at: Time
 
@@ -152,6 +159,7 @@ MARKET_EVENTS: Final[Mapping[str, type[Answer]]] = {
     "funding": FundingEvent,
     "market": MarketEvent,
     "hold": HoldEvent,
+    "parameters": ParametersEvent,
     "reset": Reset,
 }
 """What comes on the markets' stream, by name."""
@@ -182,7 +190,7 @@ MARKET_STREAM: Final = Operation(
     path="/api/sse/markets",
     summary="Prices, trades, liquidations, funding and modes, as server-sent events",
     description="Each event comes once, in order, after its commit. The last event of a journal row carries "
-    "`id: <epoch>-<offset>`: send it as `Last-Event-ID` or `since` to continue behind it. A comment every 15 s keeps "
+    "`id: <epoch>-<offset>`: send it as `Last-Event-ID` or `since` to continue after it. A comment every 15 s keeps "
     "the connection open.",
     query=StreamQuery,
     answers={200: EVENTS},

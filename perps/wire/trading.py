@@ -61,8 +61,18 @@ StopLoss = Annotated[
 ]
 
 
+GrownPosition = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        description="A position of yours, on the same side, that the order is added to. Else it opens a new one.",
+        examples=["BTC-PERP-1"],
+    ),
+]
+
+
 class OpenBody(Body):
-    """An order that opens a position."""
+    """An order that opens a position, or is added to one."""
 
     ticker: Ticker
     side: Side
@@ -81,6 +91,7 @@ class OpenBody(Body):
     stop_loss: StopLoss | None = None
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose wallet pays.")] = None
+    position_id: GrownPosition | None = None
 
 
 class CloseBody(Body):
@@ -184,11 +195,11 @@ class Position(Answer):
 
 
 class Opened(Answer):
-    """A position that an open has made."""
+    """A position that an open has made, or made larger."""
 
     position: Position
     fill: Fill
-    margin_paid: Annotated[Money, Meta(description="Has left the wallet.")]
+    margin_paid: Annotated[Money, Meta(description="Has left the wallet, for the lots of this fill.")]
     fee: Fee
     new_balance: Annotated[Money, Meta(description="What the wallet holds now.")]
     client_order_id: str | None
@@ -242,6 +253,7 @@ class Quoted(Answer):
     margin_required: Money
     fee: Fee
     total_required: Annotated[Money, Meta(description="Margin and fee together.")]
+    entry_price: Annotated[Price, Meta(description="The position's average, what it had before included.")]
     equity: Annotated[Money, Meta(description="The position's margin and profit just after the open.")]
     liquidation_price: Price
     bankruptcy_price: Price
@@ -304,6 +316,8 @@ _OPEN: Final = (
     Code.MAX_SKEW_EXCEEDED,
     Code.OPEN_INTEREST_EXCEEDED,
     Code.ORDER_WOULD_TRIGGER,
+    Code.POSITION_NOT_FOUND,
+    Code.POSITION_CLOSED,
 )
 
 OPEN: Final = Operation(
@@ -312,13 +326,19 @@ OPEN: Final = Operation(
     method="POST",
     path="/api/markets/perps/open",
     summary="Open a position",
-    description="Each open makes a new position; nothing is netted. `minOrderSize` limits `size`, before rounding to "
+    description="Each open makes a new position, unless it names one by `positionId`: then it is added to that one. "
+    "Nothing is netted. `minOrderSize` limits `size`, before rounding to "
     "whole lots, so a fill may be smaller. `marginPaid` and `fee.amount` have left the wallet.",
     scope="trade",
     body=OpenBody,
     answers={201: Opened},
     links={"closePosition": {"positionId": "/position/id"}, "listPositions": {"userId": "/position/userId"}},
-    refusals=(*_OPEN, Code.CLIENT_ORDER_ID_REUSED, Code.INSUFFICIENT_FUNDS, *COMMAND),
+    refusals=(
+        *_OPEN,
+        Code.CLIENT_ORDER_ID_REUSED,
+        Code.INSUFFICIENT_FUNDS,
+        *COMMAND,
+    ),
 )
 QUOTE: Final = Operation(
     name="quotePosition",

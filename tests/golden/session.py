@@ -21,14 +21,16 @@ from perps.commands import (
     PriceSource,
     ReplaceOrder,
     SetMode,
+    SettleMarket,
     SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.journal import Row
 from perps.market.position import position_id
-from perps.params import Mode
+from perps.params import Mode, ParamChanges
 from perps.units import MICRO, NANO, PPB, Micros, Millis, Nano, Ppb, Ticks
 from tests.perps.build import BTC, BTC_PRICE, START_MS, STORY, STORY_PRICE, index_market, new_open, quote_market
 from tests.simulation.stage import stage
@@ -140,6 +142,22 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     ("bob", new_open("bob", Side.LONG, _money(5_000), leverage=50, stop_loss=BTC_PRICE * 98 // 100 + 1), True),
     (ADMIN, _price(BTC, BTC_PRICE * 106 // 100), False),
     (ADMIN, _price(BTC, BTC_PRICE * 97 // 100), False),
+    (
+        ADMIN,
+        UpdateMarket(
+            ticker=BAND,
+            changes=ParamChanges(
+                max_leverage=50, price_band=None, max_funding_rate=Ppb(PPB // 200), funding_velocity=Ppb(PPB // 50)
+            ),
+        ),
+        False,
+    ),
+    ("bob", new_open("bob", Side.LONG, _money(20_000), ticker=BAND, leverage=5), True),
+    ("ann", new_open("ann", Side.SHORT, _money(10_000), ticker=BAND, leverage=5), True),
+    (ADMIN, SetMode(ticker=BAND, mode=Mode.HALTED), False),
+    (ADMIN, SettleMarket(ticker=BAND), False),
+    ("bob", new_open("bob", Side.LONG, _money(10_000), ticker=FLOW, leverage=3, position=position_id(FLOW, 1)), True),
+    ("bob", _close("bob", FLOW, 1, PPB // 2), True),
     ("ann", _order("ann", OrderKind.LIMIT, Side.LONG, BTC_PRICE * 96 // 100, take_profit=BTC_PRICE), True),
     ("bob", _order("bob", OrderKind.STOP, Side.SHORT, BTC_PRICE * 95 // 100, limit=BTC_PRICE * 90 // 100), True),
     ("cid", _order("cid", OrderKind.LIMIT, Side.SHORT, BTC_PRICE * 110 // 100), True),

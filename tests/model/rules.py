@@ -6,8 +6,8 @@ from perps.commands import OrderKind, Side
 from perps.market.order import Order
 from perps.params import MarketParams, MarkSource
 from perps.units import PICO, PPB
-from tests.model.slow_model import Rules
 from tests.model.slow_orders import SlowOrder
+from tests.model.slow_rules import Rules
 
 
 def rules_of(params: MarketParams) -> Rules:

@@ -34,100 +34,7 @@ from math import ceil, floor
 from tests.model.slow_band import SlowBand
 from tests.model.slow_funding import PPB, SlowFunding
 from tests.model.slow_orders import SlowOrder, SlowOrders
-
-Number = int | str | Fraction
-MICROS = 1_000_000
-
-
-def exact(value: Number) -> Fraction:
-    """A number as given by a decimal string, exactly. Floats are not taken."""
-    if isinstance(value, float):
-        raise TypeError("a float is not exact")
-    return Fraction(value)
-
-
-def micros(value: Number) -> int:
-    """Whole micros of an amount of money such as ``"12.34"``."""
-    amount = exact(value) * MICROS
-    if amount.denominator != 1:
-        raise ValueError(f"{value} is not a whole number of micros")
-    return int(amount)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What of a market's parameters the money depends on."""
-
-    ticker: str
-    lot_value: Fraction
-    """Micros that one lot costs at an index price of 1."""
-    lot_size: Fraction
-    """Base units of one lot."""
-    skew_scale: Fraction
-    """Lots."""
-    taker_fee: Fraction
-    liquidation_fee: Fraction
-    referral_share: Fraction
-    maintenance_rate: Fraction = Fraction(0)
-    maintenance_fixed: int = 0
-    tick_size: Fraction = Fraction(1, 100)
-    mark_is_quote: bool = False
-    house_deposit: int = 0
-    max_skew: Fraction = Fraction(1)
-    """Lots."""
-    funding_velocity: Fraction = Fraction(0)
-    max_funding_rate: Fraction = Fraction(0)
-    max_price_age: int | None = None
-    """Milliseconds."""
-    house_credit: int = 0
-    """How far below 0 the house may go, micros."""
-    price_band: Fraction | None = None
-    price_confirmations: int = 1
-
-    @staticmethod
-    def of(
-        *,
-        ticker: str,
-        lot_size: Number,
-        skew_scale: Number,
-        taker_fee: Number,
-        liquidation_fee: Number,
-        referral_share: Number,
-        maintenance_rate: Number = 0,
-        maintenance_fixed: Number = 0,
-        tick_size: Number = "0.01",
-        mark_is_quote: bool = False,
-        house_deposit: Number = 0,
-        max_skew: Number = 1,
-        funding_velocity: Number = 0,
-        max_funding_rate: Number = 0,
-        max_price_age: int | None = None,
-        house_credit: Number = 0,
-        price_band: Number | None = None,
-        price_confirmations: int = 1,
-    ) -> Rules:
-        """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
-        return Rules(
-            ticker=ticker,
-            lot_value=exact(lot_size) * MICROS,
-            lot_size=exact(lot_size),
-            skew_scale=exact(skew_scale) / exact(lot_size),
-            taker_fee=exact(taker_fee),
-            liquidation_fee=exact(liquidation_fee),
-            referral_share=exact(referral_share),
-            maintenance_rate=exact(maintenance_rate),
-            maintenance_fixed=micros(maintenance_fixed),
-            tick_size=exact(tick_size),
-            mark_is_quote=mark_is_quote,
-            house_deposit=micros(house_deposit),
-            max_skew=exact(max_skew) / exact(lot_size),
-            funding_velocity=exact(funding_velocity),
-            max_funding_rate=exact(max_funding_rate),
-            max_price_age=max_price_age,
-            house_credit=micros(house_credit),
-            price_band=None if price_band is None else exact(price_band),
-            price_confirmations=price_confirmations,
-        )
+from tests.model.slow_rules import Number, Rules, exact, micros
 
 
 @dataclass(frozen=True)
@@ -197,6 +104,9 @@ class SlowMarket:
     index: int = 0
     """The funding index: 10⁻⁹ micros per lot."""
     price_at: int = 0
+    is_halted: bool = False
+    settles_at: Fraction = Fraction(0)
+    """Quote currency per base unit."""
     funding: SlowFunding | None = None
     band: SlowBand | None = None
 
@@ -212,6 +122,10 @@ class SlowMarket:
         """C: lots at the mean of the quote before and after. Rounded up, against the trader."""
         mean = (self.quote(self.skew) + self.quote(self.skew + lots)) / 2
         return ceil(lots * mean * self.rules.lot_value)
+
+    def settlement_cost(self, lots: int) -> int:
+        """Lots at the price of the settlement. Rounded up, against the trader."""
+        return ceil(lots * self.settles_at * self.rules.lot_value)
 
     @property
     def mark(self) -> Fraction:
@@ -266,6 +180,24 @@ class SlowVenue:
         if market.funding is not None:
             market.funding.price_at = price_at
 
+    def changed(self, rules: Rules, at: int) -> None:
+        """The market has other rules."""
+        market = self.markets[rules.ticker]
+        market.rules, old = rules, market.funding
+        market.funding = None
+        if rules.funding_velocity:
+            velocity, cap = rules.funding_velocity, rules.max_funding_rate
+            market.funding = SlowFunding(velocity, cap, rules.max_skew, rules.max_price_age, at=at)
+            market.funding.rate = old.rate if old else Fraction(0)
+            market.funding.owed = old.owed if old else Fraction(market.index, PPB)
+            market.funding.price_at, market.funding.is_halted = market.price_at, market.is_halted
+        if rules.price_band is None:
+            market.band = None
+        elif market.band is None:
+            market.band = SlowBand(rules.price_band, rules.price_confirmations)
+        else:
+            market.band.band, market.band.needed = rules.price_band, rules.price_confirmations
+
     def takes(self, ticker: str, index_price: Number, source: str, price_at: int, now: int) -> bool:
         """A price comes: whether it is taken. Otherwise it is held, and the index stays."""
         market = self.markets[ticker]
@@ -281,6 +213,7 @@ class SlowVenue:
     def switched(self, ticker: str, *, is_halted: bool) -> None:
         """The market has another mode."""
         market = self.markets[ticker]
+        market.is_halted = is_halted
         if market.funding is not None:
             market.funding.is_halted = is_halted
 
@@ -305,6 +238,15 @@ class SlowVenue:
         self._pay_taker_fee(user, ceil(abs(cost) * market.rules.taker_fee), market)
         self.positions[position] = SlowPosition(user, ticker, lots, margin - cost + owed, margin)
         market.skew += lots
+
+    def increased(self, position: str, lots: int, leverage: int) -> None:
+        """More lots for a position, as if they had been opened beside it and both put together."""
+        stands = self.positions[position]
+        self.opened(stands.user, stands.ticker, position, lots, leverage)
+        added = self.positions[position]
+        added.lots, added.cash = added.lots + stands.lots, added.cash + stands.cash
+        added.margin += stands.margin
+        added.take_profit, added.stop_loss = stands.take_profit, stands.stop_loss
 
     def margin_moved(self, position: str, amount: int) -> None:
         """Its owner pays into its margin; < 0: takes out of it. What it is worth moves by as much."""
@@ -335,13 +277,23 @@ class SlowVenue:
         self.wallets[user] -= fee
         market.insurance += fee
 
-    def _reduce(self, name: str, count: int) -> tuple[SlowMarket, str, int, int]:
+    def settling(self, ticker: str) -> None:
+        """Everybody leaves at the mean of the quote now and at a skew of 0."""
+        market = self.markets[ticker]
+        market.settles_at = (market.quote(market.skew) + market.quote(0)) / 2
+
+    def settled(self, position: str) -> None:
+        """The whole position goes at the price of the settlement; there is no fee."""
+        standing = self.positions[position]
+        self._reduce(position, abs(standing.lots), self.markets[standing.ticker].settlement_cost(-standing.lots))
+
+    def _reduce(self, name: str, count: int, at_cost: int | None = None) -> tuple[SlowMarket, str, int, int]:
         """Qc = floor(Q·c/q), mc = floor(m·c/q); Qc − funding − C to the owner, or, below 0, bad debt."""
         position = self.positions[name]
         market = self.markets[position.ticker]
         part = Fraction(count, abs(position.lots))
         signed = count if position.lots > 0 else -count
-        cost = market.cost(-signed)
+        cost = market.cost(-signed) if at_cost is None else at_cost
         cash, margin = floor(position.cash * part), floor(position.margin * part)
         payout = cash - market.owed(signed) - cost
         settlement = max(payout, 0)
@@ -448,7 +400,9 @@ class SlowVenue:
         """A fill, at the index price it carries."""
         self.priced(trade.ticker, trade.index_price)
         self.markets[trade.ticker].index = trade.funding_index
-        if trade.kind == "open":
+        if trade.kind == "open" and trade.position in self.positions:
+            self.increased(trade.position, trade.lots, trade.leverage)
+        elif trade.kind == "open":
             self.opened(trade.user, trade.ticker, trade.position, trade.lots, trade.leverage)
         elif trade.kind == "close":
             self.closed(trade.position, abs(trade.lots))

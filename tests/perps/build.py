@@ -16,6 +16,7 @@ from perps.commands import (
     OpenPosition,
     PriceSource,
     SetMode,
+    SettleMarket,
     Side,
     UpdatePrice,
 )
@@ -173,7 +174,10 @@ class Books:
         return self.send(UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE))
 
     def mode(self, mode: Mode, *, ticker: str = BTC) -> Events | Rejected:
-        """Set a market's mode."""
+        """Set a market's mode; settle it, if that is the mode."""
+        if mode is Mode.SETTLED:
+            done(self.mode(Mode.HALTED, ticker=ticker))
+            return self.send(SettleMarket(ticker=ticker))
         return self.send(SetMode(ticker=ticker, mode=mode))
 
     def replayed(self) -> VenueState:

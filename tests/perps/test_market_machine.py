@@ -31,6 +31,7 @@ from perps.events import (
     OrderPlaced,
     OrderReplaced,
     PositionChanged,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
     PriceUpdated,
@@ -64,6 +65,7 @@ FIRST_PRICES = {BTC: BTC_PRICE, STORY: STORY_PRICE}
 SHARES = st.integers(1, PPB) | st.just(PPB) | st.just(1)
 SIZES = st.integers(10, 1_500) | st.sampled_from([1, 10, 1_000, 2_000, 50_000])
 MARGINS = st.integers(-300 * MICRO, 300 * MICRO) | st.sampled_from([0, 0, 1, -1, -MICRO, 10**18, 10**18 + 1])
+ONE_IN_TEN = st.sampled_from([*[False] * 9, True])
 MODES = st.sampled_from([*[Mode.ENABLED] * 4, Mode.REDUCE_ONLY, Mode.HALTED])
 EXITS = st.integers(9_000, 11_000) | st.none()
 """Where an exit lies, in 1/10,000 of the index price."""
@@ -137,6 +139,23 @@ class Exchange(RuleBasedStateMachine):
         fields: dict[str, Any] = {"ticker": ticker, "user": user, "position_id": position_id(ticker, number)}
         command = ClosePosition(**fields, share=Ppb(share))
         self.follow(ticker, self.venue.send(command), command)
+
+    @rule(
+        ticker=TICKERS, which=st.integers(0, 10), size=SIZES, leverage=st.sampled_from([0, 0, 1, 3]), turns=ONE_IN_TEN
+    )
+    def increase_position(self, ticker: str, which: int, size: int, leverage: int, turns: bool) -> None:
+        """Mostly on its own side. A leverage of 0 stands for the most there is."""
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        position = self.venue.markets[ticker].positions[own[which % len(own)]]
+        side = Side.LONG if (position.lots > 0) is not turns else Side.SHORT
+        leverage = leverage or self.params[ticker].max_leverage
+        name = position_id(ticker, position.number)
+        command = new_open(position.user, side, size * MICRO, ticker=ticker, leverage=leverage, position=name)
+        outcome = self.venue.send(command)
+        assert not turns or isinstance(outcome, Rejected)
+        self.follow(ticker, outcome, command)
 
     @rule(ticker=TICKERS, which=st.integers(0, 10), amount=MARGINS)
     def change_margin(self, ticker: str, which: int, amount: int) -> None:
@@ -269,7 +288,12 @@ class Exchange(RuleBasedStateMachine):
                     self.model.opened(command.user, ticker, name, position.lots, command.leverage)
                     assert abs(event.fill.cost) <= command.size
                     self.exits(ticker, position)
-                    self.note(ticker, "open", event)
+                    self.note(ticker, "open", event, command.leverage)
+                case PositionIncreased(position=position, fill=fill):
+                    assert isinstance(command, OpenPosition)
+                    self.model.increased(position_id(ticker, position.number), fill.lots, command.leverage)
+                    assert abs(fill.cost) <= command.size
+                    self.note(ticker, "open", event, command.leverage)
                 case PositionChanged(position=position) if isinstance(command, ChangeMargin):
                     name = position_id(ticker, position.number)
                     assert -command.amount <= max(self.model.withdrawable(name, self.params[ticker].max_leverage), 0)
@@ -323,7 +347,9 @@ class Exchange(RuleBasedStateMachine):
             self.model.closed(name, abs(event.fill.lots))
             self.note(ticker, "close", event)
 
-    def note(self, ticker: str, kind: str, event: PositionOpened | PositionReduced) -> None:
+    def note(
+        self, ticker: str, kind: str, event: PositionOpened | PositionIncreased | PositionReduced, leverage: int = 1
+    ) -> None:
         """What an outsider sees of a fill, by the strings that REST shows."""
         lot, lots = self.params[ticker].lot_size, event.fill.lots
         trade = Trade.of(
@@ -335,7 +361,7 @@ class Exchange(RuleBasedStateMachine):
             quantity=f"{abs(lots) * lot}e-12",
             index_price=self.unticked(ticker, event.fill.index_price),
             lot_size=f"{lot}e-12",
-            leverage=event.position.leverage,
+            leverage=leverage,
             funding_index=event.fill.funding_index,
         )
         self.trades.append(trade)

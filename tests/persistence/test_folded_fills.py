@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -27,7 +28,16 @@ from perps.commands import (
     Withdraw,
 )
 from perps.engine import effects_of
-from perps.events import CloseReason, Event, FundingAccrued, PositionOpened, PositionReduced, Transfer, TransferKind
+from perps.events import (
+    CloseReason,
+    Event,
+    FundingAccrued,
+    PositionIncreased,
+    PositionOpened,
+    PositionReduced,
+    Transfer,
+    TransferKind,
+)
 from perps.folding import legs_of
 from perps.journal import Entry
 from perps.market.position import position_id
@@ -84,8 +94,18 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
         now += random.choice([0, 0, 1, 1000, 60_000])
         ticker, user = random.choice(tickers), random.choice(NAMES)
         market = sequencer.markets[ticker]
-        what = random.randrange(20)
-        if what < 8:
+        what = random.randrange(24)
+        if what > 19 and market.positions:
+            position = random.choice(list(market.positions.values()))
+            name, amount = position_id(ticker, position.number), random.choice([1, 10**8, -1, -position.margin // 3])
+            if what > 21:
+                send(ChangeMargin(ticker=ticker, user=position.user, position_id=name, amount=Micros(amount)))
+            else:
+                side = Side.LONG if position.lots > 0 else Side.SHORT
+                more = Micros(random.randrange(1, 10**9))
+                command = OpenPosition(ticker=ticker, user=position.user, side=side, size=more, leverage=5)
+                send(replace(command, position=name))
+        elif what < 8:
             size, side = random.randrange(1, 200_000) * MICRO // 10, random.choice(list(Side))
             leverage = random.choice([1, 2, 5, market.params.max_leverage])
             send(OpenPosition(ticker=ticker, user=user, side=side, size=Micros(size), leverage=leverage))
@@ -148,7 +168,7 @@ def test_legs_and_positions_follow_from_fills_as_their_events_say(database_url: 
     assert verified(database_url) == []
 
 
-def _pays_another_fee(event: PositionOpened | PositionReduced) -> bool:
+def _pays_another_fee(event: PositionOpened | PositionIncreased | PositionReduced) -> bool:
     """A close whose fee goes to the insurance: no pattern has it, so its legs are stored."""
     is_close = isinstance(event, PositionReduced) and event.reason is not CloseReason.LIQUIDATION
     return is_close and TransferKind.LIQUIDATION_FEE in [transfer.kind for transfer in event.transfers]

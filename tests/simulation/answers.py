@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import ceil
+
 from perps.commands import (
     CancelOrder,
     CancelOrders,
@@ -16,8 +19,10 @@ from perps.commands import (
     PlaceOrder,
     ReplaceOrder,
     SetMode,
+    SettleMarket,
     SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
@@ -26,11 +31,14 @@ from perps.events import (
     Event,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
     OrderCancelled,
     OrderPlaced,
     OrderReplaced,
+    ParamsChanged,
     PositionChanged,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
     PriceHeld,
@@ -41,6 +49,7 @@ from perps.events import (
 )
 from perps.market.order import Order, order_id, split_order_id
 from perps.market.position import position_id, split_position_id
+from perps.params import changed
 from perps.refusals import RejectCode, Rejected
 from perps.rules.orders import BY_OWNER
 from perps.venue import VenueState
@@ -52,7 +61,10 @@ LASTING = frozenset(RejectCode) - {RejectCode.CLIENT_ORDER_ID_REUSED, RejectCode
 def answers(command: Command, stream: str, event: Event) -> bool:
     """Whether ``event``, a row's own of ``stream``, is what ``command`` asked for."""
     match command, event:
-        case OpenPosition(), PositionOpened(position=position, fill=fill):
+        case OpenPosition(position=str(name)), PositionIncreased(position=position, fill=fill, margin_added=margin):
+            paid = ceil(Fraction(abs(fill.cost), command.leverage))
+            return (name, command.user, paid) == (position_id(stream, position.number), position.user, margin)
+        case OpenPosition(position=None), PositionOpened(position=position, fill=fill):
             side = Side.LONG if position.lots > 0 else Side.SHORT
             asked = (command.ticker, command.user, command.side, command.leverage)
             return asked == (stream, position.user, side, position.leverage) and abs(fill.cost) <= command.size
@@ -83,6 +95,10 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return (command.ticker, command.mode) == (stream, mode)
         case FundMarket(), HouseFunded(account=account, amount=amount):
             return (command.ticker, command.account, command.amount) == (stream, account, amount)
+        case SettleMarket(), MarketSettling():
+            return command.ticker == stream
+        case UpdateMarket(), ParamsChanged(params=params):
+            return command.ticker == stream and changed(params, command.changes) == params
         case CreateUser(), UserCreated(user=user):
             return (command.user, command.referrer) == (user, event.referrer)
         case Deposit(), Deposited(user=user, amount=amount):
@@ -106,6 +122,7 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
             ClosePosition(ticker=ticker, position_id=name)
             | ChangeMargin(ticker=ticker, position_id=name)
             | SetTriggers(ticker=ticker, position_id=name)
+            | OpenPosition(ticker=ticker, position=str(name))
         ):
             market, parts = state.markets[ticker], split_position_id(name)
             closed = parts is not None and parts[1] < market.next_number and parts[1] not in market.positions

@@ -17,10 +17,12 @@ import actors.market
 import actors.recovery
 import actors.supervisor
 import perps.engine
+import perps.rules.checks
 import perps.rules.closing
 import perps.rules.funding
 import perps.rules.liquidation
 import perps.rules.opening
+import perps.rules.settling
 import perps.sequencer
 from actors.answers import Answers, Step
 from actors.base import tell
@@ -30,11 +32,13 @@ from actors.market import MarketActor
 from actors.messages import Address, Envelope, ImageTaken, Refused, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
 from perps.market.funding import Funding, advanced
+from perps.market.settling import Settling
 from perps.market.state import Market
 from perps.money.funds import Funds
 from perps.params import Mode
 from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
+from perps.rules.settling import settlement
 from perps.units import div_floor
 from perps.venue import replay_market
 
@@ -234,6 +238,21 @@ def _never_waits(market: Market, since: int, given: Given) -> int:
     return since if market.mode is Mode.HALTED else given.at
 
 
+def _backwards(settlement: Callable[..., Any]) -> Callable[..., Any]:
+    """Winners come first."""
+
+    def broken(market: Market) -> Any:
+        *gone, end = (event for event in list(settlement(market)))
+        return [*reversed(gone), end]
+
+    return broken
+
+
+def _at_the_index(lots: int, settling: Settling, unit: int) -> int:
+    """The skew is forgotten."""
+    return lots * settling.index_price * unit
+
+
 def _nothing_wrong(*_: object) -> None:
     """What is checked always passes."""
 
@@ -270,8 +289,10 @@ BREAKS: dict[str, Sequence[Change]] = {
         (perps.rules.closing, "house_cannot_pay", _nothing_wrong),
         (perps.rules.liquidation, "house_cannot_pay", _nothing_wrong),
     ],
-    "a held price is acted at": [(perps.engine, "not_to_be_used", _nothing_wrong)],
+    "a held price is acted at": [(perps.rules.checks, "unconfirmed", _nothing_wrong)],
     "funding counts while a price is held": [(perps.rules.funding, "counted_until", _never_waits)],
+    "a settlement pays winners first": [(perps.engine, "settlement", _backwards(settlement))],
+    "a settlement is at the index": [(perps.rules.settling, "settlement_cost", _at_the_index)],
     "a failed listing takes the next one along": [(Supervisor, "_forget", _listing_forgotten(Supervisor._forget))],
 }
 

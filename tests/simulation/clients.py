@@ -23,14 +23,16 @@ from perps.commands import (
     PriceSource,
     ReplaceOrder,
     SetMode,
+    SettleMarket,
     SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.market.order import order_id
-from perps.market.position import position_id, split_position_id
-from perps.params import MarketParams, Mode
+from perps.market.position import Position, position_id, split_position_id
+from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
@@ -52,6 +54,7 @@ OPENING_MARKETS, OPENING_USERS = 2, 3
 WEIGHTS = {
     "open": 34,
     "close": 20,
+    "increase": 8,
     "margin": 8,
     "triggers": 8,
     "order": 14,
@@ -66,6 +69,8 @@ WEIGHTS = {
     "mode": 2,
     "list": 2,
     "fund": 2,
+    "params": 2,
+    "settle": 2,
     "poison_market": 1,
     "poison_ledger": 0,
     "again": 12,
@@ -131,6 +136,9 @@ class Clients:
             case "close":
                 close = self._close(ticker, user)
                 return self._keyed(close, close.user)
+            case "increase":
+                name, owner = self._position(ticker, user)
+                return self._keyed(self._open(owner, ticker, position=name, **self._side(name)), owner)
             case "margin":
                 name, owner = self._position(ticker, user)
                 change = ChangeMargin(ticker=ticker, user=owner, position_id=name, amount=self._margin(name))
@@ -164,6 +172,10 @@ class Clients:
                 account = chance.choice((HouseAccount.HOUSE, HouseAccount.INSURANCE))
                 funds = Micros(chance.choice((-1, 1)) * chance.randrange(0, 2_000 * MICRO))
                 command = FundMarket(ticker=ticker, account=account, amount=funds)
+            case "params":
+                command = self._changes(ticker)
+            case "settle":
+                command = self._settle(ticker)
             case "list":
                 command = self._listing(chance.choice(TICKERS[1:]))
             case _:
@@ -206,11 +218,21 @@ class Clients:
             number = chance.randrange(1, market.next_number + 2)
         return position_id(ticker, number), user
 
+    def _known(self, name: str) -> Position | None:
+        parts = split_position_id(name)
+        market = self._state.markets.get(parts[0]) if parts else None
+        return market.positions.get(parts[1]) if market and parts else None
+
+    def _side(self, name: str) -> dict[str, Side]:
+        """Mostly that of the position."""
+        position = self._known(name)
+        if position is None or self._random.random() < 0.05:
+            return {}
+        return {"side": Side.LONG if position.lots > 0 else Side.SHORT}
+
     def _margin(self, name: str) -> Micros:
         """In or out; out also all that is posted."""
-        chance, parts = self._random, split_position_id(name)
-        market = self._state.markets.get(parts[0]) if parts else None
-        position = market.positions.get(parts[1]) if market and parts else None
+        chance, position = self._random, self._known(name)
         posted = position.margin if position else 0
         return Micros(chance.choice((chance.randrange(1, 200 * MICRO), -chance.randrange(0, posted + 2), -posted // 4)))
 
@@ -274,6 +296,37 @@ class Clients:
             price = held.price
         sequence = next(self._sequence) if chance.random() < 0.2 else None
         return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
+
+    def _settle(self, ticker: str) -> Command:
+        """Halt it, settle it, begin anew."""
+        market = self._state.markets.get(ticker)
+        mode = market.mode if market is not None else Mode.HALTED
+        if mode is Mode.SETTLED:
+            return SetMode(ticker=ticker, mode=Mode.ENABLED)
+        if mode is not Mode.HALTED and self._random.random() < 0.7:
+            return SetMode(ticker=ticker, mode=Mode.HALTED)
+        return SettleMarket(ticker=ticker)
+
+    def _changes(self, ticker: str) -> UpdateMarket:
+        chance = self._random
+        market = self._state.markets.get(ticker)
+        params = market.params if market is not None else quote_market()
+        lots = chance.choice((1, 2, 2, 3))
+        changes: dict[str, Any] = chance.choice(
+            (
+                {"taker_fee": Ppb(chance.randrange(0, PPB // 1000))},
+                {"max_open_interest": Lots(max(params.max_open_interest * lots // 2, 1))},
+                {"max_skew": Lots(max(params.max_skew * lots // 2, 1))},
+                {"house_credit_limit": chance.choice((None, Micros(0), Micros(1_000 * MICRO)))},
+                {"maintenance_rate": Ppb(params.maintenance_rate * 11 // 10), "max_leverage": params.max_leverage - 1},
+                {"maintenance_rate": Ppb(params.maintenance_rate * 10 // 11)},
+                {"price_band": chance.choice((None, Ppb(PPB // 40)))},
+                {"max_price_age": chance.choice((None, PRICE_AGE_MS))},
+                chance.choice((FUNDING, {"funding_velocity": Ppb(0), "max_funding_rate": Ppb(0)})),
+                {"skew_scale": Lots(params.skew_scale * lots)},
+            )
+        )
+        return UpdateMarket(ticker=ticker, changes=ParamChanges(**changes), force=chance.random() < 0.5)
 
     def _new_user(self, deposit: Micros) -> CreateUser:
         number = next(self._users)

@@ -17,11 +17,14 @@ from perps.events import (
     HoldEnded,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
     OrderCancelled,
     OrderPlaced,
     OrderReplaced,
+    ParamsChanged,
     PositionChanged,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
     PriceHeld,
@@ -115,7 +118,7 @@ class Oracle:
                 self._same(f"row {row.offset} held", said, band and (taken, len(band.said), band.source, band.until))
             case HoldEnded():
                 band = slow.markets[ticker].band
-                self._same(f"row {row.offset} hold over", True, band is not None and row.at >= band.until > 0)
+                self._same(f"row {row.offset} hold over", True, band is None or row.at >= band.until > 0)
                 slow.unheld(ticker)
             case PriceUpdated(price=price, at=at):
                 taken = slow.takes(ticker, self._price(ticker, price), event.source, at, row.at)
@@ -130,6 +133,8 @@ class Oracle:
                 self._rest(row, order)
             case OrderCancelled():
                 self._end(row, event)
+            case PositionIncreased():
+                self._increase(row, event)
             case PositionReduced():
                 self._reduce(row, event)
             case PositionChanged(position=position) if event.transfers:
@@ -137,7 +142,16 @@ class Oracle:
             case PositionChanged(position=position):
                 self._set_exits(row, position)
             case ModeChanged(mode=mode):
-                slow.switched(ticker, is_halted=mode is Mode.HALTED)
+                slow.switched(ticker, is_halted=mode in (Mode.HALTED, Mode.SETTLED))
+                if mode is Mode.SETTLED:
+                    self._same(f"row {row.offset} open positions", 0, len(self.state.markets[ticker].positions))
+            case MarketSettling(settling=settling):
+                slow.settling(ticker)
+                market, settles = slow.markets[ticker], (self._price(ticker, settling.index_price), settling.skew)
+                self._same(f"row {row.offset} settles", settles, (market.index_price, market.skew))
+            case ParamsChanged(params=params, at=at):
+                self._params[ticker] = params
+                slow.changed(rules_of(params), at)
             case FundingAccrued():
                 pass  # before all others: ``_accrue``
             case _:
@@ -213,8 +227,9 @@ class Oracle:
         if stood is None:
             self._complain(f"row {row.offset} reduces {name}, which is not open")
             return
-        self._check_fill(row, event.fill, market)
-        if slow.is_stale(row.stream, row.at):
+        is_settled = event.reason is CloseReason.SETTLEMENT
+        self._check_fill(row, event.fill, market, is_settled=is_settled)
+        if slow.is_stale(row.stream, row.at) and not is_settled:
             self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
         before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         is_due, exits = slow.is_liquidatable(name), slow.exits_due(name)
@@ -222,7 +237,9 @@ class Oracle:
             self._complain(f"row {row.offset} liquidates {name}, which is due: {is_due}, and {exits}")
         if event.reason in (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS) and event.reason not in exits:
             self._complain(f"row {row.offset} closes {name} by its {event.reason}; due are {exits}")
-        if is_due and event.reason is not CloseReason.OWNER:
+        if is_settled:
+            slow.settled(name)
+        elif is_due and event.reason is not CloseReason.OWNER:
             slow.liquidated(name)
         else:
             slow.closed(name, abs(event.fill.lots))
@@ -242,6 +259,28 @@ class Oracle:
             (rest.lots, rest.cash, rest.margin) if rest else (0, 0, 0),
         )
 
+    def _increase(self, row: Row, event: PositionIncreased) -> None:
+        """The leverage that was asked for is in no row: the margin that was added says what it can have been."""
+        name, market = position_id(row.stream, event.position.number), self.slow.markets[row.stream]
+        self._check_fill(row, event.fill, market)
+        cost, margin = abs(event.fill.cost), event.margin_added
+        leverage = max(ceil(Fraction(cost, max(margin, 1))), 1)
+        if event.fill.lots * event.position.lots <= 0 or leverage > self._params[row.stream].max_leverage:
+            self._complain(f"row {row.offset}: {event.fill.lots} lots and {margin} of margin are no increase of {name}")
+        self.slow.increased(name, event.fill.lots, leverage)
+        stands = self.slow.positions[name]
+        off = margin - ceil(Fraction(cost, leverage))
+        self.slow.margin_moved(name, off)
+        self._same(f"row {row.offset} fee", event.fee, ceil(cost * market.rules.taker_fee))
+        said = event.position
+        self._same(
+            f"row {row.offset} {name}",
+            (said.user, said.lots, said.cash, said.margin),
+            (stands.user, stands.lots, stands.cash, stands.margin),
+        )
+        if self.slow.is_liquidatable(name):
+            self._complain(f"I7 row {row.offset}: {name} was increased and is due at once")
+
     def _change(self, row: Row, event: PositionChanged) -> None:
         name, slow = position_id(row.stream, event.position.number), self.slow
         moved = sum(
@@ -257,11 +296,12 @@ class Oracle:
             (stands.user, stands.lots, stands.cash, stands.margin),
         )
 
-    def _check_fill(self, row: Row, fill: Fill, market: SlowMarket) -> None:
+    def _check_fill(self, row: Row, fill: Fill, market: SlowMarket, *, is_settled: bool = False) -> None:
         ticker = row.stream
+        cost = market.settlement_cost(fill.lots) if is_settled else market.cost(fill.lots)
         said = (fill.cost, fill.quote_before, fill.quote_after, self._price(ticker, fill.index_price))
         quotes = self._ticks(ticker, market, market.skew), self._ticks(ticker, market, market.skew + fill.lots)
-        self._same(f"row {row.offset} fill", said, (market.cost(fill.lots), *quotes, market.index_price))
+        self._same(f"row {row.offset} fill", said, (cost, *quotes, market.index_price))
 
     def _check_accounts(self, entry: Entry) -> None:
         """Each account that the row touched holds what the slow model says."""

@@ -32,7 +32,7 @@ def calls(empty_place: Path) -> Path:
 def made(calls: Path, *words: str) -> list[str]:
     """What ``make`` called, with what it installed in few words."""
     calls.write_text("")
-    subprocess.run(["make", "PYTHON=./python", *words], cwd=calls.parent, check=True, capture_output=True, timeout=30)
+    subprocess.run(["make", "PYTHON=./python", *words], cwd=calls.parent, check=True, capture_output=True, timeout=60)
     found = [line.partition(" ")[2] for line in calls.read_text().splitlines()]
     return [
         f"install {line.partition('--editable ')[2]}" if "pip install" in line else line

@@ -28,13 +28,15 @@ from perps.commands import (
     PlaceOrder,
     ReplaceOrder,
     SetMode,
+    SettleMarket,
     SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.journal import Row
-from perps.params import Mode
+from perps.params import Mode, ParamChanges
 from perps.query_rows import OrderRecord
 from perps.refusals import RejectCode, Rejected
 from perps.units import Micros, Ticks
@@ -78,6 +80,8 @@ COMMANDS: dict[type, Command] = {
     CancelOrder: CancelOrder(ticker=BTC, user="ann", order_id=f"{BTC}-o1"),
     CancelOrders: CancelOrders(ticker=BTC, user="ann"),
     FundMarket: FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)),
+    UpdateMarket: UpdateMarket(ticker=BTC, changes=ParamChanges(max_leverage=50)),
+    SettleMarket: SettleMarket(ticker=BTC),
     ObserveTime: ObserveTime(ticker=BTC),
     CreateUser: CreateUser(user="cid"),
     Deposit: Deposit(user="ann", amount=Micros(1)),
@@ -275,6 +279,8 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
         (CancelOrder, ADMIN_SENDER),
         (CancelOrders, "ann"),
         (FundMarket, ADMIN_SENDER),
+        (UpdateMarket, ADMIN_SENDER),
+        (SettleMarket, ADMIN_SENDER),
         (ObserveTime, ADMIN_SENDER),
         (CreateUser, "cid"),
         (Deposit, "ann"),

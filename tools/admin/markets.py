@@ -1,14 +1,24 @@
-"""``perps market``: list markets, create them, and change their mode."""
+"""``perps market``: list markets, create them, and change their parameters and their mode."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import rich_click as click
-from msgspec import Struct
+from msgspec import to_builtins
 
-from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE
-from tools.admin.answers import Record, show_as, show_rows
+from perps.wire.markets import (
+    LIST_MARKET,
+    LIST_MARKETS,
+    SET_MODE,
+    SETTLE,
+    UPDATE,
+    ChangesBody,
+    MarketAnswer,
+    MarketList,
+    Settled,
+)
+from tools.admin.answers import show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
 from tools.output import show_record
 from tools.settings import Access, SettingsGroup, access_options, json_option, public_access_options
@@ -42,23 +52,27 @@ PARAMETERS: Final = (
     "referralShare",
     "maxFundingRate",
     "fundingVelocity",
+    "maxPriceAge",
     "priceBand",
     "priceConfirmations",
 )
 """What is shown of a new market: its parameters, those that were given and those that the venue chose."""
 
 
-class _Markets(Struct):
-    markets: list[Record]
+def _show_settled(done: Settled) -> None:
+    market = done.market
+    show_record({"ticker": market.ticker, "status": market.status})
+    show_record({"price": done.price, "positions": done.positions})
 
 
-class _Market(Struct):
-    market: Record
+def _show_parameters(made: MarketAnswer) -> None:
+    market = to_builtins(made.market)
+    show_record({name: market[name] for name in PARAMETERS if name in market})
 
 
 @click.group(cls=SettingsGroup)
 def market() -> None:
-    """List markets, create them, and change their mode."""
+    """List markets, create them, and change their parameters and their mode."""
 
 
 @market.command("list")
@@ -69,7 +83,7 @@ def list_markets(access: Access, as_json: bool) -> None:
 
     This needs no key.
     """
-    show_as(access, LIST_MARKETS, _Markets, lambda found: show_rows(found.markets, COLUMNS), as_json=as_json)
+    show_as(access, LIST_MARKETS, MarketList, lambda found: show_rows(found.markets, COLUMNS), as_json=as_json)
 
 
 @market.command("create")
@@ -119,10 +133,42 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
     The venue chooses every parameter that you leave out, to suit the price.
     """
 
-    def show(made: _Market) -> None:
-        show_record({name: made.market[name] for name in PARAMETERS if name in made.market})
+    show_as(access, LIST_MARKET, MarketAnswer, _show_parameters, as_json=as_json, ticker=ticker, **parameters)
 
-    show_as(access, LIST_MARKET, _Market, show, as_json=as_json, ticker=ticker, **parameters)
+
+@market.command("change")
+@click.argument("ticker", type=TICKER)
+@click.option("--organization-id", help="The organization that the market belongs to.")
+@click.option("--name", help="The market's name for people.")
+@click.option("--max-price-age", help="Trading stops when the price is older than this many seconds, or none.")
+@click.option("--force", is_flag=True, default=None, help="Also if positions become liquidatable: they are liquidated.")
+@access_options
+@json_option
+def change_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | bool | None) -> None:
+    """Change parameters of a market.
+
+    What you leave out stays as it is. Prices, sizes and the mark source of a market never change.
+    """
+    if all(value is None for name, value in parameters.items() if name != "force"):
+        raise click.UsageError("name at least one parameter to change")
+    show_as(access, UPDATE, MarketAnswer, _show_parameters, as_json=as_json, ticker=ticker, **parameters)
+
+
+_OWN: Final = {option.name for option in change_market.params}
+_CHANGE: Final = set(ChangesBody.__struct_fields__)
+change_market.params += [each for each in create_market.params if each.name in _CHANGE and each.name not in _OWN]
+
+
+@market.command("settle")
+@click.argument("ticker", type=TICKER)
+@access_options
+@json_option
+def settle_market(ticker: str, access: Access, as_json: bool) -> None:
+    """Close every position of a halted market at one price, and end it.
+
+    It cannot be undone.
+    """
+    show_as(access, SETTLE, Settled, _show_settled, as_json=as_json, ticker=ticker)
 
 
 @market.command("mode")
@@ -136,7 +182,7 @@ def set_mode(ticker: str, mode: str, access: Access, as_json: bool) -> None:
     In enabled mode everything is allowed. In reduce_only mode positions may only shrink. In halted mode nobody trades.
     """
 
-    def show(changed: _Market) -> None:
+    def show(changed: MarketAnswer) -> None:
         show_rows([changed.market], COLUMNS)
 
-    show_as(access, SET_MODE, _Market, show, as_json=as_json, ticker=ticker, mode=mode)
+    show_as(access, SET_MODE, MarketAnswer, show, as_json=as_json, ticker=ticker, mode=mode)

@@ -8,7 +8,14 @@ from msgspec import UNSET, UnsetType
 
 from perps.commands import Side
 from perps.effects import Changed, Traded, TradeKind
-from perps.events import CloseReason, PositionChanged, PositionOpened, PositionReduced, TransferKind
+from perps.events import (
+    CloseReason,
+    PositionChanged,
+    PositionIncreased,
+    PositionOpened,
+    PositionReduced,
+    TransferKind,
+)
 from perps.events import Fill as DomainFill
 from perps.journal import Entry
 from perps.market.position import Position as DomainPosition
@@ -210,14 +217,19 @@ def past_position(record: PositionRecord, params: MarketParams) -> Position:
     )
 
 
+def margin_of(event: PositionOpened | PositionIncreased) -> Micros:
+    """What has been paid into the margin for the lots of an open."""
+    return event.position.margin if isinstance(event, PositionOpened) else event.margin_added
+
+
 def opened(entry: Entry, params: MarketParams) -> Opened:
     """The answer to an open. A function of its journal row alone, so a repeated command gets the same one."""
-    row, event = entry.row, own_event(entry, PositionOpened)
+    row, event = entry.row, own_event(entry, PositionOpened, PositionIncreased)
     filled = event.fill
     return Opened(
         position=open_position(event.position, params, filled.mark_price, filled.funding_index),
         fill=fill(filled, params),
-        margin_paid=decimals.money(event.position.margin),
+        margin_paid=decimals.money(margin_of(event)),
         fee=fee(event.fee, event.referral),
         new_balance=decimals.money(row.user_balance or 0),
         client_order_id=row.client_order_id,
@@ -282,15 +294,16 @@ def margin_changed(entry: Entry, params: MarketParams) -> MarginChanged:
     )
 
 
-def quoted(event: PositionOpened, params: MarketParams, offset: int) -> Quoted:
+def quoted(event: PositionOpened | PositionIncreased, params: MarketParams, offset: int) -> Quoted:
     """What an open would do, from the event it would make."""
-    position, filled = event.position, event.fill
+    position, filled, margin = event.position, event.fill, margin_of(event)
     mark, index, tick = filled.mark_price, filled.funding_index, params.tick_size
     return Quoted(
         fill=fill(filled, params),
-        margin_required=decimals.money(position.margin),
+        margin_required=decimals.money(margin),
         fee=fee(event.fee, event.referral),
-        total_required=decimals.money(position.margin + event.fee),
+        total_required=decimals.money(margin + event.fee),
+        entry_price=decimals.average_price(position.entry_cost, position.lots, params),
         equity=decimals.money(equity(position, mark, params.unit, index)),
         liquidation_price=decimals.price(liquidation_price(position, params, index), tick),
         bankruptcy_price=decimals.price(bankruptcy_price(position, params, index), tick),

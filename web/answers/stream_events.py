@@ -16,6 +16,7 @@ from perps.effects import (
     Joined,
     Ordered,
     Paid,
+    ParamsSet,
     Priced,
     Status,
     Traded,
@@ -25,10 +26,10 @@ from perps.journal import Entry, Row
 from perps.params import MarketParams
 from perps.wire.base import Answer
 from perps.wire.history import UserTrade
-from perps.wire.streams import FundingEvent, HoldEvent, MarketEvent, PositionEvent, PriceEvent
+from perps.wire.streams import FundingEvent, HoldEvent, MarketEvent, ParametersEvent, PositionEvent, PriceEvent
 from web.answers import decimals
 from web.answers.funding import funding_hour
-from web.answers.markets import held_price
+from web.answers.markets import held_price, parameters
 from web.answers.orders import order_event
 from web.answers.positions import changed_position, traded_position
 from web.answers.times import rfc3339
@@ -92,6 +93,9 @@ def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[
         case Holding():
             held = None if effect.held is None else held_price(effect.held, params)
             yield "hold", HoldEvent(ticker=params.ticker, held_price=held, offset=row.offset, at=rfc3339(row.at))
+        case ParamsSet():
+            shown = msgspec.structs.asdict(parameters(effect.params))
+            yield "parameters", ParametersEvent(**shown, offset=row.offset, at=rfc3339(row.at))
         case FundingHour():
             hour = msgspec.structs.asdict(funding_hour(effect, params))
             yield "funding", FundingEvent(**hour, ticker=params.ticker, offset=row.offset)

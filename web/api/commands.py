@@ -58,6 +58,7 @@ def open_command(body: OpenBody) -> OpenPosition:
         acceptable_price=nano,
         max_slippage_bps=body.max_slippage_bps,
         acceptable_price_pico=rest,
+        position=body.position_id,
     )
 
 
@@ -172,24 +173,31 @@ def list_command(body: MarketBody) -> ListMarket:
         maintenance_rate=maintenance,
         liquidation_fee=rate(body.liquidation_fee, "liquidationFee"),
         house_deposit=money_from_zero(body.house_deposit, "houseDeposit"),
-        house_credit_limit=_credit_limit(body.house_credit_limit),
-        max_price_age=_age(body.max_price_age),
+        house_credit_limit=credit_limit(body.house_credit_limit),
+        max_price_age=age(body.max_price_age),
         funding_velocity=velocity,
         max_funding_rate=funding,
-        price_band=rate(body.price_band, "priceBand") if body.price_band.is_finite() else None,
+        price_band=band(body.price_band),
         price_confirmations=body.price_confirmations,
     )
     return ListMarket(params=params, price=Ticks(price))
 
 
-def _credit_limit(limit: Limit) -> Micros | None:
+def credit_limit(limit: Limit) -> Micros | None:
+    """How far below 0 a house may go; None: by default."""
     return money_from_zero(limit, "houseCreditLimit") if limit.is_finite() else None
 
 
-def _age(limit: Limit) -> Millis | None:
+def age(limit: Limit) -> Millis | None:
+    """How old a price may be; None: a price never grows old."""
     if not limit.is_finite():
         return None
-    age = number(limit, 3, "maxPriceAge")
-    if not 0 < age < 2**53:
+    milliseconds = number(limit, 3, "maxPriceAge")
+    if not 0 < milliseconds < 2**53:
         raise invalid("maxPriceAge must be a positive number of seconds, or none.", field="maxPriceAge")
-    return Millis(age)
+    return Millis(milliseconds)
+
+
+def band(limit: Limit) -> Ppb | None:
+    """How far from the index a price is taken at once; None: any."""
+    return rate(limit, "priceBand") if limit.is_finite() else None

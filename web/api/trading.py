@@ -40,6 +40,9 @@ async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     if user is None:
         raise errors.not_found("user", userId=command.user)
     now_ms = context.clock.now_ms()
+    theirs = await context.gateway.not_theirs(call.principal, command)
+    if theirs is not None:
+        raise errors.of_rejected(theirs, view.market.params)
     given = Given(now_ms, view.price_in_doubt, held=AMOUNT_MAX, referrer=user.referrer)
     outcome = decide_open(view.market, command, given)
     if isinstance(outcome, Rejected):

@@ -19,6 +19,7 @@ from perps.effects import (
     Ordered,
     OrderStatus,
     Paid,
+    ParamsSet,
     Priced,
     Status,
     Traded,
@@ -53,6 +54,7 @@ class UserView:
         "positions",
         "referrer",
         "reserved",
+        "volume",
         "withdrawn",
     )
 
@@ -71,6 +73,8 @@ class UserView:
         self.withdrawn = 0
         self.pnl = 0
         self.fees = 0
+        self.volume = 0
+        """Σ |cost| of the trades behind the row ``ReadModel.volume_from``."""
 
 
 class MarketView:
@@ -117,6 +121,8 @@ class ReadModel:
         self.markets: dict[str, MarketView] = {}
         self.users: dict[str, UserView] = {}
         self.balances: dict[str, int] = {}
+        self.volume_from = 0
+        """The row behind which users' volumes count: that of a snapshot without them; else 0."""
         self.health_changes = 0
         """How often a market went down or came up again: readers see it, and no row says it."""
         self._recent: deque[Row] = deque(maxlen=rows_kept)
@@ -245,7 +251,7 @@ class ReadModel:
             case Funded():
                 if view is not None:
                     view.funded += effect.amount
-            case Status() | FundingHour() | Holding():
+            case Status() | FundingHour() | Holding() | ParamsSet():
                 pass  # the market's state says it
             case _:
                 assert_never(effect)
@@ -260,9 +266,11 @@ class ReadModel:
             user.reserved += order.reserve
 
     def _trade(self, row: Row, view: MarketView | None, trade: Traded) -> None:
+        volume = Micros(abs(trade.fill.cost))
         if view is not None:
-            view.history.trade(row.at, trade.fill.quote_after, Micros(abs(trade.fill.cost)))
+            view.history.trade(row.at, trade.fill.quote_after, volume)
         user = self.users[trade.position.user]
+        user.volume += volume
         user.fees += trade.fee
         user.pnl += trade.pnl
         self._stands(row, trade.position)

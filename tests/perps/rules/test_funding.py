@@ -193,6 +193,23 @@ def test_a_full_hour_is_noted_with_what_was_paid_since_the_one_before() -> None:
     assert all(event.paid > 0 for event in noted)
 
 
+@pytest.mark.parametrize("why", ["halted", "stale"])
+def test_an_hour_in_which_the_clock_stopped_is_noted_with_what_was_paid_until_then(why: str) -> None:
+    venue = flow_venue(max_price_age=5 * MINUTE_MS)
+    venue.at = Millis(HOUR)
+    done(venue.price(STORY_PRICE, ticker=STORY))
+    open_one(venue)
+    if why == "halted":
+        venue.at = Millis(HOUR + 5 * MINUTE_MS)
+        done(venue.mode(Mode.HALTED, ticker=STORY))
+    pay_all(venue, until=HOUR + 3 * HOUR_MS + MINUTE_MS)
+    paid = market_of(venue).funding_index
+    noted = [event for event in all_of(venue, FundingAccrued) if event.at % HOUR_MS == 0 and event.at > HOUR]
+
+    assert [(event.at, event.paid, event.index) for event in noted] == [(HOUR + HOUR_MS, paid, paid)]
+    assert paid > 0
+
+
 def test_an_hour_in_which_everybody_left_is_noted_too() -> None:
     venue = flow_venue()
     position = open_one(venue)

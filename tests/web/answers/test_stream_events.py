@@ -18,8 +18,10 @@ from perps.commands import (
     PlaceOrder,
     ReplaceOrder,
     SetMode,
+    SettleMarket,
     SetTriggers,
     Side,
+    UpdateMarket,
 )
 from perps.engine import effects_of, entry_of
 from perps.events import (
@@ -38,7 +40,7 @@ from perps.events import (
     encode_events,
 )
 from perps.journal import Entry, Row, events_of
-from perps.params import MarketParams, Mode
+from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import FundingIndex, Micros, Millis, Ticks
 from perps.wire.base import Limit, encode
 from tests.actors.venue import close, listing, open_long, running, set_price
@@ -55,6 +57,7 @@ async def rows() -> list[Row]:
         await venue.add_user("ann")
         await venue.do(open_long(BTC, "ann", leverage=100))
         await venue.do(open_long(BTC, "ann"))
+        await venue.do(replace(open_long(BTC, "ann"), position=f"{BTC}-2"))
         await venue.do(ChangeMargin(ticker=BTC, user="ann", position_id=f"{BTC}-2", amount=Micros(1)))
         await venue.do(close(BTC, "ann", 2))
         await venue.do(
@@ -67,8 +70,10 @@ async def rows() -> list[Row]:
         await venue.do(set_price(BTC, 50))
         await venue.list_market("BANDED-PERP", price_band=Limit("0.1"))
         await venue.do(set_price("BANDED-PERP", 1))
+        await venue.do(UpdateMarket(ticker=BTC, changes=ParamChanges(max_leverage=50)))
         await venue.do(SetMode(ticker=BTC, mode=Mode.HALTED))
         await venue.do(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)))
+        await venue.do(SettleMarket(ticker=BTC))
         last = _place(venue.store.rows())
         return [*venue.store.rows(), _over(last), _hour(last)]
 

@@ -41,6 +41,7 @@ SAID: list[tuple[str, object, str, Json]] = [
     (OPEN, b"\xff\xfe", "not valid JSON", {}),
     ("/api/admin/markets", b'{"houseCreditLimit": ' + b"[" * 30_000, "too deeply", {}),
     ("/api/markets/perps/BTC-PERP-1/close", {"percentage": "half"}, "percentage must be a decimal number", {}),
+    ("/api/markets/perps/BTC-PERP-1/close", {"percentage": "1." + 60_000 * "1"}, "percentage has too many digits.", {}),
     (
         PRICE,
         {"price": "1", "source": "me"},

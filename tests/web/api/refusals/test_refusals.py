@@ -48,6 +48,7 @@ COMMANDS: list[tuple[str, object]] = [
     ("/api/admin/keys", {"scopes": ["read"]}),
     ("/api/admin/markets", {"ticker": "A", "organizationId": "o", "name": "n", "price": "1"}),
     ("/api/admin/markets/BTC-PERP/mode", {"mode": "halted"}),
+    ("/api/admin/markets/BTC-PERP/settle", None),
     ("/api/admin/markets/BTC-PERP/fund", {"account": "house", "amount": "1"}),
     ("/api/admin/snapshots", {}),
     ("/api/orders", {"type": "limit", "price": "1", **open_body()}),
