@@ -6,7 +6,17 @@ import pytest
 from msgspec.structs import replace
 
 import perps.rules.orders as rules
-from perps.commands import CancelOrder, CancelOrders, ObserveTime, OrderKind, PlaceOrder, ReplaceOrder, Side
+from perps.commands import (
+    CancelOrder,
+    CancelOrders,
+    ObserveTime,
+    OrderKind,
+    PlaceOrder,
+    ReplaceOrder,
+    SettleMarket,
+    Side,
+    UpdateMarket,
+)
 from perps.events import (
     CloseReason,
     Events,
@@ -19,7 +29,7 @@ from perps.events import (
 )
 from perps.market.order import Order
 from perps.market.state import Market
-from perps.params import Mode
+from perps.params import Mode, ParamChanges
 from perps.refusals import RejectCode, Rejected
 from perps.rules.rule import Given
 from perps.units import MICRO, Lots, Micros, Millis, Nano, Ppb, Ticks
@@ -456,3 +466,33 @@ def test_orders_come_back_from_rows_and_from_an_image() -> None:
     }
     assert again.orders.limits.entries() == market.orders.limits.entries()
     assert market.follower().orders.by_number == market.orders.by_number
+
+
+def test_settling_a_market_gives_every_reserve_back_before_anybody_leaves() -> None:
+    venue = books()
+    wallets = {user: venue.ledger.wallet(user) for user in ("ann", "bob")}
+    done(place(venue, "bob", LIMIT, LONG, DOWN))
+    done(place(venue, "ann", STOP, SHORT, DOWN))
+    opened(venue.open("cid", LONG, 1_000 * MICRO))
+    done(venue.mode(Mode.HALTED))
+    outcome = done(venue.send(SettleMarket(ticker=BTC)))
+    ended = events_of(OrderCancelled, outcome)
+    assert [(event.order.number, event.reason) for event in ended] == [(1, "settled"), (2, "settled")]
+    places = [type(event) for event in outcome]
+    assert places.index(PositionReduced) > places.index(OrderCancelled)
+    assert {user: venue.ledger.wallet(user) for user in ("ann", "bob")} == wallets
+    assert refused(place(venue, "bob", LIMIT, LONG, DOWN)).code is RejectCode.MARKET_HALTED
+    done(venue.mode(Mode.ENABLED))
+    assert len(venue.markets[BTC].orders) == 0
+
+
+def test_new_parameters_move_the_levels_of_limits() -> None:
+    """Twice the room for a side: a limit may fill at a quote that could not be its fill before."""
+    venue = books()
+    done(place(venue, "bob", LIMIT, LONG, DOWN))
+    orders = venue.markets[BTC].orders
+    before = orders.limits.entries()
+    changes = ParamChanges(max_open_interest=Lots(10_000))
+    done(venue.send(UpdateMarket(ticker=BTC, changes=changes)))
+    assert orders.limits.entries() != before
+    assert len(events_of(PositionOpened, venue.price(DOWN - 60))) == 1
