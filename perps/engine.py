@@ -18,7 +18,7 @@ from perps.refusals import Rejected
 from perps.rules.checks import CLOSED, not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
-from perps.rules.orders import next_entry
+from perps.rules.orders import is_an_entry_due, next_entry
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
@@ -125,19 +125,27 @@ def sweep(market: Market, given: Given) -> list[MarketEvents]:
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
     Nothing is done at a price that nobody may trade at.
     """
-    rows: list[list[MarketEvent]] = []
     if market.settling is not None:
         following: Iterable[MarketEvent] = settlement(market)
-    elif not_to_be_used(market, given):
+    elif not _may_be_due(market) or not_to_be_used(market, given):
         return []
     else:
         following = consequences(market, given)
+    rows: list[list[MarketEvent]] = []
     for event in following:
         if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
             rows.append([])
         rows[-1].append(event)
         apply(market, event)
     return [tuple(row) for row in rows]
+
+
+def _may_be_due(market: Market) -> bool:
+    """Whether anything can be due at the present price: two comparisons a list."""
+    mark = market.mark
+    if market.order.may_be_due(mark, market.params, market.funding_index) or market.exits.reached(mark):
+        return True
+    return bool(market.orders.by_number) and is_an_entry_due(market, mark)
 
 
 def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:

@@ -54,6 +54,7 @@ class Welcome:
         person = next(iter(keys))
         lines = (
             f"The demo is on. The prices of {', '.join(markets)} move, and {agents} agents trade.",
+            f"To trade in a browser, open http://{reachable_host(self.host)}:{urlsplit(base_url).port}",
             f"To trade as {person}, in another terminal:",
             self._order(base_url, person),
         )

@@ -9,11 +9,12 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import msgspec
 import structlog
 import uvloop
 from msgspec import Struct
@@ -94,6 +95,8 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     log_level: str = "info"
     one_processor: bool = True
     """Keep all threads on one: see ``web/process/affinity``."""
+    demo_keys: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Of the demo's people, by user, as soon as there are any. The page trades with them."""
     on_port: Callable[[int], str] = "perps serve --port {}".format
     """The command that starts this venue on another port, for a message."""
 
@@ -137,7 +140,9 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
             sites=settings.sites,
             public_leaderboard=settings.public_leaderboard,
         )
-        venue = VenueServer(wrap(stores) if wrap else stores, admin_key, clock=clock, limits=limits)
+        venue = VenueServer(
+            wrap(stores) if wrap else stores, admin_key, clock=clock, limits=limits, demo_keys=settings.demo_keys
+        )
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
         stack.callback(announce(directory.path, settings.host, port))

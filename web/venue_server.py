@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -76,7 +77,13 @@ class VenueServer:
     """One running venue: the web server, the read side and the core's host."""
 
     def __init__(
-        self, stores: Stores, admin_key: str, *, clock: Clock | VenueClock | None = None, limits: Limits | None = None
+        self,
+        stores: Stores,
+        admin_key: str,
+        *,
+        clock: Clock | VenueClock | None = None,
+        limits: Limits | None = None,
+        demo_keys: Mapping[str, str] | None = None,
     ) -> None:
         limits = limits or Limits()
         time = clock if isinstance(clock, VenueClock) else VenueClock(clock or SystemClock())
@@ -116,6 +123,7 @@ class VenueServer:
             leaderboards=Leaderboards(model, stores.equity, time),
             observations=self._observations,
             public_leaderboard=limits.public_leaderboard,
+            demo_keys={} if demo_keys is None else demo_keys,
         )
         metrics.gauge("perps_problems", "Parts that are not well.", lambda: len(self.host.problems()))
         metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)

@@ -16,7 +16,7 @@ from perps.client.lists import Listing, Page
 from perps.client.orders import OrderCalls, values_of
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import history, keys, markets, prices, results, streams, trading, users, venue
+from perps.wire import history, keys, markets, page, prices, results, streams, trading, users, venue
 from perps.wire.operation import Operation
 
 TIMEOUT_S: Final = 15.0
@@ -356,6 +356,10 @@ class Venue(OrderCalls):
     async def get_me(self) -> keys.Me:
         """Whose this key is, and what it allows."""
         return await self.call(keys.ME, keys.Me)
+
+    async def get_demo(self) -> page.Demo:
+        """The keys of the demo's people, if the venue runs a demo, and on this machine."""
+        return await self.call(page.DEMO, page.Demo)
 
     async def make_stream_ticket(self) -> streams.TicketMade:
         """A ticket that opens one stream within 60 s, for a reader that cannot send a header."""

@@ -37,6 +37,7 @@ def _all_due(market: Market, mark: Ticks) -> Iterator[Position]:
     params, index = market.params, market.funding_index
     if not market.order.may_be_due(mark, params, index):
         return
+    mark, params, index = market.mark, market.params, market.funding_index
     for number in market.order.candidates(mark, params, index):
         position = market.positions[number]
         if is_liquidatable(position, mark, params, index):

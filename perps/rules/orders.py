@@ -30,7 +30,7 @@ from perps.rules.checks import reject, shut
 from perps.rules.opening import open_at
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
-from perps.units import INTEGER_MAX, Micros, Nano, Pico, div_floor
+from perps.units import INTEGER_MAX, Micros, Nano, Pico, Ticks, div_floor
 
 ORDERS_PER_USER_MAX: Final = 100
 """Resting orders of one user in one market."""
@@ -148,6 +148,13 @@ def expired(market: Market, given: Given, count_max: int) -> tuple[OrderCancelle
             break
         ended.append(cancelled(market, order, EXPIRED))
     return tuple(ended)
+
+
+def is_an_entry_due(market: Market, mark: Ticks) -> bool:
+    """Whether the mark has reached a stop, or the quote the level of a limit."""
+    orders = market.orders
+    key = quote_key(market.index_price, market.skew, market.params.skew_scale)
+    return orders.stops.reached(mark) or orders.limits.reached(key)
 
 
 def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened | OrderCancelled | None:

@@ -274,6 +274,7 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"name": "perps", "version": "0.1.0", "docs": "docs/api.md", "openapi": "/openapi.json",
  "reference": "/docs", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics", "routes": ["GET /",
  "POST /api/markets/perps/open"]}"""),
+    "getDemo": Example('{"people": [{"userId": "alice", "key": "perps_shown-on-this-machine"}]}'),
     "getMe": Example(
         """
  {"userId": "ann", "scopes": ["read", "trade"], "keyId": "key_8f3590b32e7133e6", "label": "phone",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta
 
 from perps.commands import HouseAccount, PriceSource
 from perps.params import MarkSource
 from perps.wire.base import (
+    ALLOWED,
     Answer,
     Body,
     ClientOrderId,
@@ -30,6 +31,7 @@ from perps.wire.base import (
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.operation import COMMAND, NOTHING, Operation
 
+SettableMode = Literal["enabled", "reduce_only", "halted"]
 MarketStatus = Literal["enabled", "reduce_only", "halted", "settled", "unavailable"]
 
 
@@ -202,7 +204,7 @@ class ChangesBody(Body):
 class ModeBody(Body):
     """What a market is to let through."""
 
-    mode: Literal["enabled", "reduce_only", "halted"]
+    mode: Annotated[SettableMode, Meta(extra={ALLOWED: get_args(SettableMode)})]
 
 
 class Settled(Answer):

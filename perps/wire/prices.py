@@ -74,7 +74,8 @@ SET_PRICE: Final = Operation(
     path="/api/markets/perps/{ticker}/price",
     summary="Set a market's index price",
     description="The positions that it liquidates are in the same journal row, so no trade comes between. For each "
-    "source, `sequence` must grow from price to price and `at` must not fall, else `price_stale`.",
+    "source, `sequence` must grow from price to price and `at` must not fall, else `price_stale`. A price beyond the "
+    "market's `priceBand` is held until it is confirmed: `market.heldPrice` shows it.",
     scope="price",
     body=PriceBody,
     answers={200: PriceAnswer},

@@ -23,6 +23,10 @@ Since = Annotated[str | None, Meta(description="The last id that you saw; also t
 UsedTicket = Annotated[
     str | None, Meta(description="A ticket instead of a key, for a reader that cannot send a header.")
 ]
+Heartbeat = Annotated[
+    Annotated[int, Meta(ge=1, le=15)] | None,
+    Meta(description="Seconds between comments on a quiet stream, to notice a dead line: 1 to 15, by default 15."),
+]
 
 
 class StreamQuery(Query):
@@ -31,6 +35,7 @@ class StreamQuery(Query):
     tickers: Tickers = None
     ticker: Annotated[str | None, Meta(description="The same.")] = None
     since: Since = None
+    heartbeat: Heartbeat = None
 
 
 class UserStreamQuery(Query):
@@ -39,6 +44,7 @@ class UserStreamQuery(Query):
     tickers: Tickers = None
     since: Since = None
     ticket: UsedTicket = None
+    heartbeat: Heartbeat = None
 
 
 class MixedStreamQuery(UserStreamQuery):

@@ -40,11 +40,24 @@ from web.answers.trades import fee, fill
 Past = Literal["closed", "liquidated"]
 
 
+class Valued(NamedTuple):
+    """A position as shown, with the numbers that a list adds up: its pnl (unrealised or realised) and its funding."""
+
+    shown: Position
+    pnl: int
+    funding: int
+
+
 def open_position(position: DomainPosition, params: MarketParams, mark: Ticks, index: FundingIndex) -> Position:
     """A position while it is open, valued at ``mark``."""
+    return _valued(position, params, mark, index).shown
+
+
+def _valued(position: DomainPosition, params: MarketParams, mark: Ticks, index: FundingIndex) -> Valued:
     tick = params.tick_size
     pnl = equity(position, mark, params.unit, index) - position.margin
-    return Position(
+    funding = funding_since_entry(position, params, index)
+    shown = Position(
         id=position_id(params.ticker, position.number),
         user_id=position.user,
         ticker=params.ticker,
@@ -60,29 +73,19 @@ def open_position(position: DomainPosition, params: MarketParams, mark: Ticks, i
         bankruptcy_price=decimals.price(bankruptcy_price(position, params, index), tick),
         unrealized_pnl=decimals.money(pnl),
         unrealized_pnl_percent=decimals.share(100 * pnl, position.margin, 4),
-        funding_paid=decimals.money(funding_since_entry(position, params, index)),
+        funding_paid=decimals.money(funding),
         take_profit=_price_or_none(position.take_profit, params),
         stop_loss=_price_or_none(position.stop_loss, params),
         status="open",
         opened_at=rfc3339(position.opened_at),
         closed_at=None,
     )
-
-
-class Valued(NamedTuple):
-    """A position as shown, with the numbers that a list adds up: its pnl (unrealised or realised) and its funding."""
-
-    shown: Position
-    pnl: int
-    funding: int
+    return Valued(shown, pnl, funding)
 
 
 def valued(position: DomainPosition, market: Market) -> Valued:
     """An open position at the market's present mark."""
-    mark, index = market.mark, market.funding_index
-    pnl = equity(position, mark, market.unit, index) - position.margin
-    params = market.params
-    return Valued(open_position(position, params, mark, index), pnl, funding_since_entry(position, params, index))
+    return _valued(position, market.params, market.mark, market.funding_index)
 
 
 def recorded(record: PositionRecord, market: Market) -> Valued:

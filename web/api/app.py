@@ -22,6 +22,7 @@ from web.api import (
     keys,
     markets,
     orders,
+    page,
     prices,
     reading,
     reference,
@@ -55,6 +56,7 @@ MODULES: Final = (
     streams,
     venue,
     reference,
+    page,
 )
 """Where the handlers are."""
 

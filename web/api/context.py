@@ -59,6 +59,8 @@ class Context:
     """Whether anybody may see the leaderboard, without a key."""
     started: bool = False
     """Whether recovery has ended: before that there is nothing true to serve."""
+    demo_keys: Mapping[str, str] = field(default_factory=dict)
+    """Of the demo's people, by user: empty in a venue without a demo."""
     draining: bool = False
     clock_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever advances a manual clock."""

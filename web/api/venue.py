@@ -32,6 +32,7 @@ from web.answers import decimals
 from web.answers.errors import RequestError
 from web.answers.times import rfc3339
 from web.answers.warnings import market_warnings
+from web.api import page
 from web.api.call import Call, Reply, Route
 from web.process.snapshot_taking import SnapshotFailed
 from web.process.watchdog import Problem
@@ -43,8 +44,10 @@ METRICS_AGE_NS: Final = 1_000_000_000
 VERSION: Final = version("perps")
 
 
-async def index(call: Call[None, NoQuery]) -> Index:
-    """What this is, where to read on, and every route."""
+async def index(call: Call[None, NoQuery]) -> Index | web.StreamResponse:
+    """What this is, where to read on, and every route; for a browser, the page."""
+    if (shown := page.front(call.request)) is not None:
+        return shown
     routes = sorted((operation.path, operation.method) for operation in OPERATIONS)
     return Index(
         name="perps",
