@@ -19,39 +19,14 @@ from perps.market.holding import HeldPrice
 from perps.market.order import Order
 from perps.market.position import Position
 from perps.market.settling import Settling
+from perps.order_events import OrderCancelled as OrderCancelled
+from perps.order_events import OrderPlaced as OrderPlaced
+from perps.order_events import OrderReplaced as OrderReplaced
 from perps.params import MarketParams, Mode
+from perps.transfers import Transfer as Transfer
+from perps.transfers import TransferKind as TransferKind
+from perps.transfers import Transfers as Transfers
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
-
-
-class TransferKind(StrEnum):
-    """Why money moved between two accounts."""
-
-    DEPOSIT = "deposit"
-    WITHDRAWAL = "withdrawal"
-    HOUSE_DEPOSIT = "house_deposit"
-    HOUSE_FUNDING = "house_funding"
-    ORDER_RESERVE = "order_reserve"
-    ORDER_RETURN = "order_return"
-    MARGIN = "margin"
-    MARGIN_RETURN = "margin_return"
-    PROFIT = "profit"
-    LOSS = "loss"
-    FEE = "fee"
-    REFERRAL = "referral"
-    LIQUIDATION_FEE = "liquidation_fee"
-    BAD_DEBT = "bad_debt"
-
-
-class Transfer(Struct, frozen=True, array_like=True, gc=False):
-    """``amount`` ≥ 0 micros leave the account ``source`` and enter ``target``: two legs that sum to 0."""
-
-    source: str
-    target: str
-    amount: Micros
-    kind: TransferKind
-
-
-Transfers = tuple[Transfer, ...]
 
 
 class CloseReason(StrEnum):
@@ -248,46 +223,6 @@ class PositionChanged(Struct, frozen=True, array_like=True, tag=True):
     def subject(self) -> str:
         """The position's owner."""
         return self.position.user
-
-
-class OrderPlaced(Struct, frozen=True, array_like=True, tag=True):
-    """An order rests from here on; its reserve has left the wallet."""
-
-    order: Order
-    transfers: Transfers
-
-    @property
-    def subject(self) -> str:
-        """The order's owner."""
-        return self.order.user
-
-
-class OrderReplaced(Struct, frozen=True, array_like=True, tag=True):
-    """A resting order has other terms from here on; ``transfers`` has the difference of the reserves."""
-
-    order: Order
-    transfers: Transfers
-
-    @property
-    def subject(self) -> str:
-        """The order's owner."""
-        return self.order.user
-
-
-class OrderCancelled(Struct, frozen=True, array_like=True, tag=True):
-    """An order has ended without a fill; its reserve is back in the wallet.
-
-    ``reason``: ``owner``, ``expired``, or the code that its fill was refused with.
-    """
-
-    order: Order
-    reason: str
-    transfers: Transfers
-
-    @property
-    def subject(self) -> str:
-        """The order's owner."""
-        return self.order.user
 
 
 class HouseFunded(Struct, frozen=True, array_like=True, tag=True):
