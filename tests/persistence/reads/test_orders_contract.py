@@ -18,11 +18,13 @@ def day() -> list[Entry]:
 
 
 @pytest.fixture
-async def queries(store: Store, day: list[Entry]) -> AsyncIterator[Queries]:
+def written(store: Store, day: list[Entry]) -> None:
+    write(store.acquire(), day)
+
+
+@pytest.fixture
+async def queries(store: Store, written: None) -> AsyncIterator[Queries]:
     """The read side of a store that holds the day."""
-    journal = store.acquire()
-    for first in range(0, len(day), 7):
-        write(journal, day[first : first + 7])
     queries = store.queries()
     await queries.open()
     yield queries
