@@ -385,7 +385,11 @@ class Exchange(RuleBasedStateMachine):
         books = recompute_balances(
             markets=rules, deposits=self.deposits, trades=self.trades, referrers=REFERRERS, margins=self.moves
         )
-        assert {user: books.wallets[user] for user in USERS} == {user: self.venue.ledger.wallet(user) for user in USERS}
+        resting = [order for market in self.venue.markets.values() for order in market.orders.by_number.values()]
+        own = {user: self.venue.ledger.wallet(user) for user in USERS}
+        for order in resting:
+            own[order.user] = Micros(own[order.user] + order.reserve)
+        assert {user: books.wallets[user] for user in USERS} == own
 
     @invariant()
     def all_accounts_sum_to_nothing_and_no_wallet_is_negative(self) -> None:
