@@ -28,6 +28,7 @@ from perps.commands import (
     PriceSource,
     ReplaceOrder,
     SetMode,
+    SettleMarket,
     SetTriggers,
     Side,
     UpdatePrice,
@@ -139,7 +140,10 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
             account = random.choice(list(HouseAccount))
             send(FundMarket(ticker=ticker, account=account, amount=Micros(random.choice([10**7, 3, -3]))))
         else:
-            send(SetMode(ticker=ticker, mode=random.choice([Mode.REDUCE_ONLY, Mode.ENABLED, Mode.ENABLED])))
+            mode = random.choice([Mode.REDUCE_ONLY, Mode.ENABLED, Mode.HALTED])
+            send(SetMode(ticker=ticker, mode=mode))
+            if mode is Mode.HALTED:
+                send(SettleMarket(ticker=ticker))
             send(SetMode(ticker=ticker, mode=Mode.ENABLED))
     return found
 
