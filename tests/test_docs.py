@@ -174,6 +174,8 @@ async def test_every_field_of_every_answer_is_documented(venue: Running) -> None
         answers += [(await venue.admin.post("/api/admin/users/ann/withdraw", {"amount": "1"})).ok()]
         answers += [(await venue.admin.post("/api/admin/keys", {"scopes": ["price"]})).ok(201)]
         answers += [(await venue.admin.post("/api/admin/snapshots")).ok(201)]
+        order = {**opening, "type": "limit", "price": "39000"}
+        answers += [(await ann.post("/api/orders", order)).ok(201)]
         await venue.mode("halted")
         events = await stream.until_offset(venue.venue.context.model.offset)
     for operation in OPERATIONS:
@@ -181,6 +183,7 @@ async def test_every_field_of_every_answer_is_documented(venue: Running) -> None
         if operation.method != "GET" or not (isinstance(answer, type) and issubclass(answer, Answer)):
             continue
         path = operation.path.replace("{ticker}", "BTC-PERP").replace("{userId}", "ann")
+        path = path.replace("{orderId}", "BTC-PERP-o1") + ("?userId=ann" if operation.name == "listOrders" else "")
         answers.append((await venue.admin.get(path)).ok())
     answers.append((await venue.admin.get("/api/markets/positions/ann?status=all")).ok())
 

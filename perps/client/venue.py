@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from perps.client import stream
 from perps.client.lists import Listing, Page
+from perps.client.orders import OrderCalls, values_of
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
 from perps.wire import history, keys, markets, page, prices, results, streams, trading, users, venue
@@ -28,7 +29,7 @@ P = TypeVar("P", bound=Page)
 T = TypeVar("T")
 
 
-class Venue:
+class Venue(OrderCalls):
     """One venue, asked with one key. An async context manager.
 
     A request goes out again, the same, until there is a verdict: none begins later than ``retry_s`` after the first,
@@ -119,7 +120,7 @@ class Venue:
 
         With ``position_id`` it is added to that one.
         """
-        return await self.call(trading.OPEN, trading.Opened, **_values(locals()))
+        return await self.call(trading.OPEN, trading.Opened, **values_of(locals()))
 
     async def quote_position(
         self,
@@ -135,7 +136,7 @@ class Venue:
         position_id: str | None = None,
     ) -> trading.Quoted:
         """What an open would do now. Nothing changes."""
-        return await self.call(trading.QUOTE, trading.Quoted, **_values(locals()))
+        return await self.call(trading.QUOTE, trading.Quoted, **values_of(locals()))
 
     async def close_position(
         self,
@@ -149,17 +150,17 @@ class Venue:
         client_order_id: str | None = None,
     ) -> trading.Closed:
         """Close a position, or a share of it: 1 is all, 0.5 is half. Or a ``quantity``, or a ``size`` in US dollars."""
-        return await self.call(trading.CLOSE, trading.Closed, **_values(locals()))
+        return await self.call(trading.CLOSE, trading.Closed, **values_of(locals()))
 
     async def change_margin(
         self, position_id: str, amount: Exact, *, client_order_id: str | None = None, user_id: str | None = None
     ) -> MarginChanged:
         """Pay ``amount`` US dollars into a position's margin; with an amount below 0, take them out of it."""
-        return await self.call(MARGIN, MarginChanged, **_values(locals()))
+        return await self.call(MARGIN, MarginChanged, **values_of(locals()))
 
     async def close_all_positions(self, *, ticker: str | None = None, user_id: str | None = None) -> ClosedAll:
         """Close what is open, each position by itself: see each one's result, and ``remaining``."""
-        return await self.call(CLOSE_ALL, ClosedAll, **_values(locals()))
+        return await self.call(CLOSE_ALL, ClosedAll, **values_of(locals()))
 
     async def set_triggers(
         self,
@@ -170,7 +171,7 @@ class Venue:
         client_order_id: str | None = None,
     ) -> TriggersSet:
         """Give a position both exits anew; None takes one away."""
-        return await self.call(TRIGGERS, TriggersSet, **_values(locals()))
+        return await self.call(TRIGGERS, TriggersSet, **values_of(locals()))
 
     open, quote, close = open_position, quote_position, close_position
 
@@ -219,7 +220,7 @@ class Venue:
         self, ticker: str, account: str, amount: Exact, *, client_order_id: str | None = None
     ) -> markets.Funded:
         """Pay money from outside into a market's ``house`` or ``insurance``; with an amount below 0, out of it."""
-        return await self.call(markets.FUND, markets.Funded, **_values(locals()))
+        return await self.call(markets.FUND, markets.Funded, **values_of(locals()))
 
     # What has been
 
@@ -287,7 +288,7 @@ class Venue:
         With a ``sequence`` it is sent again in doubt; ``price_stale`` may then mean that an earlier try was taken
         (``Refused.is_repeated``).
         """
-        return await self.call(prices.SET_PRICE, prices.PriceAnswer, **_values(locals()))
+        return await self.call(prices.SET_PRICE, prices.PriceAnswer, **values_of(locals()))
 
     async def set_prices(self, items: Iterable[Mapping[str, Any]]) -> prices.PriceResults:
         """Set many index prices: each is a record with the fields of the contract, and taken or refused by itself."""
@@ -326,7 +327,7 @@ class Venue:
         self, user_id: str, deposit: Exact | None = None, *, referrer: str | None = None
     ) -> users.UserCreated:
         """Create a user, with money if there is a deposit."""
-        return await self.call(users.CREATE_USER, users.UserCreated, **_values(locals()))
+        return await self.call(users.CREATE_USER, users.UserCreated, **values_of(locals()))
 
     def list_users(self, *, limit: int | None = None, cursor: str | None = None) -> Listing[users.Users, users.User]:
         """Every user, the newest first."""
@@ -334,11 +335,11 @@ class Venue:
 
     async def deposit(self, user_id: str, amount: Exact, *, client_order_id: str | None = None) -> users.Paid:
         """Put money into a user's wallet."""
-        return await self.call(users.DEPOSIT, users.Paid, **_values(locals()))
+        return await self.call(users.DEPOSIT, users.Paid, **values_of(locals()))
 
     async def withdraw(self, user_id: str, amount: Exact, *, client_order_id: str | None = None) -> users.Paid:
         """Take money out of a user's wallet."""
-        return await self.call(users.WITHDRAW, users.Paid, **_values(locals()))
+        return await self.call(users.WITHDRAW, users.Paid, **values_of(locals()))
 
     # Keys
 
@@ -351,7 +352,7 @@ class Venue:
         expires_at: str | None = None,
     ) -> keys.KeyCreated:
         """Make a key. The venue shows it this once. ``expires_at``: RFC 3339."""
-        return await self.call(keys.CREATE_KEY, keys.KeyCreated, **_values(locals()))
+        return await self.call(keys.CREATE_KEY, keys.KeyCreated, **values_of(locals()))
 
     def list_keys(self, *, limit: int | None = None, cursor: str | None = None) -> Listing[keys.Keys, keys.Key]:
         """Every key ever made, the newest first."""
@@ -381,7 +382,7 @@ class Venue:
 
     async def advance_clock(self, seconds: Exact) -> venue.Advanced:
         """Let time pass, in a venue with a manual clock; repeated after a lost answer it passes again."""
-        return await self.call(venue.ADVANCE_CLOCK, venue.Advanced, **_values(locals()))
+        return await self.call(venue.ADVANCE_CLOCK, venue.Advanced, **values_of(locals()))
 
     async def take_snapshot(self) -> venue.SnapshotTaken:
         """Take a snapshot of everything that is durable by now."""
@@ -410,11 +411,6 @@ class Venue:
     def _list(
         self, operation: Operation, kind: type[P], items: Callable[[P], Iterable[T]], given: Mapping[str, object]
     ) -> Listing[P, T]:
-        values = _values(given)
+        values = values_of(given)
         first = values.pop("cursor")
         return Listing(lambda cursor: self.call(operation, kind, **values, cursor=cursor), items, first)
-
-
-def _values(given: Mapping[str, object]) -> dict[str, Any]:
-    """A method's arguments by name, as ``locals()`` has them at its begin."""
-    return {name: value for name, value in given.items() if name != "self"}

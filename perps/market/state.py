@@ -10,6 +10,7 @@ from perps.events import (
 )
 from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
+from perps.market.orders import NoLists, RestingOrders
 from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
 from perps.market.settling import Settling
@@ -46,7 +47,9 @@ class Market:
         "mode",
         "mode_reason",
         "next_number",
+        "next_order",
         "order",
+        "orders",
         "params",
         "positions",
         "price_at",
@@ -85,7 +88,9 @@ class Market:
         """By user who has any: how many positions are open, and Σ|q| of them in lots."""
         self.order = LiquidationOrder() if order is None else order
         self.exits = Exits() if order is None else NoExits()
+        self.orders = RestingOrders() if order is None else NoLists()
         self.next_number = 1
+        self.next_order = 1
         self.seq = 0
         """Rows this market has written: the ``market_seq`` of the last one."""
         self.at: Millis = listing.at
@@ -111,11 +116,14 @@ class Market:
         market.funding_at, market.hour_index = head.funding_at, head.hour_index
         market.house, market.insurance = head.house, head.insurance
         market.held_price, market.settling = head.held_price, head.settling
+        market.next_order = head.next_order
         market.order.add_all(image.positions, head.params)
         market.exits.enter_all(position for position in image.positions if position.has_exits)
         for position in image.positions:
             market.positions[position.number] = position
             market._count(position, 1)
+        for each in image.orders:
+            market.orders.add(each, head.params)
         return market
 
     def image(self) -> MarketImage:
@@ -140,8 +148,10 @@ class Market:
             self.hour_index,
             self.held_price,
             self.settling,
+            self.next_order,
+            len(self.positions) if self.orders.by_number else None,
         )
-        return MarketImage(head, tuple(self.positions.values()))
+        return MarketImage(head, tuple(self.positions.values()), tuple(self.orders.by_number.values()))
 
     def follower(self) -> Market:
         """A copy that goes its own way and liquidates nobody: for readers, who are told who was liquidated."""
@@ -149,6 +159,9 @@ class Market:
         market.order, market.exits = NoOrder(), NoExits()
         market.positions, market.held = dict(self.positions), dict(self.held)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
+        market.orders = NoLists()
+        for order in self.orders.by_number.values():
+            market.orders.add(order, self.params)
         return market
 
     @property

@@ -209,7 +209,7 @@ def _fee(market: Market, fill: Fill, reason: CloseReason, *, is_liquidated: bool
     """What a fill that reduces is charged, before it is applied, whatever the settlement is."""
     if is_liquidated:
         return Micros(div_ceil(abs(fill.cost) * market.params.liquidation_fee, PPB))
-    return Micros(0) if reason is CloseReason.SETTLEMENT else trading_fee(market, fill)
+    return Micros(0) if reason is CloseReason.SETTLEMENT else trading_fee(market, fill, market.params.taker_fee)
 
 
 def _liquidation_fee_leg(user: str, fee: Micros, params: MarketParams) -> Transfers:

@@ -5,7 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from perps.commands import OpenPosition, Side, signed
-from perps.effects import Effects, Traded, TradeKind
+from perps.effects import Effects, Ordered, OrderStatus, Traded, TradeKind
 from perps.events import Fill, PositionIncreased, PositionOpened, Transfer, TransferKind
 from perps.market.position import Position, equity, is_liquidatable, maintenance
 from perps.market.pricing import most_lots
@@ -16,7 +16,7 @@ from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
-from perps.units import PPB, Lots, Micros, div_ceil, div_floor
+from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
 
 _NO_EXITS: Final = (None, None)
 
@@ -29,6 +29,14 @@ def decide_open(
     What is added to a position passes the checks of an open, pays its own margin in full and is on the same side; the
     position as a whole must be sound behind it.
     """
+    outcome = open_at(market, command, given, market.params.taker_fee)
+    return outcome if isinstance(outcome, Rejected) else (outcome,)
+
+
+def open_at(
+    market: Market, command: OpenPosition, given: Given, fee_rate: Ppb
+) -> PositionOpened | PositionIncreased | Rejected:
+    """As ``decide_open``, at a fee of ``fee_rate``."""
     params = market.params
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
@@ -85,25 +93,30 @@ def decide_open(
     beyond = beyond_limit(market, fill, command)
     if beyond:
         return beyond
-    fee = trading_fee(market, fill)
+    fee = trading_fee(market, fill, fee_rate)
     if margin + fee > given.held:
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=margin + fee, available_micros=given.held)
     referral, legs = fee_legs(command.user, given.referrer, fee, params)
     post = Transfer(user_account(command.user), margin_account(params.ticker), margin, TransferKind.MARGIN)
     if grown is None:
-        return (PositionOpened(position, fill, fee, referral, (post, *legs)),)
-    return (PositionIncreased(position, fill, margin, fee, referral, (post, *legs)),)
+        return PositionOpened(position, fill, fee, referral, (post, *legs))
+    return PositionIncreased(position, fill, margin, fee, referral, (post, *legs))
 
 
 def apply_opened(market: Market, event: PositionOpened) -> None:
-    """A new position stands."""
+    """A new position stands; the order that was filled rests no more."""
     market.enter(event.position)
+    if event.order is not None:
+        market.orders.remove(event.order.number)
     market.next_number = event.position.number + 1
 
 
 def project_opened(event: PositionOpened) -> Effects:
     """A trade that began a position."""
-    return (Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral),)
+    traded = Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral)
+    if event.order is None:
+        return (traded,)
+    return (traded, Ordered(event.order, OrderStatus.FILLED, position=event.position.number, fill=event.fill))
 
 
 def apply_increased(market: Market, event: PositionIncreased) -> None:

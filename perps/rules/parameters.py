@@ -81,6 +81,7 @@ def _endangered(market: Market, params: MarketParams) -> int:
 def apply_changed(market: Market, event: ParamsChanged) -> None:
     """These parameters hold from here on. Funding that is switched on counts from now; switched off, its rate is 0."""
     had_funding, market.params = market.params.funding_velocity, event.params
+    market.orders.rekey(event.params)
     if not event.params.funding_velocity:
         market.funding_rate, market.funding_carry, market.funding_at = 0, 0, Millis(0)
     elif not had_funding:

@@ -120,6 +120,52 @@ EXAMPLES: Final[dict[str, Example]] = {
  "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": null}, "clientOrderId": "t-1", "offset": 5}""",
         '{"takeProfit": "11000", "stopLoss": "9500", "clientOrderId": "t-1"}',
     ),
+    "placeOrder": Example(
+        """
+ {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
+ "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
+ "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null},
+ "newBalance": "947.401549", "clientOrderId": "o-1", "offset": 10}""",
+        '{"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "1000", "leverage": 10, "price": "9800",'
+        ' "takeProfit": "11000", "clientOrderId": "o-1"}',
+    ),
+    "placeOrders": Example(
+        """
+ {"results": [{"error": {"code": "market_not_found", "message": "There is no such market.",
+                        "details": {"ticker": "ETH-PERP"}}}],
+ "offset": 10}""",
+        '[{"ticker": "ETH-PERP", "type": "stop", "side": "short", "size": "500", "leverage": 5, "price": "2900"}]',
+    ),
+    "listOrders": Example("""
+ {"orders": [{"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
+ "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
+ "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null}],
+ "offset": 10, "nextCursor": null}"""),
+    "getOrder": Example("""
+ {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
+ "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
+ "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null},
+ "offset": 10}"""),
+    "replaceOrder": Example(
+        """
+ {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
+ "size": "1000.00", "leverage": 10, "price": "9700.00", "reserve": "101.00", "acceptablePrice": null,
+ "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.462Z", "expiresAt": null, "closedAt": null},
+ "newBalance": "947.401549", "clientOrderId": "o-2", "offset": 11}""",
+        '{"price": "9700", "clientOrderId": "o-2"}',
+    ),
+    "cancelOrder": Example("""
+ {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
+ "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
+ "takeProfit": "11000.00", "stopLoss": null, "status": "cancelled", "reason": "owner", "positionId": null,
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null,
+ "closedAt": "2026-11-22T17:34:58.502Z"},
+ "offset": 12}"""),
+    "cancelOrders": Example('{"orders": [], "offset": 12}'),
     "listPositions": Example("""
  {"perpetuals": {"positions": [], "stats": {"totalPositions": 0, "totalPnL": "0.00", "totalFunding": "0.00"}},
  "timestamp": "2026-11-22T17:34:58.492Z", "offset": 9, "nextCursor": null}"""),
@@ -178,7 +224,7 @@ EXAMPLES: Final[dict[str, Example]] = {
         '[{"ticker": "ETH-PERP", "price": "3000"}]',
     ),
     "getBalance": Example("""
- {"balance": "1048.401549", "held": "0.00", "available": "1048.401549", "margin": "0.00",
+ {"balance": "1048.401549", "held": "0.00", "available": "1048.401549", "total": "1048.401549", "margin": "0.00",
  "totalDeposited": "1000.00", "totalWithdrawn": "0.00", "lifetimePnL": "49.950002", "totalFees": "2.047953",
  "offset": 9}"""),
     "listTransactions": Example("""
@@ -196,15 +242,16 @@ EXAMPLES: Final[dict[str, Example]] = {
  "offset": 9, "nextCursor": null}"""),
     "createUser": Example(
         """
- {"userId": "ann", "referrer": null, "balance": "1000.00", "held": "0.00", "available": "1000.00",
+ {"userId": "ann", "referrer": null, "balance": "1000.00", "held": "0.00", "available": "1000.00", "total": "1000.00",
  "margin": "0.00", "totalDeposited": "1000.00", "totalWithdrawn": "0.00", "lifetimePnL": "0.00",
  "totalFees": "0.00", "offset": 3}""",
         '{"userId": "ann", "deposit": "1000"}',
     ),
     "listUsers": Example("""
  {"users": [{"userId": "ann", "referrer": null, "balance": "1048.401549", "held": "0.00",
- "available": "1048.401549", "margin": "0.00", "totalDeposited": "1000.00", "totalWithdrawn": "0.00",
- "lifetimePnL": "49.950002", "totalFees": "2.047953", "openPositions": 0}], "offset": 9, "nextCursor": null}"""),
+ "available": "1048.401549", "total": "1048.401549", "margin": "0.00", "totalDeposited": "1000.00",
+ "totalWithdrawn": "0.00", "lifetimePnL": "49.950002", "totalFees": "2.047953", "openPositions": 0}], "offset": 9,
+ "nextCursor": null}"""),
     "deposit": Example(
         '{"userId": "ann", "amount": "5.00", "newBalance": "1053.401549", "clientOrderId": "d-1", "offset": 10}',
         '{"amount": "5", "clientOrderId": "d-1"}',

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from actors.recovery import recover
 from perps.candles import CandleMaker
-from perps.commands import Command, Deposit, Withdraw, fingerprint
+from perps.commands import Command, Deposit, Withdraw
 from perps.events import CloseReason, PositionReduced, decode_events, encode_events
+from perps.fingerprints import fingerprint
 from perps.journal import Row
 from perps.query_rows import FillRecord, KeyRecord
 from perps.snapshot.format import Snapshot, state_hash

@@ -8,8 +8,9 @@ from typing import get_args
 import msgspec
 import pytest
 
-from perps.commands import KINDS, ListMarket, fingerprint
+from perps.commands import KINDS, ListMarket
 from perps.events import SCHEMA_VERSION, Event, LedgerEvent, MarketEvent, encode_events
+from perps.fingerprints import fingerprint
 from perps.journal import LEDGER_STREAM, events_of
 from perps.snapshot.format import Snapshot, state_hash
 from perps.units import Ticks

@@ -20,6 +20,7 @@ from math import ceil, floor
 
 from tests.model.slow_band import SlowBand
 from tests.model.slow_funding import PPB, SlowFunding
+from tests.model.slow_orders import SlowOrder, SlowOrders
 from tests.model.slow_rules import Number, Rules, exact
 
 
@@ -137,6 +138,7 @@ class SlowVenue:
     wallets: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     referrers: dict[str, str | None] = field(default_factory=dict)
     positions: dict[str, SlowPosition] = field(default_factory=dict)
+    orders: SlowOrders = field(default_factory=SlowOrders)
     fees: int = 0
     world: int = 0
 
@@ -350,6 +352,19 @@ class SlowVenue:
         worths = (each.cash + each.lots * (mean - Fraction(market.index, PPB)) - each.margin for each in standing)
         return sum(worths, Fraction(0))
 
+    def rested(self, name: str, order: SlowOrder) -> None:
+        """An order rests, or rests with other terms: the difference of what it keeps leaves the wallet."""
+        if name in self.orders.by_name:
+            self.ended(name)
+        self.orders.by_name[name] = order
+        self.wallets[order.user] -= order.reserve
+
+    def ended(self, name: str) -> SlowOrder:
+        """An order rests no more; what it kept is in the wallet, from which a fill is paid as an open is."""
+        order = self.orders.by_name.pop(name)
+        self.wallets[order.user] += order.reserve
+        return order
+
     def exits_set(self, name: str, take_profit: Fraction | None, stop_loss: Fraction | None) -> None:
         """A position has these exits and no others; prices in quote currency."""
         position = self.positions[name]
@@ -369,7 +384,8 @@ class SlowVenue:
     def total(self) -> int:
         """Σ of all accounts: 0."""
         markets = sum(market.house + market.insurance + self.margin(market.rules.ticker) for market in self.listings)
-        return sum(self.wallets.values()) + markets + self.fees + self.world
+        reserved = sum(order.reserve for order in self.orders.by_name.values())
+        return sum(self.wallets.values()) + markets + reserved + self.fees + self.world
 
     @property
     def listings(self) -> list[SlowMarket]:

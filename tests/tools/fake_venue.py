@@ -23,7 +23,8 @@ SAMPLES = re.findall(r"```json\n(.*?)```", API, re.DOTALL)
 
 def sample(*fields: str) -> dict[str, Any]:
     """The sample answer in the API's page that has these fields."""
-    found: dict[str, Any] = next(block for block in map(json.loads, SAMPLES) if block.keys() >= set(fields))
+    blocks = (block for block in map(json.loads, SAMPLES) if isinstance(block, dict))
+    found: dict[str, Any] = next(block for block in blocks if block.keys() >= set(fields))
     return found
 
 

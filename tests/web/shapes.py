@@ -130,6 +130,7 @@ MARKET: Shape = {
 BALANCE: Shape = {
     "balance": MONEY,
     "held": MONEY,
+    "total": MONEY,
     "available": MONEY,
     "margin": MONEY,
     "totalDeposited": MONEY,

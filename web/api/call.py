@@ -108,8 +108,17 @@ class Call(Generic[B, Q]):
     async def do(self, command: Command, client_order_id: str | None = None, *, part: int | None = None) -> Done:
         """Carry a command out. Raises ``RequestError`` if it was refused or got no verdict.
 
-        ``part``: which of many commands of this request; each then has an id of its own in the logs and in the journal.
+        ``part``: which it is of several in one request: each then has an id of its own, in the logs and in the journal.
         """
+        answer = await self.do_what_is_left(command, client_order_id, part=part)
+        if answer is None:
+            raise TypeError(f"{type(command).__name__} changed nothing")
+        return answer
+
+    async def do_what_is_left(
+        self, command: Command, client_order_id: str | None = None, *, part: int | None = None
+    ) -> Done | None:
+        """As ``do``, of a command that may find nothing to do: then None."""
         self.command = command = in_name_of(self.principal, command)
         trace_id = self.request_id if part is None else f"{self.request_id}-{part}"
         answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=trace_id)
@@ -117,7 +126,7 @@ class Call(Generic[B, Q]):
             self.is_done = True
             return answer
         if isinstance(answer, Unchanged):
-            raise TypeError(f"{type(command).__name__} has no route")
+            return None
         if isinstance(answer, Rejected) and answer.code is RejectCode.MARKET_NOT_FOUND:
             raise self.context.no_market(str(answer.facts["ticker"]))
         raise errors.unsuccessful(answer, _params(self.context, command))

@@ -15,6 +15,7 @@ from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Lots, Micros, Millis, Pic
 from perps.wire.base import Limit
 from perps.wire.margin import MarginBody
 from perps.wire.markets import MarketBody
+from perps.wire.orders import OrderBody, ReplaceBody
 from perps.wire.prices import PriceBody
 from perps.wire.trading import CloseBody, OpenBody
 from perps.wire.triggers import TriggersBody
@@ -64,14 +65,16 @@ def open_command(body: OpenBody) -> OpenPosition:
     )
 
 
-def check_exits(body: OpenBody | TriggersBody) -> None:
+def check_exits(body: OpenBody | TriggersBody | OrderBody | ReplaceBody) -> None:
     """Everything about exits that can be wrong without knowing their market."""
     for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
         if price is not None and number(price, PICO_PLACES, field) <= 0:
             raise invalid(f"{field} must be positive.", field=field)
 
 
-def exits(body: OpenBody | TriggersBody, params: MarketParams) -> tuple[Ticks | None, Ticks | None]:
+def exits(
+    body: OpenBody | TriggersBody | OrderBody | ReplaceBody, params: MarketParams
+) -> tuple[Ticks | None, Ticks | None]:
     """Take-profit and stop-loss on their market's tick, once ``check_exits`` has passed."""
     profit, stop, tick = body.take_profit, body.stop_loss, params.tick_size
     return (

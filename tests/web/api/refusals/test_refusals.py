@@ -52,6 +52,8 @@ COMMANDS: list[tuple[str, object]] = [
     ("/api/admin/markets/BTC-PERP/settle", None),
     ("/api/admin/markets/BTC-PERP/fund", {"account": "house", "amount": "1"}),
     ("/api/admin/snapshots", {}),
+    ("/api/orders", {"type": "limit", "price": "1", **open_body()}),
+    ("/api/orders/batch", [{"type": "limit", "price": "1", **open_body()}]),
     ("/api/admin/clock/advance", {"seconds": 1}),
 ]
 
