@@ -257,6 +257,41 @@ describe("usePerpTrade", () => {
   });
 });
 
+describe("usePerpTrade on a position", () => {
+  const TRIGGERS = "POST /api/markets/perps/BTC-PERP-1/triggers";
+  const MARGIN = "POST /api/markets/perps/BTC-PERP-1/margin";
+
+  it("sets both exits, again with the same id until there is a verdict, and passes the warning on", async () => {
+    const set = { position: { ...POSITION, stopLoss: "9000.00" }, warning: "stop_beyond_liquidation", offset: 6 };
+    venue.on(TRIGGERS, "throw", set);
+    const result = await shown(() => usePerpTrade().triggers);
+    act(() => void result.current.set("BTC-PERP-1", { stopLoss: "9000" }));
+    await pass(2_000);
+    await until(() => expect(result.current.progress).toMatchObject({ phase: "done", answer: set }));
+    const bodies = venue.of(TRIGGERS).map((request) => JSON.stringify(request.body));
+    expect(bodies).toHaveLength(2);
+    expect(new Set(bodies).size).toBe(1);
+    expect(JSON.parse(bodies[0]!)).toEqual({ stopLoss: "9000", clientOrderId: expect.stringMatching(/^page-/) });
+  });
+
+  it("pays margin in and takes it out, and says what the venue refused", async () => {
+    venue.on(MARGIN, refusal("insufficient_margin", 422, { available: "12.34" }));
+    const result = await shown(() => usePerpTrade().margin);
+    act(() => void result.current.change("BTC-PERP-1", "-50"));
+    await pass(10);
+    await until(() => expect(result.current.progress.phase).toBe("refused"));
+    expect(venue.of(MARGIN)[0]!.body).toMatchObject({ amount: "-50" });
+  });
+
+  it("makes a position larger by an open that names it", async () => {
+    venue.on(SENT, OPENED);
+    const result = await shown(() => usePerpTrade().opening);
+    act(() => void result.current.open({ ...OPEN, positionId: "BTC-PERP-1" }));
+    await pass(10);
+    expect(venue.of(SENT)[0]!.body).toMatchObject({ positionId: "BTC-PERP-1" });
+  });
+});
+
 describe("usePreview", () => {
   it("asks the venue once the typing has stopped, and keeps the old answer meanwhile", async () => {
     venue.on(QUOTE, { totalRequired: "101.00" }, { totalRequired: "202.00" });

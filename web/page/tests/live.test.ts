@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { WIDTH_MS, continued } from "../src/live/candles";
-import { decimal, fundingAt, pnlNow, roomOf, sum } from "../src/live/money";
+import { decimal, fundingAt, isTooLate, onTick, pnlNow, roomOf, sum } from "../src/live/money";
 import { offsetOf, rowReader } from "../src/live/rows";
 import { NOTHING, TICKS_MAX, taken } from "../src/live/state";
 import { ALICE, BALANCE, MARKET, POSITION, price, row, trade, wire } from "./fake";
@@ -39,6 +39,22 @@ describe("state", () => {
     expect(market(state).change24h).toBe("600");
     expect(market(state).changePercent24h).toBe("6.25");
     expect(state.told.get("BTC-PERP")!.ticks).toHaveLength(1);
+  });
+
+  it("shows a price that waits, until it is confirmed by a price or dropped", () => {
+    const heldPrice = { price: "12000.00", source: "oracle", count: 1, until: "2026-01-01T00:01:00.000Z" };
+    const hold = (now: unknown, at: number) => row(at, ["hold", { ticker: "BTC-PERP", heldPrice: now, offset: at }]);
+    const held = taken(begun, hold(heldPrice, 6));
+    expect(market(held).heldPrice).toEqual(heldPrice);
+    expect(market(held).currentPrice).toBe("10000.00");
+    expect(market(taken(held, hold(null, 7))).heldPrice).toBeNull();
+    expect(market(taken(held, row(7, ["price", price("12000.00", 7)]))).heldPrice).toBeNull();
+  });
+
+  it("takes the parameters that an administrator has changed, and nothing else of them", () => {
+    const changed = { ticker: "BTC-PERP", maxLeverage: 20, takerFee: "0.0005", offset: 6, at: "later" };
+    const now = market(taken(begun, row(6, ["parameters", changed])));
+    expect(now).toEqual({ ...MARKET, maxLeverage: 20, takerFee: "0.0005" });
   });
 
   it("counts an own trade once, although it comes twice", () => {
@@ -184,4 +200,22 @@ describe("money", () => {
     expect(fundingAt(MARKET, 1)).toBeCloseTo(0.00012);
     expect(fundingAt(MARKET, 1_000)).toBeCloseTo(0.0065 / 24);
   });
+});
+
+describe("exits", () => {
+  it.each([
+    ["long", "9045.23", true],
+    ["long", "9045.24", false],
+    ["short", "11000.00", true],
+    ["short", "10999.99", false],
+  ] as const)("a stop of a %s at %s is too late: %s", (side, stop, isLate) =>
+    expect(isTooLate(side, stop, side === "long" ? "9045.23" : "11000.00")).toBe(isLate),
+  );
+
+  it.each([
+    [9512.3456, "0.01", "9512.35"],
+    [9512.3456, "0.5", "9512.5"],
+    [0.000013, "0.00001", "0.00001"],
+    [-5, "0.01", "0.01"],
+  ])("where a pointer lets go at %s on a tick of %s is %s", (price, tick, at) => expect(onTick(price, tick)).toBe(at));
 });

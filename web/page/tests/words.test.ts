@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { ErrorCode } from "../src/api/venue";
 import { Refused } from "../src/api/venue";
 import * as say from "../src/words/numbers";
-import { affordable, ofOpen } from "../src/words/refusals";
+import { affordable, ofExits, ofMargin, ofOpen, plainly } from "../src/words/refusals";
 import { MARKET } from "./fake";
 
 const refused = (code: ErrorCode, details: Record<string, unknown> = {}) =>
@@ -58,4 +58,41 @@ describe("refusals of an open", () => {
     ["market_halted", null, "Halted. Nothing trades and nobody is liquidated."],
     ["internal_error", null, "Said."],
   ] as const)("say %s beside %s", (code, field, text) => expect(words(code)).toMatchObject({ field, text }));
+});
+
+describe("refusals of exits and margin", () => {
+  it("say which price has been reached already, beside its field", () => {
+    const stop = refused("order_would_trigger", { stopLoss: "10100.00", markPrice: "10000.00" });
+    expect(ofExits(stop, MARKET)).toMatchObject({
+      field: "stopLoss",
+      text: "The price is at 10,000.00 already: this stop at 10,100.00 would close at once.",
+    });
+    const profit = refused("order_would_trigger", { takeProfit: "9900.00", markPrice: "10000.00" });
+    expect(ofOpen(profit, MARKET, "long", 10)).toMatchObject({ field: "takeProfit" });
+  });
+
+  it("mark the field that breaks a rule", () => {
+    const field = (name: string) => words("validation_error", { field: name }).field;
+    expect(["takeProfit", "stopLoss", "leverage", "ticker"].map(field)).toEqual([
+      "takeProfit",
+      "stopLoss",
+      "leverage",
+      "size",
+    ]);
+  });
+
+  it("offer the margin that can come out, never more", () => {
+    const found = ofMargin(refused("insufficient_margin", { required: "50.00", available: "12.349999" }), MARKET);
+    expect(found).toMatchObject({ field: "amount", use: { amount: "12.34" } });
+    expect(found.text).toBe("The position needs its margin: 12.34 can come out now.");
+    const none = ofMargin(refused("insufficient_margin", { available: "0.00" }), MARKET);
+    expect(none.use).toBeUndefined();
+  });
+
+  it("say which price waits to be confirmed", () => {
+    const heldPrice = { price: "12000.00", source: "oracle", count: 1, until: "" } as const;
+    const said = ofOpen(refused("price_unconfirmed"), { ...MARKET, heldPrice }, "long", 10).text;
+    expect(said).toMatch(/^The price 12,000.00 waits to be confirmed, said 1 of 3 times\./);
+    expect(plainly(refused("house_cannot_pay"))).toMatch(/^The market's house cannot pay/);
+  });
 });

@@ -3,7 +3,7 @@ export { VenueProvider, tabAt, useSession, useTab, useKnown, useNow } from "./pr
 export { useConnection } from "./useConnection";
 export { useMarket, useMarkets, useStories, useTickers, useTicks, useTrades } from "./useMarkets";
 export { useCandles } from "./useCandles";
-export { useClose, useOpen, usePerpTrade, usePreview } from "./usePerpTrade";
+export { useClose, useMargin, useOpen, usePerpTrade, usePreview, useTriggers } from "./usePerpTrade";
 export {
   useDemoPeople,
   useFills,

@@ -1,6 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
 import { useCallback, useEffect, useRef, useState } from "react";
-import type { CloseBody, Closed, OpenBody, Opened, Quoted } from "../api/venue";
+import type {
+  CloseBody,
+  Closed,
+  MarginChanged,
+  OpenBody,
+  Opened,
+  Quoted,
+  TriggersBody,
+  TriggersSet,
+} from "../api/venue";
 import { Refused, body, isNoVerdict, newOrderId } from "../api/venue";
 import { type Progress, carriedOut } from "../live/order";
 import { useSession, useTab } from "./provider";
@@ -58,9 +67,41 @@ export function useClose(): Order<Closed> & {
   return { ...order, close: run };
 }
 
-/** Everything that trades. */
+/** Set where a position leaves by itself. Sets both: one that is null or left out is taken away. */
+export function useTriggers(): Order<TriggersSet> & {
+  set: (positionId: string, exits: TriggersBody) => Promise<Progress<TriggersSet>>;
+} {
+  const { venue } = useTab();
+  const { run, ...order } = useOrder((id, positionId: string, exits: TriggersBody) =>
+    body<TriggersSet>(
+      venue.POST("/api/markets/perps/{positionId}/triggers", {
+        params: { path: { positionId } },
+        body: { ...exits, clientOrderId: id },
+      }),
+    ),
+  );
+  return { ...order, set: run };
+}
+
+/** Pay margin into a position, or take some out: an amount below 0, USD. */
+export function useMargin(): Order<MarginChanged> & {
+  change: (positionId: string, amount: string) => Promise<Progress<MarginChanged>>;
+} {
+  const { venue } = useTab();
+  const { run, ...order } = useOrder((id, positionId: string, amount: string) =>
+    body<MarginChanged>(
+      venue.POST("/api/markets/perps/{positionId}/margin", {
+        params: { path: { positionId } },
+        body: { amount, clientOrderId: id },
+      }),
+    ),
+  );
+  return { ...order, change: run };
+}
+
+/** Everything that trades. An open that names a `positionId` makes that position larger. */
 export function usePerpTrade() {
-  return { opening: useOpen(), closing: useClose() };
+  return { opening: useOpen(), closing: useClose(), triggers: useTriggers(), margin: useMargin() };
 }
 
 export type Preview = {

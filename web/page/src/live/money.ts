@@ -53,6 +53,19 @@ export function pnlNow(position: Position, mark: Decimal): Decimal {
     .toFixed();
 }
 
+/** Whether a stop-loss comes too late: the position is liquidated before it, or at the same price. */
+export function isTooLate(side: Position["side"], stop: Decimal, liquidation: Decimal | null): boolean {
+  if (liquidation === null) return false;
+  return side === "long" ? Big(stop).lte(liquidation) : Big(stop).gte(liquidation);
+}
+
+/** The multiple of `tick` that is next to a price. */
+export function onTick(price: number, tick: Decimal): Decimal {
+  return Big(Math.max(1, Math.round(price / Number(tick))))
+    .times(tick)
+    .toFixed();
+}
+
 export type Room = {
   /** How far the mark is from the liquidation price, as a share of the mark; below 0 it is due. */
   readonly away: number;

@@ -64,6 +64,8 @@ type PriceEvent = Pick<Market, "ticker" | "indexPrice" | "markPrice"> & {
   offset: number;
   at: string;
 };
+type HoldEvent = Pick<Market, "ticker" | "heldPrice">;
+type ParametersEvent = Partial<Market> & { ticker: string; offset: number; at: string };
 type MarketEvent = { ticker: string; status: Market["status"]; reason: string; name?: string };
 
 const EMPTY: Told = { ticks: [], from: 0, trades: [], stories: [] };
@@ -113,6 +115,8 @@ class Draft {
       if ("userId" in (data as object)) this.fill(data as UserTrade);
       else this.trade(data as Trade);
     } else if (name === "market") this.mode(data as MarketEvent);
+    else if (name === "hold") this.hold(data as HoldEvent);
+    else if (name === "parameters") this.parameters(data as ParametersEvent);
     else if (name === "position") this.position(data as Position);
     else if (name === "balance" && this.user !== null) this.user = { ...this.user, balance: data as Balance };
   }
@@ -132,7 +136,7 @@ class Draft {
   private price(event: PriceEvent): void {
     const { indexPrice, markPrice, quotePrice } = event;
     const before = this.market(event.ticker);
-    this.quoted(event.ticker, quotePrice, { indexPrice, markPrice, priceAt: event.at });
+    this.quoted(event.ticker, quotePrice, { indexPrice, markPrice, priceAt: event.at, heldPrice: null });
     const told = this.ticked(event.ticker, event.at, quotePrice, 0);
     if (event.source !== "event" || event.reason === null || before === undefined) return;
     const change = Number(quotePrice) / Number(before.currentPrice) - 1;
@@ -187,6 +191,16 @@ class Draft {
     const market = this.market(event.ticker);
     if (market === undefined) this.isBehind = true;
     else this.set(event.ticker, { ...market, status: event.status });
+  }
+
+  private hold({ ticker, heldPrice }: HoldEvent): void {
+    const market = this.market(ticker);
+    if (market !== undefined) this.set(ticker, { ...market, heldPrice });
+  }
+
+  private parameters({ offset: _, at: __, ...changed }: ParametersEvent): void {
+    const market = this.market(changed.ticker);
+    if (market !== undefined) this.set(changed.ticker, { ...market, ...changed });
   }
 
   private position(position: Position): void {

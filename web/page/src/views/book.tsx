@@ -78,6 +78,7 @@ function Open({ positions }: { positions: readonly LivePosition[] | null }) {
             <th className="num">Entry → mark</th>
             <th>To liquidation</th>
             <th className="num wide-only opt">Margin</th>
+            <th className="num exits">Profit, stop</th>
             <th className="num">PnL</th>
             <th>
               <span className="vh">Actions</span>
@@ -146,6 +147,12 @@ function Row({ position }: { position: LivePosition }) {
         )}
       </td>
       <td className="num wide-only opt">{say.money(position.margin)}</td>
+      <td className="num exits" data-k="Profit, stop" data-testid={`position-exits-${position.id}`}>
+        <Exit price={position.takeProfit} tick={tick} />
+        <small>
+          <Exit price={position.stopLoss} tick={tick} />
+        </small>
+      </td>
       <td className="num c-pnl">
         <Gain id={`position-pnl-${position.id}`} value={position.pnl} />
         <small className={Number(position.pnl) < 0 ? "down" : "up"}>
@@ -154,6 +161,22 @@ function Row({ position }: { position: LivePosition }) {
       </td>
       <td className="c-acts">
         <span className="acts">
+          {isNear && (
+            <button
+              className="btn quiet"
+              onClick={() => show({ name: "edit", positionId: position.id, tab: "margin" })}
+            >
+              Add margin
+            </button>
+          )}
+          <button
+            className="btn quiet"
+            data-testid={`position-edit-${position.id}`}
+            aria-label={`Edit ${name} ${position.side}`}
+            onClick={() => show({ name: "edit", positionId: position.id })}
+          >
+            Edit
+          </button>
           <button
             className="btn"
             data-testid={`position-close-${position.id}`}
@@ -166,4 +189,8 @@ function Row({ position }: { position: LivePosition }) {
       </td>
     </tr>
   );
+}
+
+function Exit({ price, tick }: { price: string | null; tick: string }) {
+  return price === null ? <span className="faint">–</span> : <>{say.price(price, tick)}</>;
 }

@@ -1,8 +1,6 @@
 import {
-  type AutoscaleInfo,
   CandlestickSeries,
   type IChartApi,
-  type IPriceLine,
   type ISeriesApi,
   type ISeriesMarkersPluginApi,
   HistogramSeries,
@@ -12,21 +10,19 @@ import {
   createChart,
   createSeriesMarkers,
 } from "lightweight-charts";
-import { memo, useEffect, useMemo, useRef, useState } from "react";
+import { memo, useEffect, useRef, useState } from "react";
 import type { Interval } from "../api/venue";
-import { type LivePosition, useCandles, useNow, useStories, useUserPositions } from "../hooks";
+import { type LivePosition, useCandles, useNow, useStories } from "../hooks";
 import { type Candle, WIDTH_MS } from "../live/candles";
 import * as say from "../words/numbers";
+import { type Far, NAMES, farOf, useOwnLines } from "./chart-lines";
 import { useKept } from "./desk";
 import { Icon } from "./parts";
 import { colour, onTheme } from "./theme";
 
 export const INTERVALS = Object.keys(WIDTH_MS) as Interval[];
 const ROOM = 4;
-const TIMES_PX = 26;
 const NARROW = 40;
-/** How far beyond the candles an own line may be and still widen the scale, in heights of the candles. */
-const REACH = 0.4;
 
 /** Axis times are the reader's own: the canvas knows no zones. */
 const seconds = (at: number): UTCTimestamp => (at / 1_000 - new Date(at).getTimezoneOffset() * 60) as UTCTimestamp;
@@ -112,7 +108,7 @@ function CandleEnd({ width }: { width: number }) {
   );
 }
 
-type Parts = {
+export type Parts = {
   readonly chart: IChartApi;
   readonly prices: ISeriesApi<"Candlestick">;
   readonly volumes: ISeriesApi<"Histogram">;
@@ -246,7 +242,7 @@ function Drawing(props: {
     drawn.current = { of, first: first.at, count: candles.length, last: last.at };
   }, [candles, interval, market.ticker, theme]);
 
-  const own = useLines(parts, market, theme);
+  const { own, lines } = useOwnLines(parts, place, market, theme);
   const begun = candles[0]?.at;
   const opened = own.map(({ id }) => id).join(" ");
   useEffect(() => {
@@ -256,11 +252,11 @@ function Drawing(props: {
   const [far, setFar] = useState<readonly Far[]>([]);
   useEffect(() => {
     const timer = setTimeout(() => {
-      const found = farOf(parts.current, own, place.current?.clientHeight ?? 0);
+      const found = farOf(parts.current, lines, place.current?.clientHeight ?? 0);
       setFar((before) => (JSON.stringify(before) === JSON.stringify(found) ? before : found));
     }, 50);
     return () => clearTimeout(timer);
-  }, [own, candles]);
+  }, [lines, candles]);
   return (
     <>
       <div ref={place} className="drawing" aria-hidden="true" />
@@ -270,40 +266,13 @@ function Drawing(props: {
             .filter((one) => one.where === where)
             .map((one) => (
               <span key={one.id} className={one.kind}>
-                {where === "up" ? "▲" : "▼"} {one.kind === "liq" ? "Liquidation" : "Entry"}{" "}
-                {say.price(one.price, market.tickSize)}
+                {where === "up" ? "▲" : "▼"} {NAMES[one.kind]} {say.price(one.price, market.tickSize)}
               </span>
             ))}
         </div>
       ))}
     </>
   );
-}
-
-type Far = {
-  readonly id: string;
-  readonly kind: "entry" | "liq";
-  readonly price: number;
-  readonly where: "up" | "down";
-};
-
-/** Own lines that are off the scale: they stick to its edge. */
-function farOf(parts: Parts | null, own: readonly LivePosition[], height: number): Far[] {
-  if (parts === null || parts.prices.data().length === 0) return [];
-  const { prices } = parts;
-  const floor = height - TIMES_PX;
-  return own
-    .flatMap(({ id, entryPrice, liquidationPrice }) => [
-      { id: `${id} entry`, kind: "entry" as const, price: Number(entryPrice) },
-      ...(liquidationPrice === null
-        ? []
-        : [{ id: `${id} liq`, kind: "liq" as const, price: Number(liquidationPrice) }]),
-    ])
-    .flatMap((line) => {
-      const y = prices.priceToCoordinate(line.price);
-      if (y !== null && y >= 0 && y <= floor) return [];
-      return [{ ...line, where: y !== null && y < 0 ? ("up" as const) : ("down" as const) }];
-    });
 }
 
 /** The newest candles, with some room at their right. */
@@ -314,38 +283,6 @@ function fit(chart: IChartApi, count: number, width: number): void {
 
 const setTestHandle = (place: HTMLElement, { prices }: Parts) =>
   Object.assign(place, { lastCandle: () => prices.data().at(-1) ?? null });
-
-/** Own entries and liquidation prices. */
-function useLines(parts: { readonly current: Parts | null }, market: At, theme: number): readonly LivePosition[] {
-  const positions = useUserPositions();
-  const own = useMemo(
-    () => (positions ?? []).filter(({ ticker }) => ticker === market.ticker),
-    [positions, market.ticker],
-  );
-  const lines = useRef(new Map<string, { line: IPriceLine; on: unknown }>());
-  useEffect(() => {
-    const now = parts.current;
-    if (now === null) return;
-    const wanted = new Map<string, object & { price: number }>();
-    for (const position of own) {
-      wanted.set(`${position.id} entry`, entryLine(position));
-      if (position.liquidationPrice !== null) wanted.set(`${position.id} end`, endLine(position));
-    }
-    const there = lines.current;
-    for (const [name, { line, on }] of there)
-      if (on !== now || !wanted.has(name)) {
-        if (on === now) now.prices.removePriceLine(line);
-        there.delete(name);
-      }
-    for (const [name, options] of wanted) {
-      const found = there.get(name);
-      if (found) found.line.applyOptions(options);
-      else there.set(name, { line: now.prices.createPriceLine(options), on: now });
-    }
-    now.prices.applyOptions({ autoscaleInfoProvider: (scale: () => AutoscaleInfo | null) => near(scale(), own) });
-  }, [own, theme, parts, market.ticker, market.tickSize]);
-  return own;
-}
 
 /** Where a position was opened: nothing, if that was before the first candle. */
 function entryMark({ side, openedAt }: LivePosition, begun: number, interval: Interval) {
@@ -360,38 +297,4 @@ function entryMark({ side, openedAt }: LivePosition, begun: number, interval: In
       color: colour("--accent"),
     },
   ];
-}
-
-const entryLine = (position: LivePosition) => ({
-  price: Number(position.entryPrice),
-  color: colour("--accent"),
-  axisLabelTextColor: colour("--on-accent"),
-  lineWidth: 1 as const,
-  lineStyle: LineStyle.Solid,
-  title: `${position.side === "long" ? "▲ Long" : "▼ Short"} ${say.money(position.pnl, { isSigned: true })}`,
-});
-
-const endLine = (position: LivePosition) => ({
-  price: Number(position.liquidationPrice),
-  color: colour("--warn"),
-  axisLabelTextColor: colour("--on-warn"),
-  lineWidth: 2 as const,
-  lineStyle: LineStyle.Solid,
-  title: "Liquidation",
-});
-
-/** The scale, with own lines in it that are not far off: they would press the candles flat. */
-function near(info: AutoscaleInfo | null, own: readonly LivePosition[]): AutoscaleInfo | null {
-  const range = info?.priceRange;
-  if (!info || !range) return info;
-  let { minValue, maxValue } = range;
-  const reach = Math.max(maxValue - minValue, maxValue * 0.002) * REACH;
-  for (const value of own.flatMap(({ entryPrice, liquidationPrice }) => [
-    Number(entryPrice),
-    Number(liquidationPrice ?? NaN),
-  ])) {
-    if (value < minValue && minValue - value < reach) minValue = value;
-    if (value > maxValue && value - maxValue < reach) maxValue = value;
-  }
-  return { ...info, priceRange: { minValue, maxValue } };
 }

@@ -1,4 +1,5 @@
 /** What the parts of the page share: which market, which sheet, what is said in passing, and what is remembered. */
+import type { EditTab } from "./edit";
 import { type ReactNode, createContext, useCallback, useContext, useMemo, useState, useSyncExternalStore } from "react";
 
 export type Toast = {
@@ -12,6 +13,7 @@ export type Toast = {
 export type SheetNow =
   | { readonly name: "signin" | "switcher" | "wallet" | "keys" }
   | { readonly name: "close"; readonly positionId: string }
+  | { readonly name: "edit"; readonly positionId: string; readonly tab?: EditTab }
   | null;
 
 type Desk = {

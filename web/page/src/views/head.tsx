@@ -28,7 +28,11 @@ export function MarketHead({ market }: { market: Market }) {
           <small>
             {name} ·{" "}
             {market.status === "enabled" ? (
-              `up to ${market.maxLeverage}×`
+              market.heldPrice === null ? (
+                `up to ${market.maxLeverage}×`
+              ) : (
+                <span className="warn">price unconfirmed</span>
+              )
             ) : (
               <span className="warn">{MODES[market.status]}</span>
             )}
@@ -41,6 +45,7 @@ export function MarketHead({ market }: { market: Market }) {
         <b data-testid="price" data-value={currentPrice}>
           <Fading>{shown}</Fading>
         </b>
+        {market.heldPrice !== null && <span className="warn vh">unconfirmed</span>}
         <span className={shade}>
           {shade !== "faint" && <Tri isDown={shade === "down"} />}
           {say.price(change24h, tickSize).replace(/^(?!−)/, Number(change24h) > 0 ? "+" : "")} (

@@ -17,6 +17,7 @@ import * as say from "../words/numbers";
 import { plainly } from "../words/refusals";
 import { SideTag } from "./sidetag";
 import { useDesk } from "./desk";
+import { EditSheet } from "./edit";
 import { Gain, Icon } from "./parts";
 import { Sheet, SheetHead } from "./sheet";
 import { Switcher } from "./switcher";
@@ -30,6 +31,7 @@ export function Sheets() {
   if (sheet.name === "signin") return <SignIn onClose={close} />;
   if (sheet.name === "switcher") return <Switcher />;
   if (sheet.name === "wallet") return <Wallet onClose={close} />;
+  if (sheet.name === "edit") return <EditSheet id={sheet.positionId} first={sheet.tab ?? "exits"} onClose={close} />;
   if (sheet.name === "close") return <CloseSheet id={sheet.positionId} onClose={close} />;
   return <Keys onClose={close} />;
 }
@@ -244,7 +246,7 @@ function CloseForm({ position, order, onClose, close }: CloseProps) {
         {progress.phase === "refused" && (
           <p className="note bad" role="alert">
             <Icon name="note" />
-            <span>{plainly(progress.refusal)}</span>
+            <span>{plainly(progress.refusal, market)}</span>
           </p>
         )}
         <button className="btn big primary" data-testid="close-submit" aria-disabled={!isRight || isPending}>

@@ -15,8 +15,9 @@ import {
 } from "../hooks";
 import { decimal, isLess } from "../live/money";
 import * as say from "../words/numbers";
-import { type Words, affordable, ofOpen } from "../words/refusals";
+import { type Words, affordable, ofOpen, unconfirmed } from "../words/refusals";
 import { useDesk, useKept } from "./desk";
+import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "./exits";
 import { Icon, Tri, arrows } from "./parts";
 import { Leverage, Numbers } from "./ticket-parts";
 
@@ -68,10 +69,13 @@ export function Ticket({ market }: { market: Market }) {
   const { open, progress, isPending, reset } = useOpen();
   const order = useOrder(market, wallet?.available ?? null);
   const { side, size, leverage, slippage } = order;
+  const [typed, setTyped] = useState(NO_EXITS);
+  const exits = exitsOf(typed);
+  const exitText = JSON.stringify(exits);
   const amount = decimal(size);
   const body = useMemo<OpenBody | null>(
     () =>
-      amount === null || Number(amount) === 0
+      amount === null || Number(amount) === 0 || exitText === "null"
         ? null
         : {
             ticker: market.ticker,
@@ -79,10 +83,12 @@ export function Ticket({ market }: { market: Market }) {
             size: amount,
             leverage,
             ...(slippage && { maxSlippageBps: Number(slippage) }),
+            ...JSON.parse(exitText),
           },
-    [market.ticker, side, amount, leverage, slippage],
+    [market.ticker, side, amount, leverage, slippage, exitText],
   );
-  const stamp = useEverySecond(market.currentPrice);
+  const doubt = market.heldPrice !== null || market.maxPriceAge !== null ? market.priceAt : "";
+  const stamp = useEverySecond(`${market.currentPrice} ${doubt} ${market.heldPrice?.price}`);
   const preview = usePreview(session === null ? null : body, stamp);
   useEffect(reset, [body, reset]);
 
@@ -100,6 +106,7 @@ export function Ticket({ market }: { market: Market }) {
     if (amount !== null) order.remember(amount);
     if (verdict.phase === "done") {
       tell(toastOf(verdict.answer, market));
+      setTyped(NO_EXITS);
       liftTicket(false);
     }
   };
@@ -107,6 +114,12 @@ export function Ticket({ market }: { market: Market }) {
   if (market.status !== "enabled") return <Shut market={market} />;
   const most = wallet && affordable(wallet.available, leverage, market.takerFee);
   const base = say.base(market.ticker);
+  const use = (offer: NonNullable<Words["use"]>) => {
+    if (offer.size !== undefined) order.setSize(offer.size);
+    if (offer.leverage !== undefined) order.setLeverage(offer.leverage);
+  };
+  const isOfExits = words?.field === "takeProfit" || words?.field === "stopLoss";
+  const gainAt = (price: string) => preview.quote && gainOf(preview.quote.fill, side, price);
   return (
     <form className="form" onSubmit={submit} aria-label={`Order ticket, ${market.ticker}`} noValidate>
       <Sides side={side} onPick={order.setSide} isLocked={isPending} />
@@ -150,7 +163,7 @@ export function Ticket({ market }: { market: Market }) {
           </div>
         )}
         {words?.field === "size" ? (
-          <Bad words={words} order={order} />
+          <Bad words={words} onUse={use} />
         ) : (
           <p className="under row" id="size-note">
             {amount === null ? (
@@ -175,9 +188,32 @@ export function Ticket({ market }: { market: Market }) {
         isLocked={isPending}
         isBad={words?.field === "leverage"}
       />
-      {words?.field === "leverage" && <Bad words={words} order={order} />}
+      {words?.field === "leverage" && <Bad words={words} onUse={use} />}
+      {session !== null && (
+        <div>
+          <ExitFields
+            id="ticket"
+            typed={typed}
+            onType={setTyped}
+            market={market}
+            isLocked={isPending}
+            words={words}
+            gainAt={gainAt}
+          />
+          {isOfExits && <Bad words={words} />}
+          {preview.quote?.warning && (
+            <TooLate side={side} stop={exits?.stopLoss} liquidation={preview.quote.liquidationPrice} market={market} />
+          )}
+        </div>
+      )}
       {session !== null && <Numbers market={market} preview={preview} order={order} isLocked={isPending} />}
-      {words && words.field !== "size" && words.field !== "leverage" && <Bad words={words} order={order} />}
+      {words && words.field !== "size" && words.field !== "leverage" && !isOfExits && <Bad words={words} />}
+      {words === null && market.heldPrice !== null && (
+        <p className="note caution" data-testid="held-price">
+          <Icon name="note" />
+          <span>{unconfirmed(market)}</span>
+        </p>
+      )}
       <Go
         side={side}
         size={amount}
@@ -186,6 +222,7 @@ export function Ticket({ market }: { market: Market }) {
         isReady={isReady}
         progress={progress.phase}
         words={words}
+        isUnread={exits === null}
       />
       {isRight && wallet && preview.quote && (
         <p className="under middle">
@@ -201,6 +238,12 @@ function shortOf({ quote }: Preview, available: string | null): Refused | null {
   if (quote === null || available === null || !isLess(available, quote.totalRequired)) return null;
   const details = { required: quote.totalRequired, available };
   return new Refused("insufficient_funds", "The wallet does not hold enough.", details, "", null);
+}
+
+/** What leaving at a price would bring, before the fee. */
+function gainOf(fill: Opened["fill"], side: Side, price: string): string {
+  const moved = Big(price).minus(fill.price).times(fill.quantity);
+  return (side === "long" ? moved : moved.times(-1)).toFixed();
 }
 
 function toastOf(opened: Opened, market: Market) {
@@ -249,32 +292,6 @@ function Sides({ side, onPick, isLocked }: { side: Side; onPick: (side: Side) =>
   );
 }
 
-type Setters = Pick<ReturnType<typeof useOrder>, "setSize" | "setLeverage">;
-
-function Bad({ words, order }: { words: Words; order: Setters }) {
-  const { use } = words;
-  const apply = () => {
-    if (use?.size !== undefined) order.setSize(use.size);
-    if (use?.leverage !== undefined) order.setLeverage(use.leverage);
-  };
-  return (
-    <p className="note bad" role="alert" id="size-note" data-testid="ticket-refusal">
-      <Icon name="note" />
-      <span>
-        {words.text}
-        {use && Number(use.size ?? use.leverage) > 0 && (
-          <>
-            <br />
-            <button type="button" className="link" onClick={apply}>
-              Use {use.size !== undefined ? say.plain(use.size) : `${use.leverage}×`}
-            </button>
-          </>
-        )}
-      </span>
-    </p>
-  );
-}
-
 type GoProps = {
   side: Side;
   size: string | null;
@@ -283,10 +300,12 @@ type GoProps = {
   isReady: boolean;
   progress: string;
   words: Words | null;
+  /** Profit or stop is no price. */
+  isUnread: boolean;
 };
 
 /** The button says what it will do, with the numbers. */
-function Go({ side, size, preview, isStale, isReady, progress, words }: GoProps) {
+function Go({ side, size, preview, isStale, isReady, progress, words, isUnread }: GoProps) {
   const session = useSession();
   const people = useDemoPeople();
   const { sessions, venue } = useTab();
@@ -314,11 +333,13 @@ function Go({ side, size, preview, isStale, isReady, progress, words }: GoProps)
             ? "Waiting for the venue"
             : words !== null
               ? words.button
-              : size === null || preview.quote === null
-                ? size === null || Number(size) === 0
-                  ? "Type a size"
-                  : "Asking the venue…"
-                : `${title} ${say.plain(size)} for ${say.money(preview.quote.totalRequired)}`;
+              : isUnread
+                ? "Check the prices"
+                : size === null || preview.quote === null
+                  ? size === null || Number(size) === 0
+                    ? "Type a size"
+                    : "Asking the venue…"
+                  : `${title} ${say.plain(size)} for ${say.money(preview.quote.totalRequired)}`;
   const isOn = isReady || session === null;
   const shade =
     session === null ? "primary" : isOn || progress === "sending" ? (side === "long" ? "go-up" : "go-down") : "";

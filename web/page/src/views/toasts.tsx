@@ -5,6 +5,7 @@ import { type Toast, useDesk } from "./desk";
 import { Icon } from "./parts";
 
 const SHOWN_MS = 5_000;
+const EXITS = { take_profit: "take-profit", stop_loss: "stop" } as const;
 
 /** What is said in passing: five seconds, longer under the pointer; what matters stays until it is closed. */
 export function Toasts() {
@@ -68,7 +69,21 @@ function useNews(): void {
     );
     seen.current = fills[0]?.id ?? "";
     for (const fill of news)
-      if (fill.kind === "liquidation")
+      if (fill.reason !== undefined)
+        tell({
+          kind: fill.reason === "take_profit" ? "done" : "note",
+          stays: true,
+          title: `${say.base(fill.ticker)} ${fill.side} closed by its ${EXITS[fill.reason]}`,
+          text: `${say.money(fill.realizedPnL ?? "0", { isSigned: true })} at ${say.money(fill.price)}.`,
+        });
+      else if (fill.kind === "settlement")
+        tell({
+          kind: "note",
+          stays: true,
+          title: `${say.base(fill.ticker)} was settled`,
+          text: `Everybody left at ${say.money(fill.price)}: ${say.money(fill.realizedPnL ?? "0", { isSigned: true })}.`,
+        });
+      else if (fill.kind === "liquidation")
         tell({
           kind: "note",
           stays: true,

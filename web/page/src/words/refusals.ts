@@ -4,12 +4,14 @@ import type { Market, Side } from "../api/venue";
 import { Refused } from "../api/venue";
 import * as say from "./numbers";
 
+export type Field = "size" | "leverage" | "slippage" | "takeProfit" | "stopLoss" | "amount";
+
 export type Words = {
-  readonly field: "size" | "leverage" | "slippage" | null;
+  readonly field: Field | null;
   readonly text: string;
   readonly button: string;
-  /** A size or leverage that would do. */
-  readonly use?: { readonly size?: string; readonly leverage?: number };
+  /** A size, leverage or amount that would do. */
+  readonly use?: { readonly size?: string; readonly leverage?: number; readonly amount?: string };
 };
 
 const text = (details: Readonly<Record<string, unknown>>, name: string): string => String(details[name] ?? "");
@@ -63,6 +65,10 @@ export function ofOpen(refusal: Refused, market: Market, side: Side, leverage: n
       return words("slippage", "The price moved further than you accept. Nothing was spent.", "Price moved");
     case "would_be_liquidated":
       return words("leverage", `At ${leverage}× this would be liquidated at once.`, "Too close to liquidation");
+    case "order_would_trigger":
+      return ofExits(refusal, market);
+    case "price_unconfirmed":
+      return words(null, unconfirmed(market, details), "Waiting for a price");
     case "price_stale":
       return words(null, "The last price is too old. Trading goes on with the next one.", "Waiting for a price");
     case "market_halted":
@@ -73,15 +79,83 @@ export function ofOpen(refusal: Refused, market: Market, side: Side, leverage: n
     case "forbidden":
       return words(null, "This key is not known or has ended.", "Sign in again");
     case "validation_error":
-      return words(details["field"] === "leverage" ? "leverage" : "size", refusal.message, "Check the order");
+      return words(fieldOf(details), refusal.message, "Check the order");
+    case "position_closed":
+    case "position_not_found":
+      return words(null, "This position is closed already.", "It is closed already");
     default:
       return words(null, refusal.message, "Not possible now");
   }
 }
 
+const FIELDS: readonly string[] = ["size", "leverage", "takeProfit", "stopLoss"] satisfies Field[];
+
+function fieldOf(details: Readonly<Record<string, unknown>>): Field {
+  const named = text(details, "field");
+  return FIELDS.includes(named) ? (named as Field) : "size";
+}
+
+/** A price that waits: which, and how often it has been said. */
+export function unconfirmed(market: Market, details: Readonly<Record<string, unknown>> = {}): string {
+  const held = market.heldPrice?.price ?? details["heldPrice"];
+  const count = market.heldPrice?.count ?? details["confirmed"];
+  const what =
+    held === undefined ? "A price far from the last one" : `The price ${say.price(String(held), market.tickSize)}`;
+  const often = count === undefined ? "" : `, said ${count} of ${market.priceConfirmations} times`;
+  return `${what} waits to be confirmed${often}. Until then nothing trades and nobody is liquidated.`;
+}
+
+/** What to say of refused exits: those of an open, or of a position. */
+export function ofExits(refusal: Refused, market: Market): Words {
+  const { code, details } = refusal;
+  if (code === "order_would_trigger") {
+    const isStop = "stopLoss" in details;
+    const [asked, mark] = [text(details, isStop ? "stopLoss" : "takeProfit"), text(details, "markPrice")];
+    const reached = `The price is at ${say.price(mark, market.tickSize)} already`;
+    const what = isStop ? "stop" : "take-profit";
+    return {
+      field: isStop ? "stopLoss" : "takeProfit",
+      text: `${reached}: this ${what} at ${say.price(asked, market.tickSize)} would close at once.`,
+      button: isStop ? "Stop is on the wrong side" : "Profit is on the wrong side",
+    };
+  }
+  if (code === "validation_error")
+    return { field: fieldOf(details), text: refusal.message, button: "Check the prices" };
+  return { field: null, text: plainly(refusal, market), button: "Not possible now" };
+}
+
+/** What to say of margin that was not taken in, or not given out. */
+export function ofMargin(refusal: Refused, market: Market): Words {
+  const { code, details } = refusal;
+  const most = text(details, "available");
+  if (code === "insufficient_margin" || code === "insufficient_funds") {
+    const isOut = code === "insufficient_margin";
+    const some = Big(most || "0").round(2, Big.roundDown);
+    const said = isOut
+      ? `The position needs its margin: ${say.spendable(most || "0")} can come out now.`
+      : `You have ${say.spendable(most || "0")}.`;
+    const use = some.gt(0) ? { use: { amount: some.toFixed() } } : {};
+    return { field: "amount", text: said, button: isOut ? "That is too much" : "Not enough available", ...use };
+  }
+  if (code === "validation_error") return { field: "amount", text: refusal.message, button: "Check the amount" };
+  return { field: null, text: plainly(refusal, market), button: "Not possible now" };
+}
+
+const PLAIN: Readonly<Partial<Record<string, string>>> = {
+  position_closed: "This position is already closed.",
+  position_not_found: "This position is already closed.",
+  market_halted: "The market is halted. Nothing trades and nobody is liquidated.",
+  market_reduce_only: "This market lets people only leave: margin stays where it is.",
+  market_not_halted: "Halt the market first, so that everybody sees it coming.",
+  price_stale: "The last price is too old. This goes on with the next one.",
+  house_cannot_pay: "The market's house cannot pay this now. Nothing was done: try again when it has been funded.",
+  price_beyond_limit: "The price moved further than you accept. Nothing was done.",
+  unauthorized: "This key is not known or has ended. Sign in again.",
+  forbidden: "This key may not do that.",
+};
+
 /** What to say of any other refusal. */
-export function plainly(refusal: Refused): string {
-  if (refusal.code === "position_closed") return "This position is already closed.";
-  if (refusal.code === "market_halted") return "The market is halted. Nothing trades and nobody is liquidated.";
-  return refusal.message;
+export function plainly(refusal: Refused, market: Market | null = null): string {
+  if (refusal.code === "price_unconfirmed" && market !== null) return unconfirmed(market, refusal.details);
+  return PLAIN[refusal.code] ?? refusal.message;
 }
