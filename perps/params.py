@@ -29,13 +29,25 @@ class Mode(StrEnum):
     HALTED = "halted"
 
 
+class Preset(StrEnum):
+    """Markets that fit together, for three purposes.
+
+    ``crypto``: follows an outside feed. ``game``: lively, its price is made by trades and stories. ``volatile``: the
+    same, wilder.
+    """
+
+    CRYPTO = "crypto"
+    GAME = "game"
+    VOLATILE = "volatile"
+
+
 class MarketParams(Struct, frozen=True, kw_only=True):
     """The rules of one market. Rates are ppb, sizes lots, money micros.
 
     ``later``: fields added after the first release, as of a command (``perps/commands.py``).
     """
 
-    later: ClassVar[tuple[str, ...]] = ("funding_velocity", "max_funding_rate")
+    later: ClassVar[tuple[str, ...]] = ("funding_velocity", "max_funding_rate", "max_step", "exact_mark")
 
     ticker: str
     organization_id: str
@@ -69,6 +81,11 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     """V: by how much the daily funding rate grows in a day while the skew is ``max_skew``, ppb. 0: no funding."""
     max_funding_rate: Ppb = Ppb(0)
     """r_max: the daily funding rate goes no further than this, either way, ppb."""
+    max_step: Ppb | None = None
+    """The largest move from one price to the next that the listing expects, ppb of the price; None: it says nothing."""
+    exact_mark: bool = False
+    """Whether liquidations go by the exact quote; False: by the quote rounded down to its tick, as in markets that were
+    listed before there was a choice."""
 
     @property
     def unit(self) -> int:

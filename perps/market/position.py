@@ -75,9 +75,15 @@ def maintenance(lots: int, price: Ticks, params: MarketParams) -> Micros:
     return Micros(div_ceil(exact, PPB) + params.maintenance_fixed)
 
 
-def is_liquidatable(position: Position, price: Ticks, params: MarketParams, index: FundingIndex) -> bool:
-    """Equity ≤ maintenance: the exact predicate."""
-    return equity(position, price, params.unit, index) <= maintenance(position.lots, price, params)
+def is_liquidatable(position: Position, price: int, params: MarketParams, index: FundingIndex, scale: int = 1) -> bool:
+    """Equity ≤ maintenance at ``price``/``scale`` ticks: the exact predicate.
+
+    (Q − L − ceil(q·F/10⁹))·scale + q·price·u ≤ ceil(|q|·price·u·μ). Maintenance is rounded up, towards safety, to a
+    whole micro/``scale``.
+    """
+    spare = position.cash - params.maintenance_fixed - funding_owed(position.lots, index)
+    value = position.lots * price * params.unit
+    return spare * scale + value <= div_ceil(abs(value) * params.maintenance_rate, PPB)
 
 
 def kappa(position: Position, params: MarketParams) -> int:

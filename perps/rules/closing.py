@@ -37,9 +37,8 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     count = max(1, div_floor(abs(found.lots) * command.share, PPB))
     reduced = reduce(market, found, count, CloseReason.OWNER)
     rest = reduced.position
-    if rest.lots and (
-        reduced.bad_debt or is_liquidatable(rest, reduced.fill.mark_price, market.params, market.funding_index)
-    ):
+    mark, scale = market.exact_mark(market.skew + reduced.fill.lots)
+    if rest.lots and (reduced.bad_debt or is_liquidatable(rest, mark, market.params, market.funding_index, scale)):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
             equity_micros=equity(rest, reduced.fill.mark_price, market.params.unit, market.funding_index),

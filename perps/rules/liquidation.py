@@ -21,12 +21,13 @@ def due(market: Market) -> Position | None:
 
     A candidate that κ's rounding put forward too early is skipped, not stopped at.
     """
-    mark, params, index = market.mark, market.params, market.funding_index
-    if not market.order.may_be_due(mark, params, index):
+    mark, scale = market.exact_mark(market.skew)
+    params, index = market.params, market.funding_index
+    if not market.order.may_be_due(mark, params, index, scale):
         return None
-    for number in market.order.candidates(mark, params, index):
+    for number in market.order.candidates(mark, params, index, scale):
         position = market.positions[number]
-        if is_liquidatable(position, mark, params, index):
+        if is_liquidatable(position, mark, params, index, scale):
             return position
     return None
 

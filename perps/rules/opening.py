@@ -5,6 +5,7 @@ from perps.effects import Effects, Traded, TradeKind
 from perps.events import PositionOpened, Transfer, TransferKind
 from perps.market.position import Position, equity, is_liquidatable, maintenance
 from perps.market.pricing import most_lots
+from perps.market.reach import largest_open, reach
 from perps.market.state import Market
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
@@ -54,7 +55,8 @@ def decide_open(market: Market, command: OpenPosition, given: Given) -> tuple[Po
         opened_at=given.at,
         referrer=given.referrer,
     )
-    if is_liquidatable(position, fill.mark_price, params, market.funding_index):
+    mark, scale = market.exact_mark(market.skew + lots)
+    if is_liquidatable(position, mark, params, market.funding_index, scale):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
             equity_micros=equity(position, fill.mark_price, params.unit, market.funding_index),
@@ -88,7 +90,7 @@ EVENTS = (EventRule(PositionOpened, apply_opened, project_opened),)
 
 def _check_size(market: Market, command: OpenPosition, lots: Lots) -> Rejected | None:
     """Size, leverage, skew and open interest, in that order."""
-    params = market.params
+    params, sign = market.params, 1 if lots > 0 else -1
     if lots == 0:
         smallest = abs(market.cost(signed(command.side, 1)))
         return reject(RejectCode.POSITION_SIZE_TOO_SMALL, size_micros=command.size, one_lot_micros=smallest)
@@ -97,18 +99,26 @@ def _check_size(market: Market, command: OpenPosition, lots: Lots) -> Rejected |
             RejectCode.POSITION_SIZE_TOO_LARGE,
             quantity_lots=abs(lots),
             max_open_interest_lots=params.max_open_interest,
+            largest_size_micros=largest_open(market, sign),
         )
     if command.leverage > params.max_leverage:
         return reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=command.leverage, max_leverage=params.max_leverage)
     skew, after = market.skew, market.skew + lots
     if abs(after) > params.max_skew and abs(after) >= abs(skew):
-        return reject(RejectCode.MAX_SKEW_EXCEEDED, skew_lots=after, max_skew_lots=params.max_skew)
+        return reject(
+            RejectCode.MAX_SKEW_EXCEEDED,
+            skew_lots=after,
+            max_skew_lots=params.max_skew,
+            largest_size_micros=largest_open(market, sign),
+            trading_range_ppb=reach(params).by_opens,
+        )
     side = market.long_lots if lots > 0 else market.short_lots
     if side + abs(lots) > params.max_open_interest:
         return reject(
             RejectCode.OPEN_INTEREST_EXCEEDED,
             open_interest_lots=side + abs(lots),
             max_open_interest_lots=params.max_open_interest,
+            largest_size_micros=largest_open(market, sign),
         )
     return None
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta
 
 from perps.commands import HouseAccount
-from perps.params import MarkSource, Mode
+from perps.params import MarkSource, Mode, Preset
 from perps.wire.base import (
     Answer,
     Body,
@@ -50,6 +50,15 @@ class FundingRate(Answer):
     velocity: Annotated[Rate, Meta(description="By how much `rate` grows in an hour, at the present skew.")]
 
 
+class TradingRange(Answer):
+    """How far trading alone can move the quote from the index, either way, as a fraction of the index."""
+
+    by_opens: Annotated[Rate, Meta(description="The smaller of `maxSkew` and `maxOpenInterest`, over `skewScale`.")]
+    by_closes: Annotated[
+        Rate, Meta(description="`maxOpenInterest`/`skewScale`: one side is full and the other has left.")
+    ]
+
+
 class Market(Answer):
     """One market: its state, its last 24 hours, its parameters."""
 
@@ -83,6 +92,21 @@ class Market(Answer):
     price_at: Time
     funding_velocity: Annotated[Rate, Meta(description="By how much the daily rate grows in a day, at `maxSkew`.")]
     max_funding_rate: Annotated[Rate, Meta(description="The daily rate goes no further, either way. 0: no funding.")]
+    trading_range: TradingRange
+    max_step: Annotated[
+        Rate | None, Meta(description="The largest move from one price to the next that its listing expects.")
+    ]
+    exact_mark: Annotated[
+        bool,
+        Meta(description="With `markSource` quote: liquidations go by the exact quote, not by `markPrice`, its tick."),
+    ]
+
+
+class Largest(Answer):
+    """The largest caps that the listing rules would take, each with all else as it is."""
+
+    max_skew: Quantity
+    max_open_interest: Quantity
 
 
 class MarketList(Answer):
@@ -100,6 +124,12 @@ class MarketAnswer(Answer):
     offset: Offset
 
 
+class Listed(MarketAnswer):
+    """A new market."""
+
+    largest: Largest
+
+
 Share = Annotated[Number, Meta(description="A share from 0 to 1, at most 9 decimals.", examples=["0.001"])]
 
 
@@ -107,36 +137,50 @@ Lots = Annotated[Number, Meta(description="Base units, a multiple of the lot siz
 
 
 class MarketBody(Body):
-    """A market to list. Only the first four fields are required."""
+    """A market to list. Only ticker and price are required; any field that is given wins over its preset."""
 
     ticker: Ticker
-    organization_id: Text
-    name: Text
     price: Annotated[Number, Meta(description="The first index price.", examples=["10000"])]
-    tick_size: Annotated[Number, Meta(description="The smallest step of a price.")] = by_default("0.01")
-    lot_size: Annotated[Number, Meta(description="The smallest step of a quantity.")] = by_default("0.0001")
-    mark_source: Annotated[MarkSource, Meta(description="The price for margin and liquidation.")] = MarkSource.INDEX
+    organization_id: Annotated[Text | None, Meta(description="By default the ticker.")] = None
+    name: Annotated[Text | None, Meta(description="By default the ticker.")] = None
+    preset: Annotated[
+        Preset | None, Meta(description="A market that fits together. What it has is in `docs/api.md`.")
+    ] = None
+    depth: Annotated[
+        Number | None,
+        Meta(description="The notional that moves the quote by 100 %, US dollars. Instead of `skewScale`."),
+    ] = None
+    tick_size: Annotated[
+        Number | None, Meta(description="The smallest step of a price. By default it suits the price.")
+    ] = None
+    lot_size: Annotated[
+        Number | None, Meta(description="The smallest step of a quantity. By default it suits the tick.")
+    ] = None
+    mark_source: Annotated[
+        MarkSource | None, Meta(description="The price for margin and liquidation. By default `index`.")
+    ] = None
     skew_scale: Annotated[
-        Lots | None, Meta(description="The skew that moves the quote by 100 %. By default 10¹⁰ USD of it.")
+        Lots | None, Meta(description="The skew that moves the quote by 100 %. By default `depth` at `price`.")
     ] = None
     max_skew: Annotated[Lots | None, Meta(description="By default 1/1000 of `skewScale`.")] = None
     max_open_interest: Annotated[Lots | None, Meta(description="On each side. By default 1/500 of `skewScale`.")] = None
-    max_leverage: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
+    max_leverage: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="By default 100.")] = None
     min_order_size: Annotated[Number, Meta(description="The smallest `size` of an open, before rounding to lots.")] = (
         by_default("10")
     )
     maker_fee: Annotated[Share, Meta(description="Stored and not charged yet.")] = by_default("0.001")
-    taker_fee: Share = by_default("0.001")
+    taker_fee: Annotated[Share | None, Meta(description="By default 0.001.")] = None
     referral_share: Annotated[Share, Meta(description="The referrer's share of a fee.")] = by_default("0.5")
     maintenance_rate: Annotated[Share | None, Meta(description="By default 1/(2·`maxLeverage`).")] = None
-    liquidation_fee: Share = by_default("0.002")
+    liquidation_fee: Annotated[Share | None, Meta(description="By default 0.002.")] = None
     house_deposit: Annotated[Number, Meta(description="What the house begins with, US dollars.")] = by_default("0")
     house_credit_limit: Annotated[
         Limit, Meta(description='How far below 0 the house may go, US dollars, or "none".')
     ] = no_limit()
     max_price_age: Annotated[
-        Limit, Meta(description='Seconds after which a price is too old to trade at, or "none".')
-    ] = no_limit()
+        Limit | None,
+        Meta(description='Seconds after which a price is too old to trade at, or "none", which is the default.'),
+    ] = None
     funding_velocity: Annotated[
         Number | None,
         Meta(
@@ -145,8 +189,13 @@ class MarketBody(Body):
         ),
     ] = None
     max_funding_rate: Annotated[
-        Share, Meta(description="The daily funding rate goes no further, either way. 0: no funding.")
-    ] = by_default("0")
+        Share | None,
+        Meta(description="The daily funding rate goes no further, either way. 0, the default: no funding."),
+    ] = None
+    max_step: Annotated[
+        Share | None,
+        Meta(description="The largest move that you expect from one price to the next. At most 1/`maxLeverage`."),
+    ] = None
 
 
 class ModeBody(Body):
@@ -199,10 +248,11 @@ LIST_MARKET: Final = Operation(
     summary="List a market",
     description="The rule that people meet most often: the cost of leaving must fit into the maintenance margin. "
     "`liquidationFee + takerFee + (maxOpenInterest + max(2·maxSkew, maxOpenInterest)) / (2·skewScale) "
-    "≤ maintenanceRate`. `details` of a refusal name the `rule` and the numbers that it compared.",
+    "≤ maintenanceRate`. `details` of a refusal name the `rule`, the numbers that it compared and, where a cap is too "
+    "large, the largest that fits.",
     scope="admin",
     body=MarketBody,
-    answers={201: MarketAnswer},
+    answers={201: Listed},
     links={name: {"ticker": "/market/ticker"} for name in ("getMarket", "setPrice", "setMode", "fundMarket")},
     refusals=(Code.MARKET_EXISTS, Code.PARAMETERS_INCONSISTENT, *COMMAND),
 )

@@ -21,4 +21,5 @@ def rules_of(params: MarketParams) -> Rules:
         funding_velocity=f"{params.funding_velocity}e-9",
         max_funding_rate=f"{params.max_funding_rate}e-9",
         max_price_age=params.max_price_age,
+        mark_is_exact=params.exact_mark,
     )

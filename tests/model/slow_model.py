@@ -77,6 +77,8 @@ class Rules:
     max_funding_rate: Fraction = Fraction(0)
     max_price_age: int | None = None
     """Milliseconds."""
+    mark_is_exact: bool = False
+    """Otherwise a mark that is the quote is rounded down to its tick."""
 
     @staticmethod
     def of(
@@ -96,6 +98,7 @@ class Rules:
         funding_velocity: Number = 0,
         max_funding_rate: Number = 0,
         max_price_age: int | None = None,
+        mark_is_exact: bool = False,
     ) -> Rules:
         """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
         return Rules(
@@ -115,6 +118,7 @@ class Rules:
             funding_velocity=exact(funding_velocity),
             max_funding_rate=exact(max_funding_rate),
             max_price_age=max_price_age,
+            mark_is_exact=mark_is_exact,
         )
 
 
@@ -199,11 +203,29 @@ class SlowMarket:
 
     @property
     def mark(self) -> Fraction:
-        """The index, or the quote rounded down to a whole tick, at least one."""
+        """The index, or the quote; exact, or rounded down to a whole tick, at least one."""
+        if not self.rules.mark_is_quote:
+            return self.index_price
+        return self.quote(self.skew) if self.rules.mark_is_exact else self.shown_mark
+
+    @property
+    def shown_mark(self) -> Fraction:
+        """The mark as it is shown: on a tick, rounded down, at least one."""
         if not self.rules.mark_is_quote:
             return self.index_price
         tick = self.rules.tick_size
         return max(floor(self.quote(self.skew) / tick), 1) * tick
+
+    def changed(self, change: Fraction) -> Fraction:
+        """The index price moved by a fraction: ·(1 + c), or ÷(1 + |c|) down; to the nearest tick, half up, and at least
+        one tick for c ≠ 0.
+        """
+        tick, now = self.rules.tick_size, self.index_price
+        moved = now * (1 + change) if change >= 0 else now / (1 - change)
+        nearest = floor(moved / tick + Fraction(1, 2)) * tick
+        if not change:
+            return now
+        return max(nearest, now + tick) if change > 0 else min(nearest, now - tick)
 
 
 @dataclass
@@ -324,12 +346,13 @@ class SlowVenue:
         return sum(position.margin for position in self.positions.values() if position.ticker == ticker)
 
     def is_liquidatable(self, name: str) -> bool:
-        """Equity at the mark ≤ maintenance, which is rounded up to whole micros."""
+        """Equity at the mark ≤ maintenance, which is rounded up: to a micro, at an exact mark to 1/Ks of one."""
         position = self.positions[name]
         market = self.markets[position.ticker]
         rules = market.rules
         value = position.lots * market.mark * rules.lot_value
-        maintenance = ceil(abs(value) * rules.maintenance_rate) + rules.maintenance_fixed
+        parts = rules.skew_scale if rules.mark_is_quote and rules.mark_is_exact else Fraction(1)
+        maintenance = ceil(abs(value) * rules.maintenance_rate * parts) / parts + rules.maintenance_fixed
         return position.cash + value - market.owed(position.lots) <= maintenance
 
     def total(self) -> int:

@@ -1,5 +1,6 @@
 """A machine that trades at random on two markets, beside the slow model; after every step everything must agree."""
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from perps.commands import ClosePosition, Deposit, ObserveTime, OpenPosition, Side, Withdraw
+from perps.commands import ClosePosition, Deposit, ObserveTime, OpenPosition, PriceSource, Side, UpdatePrice, Withdraw
 from perps.events import CloseReason, Events, FundingAccrued, ModeChanged, PositionOpened, PositionReduced, PriceUpdated
 from perps.market.position import position_id
 from perps.params import Mode
@@ -23,6 +24,7 @@ from tests.perps.build import (
     STORY,
     STORY_PRICE,
     Books,
+    done,
     full_state,
     index_market,
     new_open,
@@ -99,6 +101,16 @@ class Exchange(RuleBasedStateMachine):
         price = max(self.venue.markets[ticker].index_price * bps // 10_000, 1)
         price = min(price, 3 * FIRST_PRICES[ticker])
         self.follow(ticker, self.venue.price(price, ticker=ticker))
+
+    @rule(ticker=TICKERS, parts=st.integers(-PPB // 100, PPB // 100))
+    def change_price(self, ticker: str, parts: int) -> None:
+        command = UpdatePrice(ticker=ticker, change=Ppb(parts), source=PriceSource.EVENT)
+        new = self.model.markets[ticker].changed(Fraction(parts, PPB)) / self.model.markets[ticker].rules.tick_size
+        if new > 3 * FIRST_PRICES[ticker]:
+            return
+        outcome = self.venue.send(command)
+        assert [event.price for event in done(outcome) if isinstance(event, PriceUpdated)] == [new]
+        self.follow(ticker, outcome)
 
     @rule(ticker=TICKERS, wait_ms=st.integers(1, 3_600_000))
     def let_time_pass(self, ticker: str, wait_ms: int) -> None:

@@ -46,7 +46,8 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
         case UpdatePrice(), PriceUpdated(price=price):
-            return (command.ticker, command.price, command.sequence) == (stream, price, event.sequence)
+            wanted = price if command.change is not None else command.price
+            return (command.ticker, wanted, command.sequence) == (stream, price, event.sequence)
         case ListMarket(), MarketListed(params=params):
             return command.params == params
         case SetMode(), ModeChanged(mode=mode):

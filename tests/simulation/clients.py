@@ -179,6 +179,9 @@ class Clients:
             bps = 10_500
         price = min(max(now * bps // 10_000, 1), PRICE_MAX_FACTOR * first)
         sequence = next(self._sequence) if chance.random() < 0.2 else None
+        if bps % 7 == 0 and not falls and now < 2 * first:
+            change = Ppb((bps - 10_000) * (PPB // 10_000))
+            return UpdatePrice(ticker=ticker, change=change, source=PriceSource.EVENT, sequence=sequence)
         return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
 
     def _new_user(self, deposit: Micros) -> CreateUser:

@@ -1,4 +1,4 @@
-"""``perps market``: list markets, create them, and change their mode."""
+"""``perps market``: list markets, create them, and change their price and mode."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Final
 import rich_click as click
 from msgspec import Struct
 
+from perps.commands import PriceSource
+from perps.params import Preset
 from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE
+from perps.wire.prices import SET_PRICE
 from tools.admin.answers import Record, show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
-from tools.output import show_record
+from tools.output import flat, show_record
 from tools.settings import Access, SettingsGroup, access_options, json_option, public_access_options
 
 COLUMNS: Final = {
@@ -42,8 +45,15 @@ PARAMETERS: Final = (
     "referralShare",
     "maxFundingRate",
     "fundingVelocity",
+    "maxStep",
+    "tradingRange.byOpens",
+    "tradingRange.byCloses",
+    "largest.maxSkew",
+    "largest.maxOpenInterest",
 )
-"""What is shown of a new market: its parameters, those that were given and those that the venue chose."""
+"""What is shown of a new market: its parameters, those that were given and those that the venue chose; how far trading
+moves its price, and the largest caps that would fit.
+"""
 
 
 class _Markets(Struct):
@@ -54,9 +64,17 @@ class _Market(Struct):
     market: Record
 
 
+class _Listed(_Market):
+    largest: Record = {}
+
+
+class _Priced(_Market):
+    liquidations: int
+
+
 @click.group(cls=SettingsGroup)
 def market() -> None:
-    """List markets, create them, and change their mode."""
+    """List markets, create them, and change their price and mode."""
 
 
 @market.command("list")
@@ -72,9 +90,15 @@ def list_markets(access: Access, as_json: bool) -> None:
 
 @market.command("create")
 @click.argument("ticker", type=TICKER)
-@click.option("--organization-id", required=True, help="The organization that the market belongs to.")
-@click.option("--name", required=True, help="The market's name for people.")
 @click.option("--price", type=AMOUNT, required=True, help="The first index price, USD.")
+@click.option(
+    "--preset",
+    type=click.Choice([preset.value for preset in Preset]),
+    help="A market that fits together: one that follows a feed, a lively one of a game, or a wilder one.",
+)
+@click.option("--depth", type=AMOUNT, help="The notional that moves the quote by 100 %, USD. Instead of --skew-scale.")
+@click.option("--organization-id", help="The organization that the market belongs to.  [default: the ticker]")
+@click.option("--name", help="The market's name for people.  [default: the ticker]")
 @click.option("--tick-size", type=AMOUNT, help="The smallest step of a price, USD.")
 @click.option("--lot-size", type=AMOUNT, help="The smallest step of a quantity, base units.")
 @click.option(
@@ -105,18 +129,47 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option(
     "--funding-velocity", type=NOT_NEGATIVE, help="By how much the daily funding rate grows in a day at the most skew."
 )
+@click.option(
+    "--max-step",
+    type=AMOUNT,
+    help="The largest move that you expect from one price to the next, as a fraction; at most 1/max-leverage.",
+)
 @access_options
 @json_option
 def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:
     """Create a market.
 
-    The venue chooses every parameter that you leave out, to suit the price.
+    A ticker, a price and a preset are a whole one. The venue chooses every parameter that you leave out, to suit the
+    price.
     """
 
-    def show(made: _Market) -> None:
-        show_record({name: made.market[name] for name in PARAMETERS if name in made.market})
+    def show(made: _Listed) -> None:
+        record = dict(flat({**made.market, "largest": made.largest}))
+        show_record({name: record[name] for name in PARAMETERS if name in record})
 
-    show_as(access, LIST_MARKET, _Market, show, as_json=as_json, ticker=ticker, **parameters)
+    show_as(access, LIST_MARKET, _Listed, show, as_json=as_json, ticker=ticker, **parameters)
+
+
+@market.command("price")
+@click.argument("ticker", type=TICKER)
+@click.option("--price", type=AMOUNT, help="The new index price, USD.")
+@click.option("--change", help="Or move it by a fraction of itself: 0.03 is 3 % up; -0.03 divides it by 1.03.")
+@click.option(
+    "--source", type=click.Choice([source.value for source in PriceSource]), help="Who says so.  [default: system]"
+)
+@click.option("--reason", help="Why, for the history and the streams: a headline, for example.")
+@access_options
+@json_option
+def set_price(ticker: str, access: Access, as_json: bool, **given: str | None) -> None:
+    """Set a market's index price, or change it by a fraction.
+
+    A change is at most 1/max-leverage either way.
+    """
+
+    def show(changed: _Priced) -> None:
+        show_rows([{**changed.market, "liquidations": changed.liquidations}], {**COLUMNS, "liquidated": "liquidations"})
+
+    show_as(access, SET_PRICE, _Priced, show, as_json=as_json, ticker=ticker, **given)
 
 
 @market.command("mode")

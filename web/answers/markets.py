@@ -9,8 +9,10 @@ from msgspec import Raw
 from perps.candles import MINUTE_MS
 from perps.events import HouseFunded
 from perps.journal import Entry
+from perps.market.reach import largest_interest, largest_skew, reach
+from perps.params import MarketParams
 from perps.wire.base import encode
-from perps.wire.markets import Funded, Market, MarketStatus, OpenInterest
+from perps.wire.markets import Funded, Largest, Market, MarketStatus, OpenInterest, TradingRange
 from web.answers import decimals
 from web.answers.funding import funding_rate
 from web.answers.rows import own_event
@@ -68,6 +70,24 @@ def _rendered(view: MarketView, now_ms: int) -> Market:
         price_at=rfc3339(state.price_at),
         funding_velocity=_rate(params.funding_velocity),
         max_funding_rate=_rate(params.max_funding_rate),
+        trading_range=trading_range(params),
+        max_step=None if params.max_step is None else _rate(params.max_step),
+        exact_mark=params.exact_mark,
+    )
+
+
+def trading_range(params: MarketParams) -> TradingRange:
+    """How far trading alone can move a market's quote from its index."""
+    reached = reach(params)
+    return TradingRange(by_opens=_rate(reached.by_opens), by_closes=_rate(reached.by_closes))
+
+
+def largest(view: MarketView) -> Largest:
+    """The largest caps of a market that its other parameters leave room for, at its present price."""
+    params, price = view.market.params, view.market.index_price
+    return Largest(
+        max_skew=decimals.quantity(largest_skew(params), params.lot_size),
+        max_open_interest=decimals.quantity(largest_interest(params, price), params.lot_size),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from perps.commands import FundMarket, ListMarket, SetMode
 from perps.wire import markets as wire
 from perps.wire.base import Answer
-from perps.wire.markets import FundBody, MarketAnswer, MarketBody, MarketList, ModeBody
+from perps.wire.markets import FundBody, Listed, MarketAnswer, MarketBody, MarketList, ModeBody
 from perps.wire.operation import NoQuery
 from web.answers import markets
 from web.api.call import Call, Reply, Route, replayable
@@ -32,10 +32,12 @@ def listing(call: Call[MarketBody, NoQuery]) -> ListMarket:
     return list_command(call.body)
 
 
-async def list_market(call: Call[MarketBody, NoQuery], asked: ListMarket) -> MarketAnswer:
+async def list_market(call: Call[MarketBody, NoQuery], asked: ListMarket) -> Listed:
     """List a market, or say which rule its parameters break."""
     await call.do(asked)
-    return _now(call, asked.ticker, call.context.market(asked.ticker).offset)
+    view = call.context.market(asked.ticker)
+    now = _now(call, asked.ticker, view.offset)
+    return Listed(market=now.market, offset=now.offset, largest=markets.largest(view))
 
 
 async def set_mode(call: Call[ModeBody, NoQuery]) -> MarketAnswer:
