@@ -21,7 +21,8 @@ _MARKET: Final = """
  "skewScale": "1000000.00", "maxSkew": "1000.00", "maxOpenInterest": "2000.00", "maxLeverage": 100,
  "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001",
  "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
- "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065"}
+ "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
+ "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false}
 """
 
 
@@ -61,7 +62,8 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"fill": {"price": "10000.0005005", "quantity": "0.0999", "notional": "999.00005",
  "priceImpact": "0.00000005"}, "marginRequired": "99.900005", "fee": {"amount": "0.999001",
  "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "equity": "99.899955",
- "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3}""",
+ "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3,
+ "largestSize": "10005000.00", "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}}""",
         '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
     ),
     "closePosition": Example(
@@ -85,7 +87,8 @@ EXAMPLES: Final[dict[str, Example]] = {
     "listMarkets": Example('{"markets": [$MARKET], "count": 1, "offset": 9}'),
     "getMarket": Example('{"market": $MARKET, "offset": 9}'),
     "listMarket": Example(
-        '{"market": $MARKET, "offset": 9}',
+        '{"market": $MARKET, "offset": 9, "largest": {"maxSkew": "1000.00", "maxOpenInterest": "2000.00"},'
+        ' "warnings": [{"code": "gap_risk", "message": "A price that moves …"}]}',
         '{"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "10000"}',
     ),
     "setMode": Example('{"market": $MARKET, "offset": 9}', '{"mode": "enabled"}'),

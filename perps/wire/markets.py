@@ -124,10 +124,18 @@ class MarketAnswer(Answer):
     offset: Offset
 
 
+class Warned(Answer):
+    """Something that a new market's parameters leave open."""
+
+    code: Literal["max_step_undeclared", "gap_risk", "executes_at_last_price"]
+    message: Annotated[str, Meta(description="For people; it may change.")]
+
+
 class Listed(MarketAnswer):
     """A new market."""
 
     largest: Largest
+    warnings: Annotated[list[Warned], Meta(description="What somebody could make use of. The market is listed.")]
 
 
 Share = Annotated[Number, Meta(description="A share from 0 to 1, at most 9 decimals.", examples=["0.001"])]

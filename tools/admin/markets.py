@@ -13,7 +13,8 @@ from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE
 from perps.wire.prices import SET_PRICE
 from tools.admin.answers import Record, show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
-from tools.output import flat, show_record
+from tools.check.command import check_market
+from tools.output import flat, show_line, show_record
 from tools.settings import Access, SettingsGroup, access_options, json_option, public_access_options
 
 COLUMNS: Final = {
@@ -66,6 +67,7 @@ class _Market(Struct):
 
 class _Listed(_Market):
     largest: Record = {}
+    warnings: list[Record] = []
 
 
 class _Priced(_Market):
@@ -146,6 +148,8 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
     def show(made: _Listed) -> None:
         record = dict(flat({**made.market, "largest": made.largest}))
         show_record({name: record[name] for name in PARAMETERS if name in record})
+        for warning in made.warnings:
+            show_line(f"warning: {warning['message']}", err=True)
 
     show_as(access, LIST_MARKET, _Listed, show, as_json=as_json, ticker=ticker, **parameters)
 
@@ -187,3 +191,6 @@ def set_mode(ticker: str, mode: str, access: Access, as_json: bool) -> None:
         show_rows([changed.market], COLUMNS)
 
     show_as(access, SET_MODE, _Market, show, as_json=as_json, ticker=ticker, mode=mode)
+
+
+market.add_command(check_market)

@@ -13,8 +13,6 @@ from perps.wire.lists import LIMIT_MAX
 from perps.wire.markets import LIST_MARKET, MarketAnswer
 from tools.demo.key_files import key_of
 
-SEED: Final = 20_260_101
-
 MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
     {
         "ticker": "BTC-PERP",
@@ -46,7 +44,7 @@ MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
 )
 """Two markets with an outside price, and one organisation of a game, whose price follows trades and stories."""
 
-FEED_VOLATILITY: Final[Mapping[str, float]] = {"BTC-PERP": 5e-4, "ETH-PERP": 6e-4}
+FEED_VOLATILITY: Final[Mapping[str, float]] = {"BTC-PERP": 1e-4, "ETH-PERP": 1.3e-4}
 """The markets with a feed, and the volatility of a second in normal weather."""
 
 STORY_TICKER: Final = "NOVA-PERP"

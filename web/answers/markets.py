@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from msgspec import Raw
 
@@ -10,9 +10,10 @@ from perps.candles import MINUTE_MS
 from perps.events import HouseFunded
 from perps.journal import Entry
 from perps.market.reach import largest_interest, largest_skew, reach
+from perps.market.risks import risks
 from perps.params import MarketParams
 from perps.wire.base import encode
-from perps.wire.markets import Funded, Largest, Market, MarketStatus, OpenInterest, TradingRange
+from perps.wire.markets import Funded, Largest, Market, MarketStatus, OpenInterest, TradingRange, Warned
 from web.answers import decimals
 from web.answers.funding import funding_rate
 from web.answers.rows import own_event
@@ -89,6 +90,21 @@ def largest(view: MarketView) -> Largest:
         max_skew=decimals.quantity(largest_skew(params), params.lot_size),
         max_open_interest=decimals.quantity(largest_interest(params, price), params.lot_size),
     )
+
+
+def warnings(params: MarketParams) -> list[Warned]:
+    """What a new market's parameters leave open, in words."""
+    return [Warned(code=risk.code, message=_WARNINGS[risk.code].format(_rate(risk.step))) for risk in risks(params)]
+
+
+_WARNINGS: Final = {
+    "max_step_undeclared": "You have declared no maxStep. A price that moves by more than {} of itself at once can "
+    "leave bad debt, and the house pays it.",
+    "gap_risk": "A price that moves by more than {} of itself at once can leave bad debt, and maxStep is larger. Lower "
+    "maxLeverage, or the caps, or send prices more often.",
+    "executes_at_last_price": "Orders fill at the last price. Who sees a move of more than {} before your feed brings "
+    "it earns the rest of it.",
+}
 
 
 def funded(entry: Entry) -> Funded:

@@ -75,8 +75,10 @@ def close_command(body: CloseBody, position_id: str) -> ClosePosition:
 
 def check_price(body: PriceBody) -> None:
     """Everything about a price that can be wrong without knowing its market."""
-    if (body.price is None) == (body.change is None):
-        raise invalid("Give either price or change.", field="price")
+    if body.price is None and body.change is None:
+        raise invalid("price is missing. Give it, or change.", field="price")
+    if body.price is not None and body.change is not None:
+        raise invalid("Give price or change, not both.", field="change")
     if body.price is not None and number(body.price, PICO_PLACES, "price") <= 0:
         raise invalid("price must be positive.", field="price")
     if body.change is not None:

@@ -37,7 +37,12 @@ async def list_market(call: Call[MarketBody, NoQuery], asked: ListMarket) -> Lis
     await call.do(asked)
     view = call.context.market(asked.ticker)
     now = _now(call, asked.ticker, view.offset)
-    return Listed(market=now.market, offset=now.offset, largest=markets.largest(view))
+    return Listed(
+        market=now.market,
+        offset=now.offset,
+        largest=markets.largest(view),
+        warnings=markets.warnings(view.market.params),
+    )
 
 
 async def set_mode(call: Call[ModeBody, NoQuery]) -> MarketAnswer:

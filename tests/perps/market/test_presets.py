@@ -1,4 +1,4 @@
-"""Presets: a ticker, a price and a name are a whole market, at every price; and in the lively ones trading harms nobody."""
+"""Presets: a ticker, a price and a preset are a market; in the lively ones trading alone liquidates nobody."""
 
 from decimal import Decimal
 from random import Random
@@ -15,7 +15,7 @@ from perps.market.reach import reach
 from perps.params import MarkSource, Preset
 from perps.refusals import Rejected
 from perps.units import MICRO, PICO, PPB, Micros, Ppb
-from perps.wire.base import Number
+from perps.wire.base import Limit, Number
 from perps.wire.markets import MarketBody
 from tests.perps.build import Books, done, opened, reductions
 from web.answers.errors import RequestError
@@ -78,7 +78,7 @@ def test_a_tick_and_a_lot_suit_the_price(price: str) -> None:
 def test_the_steps_that_are_chosen(price: str, preset: Preset | None, steps: tuple[str, str]) -> None:
     params = listed(price, preset).params
 
-    assert (params.tick_size, params.lot_size) == tuple(Decimal(step) * PICO for step in steps)
+    assert [params.tick_size, params.lot_size] == [int(Decimal(step) * PICO) for step in steps]
 
 
 def test_a_price_of_100_without_a_preset_has_the_steps_that_it_always_had() -> None:
@@ -89,10 +89,16 @@ def test_a_price_of_100_without_a_preset_has_the_steps_that_it_always_had() -> N
 
 @pytest.mark.parametrize("preset", Preset)
 def test_what_is_given_wins_over_the_preset(preset: Preset) -> None:
-    params = listed(
-        "50", preset, max_leverage=2, taker_fee=Number("0.0005"), depth=Number(7_000_000), max_skew=Number(1), mark_source=MarkSource.INDEX,
-        max_step=Number("0.4"), max_price_age=Number("5"), organization_id="acme", name="A name",
-    ).params  # fmt: skip
+    given = {
+        "max_leverage": 2,
+        "taker_fee": Number("0.0005"),
+        "depth": Number(7_000_000),
+        "max_skew": Number(1),
+        "mark_source": MarkSource.INDEX,
+        "max_step": Number("0.4"),
+        "max_price_age": Limit(5),
+    }
+    params = listed("50", preset, organization_id="acme", name="A name", **given).params
 
     assert (params.max_leverage, params.taker_fee, params.maintenance_rate) == (2, PPB // 2000, PPB // 4)
     assert params.skew_scale * params.lot_size == 140_000 * PICO
