@@ -182,19 +182,20 @@ def dust(arena: Arena, prices: Prices, _: int, tell: Tell) -> int:
 
 
 def hunter(arena: Arena, prices: Prices, interval_ms: int, tell: Tell) -> int:
-    """Others stand at the highest leverage. It pushes the quote both ways, as far as the caps let it."""
-    random = Random(len(prices))
+    """Others stand at the highest leverage. It pushes the quote as far as the caps let it when somebody falls by it."""
+    random, market = Random(len(prices)), arena.market
     for place in _rounds(arena, prices, interval_ms, tell):
-        room = largest_open(arena.market, 1) // (3 * PIECES)
         for user in CROWD:
-            arena.open(user, random.choice(list(Side)), room)
-        side = Side.SHORT if place % 2 else Side.LONG
-        for _ in range(PIECES):
-            size = largest_open(arena.market, 1 if side is Side.LONG else -1)
-            if size < arena.market.params.min_order_size or arena.open("ann", side, size, leverage=1) is None:
-                break
-        arena.close_all("ann")
-        if len(arena.market.positions) > 3 * PIECES:
+            arena.open(user, random.choice(list(Side)), largest_open(market, 1) // (3 * PIECES))
+        sign = -1 if place % 2 else 1
+        mark, scale = market.exact_mark(sign * market.params.max_skew)
+        if market.order.may_be_due(mark, market.params, market.funding_index, scale):
+            for _ in range(PIECES):
+                size = largest_open(market, sign)
+                if arena.open("ann", Side.LONG if sign > 0 else Side.SHORT, size, leverage=1) is None:
+                    break
+            arena.close_all("ann")
+        if len(market.positions) > 3 * PIECES:
             arena.close_all(*CROWD)
     return 0
 

@@ -14,7 +14,7 @@ from aiohttp import ClientSession
 from msgspec.structs import replace
 
 from perps.market.listing import check_params
-from perps.params import MarketParams, Preset
+from perps.params import MarketParams, MarkSource, Preset
 from perps.units import PPB, Ppb, Ticks
 from perps.wire.base import Number
 from perps.wire.markets import Market, MarketBody
@@ -60,7 +60,7 @@ def test_in_a_preset_nobody_earns_at_a_realistic_volatility_but_who_sees_prices_
     outcome = played(adversary, params_for(preset), path(seed, start=start))
 
     assert outcome.bad_debt == 0
-    if (preset, adversary.play) != (Preset.CRYPTO, early_reader):
+    if adversary.play is not early_reader:
         assert outcome.earned <= 0
 
 
@@ -106,6 +106,18 @@ def test_a_corner_earns_what_the_house_loses_by_a_gap() -> None:
 def test_dust_and_hunting_never_pay_where_the_mark_is_the_index() -> None:
     for strategy in (dust, hunter):
         assert played(by(strategy), params_for(Preset.CRYPTO), path(3, 300)).earned <= 0
+
+
+@pytest.mark.parametrize(("mark_source", "falls"), [(MarkSource.QUOTE, True), (MarkSource.INDEX, False)])
+def test_a_hunter_earns_from_those_near_their_end_where_trading_moves_the_mark(
+    mark_source: MarkSource, falls: bool
+) -> None:
+    """After a fall by a seventh the longs at 3× stand just above their maintenance."""
+    params = params_for(Preset.GAME, taker_fee=Ppb(0), mark_source=mark_source)
+    outcome = played(by(hunter), params, [64_000] * 101 + [54_000] * 100)
+
+    assert (outcome.liquidations > 0) is falls
+    assert (outcome.earned > 0) is falls
 
 
 def test_the_same_seed_plays_the_same_and_another_seed_another() -> None:
