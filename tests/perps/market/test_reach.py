@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -33,6 +33,8 @@ def refused_by_caps(longs: int, shorts: int, sign: int, size: int) -> bool:
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 30), st.integers(0, 30), st.sampled_from([1, -1]))
+@example(0, 14, 1)
+@example(14, 0, -1)
 def test_the_largest_open_fits_and_a_lot_more_does_not(longs: int, shorts: int, sign: int) -> None:
     """On every skew, also beyond its cap, where closes can lead: then an open may only bring it nearer to 0."""
     market = new_market(
