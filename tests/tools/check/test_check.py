@@ -14,6 +14,7 @@ from aiohttp import ClientSession
 from msgspec.structs import replace
 
 from perps.market.listing import check_params
+from perps.market.risks import safe_step
 from perps.params import MarketParams, MarkSource, Preset
 from perps.units import PPB, Ppb, Ticks
 from perps.wire.base import Number
@@ -101,6 +102,21 @@ def test_a_corner_earns_what_the_house_loses_by_a_gap() -> None:
 
     assert outcome.earned > 0
     assert outcome.bad_debt > 0
+
+
+@pytest.mark.parametrize("strategy", [straddle, corner])
+@pytest.mark.parametrize(("parts", "has_debt"), [(100, False), (250, True)])
+def test_a_step_that_a_listing_calls_safe_leaves_no_bad_debt(strategy: object, parts: int, has_debt: bool) -> None:
+    """Up and up again, and down, by the safe step; and by two and a half of them."""
+    params = params_for(Preset.CRYPTO)
+    prices, step = [PRICE], safe_step(params) * parts // 100
+    for place in range(150):
+        last = prices[-1]
+        prices.append(last * (PPB + step) // PPB if place % 4 < 2 else last * (PPB - step) // PPB)
+    outcome = played(by(strategy), params, prices)
+
+    assert outcome.liquidations > 0
+    assert (outcome.bad_debt > 0) is has_debt
 
 
 def test_dust_and_hunting_never_pay_where_the_mark_is_the_index() -> None:

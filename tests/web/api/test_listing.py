@@ -193,3 +193,23 @@ async def test_a_price_that_names_neither_or_both_or_no_fraction_is_refused(
     (await venue.admin.post("/api/admin/markets", {"ticker": "NOVA", "price": "120", "preset": "game"})).ok(201)
 
     (await venue.admin.post("/api/markets/perps/NOVA/price", body)).refused(400, "validation_error")
+
+
+@pytest.mark.parametrize(
+    ("fields", "codes", "step"),
+    [
+        ({}, ["max_step_undeclared", "executes_at_last_price"], "0.003"),
+        ({"preset": "crypto"}, ["executes_at_last_price"], "0.0005"),
+        ({"preset": "crypto", "maxLeverage": 50}, ["gap_risk", "executes_at_last_price"], "0.008"),
+        ({"preset": "game"}, ["executes_at_last_price"], "0.0005"),
+        ({"preset": "volatile", "referralShare": "0"}, ["executes_at_last_price"], "0.002"),
+    ],
+)
+async def test_a_listing_warns_of_what_its_parameters_leave_open(
+    venue: Running, fields: dict[str, object], codes: list[str], step: str
+) -> None:
+    body = {"ticker": "NEW", "price": "100", **fields}
+    warnings = (await venue.admin.post("/api/admin/markets", body)).ok(201)["warnings"]
+
+    assert [warning["code"] for warning in warnings] == codes
+    assert f"more than {step} " in warnings[0]["message"]
