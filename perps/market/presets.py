@@ -101,7 +101,8 @@ def steps(price: int, tick: Pico | None, lot: Pico | None, recipe: Recipe) -> St
     if tick is None:
         tick = USUAL_TICK if usual else _tick_of(price)
     if lot is None:
-        lot = USUAL_LOT if usual else Pico(max(div_floor(UNIT_SCALE, tick), 1))
+        fits = usual and tick * USUAL_LOT % UNIT_SCALE == 0
+        lot = USUAL_LOT if fits else Pico(max(div_floor(UNIT_SCALE, tick), 1))
     return Steps(tick, lot)
 
 

@@ -81,6 +81,14 @@ def test_the_steps_that_are_chosen(price: str, preset: Preset | None, steps: tup
     assert [params.tick_size, params.lot_size] == [int(Decimal(step) * PICO) for step in steps]
 
 
+@pytest.mark.parametrize(("tick", "lot"), [("0.01", "0.0001"), ("0.1", "0.0001"), ("0.001", "0.001"), ("1", "0.0001")])
+def test_a_tick_that_is_given_gets_a_lot_that_goes_with_it(tick: str, lot: str) -> None:
+    command = listed("6400", None, tick_size=Number(tick))
+
+    assert command.params.lot_size == Decimal(lot) * PICO
+    assert check_params(command.params, command.price) is None
+
+
 def test_a_price_of_100_without_a_preset_has_the_steps_that_it_always_had() -> None:
     params = listed("100", None).params
 
