@@ -217,9 +217,7 @@ class SlowMarket:
         return max(floor(self.quote(self.skew) / tick), 1) * tick
 
     def changed(self, change: Fraction) -> Fraction:
-        """The index price moved by a fraction: ·(1 + c), or ÷(1 + |c|) down; to the nearest tick, half up, and at least
-        one tick for c ≠ 0.
-        """
+        """The index price ·(1 + c), or ÷(1 + |c|) down; to the nearest tick, half up; a tick at least for c ≠ 0."""
         tick, now = self.rules.tick_size, self.index_price
         moved = now * (1 + change) if change >= 0 else now / (1 - change)
         nearest = floor(moved / tick + Fraction(1, 2)) * tick
