@@ -4,14 +4,22 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUNS   := $(VENV)/.runs
 READY  := $(VENV)/.installed
+NODE   := $(VENV)/.node
+PAGE   := web/page/built/.made
+PAGE_OF := $(shell find web/page/src web/page/*.json web/page/*.ts web/page/index.html perps/wire tools/page.py \
+             -type f ! -name contract.d.ts ! -name '*.pyc' 2>/dev/null)
 
-.PHONY: serve test test-faults lint check bench sim format clean
+.PHONY: serve page test test-faults lint check bench sim format clean
 
 # make serve ARGS='--port 8001'; ARGS=--no-demo runs the bare venue.
+# The page is built before it; without a page the venue serves all the same.
 serve: $(RUNS)
+	@$(MAKE) --no-print-directory $(PAGE) || echo "the venue starts without its page; programs do not need it"
 	@$(BIN)/perps serve --demo $(ARGS)
 
-test: $(READY)
+page: $(PAGE)
+
+test: $(READY) $(PAGE)
 	$(BIN)/python -m tests $(ARGS)
 
 test-faults: $(READY)
@@ -38,7 +46,7 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) web/page/built web/page/node_modules web/page/src/api/contract.d.ts
 
 # What a venue needs, and no more.
 $(RUNS): setup.cfg pyproject.toml
@@ -47,6 +55,16 @@ $(RUNS): setup.cfg pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $(RUNS)
+
+# What the page is built with.
+$(NODE): $(RUNS)
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[page]'
+	@touch $(NODE)
+
+$(PAGE): $(NODE) $(PAGE_OF)
+	@echo "building the web page; this takes about half a minute"
+	@$(BIN)/python -m tools.page build
+	@mkdir -p $(@D) && touch $@
 
 # What the tests and checks need besides.
 $(READY): $(RUNS)

@@ -63,7 +63,7 @@ class ManualClock(VenueClock):
         self._now_ms = system.now_ms()
 
     def reading(self) -> tuple[Millis, int]:
-        """The present moment; never behind the system's clock, whatever that says."""
+        """The present moment, and 0: the system's clock does not move it."""
         with self._lock:
             return self._now_ms, 0
 

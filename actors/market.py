@@ -116,7 +116,6 @@ class MarketActor(FailStopActor):
             return
         decisions, refused = self._side.run(command, Moment(envelope.now_ms, envelope.ahead_ms), held)
         if refused is not None:
-            self._add(None, decisions)
             self._out.append(Refused(work, refused))
         elif decisions:
             self._add(work, decisions)

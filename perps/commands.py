@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Final, NamedTuple, cast, get_args
 import msgspec
 from msgspec import Struct
 
-from perps.params import MarketParams, Mode
+from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks, div_ceil
 
 OUTSIDE: Final = "!outside"
@@ -81,14 +81,14 @@ class PriceSource(StrEnum):
 
 
 class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
-    """Open a position of at most ``size`` notional."""
+    """Open a position of at most ``size`` notional, or make one larger by as much."""
 
     kind: ClassVar[str] = "open"
     route: ClassVar[Route] = Route.FUNDED
     scope: ClassVar[str] = "trade"
     ids: ClassVar[Ids] = Ids.USER
     gets_id: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico", "take_profit", "stop_loss", "position")
 
     ticker: str
     user: str
@@ -101,6 +101,12 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
     """Worst average fill price, in 1/10,000 of the quote price just before the trade."""
     acceptable_price_pico: int = 0
     """What the acceptable price has below a whole nano: 0 to 999 pico."""
+    take_profit: Ticks | None = None
+    """The mark at which the venue closes the position with a profit …"""
+    stop_loss: Ticks | None = None
+    """… and the one at which it closes it before it loses more."""
+    position: str | None = None
+    """The id of the position to add to, which is on the same side; None: a new position."""
 
     @property
     def payer(self) -> str:
@@ -131,6 +137,49 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
     max_slippage_bps: int | None = None
     any_owner: bool = False
     acceptable_price_pico: int = 0
+
+
+class ChangeMargin(Struct, frozen=True, kw_only=True, tag=True):
+    """Pay ``amount`` from the owner's wallet into a position's margin (> 0), or take it out (< 0)."""
+
+    kind: ClassVar[str] = "margin"
+    route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    position_id: str
+    amount: Micros
+
+    @property
+    def payer(self) -> str:
+        """Whose wallet pays, or is paid: the position must be theirs."""
+        return self.user
+
+    def bound(self, _: Ppb) -> Micros:
+        """What it takes from the wallet, micros; 0 when it pays into it."""
+        return Micros(max(self.amount, 0))
+
+
+class SetTriggers(Struct, frozen=True, kw_only=True, tag=True):
+    """Give a position these prices to leave at, and no others; None: none. ``any_owner`` is set for administrators."""
+
+    kind: ClassVar[str] = "triggers"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.SENDER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    position_id: str
+    take_profit: Ticks | None
+    stop_loss: Ticks | None
+    any_owner: bool = False
 
 
 class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
@@ -258,6 +307,39 @@ class FundMarket(Struct, frozen=True, kw_only=True, tag=True):
         return Micros(max(self.amount, 0))
 
 
+class UpdateMarket(Struct, frozen=True, kw_only=True, tag=True):
+    """Change some of a market's parameters. ``force``: also if that makes standing positions liquidatable."""
+
+    kind: ClassVar[str] = "params"
+    route: ClassVar[Route] = Route.FUNDED
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+    payer: ClassVar[str] = OUTSIDE
+
+    ticker: str
+    changes: ParamChanges
+    force: bool = False
+
+    def bound(self, _: Ppb) -> Micros:
+        """It moves no money; the ledger sees whether all houses together may owe so much."""
+        return Micros(0)
+
+
+class SettleMarket(Struct, frozen=True, kw_only=True, tag=True):
+    """Close every position of a halted market at one price, and end it."""
+
+    kind: ClassVar[str] = "settle"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "admin"
+    ids: ClassVar[Ids] = Ids.ADMINISTRATION
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+
+
 class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
     """Time has passed: do what is due in a market by now. The venue's timer sends it; no row if nothing is due."""
 
@@ -274,8 +356,20 @@ class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
 SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
-FundedCommand = OpenPosition | FundMarket | ListMarket
-MarketCommand = OpenPosition | ClosePosition | UpdatePrice | ListMarket | SetMode | FundMarket | ObserveTime
+FundedCommand = OpenPosition | ChangeMargin | FundMarket | ListMarket | UpdateMarket
+MarketCommand = (
+    OpenPosition
+    | ClosePosition
+    | ChangeMargin
+    | SetTriggers
+    | UpdatePrice
+    | ListMarket
+    | SetMode
+    | FundMarket
+    | UpdateMarket
+    | SettleMarket
+    | ObserveTime
+)
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand
 

@@ -13,9 +13,10 @@ from enum import StrEnum
 from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
-from perps.events import Fill
+from perps.events import CloseReason, Fill
+from perps.market.holding import HeldPrice
 from perps.market.position import Position
-from perps.params import Mode
+from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Micros, Millis, Ticks
 
 
@@ -25,6 +26,7 @@ class TradeKind(StrEnum):
     OPEN = "open"
     CLOSE = "close"
     LIQUIDATION = "liquidation"
+    SETTLEMENT = "settlement"
 
 
 class Traded(Struct, frozen=True, gc=False):
@@ -48,6 +50,8 @@ class Traded(Struct, frozen=True, gc=False):
     """Of what a reduction closed: its share of the margin …"""
     entry_released: Micros = Micros(0)
     """… and |C| that was paid for it."""
+    reason: CloseReason | None = None
+    """Which exit of the position made the trade, if one did."""
 
     @property
     def adds(self) -> bool:
@@ -58,6 +62,17 @@ class Traded(Struct, frozen=True, gc=False):
     def is_long(self) -> bool:
         """Whether the position behind it is long: what makes a long larger buys, what makes it smaller sells."""
         return (self.fill.lots > 0) is self.adds
+
+
+class Changed(Struct, frozen=True, gc=False):
+    """A position has changed, and not by a trade: its margin, or the prices at which it leaves."""
+
+    position: Position
+    """As it stands now."""
+    mark_price: Ticks
+    """The mark and the funding index at that moment …"""
+    funding_index: FundingIndex
+    """… that its value follows from."""
 
 
 class Priced(Struct, frozen=True, gc=False):
@@ -73,12 +88,24 @@ class Priced(Struct, frozen=True, gc=False):
     """The price that a listing brings."""
 
 
+class Holding(Struct, frozen=True, gc=False):
+    """A price waits to be confirmed, or (None) none does any more."""
+
+    held: HeldPrice | None
+
+
 class Status(Struct, frozen=True, gc=False):
     """What a market lets through from here on, and why. ``name`` is set when the market begins."""
 
     mode: Mode
     reason: str
     name: str | None = None
+
+
+class ParamsSet(Struct, frozen=True, gc=False):
+    """A market's parameters have changed to these."""
+
+    params: MarketParams
 
 
 class Joined(Struct, frozen=True, gc=False):
@@ -114,5 +141,5 @@ class FundingHour(Struct, frozen=True, gc=False):
     index_price: Ticks
 
 
-Effect = Traded | Priced | Status | Joined | Paid | Funded | FundingHour
+Effect = Traded | Changed | Priced | Holding | Status | ParamsSet | Joined | Paid | Funded | FundingHour
 Effects = tuple[Effect, ...]

@@ -1,5 +1,9 @@
-"""One command from its checks to its last consequence: decide, apply, then liquidate whoever that put in danger."""
+"""One command from its checks to its last consequence: decide, apply, then sweep.
 
+The sweep closes whoever is in danger, then whoever wanted to leave at a price that is reached now.
+"""
+
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from perps.commands import LedgerCommand, MarketCommand
@@ -11,15 +15,20 @@ from perps.money.funds import Funds
 from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.refusals import Rejected
+from perps.rules.checks import CLOSED, not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
-from perps.rules.liquidation import decide_liquidation, next_due
-from perps.rules.modes import halted
+from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
+from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
+from perps.rules.triggers import next_exit
 from perps.units import FundingIndex
 
-LIQUIDATIONS_PER_ROW_MAX: Final = 256
-"""A crash that takes more positions than this goes on in further rows, so that no journal row grows without bound."""
+CONSEQUENCES_PER_ROW_MAX: Final = 256
+"""A crash that leads to more than this goes on in further rows, so that no journal row grows without bound.
+
+The same for a settlement.
+"""
 
 
 def decide(market: Market | None, command: MarketCommand, given: Given) -> MarketEvents | Rejected:
@@ -59,18 +68,17 @@ def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[
     """Decide and apply one command and its consequences: the rows it makes, its own first, and the refusal if any.
 
     Funding comes first, at the price and the skew that its time is for. No row when nothing has happened
-    (``ObserveTime``). A refusal leaves the market unchanged and makes no row, but for one that shows the market cannot
-    go on: its row halts the market.
+    (``ObserveTime``). A refusal leaves the market unchanged and makes no row.
     """
     accrued = accrue(market, given) if market.funding_at else ()
     if accrued:
         return _execute_after(market, command, given, accrued)
     decided = decide(market, command, given)
     if isinstance(decided, Rejected):
-        return _refused(market, decided, ())
+        return [], decided
     for event in decided:
         apply(market, event)
-    consequences = sweep(market)
+    consequences = sweep(market, given)
     if not consequences:
         return [decided] if decided else [], None
     return [(*decided, *consequences[0]), *consequences[1:]], None
@@ -87,11 +95,11 @@ def _execute_after(
     refused = None
     decided = decide(market, command, given)
     if isinstance(decided, Rejected):
-        rows, refused = _refused(market, decided, accrued)
+        refused = decided
     else:
         for event in decided:
             apply(market, event)
-        consequences = _exhausted(market) if is_exhausted(market) else sweep(market)
+        consequences = _exhausted(market) if is_exhausted(market) else sweep(market, given)
         if consequences:
             rows = [(*accrued, *decided, *consequences[0]), *consequences[1:]]
         elif decided or is_worth_a_row(accrued, before, market):
@@ -110,26 +118,58 @@ def _exhausted(market: Market) -> list[MarketEvents]:
     return [(event,)]
 
 
-def _refused(market: Market, refused: Rejected, accrued: MarketEvents) -> tuple[list[MarketEvents], Rejected]:
-    if refused.halt is None:
-        return [], refused
-    event = halted(refused)
-    apply(market, event)
-    return [(*accrued, event)], refused
-
-
-def sweep(market: Market) -> list[MarketEvents]:
-    """Liquidate everybody who is due, most endangered first, in rows of at most ``LIQUIDATIONS_PER_ROW_MAX``.
+def sweep(market: Market, given: Given) -> list[MarketEvents]:
+    """What follows by itself: what is due at the price, or a settlement. Rows of ``CONSEQUENCES_PER_ROW_MAX`` at most.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
-    When the house cannot pay, the market halts instead: a tick can never wedge.
+    Nothing is done at a price that nobody may trade at.
     """
+    if market.settling is not None:
+        following: Iterable[MarketEvent] = settlement(market)
+    elif not _may_be_due(market) or not_to_be_used(market, given):
+        return []
+    else:
+        following = consequences(market)
     rows: list[list[MarketEvent]] = []
-    while (position := next_due(market)) is not None:
-        outcome = decide_liquidation(market, position)
-        event = halted(outcome) if isinstance(outcome, Rejected) else outcome
-        if not rows or len(rows[-1]) == LIQUIDATIONS_PER_ROW_MAX:
+    for event in following:
+        if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
             rows.append([])
         rows[-1].append(event)
         apply(market, event)
     return [tuple(row) for row in rows]
+
+
+def _may_be_due(market: Market) -> bool:
+    """Whether anything can be due at the present price: two comparisons for liquidations, two for exits."""
+    mark, scale = market.exact_mark(market.skew)
+    return market.order.may_be_due(mark, market.params, market.funding_index, scale) or (
+        market.exits.reached(market.mark)
+    )
+
+
+def consequences(market: Market) -> Iterator[MarketEvent]:
+    """All that is due at the present price, one thing a time. The caller applies each before it asks for the next.
+
+    A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
+    left, and in every later sweep. So a tick can never wedge, and nobody's gain keeps others from being liquidated.
+    """
+    unpaid: set[int] = set()
+    has_moved = False
+    while (event := _consequence(market, unpaid)) or (unpaid and has_moved):
+        if event is None:
+            unpaid, has_moved = set(), False
+            continue
+        has_moved = True
+        yield event
+
+
+def _consequence(market: Market, unpaid: set[int]) -> MarketEvent | None:
+    """What is due first; None when nothing is. A market in which nobody trades does nothing.
+
+    Liquidations come before exits, the most endangered position first: those with the least margin leave at the best
+    quotes, so that there is the least bad debt. Numbers of positions that the house cannot pay are added to ``unpaid``,
+    and whoever is in it is passed over.
+    """
+    if market.mode in CLOSED:
+        return None
+    return next_liquidation(market, unpaid) or next_exit(market, market.mark, unpaid)

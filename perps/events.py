@@ -15,7 +15,9 @@ import msgspec
 from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
+from perps.market.holding import HeldPrice
 from perps.market.position import Position
+from perps.market.settling import Settling
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
 
@@ -54,6 +56,9 @@ class CloseReason(StrEnum):
 
     OWNER = "owner"
     LIQUIDATION = "liquidation"
+    TAKE_PROFIT = "take_profit"
+    STOP_LOSS = "stop_loss"
+    SETTLEMENT = "settlement"
 
 
 class Fill(Struct, frozen=True, array_like=True, gc=False):
@@ -112,6 +117,46 @@ class PriceUpdated(Struct, frozen=True, array_like=True, tag=True):
     source_at: Millis | None = None
 
 
+class PriceHeld(Struct, frozen=True, array_like=True, tag=True):
+    """A price came that is too far from the index to be taken yet. ``held`` is what waits from here on."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    price: Ticks
+    source: PriceSource
+    held: HeldPrice
+    reason: str | None = None
+    sequence: int | None = None
+    source_at: Millis | None = None
+
+
+class HoldEnded(Struct, frozen=True, array_like=True, tag=True):
+    """No price waits any more: it was not confirmed in time. (A price that is taken ends a hold by itself.)"""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+
+class ParamsChanged(Struct, frozen=True, array_like=True, tag=True):
+    """A market's parameters are these from here on."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    params: MarketParams
+    at: Millis
+
+
+class MarketSettling(Struct, frozen=True, array_like=True, tag=True):
+    """A halted market closes all its positions at one price, in this row and those behind it."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    settling: Settling
+
+
 class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
     """A new position stands."""
 
@@ -128,12 +173,34 @@ class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
         return self.position.user
 
 
+class PositionIncreased(Struct, frozen=True, array_like=True, tag=True):
+    """A position has grown by a trade on its own side: ``position`` is how it stands now.
+
+    ``margin_added``: what its owner has paid into its margin for the added lots.
+    """
+
+    position: Position
+    fill: Fill
+    margin_added: Micros
+    fee: Micros
+    referral: Micros
+    """The referrer's part of ``fee``."""
+    transfers: Transfers
+    order: int | None = None
+    """The number of the order that was filled; None: there was none."""
+
+    @property
+    def subject(self) -> str:
+        """The position's owner."""
+        return self.position.user
+
+
 class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
-    """A part of a position, or all of it, has been closed by its owner or by liquidation.
+    """A part of a position, or all of it, has been closed: by its owner, an exit, a liquidation or a settlement.
 
     ``position`` stands after the reduction; with 0 lots it is closed. ``settlement`` = margin returned + pnl, before
     fees, never below 0; what was missing is ``bad_debt``. ``pnl`` = realised, before fees. ``fee`` is the taker fee,
-    or the liquidation fee.
+    or the liquidation fee: of a liquidation, and of a stop-loss of a position that was due for liquidation too.
     """
 
     position: Position
@@ -149,6 +216,28 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     bad_debt: Micros
     transfers: Transfers
+    kept: Micros = Micros(0)
+    """Of the settlement: what stays in the position."""
+    order: int | None = None
+    """The order behind it."""
+
+    @property
+    def subject(self) -> str:
+        """The position's owner."""
+        return self.position.user
+
+
+class PositionChanged(Struct, frozen=True, array_like=True, tag=True):
+    """Something about a position has changed, and not by a trade: ``position`` is how it stands now.
+
+    ``transfers``: margin that its owner paid in or took out; none if it was given other exits. ``mark_price`` and
+    ``funding_index`` are those it was changed at.
+    """
+
+    position: Position
+    transfers: Transfers = ()
+    mark_price: Ticks = Ticks(0)
+    funding_index: FundingIndex = FundingIndex(0)
 
     @property
     def subject(self) -> str:
@@ -226,7 +315,19 @@ class Withdrawn(Struct, frozen=True, array_like=True, tag=True):
 
 
 MarketEvent = (
-    PositionOpened | FundingAccrued | PriceUpdated | PositionReduced | ModeChanged | HouseFunded | MarketListed
+    PositionOpened
+    | FundingAccrued
+    | PriceUpdated
+    | PositionReduced
+    | PositionIncreased
+    | PositionChanged
+    | ModeChanged
+    | HouseFunded
+    | MarketListed
+    | PriceHeld
+    | HoldEnded
+    | ParamsChanged
+    | MarketSettling
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -238,7 +339,8 @@ EVENTS: Final[tuple[type[Any], ...]] = get_args(Event)
 SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
-1: the first release. 2: ``HouseFunded``, ``FundingAccrued``.
+1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PositionIncreased``, ``PriceHeld``,
+``HoldEnded``, ``ParamsChanged``, ``MarketSettling``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

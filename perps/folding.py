@@ -88,44 +88,56 @@ def legs_of(fill: StoredFill) -> list[LegRecord]:
     if fill.leg is None:
         return []
     ticker, margin, paid = fill.ticker, fill.margin or 0, fill.covered or 0
-    wallet, posted, house = user_account(fill.user_id), margin_account(ticker), house_account(ticker)
+    wallet, posted = user_account(fill.user_id), margin_account(ticker)
     loss, profit = max(-fill.pnl, 0) - fill.bad_debt, max(fill.pnl, 0)
     referral, fee = fill.referral, fill.fee - fill.referral
-    in_wallet, in_margin, in_house, in_insurance, in_fees, of_referrer = (
-        balance or 0
-        for balance in (
-            fill.wallet_balance,
-            fill.margin_balance,
-            fill.house_balance,
-            fill.insurance_balance,
-            fill.fees_balance,
-            fill.referrer_balance,
-        )
+    in_wallet, in_margin = fill.wallet_balance or 0, (fill.margin_balance or 0) + loss
+    after_fee = in_wallet + referral
+    after_profit = after_fee + fee
+    after_margin = after_profit - profit
+    legs: list[LegRecord] = []
+
+    def add(kind: str, source: str, target: str, amount: int, left: int, reached: int) -> None:
+        n = first + len(legs)
+        legs.append(LegRecord(offset, n, at, kind, source, target, amount, left, reached, position))
+
+    offset, at, first, position = fill.offset, fill.at, fill.leg, fill.position_id
+    if margin and fill.kind == OPEN:
+        add(_MARGIN, wallet, posted, margin, after_margin, in_margin)
+    elif margin:
+        add(_MARGIN_RETURN, posted, wallet, margin, in_margin, after_margin)
+    if loss or profit or paid:
+        house, in_house = house_account(ticker), fill.house_balance or 0
+        if loss:
+            add(_LOSS, posted, house, loss, in_margin - loss, in_house + profit - paid)
+        if profit:
+            add(_PROFIT, house, wallet, profit, in_house - paid, after_profit)
+        if paid:
+            charged = fee if fill.kind == LIQUIDATION else 0
+            insured = (fill.insurance_balance or 0) - charged
+            add(_BAD_DEBT, insurance_account(ticker), house, paid, insured, in_house)
+    if fee and fill.kind == LIQUIDATION:
+        add(_LIQUIDATION_FEE, wallet, insurance_account(ticker), fee, after_fee, fill.insurance_balance or 0)
+    elif fee:
+        add(_FEE, wallet, FEES, fee, after_fee, fill.fees_balance or 0)
+    if referral:
+        add(_REFERRAL, wallet, user_account(fill.referrer or ""), referral, in_wallet, fill.referrer_balance or 0)
+    return legs
+
+
+_MARGIN, _MARGIN_RETURN, _LOSS, _PROFIT, _BAD_DEBT, _LIQUIDATION_FEE, _FEE, _REFERRAL = (
+    kind.value
+    for kind in (
+        TransferKind.MARGIN,
+        TransferKind.MARGIN_RETURN,
+        TransferKind.LOSS,
+        TransferKind.PROFIT,
+        TransferKind.BAD_DEBT,
+        TransferKind.LIQUIDATION_FEE,
+        TransferKind.FEE,
+        TransferKind.REFERRAL,
     )
-    after_margin = in_wallet - profit + fee + referral
-    if fill.kind == OPEN:
-        first = (TransferKind.MARGIN, wallet, posted, margin, after_margin, in_margin + loss)
-    else:
-        first = (TransferKind.MARGIN_RETURN, posted, wallet, margin, in_margin + loss, after_margin)
-    insurance = insurance_account(ticker)
-    if fill.kind == LIQUIDATION:
-        charge = (TransferKind.LIQUIDATION_FEE, wallet, insurance, fee, in_wallet + referral, in_insurance)
-        before_fee = in_insurance - fee
-    else:
-        charge = (TransferKind.FEE, wallet, FEES, fee, in_wallet + referral, in_fees)
-        before_fee = in_insurance
-    moves = (
-        first,
-        (TransferKind.LOSS, posted, house, loss, in_margin, in_house + profit - paid),
-        (TransferKind.PROFIT, house, wallet, profit, in_house - paid, in_wallet + fee + referral),
-        (TransferKind.BAD_DEBT, insurance, house, paid, before_fee, in_house),
-        charge,
-        (TransferKind.REFERRAL, wallet, user_account(fill.referrer or ""), referral, in_wallet, of_referrer),
-    )
-    return [
-        LegRecord(fill.offset, n, fill.at, kind.value, source, target, amount, left, reached, fill.position_id)
-        for n, (kind, source, target, amount, left, reached) in enumerate((m for m in moves if m[3]), fill.leg)
-    ]
+)
 
 
 def says_position(inside: Inside) -> bool:
@@ -145,6 +157,7 @@ def _begins_so(row: Row, trade: Traded, margin: int) -> bool:
         and position.entry_cost == abs(fill.cost)
         and position.funding_paid == 0
         and position.opened_at == row.at
+        and not position.has_exits
     )
 
 

@@ -3,7 +3,8 @@
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import asdict, replace
 
 from perps.units import HOUSE_CREDIT_DEFAULT, HOUSE_DEBT_MAX, MICRO, PICO, Lots, Micros, Millis, Pico, Ppb, div_floor
 
@@ -22,11 +23,46 @@ class MarkSource(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a market lets through. ``reduce_only``: closes. ``halted``: prices and a change of mode."""
+    """What a market lets through. ``reduce_only``: closes. ``halted``: prices and a change of mode.
+
+    ``settled``: as halted; all positions have been closed.
+    """
 
     ENABLED = "enabled"
     REDUCE_ONLY = "reduce_only"
     HALTED = "halted"
+    SETTLED = "settled"
+
+
+class ParamChanges(Struct, frozen=True, kw_only=True):
+    """What of a market's parameters is to change. A field that is not set stays as it is.
+
+    The others (``FIXED``) are for ever: prices, sizes and money are counted in them, or they were a market's beginning.
+    """
+
+    organization_id: str | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    skew_scale: Lots | UnsetType = UNSET
+    max_skew: Lots | UnsetType = UNSET
+    max_open_interest: Lots | UnsetType = UNSET
+    max_leverage: int | UnsetType = UNSET
+    min_order_size: Micros | UnsetType = UNSET
+    maker_fee: Ppb | UnsetType = UNSET
+    taker_fee: Ppb | UnsetType = UNSET
+    referral_share: Ppb | UnsetType = UNSET
+    maintenance_rate: Ppb | UnsetType = UNSET
+    liquidation_fee: Ppb | UnsetType = UNSET
+    house_credit_limit: Micros | UnsetType | None = UNSET
+    max_price_age: Millis | UnsetType | None = UNSET
+    funding_velocity: Ppb | UnsetType = UNSET
+    max_funding_rate: Ppb | UnsetType = UNSET
+    price_band: Ppb | UnsetType | None = UNSET
+    price_confirmations: int | UnsetType = UNSET
+    max_step: Ppb | UnsetType | None = UNSET
+
+
+FIXED: Final = ("ticker", "tick_size", "lot_size", "mark_source", "maintenance_fixed", "house_deposit", "exact_mark")
+"""Parameters that never change. The liquidation order rests on ``maintenance_fixed``."""
 
 
 class Preset(StrEnum):
@@ -47,7 +83,14 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     ``later``: fields added after the first release, as of a command (``perps/commands.py``).
     """
 
-    later: ClassVar[tuple[str, ...]] = ("funding_velocity", "max_funding_rate", "max_step", "exact_mark")
+    later: ClassVar[tuple[str, ...]] = (
+        "funding_velocity",
+        "max_funding_rate",
+        "price_band",
+        "price_confirmations",
+        "max_step",
+        "exact_mark",
+    )
 
     ticker: str
     organization_id: str
@@ -81,6 +124,10 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     """V: by how much the daily funding rate grows in a day while the skew is ``max_skew``, ppb. 0: no funding."""
     max_funding_rate: Ppb = Ppb(0)
     """r_max: the daily funding rate goes no further than this, either way, ppb."""
+    price_band: Ppb | None = None
+    """A price further than this from the index, as a share of it, is held until it is confirmed; None: any is taken."""
+    price_confirmations: int = 3
+    """k: a held price is taken when its source has said it so many times, the first included."""
     max_step: Ppb | None = None
     """The largest move from one price to the next that the listing expects, ppb of the price; None: it says nothing."""
     exact_mark: bool = False
@@ -97,3 +144,8 @@ class MarketParams(Struct, frozen=True, kw_only=True):
         """How far below 0 the house may go, micros."""
         limit = self.house_credit_limit
         return HOUSE_CREDIT_DEFAULT if limit is None else Micros(max(0, min(limit, HOUSE_DEBT_MAX)))
+
+
+def changed(params: MarketParams, changes: ParamChanges) -> MarketParams:
+    """The parameters after a change."""
+    return replace(params, **{name: value for name, value in asdict(changes).items() if value is not UNSET})

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from perps.effects import FundingHour, Priced, Traded, TradeKind
+from perps.effects import Changed, FundingHour, Priced, Traded, TradeKind
 from perps.folding import APART, folded, says_position
 from perps.journal import Entry, Row
-from perps.market.position import position_id
+from perps.market.position import Position, position_id
 from perps.money.ledger import Leg
 from perps.query_rows import STATUS_CLOSED, STATUS_LIQUIDATED, STATUS_OPEN, PositionRecord
 
@@ -28,6 +28,8 @@ POSITION_SET: Final = (
     "leverage",
     "entry_cost",
     "funding_paid",
+    "take_profit",
+    "stop_loss",
 )
 """Of a position these columns take the newest value …"""
 
@@ -77,6 +79,9 @@ def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
                         inside = folded(row, effect, moved, first)
                     fills.append(_fill(row, n, about, effect) + inside)
                     positions.take(row, about, effect, is_said=says_position(inside))
+                elif isinstance(effect, Changed):
+                    about = position_id(row.stream, effect.position.number)
+                    positions.change(about, _changed(row, about, effect.position))
                 elif isinstance(effect, Priced):
                     prices.append(_price(row, n, effect))
                 elif isinstance(effect, FundingHour):
@@ -100,11 +105,14 @@ class _Positions:
         if is_said:
             self._said[about] = (row, trade)
             return
-        change = _position(row, about, trade)
+        self.change(about, _position(row, about, trade), is_new=trade.is_new)
+
+    def change(self, about: str, change: Record, *, is_new: bool = False) -> None:
+        """A position's record, or what is added to the one it has."""
         begun = self._said.pop(about, None)
         if begun is not None:
             self._opened[about] = _position(begun[0], about, begun[1])
-        records = self._opened if trade.is_new or about in self._opened else self._changed
+        records = self._opened if is_new or about in self._opened else self._changed
         earlier = records.get(about)
         records[about] = merge_position(earlier, change) if earlier else change
 
@@ -147,6 +155,7 @@ def _fill(row: Row, n: int, about: str, trade: Traded) -> Record:
         trade.fee,
         trade.referral,
         trade.bad_debt,
+        None if trade.reason is None else trade.reason.value,
     )
 
 
@@ -177,6 +186,31 @@ def _position(row: Row, about: str, trade: Traded) -> Record:
         0 if adds else cost,
         trade.pnl,
         trade.fee,
+        position.take_profit,
+        position.stop_loss,
+    )
+
+
+def _changed(row: Row, about: str, position: Position) -> Record:
+    """A position as it stands after a change that was no trade: nothing is added to its sums."""
+    return (
+        about,
+        position.user,
+        row.stream,
+        0,
+        row.offset,
+        STATUS_OPEN,
+        position.opened_at,
+        None,
+        position.lots,
+        position.cash,
+        position.margin,
+        position.leverage,
+        position.entry_cost,
+        position.funding_paid,
+        *(0,) * len(POSITION_SUM),
+        position.take_profit,
+        position.stop_loss,
     )
 
 

@@ -52,6 +52,8 @@ class FillRecord(Struct, frozen=True, gc=False):
     """The referrer's part of the fee, micros."""
     bad_debt: int
     """What the position owed beyond its margin, micros."""
+    reason: str | None = None
+    """Which exit of its position made it: ``take_profit`` or ``stop_loss``; None: none did."""
 
     @property
     def is_long(self) -> bool:
@@ -175,6 +177,9 @@ class PositionRecord(Struct, frozen=True, gc=False):
     """Σ of every reduction's pnl, before fees."""
     fees: int
     """Σ of all fees, of opening and of leaving."""
+    take_profit: int | None = None
+    """Ticks; so is ``stop_loss``."""
+    stop_loss: int | None = None
 
 
 class Candle(Struct, gc=False):
@@ -227,6 +232,23 @@ class CandleRecord(Struct, frozen=True, gc=False):
     close: int
     volume: int
     count: int
+
+
+class EquityRecord(Struct, frozen=True, gc=False):
+    """What a user had at a moment, and had done by then. Money in micros. An observation: no row says it."""
+
+    user_id: str
+    """Empty: the record says only that a round of observations was made."""
+    at: int
+    """Milliseconds since 1970-01-01 UTC: when the round began."""
+    equity: int = 0
+    """Wallet, margins and unrealised PnL."""
+    paid_in: int = 0
+    """Deposits less withdrawals."""
+    pnl: int = 0
+    """Realised, before fees. Without bound."""
+    volume: int = 0
+    """Σ |cost| of the user's fills. Without bound."""
 
 
 class KeyRecord(Struct, frozen=True):

@@ -22,30 +22,30 @@ class RejectCode(StrEnum):
     USER_EXISTS = "user_exists"
     MARKET_EXISTS = "market_exists"
     MARKET_HALTED = "market_halted"
+    MARKET_NOT_HALTED = "market_not_halted"
     MARKET_REDUCE_ONLY = "market_reduce_only"
     PRICE_STALE = "price_stale"
+    PRICE_UNCONFIRMED = "price_unconfirmed"
     POSITION_CLOSED = "position_closed"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
+    HOUSE_CANNOT_PAY = "house_cannot_pay"
     POSITION_SIZE_TOO_SMALL = "position_size_too_small"
     POSITION_SIZE_TOO_LARGE = "position_size_too_large"
     LEVERAGE_TOO_HIGH = "leverage_too_high"
     MAX_SKEW_EXCEEDED = "max_skew_exceeded"
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
+    ORDER_WOULD_TRIGGER = "order_would_trigger"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
+    INSUFFICIENT_MARGIN = "insufficient_margin"
     INSUFFICIENT_FUNDS = "insufficient_funds"
 
 
 class Rejected(Struct, frozen=True, kw_only=True):
-    """A refusal: nothing changed and nothing was journaled.
-
-    ``facts`` are the numbers the check compared. ``halt`` is set when the refusal shows that the market itself
-    cannot go on (its house cannot pay): the market then halts with that reason, by an event of its own.
-    """
+    """A refusal: nothing changed and nothing was journaled. ``facts`` are the numbers the check compared."""
 
     code: RejectCode
     facts: Mapping[str, Fact] = {}
-    halt: str | None = None
 
     @property
     def may_succeed_later(self) -> bool:
@@ -69,12 +69,17 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.POSITION_NOT_FOUND
                 | RejectCode.USER_NOT_FOUND
                 | RejectCode.MARKET_HALTED
+                | RejectCode.MARKET_NOT_HALTED
                 | RejectCode.MARKET_REDUCE_ONLY
                 | RejectCode.PRICE_STALE
+                | RejectCode.PRICE_UNCONFIRMED
+                | RejectCode.HOUSE_CANNOT_PAY
                 | RejectCode.MAX_SKEW_EXCEEDED
                 | RejectCode.OPEN_INTEREST_EXCEEDED
+                | RejectCode.ORDER_WOULD_TRIGGER
                 | RejectCode.WOULD_BE_LIQUIDATED
                 | RejectCode.PRICE_BEYOND_LIMIT
+                | RejectCode.INSUFFICIENT_MARGIN
                 | RejectCode.INSUFFICIENT_FUNDS
             ):
                 return True

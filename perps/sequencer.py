@@ -20,7 +20,7 @@ from perps.commands import (
     LedgerCommand,
     ListMarket,
     MarketCommand,
-    SetMode,
+    UpdateMarket,
     fingerprint,
 )
 from perps.engine import apply_ledger, decide_ledger, effects_of, execute, sweep
@@ -30,6 +30,7 @@ from perps.events import (
     Events,
     MarketEvents,
     MarketListed,
+    ParamsChanged,
     PositionReduced,
     encode_events,
     subject_of,
@@ -40,7 +41,7 @@ from perps.market.sums import MarketSums
 from perps.money.accounts import house_account
 from perps.money.funds import Funds
 from perps.money.ledger import Ledger, Leg
-from perps.params import MarketParams
+from perps.params import MarketParams, changed
 from perps.refusals import Fact, InvariantViolated, RejectCode, Rejected
 from perps.rules.listing import decide_list
 from perps.rules.rule import Given
@@ -56,7 +57,7 @@ class Held(Struct, frozen=True, gc=False):
     amount: Micros
     referrer: str | None = None
     credit: Micros = Micros(0)
-    """Of a listing: how far below 0 its house may go, out of what all houses together may."""
+    """How much further below 0 a house is to be allowed to go, out of what all houses together may."""
 
 
 NOTHING_HELD: Final = Held("", Micros(0))
@@ -112,10 +113,7 @@ class MarketSide:
     def run(
         self, command: MarketCommand, moment: Moment, held: Held = NOTHING_HELD
     ) -> tuple[list[Decision], Rejected | None]:
-        """Do one command: the rows it makes, and the refusal if it is refused.
-
-        A refusal makes no row, but for one that shows the market cannot go on: then the row halts the market.
-        """
+        """Do one command: the rows it makes, or the refusal."""
         market = self.market
         if isinstance(command, ListMarket):
             return self._list(command, moment, held)
@@ -124,12 +122,15 @@ class MarketSide:
         at = max(market.at, moment.now_ms)
         given = Given(at, self._doubtful_price_at, moment.ahead_ms, held.amount, held.referrer)
         rows, refused = execute(market, command, given)
-        return self._rows(market, command.kind if refused is None else SetMode.kind, at, rows), refused
+        return self._rows(market, command.kind, at, rows), refused
 
     def finish(self) -> list[Decision]:
-        """The rows of consequences that a crash cut off."""
+        """The rows of consequences that a crash cut off: at the time that they were due."""
         market = self.market
-        return [] if market is None else self._rows(market, SWEEP, market.at, sweep(market))
+        if market is None:
+            return []
+        given = Given(market.at, self._doubtful_price_at)
+        return self._rows(market, SWEEP, market.at, sweep(market, given))
 
     def _list(self, command: ListMarket, moment: Moment, held: Held) -> tuple[list[Decision], Rejected | None]:
         decided = decide_list(self.market, command, Given(moment.now_ms, held=held.amount))
@@ -220,6 +221,8 @@ class LedgerSide:
                 self.funds.await_commit(self.offset, event.transfers)
             if isinstance(event, MarketListed):
                 self._markets[event.params.ticker] = event.params
+            elif isinstance(event, ParamsChanged):
+                self._take_params(event.params, held)
         if decision.sums is not None:
             problem = self.ledger.disagreement(decision.sums)
             if problem:
@@ -237,6 +240,21 @@ class LedgerSide:
         counts with what it owes.
         """
         return max(params.house_credit, -self.ledger.balances.get(house_account(params.ticker), 0))
+
+    def _take_params(self, params: MarketParams, held: Held) -> None:
+        """Parameters hold from here on: what was set aside for its house's credit becomes what it now has."""
+        before = self._markets[params.ticker]
+        self._credit += self._credit_of(params) - self._credit_of(before) - held.credit
+        self._markets[params.ticker] = params
+
+    def _credit_asked(self, command: FundedCommand) -> int:
+        """By how much further below 0 a house is to be allowed to go."""
+        if isinstance(command, ListMarket):
+            return command.params.house_credit
+        if not isinstance(command, UpdateMarket):
+            return 0
+        params = self._markets[command.ticker]
+        return max(0, changed(params, command.changes).house_credit - self._credit_of(params))
 
     def _row(self, decision: Decision, origin: Origin | None) -> Row:
         subject = subject_of(decision.events)
@@ -262,7 +280,7 @@ class LedgerSide:
         refused = check_deposit(self.funds, amount)
         if refused:
             return refused
-        credit = command.params.house_credit if isinstance(command, ListMarket) else Micros(0)
+        credit = Micros(self._credit_asked(command))
         if credit and self._credit + credit > HOUSE_DEBT_MAX:
             facts: dict[str, Fact] = {
                 "rule": "the houses of all markets together owe at most 2^61 micros: give this one a houseCreditLimit",
@@ -319,7 +337,7 @@ class Sequencer:
             return Sent(self._place(decisions, origin, held), None)
         if held is not NOTHING_HELD:
             self.ledger_side.void(held)
-        return Sent(self._place(decisions, None, NOTHING_HELD), refused)
+        return Sent((), refused)
 
     def _place(self, decisions: list[Decision], origin: Origin | None, held: Held) -> tuple[Entry, ...]:
         entries = []
@@ -331,7 +349,7 @@ class Sequencer:
 
 
 class Sent(Struct, frozen=True):
-    """What became of a command: the rows it made, or why it was refused (then a row can only be the market's halt)."""
+    """What became of a command: the rows it made, or why it was refused."""
 
     entries: tuple[Entry, ...]
     refused: Rejected | None

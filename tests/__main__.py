@@ -24,14 +24,12 @@ ROOM_BYTES: Final = 1 << 30
 WORKERS_MORE: Final = 1
 """Than processors: a test waits for a database, a timer, a process; but those that are timed need room."""
 WORKERS_MAX: Final = 16
-TIMEOUT_S: Final = 40
-"""Of a test that does not state its own: longer than in ``setup.cfg``, as it has its processor not for itself."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run pytest: its exit code."""
     workers = min(WORKERS_MAX, processors() + WORKERS_MORE)
-    options = [f"--numprocesses={workers}", f"--override-ini=timeout={TIMEOUT_S}"]
+    options = [f"--numprocesses={workers}"]
     if not has_room(MEMORY_DISK):
         return pytest([*options, *arguments], os.environ)
     with in_memory() as place:
@@ -40,8 +38,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def pytest(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run it. Whoever interrupts or ends this process interrupts it and all its workers, and waits for their end."""
+    """Run it. Whoever interrupts or ends this process interrupts it and all its workers, and waits for their end.
+
+    What Python compiles it keeps, whatever is set: each worker compiles all tests, which takes six seconds.
+    """
     command = [sys.executable, "-m", "pytest", *arguments]
+    environment = {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with subprocess.Popen(command, env=environment, start_new_session=True) as process:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: os.killpg(process.pid, signal.SIGINT))

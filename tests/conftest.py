@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator, MutableMapping
 from inspect import iscoroutinefunction
+from pathlib import PurePath
 from typing import Any
 
 import pykka
@@ -20,10 +21,19 @@ Event = MutableMapping[str, Any]
 STOPPING_S = 5.0
 NICENESS = 3
 """Of tests beside those that are timed."""
+SHARED = 3
+"""How many times longer than alone a test may take in one of several processes."""
 
 
 OTHER_PROCESSES = {"endtoend", "faults"}
 """Where the product runs in processes of its own, and the loop here is only the test's, which may wait."""
+UNTIMED = {"test_data.py", "test_first_minute.py", "test_kill_9.py", "test_real_market.py", "test_table.py"}
+"""Files there that measure no time: whatever else runs, they pass."""
+
+
+def is_timed(path: PurePath) -> bool:
+    """Whether a file's tests say how long things may take, and so run one after another, others giving way to them."""
+    return bool(OTHER_PROCESSES.intersection(path.parts)) and path.name not in UNTIMED
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -34,9 +44,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     return TimedTestsInTurn(config, log)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test that has its processor not for itself may take longer before it counts as hanging."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    usual = float(config.getini("timeout"))
+    for item in items:
+        stated = item.get_closest_marker("timeout")
+        limit_s = stated.args[0] if stated else usual
+        item.add_marker(pytest.mark.timeout(limit_s * SHARED), append=False)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Whatever runs beside those tests gives way to them."""
-    if "PYTEST_XDIST_WORKER" in os.environ and not OTHER_PROCESSES.intersection(item.path.parts):
+    if "PYTEST_XDIST_WORKER" in os.environ and not is_timed(item.path):
         os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICENESS))
 
 

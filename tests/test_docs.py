@@ -23,9 +23,11 @@ from perps.market.listing import check_params
 from perps.refusals import RejectCode
 from perps.wire.base import Answer, decoder
 from perps.wire.errors import STATUS
-from perps.wire.markets import MarketBody
+from perps.wire.listing import MarketBody
 from perps.wire.operation import Operation
 from perps.wire.operations import OPERATIONS
+from perps.wire.streams import MARKET_EVENTS, USER_EVENTS
+from tests.support.slowness import soon
 from tests.web.events import listening
 from tests.web.venue import ADMIN_KEY, Json, OnMemory, Running, start
 from tools.commands import perps
@@ -226,7 +228,7 @@ async def _run(venue: Running, place: Path, language: str, *command: str) -> Non
         typed = script.replace("http://127.0.0.1:8000", venue.url)
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
         return subprocess.run(
-            [*command, "-c", typed], cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=15
+            [*command, "-c", typed], cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=60
         )
 
     done = await asyncio.to_thread(run)
@@ -268,9 +270,23 @@ async def test_the_code_in_the_clients_page_works(venue: Running) -> None:
         await names["history"](client)
         assert [len(said.get_nowait()) for _ in range(said.qsize())] == [2, 2, 2]
         watching = asyncio.create_task(names["watch"](client))
-        async with asyncio.timeout(10):
+        async with soon(10):
             assert (await said.get())[1] == "snapshot"
         watching.cancel()
+
+
+def test_the_page_in_a_browser_listens_for_every_event() -> None:
+    (names,) = re.findall(r"for \(const name of (\[.*?\])\)", (ROOT / "docs" / "streams.md").read_text())
+    assert set(json.loads(names)) == MARKET_EVENTS.keys() | USER_EVENTS.keys()
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if each.has_effect], ids=lambda each: each.name)
+def test_the_clients_page_names_every_command_that_has_no_id(operation: Operation) -> None:
+    """By the name of its method, in the table of commands without a client order id."""
+    method = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", operation.name)
+    has_id = "client_order_id" in getattr(operation.body, "__struct_fields__", ())
+    table = CLIENT.partition("These commands have no client order id")[2].partition("To make a command safe")[0]
+    assert (f"`{method}`" in table) is not has_id
 
 
 def test_every_method_in_the_clients_page_is_there() -> None:

@@ -96,6 +96,11 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
     "  [default: localhost and the host above]",
 )
 @click.option(
+    "--public-leaderboard",
+    is_flag=True,
+    help="Let anybody see the leaderboard, with the names of users; else it is for administrators.",
+)
+@click.option(
     "--log-level",
     type=click.Choice(LOG_LEVELS, case_sensitive=False),
     default="info",
@@ -117,6 +122,7 @@ def serve(
     rate_limit_address: int,
     cors_origins: tuple[str, ...],
     allowed_hosts: tuple[str, ...],
+    public_leaderboard: bool,
     log_level: str,
 ) -> int:
     """Run the venue until SIGTERM or Ctrl-C.
@@ -152,6 +158,7 @@ def serve(
     from web.limits.origins import sites
     from web.process.snapshots import SnapshotPolicy
 
+    demo_keys: dict[str, str] = {}
     settings = ServeSettings(
         host=host,
         port=port,
@@ -166,13 +173,17 @@ def serve(
         one_processor=one_processor,
         requests=RequestLimits(key_points_per_s=rate_limit, address_points_per_s=rate_limit_address),
         sites=sites(host, allowed_hosts, cors_origins),
+        public_leaderboard=public_leaderboard,
+        demo_keys=demo_keys,
         on_port=serve_on,
     )
-    return run(settings, _companion(settings, is_demo=demo))
+    return run(settings, _companion(settings, demo_keys if demo else None))
 
 
-def _companion(settings: ServeSettings, *, is_demo: bool) -> Companion:
-    """What runs beside the venue: the demo, or the one that says what to do next."""
+def _companion(settings: ServeSettings, demo_keys: dict[str, str] | None) -> Companion:
+    """What runs beside the venue: the demo, which puts its people's keys into ``demo_keys``; without a demo (None), the
+    one that says what to do next.
+    """
     from tools.demo.demo import run_demo
     from tools.demo.setup import AGENTS, MARKETS
     from tools.welcome import Welcome
@@ -183,12 +194,13 @@ def _companion(settings: ServeSettings, *, is_demo: bool) -> Companion:
         is_key_in_environment=settings.admin_key is not None,
         has_own_database=settings.database_url is not None,
     )
-    if not is_demo:
+    if demo_keys is None:
         return welcome.bare
     tickers = [str(market["ticker"]) for market in MARKETS]
 
     async def demo(base_url: str, admin_key: str, stop: asyncio.Event) -> None:
         def ready(keys: Mapping[str, str]) -> None:
+            demo_keys.update(keys)
             welcome.demo(base_url, keys, tickers, len(AGENTS))
 
         await run_demo(base_url, admin_key, stop, data_dir=settings.data_dir, ready=ready)

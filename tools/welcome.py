@@ -47,26 +47,31 @@ class Welcome:
         except VenueError:
             count = 1
         if not stop.is_set():
-            say(_text(() if count else self._next(), self._places()))
+            say(_text(() if count else self._next(), self._places(base_url)))
 
     def demo(self, base_url: str, keys: Mapping[str, str], markets: Sequence[str], agents: int) -> None:
         """Say it for a demo that trades. ``keys``: of each person. Only a terminal shows them: a log is kept."""
         person = next(iter(keys))
         lines = (
             f"The demo is on. The prices of {', '.join(markets)} move, and {agents} agents trade.",
+            f"To trade in a browser, open http://{reachable_host(self.host)}:{urlsplit(base_url).port}",
             f"To trade as {person}, in another terminal:",
             self._order(base_url, person),
         )
-        say(_text(lines, [*self._keys(keys), *self._places()]))
+        say(_text(lines, [*self._keys(keys), *self._places(base_url)]))
 
     def _order(self, base_url: str, person: str) -> str:
         """The command that opens a position."""
-        url = f"http://{reachable_host(self.host)}:{urlsplit(base_url).port}/api/markets/perps/open"
+        url = f"{self._url(base_url)}/api/markets/perps/open"
         key_file = shlex.quote(os.path.abspath(self.data_dir / f"{person}.key"))
         body = json.dumps(FIRST_ORDER, separators=(",", ":"))
         return f"""  curl -sS {url} -w '\\n' \\
       -H "Authorization: Bearer $(cat {key_file})" \\
       -d '{body}'"""
+
+    def _url(self, base_url: str) -> str:
+        """Where a caller on this machine reaches the venue."""
+        return f"http://{reachable_host(self.host)}:{urlsplit(base_url).port}"
 
     def _keys(self, keys: Mapping[str, str]) -> Iterator[Row]:
         for at, (person, key) in enumerate(keys.items()):
@@ -81,9 +86,10 @@ class Welcome:
         yield "Or stop the venue and start the demo, where prices move and agents trade:"
         yield f"  {program()} serve --demo"
 
-    def _places(self) -> Iterator[Row]:
+    def _places(self, base_url: str) -> Iterator[Row]:
         where = "in PERPS_ADMIN_KEY" if self.is_key_in_environment else shown(self.data_dir / "admin.key")
         yield "Admin key", where
+        yield "Try it", f"{self._url(base_url)}/docs in a browser: the API, with a key to trade by hand"
         if docs := [shown(ROOT / page) for page in DOCS if (ROOT / page).exists()]:
             yield "Docs", ", ".join(docs)
         yield "Data", shown(self.data_dir) + (" and the database of --database-url" if self.has_own_database else "")

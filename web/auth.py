@@ -59,17 +59,15 @@ class Principal(Struct, frozen=True):
         return self.user or f"!key:{self.key_id}"
 
     def require(self, scope: str) -> None:
-        """Raise ``forbidden`` if the key lacks ``scope``."""
-        if scope not in self.scopes and not self.is_admin:
+        """Raise ``forbidden`` if the key lacks ``scope``. ``trade`` includes ``read``."""
+        is_allowed = bool(self.scopes & READING) if scope == "read" else scope in self.scopes
+        if not is_allowed and not self.is_admin:
             raise RequestError("forbidden", f"This key lacks the scope '{scope}'.", {"scope": scope})
 
     def require_self(self, user: str) -> None:
         """Raise ``forbidden`` unless this is ``user``, with a key that reads, or an administrator."""
-        if self.is_admin:
-            return
-        if not self.scopes & READING:
-            raise RequestError("forbidden", "This key lacks the scope 'read'.", {"scope": "read"})
-        if self.user != user:
+        self.require("read")
+        if self.user != user and not self.is_admin:
             raise RequestError("forbidden", "These data belong to another user.", {"userId": user})
 
 
@@ -112,6 +110,8 @@ class Keys:
         self._by_id: dict[str, KeyRecord] = {}
         self._when_ended: dict[str, set[Callable[[], None]]] = {}
         """By key: what must not go on without it."""
+        self.generation = object()
+        """Another whenever a key is made or ends."""
         self._admin_digest = digest(admin_key)
         self._admin = Principal("admin", None, frozenset(SCOPES))
 
@@ -221,6 +221,7 @@ class Keys:
             raise
 
     def _remember(self, record: KeyRecord) -> None:
+        self.generation = object()
         self._by_digest[record.digest] = record
         self._by_id[record.key_id] = record
         self._principals[record.digest] = Principal(
@@ -232,6 +233,7 @@ class Keys:
         )
 
     def _forget(self, key_id: str) -> None:
+        self.generation = object()
         for hashed in [hashed for hashed, record in self._by_digest.items() if record.key_id == key_id]:
             del self._by_digest[hashed], self._principals[hashed]
         self._by_id.pop(key_id, None)

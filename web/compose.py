@@ -9,11 +9,12 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+import msgspec
 import structlog
 import uvloop
 from msgspec import Struct
@@ -26,6 +27,7 @@ from persistence.errors import CannotServe
 from persistence.journal.history import PostgresHistory
 from persistence.journal.snapshots import PostgresSnapshots
 from persistence.journal.writer import PostgresJournal
+from persistence.reads.equity import PostgresEquity
 from persistence.reads.keys import PostgresKeys
 from persistence.reads.queries import PostgresQueries
 from web.limits.admission import RequestLimits
@@ -88,9 +90,13 @@ class ServeSettings(Struct, frozen=True, kw_only=True):
     """Time stands still but for ``POST /api/admin/clock/advance``."""
     requests: RequestLimits = RequestLimits()
     sites: Sites = Sites()
+    public_leaderboard: bool = False
+    """Anybody may see the leaderboard, without a key."""
     log_level: str = "info"
     one_processor: bool = True
     """Keep all threads on one: see ``web/process/affinity``."""
+    demo_keys: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Of the demo's people, by user, as soon as there are any. The page trades with them."""
     on_port: Callable[[int], str] = "perps serve --port {}".format
     """The command that starts this venue on another port, for a message."""
 
@@ -128,8 +134,15 @@ async def _serve(settings: ServeSettings, companion: Companion | None, wrap: Wra
             stack.push_async_callback(asyncio.to_thread, server.close)
         stores = postgres(url, server, settings.snapshot_command, settings.partition_rows)
         clock = ManualClock(SystemClock()) if settings.clock_is_manual else None
-        limits = Limits(snapshots=settings.snapshots, requests=settings.requests, sites=settings.sites)
-        venue = VenueServer(wrap(stores) if wrap else stores, admin_key, clock=clock, limits=limits)
+        limits = Limits(
+            snapshots=settings.snapshots,
+            requests=settings.requests,
+            sites=settings.sites,
+            public_leaderboard=settings.public_leaderboard,
+        )
+        venue = VenueServer(
+            wrap(stores) if wrap else stores, admin_key, clock=clock, limits=limits, demo_keys=settings.demo_keys
+        )
         port = await venue.listen(settings.host, settings.port)
         stack.push_async_callback(venue.close)
         stack.callback(announce(directory.path, settings.host, port))
@@ -218,6 +231,7 @@ def postgres(
         history=PostgresHistory(url),
         queries=PostgresQueries(url),
         keys=PostgresKeys(url),
+        equity=PostgresEquity(url),
         take_snapshot=take,
     )
 

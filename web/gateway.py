@@ -17,10 +17,17 @@ from msgspec.structs import replace
 
 from actors.messages import Failure, Outcome, Repeated, Settled, Unchanged
 from actors.ports import Clock
-from perps.commands import ClosePosition, Command, Ids, OpenPosition
+from perps.commands import (
+    ChangeMargin,
+    ClosePosition,
+    Command,
+    Ids,
+    OpenPosition,
+    SetTriggers,
+)
 from perps.engine import entry_of
 from perps.journal import Entry, Row
-from perps.market.position import split_position_id
+from perps.market.position import position_id, split_position_id
 from perps.refusals import RejectCode, Rejected
 from web.answers.errors import RequestError, invalid
 from web.auth import ADMIN_SENDER, Principal
@@ -98,10 +105,9 @@ class Gateway:
         look-up gets no answer. In all of these this request did nothing.
         """
         command = in_name_of(principal, command)
-        if isinstance(command, ClosePosition):
-            refused = await self._not_theirs(principal, command)
-            if refused is not None:
-                return refused
+        refused = await self.not_theirs(principal, command)
+        if refused is not None:
+            return refused
         is_fresh = client_order_id is None
         if is_fresh and command.gets_id:
             client_order_id = f"req-{trace_id}"
@@ -121,26 +127,40 @@ class Gateway:
             return Done(await self._stored_entry(principal, outcome.offset), True)
         return outcome
 
-    async def _not_theirs(self, principal: Principal, command: ClosePosition) -> Rejected | None:
-        """A refusal unless the position exists and belongs to the principal, who may be an administrator.
+    async def not_theirs(self, principal: Principal, command: Command) -> Rejected | None:
+        """A refusal of a command that names a position, unless that exists and belongs to the command's user.
 
-        Whose it is comes before how it is: a stranger must not learn whether it is closed.
+        An administrator closes anybody's. Whose it is comes before how it is: a stranger must not learn whether it is
+        closed. The principal has sent the command: see ``in_name_of``.
         """
-        view, parts = self._model.markets.get(command.ticker), split_position_id(command.position_id)
-        if view is None or parts is None or not 0 < parts[1] < view.market.next_number:
-            shown = command.position_id[:POSITION_SHOWN_MAX]
+        match command:
+            case (
+                ClosePosition(position_id=name)
+                | ChangeMargin(position_id=name)
+                | SetTriggers(position_id=name)
+                | OpenPosition(position=str(name))
+            ):
+                pass
+            case _:
+                return None
+        view, parts = self._model.markets.get(command.ticker), split_position_id(name)
+        if view is None and isinstance(command, OpenPosition):
+            return None  # the market is what is not found
+        is_known = view is not None and parts is not None and 0 < parts[1] < view.market.next_number
+        if view is None or parts is None or not is_known or name != position_id(command.ticker, parts[1]):
+            shown = name[:POSITION_SHOWN_MAX]
             return Rejected(code=RejectCode.POSITION_NOT_FOUND, facts={"position": shown})
-        if principal.is_admin:
+        if isinstance(command, ClosePosition | SetTriggers) and command.any_owner:
             return None
         position = view.market.positions.get(parts[1])
         if position is not None:
             owner: str | None = position.user
         else:
             async with self._read_shares.one(principal.payer):
-                owner = await self._stored.owner(command.position_id)
+                owner = await self._stored.owner(name)
         if owner == command.user:
             return None
-        return Rejected(code=RejectCode.FORBIDDEN, facts={"position": command.position_id})
+        return Rejected(code=RejectCode.FORBIDDEN, facts={"position": name})
 
     async def _stored_entry(self, principal: Principal, offset: int) -> Entry:
         """A row that was answered before, from memory or from the journal."""
@@ -155,17 +175,17 @@ class Gateway:
 
 
 def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
-    """The command in the name of its sender: with the wallet of an open, and the owner of a close, filled in.
+    """The command in the name of its sender: with the wallet that pays, or the owner of a close, filled in.
 
-    An open with ``user=""`` names nobody. Raises ``RequestError``: ``forbidden`` when the key lacks the command's
-    scope, and as ``wallet_of`` does.
+    One that takes from a wallet names nobody by ``user=""``. Raises ``RequestError``: ``forbidden`` when the key lacks
+    the command's scope, and as ``wallet_of`` does.
     """
     principal.require(command.scope)
-    if isinstance(command, OpenPosition):
+    if isinstance(command, OpenPosition | ChangeMargin):
         if command.user and command.user == principal.user:
             return command
         return replace(command, user=wallet_of(principal, command.user or None))
-    if isinstance(command, ClosePosition):
+    if isinstance(command, ClosePosition | SetTriggers):
         user, any_owner = principal.user or "", principal.is_admin
         if command.user == user and command.any_owner is any_owner:
             return command
@@ -185,7 +205,7 @@ def _sender(principal: Principal, command: Command) -> str:
 
 
 def wallet_of(principal: Principal, named: str | None) -> str:
-    """Whose wallet an open takes from: the key's user; an administrator may name another.
+    """Whose wallet a trade takes from: the key's user; an administrator may name another.
 
     Raises ``RequestError``: ``forbidden`` or ``validation_error``.
     """

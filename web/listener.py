@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
 
 from web.api.reading import BODY_BYTES_MAX
+from web.auth import HasHeaders
 from web.limits.connections import KEEP_ALIVE_S, Connections, Handler, connections_max
 from web.metrics import Metrics
 from web.process.data_directory import CannotStart
@@ -58,10 +60,13 @@ def _cannot_listen(host: str, port: int, error: OSError | UnicodeError) -> Canno
 
 
 class Listener:
-    """Takes connections. ``handler`` answers each request; ``most``: how many; 0: as many as the process may have."""
+    """Takes connections. ``handler`` answers each request; ``most``: how many; 0: as many as the process may have.
 
-    def __init__(self, handler: Handler, metrics: Metrics, most: int) -> None:
-        self._handler, self._metrics, self._most = handler, metrics, most or connections_max()
+    ``knows``: whether a request has a valid key.
+    """
+
+    def __init__(self, handler: Handler, metrics: Metrics, most: int, knows: Callable[[HasHeaders], bool]) -> None:
+        self._handler, self._metrics, self._most, self._knows = handler, metrics, most or connections_max(), knows
         self._runner: web.ServerRunner | None = None
 
     async def open(self, host: str, port: int) -> int:
@@ -69,6 +74,7 @@ class Listener:
         connections = Connections(
             self._handler,
             self._metrics,
+            knows=self._knows,
             body_bytes_max=BODY_BYTES_MAX,
             most=self._most,
             access_log=None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from prometheus_client import (
     CollectorRegistry,
@@ -12,6 +12,8 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from actors.messages import Settled
 
@@ -31,6 +33,20 @@ DEATHS_HELP = (
     "Deaths of actors, by part (a market's ticker, journal, ledger, supervisor, look-up, timer) and exception."
 )
 STUCK_HELP = "How long a part has taken over one thing, while that is too long; else 0."
+
+
+class _ByMarket(Collector):
+    """A gauge with a value for each market."""
+
+    def __init__(self, name: str, help_text: str, read: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        self._name, self._help_text, self._read = name, help_text, read
+
+    def collect(self) -> Iterable[Metric]:
+        """The values now."""
+        family = GaugeMetricFamily(self._name, self._help_text, labels=["ticker"])
+        for ticker, value in self._read():
+            family.add_metric([ticker], value)
+        yield family
 
 
 class Metrics:
@@ -80,6 +96,10 @@ class Metrics:
     def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """A value read when somebody asks: a queue's depth, an offset."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
+
+    def by_market(self, name: str, help_text: str, read: Callable[[], Iterable[tuple[str, float]]]) -> None:
+        """A value of each market, by ticker, read when somebody asks."""
+        self.registry.register(_ByMarket(name, help_text, read))
 
     def committed(self, rows: Sequence[Settled], published_ns: int) -> None:
         """One commit has been published."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from msgspec import Struct
@@ -20,9 +21,12 @@ from web.listener import Listener
 from web.metrics import Metrics
 from web.process.clock import SystemClock
 from web.process.host import Host, OpenJournal
+from web.process.observations import Observations
 from web.process.snapshots import SnapshotPolicy, Snapshots, TakeSnapshot
+from web.readside.leaderboard import Leaderboards
 from web.readside.model import ROWS_KEPT, ReadModel
 from web.readside.queries import Queries
+from web.readside.standings import EquityStore
 from web.streams.events import VenueEvents
 from web.streams.hub import Hub
 from web.streams.sse import HEARTBEAT_S
@@ -49,6 +53,7 @@ class Stores(Struct, frozen=True, kw_only=True):
     history: History
     queries: ReadSide
     keys: KeyStore
+    equity: EquityStore
     take_snapshot: TakeSnapshot
 
 
@@ -64,13 +69,21 @@ class Limits(Struct, frozen=True, kw_only=True):
     snapshots: SnapshotPolicy = SnapshotPolicy()
     requests: RequestLimits = RequestLimits()
     sites: Sites = Sites()
+    public_leaderboard: bool = False
+    """Whether anybody may see the leaderboard, without a key."""
 
 
 class VenueServer:
     """One running venue: the web server, the read side and the core's host."""
 
     def __init__(
-        self, stores: Stores, admin_key: str, *, clock: Clock | VenueClock | None = None, limits: Limits | None = None
+        self,
+        stores: Stores,
+        admin_key: str,
+        *,
+        clock: Clock | VenueClock | None = None,
+        limits: Limits | None = None,
+        demo_keys: Mapping[str, str] | None = None,
     ) -> None:
         limits = limits or Limits()
         time = clock if isinstance(clock, VenueClock) else VenueClock(clock or SystemClock())
@@ -79,6 +92,7 @@ class VenueServer:
         streams = Hub(model, queries.rows_after, behind_bytes_max=limits.behind_bytes_max)
         read_shares, keys = ReadShares(), Keys(stores.keys, admin_key, time)
         self._snapshots = Snapshots(stores.take_snapshot, model, metrics, limits.snapshots, time)
+        self._observations = Observations(model, stores.equity, time)
         self.host = Host(
             stores.open_journal,
             stores.history,
@@ -106,6 +120,10 @@ class VenueServer:
             problems=self.host.problems,
             admission=Admission(limits.requests, keys, time),
             sites=limits.sites,
+            leaderboards=Leaderboards(model, stores.equity, time),
+            observations=self._observations,
+            public_leaderboard=limits.public_leaderboard,
+            demo_keys={} if demo_keys is None else demo_keys,
         )
         metrics.gauge("perps_problems", "Parts that are not well.", lambda: len(self.host.problems()))
         metrics.gauge("perps_in_flight", "Commands sent and not answered.", lambda: self.host.bridge.in_flight)
@@ -113,7 +131,11 @@ class VenueServer:
         metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
         metrics.gauge("perps_snapshot_problem", "1: the last one failed.", lambda: self._snapshots.problem is not None)
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
-        self._listener = Listener(Api(self.context), metrics, limits.connections_max)
+        metrics.by_market("perps_house_available", "What each house could pay, US dollars.", model.houses_available)
+        metrics.by_market("perps_house_liability", "What each house would pay if all left.", model.houses_liable)
+        self._listener = Listener(
+            Api(self.context), metrics, limits.connections_max, lambda message: keys.payer(message) is not None
+        )
 
     async def listen(self, host: str, port: int) -> int:
         """Answer on a port; ``/readyz`` says 503 until ``start`` has ended. Returns the port (0 asks for any)."""
@@ -125,6 +147,7 @@ class VenueServer:
         await self._queries.open()
         await self.context.keys.open()
         self._snapshots.start(self.host.began_at)
+        self._observations.start()
         self.context.started = True
 
     async def close(self) -> None:
@@ -132,6 +155,7 @@ class VenueServer:
         self.context.draining = True
         self.context.arrivals.end()
         await self._snapshots.stop()
+        await self._observations.stop()
         await self.host.stop()
         self.context.streams.close()
         await self._listener.close()

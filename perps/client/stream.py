@@ -1,7 +1,7 @@
 """Event streams, row by row: all events of one journal row together.
 
-The id stands on a row's last event. Whoever is cut off amid a row gets that row again from its first event, so only
-whole rows come out.
+A row's last event carries its id. If the line breaks within a row, the venue sends that row again from its first event.
+So only whole rows come out.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class RowReader:
         self._fields: dict[str, str] = {}
 
     def feed(self, data: bytes) -> Iterator[Row]:
-        """The rows that end in ``data``. Raises ``BadAnswer`` for what is no stream of a venue."""
+        """The rows that end in ``data``. Raises ``BadAnswer`` if this is not a venue's stream."""
         self._size += len(data)
         if self._size > ANSWER_BYTES_MAX:
             raise BadAnswer(f"the stream sent a row of more than {ANSWER_BYTES_MAX} bytes")

@@ -15,7 +15,7 @@ from perps.client import stream
 from perps.client.lists import Listing, Page
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import history, keys, markets, prices, streams, trading, users, venue
+from perps.wire import history, keys, markets, page, prices, results, streams, trading, users, venue
 from perps.wire.operation import Operation
 
 TIMEOUT_S: Final = 15.0
@@ -110,8 +110,12 @@ class Venue:
         stop_loss: Exact | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
+        position_id: str | None = None,
     ) -> trading.Opened:
-        """Open a position of at most ``size`` US dollars of notional. ``side``: ``long`` or ``short``."""
+        """Open a position of at most ``size`` US dollars of notional. ``side``: ``long`` or ``short``.
+
+        With ``position_id`` it is added to that one.
+        """
         return await self.call(trading.OPEN, trading.Opened, **_values(locals()))
 
     async def quote_position(
@@ -123,6 +127,9 @@ class Venue:
         *,
         acceptable_price: Exact | None = None,
         max_slippage_bps: int | None = None,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        position_id: str | None = None,
     ) -> trading.Quoted:
         """What an open would do now. Nothing changes."""
         return await self.call(trading.QUOTE, trading.Quoted, **_values(locals()))
@@ -138,6 +145,23 @@ class Venue:
     ) -> trading.Closed:
         """Close a position, or a share of it: 1 is all, 0.5 is half."""
         return await self.call(trading.CLOSE, trading.Closed, **_values(locals()))
+
+    async def change_margin(
+        self, position_id: str, amount: Exact, *, client_order_id: str | None = None, user_id: str | None = None
+    ) -> trading.MarginChanged:
+        """Pay ``amount`` US dollars into a position's margin; with an amount below 0, take them out of it."""
+        return await self.call(trading.MARGIN, trading.MarginChanged, **_values(locals()))
+
+    async def set_triggers(
+        self,
+        position_id: str,
+        *,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        client_order_id: str | None = None,
+    ) -> trading.TriggersSet:
+        """Give a position both exits anew; None takes one away."""
+        return await self.call(trading.TRIGGERS, trading.TriggersSet, **_values(locals()))
 
     open, quote, close = open_position, quote_position, close_position
 
@@ -184,6 +208,14 @@ class Venue:
     async def set_mode(self, ticker: str, mode: str) -> markets.MarketAnswer:
         """``enabled``, ``reduce_only`` or ``halted``."""
         return await self.call(markets.SET_MODE, markets.MarketAnswer, ticker=ticker, mode=mode)
+
+    async def update_market(self, ticker: str, **parameters: Exact | bool | None) -> markets.MarketAnswer:
+        """Change parameters: ``max_leverage`` and the others of ``docs/api.md``, in snake_case; ``force=True``."""
+        return await self.call(markets.UPDATE, markets.MarketAnswer, ticker=ticker, **parameters)
+
+    async def settle_market(self, ticker: str) -> markets.Settled:
+        """Close every position of a halted market at one price, and end it."""
+        return await self.call(markets.SETTLE, markets.Settled, ticker=ticker)
 
     async def fund_market(
         self, ticker: str, account: str, amount: Exact, *, client_order_id: str | None = None
@@ -276,6 +308,23 @@ class Venue:
         """What changed a user's wallet, newest first."""
         return self._list(users.TRANSACTIONS, users.Transactions, lambda page: page.transactions, locals())
 
+    def list_equity(
+        self, user_id: str, *, window: str | None = None, limit: int | None = None, cursor: str | None = None
+    ) -> Listing[results.EquityHistory, results.EquityPoint]:
+        """What a user had, newest first. ``window``: ``24h``, ``7d`` or ``all`` (the default)."""
+        return self._list(results.EQUITY, results.EquityHistory, lambda page: page.points, locals())
+
+    def get_leaderboard(
+        self,
+        by: str | None = None,
+        *,
+        window: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Listing[results.Leaderboard, results.Leader]:
+        """Who does best, by ``lifetimePnL`` (the default), ``equity`` or ``volume``; ``window`` as above."""
+        return self._list(results.LEADERBOARD, results.Leaderboard, lambda page: page.leaders, locals())
+
     async def create_user(
         self, user_id: str, deposit: Exact | None = None, *, referrer: str | None = None
     ) -> users.UserCreated:
@@ -318,6 +367,10 @@ class Venue:
     async def get_me(self) -> keys.Me:
         """Whose this key is, and what it allows."""
         return await self.call(keys.ME, keys.Me)
+
+    async def get_demo(self) -> page.Demo:
+        """The keys of the demo's people, if the venue runs a demo, and on this machine."""
+        return await self.call(page.DEMO, page.Demo)
 
     async def make_stream_ticket(self) -> streams.TicketMade:
         """A ticket that opens one stream within 60 s, for a reader that cannot send a header."""

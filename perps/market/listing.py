@@ -19,13 +19,26 @@ TICKS_IN_MAINTENANCE: Final = 10
 tick, or trades that moved it by one, liquidate nobody who was not about to be.
 """
 
+CONFIRMATIONS_MAX: Final = 100
+"""The most often that a source must say a price that is held."""
+
 Rule = tuple[str, bool, dict[str, Fact]]
 """A rule in words, whether it holds, and what it compares."""
 
 
-def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
-    """Return the first rule that ``params`` breaks at ``price``, with what it compared; or None."""
-    for rules in (_ranges(params, price), _solvency(params, price), _steps(params, price), _funding(params, price)):
+def check_params(params: MarketParams, price: Ticks, present: MarketParams | None = None) -> Rejected | None:
+    """Return the first rule that ``params`` breaks at ``price``, with what it compared; or None.
+
+    ``present``: what the market has now, if it is there already. Its tick may be too coarse: it was listed before there
+    was that rule, or its price has fallen. Then only a lower maintenance rate, which makes it worse, is refused.
+    """
+    for rules in (
+        _ranges(params, price),
+        _solvency(params, price),
+        _steps(params, price, present),
+        _funding(params, price),
+        _prices(params),
+    ):
         for rule, holds, compared in rules:
             if not holds:
                 return Rejected(code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": rule, **compared})
@@ -108,12 +121,12 @@ def _solvency(params: MarketParams, price: Ticks) -> Iterator[Rule]:
     )
 
 
-def _steps(params: MarketParams, price: Ticks) -> Iterator[Rule]:
+def _steps(params: MarketParams, price: Ticks, present: MarketParams | None) -> Iterator[Rule]:
     """What keeps one step of the price small beside margin: a tick, and the largest move that the listing expects."""
     tick, rate, step, leverage = params.tick_size, params.maintenance_rate, params.max_step, params.max_leverage
     yield (
         f"{TICKS_IN_MAINTENANCE} × tickSize ≤ maintenanceRate × price",
-        rate * price >= TICKS_IN_MAINTENANCE * PPB,
+        rate * price >= TICKS_IN_MAINTENANCE * PPB or (present is not None and rate >= present.maintenance_rate),
         {
             "tick_size_pico": tick,
             "largest_tick_size_pico": div_floor(rate * price * tick, TICKS_IN_MAINTENANCE * PPB),
@@ -149,6 +162,17 @@ def _funding(params: MarketParams, price: Ticks) -> Iterator[Rule]:
         "ten years at maxFundingRate fit the funding index, at this price and for the whole maxOpenInterest",
         grown <= INDEX_MAX and interest * grown <= INDEX_MAX * PPB,
         {"max_funding_rate_ppb": rate, "price_ticks": price, **_interest(params)},
+    )
+
+
+def _prices(params: MarketParams) -> Iterator[Rule]:
+    """Which prices are believed at once."""
+    band, confirmations = params.price_band, params.price_confirmations
+    yield "0 < priceBand ≤ 1", band is None or 0 < band <= PPB, {"price_band_ppb": band or 0}
+    yield (
+        f"1 ≤ priceConfirmations ≤ {CONFIRMATIONS_MAX}",
+        1 <= confirmations <= CONFIRMATIONS_MAX,
+        {"price_confirmations": confirmations, "allowed": CONFIRMATIONS_MAX},
     )
 
 

@@ -32,6 +32,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     """By default the funding velocity is so many times the highest rate: with 3 the rate is there after 8 hours."""
     max_step: Ppb | None = None
     max_price_age: Millis | None = None
+    price_band: Ppb | None = None
     has_usual_steps: bool = True
     """Whether a price of 100 or more has the usual steps."""
 
@@ -45,6 +46,7 @@ PRESETS: Final[Mapping[Preset, Recipe]] = {
         max_funding_rate=Ppb(3 * PPB // 1000),
         max_step=Ppb(2 * PPB // 100),
         max_price_age=Millis(60_000),
+        price_band=Ppb(PPB // 10),
     ),
     Preset.GAME: Recipe(
         mark_source=MarkSource.QUOTE,

@@ -7,6 +7,7 @@ same and any closed loop at constant S costs ≥ 0. Source: the premium/discount
 
 from math import isqrt
 
+from perps.market.settling import Settling
 from perps.units import Lots, Micros, Ticks, div_ceil, div_floor
 
 
@@ -39,3 +40,9 @@ def most_lots(size: Micros, sign: int, *, index_price: Ticks, unit: int, skew: L
     if area >= depth * depth:
         return Lots(depth)
     return Lots(depth - 1 - isqrt(depth * depth - area - 1))
+
+
+def settlement_cost(lots: int, settling: Settling, unit: int) -> Micros:
+    """ceil(d·S·u·(2Ks + K)/(2Ks)), signed micros: ``lots`` at the price of a settlement."""
+    scale = 2 * settling.skew_scale
+    return Micros(div_ceil(lots * settling.index_price * unit * (scale + settling.skew), scale))

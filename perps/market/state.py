@@ -8,9 +8,12 @@ from perps.events import (
     MarketListed,
     Transfers,
 )
+from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
+from perps.market.settling import Settling
+from perps.market.triggers import Exits, NoExits
 from perps.money.accounts import house_account, insurance_account
 from perps.params import MarketParams, MarkSource, Mode
 from perps.snapshot.images import MarketHead, MarketImage, in_order
@@ -27,10 +30,12 @@ class Market:
     __slots__ = (
         "at",
         "cash",
+        "exits",
         "funding_at",
         "funding_carry",
         "funding_index",
         "funding_rate",
+        "held_price",
         "hour_index",
         "house",
         "index_price",
@@ -45,6 +50,7 @@ class Market:
         "positions",
         "price_at",
         "seq",
+        "settling",
         "short_lots",
         "source_sequences",
         "source_times",
@@ -58,6 +64,10 @@ class Market:
         self.mode_reason = ""
         self.index_price: Ticks = listing.price
         self.price_at: Millis = listing.at
+        self.held_price: HeldPrice | None = None
+        """A price that waits to be confirmed. Until then nothing happens here."""
+        self.settling: Settling | None = None
+        """At what everybody leaves, from the beginning of a settlement to its end."""
         self.source_times: dict[str, Millis] = {}
         self.source_sequences: dict[str, int] = {}
         self.funding_index = FundingIndex(0)
@@ -71,6 +81,7 @@ class Market:
         """The index at the last full hour that was noted."""
         self.positions: dict[int, Position] = {}
         self.order = LiquidationOrder() if order is None else order
+        self.exits = Exits() if order is None else NoExits()
         self.next_number = 1
         self.seq = 0
         """Rows this market has written: the ``market_seq`` of the last one."""
@@ -96,7 +107,9 @@ class Market:
         market.funding_rate, market.funding_carry = head.funding_rate, head.funding_carry
         market.funding_at, market.hour_index = head.funding_at, head.hour_index
         market.house, market.insurance = head.house, head.insurance
+        market.held_price, market.settling = head.held_price, head.settling
         market.order.add_all(image.positions, head.params)
+        market.exits.enter_all(position for position in image.positions if position.has_exits)
         for position in image.positions:
             market.positions[position.number] = position
             market._count(position, 1)
@@ -122,13 +135,15 @@ class Market:
             self.funding_carry,
             self.funding_at,
             self.hour_index,
+            self.held_price,
+            self.settling,
         )
         return MarketImage(head, tuple(self.positions.values()))
 
     def follower(self) -> Market:
         """A copy that goes its own way and liquidates nobody: for readers, who are told who was liquidated."""
         market = copy(self)
-        market.order, market.positions = NoOrder(), dict(self.positions)
+        market.order, market.exits, market.positions = NoOrder(), NoExits(), dict(self.positions)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
         return market
 
@@ -208,12 +223,16 @@ class Market:
         """A position stands from here on: count it, and give it its place in the liquidation order."""
         self.positions[position.number] = position
         self.order.add(position, self.params)
+        if position.has_exits:
+            self.exits.enter(position)
         self._count(position, 1)
 
     def leave(self, position: Position) -> None:
         """A position as it stood so far stands no more."""
         del self.positions[position.number]
         self.order.remove(position, self.params)
+        if position.has_exits:
+            self.exits.leave(position)
         self._count(position, -1)
 
     def _count(self, position: Position, sign: int) -> None:

@@ -1,18 +1,24 @@
-"""What opening and closing have in common: whether a market trades now, a fill, its limit, and the fee's legs."""
+"""What trading rules have in common: which position, whether a market trades now, a fill, its limit, a fee's legs."""
 
 from typing import Final
 
 from perps.commands import ClosePosition, OpenPosition, limit_price
 from perps.events import Fill, Transfer, TransferKind, Transfers
+from perps.market.position import Position, position_id, split_position_id
 from perps.market.state import Market
+from perps.market.triggers import is_profit_due, is_stop_due
 from perps.money.accounts import FEES, user_account
 from perps.params import MarketParams, Mode
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import Given
-from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, div_floor
+from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, Ticks, div_floor
 
 _PRICE_SCALE: Final = PICO * PICO // MICRO
 """Micros · this / pico of the base asset = pico of a price."""
+
+
+CLOSED: Final = (Mode.HALTED, Mode.SETTLED)
+"""Modes in which nobody trades and nobody is liquidated."""
 
 
 def reject(code: RejectCode, **facts: Fact) -> Rejected:
@@ -20,17 +26,62 @@ def reject(code: RejectCode, **facts: Fact) -> Rejected:
     return Rejected(code=code, facts=facts)
 
 
+def find(market: Market, name: str, owner: str | None) -> Position | Rejected:
+    """The open position of an id, if it belongs to ``owner`` (None: whoever owns it).
+
+    ``position_closed`` comes late in the order of refusals: what comes before it is for the caller to check first.
+    """
+    parts = split_position_id(name)
+    number = parts[1] if parts and name == position_id(market.ticker, parts[1]) else 0
+    position = market.positions.get(number)
+    if position is not None:
+        return position if owner is None or position.user == owner else reject(RejectCode.FORBIDDEN, position=name)
+    if 0 < number < market.next_number:
+        return reject(RejectCode.POSITION_CLOSED, position=name)
+    return reject(RejectCode.POSITION_NOT_FOUND, position=name)
+
+
 def shut(market: Market, given: Given, *, opening: bool) -> Rejected | None:
     """Why this market does not trade right now, if it does not: its mode first, then its price's age."""
-    if market.mode is Mode.HALTED:
+    if market.mode in CLOSED:
         return reject(RejectCode.MARKET_HALTED, mode=market.mode, reason=market.mode_reason)
     if opening and market.mode is Mode.REDUCE_ONLY:
         return reject(RejectCode.MARKET_REDUCE_ONLY, mode=market.mode, reason=market.mode_reason)
+    return not_to_be_used(market, given)
+
+
+def not_to_be_used(market: Market, given: Given) -> Rejected | None:
+    """Why nothing may happen at the present price: no trade, no liquidation. None: it may."""
     limit = market.params.max_price_age
     if limit is not None:
         age_ms = market.price_age_ms(given.at, given.doubtful_price_at)
         if age_ms > limit:
             return reject(RejectCode.PRICE_STALE, age_ms=age_ms, max_age_ms=limit)
+    return unconfirmed(market)
+
+
+def unconfirmed(market: Market) -> Rejected | None:
+    """Refuse while a price waits to be confirmed: neither it nor the index is to be believed."""
+    held = market.held_price
+    if held is None:
+        return None
+    return reject(
+        RejectCode.PRICE_UNCONFIRMED,
+        held_price_ticks=held.price,
+        index_price_ticks=market.index_price,
+        confirmed=held.count,
+        needed=market.params.price_confirmations,
+    )
+
+
+def would_trigger(position: Position, mark: Ticks) -> Rejected | None:
+    """Refuse exits that are due at once: nobody leaves at a price that they have seen and call a trigger."""
+    if is_stop_due(position, mark):
+        return reject(RejectCode.ORDER_WOULD_TRIGGER, stop_loss_ticks=position.stop_loss or 0, mark_price_ticks=mark)
+    if is_profit_due(position, mark):
+        return reject(
+            RejectCode.ORDER_WOULD_TRIGGER, take_profit_ticks=position.take_profit or 0, mark_price_ticks=mark
+        )
     return None
 
 

@@ -1,8 +1,10 @@
 """Closing a position, or a part of it: every check, the money it moves, and what a reduction does."""
 
+from typing import Final
+
 from perps.commands import ClosePosition
 from perps.effects import Effects, Traded, TradeKind
-from perps.events import CloseReason, PositionReduced, Transfer, TransferKind, Transfers
+from perps.events import CloseReason, Fill, PositionReduced, Transfer, TransferKind, Transfers
 from perps.market.position import (
     Position,
     equity,
@@ -10,14 +12,12 @@ from perps.market.position import (
     funding_owed,
     is_liquidatable,
     maintenance,
-    position_id,
-    split_position_id,
 )
 from perps.market.state import Market
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams
-from perps.refusals import Fact, RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, reject, shut
+from perps.refusals import RejectCode, Rejected
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
 
@@ -26,7 +26,7 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     """Close ``share`` of a position: floor(|q|·share/10⁹) lots, at least one."""
     if not 0 < command.share <= PPB:
         return reject(RejectCode.VALIDATION_ERROR, rule="0 < share ≤ 1", share_ppb=command.share)
-    found = _find(market, command)
+    found = find(market, command.position_id, None if command.any_owner else command.user)
     if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
         return found
     closed_doors = shut(market, given, opening=False)
@@ -36,20 +36,32 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
         return found
     count = max(1, div_floor(abs(found.lots) * command.share, PPB))
     reduced = reduce(market, found, count, CloseReason.OWNER)
+    unpaid = house_cannot_pay(market, reduced)
+    if unpaid:
+        return unpaid
     rest = reduced.position
     mark, scale = market.exact_mark(market.skew + reduced.fill.lots)
     if rest.lots and (reduced.bad_debt or is_liquidatable(rest, mark, market.params, market.funding_index, scale)):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
-            equity_micros=equity(rest, reduced.fill.mark_price, market.params.unit, market.funding_index),
-            maintenance_micros=maintenance(rest.lots, reduced.fill.mark_price, market.params),
+            equity_micros=equity(rest, mark, market.params.unit, market.funding_index, scale),
+            maintenance_micros=maintenance(rest.lots, mark, market.params, scale),
         )
-    beyond = beyond_limit(market, reduced.fill, command)
-    return beyond or house_cannot_pay(market, reduced) or (reduced,)
+    return beyond_limit(market, reduced.fill, command) or (reduced,)
 
 
-def reduce(market: Market, position: Position, count: int, reason: CloseReason) -> PositionReduced:
+def reduce(
+    market: Market,
+    position: Position,
+    count: int,
+    reason: CloseReason,
+    fill: Fill | None = None,
+    *,
+    is_endangered: bool = False,
+) -> PositionReduced:
     """Close ``count`` lots (unsigned, 1 … |q|) of a position at the present quote: sizes, money and the rest.
+
+    ``fill``: the trade, if it is not at the present quote.
 
     Qc = floor(Q·c/q); settlement = Qc − ceil(c·F/10⁹) − C(−c); mc = floor(m·c/q); pnl = settlement − mc.
     Funding paid counts from the entry: ceil(c·F/10⁹) − floor(b·c/q), b = ``funding_base``; the entry cost is split so
@@ -57,11 +69,12 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     A settlement below 0 is bad debt: the insurance pays what it has, the house goes without the remainder.
     The fee, taker or liquidation, is at most the settlement, so an owner is never billed for leaving. Both are
     charged on the exit notional |C|, and a listing keeps liquidation fee ≥ taker fee: a liquidation never pays better.
+    ``is_endangered``: the position is due for liquidation, so it pays that fee whatever its reason to leave.
     """
     params, index = market.params, market.funding_index
     size = abs(position.lots)
     closed = count if position.lots > 0 else -count
-    fill = fill_of(market, Lots(-closed))
+    fill = fill_of(market, Lots(-closed)) if fill is None else fill
     cash = div_floor(position.cash * count, size)
     margin = Micros(div_floor(position.margin * count, size))
     based = div_floor(funding_base(position, params, index) * count, size)
@@ -72,12 +85,15 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     funding = Micros(owed - based)
     settlement, bad_debt = Micros(max(payout, 0)), Micros(max(-payout, 0))
     pnl = Micros(payout - margin)
-    rate = params.taker_fee if reason is CloseReason.OWNER else params.liquidation_fee
+    is_liquidated = is_endangered or reason is CloseReason.LIQUIDATION
+    rate: int = params.liquidation_fee if is_liquidated else params.taker_fee
+    if reason is CloseReason.SETTLEMENT:
+        rate = 0
     fee = Micros(min(div_ceil(abs(fill.cost) * rate, PPB), settlement))
     referral, legs = (
-        fee_legs(position.user, position.referrer, fee, params)
-        if reason is CloseReason.OWNER
-        else (Micros(0), _liquidation_fee_leg(position.user, fee, params))
+        (Micros(0), _liquidation_fee_leg(position.user, fee, params))
+        if is_liquidated
+        else fee_legs(position.user, position.referrer, fee, params)
     )
     rest = Position(
         number=position.number,
@@ -90,6 +106,8 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
         funding_paid=Micros(position.funding_paid + funding),
         opened_at=position.opened_at,
         referrer=position.referrer,
+        take_profit=position.take_profit,
+        stop_loss=position.stop_loss,
     )
     settled = _settlement_legs(market, position.user, margin=margin, pnl=pnl, bad_debt=bad_debt)
     return PositionReduced(
@@ -108,18 +126,23 @@ def reduce(market: Market, position: Position, count: int, reason: CloseReason) 
     )
 
 
+_KINDS: Final = {
+    CloseReason.LIQUIDATION: TradeKind.LIQUIDATION,
+    CloseReason.SETTLEMENT: TradeKind.SETTLEMENT,
+}
+
+
 def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | None:
-    """A refusal that halts the market, when a gain would take the house below its credit limit."""
+    """Refuse a gain that would take the house below its credit limit. Nobody else is concerned: losers still leave."""
     limit = market.params.house_credit
     if reduced.pnl <= 0 or market.house - reduced.pnl >= -limit:
         return None
-    facts: dict[str, Fact] = {
-        "reason": "house_empty",
-        "house_micros": market.house,
-        "payout_micros": reduced.pnl,
-        "credit_limit_micros": limit,
-    }
-    return Rejected(code=RejectCode.MARKET_HALTED, facts=facts, halt="house_empty")
+    return reject(
+        RejectCode.HOUSE_CANNOT_PAY,
+        house_micros=market.house,
+        payout_micros=reduced.pnl,
+        credit_limit_micros=limit,
+    )
 
 
 def apply_reduced(market: Market, event: PositionReduced) -> None:
@@ -133,10 +156,9 @@ def apply_reduced(market: Market, event: PositionReduced) -> None:
 
 def project_reduced(event: PositionReduced) -> Effects:
     """A trade that made a position smaller, or ended it."""
-    kind = TradeKind.LIQUIDATION if event.reason is CloseReason.LIQUIDATION else TradeKind.CLOSE
     return (
         Traded(
-            kind,
+            _KINDS.get(event.reason, TradeKind.CLOSE),
             event.position,
             event.fill,
             False,
@@ -147,25 +169,15 @@ def project_reduced(event: PositionReduced) -> Effects:
             event.bad_debt,
             event.margin_released,
             event.entry_released,
+            event.reason if event.reason in _EXITS else None,
         ),
     )
 
 
+_EXITS: Final = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS)
+
 COMMANDS = (CommandRule(ClosePosition, decide_close),)
 EVENTS = (EventRule(PositionReduced, apply_reduced, project_reduced),)
-
-
-def _find(market: Market, command: ClosePosition) -> Position | Rejected:
-    parts = split_position_id(command.position_id)
-    number = parts[1] if parts and command.position_id == position_id(market.ticker, parts[1]) else 0
-    position = market.positions.get(number)
-    if position is not None:
-        if position.user != command.user and not command.any_owner:
-            return reject(RejectCode.FORBIDDEN, position=command.position_id)
-        return position
-    if 0 < number < market.next_number:
-        return reject(RejectCode.POSITION_CLOSED, position=command.position_id)
-    return reject(RejectCode.POSITION_NOT_FOUND, position=command.position_id)
 
 
 def _liquidation_fee_leg(user: str, fee: Micros, params: MarketParams) -> Transfers:

@@ -28,8 +28,8 @@ def accrue(market: Market, given: Given) -> tuple[FundingAccrued, ...]:
     """What time has done to a market's funding since it was looked at last: nothing, or one or two events.
 
     The first one ends at a full hour, for the history. Time in which nobody could act does not count: while the market
-    is halted, while its price is too old, and what goes beyond ``UNSEEN_MS``. While nobody holds a position F stays,
-    and the rate goes to 0.
+    is halted, while its price is too old or waits to be confirmed, and what goes beyond ``UNSEEN_MS``. While nobody
+    holds a position F stays, and the rate goes to 0.
     """
     since, at = market.funding_at, given.at
     if at <= since or not (market.params.funding_velocity or market.funding_rate):
@@ -40,19 +40,17 @@ def accrue(market: Market, given: Given) -> tuple[FundingAccrued, ...]:
     if at < hour:
         index, rate, carry = after(market, funding_of(market), end - since)
         return (FundingAccrued(FundingIndex(index), rate, carry, at, market.index_price),)
-    if end < hour:
-        return (_noted(market, after(market, funding_of(market), end - since), at, market.hour_index),)
-    funding = after(market, funding_of(market), hour - since)
+    funding = after(market, funding_of(market), min(end, hour) - since)
     noted = _noted(market, funding, Millis(hour), market.hour_index)
     if at == hour:
         return (noted,)
-    return (noted, _noted(market, after(market, funding, end - hour), at, noted.index))
+    return (noted, _noted(market, after(market, funding, max(end - hour, 0)), at, noted.index))
 
 
 def counted_until(market: Market, since: int, given: Given) -> int:
     """Up to when time after ``since`` counts in a market where somebody holds a position, ms."""
     limit = market.params.max_price_age
-    if market.mode is Mode.HALTED:
+    if market.mode is Mode.HALTED or market.held_price is not None:
         return since
     end = min(given.at, since + UNSEEN_MS)
     if limit is None:
@@ -79,9 +77,11 @@ def is_worth_a_row(accrued: MarketEvents, before: Funding, market: Market) -> bo
     """Whether funding that has ``accrued`` is written down though nothing else happened.
 
     At each full hour, for the history; and every ``ROW_AFTER_MS`` while somebody holds a position, so that little is
-    lost when the venue stops. Never if only time has passed. Whatever is not written down is taken back, and counted
-    the next time: the result is the same.
+    lost when the venue stops. Never if only time has passed since the history's last entry. Whatever is not written
+    down is taken back, and counted the next time: the result is the same.
     """
+    if any(isinstance(event, FundingAccrued) and event.paid for event in accrued):
+        return True
     if not accrued or funding_of(market) == before:
         return False
     if len(accrued) > 1 or not market.funding_at % HOUR_MS:

@@ -1,27 +1,54 @@
-"""Opening a position: every check, and what an opening does."""
+"""Opening a position, or adding to one: every check, and what that does."""
+
+from typing import Final
+
+from msgspec.structs import replace
 
 from perps.commands import OpenPosition, Side, signed
 from perps.effects import Effects, Traded, TradeKind
-from perps.events import PositionOpened, Transfer, TransferKind
+from perps.events import Fill, PositionIncreased, PositionOpened, Transfer, TransferKind
 from perps.market.position import Position, equity, is_liquidatable, maintenance
 from perps.market.pricing import most_lots
 from perps.market.reach import largest_open, reach
 from perps.market.state import Market
+from perps.market.triggers import valid_exits
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, reject, shut
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
+from perps.rules.triggers import EXITS_RULE
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
 
+_NO_EXITS: Final = (None, None)
 
-def decide_open(market: Market, command: OpenPosition, given: Given) -> tuple[PositionOpened] | Rejected:
-    """Open a position of at most ``command.size``, paid from what the ledger set aside for it."""
+
+def decide_open(
+    market: Market, command: OpenPosition, given: Given
+) -> tuple[PositionOpened | PositionIncreased] | Rejected:
+    """Take at most ``command.size``, paid from what the ledger set aside for it: a new position, or more of one.
+
+    What is added to a position passes the checks of an open, pays its own margin in full and is on the same side; the
+    position as a whole must be sound behind it.
+    """
     params = market.params
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
+    exits = (command.take_profit, command.stop_loss)
+    if exits != _NO_EXITS and not valid_exits(*exits):
+        return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
+    if exits != _NO_EXITS and command.position is not None:
+        return reject(RejectCode.VALIDATION_ERROR, rule="takeProfit and stopLoss are for a new position")
+    grown = None if command.position is None else find(market, command.position, command.user)
+    if isinstance(grown, Rejected) and grown.code is not RejectCode.POSITION_CLOSED:
+        return grown
+    if isinstance(grown, Position) and (grown.lots > 0) is not (command.side is Side.LONG):
+        rule = "what is added to a position is on its side: close it, or open another one"
+        return reject(RejectCode.VALIDATION_ERROR, rule=rule, position=str(command.position))
     closed_doors = shut(market, given, opening=True)
     if closed_doors:
         return closed_doors
+    if isinstance(grown, Rejected):
+        return grown
     if command.size < params.min_order_size:
         return reject(
             RejectCode.POSITION_SIZE_TOO_SMALL,
@@ -38,29 +65,23 @@ def decide_open(market: Market, command: OpenPosition, given: Given) -> tuple[Po
         skew_scale=params.skew_scale,
     )
     lots = signed(command.side, count)
-    refused = _check_size(market, command, lots)
+    refused = _check_size(market, command, lots, Lots(0) if grown is None else grown.lots)
     if refused:
         return refused
     fill = fill_of(market, lots)
     margin = Micros(div_ceil(abs(fill.cost), command.leverage))
-    position = Position(
-        number=market.next_number,
-        user=command.user,
-        lots=lots,
-        cash=Micros(margin + _funding_owed_floor(lots, market) - fill.cost),
-        margin=margin,
-        leverage=command.leverage,
-        entry_cost=Micros(abs(fill.cost)),
-        funding_paid=Micros(0),
-        opened_at=given.at,
-        referrer=given.referrer,
-    )
+    added = _new(market, command, given, fill, margin)
+    position = added if grown is None else _sum(grown, added)
+    if (position.take_profit, position.stop_loss) != _NO_EXITS:
+        triggered = would_trigger(position, fill.mark_price)
+        if triggered:
+            return triggered
     mark, scale = market.exact_mark(market.skew + lots)
     if is_liquidatable(position, mark, params, market.funding_index, scale):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
-            equity_micros=equity(position, fill.mark_price, params.unit, market.funding_index),
-            maintenance_micros=maintenance(lots, fill.mark_price, params),
+            equity_micros=equity(position, mark, params.unit, market.funding_index, scale),
+            maintenance_micros=maintenance(position.lots, mark, params, scale),
         )
     beyond = beyond_limit(market, fill, command)
     if beyond:
@@ -70,7 +91,9 @@ def decide_open(market: Market, command: OpenPosition, given: Given) -> tuple[Po
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=margin + fee, available_micros=given.held)
     referral, legs = fee_legs(command.user, given.referrer, fee, params)
     post = Transfer(user_account(command.user), margin_account(params.ticker), margin, TransferKind.MARGIN)
-    return (PositionOpened(position, fill, fee, referral, (post, *legs)),)
+    if grown is None:
+        return (PositionOpened(position, fill, fee, referral, (post, *legs)),)
+    return (PositionIncreased(position, fill, margin, fee, referral, (post, *legs)),)
 
 
 def apply_opened(market: Market, event: PositionOpened) -> None:
@@ -84,20 +107,63 @@ def project_opened(event: PositionOpened) -> Effects:
     return (Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral),)
 
 
+def apply_increased(market: Market, event: PositionIncreased) -> None:
+    """A position stands larger than it was."""
+    market.leave(market.positions[event.position.number])
+    market.enter(event.position)
+
+
+def project_increased(event: PositionIncreased) -> Effects:
+    """A trade that made a position larger: an open, to everybody but its owner."""
+    return (Traded(TradeKind.OPEN, event.position, event.fill, False, event.fee, event.referral),)
+
+
 COMMANDS = (CommandRule(OpenPosition, decide_open),)
-EVENTS = (EventRule(PositionOpened, apply_opened, project_opened),)
+EVENTS = (
+    EventRule(PositionOpened, apply_opened, project_opened),
+    EventRule(PositionIncreased, apply_increased, project_increased),
+)
 
 
-def _check_size(market: Market, command: OpenPosition, lots: Lots) -> Rejected | None:
-    """Size, leverage, skew and open interest, in that order."""
+def _new(market: Market, command: OpenPosition, given: Given, fill: Fill, margin: Micros) -> Position:
+    """A position of what is filled. Its funding counts from now."""
+    return Position(
+        number=market.next_number,
+        user=command.user,
+        lots=fill.lots,
+        cash=Micros(margin + _funding_owed_floor(fill.lots, market) - fill.cost),
+        margin=margin,
+        leverage=command.leverage,
+        entry_cost=Micros(abs(fill.cost)),
+        funding_paid=Micros(0),
+        opened_at=given.at,
+        referrer=given.referrer,
+        take_profit=command.take_profit,
+        stop_loss=command.stop_loss,
+    )
+
+
+def _sum(grown: Position, added: Position) -> Position:
+    """A position and what is added to it: every number of money and size is the sum, everything else is as it was."""
+    return replace(
+        grown,
+        lots=Lots(grown.lots + added.lots),
+        cash=Micros(grown.cash + added.cash),
+        margin=Micros(grown.margin + added.margin),
+        entry_cost=Micros(grown.entry_cost + added.entry_cost),
+    )
+
+
+def _check_size(market: Market, command: OpenPosition, lots: Lots, held: Lots) -> Rejected | None:
+    """Size (``held``: what the position has already), leverage, skew and open interest, in that order."""
     params, sign = market.params, 1 if lots > 0 else -1
     if lots == 0:
         smallest = abs(market.cost(signed(command.side, 1)))
         return reject(RejectCode.POSITION_SIZE_TOO_SMALL, size_micros=command.size, one_lot_micros=smallest)
-    if abs(lots) > params.max_open_interest:
+    if abs(held + lots) > params.max_open_interest:
         return reject(
             RejectCode.POSITION_SIZE_TOO_LARGE,
-            quantity_lots=abs(lots),
+            quantity_lots=abs(held + lots),
             max_open_interest_lots=params.max_open_interest,
             largest_size_micros=largest_open(market, sign),
         )

@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from perps.commands import UpdatePrice
-from perps.effects import Effects, Priced
-from perps.events import PriceUpdated
+from perps.commands import PriceSource, UpdatePrice
+from perps.effects import Effects, Holding, Priced
+from perps.events import HoldEnded, PriceHeld, PriceUpdated
+from perps.market.holding import HeldPrice, is_near
 from perps.market.state import Market
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import CommandRule, EventRule, Given
@@ -14,8 +15,14 @@ SOURCE_CLOCK_AHEAD_MS_MAX: Final = 5_000
 """How far a price's own time may run ahead of the venue's before it is refused as nonsense."""
 
 
-def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[PriceUpdated] | Rejected:
+HOLD_MS: Final = 30_000
+"""How long a price is held for another one that confirms it. Then the index counts again."""
+
+
+def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[PriceUpdated | PriceHeld] | Rejected:
     """Take a price unless it is absurd, older than what is known, or out of its source's sequence.
+
+    One beyond the market's band is held; see ``_held``.
 
     Taken in every mode: a halted market still knows its price, it only does nothing about it. The source's own time
     is held against the system's clock; where the venue's time runs ahead of that, the price's time runs ahead with it.
@@ -39,6 +46,10 @@ def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[Pr
     if command.sequence is not None and known is not None and command.sequence <= known:
         facts = {"sequence": command.sequence, "known_sequence": known}
         return Rejected(code=RejectCode.PRICE_STALE, facts=facts)
+    at = given.at if source_at is None else Millis(min(given.at, source_at + given.ahead_ms))
+    held = _held(market, price, command.source, at, given)
+    if held is not None:
+        return (PriceHeld(price, command.source, held, command.reason, command.sequence, source_at),)
     quote = market.quote_at(market.skew, price)
     return (
         PriceUpdated(
@@ -46,7 +57,7 @@ def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[Pr
             market.mark_given(quote, price),
             quote,
             command.source,
-            given.at if source_at is None else Millis(min(given.at, source_at + given.ahead_ms)),
+            at,
             command.reason,
             command.sequence,
             source_at,
@@ -85,9 +96,48 @@ def _asked(market: Market, command: UpdatePrice) -> Ticks | Rejected:
     return changed(market.index_price, command.change)
 
 
+def _held(market: Market, price: Ticks, source: PriceSource, at: Millis, given: Given) -> HeldPrice | None:
+    """What waits after a price, if it is not to be taken.
+
+    A price near the index is taken. One near the held price confirms it, if it is of the same source and later: the
+    k-th is taken. If it is not, what is held stays as it is. One that is near neither is held anew.
+    """
+    band, held = market.params.price_band, market.held_price
+    if band is None or is_near(price, market.index_price, band):
+        return None
+    count = 1
+    if held is not None and is_near(price, held.price, band):
+        if source is not held.source or at <= held.at:
+            return held
+        count = held.count + 1
+    if count >= market.params.price_confirmations:
+        return None
+    return HeldPrice(price, count, source, at, Millis(given.at + HOLD_MS))
+
+
+def hold_is_over(market: Market, given: Given) -> bool:
+    """Whether a price has waited in vain."""
+    return market.held_price is not None and given.at >= market.held_price.until
+
+
 def apply_price(market: Market, event: PriceUpdated) -> None:
-    """The index price is this from here on."""
-    market.index_price, market.price_at = event.price, event.at
+    """The index price is this from here on; nothing is held."""
+    market.index_price, market.price_at, market.held_price = event.price, event.at, None
+    _note_source(market, event)
+
+
+def apply_held(market: Market, event: PriceHeld) -> None:
+    """The index stays; a price waits."""
+    market.held_price = event.held
+    _note_source(market, event)
+
+
+def apply_hold_ended(market: Market, _: HoldEnded) -> None:
+    """Nothing waits."""
+    market.held_price = None
+
+
+def _note_source(market: Market, event: PriceUpdated | PriceHeld) -> None:
     if event.source_at is not None:
         market.source_times[event.source] = event.source_at
     if event.sequence is not None:
@@ -99,5 +149,19 @@ def project_price(event: PriceUpdated) -> Effects:
     return (Priced(event.price, event.mark, event.quote, event.source, event.reason, event.sequence),)
 
 
+def project_held(event: PriceHeld) -> Effects:
+    """What waits."""
+    return (Holding(event.held),)
+
+
+def project_hold_ended(_: HoldEnded) -> Effects:
+    """Nothing waits."""
+    return (Holding(None),)
+
+
 COMMANDS = (CommandRule(UpdatePrice, decide_price),)
-EVENTS = (EventRule(PriceUpdated, apply_price, project_price),)
+EVENTS = (
+    EventRule(PriceUpdated, apply_price, project_price),
+    EventRule(PriceHeld, apply_held, project_held),
+    EventRule(HoldEnded, apply_hold_ended, project_hold_ended),
+)

@@ -10,10 +10,38 @@ from typing import Any, Final, get_args
 from perps import commands, events
 from perps.commands import Ids, Route
 from perps.effects import Effects
-from perps.rules import closing, funding, house, listing, modes, opening, prices, time, users
+from perps.rules import (
+    closing,
+    funding,
+    house,
+    listing,
+    margin,
+    modes,
+    opening,
+    parameters,
+    prices,
+    settling,
+    time,
+    triggers,
+    users,
+)
 from perps.rules.rule import CommandRule, EventRule
 
-MODULES: Final = (opening, closing, funding, prices, listing, modes, house, time, users)
+MODULES: Final = (
+    opening,
+    closing,
+    margin,
+    triggers,
+    funding,
+    prices,
+    listing,
+    modes,
+    parameters,
+    house,
+    settling,
+    time,
+    users,
+)
 
 
 FUNDED: Final = (Route.FUNDED, Route.LISTING)

@@ -12,6 +12,8 @@ from typing import Final
 
 from perps.market.funding import CARRY, INDEX_MAX
 from perps.market.liquidation_order import NUMBER_MAX
+from perps.market.triggers import valid_exits
+from perps.params import Mode
 from perps.snapshot.images import LedgerImage, MarketHead, MarketImage
 from perps.units import BALANCE_MAX, INTEGER_MAX
 
@@ -56,7 +58,25 @@ def _head_flaw(ticker: str, head: MarketHead) -> str | None:
         return f"{ticker} has the price {head.index_price}, {head.seq} rows and the next number {head.next_number}"
     if head.at not in TIMES or head.price_at not in TIMES or head.price_at > head.at:
         return f"{ticker} stands at {head.at} with a price of {head.price_at}"
-    return _funding_flaw(ticker, head)
+    return _held_flaw(ticker, head) or _settling_flaw(ticker, head) or _funding_flaw(ticker, head)
+
+
+def _settling_flaw(ticker: str, head: MarketHead) -> str | None:
+    settling = head.settling
+    if settling is None:
+        return None
+    if head.mode is not Mode.HALTED or settling.index_price < 1 or settling.skew_scale <= abs(settling.skew):
+        return f"{ticker} cannot be settling as it says: {settling} in mode {head.mode}"
+    return None
+
+
+def _held_flaw(ticker: str, head: MarketHead) -> str | None:
+    held = head.held_price
+    if held is None:
+        return None
+    if held.price < 1 or held.count < 1 or held.at not in TIMES or held.at > head.at or held.until not in TIMES:
+        return f"{ticker} holds a price that is none: {held}"
+    return None if head.params.price_band is not None else f"{ticker} holds a price, and takes any"
 
 
 def _funding_flaw(ticker: str, head: MarketHead) -> str | None:
@@ -75,6 +95,8 @@ def _positions_flaw(ticker: str, image: MarketImage) -> str | None:
         last = position.number
         if not position.lots or position.leverage < 1 or position.margin < 0 or position.entry_cost < 0:
             return f"position {ticker}-{last} is none: {position}"
+        if not valid_exits(position.take_profit, position.stop_loss):
+            return f"position {ticker}-{last} leaves at a price that is none: {position}"
         if not 0 <= position.opened_at <= until:
             return f"position {ticker}-{last} was opened at {position.opened_at}, its market stands at {until}"
     if last >= image.head.next_number:

@@ -17,7 +17,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from perps.market.holding import HeldPrice
 from perps.market.position import Position
+from perps.market.settling import Settling
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Micros, Millis, Ticks
 
@@ -46,6 +48,8 @@ class MarketHead(Struct, frozen=True, array_like=True):
     funding_carry: int = 0
     funding_at: Millis = Millis(0)
     hour_index: FundingIndex = FundingIndex(0)
+    held_price: HeldPrice | None = None
+    settling: Settling | None = None
 
 
 class MarketImage(Struct, frozen=True):

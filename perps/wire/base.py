@@ -36,7 +36,7 @@ class Body(Struct, forbid_unknown_fields=True, rename=outside, kw_only=True):
 
 
 class Query(Struct, rename=outside, kw_only=True):
-    """What stands behind a path's ``?``. Other names there are ignored."""
+    """The parameters after a path's ``?``. Unknown names are ignored."""
 
 
 class Answer(Struct, rename=outside, kw_only=True, gc=False):

@@ -26,19 +26,24 @@ class ErrorCode(StrEnum):
     USER_EXISTS = "user_exists"
     MARKET_EXISTS = "market_exists"
     MARKET_HALTED = "market_halted"
+    MARKET_NOT_HALTED = "market_not_halted"
     MARKET_REDUCE_ONLY = "market_reduce_only"
     PRICE_STALE = "price_stale"
+    PRICE_UNCONFIRMED = "price_unconfirmed"
     POSITION_CLOSED = "position_closed"
     CLOCK_NOT_MANUAL = "clock_not_manual"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
+    HOUSE_CANNOT_PAY = "house_cannot_pay"
     POSITION_SIZE_TOO_SMALL = "position_size_too_small"
     POSITION_SIZE_TOO_LARGE = "position_size_too_large"
     LEVERAGE_TOO_HIGH = "leverage_too_high"
     MAX_SKEW_EXCEEDED = "max_skew_exceeded"
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
+    ORDER_WOULD_TRIGGER = "order_would_trigger"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
+    INSUFFICIENT_MARGIN = "insufficient_margin"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     RATE_LIMITED = "rate_limited"
     INTERNAL_ERROR = "internal_error"
@@ -59,21 +64,26 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.USER_EXISTS,
         _C.MARKET_EXISTS,
         _C.MARKET_HALTED,
+        _C.MARKET_NOT_HALTED,
         _C.MARKET_REDUCE_ONLY,
         _C.PRICE_STALE,
+        _C.PRICE_UNCONFIRMED,
         _C.POSITION_CLOSED,
         _C.CLOCK_NOT_MANUAL,
     ),
     413: (_C.PAYLOAD_TOO_LARGE,),
     422: (
         _C.PARAMETERS_INCONSISTENT,
+        _C.HOUSE_CANNOT_PAY,
         _C.POSITION_SIZE_TOO_SMALL,
         _C.POSITION_SIZE_TOO_LARGE,
         _C.LEVERAGE_TOO_HIGH,
         _C.MAX_SKEW_EXCEEDED,
         _C.OPEN_INTEREST_EXCEEDED,
+        _C.ORDER_WOULD_TRIGGER,
         _C.WOULD_BE_LIQUIDATED,
         _C.PRICE_BEYOND_LIMIT,
+        _C.INSUFFICIENT_MARGIN,
         _C.INSUFFICIENT_FUNDS,
     ),
     429: (_C.RATE_LIMITED,),
@@ -98,19 +108,24 @@ MEANING: Final = {
     _C.USER_EXISTS: "A user with this userId already exists.",
     _C.MARKET_EXISTS: "A market with this ticker already exists.",
     _C.MARKET_HALTED: "The market is halted: it takes no opens and no closes.",
+    _C.MARKET_NOT_HALTED: "Only a halted market can be settled. Halt it first.",
     _C.MARKET_REDUCE_ONLY: "The market is in reduce_only mode: it takes closes and no opens.",
     _C.PRICE_STALE: "The price is too old.",
+    _C.PRICE_UNCONFIRMED: "A price far from the last one waits to be confirmed. Nothing trades until then.",
     _C.POSITION_CLOSED: "The position is already closed.",
     _C.CLOCK_NOT_MANUAL: "The venue's clock is real. Start it with `--clock manual` to advance it.",
     _C.PAYLOAD_TOO_LARGE: "The body is too large.",
     _C.PARAMETERS_INCONSISTENT: "The parameters break a listing rule.",
+    _C.HOUSE_CANNOT_PAY: "The market's house cannot pay this. Nothing was done: try again when it has been funded.",
     _C.POSITION_SIZE_TOO_SMALL: "The size is below the market's minOrderSize or does not pay for one lot.",
     _C.POSITION_SIZE_TOO_LARGE: "The size is larger than the market's maxOpenInterest.",
     _C.LEVERAGE_TOO_HIGH: "The leverage is higher than the market's maxLeverage.",
     _C.MAX_SKEW_EXCEEDED: "The order would push the market's skew beyond maxSkew.",
     _C.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
+    _C.ORDER_WOULD_TRIGGER: "The mark price has reached that price already: it would trigger at once.",
     _C.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
     _C.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",
+    _C.INSUFFICIENT_MARGIN: "The position needs this margin: not so much can be taken out.",
     _C.INSUFFICIENT_FUNDS: "The wallet does not hold enough.",
     _C.RATE_LIMITED: "You have used up your share. Nothing was done: send it again.",
     _C.INTERNAL_ERROR: "The venue failed on this request. Nothing was done.",

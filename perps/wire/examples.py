@@ -22,6 +22,7 @@ _MARKET: Final = """
  "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001",
  "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
  "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
+ "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "heldPrice": null,
  "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false}
 """
 
@@ -61,7 +62,8 @@ EXAMPLES: Final[dict[str, Example]] = {
         """
  {"fill": {"price": "10000.0005005", "quantity": "0.0999", "notional": "999.00005",
  "priceImpact": "0.00000005"}, "marginRequired": "99.900005", "fee": {"amount": "0.999001",
- "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "equity": "99.899955",
+ "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "entryPrice": "10000.0005005",
+ "equity": "99.899955",
  "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3,
  "largestSize": "10005000.00", "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}}""",
         '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
@@ -81,6 +83,27 @@ EXAMPLES: Final[dict[str, Example]] = {
  "newBalance": "973.926559", "clientOrderId": "req-28c5f75448dc15b9d31c6c78", "offset": 7}""",
         '{"percentage": "0.5"}',
     ),
+    "changeMargin": Example(
+        """
+ {"position": {"id": "BTC-PERP-1", "userId": "ann", "ticker": "BTC-PERP", "organizationId": "btc",
+ "side": "long", "quantity": "0.0999", "size": "999.00005", "entryPrice": "10000.0005005",
+ "markPrice": "10500.00", "leverage": 10, "margin": "149.900005", "liquidationPrice": "8542.21",
+ "bankruptcyPrice": "8499.49", "unrealizedPnL": "49.94995", "unrealizedPnLPercent": "33.3221",
+ "fundingPaid": "0.00", "takeProfit": null, "stopLoss": null, "status": "open",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": null}, "amount": "50.00", "newBalance": "849.100994",
+ "clientOrderId": "more", "offset": 6}""",
+        '{"amount": "50", "clientOrderId": "more"}',
+    ),
+    "setTriggers": Example(
+        """
+ {"position": {"id": "BTC-PERP-1", "userId": "ann", "ticker": "BTC-PERP", "organizationId": "btc",
+ "side": "long", "quantity": "0.0999", "size": "999.00005", "entryPrice": "10000.0005005",
+ "markPrice": "10000.00", "leverage": 10, "margin": "99.900005", "liquidationPrice": "9045.22",
+ "bankruptcyPrice": "9000.00", "unrealizedPnL": "-0.00005", "unrealizedPnLPercent": "-0.0001",
+ "fundingPaid": "0.00", "takeProfit": "11000.00", "stopLoss": "9500.00", "status": "open",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": null}, "clientOrderId": "t-1", "offset": 5}""",
+        '{"takeProfit": "11000", "stopLoss": "9500", "clientOrderId": "t-1"}',
+    ),
     "listPositions": Example("""
  {"perpetuals": {"positions": [], "stats": {"totalPositions": 0, "totalPnL": "0.00", "totalFunding": "0.00"}},
  "timestamp": "2026-11-22T17:34:58.492Z", "offset": 9, "nextCursor": null}"""),
@@ -92,6 +115,8 @@ EXAMPLES: Final[dict[str, Example]] = {
         '{"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "10000"}',
     ),
     "setMode": Example('{"market": $MARKET, "offset": 9}', '{"mode": "enabled"}'),
+    "updateMarket": Example('{"market": $MARKET, "offset": 9}', '{"maxLeverage": 50, "maintenanceRate": "0.01"}'),
+    "settleMarket": Example('{"market": $MARKET, "price": "10400.00", "positions": 2, "offset": 12}'),
     "fundMarket": Example(
         """
  {"ticker": "BTC-PERP", "account": "house", "amount": "5000.00", "newBalance": "5000.000001",
@@ -145,6 +170,15 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"transactions": [{"id": "8-2", "type": "fee", "amount": "-0.525001", "balanceBefore": "1048.92655",
                    "balanceAfter": "1048.401549", "relatedId": "BTC-PERP-1", "at": "2026-11-22T17:34:58.472Z"}],
  "nextCursor": "8-2"}"""),
+    "listEquity": Example("""
+ {"points": [{"at": "2026-11-22T17:34:58.492Z", "equity": "1048.401549", "paidIn": "1000.00"},
+             {"at": "2026-11-22T17:00:00.000Z", "equity": "1000.00", "paidIn": "1000.00"}],
+ "offset": 9, "nextCursor": null}"""),
+    "getLeaderboard": Example("""
+ {"leaders": [{"rank": 1, "userId": "ann", "equity": "1048.401549", "gain": "48.401549",
+              "realizedPnL": "49.950002", "volume": "4095.900204"}],
+ "by": "lifetimePnL", "window": "24h", "since": "2026-11-22T17:00:00.000Z", "at": "2026-11-22T17:34:58.492Z",
+ "offset": 9, "nextCursor": null}"""),
     "createUser": Example(
         """
  {"userId": "ann", "referrer": null, "balance": "1000.00", "held": "0.00", "available": "1000.00",
@@ -176,7 +210,8 @@ EXAMPLES: Final[dict[str, Example]] = {
     "getStats": Example("""
  {"offset": 10, "epoch": 1, "time": "2026-11-22T17:34:58.596Z", "users": 2,
  "markets": [{"ticker": "BTC-PERP", "status": "enabled", "reason": "", "positions": 0, "margin": "0.00",
-              "skew": "0.00", "house": "0.000001", "insurance": "0.00", "offset": 9}],
+              "skew": "0.00", "house": "0.000001", "insurance": "0.00", "offset": 9,
+              "houseAvailable": "1125899906.842625", "houseLiability": "0.00"}],
  "inFlight": 0, "streams": 1,
  "accounts": {"wallets": "1502.452545", "margin": "0.00", "house": "0.000001", "insurance": "0.00",
               "fees": "2.547454", "world": "-1505.00", "total": "0.00"},
@@ -195,6 +230,7 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"name": "perps", "version": "0.1.0", "docs": "docs/api.md", "openapi": "/openapi.json",
  "reference": "/docs", "health": "/healthz", "ready": "/readyz", "metrics": "/metrics", "routes": ["GET /",
  "POST /api/markets/perps/open"]}"""),
+    "getDemo": Example('{"people": [{"userId": "alice", "key": "perps_shown-on-this-machine"}]}'),
     "getMe": Example(
         """
  {"userId": "ann", "scopes": ["read", "trade"], "keyId": "key_8f3590b32e7133e6", "label": "phone",
@@ -205,4 +241,4 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"ticket": "ticket_3f8b1f0c9a7d4e62b5", "expiresAt": "2026-11-22T17:35:58.422Z"}"""
     ),
 }
-"""By the operation's name. Streams and what is no JSON have none."""
+"""By the operation's name. Streams, and answers that are not JSON, have none."""

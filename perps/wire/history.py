@@ -1,4 +1,4 @@
-"""What has been: candles, trades, liquidations, prices."""
+"""What has been: candles, trades, liquidations, prices, funding."""
 
 from __future__ import annotations
 
@@ -83,6 +83,9 @@ class Candles(Answer):
     offset: Offset
 
 
+ExitReason = Literal["take_profit", "stop_loss"]
+
+
 class Trade(Answer):
     """A trade as everybody sees it."""
 
@@ -98,6 +101,7 @@ class Trade(Answer):
     at: Time
     offset: Offset
     realized_pnl: Annotated[Money | UnsetType, Meta(description="Of closes and liquidations.")] = UNSET
+    reason: Annotated[ExitReason | UnsetType, Meta(description="Of a close that an exit of the position made.")] = UNSET
 
 
 class Trades(Answer):

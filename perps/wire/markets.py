@@ -1,18 +1,18 @@
-"""Markets: their state, their parameters, and what administrators do with them."""
+"""Markets: their state, and what administrators do with them. ``listing``: what makes one, and changes it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import Meta
 
-from perps.commands import HouseAccount
-from perps.params import MarkSource, Mode, Preset
+from perps.commands import HouseAccount, PriceSource
+from perps.params import MarkSource
 from perps.wire.base import (
+    ALLOWED,
     Answer,
     Body,
     ClientOrderId,
-    Limit,
     Money,
     Number,
     Offset,
@@ -21,16 +21,15 @@ from perps.wire.base import (
     Quantity,
     Rate,
     Step,
-    Text,
     Ticker,
     Time,
-    by_default,
-    no_limit,
 )
 from perps.wire.errors import ErrorCode as Code
+from perps.wire.listing import ChangesBody, Largest, MarketBody, Warned
 from perps.wire.operation import COMMAND, NOTHING, Operation
 
-MarketStatus = Literal["enabled", "reduce_only", "halted", "unavailable"]
+SettableMode = Literal["enabled", "reduce_only", "halted"]
+MarketStatus = Literal["enabled", "reduce_only", "halted", "settled", "unavailable"]
 
 
 class OpenInterest(Answer):
@@ -59,24 +58,21 @@ class TradingRange(Answer):
     ]
 
 
-class Market(Answer):
-    """One market: its state, its last 24 hours, its parameters."""
+class HeldPrice(Answer):
+    """A price beyond `priceBand`, which waits to be confirmed. Nothing trades meanwhile."""
+
+    price: Price
+    source: PriceSource
+    count: Annotated[int, Meta(description="How often it has been said, of `priceConfirmations`.")]
+    until: Annotated[Time, Meta(description="It is dropped then, unless it is confirmed before.")]
+
+
+class Parameters(Answer):
+    """What a market's rules are."""
 
     ticker: Ticker
     organization_id: str
     name: str
-    status: Annotated[MarketStatus, Meta(description="`unavailable` while the venue rebuilds the market.")]
-    current_price: Annotated[Price, Meta(description="The quote: the price of the next small trade.")]
-    index_price: Annotated[Price, Meta(description="Comes from outside.")]
-    mark_price: Annotated[Price, Meta(description="Decides margin and liquidation.")]
-    change_24h: Price
-    change_percent_24h: Percent
-    high_24h: Price
-    low_24h: Price
-    volume_24h: Money
-    open_interest: OpenInterest
-    skew: Annotated[Quantity, Meta(description="The long open interest less the short one.")]
-    funding_rate: FundingRate
     mark_source: MarkSource
     skew_scale: Quantity
     max_skew: Quantity
@@ -89,9 +85,11 @@ class Market(Answer):
     maintenance_rate: Rate
     liquidation_fee: Rate
     referral_share: Rate
-    price_at: Time
     funding_velocity: Annotated[Rate, Meta(description="By how much the daily rate grows in a day, at `maxSkew`.")]
     max_funding_rate: Annotated[Rate, Meta(description="The daily rate goes no further, either way. 0: no funding.")]
+    max_price_age: Annotated[str | None, Meta(description="Seconds after which a price is too old. Null: it never is.")]
+    price_band: Annotated[Rate | None, Meta(description="A price further from the index is held. Null: none is.")]
+    price_confirmations: Annotated[int, Meta(description="How often a held price must be said to be taken.")]
     trading_range: TradingRange
     max_step: Annotated[
         Rate | None, Meta(description="The largest move from one price to the next that its listing expects.")
@@ -102,11 +100,23 @@ class Market(Answer):
     ]
 
 
-class Largest(Answer):
-    """The largest caps that the listing rules would take, each with all else as it is."""
+class Market(Parameters, kw_only=True):
+    """One market: its state, its last 24 hours, its parameters."""
 
-    max_skew: Quantity
-    max_open_interest: Quantity
+    status: Annotated[MarketStatus, Meta(description="`unavailable` while the venue rebuilds the market.")]
+    current_price: Annotated[Price, Meta(description="The quote: the price of the next small trade.")]
+    index_price: Annotated[Price, Meta(description="Comes from outside.")]
+    mark_price: Annotated[Price, Meta(description="Decides margin and liquidation.")]
+    change_24h: Price
+    change_percent_24h: Percent
+    high_24h: Price
+    low_24h: Price
+    volume_24h: Money
+    open_interest: OpenInterest
+    skew: Annotated[Quantity, Meta(description="The long open interest less the short one.")]
+    funding_rate: FundingRate
+    price_at: Time
+    held_price: Annotated[HeldPrice | None, Meta(description="A price that waits to be confirmed.")]
 
 
 class MarketList(Answer):
@@ -124,13 +134,6 @@ class MarketAnswer(Answer):
     offset: Offset
 
 
-class Warned(Answer):
-    """Something that a new market's parameters leave open."""
-
-    code: Literal["max_step_undeclared", "gap_risk", "executes_at_last_price"]
-    message: Annotated[str, Meta(description="For people; it may change.")]
-
-
 class Listed(MarketAnswer):
     """A new market."""
 
@@ -138,78 +141,19 @@ class Listed(MarketAnswer):
     warnings: Annotated[list[Warned], Meta(description="What somebody could make use of. The market is listed.")]
 
 
-Share = Annotated[Number, Meta(description="A share from 0 to 1, at most 9 decimals.", examples=["0.001"])]
-
-
-Lots = Annotated[Number, Meta(description="Base units, a multiple of the lot size.", examples=["1000"])]
-
-
-class MarketBody(Body):
-    """A market to list. Only ticker and price are required; any field that is given wins over its preset."""
-
-    ticker: Ticker
-    price: Annotated[Number, Meta(description="The first index price.", examples=["10000"])]
-    organization_id: Annotated[Text | None, Meta(description="By default the ticker.")] = None
-    name: Annotated[Text | None, Meta(description="By default the ticker.")] = None
-    preset: Annotated[
-        Preset | None, Meta(description="A market that fits together. What it has is in `docs/api.md`.")
-    ] = None
-    depth: Annotated[
-        Number | None,
-        Meta(description="The notional that moves the quote by 100 %, US dollars. Instead of `skewScale`."),
-    ] = None
-    tick_size: Annotated[
-        Number | None, Meta(description="The smallest step of a price. By default it suits the price.")
-    ] = None
-    lot_size: Annotated[
-        Number | None, Meta(description="The smallest step of a quantity. By default it suits the tick.")
-    ] = None
-    mark_source: Annotated[
-        MarkSource | None, Meta(description="The price for margin and liquidation. By default `index`.")
-    ] = None
-    skew_scale: Annotated[
-        Lots | None, Meta(description="The skew that moves the quote by 100 %. By default `depth` at `price`.")
-    ] = None
-    max_skew: Annotated[Lots | None, Meta(description="By default 1/1000 of `skewScale`.")] = None
-    max_open_interest: Annotated[Lots | None, Meta(description="On each side. By default 1/500 of `skewScale`.")] = None
-    max_leverage: Annotated[Annotated[int, Meta(ge=1, le=1_000_000)] | None, Meta(description="By default 100.")] = None
-    min_order_size: Annotated[Number, Meta(description="The smallest `size` of an open, before rounding to lots.")] = (
-        by_default("10")
-    )
-    maker_fee: Annotated[Share, Meta(description="Stored and not charged yet.")] = by_default("0.001")
-    taker_fee: Annotated[Share | None, Meta(description="By default 0.001.")] = None
-    referral_share: Annotated[Share, Meta(description="The referrer's share of a fee.")] = by_default("0.5")
-    maintenance_rate: Annotated[Share | None, Meta(description="By default 1/(2·`maxLeverage`).")] = None
-    liquidation_fee: Annotated[Share | None, Meta(description="By default 0.002.")] = None
-    house_deposit: Annotated[Number, Meta(description="What the house begins with, US dollars.")] = by_default("0")
-    house_credit_limit: Annotated[
-        Limit, Meta(description='How far below 0 the house may go, US dollars, or "none".')
-    ] = no_limit()
-    max_price_age: Annotated[
-        Limit | None,
-        Meta(description='Seconds after which a price is too old to trade at, or "none", which is the default.'),
-    ] = None
-    funding_velocity: Annotated[
-        Number | None,
-        Meta(
-            description="By how much the daily funding rate grows in a day, at `maxSkew`. "
-            "By default 3·`maxFundingRate`."
-        ),
-    ] = None
-    max_funding_rate: Annotated[
-        Share | None,
-        Meta(description="The daily funding rate goes no further, either way. 0, the default: no funding."),
-    ] = None
-    max_step: Annotated[
-        Share | None,
-        Meta(description="The largest move that you expect from one price to the next. At most 1/`maxLeverage`."),
-    ] = None
-
-
 class ModeBody(Body):
     """What a market is to let through."""
 
-    mode: Mode
+    mode: Annotated[SettableMode, Meta(extra={ALLOWED: get_args(SettableMode)})]
+
+
+class Settled(Answer):
+    """A market in which everybody leaves at one price."""
+
+    market: Market
+    price: Annotated[Price, Meta(description="What everybody gets for a base unit, rounded down to 8 decimals.")]
+    positions: Annotated[int, Meta(description="How many are closed. The row has at most 256; others follow it.")]
+    offset: Offset
 
 
 class FundBody(Body):
@@ -261,7 +205,10 @@ LIST_MARKET: Final = Operation(
     scope="admin",
     body=MarketBody,
     answers={201: Listed},
-    links={name: {"ticker": "/market/ticker"} for name in ("getMarket", "setPrice", "setMode", "fundMarket")},
+    links={
+        name: {"ticker": "/market/ticker"}
+        for name in ("getMarket", "setPrice", "setMode", "fundMarket", "updateMarket", "settleMarket")
+    },
     refusals=(Code.MARKET_EXISTS, Code.PARAMETERS_INCONSISTENT, *COMMAND),
 )
 SET_MODE: Final = Operation(
@@ -277,6 +224,39 @@ SET_MODE: Final = Operation(
     answers={200: MarketAnswer},
     refusals=(Code.MARKET_NOT_FOUND, *COMMAND),
 )
+UPDATE: Final = Operation(
+    name="updateMarket",
+    tag="Administration",
+    method="PATCH",
+    path="/api/admin/markets/{ticker}",
+    summary="Change some of a market's parameters",
+    description="They must then keep the listing rules at the present price. `ticker`, `tickSize`, `lotSize`, "
+    "`markSource` and `houseDeposit` never change; `skewScale` only while nobody holds a position. `maxOpenInterest` "
+    "and `maxSkew` do not go below what is open. If positions would become liquidatable: 422 `would_be_liquidated`, "
+    "unless `force` is true.",
+    scope="admin",
+    body=ChangesBody,
+    answers={200: MarketAnswer},
+    refusals=(Code.MARKET_NOT_FOUND, Code.PARAMETERS_INCONSISTENT, Code.WOULD_BE_LIQUIDATED, *COMMAND),
+)
+SETTLE: Final = Operation(
+    name="settleMarket",
+    tag="Administration",
+    method="POST",
+    path="/api/admin/markets/{ticker}/settle",
+    summary="Close every position of a halted market at one price, and end it",
+    description="The price is `indexPrice` · (1 + `skew` / (2 · `skewScale`)): what all together would get by leaving. "
+    "There is no fee. Refused while the house cannot pay what the winners get; `details` say what is `missing`.",
+    scope="admin",
+    answers={200: Settled},
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.MARKET_NOT_HALTED,
+        Code.PRICE_UNCONFIRMED,
+        Code.HOUSE_CANNOT_PAY,
+        *COMMAND,
+    ),
+)
 FUND: Final = Operation(
     name="fundMarket",
     tag="Administration",
@@ -288,5 +268,12 @@ FUND: Final = Operation(
     scope="admin",
     body=FundBody,
     answers={200: Funded},
-    refusals=(Code.MARKET_NOT_FOUND, Code.CLIENT_ORDER_ID_REUSED, Code.INSUFFICIENT_FUNDS, *COMMAND),
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.CLIENT_ORDER_ID_REUSED,
+        Code.PRICE_STALE,
+        Code.PRICE_UNCONFIRMED,
+        Code.INSUFFICIENT_FUNDS,
+        *COMMAND,
+    ),
 )

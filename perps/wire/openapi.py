@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from perps.wire.base import END, LITERAL, Limit, Number, encode
 from perps.wire.errors import MEANING, STATUS, ErrorAnswer
+from perps.wire.errors import ErrorCode as Code
 from perps.wire.examples import EXAMPLES
 from perps.wire.operation import EVENTS, ITEMS_MAX, NOTHING, PATH_TYPES, TAGS, Operation, refusals_of
 from perps.wire.operations import OPERATIONS
@@ -24,10 +25,16 @@ Json = dict[str, Any]
 JSON: Final = "application/json"
 REF: Final = "#/components/schemas/{name}"
 KEY: Final = "key"
-"""What the document calls the one way to say who one is."""
+"""The document's name for the one way to prove who asks: an API key."""
 
 ABOUT: Final = """\
 A self-hosted venue for perpetual futures.
+
+**A first trade on this page.** Press *Authorize*, enter a key, press *Authorize* again and *Close*. The demo prints
+the keys of alice and bob when it is ready. In a bare venue, enter the administrator's key (`admin.key` in its data
+directory) and send the examples of `POST /api/admin/markets`, `POST /api/admin/users` and `POST /api/admin/keys`; then
+authorize with the new key. Now go to `POST /api/markets/perps/open`, press *Try it out* and *Execute*: the answer is
+your position. For another one, take another `clientOrderId`, or leave it out.
 
 - **Numbers** come out as decimal strings. They go in as strings or number literals and are read exactly, never through
   a float. Times are RFC 3339 in UTC with milliseconds.
@@ -99,7 +106,7 @@ def _operation(operation: Operation) -> Json:
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.summary,
-        "security": [] if operation.scope is None else [{KEY: [operation.scope]}],
+        "security": _security(operation),
         "parameters": list(_parameters(operation)),
         "responses": dict(_answers(operation)) | dict(_refusals(operation)),
     }
@@ -119,6 +126,19 @@ def _operation(operation: Operation) -> Json:
     return described
 
 
+def _security(operation: Operation) -> list[Json]:
+    """The ways to prove who asks; any of them will do. No way, or an empty one: no key is needed.
+
+    A page that tries operations out sends no key where none is named.
+    """
+    if operation.scope is not None:
+        needed: Json = {KEY: [operation.scope]}
+        return [{}, needed] if operation.may_be_public else [needed]
+    if operation.any_key:
+        return [{KEY: []}]
+    return [{}, {KEY: []}] if Code.UNAUTHORIZED in operation.refusals else []
+
+
 def _parameters(operation: Operation) -> Iterator[Json]:
     for part in operation.path.split("/"):
         if part.startswith("{"):
@@ -129,7 +149,11 @@ def _parameters(operation: Operation) -> Iterator[Json]:
         one.pop("anyOf", None)
         yield _parameter("query", name, _tidied(one))
     if operation.answers[operation.status] == EVENTS:
-        yield _parameter("header", "Last-Event-ID", {"type": "string", "description": "As `since`, and before it."})
+        yield _parameter(
+            "header",
+            "Last-Event-ID",
+            {"type": "string", "description": "The same as `since`. If both are sent, this one counts."},
+        )
 
 
 def _parameter(place: str, name: str, schema: Json) -> Json:
@@ -152,7 +176,7 @@ def _answers(operation: Operation) -> Iterator[tuple[str, Json]]:
             schema: Json = {"type": "string", "description": "\n".join(lines), "x-events": events}
             answer["content"] = {EVENTS: {"schema": schema}}
         elif kind == NOTHING:
-            answer["description"] = "It is as `If-None-Match` names it."
+            answer["description"] = "Nothing has changed since the answer that `If-None-Match` names."
         elif isinstance(kind, str):
             answer["content"] = {kind: {"schema": {"type": "string"}}}
         else:

@@ -1,4 +1,4 @@
-"""What an operation is: one thing that can be asked of a venue, with everything that can be said of it as data."""
+"""What an operation is: one thing that a client can ask of a venue, described as data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from perps.wire.base import PositionId, Query, Ticker, UserId
 from perps.wire.errors import ErrorCode as Code
 
 Scope = Literal["read", "trade", "price", "admin"]
-Method = Literal["GET", "POST", "DELETE"]
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
 
 PATH_TYPES: Final[Mapping[str, Any]] = {
     "ticker": Ticker,
     "userId": UserId,
     "positionId": PositionId,
     "keyId": Annotated[str, Meta(description="An API key's name.", examples=["key_8f3590b32e7133e6"])],
-    "file": Annotated[str, Meta(description="A file of the reference.", examples=["start.js"])],
+    "file": Annotated[str, Meta(description="A file of the page.", examples=["start.js"])],
 }
 """What may stand in a path, by the name of its place."""
 
@@ -33,7 +33,7 @@ ITEMS_MAX: Final = 1_000
 """Items of a list that comes in."""
 
 TAGS: Final[Mapping[str, str]] = {
-    "Trading": "Open and close positions, and ask what an open would do.",
+    "Trading": "Open and close positions, set where they leave, and ask what an open would do.",
     "Market data": "Markets and their history. Public.",
     "Users": "What a user has and did. For the user's own keys and for administrators.",
     "Prices in": "Index prices, from feeds.",
@@ -48,11 +48,11 @@ COMMAND: Final = (Code.RATE_LIMITED, Code.OVERLOADED, Code.OUTCOME_UNKNOWN)
 
 
 class NoQuery(Query):
-    """Nothing behind the path."""
+    """No parameters after the path."""
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """One thing that can be asked of a venue."""
+    """One thing that a client can ask of a venue."""
 
     name: str
     """What clients call it, camelCase."""
@@ -62,11 +62,13 @@ class Operation(Struct, frozen=True, kw_only=True):
     summary: str
     """One sentence, without its full stop."""
     description: str = ""
-    """What else there is to know, in Markdown."""
+    """More about it, in Markdown."""
     scope: Scope | None = None
     """What the key must allow; None: anybody may ask."""
     any_key: bool = False
     """With no ``scope``: any key may ask, and nobody without one."""
+    may_be_public: bool = False
+    """The venue's operator may let anybody ask, without a key."""
     own: bool = False
     """The key must be of the ``userId`` in the path, or an administrator's. ``me`` there is the key's own user."""
     body: Any = None
@@ -80,7 +82,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     links: Mapping[str, Mapping[str, str]] = {}
     """Operations that can follow a success, by name: where in its body their path's places are, as JSON pointers."""
     refusals: tuple[Code, ...] = ()
-    """Those of the operation's own. What any request can get is in ``refusals_of``."""
+    """Its own codes. ``refusals_of`` adds those that any request can get."""
 
     @property
     def status(self) -> int:
@@ -100,9 +102,7 @@ def refusals_of(operation: Operation) -> tuple[Code, ...]:
         codes.add(Code.FORBIDDEN)
     if operation.path.startswith("/api/"):
         codes |= {Code.VALIDATION_ERROR, Code.UNAVAILABLE}
-    if operation.scope is not None:
-        codes.add(Code.UNAUTHORIZED)
-    if operation.any_key:
+    if operation.scope is not None or operation.any_key:
         codes.add(Code.UNAUTHORIZED)
     if operation.body is not None:
         codes |= {Code.INVALID_JSON, Code.PAYLOAD_TOO_LARGE}

@@ -8,7 +8,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from perps.commands import PriceSource
 from perps.wire.base import Answer, Body, Number, Offset, Text, Ticker
-from perps.wire.errors import ErrorCode
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.markets import Market
 from perps.wire.operation import COMMAND, Operation
@@ -57,7 +56,7 @@ class PriceAnswer(Answer):
 class PriceRefused(Answer):
     """Why one of many prices was not taken."""
 
-    code: ErrorCode
+    code: Code
     message: str
     details: dict[str, Any]
 
@@ -85,7 +84,8 @@ SET_PRICE: Final = Operation(
     path="/api/markets/perps/{ticker}/price",
     summary="Set a market's index price",
     description="The positions that it liquidates are in the same journal row, so no trade comes between. For each "
-    "source, `sequence` must grow from price to price and `at` must not fall, else `price_stale`.",
+    "source, `sequence` must grow from price to price and `at` must not fall, else `price_stale`. A price beyond the "
+    "market's `priceBand` is held until it is confirmed: `market.heldPrice` shows it.",
     scope="price",
     body=PriceBody,
     answers={200: PriceAnswer},

@@ -12,7 +12,7 @@ from perps.params import Mode
 from perps.wire.base import Answer, Offset, Price, Query, Ticker, Time, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.history import FundingHour, Trade, UserTrade
-from perps.wire.markets import Market
+from perps.wire.markets import HeldPrice, Market, Parameters
 from perps.wire.operation import EVENTS, Operation
 from perps.wire.trading import Position
 from perps.wire.users import Balance
@@ -22,6 +22,10 @@ Since = Annotated[str | None, Meta(description="The last id that you saw; also t
 UsedTicket = Annotated[
     str | None, Meta(description="A ticket instead of a key, for a reader that cannot send a header.")
 ]
+Heartbeat = Annotated[
+    Annotated[int, Meta(ge=1, le=15)] | None,
+    Meta(description="Seconds between comments on a quiet stream, to notice a dead line: 1 to 15, by default 15."),
+]
 
 
 class StreamQuery(Query):
@@ -30,6 +34,7 @@ class StreamQuery(Query):
     tickers: Tickers = None
     ticker: Annotated[str | None, Meta(description="The same.")] = None
     since: Since = None
+    heartbeat: Heartbeat = None
 
 
 class UserStreamQuery(Query):
@@ -38,6 +43,7 @@ class UserStreamQuery(Query):
     tickers: Tickers = None
     since: Since = None
     ticket: UsedTicket = None
+    heartbeat: Heartbeat = None
 
 
 class MixedStreamQuery(UserStreamQuery):
@@ -56,6 +62,22 @@ class PriceEvent(Answer):
     source: PriceSource
     reason: str | None
     sequence: int | None
+    offset: Offset
+    at: Time
+
+
+class HoldEvent(Answer):
+    """``hold``: a price beyond the market's band waits, or waits no more without having been taken."""
+
+    ticker: Ticker
+    held_price: HeldPrice | None
+    offset: Offset
+    at: Time
+
+
+class ParametersEvent(Parameters, kw_only=True):
+    """``parameters``: a market's parameters have changed to these."""
+
     offset: Offset
     at: Time
 
@@ -79,7 +101,7 @@ class FundingEvent(FundingHour, kw_only=True):
 
 
 class PositionEvent(Position, kw_only=True):
-    """``position``: as a trade left it, at the mark price of that moment."""
+    """``position``: as a trade or a change of its margin left it, at the mark price of that moment."""
 
     offset: Offset
 
@@ -135,6 +157,8 @@ MARKET_EVENTS: Final[Mapping[str, type[Answer]]] = {
     "liquidation": Trade,
     "funding": FundingEvent,
     "market": MarketEvent,
+    "hold": HoldEvent,
+    "parameters": ParametersEvent,
     "reset": Reset,
 }
 """What comes on the markets' stream, by name."""
@@ -164,7 +188,7 @@ MARKET_STREAM: Final = Operation(
     path="/api/sse/markets",
     summary="Prices, trades, liquidations, funding and modes, as server-sent events",
     description="Each event comes once, in order, after its commit. The last event of a journal row carries "
-    "`id: <epoch>-<offset>`: send it as `Last-Event-ID` or `since` to continue behind it. A comment every 15 s keeps "
+    "`id: <epoch>-<offset>`: send it as `Last-Event-ID` or `since` to continue after it. A comment every 15 s keeps "
     "the connection open.",
     query=StreamQuery,
     answers={200: EVENTS},

@@ -45,8 +45,35 @@ MaxSlippageBps = Annotated[
 ]
 
 
+TakeProfit = Annotated[
+    Number,
+    Meta(
+        description="The venue closes the whole position, at market, when the mark price reaches this: "
+        "a long at or above it, a short at or below it. A multiple of the tick size.",
+        examples=["11000"],
+    ),
+]
+StopLoss = Annotated[
+    Number,
+    Meta(
+        description="The same for the other way: a long at or below it, a short at or above it.",
+        examples=["9500"],
+    ),
+]
+
+
+GrownPosition = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        description="A position of yours, on the same side, that the order is added to. Else it opens a new one.",
+        examples=["BTC-PERP-1"],
+    ),
+]
+
+
 class OpenBody(Body):
-    """An order that opens a position."""
+    """An order that opens a position, or is added to one."""
 
     ticker: Ticker
     side: Side
@@ -61,10 +88,11 @@ class OpenBody(Body):
     leverage: Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
     acceptable_price: AcceptablePrice | None = None
     max_slippage_bps: MaxSlippageBps | None = None
-    take_profit: Annotated[Number | None, Meta(description="Not supported yet: anything but null is refused.")] = None
-    stop_loss: Annotated[Number | None, Meta(description="Not supported yet: anything but null is refused.")] = None
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose wallet pays.")] = None
+    position_id: GrownPosition | None = None
 
 
 class CloseBody(Body):
@@ -81,6 +109,35 @@ class CloseBody(Body):
     acceptable_price: AcceptablePrice | None = None
     max_slippage_bps: MaxSlippageBps | None = None
     client_order_id: ClientOrderId | None = None
+
+
+class MarginBody(Body):
+    """Margin that goes into a position, or comes out of it."""
+
+    amount: Annotated[
+        Number,
+        Meta(
+            description="US dollars that leave the wallet for the position's margin. Below 0: from the margin into the "
+            "wallet.",
+            examples=["50", "-12.5"],
+        ),
+    ]
+    client_order_id: ClientOrderId | None = None
+    user_id: Annotated[UserId | None, Meta(description="For administrators: whose position and wallet it is.")] = None
+
+
+class TriggersBody(Body):
+    """Both exits of a position, anew. One that is null or left out is taken away."""
+
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
+    client_order_id: ClientOrderId | None = None
+
+
+Warning_ = Annotated[
+    Literal["stop_beyond_liquidation"] | UnsetType,
+    Meta(description="The mark price reaches the liquidation price before the stop-loss, or at the same time."),
+]
 
 
 class Fill(Answer):
@@ -125,8 +182,8 @@ class Position(Answer):
     unrealized_pnl: Money
     unrealized_pnl_percent: Annotated[Percent, Meta(description="Per cent of the margin.")]
     funding_paid: Money
-    take_profit: Price | None
-    stop_loss: Price | None
+    take_profit: Annotated[Price | None, Meta(description="Of a past position: what it had in the end.")]
+    stop_loss: Annotated[Price | None, Meta(description="Of a past position: what it had in the end.")]
     status: PositionStatus
     opened_at: Time
     closed_at: Time | None
@@ -139,15 +196,25 @@ class Position(Answer):
 
 
 class Opened(Answer):
-    """A position that an open has made."""
+    """A position that an open has made, or made larger."""
 
     position: Position
     fill: Fill
-    margin_paid: Annotated[Money, Meta(description="Has left the wallet.")]
+    margin_paid: Annotated[Money, Meta(description="Has left the wallet, for the lots of this fill.")]
     fee: Fee
     new_balance: Annotated[Money, Meta(description="What the wallet holds now.")]
     client_order_id: str | None
     offset: Offset
+    warning: Warning_ = UNSET
+
+
+class TriggersSet(Answer):
+    """A position with its exits."""
+
+    position: Position
+    client_order_id: str | None
+    offset: Offset
+    warning: Warning_ = UNSET
 
 
 class Closed(Answer):
@@ -170,6 +237,16 @@ class Closed(Answer):
     offset: Offset
 
 
+class MarginChanged(Answer):
+    """A position with more margin, or less."""
+
+    position: Annotated[Position, Meta(description="As it stands now, at the mark price of that moment.")]
+    amount: Annotated[Money, Meta(description="Has left the wallet; below 0: has come into it.")]
+    new_balance: Annotated[Money, Meta(description="What the wallet holds now.")]
+    client_order_id: str | None
+    offset: Offset
+
+
 class Quoted(Answer):
     """What an open would do now."""
 
@@ -177,12 +254,14 @@ class Quoted(Answer):
     margin_required: Money
     fee: Fee
     total_required: Annotated[Money, Meta(description="Margin and fee together.")]
+    entry_price: Annotated[Price, Meta(description="The position's average, what it had before included.")]
     equity: Annotated[Money, Meta(description="The position's margin and profit just after the open.")]
     liquidation_price: Price
     bankruptcy_price: Price
     offset: Offset
     largest_size: Annotated[Money, Meta(description="The largest `size` of this side that fits the market's caps now.")]
     trading_range: TradingRange
+    warning: Warning_ = UNSET
 
 
 Selection = Literal["open", "closed", "all"]
@@ -227,6 +306,7 @@ _TRADE: Final = (
     Code.USER_NOT_FOUND,
     Code.MARKET_HALTED,
     Code.PRICE_STALE,
+    Code.PRICE_UNCONFIRMED,
     Code.WOULD_BE_LIQUIDATED,
     Code.PRICE_BEYOND_LIMIT,
 )
@@ -238,6 +318,9 @@ _OPEN: Final = (
     Code.LEVERAGE_TOO_HIGH,
     Code.MAX_SKEW_EXCEEDED,
     Code.OPEN_INTEREST_EXCEEDED,
+    Code.ORDER_WOULD_TRIGGER,
+    Code.POSITION_NOT_FOUND,
+    Code.POSITION_CLOSED,
 )
 
 OPEN: Final = Operation(
@@ -246,13 +329,19 @@ OPEN: Final = Operation(
     method="POST",
     path="/api/markets/perps/open",
     summary="Open a position",
-    description="Each open makes a new position; nothing is netted. `minOrderSize` limits `size`, before rounding to "
+    description="Each open makes a new position, unless it names one by `positionId`: then it is added to that one. "
+    "Nothing is netted. `minOrderSize` limits `size`, before rounding to "
     "whole lots, so a fill may be smaller. `marginPaid` and `fee.amount` have left the wallet.",
     scope="trade",
     body=OpenBody,
     answers={201: Opened},
     links={"closePosition": {"positionId": "/position/id"}, "listPositions": {"userId": "/position/userId"}},
-    refusals=(*_OPEN, Code.CLIENT_ORDER_ID_REUSED, Code.INSUFFICIENT_FUNDS, *COMMAND),
+    refusals=(
+        *_OPEN,
+        Code.CLIENT_ORDER_ID_REUSED,
+        Code.INSUFFICIENT_FUNDS,
+        *COMMAND,
+    ),
 )
 QUOTE: Final = Operation(
     name="quotePosition",
@@ -282,6 +371,58 @@ CLOSE: Final = Operation(
         *_TRADE,
         Code.POSITION_NOT_FOUND,
         Code.POSITION_CLOSED,
+        Code.HOUSE_CANNOT_PAY,
+        Code.CLIENT_ORDER_ID_REUSED,
+        *COMMAND,
+    ),
+)
+MARGIN: Final = Operation(
+    name="changeMargin",
+    tag="Trading",
+    method="POST",
+    path="/api/markets/perps/{positionId}/margin",
+    summary="Pay margin into a position, or take some out",
+    description="Size, entry price and profit stay as they are; the liquidation price moves. Margin goes in whenever "
+    "the market is not halted. It comes out only where an open would be let through, and never profit that is not "
+    "realized: margin and equity each stay at the market's initial margin or above. "
+    "Only the position's owner pays, and is paid.",
+    scope="trade",
+    body=MarginBody,
+    answers={200: MarginChanged},
+    links={"closePosition": {"positionId": "/position/id"}, "getBalance": {"userId": "/position/userId"}},
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.POSITION_NOT_FOUND,
+        Code.USER_NOT_FOUND,
+        Code.CLIENT_ORDER_ID_REUSED,
+        Code.MARKET_HALTED,
+        Code.MARKET_REDUCE_ONLY,
+        Code.PRICE_STALE,
+        Code.POSITION_CLOSED,
+        Code.INSUFFICIENT_MARGIN,
+        Code.INSUFFICIENT_FUNDS,
+        *COMMAND,
+    ),
+)
+TRIGGERS: Final = Operation(
+    name="setTriggers",
+    tag="Trading",
+    method="POST",
+    path="/api/markets/perps/{positionId}/triggers",
+    summary="Set a position's take-profit and stop-loss, or take them away",
+    description="Sets both. The venue closes the whole position at market when the mark price reaches one. "
+    "A price that is reached already is refused. Taking both away works in every mode of the market.",
+    scope="trade",
+    body=TriggersBody,
+    answers={200: TriggersSet},
+    links={"listPositions": {"userId": "/position/userId"}},
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.POSITION_NOT_FOUND,
+        Code.MARKET_HALTED,
+        Code.PRICE_STALE,
+        Code.POSITION_CLOSED,
+        Code.ORDER_WOULD_TRIGGER,
         Code.CLIENT_ORDER_ID_REUSED,
         *COMMAND,
     ),

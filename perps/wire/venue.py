@@ -54,6 +54,8 @@ class MarketStats(Answer):
     house: Money
     insurance: Money
     offset: Offset
+    house_available: Annotated[Money, Meta(description="What the house could pay now: it and its `houseCreditLimit`.")]
+    house_liability: Annotated[Money, Meta(description="What all traders would gain together if they left now.")]
 
 
 class Accounts(Answer):

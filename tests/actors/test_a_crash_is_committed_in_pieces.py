@@ -13,7 +13,7 @@ import perps.engine
 from actors.base import tell
 from actors.limits import EVENTS_PER_COMMIT_MAX
 from actors.messages import Ref, Sequenced
-from perps.engine import LIQUIDATIONS_PER_ROW_MAX
+from perps.engine import CONSEQUENCES_PER_ROW_MAX
 from perps.journal import Entry
 from tests.actors.venue import open_long, running, set_price
 from tests.support.memory import MemoryJournal, MemoryStore
@@ -48,7 +48,7 @@ async def test_no_commit_of_a_crash_holds_more_events_than_its_limit_and_a_row(
         return tell(ref, message)
 
     monkeypatch.setattr(actors.ledger, "tell", telling)
-    monkeypatch.setattr(perps.engine, "LIQUIDATIONS_PER_ROW_MAX", PER_ROW_MAX)
+    monkeypatch.setattr(perps.engine, "CONSEQUENCES_PER_ROW_MAX", PER_ROW_MAX)
     monkeypatch.setattr(actors.journal, "EVENTS_PER_COMMIT_MAX", EVENTS_MAX)
     monkeypatch.setattr(actors.ledger, "EVENTS_PER_COMMIT_MAX", EVENTS_MAX)
     async with running(store, open_journal=lambda: CountingJournal(store, commits)) as venue:
@@ -70,4 +70,4 @@ async def test_no_commit_of_a_crash_holds_more_events_than_its_limit_and_a_row(
 
 
 def test_a_row_of_liquidations_is_a_small_part_of_a_commit() -> None:
-    assert LIQUIDATIONS_PER_ROW_MAX * 10 <= EVENTS_PER_COMMIT_MAX
+    assert CONSEQUENCES_PER_ROW_MAX * 10 <= EVENTS_PER_COMMIT_MAX

@@ -17,7 +17,7 @@ from actors.ports import Journal
 from perps.commands import ClosePosition, Command, CreateUser, ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.units import PPB, Micros, Millis, Ppb, Ticks
 from perps.wire.base import Number
-from perps.wire.markets import MarketBody
+from perps.wire.listing import MarketBody
 from tests.support.memory import MemoryQueries, MemoryStore
 from web.api.commands import list_command
 from web.metrics import Metrics
@@ -67,9 +67,9 @@ class Running:
         assert isinstance(outcome, Settled), outcome
         return outcome
 
-    async def list_market(self, ticker: str) -> None:
+    async def list_market(self, ticker: str, **more: Any) -> None:
         """A market at a price of 100."""
-        await self.do(listing(ticker))
+        await self.do(listing(ticker, **more))
 
     async def add_user(self, user: str, dollars: int = 1_000) -> None:
         """A user with money."""
@@ -87,9 +87,9 @@ class Running:
             await self.send(set_price(ticker, 100))
 
 
-def listing(ticker: str) -> ListMarket:
+def listing(ticker: str, **more: Any) -> ListMarket:
     """A market at a price of 100."""
-    return list_command(MarketBody(ticker=ticker, organization_id="org", name=ticker, price=Number(100)))
+    return list_command(MarketBody(ticker=ticker, organization_id="org", name=ticker, price=Number(100), **more))
 
 
 def open_long(ticker: str, user: str, dollars: int = 100, leverage: int = 10) -> OpenPosition:

@@ -52,9 +52,7 @@ def test_a_method_takes_what_the_operation_takes(operation: Operation) -> None:
     known = {snake(place) for place in re.findall(r"\{(\w+)\}", operation.path)} | set(fields)
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         takes = takes - {"parameters"} | known
-    without_effect = (
-        {"take_profit", "stop_loss", "client_order_id", "user_id"} if operation.name == "quotePosition" else set()
-    )
+    without_effect = {"client_order_id", "user_id"} if operation.name == "quotePosition" else set()
     assert takes == known - without_effect
 
 

@@ -29,8 +29,8 @@ MARKETS: Final = {
 }
 """Each stretch twice: in a market so deep that no trade moves its quote, and in one where each does and caps bind."""
 
-STEPS: Final = sum(2 * len(read(path)) for path, _ in MARKETS.values())
-"""Half hours of all markets together."""
+WHOLE: Final = 10_000
+"""Hours: more than any stretch has."""
 
 Before = Callable[[], Awaitable[None]]
 
@@ -66,6 +66,11 @@ class Play:
     def users(self) -> set[str]:
         """Everybody who trades."""
         return {trader.user for market in self.markets for trader in market.traders}
+
+    @property
+    def steps(self) -> int:
+        """Half hours of all markets together."""
+        return sum(market.steps for market in self.markets)
 
     async def run(self, *, in_order: bool) -> None:
         """All markets at once, each from its first candle to its last, and then everybody out.
@@ -126,8 +131,8 @@ class Play:
         self.counts["replayed"] += answer.is_replay
 
 
-async def prepare(api: Api, seed: int, before_step: Before) -> Play:
-    """List the markets, create the users, referrers first; the play then begins with ``play``.
+async def prepare(api: Api, seed: int, before_step: Before, *, hours: int = WHOLE) -> Play:
+    """List the markets, create the users, referrers first. The play begins with ``run``, and is the last ``hours``.
 
     Referrers are whales or users of the same market.
     """
@@ -135,7 +140,7 @@ async def prepare(api: Api, seed: int, before_step: Before) -> Play:
     markets: list[Market] = []
     referrers: dict[str, str] = {}
     for ticker, (path, parameters) in MARKETS.items():
-        candles = read(path)
+        candles = read(path)[-hours:]
         await api.list_market(ticker, dollars(candles[0].open), **parameters)
         random = Random(f"{seed} {ticker}")
         traders: list[Trader] = []

@@ -14,7 +14,7 @@ from persistence.journal.history import PostgresHistory
 from tests.endtoend.api import Api
 from tests.endtoend.candles import dollars
 from tests.endtoend.load import CASHIER, PRICES, Acknowledged, Cashier, Client, Storm
-from tests.model.slow_model import micros
+from tests.model.slow_rules import micros
 from tests.support.postgres import sql
 
 CLIENTS: Final = 64

@@ -11,6 +11,7 @@ import pytest
 from perps.client import Venue
 from tests.endtoend.conftest import Venues
 from tests.endtoend.venue_process import ADMIN_KEY
+from tests.support.slowness import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -28,7 +29,7 @@ async def test_the_bot_survives_a_kill_9_of_the_venue_and_does_everything_once(v
         bot = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
         assert bot.stdout is not None
         try:
-            async with asyncio.timeout(60):
+            async with soon(60):
                 lines = [await bot.stdout.readline()]
                 for price in (9980, 10_000, 9980, 10_000):
                     await admin.set_price("BTC-PERP", price)

@@ -1,15 +1,16 @@
 """November and December 2017, and November 2018, as they were: fifty traders, four markets, every balance recomputed.
 
-The hourly candles of both stretches are played in full, four prices an hour, each stretch into two markets, by HTTP
-into a venue in a process of its own on its own PostgreSQL. Afterwards the slow model, in fractions, is led through the
+The hourly candles of both stretches are played, four prices an hour, each stretch into two markets, by HTTP into a
+venue in a process of its own on its own PostgreSQL. Afterwards the slow model, in fractions, is led through the
 prices and fills that REST shows, and must arrive at every balance to the micro.
 
 Two ways to play:
 
-- *all at once*: what a half hour brings, prices and orders, is sent at once. What comes of it depends on who is
-  first; the books must balance whatever it is.
-- *in order*: within a market one request follows the answer to the other; the four markets run at once. The end then
-  depends on nothing but the script, although rows of different markets interleave differently each time:
+- *all at once*, the stretches in full: what a half hour brings, prices and orders, is sent at once. What comes of it
+  depends on who is first; the books must balance whatever it is.
+- *in order*, the last weeks, in which prices fall: within a market one request follows the answer to the other; the
+  four markets run at once. The end then depends on nothing but the script, although rows of different markets
+  interleave differently each time:
 
   - A fill's price follows from its market's index price and skew, which only this market's requests move.
   - Whether an open is refused for want of money follows from the trader's wallet. A trader of one market is paid by
@@ -28,21 +29,23 @@ from typing import Final
 
 import pytest
 
-from tests.endtoend.api import Api, client
+from tests.endtoend.api import client
 from tests.endtoend.audit import Observed, Replay, differences, observe
 from tests.endtoend.conftest import Venues
-from tests.endtoend.play import HOUSE_DEPOSITS, MARKETS, STEPS, Play, prepare
+from tests.endtoend.play import HOUSE_DEPOSITS, MARKETS, Play, prepare
 from tests.endtoend.venue_process import VenueProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(360)]
 
 SEED: Final = 2017
 
-
-STEPS_TO_REST: Final = STEPS // 5
-STEPS_TO_KILLS: Final = tuple(STEPS * part // 20 for part in range(5, 13))
-LIQUIDATIONS_MIN: Final = 50
-"""Of longs, and of shorts."""
+HOURS_IN_ORDER: Final = 480
+"""Of each stretch the last. There are two plays in order, and their requests wait for each other."""
+STEPS_IN_ORDER: Final = 2 * HOURS_IN_ORDER * len(MARKETS)
+STEPS_TO_REST: Final = STEPS_IN_ORDER // 5
+STEPS_TO_KILLS: Final = tuple(STEPS_IN_ORDER * part // 20 for part in range(5, 13))
+STEPS_A_LIQUIDATION: Final = 170
+"""At most, of longs and of shorts each: the market was a wild one."""
 
 
 async def never() -> None:
@@ -88,7 +91,7 @@ async def test_every_balance_follows_from_prices_fills_and_deposits(venues: Venu
         play = await prepare(api, SEED, never)
         await play.run(in_order=False)
 
-        await audited(api, play)
+        check(play, await observe(api, play.users, MARKETS))
 
 
 async def test_a_venue_killed_in_the_middle_ends_where_one_that_lived_ends(venues: Venues) -> None:
@@ -98,28 +101,28 @@ async def test_a_venue_killed_in_the_middle_ends_where_one_that_lived_ends(venue
     killed.start()
     killer = Killer(killed)
     async with client(lived.url) as undisturbed, client(killed.url) as disturbed:
-        one = await prepare(undisturbed, SEED, never)
-        play = await prepare(disturbed, SEED, killer.before_step)
+        one = await prepare(undisturbed, SEED, never, hours=HOURS_IN_ORDER)
+        play = await prepare(disturbed, SEED, killer.before_step, hours=HOURS_IN_ORDER)
         async with asyncio.TaskGroup() as both:
             both.create_task(one.run(in_order=True))
             both.create_task(play.run(in_order=True))
         kills = await killer.end()
-        expected, seen = await audited(undisturbed, one), await audited(disturbed, play)
+        expected, seen = await observe(undisturbed, one.users, MARKETS), await observe(disturbed, play.users, MARKETS)
     assert lived.stop() == 0
 
+    assert differences(expected, seen) == []  # and so one check is of both
+    check(play, seen)
     assert seen.stats["epoch"] == 1 + kills == 2 + len(STEPS_TO_KILLS)
     assert play.counts["retried"] >= len(STEPS_TO_KILLS), play.counts
     assert play.counts["replayed"] + play.counts["price_stale"] > 0, "no kill fell between a commit and its answer"
-    assert differences(expected, seen) == []
 
 
-async def audited(api: Api, play: Play) -> Observed:
-    """What REST shows at the end, once it has passed: the market was a wild one, and the books are right."""
-    seen = await observe(api, play.users, MARKETS)
+def check(play: Play, seen: Observed) -> None:
+    """What REST shows at the end: the market was a wild one, and the books are right."""
     print(dict(play.counts), seen.stats["accounts"])
-    assert play.counts["tick"] + play.counts["price_stale"] == 2 * STEPS
+    assert play.counts["tick"] + play.counts["price_stale"] == 2 * play.steps
     for side in ("long", "short"):
-        assert len(seen.of_kind("liquidation", side)) >= LIQUIDATIONS_MIN, f"{side}s"
+        assert len(seen.of_kind("liquidation", side)) >= play.steps // STEPS_A_LIQUIDATION, f"{side}s"
     assert play.counts["max_skew_exceeded"] > 0
     assert play.counts["insufficient_funds"] > 0
     replay = Replay(seen, house_deposits=HOUSE_DEPOSITS, referrers=play.referrers)
@@ -128,4 +131,3 @@ async def audited(api: Api, play: Play) -> Observed:
     assert [market["positions"] for market in seen.stats["markets"]] == [0] * len(MARKETS)
     assert seen.stats["accounts"]["margin"] == seen.stats["accounts"]["total"] == "0.00"
     assert {user.balance["margin"] for user in seen.users.values()} == {"0.00"}
-    return seen

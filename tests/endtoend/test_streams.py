@@ -26,10 +26,11 @@ from tests.endtoend.load import Record, Storm
 from tests.endtoend.rounds import Journal, prepared
 from tests.endtoend.test_kill_9 import strike_at
 from tests.endtoend.venue_process import ADMIN_KEY
-from tests.model.slow_model import micros
+from tests.model.slow_rules import micros
 from tests.support.faults import fault
 from tests.support.journal_money import JournalMoney
 from tests.support.postgres import sql
+from tests.support.slowness import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -166,7 +167,7 @@ async def _read_all(session: aiohttp.ClientSession, url: str, api: Api) -> dict[
         reader = Follower(session, url, path, None)
         task = asyncio.create_task(reader.follow())
         try:
-            async with asyncio.timeout(WAIT_S):
+            async with soon(WAIT_S):
                 while end not in reader.rows:
                     assert not task.done() or task.result() is None
                     await asyncio.sleep(PAUSE_S)
@@ -181,7 +182,7 @@ async def _read_all(session: aiohttp.ClientSession, url: str, api: Api) -> dict[
 async def _until_all_have_it(
     followers: dict[str, list[Follower]], whole: dict[str, Rows], tasks: list[asyncio.Task[None]]
 ) -> None:
-    async with asyncio.timeout(WAIT_S):
+    async with soon(WAIT_S):
         while any(len(one.rows) < len(whole[path]) for path, many in followers.items() for one in many):
             for task in tasks:
                 assert not task.done() or task.result() is None

@@ -20,7 +20,7 @@ import asyncpg
 import msgspec
 
 from tests.endtoend.api import Api, Json, client
-from tests.model.slow_model import micros
+from tests.model.slow_rules import micros
 from tests.support.journal_money import ROWS, JournalMoney
 
 PAUSE_S: Final = 0.05

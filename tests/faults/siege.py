@@ -30,7 +30,7 @@ from tests.endtoend.rounds import (
 )
 from tests.endtoend.venue_process import VenueProcess
 from tests.faults.reader import Reader, Told, beside
-from tests.support.slowness import in_time
+from tests.support.slowness import in_time, soon
 
 CLIENTS: Final = 16
 WARM: Final = 300
@@ -81,19 +81,19 @@ class Siege(Storm):
     async def acknowledges(self, more: int, *, within_s: float = WARM_S) -> None:
         """Wait for so many more rows to be acknowledged."""
         wanted = self.told.count + more
-        async with asyncio.timeout(within_s):
+        async with soon(within_s):
             while self.told.count < wanted:  # noqa: ASYNC110 - a plain value
                 await asyncio.sleep(0.005)
 
     async def is_silent(self, *, within_s: float, quiet_s: float = 0.3) -> None:
         """Wait until nothing is acknowledged any more."""
-        async with asyncio.timeout(within_s):
+        async with soon(within_s):
             while time.monotonic() - self._done[1] < quiet_s:  # noqa: ASYNC110 - plain values
                 await asyncio.sleep(0.01)
 
     async def serves_again(self, since: float, *, within_s: float = BACK_S) -> float:
         """Wait until a command sent after ``since`` is done: the seconds from then (I12), which are printed."""
-        async with asyncio.timeout(max(0.0, since + within_s + 5 * BACK_S - time.monotonic())):
+        async with soon(max(0.0, since + within_s + 5 * BACK_S - time.monotonic())):
             while self._done[0] < since:  # noqa: ASYNC110 - a plain value
                 await asyncio.sleep(0.005)
         took = self._done[1] - since
@@ -119,10 +119,10 @@ class Siege(Storm):
 
     async def _verdict(self, command: Command) -> Answer:
         """The same again until it is done or refused."""
-        give_up = None
-        while give_up is None or time.monotonic() < give_up:
-            if self.over.is_set() and give_up is None:
-                give_up = time.monotonic() + END_S
+        over = None
+        while over is None or await asyncio.to_thread(in_time, time.monotonic() - over, END_S):
+            if self.over.is_set() and over is None:
+                over = time.monotonic()
             sent = time.monotonic()
             try:
                 answer = await self.send(command)

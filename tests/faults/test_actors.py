@@ -17,6 +17,7 @@ from tests.endtoend.venue_process import VenueProcess
 from tests.faults.conftest import Faulty
 from tests.faults.siege import besieged, held
 from tests.support.faults import fault
+from tests.support.slowness import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -48,7 +49,7 @@ async def test_an_actor_whose_thread_is_ended_is_replaced_and_nothing_is_lost(
         siege.tolerant.set()
         venue.signal(signal.SIGUSR2)
         ended = time.monotonic()
-        async with asyncio.timeout(5):
+        async with soon(5):
             while not logged(venue, "actor.died"):  # noqa: ASYNC110 - a file
                 await asyncio.sleep(0.05)
         await siege.serves_again(ended)

@@ -27,6 +27,7 @@ from tests.faults.reader import ANSWER_S
 from tests.faults.siege import Siege, besieged, held
 from tests.support.faults import fault
 from tests.support.postgres import sql
+from tests.support.slowness import soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -179,7 +180,7 @@ async def test_a_session_terminated_while_nobody_trades_is_noticed_and_taken_up_
         epoch = (await api.get("/api/admin/stats"))["epoch"]
         began = time.monotonic()
         await asyncio.to_thread(terminate_journal, await asyncio.to_thread(server.start))
-        async with asyncio.timeout(NOTICED_S):
+        async with soon(NOTICED_S):
             while (await api.get("/api/admin/stats"))["epoch"] == epoch:  # noqa: ASYNC110 - over HTTP
                 await asyncio.sleep(0.05)
         await asyncio.to_thread(venue.wait_ready)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -90,37 +91,36 @@ async def test_a_database_that_panics_again_and_again_is_waited_for(venues: Venu
     await asyncio.to_thread(venue.start)
     database = await asyncio.to_thread(venue.postgres.start)
     async with besieged(venue.url, database, tmp_path) as siege:
-        over = threading.Event()
-        limiting = asyncio.create_task(asyncio.to_thread(keep_limited, venue.postgres.directory, over))
-        await asyncio.to_thread(write_log_until_it_panics, database)
-        await siege.is_silent(within_s=20, quiet_s=FULL_S)
-        over.set()
-        await limiting
-        await siege.serves_again(time.monotonic(), within_s=2 * BACK_S)  # it may just have begun to crash once more
+        size = LogSize(LOG_FILE_BYTES // 2)
+        limiting = asyncio.create_task(asyncio.to_thread(keep_limited, venue.postgres.directory, size))
+        try:
+            await asyncio.to_thread(write_log_until_it_panics, database)
+            await siege.is_silent(within_s=20, quiet_s=FULL_S)
+            size.allowed = None
+            await siege.serves_again(time.monotonic(), within_s=2 * BACK_S)  # it may just have begun to crash once more
+        finally:
+            size.over.set()
+            await limiting
         await siege.acknowledges(50)
     assert venue.exit_code() is None
 
 
-def keep_limited(directory: Path, over: threading.Event) -> None:
-    """The server that runs now, and each that is started after it, until it is over."""
-    limited = 0
-    while not over.is_set():
-        limited = limit_a_new_one(directory, str(LOG_FILE_BYTES // 2), limited)
-        over.wait(0.02)
-    lifted = 0
-    for _ in range(100):  # one that is just being started has its limit a moment later
-        lifted = limit_a_new_one(directory, "unlimited", lifted)
-        time.sleep(0.02)
+@dataclass
+class LogSize:
+    """How far a server may write its files just now."""
+
+    allowed: int | None
+    """In bytes; None for as far as it likes."""
+    over: threading.Event = field(default_factory=threading.Event)
 
 
-def limit_a_new_one(directory: Path, size: str, known: int) -> int:
-    """The server that was limited last: a new one if it is not ``known``. What it starts inherits the limit."""
-    with suppress(OSError, ValueError, IndexError, AssertionError):
-        postmaster = int((directory / "postmaster.pid").read_text().split()[0])
-        if postmaster != known:
-            limit_files(postmaster, size)
-            return postmaster
-    return known
+def keep_limited(directory: Path, size: LogSize) -> None:
+    """The server that runs now, each that is started after it, and all that they have started, until it is over."""
+    while not size.over.is_set():
+        with suppress(OSError, ValueError, IndexError):
+            postmaster = int((directory / "postmaster.pid").read_text().split()[0])
+            limit_files(postmaster, "unlimited" if size.allowed is None else str(size.allowed))
+        size.over.wait(0.02)
 
 
 def limit_files(postmaster: int, size: str) -> None:
@@ -128,18 +128,17 @@ def limit_files(postmaster: int, size: str) -> None:
     owner = Path(f"/proc/{postmaster}").stat()
     other = owner.st_uid != os.geteuid()
 
-    def limit(pid: int) -> bool:
-        command = ["prlimit", f"--pid={pid}", f"--fsize={size}:"]
-        done = subprocess.run(
-            command,
+    def limit(pid: int) -> None:
+        subprocess.run(
+            ["prlimit", f"--pid={pid}", f"--fsize={size}:"],
             user=owner.st_uid if other else None,
             group=owner.st_gid if other else None,
             extra_groups=[] if other else None,
+            stderr=subprocess.DEVNULL,  # it has just ended
             check=False,
         )
-        return done.returncode == 0
 
-    assert limit(postmaster)
+    limit(postmaster)
     for pid in children_of(postmaster):  # those begun before it was limited; any later one inherits that
         limit(pid)
 

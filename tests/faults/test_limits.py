@@ -23,6 +23,7 @@ from tests.endtoend.venue_process import VenueProcess
 from tests.faults.siege import besieged, held
 from tests.support.faults import fault
 from tests.support.postgres import sql
+from tests.support.slowness import soon
 from web.readside.model import ROWS_KEPT
 
 pytestmark = [
@@ -153,7 +154,7 @@ async def keep_running(venue: VenueProcess, api: Api) -> None:
 
 async def until_it_hurts(venue: VenueProcess) -> None:
     """Until it has ended, or failed at something for want of memory."""
-    async with asyncio.timeout(HURT_S):
+    async with soon(HURT_S):
         while venue.exit_code() is None and b"MemoryError" not in venue.log.read_bytes():  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         await asyncio.sleep(1.0)

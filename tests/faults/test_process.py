@@ -22,7 +22,7 @@ from tests.faults.reader import reading
 from tests.faults.siege import BACK_S, besieged
 from tests.support.faults import fault
 from tests.support.postgres import sql
-from tests.support.slowness import in_time
+from tests.support.slowness import in_time, soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
@@ -65,7 +65,7 @@ async def test_kill_9_amid_a_thousand_opens_loses_none_and_does_none_twice(venue
         for _ in range(STORMS):
             before = len(opens.answers)
             storm = [asyncio.create_task(opens.one(user)) for user in opens.keys for _ in range(AT_ONCE // USERS)]
-            async with asyncio.timeout(20):
+            async with soon(20):
                 while len(opens.answers) < before + ANSWERED:  # noqa: ASYNC110 - a plain value
                     await asyncio.sleep(0)
             venue.signal(signal.SIGKILL)

@@ -18,6 +18,7 @@ from tests.endtoend.venue_process import VenueProcess, until
 from tests.faults.siege import BACK_S, besieged, held
 from tests.support.faults import fault
 from tests.support.postgres import sql
+from tests.support.slowness import soon
 from web.process.snapshot_process import STALLED_S
 from web.process.snapshots import RETRY_S
 
@@ -56,7 +57,7 @@ async def snapshot(api: Api) -> int:
 
 async def until_taking(venue: int) -> int:
     """Wait for such a process."""
-    async with asyncio.timeout(WAIT_S):
+    async with soon(WAIT_S):
         while (found := taking(venue)) is None:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.005)
     return found
@@ -69,7 +70,7 @@ def offsets(database: str) -> list[int]:
 
 async def until_stored(database: str, more_than: int = 0) -> int:
     """Wait for a snapshot of a later row."""
-    async with asyncio.timeout(WAIT_S):
+    async with soon(WAIT_S):
         while True:
             newest = next(iter(await asyncio.to_thread(offsets, database)), 0)
             if newest > more_than:
@@ -104,7 +105,7 @@ async def test_kill_9_of_the_snapshots_process_costs_a_warning(venues: Venues, d
     async with held(venue, database, tmp_path):
         last = await until_stored(database)
         os.kill(await until_taking(venue.pid), signal.SIGKILL)
-        async with client(venue.url) as api, asyncio.timeout(WAIT_S):
+        async with client(venue.url) as api, soon(WAIT_S):
             while "snapshot.failed" not in venue.log.read_text():  # noqa: ASYNC110 - a file
                 await asyncio.sleep(0.05)
             await snapshot(api)
@@ -134,13 +135,13 @@ async def test_a_snapshots_process_that_stands_still_is_told_of_and_ended_and_th
         listed = {"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "50000"}
         assert (await api.send("POST", "/api/admin/markets", listed)).status == 201
         os.kill(taker := await until_taking(venue.pid), signal.SIGSTOP)
-        async with asyncio.timeout(STALLED_S + WAIT_S):
+        async with soon(STALLED_S + WAIT_S):
             while "warnings" not in (ready := await api.send("GET", "/readyz")).json:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.5)
         assert ready.status == 200
         assert "no progress" in ready.json["warnings"]["snapshots"]
         assert taking(venue.pid) != taker
-        async with asyncio.timeout(RETRY_S + WAIT_S):
+        async with soon(RETRY_S + WAIT_S):
             while "warnings" in (await api.send("GET", "/readyz")).json:  # noqa: ASYNC110 - the same
                 await asyncio.sleep(0.5)
     assert await asyncio.to_thread(offsets, database) == [1]

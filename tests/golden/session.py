@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -13,19 +16,24 @@ from perps.commands import (
     ObserveTime,
     PriceSource,
     SetMode,
+    SettleMarket,
+    SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.journal import Row
 from perps.market.position import position_id
-from perps.params import Mode
+from perps.params import Mode, ParamChanges
 from perps.units import MICRO, NANO, PPB, Micros, Millis, Ppb, Ticks
 from tests.perps.build import BTC, BTC_PRICE, START_MS, STORY, STORY_PRICE, index_market, new_open, quote_market
 from tests.simulation.stage import stage
 
 ADMIN = "@admin"
 FLOW = "FLOW-PERP"
+BAND = "BAND-PERP"
+_BAND_PARAMS = index_market(ticker=BAND, price_band=PPB // 10, price_confirmations=2)
 _FLOW_PARAMS = quote_market(ticker=FLOW, funding_velocity=PPB // 5, max_funding_rate=PPB // 20)
 
 
@@ -35,6 +43,15 @@ def _money(cents: int) -> Micros:
 
 def _close(user: str, ticker: str, number: int, share: int = PPB) -> ClosePosition:
     return ClosePosition(ticker=ticker, user=user, position_id=position_id(ticker, number), share=Ppb(share))
+
+
+def _margin(user: str, ticker: str, number: int, cents: int) -> ChangeMargin:
+    return ChangeMargin(ticker=ticker, user=user, position_id=position_id(ticker, number), amount=_money(cents))
+
+
+def _exits(user: str, ticker: str, number: int, profit: int | None, stop: int | None) -> SetTriggers:
+    fields: dict[str, Any] = {"take_profit": profit, "stop_loss": stop}
+    return SetTriggers(ticker=ticker, user=user, position_id=position_id(ticker, number), **fields)
 
 
 def _price(ticker: str, ticks: int) -> UpdatePrice:
@@ -99,6 +116,36 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, _price(FLOW, STORY_PRICE + 7), False),
     ("bob", _close("bob", FLOW, 1, PPB // 3), True),
     (ADMIN, ObserveTime(ticker=FLOW), False),
+    ("bob", _margin("bob", FLOW, 1, 20_001), True),
+    ("bob", _margin("bob", FLOW, 1, -1_000), True),
+    ("ann", _margin("ann", FLOW, 2, 5_000), True),
+    (ADMIN, ListMarket(params=_BAND_PARAMS, price=Ticks(BTC_PRICE)), False),
+    (ADMIN, _price(BAND, BTC_PRICE // 2), False),
+    (ADMIN, ObserveTime(ticker=BAND), False),
+    (ADMIN, _price(BAND, BTC_PRICE * 2), False),
+    (ADMIN, _price(BAND, BTC_PRICE * 2 + 1), False),
+    ("cid", _exits("cid", BTC, 4, BTC_PRICE * 95 // 100, BTC_PRICE * 110 // 100), True),
+    ("cid", _exits("cid", BTC, 4, None, BTC_PRICE * 105 // 100), True),
+    ("ann", new_open("ann", Side.LONG, _money(5_000), leverage=5, take_profit=BTC_PRICE * 104 // 100), True),
+    ("bob", new_open("bob", Side.LONG, _money(5_000), leverage=50, stop_loss=BTC_PRICE * 98 // 100 + 1), True),
+    (ADMIN, _price(BTC, BTC_PRICE * 106 // 100), False),
+    (ADMIN, _price(BTC, BTC_PRICE * 97 // 100), False),
+    (
+        ADMIN,
+        UpdateMarket(
+            ticker=BAND,
+            changes=ParamChanges(
+                max_leverage=50, price_band=None, max_funding_rate=Ppb(PPB // 200), funding_velocity=Ppb(PPB // 50)
+            ),
+        ),
+        False,
+    ),
+    ("bob", new_open("bob", Side.LONG, _money(20_000), ticker=BAND, leverage=5), True),
+    ("ann", new_open("ann", Side.SHORT, _money(10_000), ticker=BAND, leverage=5), True),
+    (ADMIN, SetMode(ticker=BAND, mode=Mode.HALTED), False),
+    (ADMIN, SettleMarket(ticker=BAND), False),
+    ("bob", new_open("bob", Side.LONG, _money(10_000), ticker=FLOW, leverage=3, position=position_id(FLOW, 1)), True),
+    ("bob", _close("bob", FLOW, 1, PPB // 2), True),
     (ADMIN, _change(FLOW, PPB // 20), False),
     (ADMIN, _change(FLOW, -PPB // 20), False),
 )

@@ -117,7 +117,7 @@ def test_a_listing_without_funding_has_the_digest_that_it_had_before_there_was_f
     for digest, command in old.items():
         assert fingerprint(command).hex() == digest
 
-    for change in ({"funding_velocity": 1}, {"max_funding_rate": 1}):
+    for change in ({"funding_velocity": 1}, {"max_funding_rate": 1}, {"price_band": 1}, {"price_confirmations": 4}):
         changed = ListMarket(params=index_market(**change), price=Ticks(BTC_PRICE))
         assert fingerprint(changed).hex() not in old
         assert fingerprint(changed) == fingerprint(msgspec.convert(msgspec.to_builtins(changed), ListMarket))

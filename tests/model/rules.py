@@ -1,7 +1,7 @@
 """How the slow model sees a market's parameters."""
 
 from perps.params import MarketParams, MarkSource
-from tests.model.slow_model import Rules
+from tests.model.slow_rules import Rules
 
 
 def rules_of(params: MarketParams) -> Rules:
@@ -21,5 +21,8 @@ def rules_of(params: MarketParams) -> Rules:
         funding_velocity=f"{params.funding_velocity}e-9",
         max_funding_rate=f"{params.max_funding_rate}e-9",
         max_price_age=params.max_price_age,
+        price_band=None if params.price_band is None else f"{params.price_band}e-9",
+        price_confirmations=params.price_confirmations,
+        house_credit=f"{params.house_credit}e-6",
         mark_is_exact=params.exact_mark,
     )

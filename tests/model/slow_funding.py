@@ -42,12 +42,15 @@ class SlowFunding:
         """10⁻⁹ micros per lot, rounded down."""
         return floor(self.owed * PPB)
 
-    def observed(self, at: int, *, skew: int, lot_worth: Fraction, is_held: bool) -> None:
-        """The venue looks at the market: ``lot_worth`` is what a lot is worth at the index price, micros."""
+    def observed(self, at: int, *, skew: int, lot_worth: Fraction, is_held: bool, in_doubt: bool = False) -> None:
+        """The venue looks at the market: ``lot_worth`` is what a lot is worth at the index price, micros.
+
+        ``in_doubt``: nobody could act, because a price waited to be confirmed.
+        """
         if at <= self.at:
             return
         if is_held:
-            self._pass(self._end(at) - self.at, skew, lot_worth)
+            self._pass(0 if in_doubt else self._end(at) - self.at, skew, lot_worth)
         else:
             step = Fraction(floor(self.velocity / DAY_MS * RATE), RATE) * (at - self.at)
             self.rate = max(self.rate - step, Fraction(0)) if self.rate > 0 else min(self.rate + step, Fraction(0))

@@ -31,95 +31,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
 
+from tests.model.slow_band import SlowBand
 from tests.model.slow_funding import PPB, SlowFunding
-
-Number = int | str | Fraction
-MICROS = 1_000_000
-
-
-def exact(value: Number) -> Fraction:
-    """A number as given by a decimal string, exactly. Floats are not taken."""
-    if isinstance(value, float):
-        raise TypeError("a float is not exact")
-    return Fraction(value)
-
-
-def micros(value: Number) -> int:
-    """Whole micros of an amount of money such as ``"12.34"``."""
-    amount = exact(value) * MICROS
-    if amount.denominator != 1:
-        raise ValueError(f"{value} is not a whole number of micros")
-    return int(amount)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What of a market's parameters the money depends on."""
-
-    ticker: str
-    lot_value: Fraction
-    """Micros that one lot costs at an index price of 1."""
-    lot_size: Fraction
-    """Base units of one lot."""
-    skew_scale: Fraction
-    """Lots."""
-    taker_fee: Fraction
-    liquidation_fee: Fraction
-    referral_share: Fraction
-    maintenance_rate: Fraction = Fraction(0)
-    maintenance_fixed: int = 0
-    tick_size: Fraction = Fraction(1, 100)
-    mark_is_quote: bool = False
-    house_deposit: int = 0
-    max_skew: Fraction = Fraction(1)
-    """Lots."""
-    funding_velocity: Fraction = Fraction(0)
-    max_funding_rate: Fraction = Fraction(0)
-    max_price_age: int | None = None
-    """Milliseconds."""
-    mark_is_exact: bool = False
-    """Otherwise a mark that is the quote is rounded down to its tick."""
-
-    @staticmethod
-    def of(
-        *,
-        ticker: str,
-        lot_size: Number,
-        skew_scale: Number,
-        taker_fee: Number,
-        liquidation_fee: Number,
-        referral_share: Number,
-        maintenance_rate: Number = 0,
-        maintenance_fixed: Number = 0,
-        tick_size: Number = "0.01",
-        mark_is_quote: bool = False,
-        house_deposit: Number = 0,
-        max_skew: Number = 1,
-        funding_velocity: Number = 0,
-        max_funding_rate: Number = 0,
-        max_price_age: int | None = None,
-        mark_is_exact: bool = False,
-    ) -> Rules:
-        """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
-        return Rules(
-            ticker=ticker,
-            lot_value=exact(lot_size) * MICROS,
-            lot_size=exact(lot_size),
-            skew_scale=exact(skew_scale) / exact(lot_size),
-            taker_fee=exact(taker_fee),
-            liquidation_fee=exact(liquidation_fee),
-            referral_share=exact(referral_share),
-            maintenance_rate=exact(maintenance_rate),
-            maintenance_fixed=micros(maintenance_fixed),
-            tick_size=exact(tick_size),
-            mark_is_quote=mark_is_quote,
-            house_deposit=micros(house_deposit),
-            max_skew=exact(max_skew) / exact(lot_size),
-            funding_velocity=exact(funding_velocity),
-            max_funding_rate=exact(max_funding_rate),
-            max_price_age=max_price_age,
-            mark_is_exact=mark_is_exact,
-        )
+from tests.model.slow_rules import Number, Rules, exact, micros
 
 
 @dataclass(frozen=True)
@@ -131,7 +45,7 @@ class Trade:
     position: str
     """Which position it opened or reduced."""
     kind: str
-    """``open``, ``close`` or ``liquidation``."""
+    """``open``, ``close``, ``liquidation``, or ``forced_stop``: a stop that was due for liquidation."""
     lots: int
     """Signed: > 0 bought."""
     index_price: Fraction
@@ -173,6 +87,8 @@ class SlowPosition:
     cash: int
     """Margin paid in, less what the lots cost; as if the funding index had been 0."""
     margin: int
+    take_profit: Fraction | None = None
+    stop_loss: Fraction | None = None
 
 
 @dataclass
@@ -186,7 +102,12 @@ class SlowMarket:
     insurance: int = 0
     index: int = 0
     """The funding index: 10⁻⁹ micros per lot."""
+    price_at: int = 0
+    is_halted: bool = False
+    settles_at: Fraction = Fraction(0)
+    """Quote currency per base unit."""
     funding: SlowFunding | None = None
+    band: SlowBand | None = None
 
     def owed(self, lots: int) -> int:
         """What lots owe at the funding index, counted from 0: rounded up, against the trader."""
@@ -200,6 +121,10 @@ class SlowMarket:
         """C: lots at the mean of the quote before and after. Rounded up, against the trader."""
         mean = (self.quote(self.skew) + self.quote(self.skew + lots)) / 2
         return ceil(lots * mean * self.rules.lot_value)
+
+    def settlement_cost(self, lots: int) -> int:
+        """Lots at the price of the settlement. Rounded up, against the trader."""
+        return ceil(lots * self.settles_at * self.rules.lot_value)
 
     @property
     def mark(self) -> Fraction:
@@ -239,10 +164,12 @@ class SlowVenue:
 
     def listed(self, rules: Rules, index_price: Number, at: int = 0) -> None:
         """A market exists."""
-        market = SlowMarket(rules, exact(index_price), house=rules.house_deposit)
+        market = SlowMarket(rules, exact(index_price), house=rules.house_deposit, price_at=at)
         if rules.funding_velocity:
             velocity, cap = rules.funding_velocity, rules.max_funding_rate
             market.funding = SlowFunding(velocity, cap, rules.max_skew, rules.max_price_age, at=at, price_at=at)
+        if rules.price_band is not None:
+            market.band = SlowBand(rules.price_band, rules.price_confirmations)
         self.markets[rules.ticker] = market
         self.world -= rules.house_deposit
 
@@ -263,13 +190,44 @@ class SlowVenue:
     def priced(self, ticker: str, index_price: Number, price_at: int = 0) -> None:
         """The index price moved. ``price_at``: how old it is."""
         market = self.markets[ticker]
-        market.index_price = exact(index_price)
+        market.index_price, market.price_at = exact(index_price), price_at
         if market.funding is not None:
             market.funding.price_at = price_at
+
+    def changed(self, rules: Rules, at: int) -> None:
+        """The market has other rules."""
+        market = self.markets[rules.ticker]
+        market.rules, old = rules, market.funding
+        market.funding = None
+        if rules.funding_velocity:
+            velocity, cap = rules.funding_velocity, rules.max_funding_rate
+            market.funding = SlowFunding(velocity, cap, rules.max_skew, rules.max_price_age, at=at)
+            market.funding.rate = old.rate if old else Fraction(0)
+            market.funding.owed = old.owed if old else Fraction(market.index, PPB)
+            market.funding.price_at, market.funding.is_halted = market.price_at, market.is_halted
+        if rules.price_band is None:
+            market.band = None
+        elif market.band is None:
+            market.band = SlowBand(rules.price_band, rules.price_confirmations)
+        else:
+            market.band.band, market.band.needed = rules.price_band, rules.price_confirmations
+
+    def takes(self, ticker: str, index_price: Number, source: str, price_at: int, now: int) -> bool:
+        """A price comes: whether it is taken. Otherwise it is held, and the index stays."""
+        market = self.markets[ticker]
+        band = market.band
+        return band is None or band.takes(exact(index_price), market.index_price, source, price_at, now)
+
+    def unheld(self, ticker: str) -> None:
+        """What was held has waited in vain."""
+        band = self.markets[ticker].band
+        if band is not None:
+            band.said = []
 
     def switched(self, ticker: str, *, is_halted: bool) -> None:
         """The market has another mode."""
         market = self.markets[ticker]
+        market.is_halted = is_halted
         if market.funding is not None:
             market.funding.is_halted = is_halted
 
@@ -279,7 +237,8 @@ class SlowVenue:
         if market.funding is not None:
             is_held = any(position.ticker == ticker for position in self.positions.values())
             worth = market.index_price * market.rules.lot_value
-            market.funding.observed(at, skew=market.skew, lot_worth=worth, is_held=is_held)
+            in_doubt = market.band is not None and market.band.is_waiting
+            market.funding.observed(at, skew=market.skew, lot_worth=worth, is_held=is_held, in_doubt=in_doubt)
             market.index = market.funding.index
         return market
 
@@ -294,6 +253,31 @@ class SlowVenue:
         self.positions[position] = SlowPosition(user, ticker, lots, margin - cost + owed, margin)
         market.skew += lots
 
+    def increased(self, position: str, lots: int, leverage: int) -> None:
+        """More lots for a position, as if they had been opened beside it and both put together."""
+        stands = self.positions[position]
+        self.opened(stands.user, stands.ticker, position, lots, leverage)
+        added = self.positions[position]
+        added.lots, added.cash = added.lots + stands.lots, added.cash + stands.cash
+        added.margin += stands.margin
+
+    def margin_moved(self, position: str, amount: int) -> None:
+        """Its owner pays into its margin; < 0: takes out of it. What it is worth moves by as much."""
+        stands = self.positions[position]
+        self.wallets[stands.user] -= amount
+        stands.cash += amount
+        stands.margin += amount
+
+    def withdrawable(self, name: str, max_leverage: int) -> int:
+        """How much margin can leave: what is left, of the margin and of the equity, pays for an open of this size."""
+        position = self.positions[name]
+        market = self.markets[position.ticker]
+        value = position.lots * market.mark * market.rules.lot_value
+        worth = floor(position.cash + value - market.owed(position.lots))
+        maintenance = ceil(abs(value) * market.rules.maintenance_rate) + market.rules.maintenance_fixed
+        needed = max(ceil(abs(value) / max_leverage), 1)
+        return min(position.margin - needed, worth - needed, worth - maintenance - 1)
+
     def closed(self, position: str, count: int) -> None:
         """Its owner leaves with ``count`` lots."""
         market, user, settlement, cost = self._reduce(position, count)
@@ -306,13 +290,23 @@ class SlowVenue:
         self.wallets[user] -= fee
         market.insurance += fee
 
-    def _reduce(self, name: str, count: int) -> tuple[SlowMarket, str, int, int]:
+    def settling(self, ticker: str) -> None:
+        """Everybody leaves at the mean of the quote now and at a skew of 0."""
+        market = self.markets[ticker]
+        market.settles_at = (market.quote(market.skew) + market.quote(0)) / 2
+
+    def settled(self, position: str) -> None:
+        """The whole position goes at the price of the settlement; there is no fee."""
+        standing = self.positions[position]
+        self._reduce(position, abs(standing.lots), self.markets[standing.ticker].settlement_cost(-standing.lots))
+
+    def _reduce(self, name: str, count: int, at_cost: int | None = None) -> tuple[SlowMarket, str, int, int]:
         """Qc = floor(Q·c/q), mc = floor(m·c/q); Qc − funding − C to the owner, or, below 0, bad debt."""
         position = self.positions[name]
         market = self.markets[position.ticker]
         part = Fraction(count, abs(position.lots))
         signed = count if position.lots > 0 else -count
-        cost = market.cost(-signed)
+        cost = market.cost(-signed) if at_cost is None else at_cost
         cash, margin = floor(position.cash * part), floor(position.margin * part)
         payout = cash - market.owed(signed) - cost
         settlement = max(payout, 0)
@@ -353,6 +347,45 @@ class SlowVenue:
         maintenance = ceil(abs(value) * rules.maintenance_rate * parts) / parts + rules.maintenance_fixed
         return position.cash + value - market.owed(position.lots) <= maintenance
 
+    def can_be_paid(self, name: str) -> bool:
+        """Whether the house can pay what the whole position would gain by leaving now."""
+        position = self.positions[name]
+        market = self.markets[position.ticker]
+        gain = position.cash - market.owed(position.lots) - market.cost(-position.lots) - position.margin
+        return gain <= 0 or market.house - gain >= -market.rules.house_credit
+
+    def is_stale(self, ticker: str, at: int) -> bool:
+        """Whether the price is too old to trade at, or is in doubt."""
+        market = self.markets[ticker]
+        if market.band is not None and market.band.is_waiting:
+            return True
+        limit = market.rules.max_price_age
+        return limit is not None and at - market.price_at > limit
+
+    def liability(self, ticker: str) -> Fraction:
+        """What all traders gain together if all leave now, but for roundings: at the mean of the quote now and at 0."""
+        market = self.markets[ticker]
+        mean = (market.quote(market.skew) + market.index_price) / 2 * market.rules.lot_value
+        standing = [position for position in self.positions.values() if position.ticker == ticker]
+        worths = (each.cash + each.lots * (mean - Fraction(market.index, PPB)) - each.margin for each in standing)
+        return sum(worths, Fraction(0))
+
+    def exits_set(self, name: str, take_profit: Fraction | None, stop_loss: Fraction | None) -> None:
+        """A position has these exits and no others; prices in quote currency."""
+        position = self.positions[name]
+        position.take_profit, position.stop_loss = take_profit, stop_loss
+
+    def exits_due(self, name: str) -> set[str]:
+        """Which exits the mark has reached, as it is shown."""
+        position = self.positions[name]
+        mark, sign = self.markets[position.ticker].shown_mark, 1 if position.lots > 0 else -1
+        due = set[str]()
+        if position.take_profit is not None and sign * (mark - position.take_profit) >= 0:
+            due.add("take_profit")
+        if position.stop_loss is not None and sign * (position.stop_loss - mark) >= 0:
+            due.add("stop_loss")
+        return due
+
     def total(self) -> int:
         """Σ of all accounts: 0."""
         markets = sum(market.house + market.insurance + self.margin(market.rules.ticker) for market in self.listings)
@@ -367,11 +400,13 @@ class SlowVenue:
         """A fill, at the index price it carries."""
         self.priced(trade.ticker, trade.index_price)
         self.markets[trade.ticker].index = trade.funding_index
-        if trade.kind == "open":
+        if trade.kind == "open" and trade.position in self.positions:
+            self.increased(trade.position, trade.lots, trade.leverage)
+        elif trade.kind == "open":
             self.opened(trade.user, trade.ticker, trade.position, trade.lots, trade.leverage)
         elif trade.kind == "close":
             self.closed(trade.position, abs(trade.lots))
-        elif trade.kind == "liquidation":
+        elif trade.kind in ("liquidation", "forced_stop"):
             self.liquidated(trade.position)
         else:
             raise ValueError(f"there is no kind {trade.kind!r}")
@@ -383,10 +418,12 @@ def recompute_balances(
     deposits: Iterable[tuple[str, Number]],
     trades: Iterable[Trade],
     referrers: Mapping[str, str | None] | None = None,
+    margins: Iterable[tuple[int, str, int]] = (),
 ) -> SlowVenue:
     """What every account must hold after ``trades``, from public facts alone.
 
-    ``deposits`` in units of the quote currency (strings), withdrawals negative. Returns the books: ``wallets`` by
+    ``deposits`` in units of the quote currency (strings), withdrawals negative. ``margins``: behind how many trades
+    margin went into which position, in micros; out of it: negative. Returns the books: ``wallets`` by
     user, ``positions``, ``fees``, and per market ``house``, ``insurance`` and ``margin(ticker)``, in micros.
     """
     venue = SlowVenue(referrers=dict(referrers or {}))
@@ -394,6 +431,13 @@ def recompute_balances(
         venue.listed(rules, 1)
     for user, amount in deposits:
         venue.deposited(user, micros(amount))
-    for trade in trades:
+    moves = defaultdict[int, list[tuple[str, int]]](list)
+    for behind, position, amount in margins:
+        moves[behind].append((position, amount))
+    for behind, trade in enumerate(trades):
+        for position, amount in moves.pop(behind, ()):
+            venue.margin_moved(position, amount)
         venue.traded(trade)
+    for position, amount in (move for left in moves.values() for move in left):
+        venue.margin_moved(position, amount)
     return venue

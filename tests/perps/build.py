@@ -16,6 +16,7 @@ from perps.commands import (
     OpenPosition,
     PriceSource,
     SetMode,
+    SettleMarket,
     Side,
     UpdatePrice,
 )
@@ -178,7 +179,10 @@ class Books:
         return self.send(UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE))
 
     def mode(self, mode: Mode, *, ticker: str = BTC) -> Events | Rejected:
-        """Set a market's mode."""
+        """Set a market's mode; settle it, if that is the mode."""
+        if mode is Mode.SETTLED:
+            done(self.mode(Mode.HALTED, ticker=ticker))
+            return self.send(SettleMarket(ticker=ticker))
         return self.send(SetMode(ticker=ticker, mode=mode))
 
     def replayed(self) -> VenueState:
@@ -230,10 +234,11 @@ def full_state(ledger: Ledger, markets: dict[str, Market]) -> dict[str, object]:
         "ledger_seq": ledger.seq,
     }
     for ticker, market in markets.items():
-        fields = {name: getattr(market, name) for name in Market.__slots__ if name != "order"}
+        fields = {name: getattr(market, name) for name in Market.__slots__ if name not in ("order", "exits")}
         fields["params"] = asdict(market.params)
         order = market.order
         fields["order"] = (list(order._longs), list(order._shorts))
+        fields["exits"] = market.exits.entries()
         state[ticker] = fields
     return state
 

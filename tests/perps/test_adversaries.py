@@ -328,7 +328,7 @@ def test_one_markets_house_pays_for_no_other_market() -> None:
     position = opened(venue.open("ann", LONG, 1_000 * MICRO))
     done(venue.price(2 * BTC_PRICE))
 
-    assert refused(venue.close(position)).code is RejectCode.MARKET_HALTED
+    assert refused(venue.close(position)).code is RejectCode.HOUSE_CANNOT_PAY
     assert venue.markets[STORY].house == RICH
 
 

@@ -16,12 +16,12 @@ from perps.market.liquidation_order import LiquidationOrder
 from perps.market.listing import check_params
 from perps.market.position import is_liquidatable
 from perps.market.state import Market
-from perps.rules.liquidation import due, next_due
+from perps.rules.liquidation import due, next_liquidation
 from perps.rules.opening import decide_open
 from perps.rules.rule import Given
 from perps.units import MICRO, PICO, PPB, FundingIndex, Micros, Millis, Ppb, Ticks
 from perps.wire.base import Number
-from perps.wire.markets import MarketBody
+from perps.wire.listing import MarketBody
 from tests.perps.build import (
     START_MS,
     STORY,
@@ -96,11 +96,11 @@ def test_a_small_sale_liquidates_a_tenfold_long_only_by_the_quote_of_the_tick(ex
     """The quote falls by 1 %; rounded down to a tick that is a fifth of it."""
     market = coarse(exact=exact)
     opens(market, "vic", Side.LONG, 20 * MICRO, 10)
-    assert next_due(market) is None
+    assert next_liquidation(market, set()) is None
     opens(market, "ann", Side.SHORT, 80 * MICRO, 1)
 
     assert market.mark == 4
-    assert (next_due(market) is None) is exact
+    assert (next_liquidation(market, set()) is None) is exact
 
 
 KEYS = st.integers(-3, 3)

@@ -8,13 +8,34 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from perps.commands import ClosePosition, Deposit, ObserveTime, OpenPosition, PriceSource, Side, UpdatePrice, Withdraw
-from perps.events import CloseReason, Events, FundingAccrued, ModeChanged, PositionOpened, PositionReduced, PriceUpdated
-from perps.market.position import position_id
+from perps.commands import (
+    ChangeMargin,
+    ClosePosition,
+    Deposit,
+    ObserveTime,
+    OpenPosition,
+    PriceSource,
+    SetTriggers,
+    Side,
+    UpdatePrice,
+    Withdraw,
+)
+from perps.events import (
+    CloseReason,
+    Events,
+    FundingAccrued,
+    ModeChanged,
+    PositionChanged,
+    PositionIncreased,
+    PositionOpened,
+    PositionReduced,
+    PriceUpdated,
+)
+from perps.market.position import Position, position_id
 from perps.params import Mode
-from perps.refusals import Rejected
+from perps.refusals import RejectCode, Rejected
 from perps.sequencer import Sequencer
-from perps.units import MICRO, PPB, Micros, Millis, Ppb
+from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
 from perps.venue import replay_market
 from tests.model.rules import rules_of
 from tests.model.slow_model import SlowVenue, Trade, recompute_balances
@@ -38,7 +59,11 @@ TICKERS = st.sampled_from([BTC, STORY])
 FIRST_PRICES = {BTC: BTC_PRICE, STORY: STORY_PRICE}
 SHARES = st.integers(1, PPB) | st.just(PPB) | st.just(1)
 SIZES = st.integers(10, 1_500) | st.sampled_from([1, 10, 1_000, 2_000, 50_000])
+MARGINS = st.integers(-300 * MICRO, 300 * MICRO) | st.sampled_from([0, 0, 1, -1, -MICRO, 10**18, 10**18 + 1])
+ONE_IN_TEN = st.sampled_from([*[False] * 9, True])
 MODES = st.sampled_from([*[Mode.ENABLED] * 4, Mode.REDUCE_ONLY, Mode.HALTED])
+EXITS = st.integers(9_000, 11_000) | st.none()
+"""Where an exit lies, in 1/10,000 of the index price."""
 BPS_OF_PRICE = st.integers(9_940, 10_060) | st.integers(9_000, 11_000) | st.sampled_from([5_000, 9_960, 20_000])
 
 
@@ -57,6 +82,8 @@ class Exchange(RuleBasedStateMachine):
             self.model.listed(rules_of(params), self.unticked(ticker, FIRST_PRICES[ticker]), self.venue.at)
         self.deposits: list[tuple[str, str]] = []
         self.trades: list[Trade] = []
+        self.moves: list[tuple[int, str, int]] = []
+        """Margin in and out: behind how many trades, of which position, how much."""
         for user in USERS:
             self.venue.add_user(user, deposit, REFERRERS[user])
             self.model.referrers[user] = REFERRERS[user]
@@ -78,11 +105,23 @@ class Exchange(RuleBasedStateMachine):
         side=st.sampled_from(list(Side)),
         size=SIZES,
         leverage=st.sampled_from([0, 0, 1, 3, 101]),
+        profit=EXITS,
+        stop=EXITS,
     )
-    def open_position(self, user: str, ticker: str, side: Side, size: int, leverage: int) -> None:
+    def open_position(
+        self,
+        user: str,
+        ticker: str,
+        side: Side,
+        size: int,
+        leverage: int,
+        profit: int | None = None,
+        stop: int | None = None,
+    ) -> None:
         """A leverage of 0 stands for the most there is."""
         leverage = leverage or self.params[ticker].max_leverage
-        command = new_open(user, side, size * MICRO, ticker=ticker, leverage=leverage)
+        exits = {"take_profit": self.level(ticker, profit), "stop_loss": self.level(ticker, stop)}
+        command = new_open(user, side, size * MICRO, ticker=ticker, leverage=leverage, **exits)
         self.follow(ticker, self.venue.send(command), command)
 
     @rule(ticker=TICKERS, which=st.integers(0, 10), share=SHARES)
@@ -95,6 +134,55 @@ class Exchange(RuleBasedStateMachine):
         fields: dict[str, Any] = {"ticker": ticker, "user": user, "position_id": position_id(ticker, number)}
         command = ClosePosition(**fields, share=Ppb(share))
         self.follow(ticker, self.venue.send(command), command)
+
+    @rule(
+        ticker=TICKERS, which=st.integers(0, 10), size=SIZES, leverage=st.sampled_from([0, 0, 1, 3]), turns=ONE_IN_TEN
+    )
+    def increase_position(self, ticker: str, which: int, size: int, leverage: int, turns: bool) -> None:
+        """Mostly on its own side. A leverage of 0 stands for the most there is."""
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        position = self.venue.markets[ticker].positions[own[which % len(own)]]
+        side = Side.LONG if (position.lots > 0) is not turns else Side.SHORT
+        leverage = leverage or self.params[ticker].max_leverage
+        name = position_id(ticker, position.number)
+        command = new_open(position.user, side, size * MICRO, ticker=ticker, leverage=leverage, position=name)
+        outcome = self.venue.send(command)
+        assert not turns or isinstance(outcome, Rejected)
+        self.follow(ticker, outcome, command)
+
+    @rule(ticker=TICKERS, which=st.integers(0, 10), amount=MARGINS)
+    def change_margin(self, ticker: str, which: int, amount: int) -> None:
+        """An amount of 0 stands for all that can leave."""
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        number = own[which % len(own)]
+        name, user = position_id(ticker, number), self.venue.markets[ticker].positions[number].user
+        if not self.venue.markets[ticker].params.funding_velocity:  # else the command's own time moves what can leave
+            most = self.model.withdrawable(name, self.params[ticker].max_leverage)
+            amount = amount or min(-most, 0)
+        command = ChangeMargin(ticker=ticker, user=user, position_id=name, amount=Micros(amount))
+        outcome = self.venue.send(command)
+        if isinstance(outcome, Rejected) and outcome.code is RejectCode.INSUFFICIENT_MARGIN:
+            assert -amount > int(outcome.facts["available_micros"])
+        self.follow(ticker, outcome, command)
+
+    @rule(ticker=TICKERS, which=st.integers(0, 10), profit=EXITS, stop=EXITS)
+    def set_exits(self, ticker: str, which: int, profit: int | None, stop: int | None) -> None:
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        number = own[which % len(own)]
+        user = self.venue.markets[ticker].positions[number].user
+        fields: dict[str, Any] = {"ticker": ticker, "user": user, "position_id": position_id(ticker, number)}
+        fields |= {"take_profit": self.level(ticker, profit), "stop_loss": self.level(ticker, stop)}
+        command = SetTriggers(**fields)
+        self.follow(ticker, self.venue.send(command), command)
+
+    def level(self, ticker: str, bps: int | None) -> Ticks | None:
+        return None if bps is None else Ticks(self.venue.markets[ticker].index_price * bps // 10_000 + 1)
 
     @rule(ticker=TICKERS, bps=BPS_OF_PRICE)
     def move_price(self, ticker: str, bps: int) -> None:
@@ -129,7 +217,10 @@ class Exchange(RuleBasedStateMachine):
             self.move(user, -2 * amount)
 
     def follow(
-        self, ticker: str, outcome: Events | Rejected, command: OpenPosition | ClosePosition | None = None
+        self,
+        ticker: str,
+        outcome: Events | Rejected,
+        command: OpenPosition | ClosePosition | ChangeMargin | SetTriggers | None = None,
     ) -> None:
         """Tell the slow model what was accepted; it works out the money on its own."""
         if isinstance(outcome, Rejected):
@@ -149,19 +240,58 @@ class Exchange(RuleBasedStateMachine):
                     name = position_id(ticker, position.number)
                     self.model.opened(command.user, ticker, name, position.lots, command.leverage)
                     assert abs(event.fill.cost) <= command.size
-                    self.note(ticker, "open", event)
+                    self.exits(ticker, position)
+                    self.note(ticker, "open", event, command.leverage)
+                case PositionIncreased(position=position, fill=fill):
+                    assert isinstance(command, OpenPosition)
+                    self.model.increased(position_id(ticker, position.number), fill.lots, command.leverage)
+                    assert abs(fill.cost) <= command.size
+                    self.note(ticker, "open", event, command.leverage)
+                case PositionChanged(position=position) if isinstance(command, ChangeMargin):
+                    name = position_id(ticker, position.number)
+                    assert -command.amount <= max(self.model.withdrawable(name, self.params[ticker].max_leverage), 0)
+                    self.model.margin_moved(name, command.amount)
+                    self.moves.append((len(self.trades), name, command.amount))
+                case PositionChanged(position=position):
+                    self.exits(ticker, position)
                 case PositionReduced(position=position, reason=CloseReason.OWNER):
                     self.model.closed(position_id(ticker, position.number), abs(event.fill.lots))
                     self.note(ticker, "close", event)
-                case PositionReduced(position=position):
+                case PositionReduced(position=position, reason=CloseReason.LIQUIDATION):
                     name = position_id(ticker, position.number)
                     assert self.model.is_liquidatable(name)
                     self.model.liquidated(name)
                     self.note(ticker, "liquidation", event)
+                case PositionReduced(position=position, reason=reason):
+                    self.leave(ticker, position, reason, event)
                 case _:
                     pass
 
-    def note(self, ticker: str, kind: str, event: PositionOpened | PositionReduced) -> None:
+    def exits(self, ticker: str, position: Position) -> None:
+        """The exits that a position has, which are not due."""
+        name = position_id(ticker, position.number)
+        profit, stop = (
+            None if price is None else Fraction(self.unticked(ticker, price))
+            for price in (position.take_profit, position.stop_loss)
+        )
+        self.model.exits_set(name, profit, stop)
+
+    def leave(self, ticker: str, position: Position, reason: CloseReason, event: PositionReduced) -> None:
+        """By an exit that is due; in the turn of the liquidations, if it is due for that too."""
+        name = position_id(ticker, position.number)
+        assert reason in self.model.exits_due(name)
+        assert abs(event.fill.lots) == abs(self.model.positions[name].lots)
+        if self.model.is_liquidatable(name):
+            assert reason is CloseReason.STOP_LOSS
+            self.model.liquidated(name)
+            self.note(ticker, "forced_stop", event)
+        else:
+            self.model.closed(name, abs(event.fill.lots))
+            self.note(ticker, "close", event)
+
+    def note(
+        self, ticker: str, kind: str, event: PositionOpened | PositionIncreased | PositionReduced, leverage: int = 1
+    ) -> None:
         """What an outsider sees of a fill, by the strings that REST shows."""
         lot, lots = self.params[ticker].lot_size, event.fill.lots
         trade = Trade.of(
@@ -173,7 +303,7 @@ class Exchange(RuleBasedStateMachine):
             quantity=f"{abs(lots) * lot}e-12",
             index_price=self.unticked(ticker, event.fill.index_price),
             lot_size=f"{lot}e-12",
-            leverage=event.position.leverage,
+            leverage=leverage,
             funding_index=event.fill.funding_index,
         )
         self.trades.append(trade)
@@ -192,9 +322,11 @@ class Exchange(RuleBasedStateMachine):
 
     @rule()
     def recompute_from_outside(self) -> None:
-        """The same books from deposits and trades alone."""
+        """The same books from deposits, trades and moved margin alone."""
         rules = [rules_of(params) for params in self.params.values()]
-        books = recompute_balances(markets=rules, deposits=self.deposits, trades=self.trades, referrers=REFERRERS)
+        books = recompute_balances(
+            markets=rules, deposits=self.deposits, trades=self.trades, referrers=REFERRERS, margins=self.moves
+        )
         assert {user: books.wallets[user] for user in USERS} == {user: self.venue.ledger.wallet(user) for user in USERS}
 
     @invariant()
@@ -235,6 +367,9 @@ class Exchange(RuleBasedStateMachine):
             assert market.short_lots == -sum(each.lots for each in book if each.lots < 0)
             assert (market.cash, market.margin) == (sum(each.cash for each in book), sum(each.margin for each in book))
             assert len(market.order) == len(book)
+            assert len(market.exits) == sum(
+                (each.take_profit is not None) + (each.stop_loss is not None) for each in book
+            )
             assert max(market.long_lots, market.short_lots) <= market.params.max_open_interest
 
     @invariant()
@@ -242,7 +377,13 @@ class Exchange(RuleBasedStateMachine):
         for ticker, market in self.venue.markets.items():
             if market.mode is not Mode.HALTED:
                 names = (position_id(ticker, number) for number in market.positions)
-                assert not any(self.model.is_liquidatable(name) for name in names)
+                due = (name for name in names if self.model.is_liquidatable(name) or self.model.exits_due(name))
+                assert not any(self.model.can_be_paid(name) for name in due)
+
+    @invariant()
+    def the_liability_is_what_all_would_gain_by_leaving(self) -> None:
+        for ticker, market in self.venue.markets.items():
+            assert 0 <= market.liability - self.model.liability(ticker) <= 2
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

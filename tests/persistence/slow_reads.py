@@ -2,17 +2,29 @@
 
 from collections.abc import Iterable, Iterator
 
-from perps.events import PositionOpened, PositionReduced
+from msgspec.structs import replace
+
+from perps.events import PositionChanged, PositionIncreased, PositionOpened, PositionReduced
 from perps.journal import Entry, Row
 from perps.query_rows import LegRecord, PositionRecord
 
+Fill = PositionOpened | PositionIncreased | PositionReduced
 
-def fills_of(entries: Iterable[Entry]) -> Iterator[tuple[Row, int, PositionOpened | PositionReduced]]:
+
+def fills_of(entries: Iterable[Entry]) -> Iterator[tuple[Row, int, Fill]]:
     """Each trade with its row and its place in the row."""
     for entry in entries:
         for n, event in enumerate(entry.events):
-            if isinstance(event, PositionOpened | PositionReduced):
+            if isinstance(event, Fill):
                 yield entry.row, n, event
+
+
+def _changes_of(entries: Iterable[Entry]) -> Iterator[tuple[Row, Fill | PositionChanged]]:
+    """Everything that makes a position another one."""
+    for entry in entries:
+        for event in entry.events:
+            if isinstance(event, Fill | PositionChanged):
+                yield entry.row, event
 
 
 def slow_legs(entries: Iterable[Entry]) -> list[LegRecord]:
@@ -23,7 +35,7 @@ def slow_legs(entries: Iterable[Entry]) -> list[LegRecord]:
         n = 0
         for event in entry.events:
             about = None
-            if isinstance(event, PositionOpened | PositionReduced):
+            if isinstance(event, Fill | PositionChanged):
                 about = f"{entry.row.stream}-{event.position.number}"
             for transfer in event.transfers:
                 source, target, amount = transfer.source, transfer.target, transfer.amount
@@ -45,20 +57,25 @@ def slow_positions(entries: Iterable[Entry]) -> dict[str, PositionRecord]:
     opened: dict[str, int] = {}
     totals: dict[str, list[int]] = {}
     changes: tuple[int, ...]
-    for row, _, event in fills_of(entries):
+    for row, event in _changes_of(entries):
         name, now = f"{row.stream}-{event.position.number}", event.position
         total = totals.setdefault(name, [0, 0, 0, 0, 0, 0])
         status, closed_at = "open", None
         if isinstance(event, PositionOpened):
             changes = (event.fill.lots, abs(event.fill.cost), 0, 0, 0, event.fee)
             opened[name] = row.offset
+        elif isinstance(event, PositionIncreased):
+            changes = (event.fill.lots, abs(event.fill.cost), 0, 0, 0, event.fee)
+        elif isinstance(event, PositionChanged):
+            changes = (0, 0, 0, 0, 0, 0)
         else:
             changes = (0, 0, abs(event.fill.lots), abs(event.fill.cost), event.pnl, event.fee)
             if now.lots == 0:
-                status, closed_at = ("closed" if event.reason == "owner" else "liquidated"), row.at
+                status, closed_at = ("liquidated" if event.reason == "liquidation" else "closed"), row.at
         total[:] = [old + change for old, change in zip(total, changes, strict=True)]
-        found[name] = PositionRecord(
+        record = PositionRecord(
             name, now.user, row.stream, opened[name], row.offset, status, now.opened_at, closed_at, now.lots, now.cash,
             now.margin, now.leverage, now.entry_cost, now.funding_paid, *total,
         )  # fmt: skip
+        found[name] = replace(record, take_profit=now.take_profit, stop_loss=now.stop_loss)
     return found

@@ -10,9 +10,11 @@ from perps.query_rows import KeyRecord
 from persistence.journal.history import PostgresHistory
 from persistence.journal.snapshots import PostgresSnapshots
 from persistence.journal.writer import PostgresJournal
+from persistence.reads.equity import PostgresEquity
 from persistence.reads.keys import PostgresKeys
 from persistence.reads.queries import PostgresQueries
 from tests.support.memory import MemoryJournal, MemoryKeys, MemoryQueries, MemoryStore
+from tests.support.memory_equity import MemoryEquity
 from tests.support.postgres import sql
 
 Queries = PostgresQueries | MemoryQueries
@@ -51,6 +53,8 @@ class Store(Protocol):
 
     def keys(self) -> Keys: ...
 
+    def equity(self) -> PostgresEquity | MemoryEquity: ...
+
     def query_rows(self) -> int:
         """How many records the query tables hold together."""
         ...
@@ -79,6 +83,9 @@ class MemoryBackend:
 
     def keys(self) -> MemoryKeys:
         return MemoryKeys(self._store)
+
+    def equity(self) -> MemoryEquity:
+        return MemoryEquity(self._store)
 
     def query_rows(self) -> int:
         store = self._store
@@ -110,6 +117,9 @@ class PostgresBackend:
 
     def keys(self) -> PostgresKeys:
         return PostgresKeys(self._url)
+
+    def equity(self) -> PostgresEquity:
+        return PostgresEquity(self._url)
 
     def query_rows(self) -> int:
         return sum(int(sql(self._url, f"select count(*) from {table}")[0][0]) for table in QUERY_TABLES)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import ceil
+
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -11,7 +15,10 @@ from perps.commands import (
     ListMarket,
     OpenPosition,
     SetMode,
+    SettleMarket,
+    SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
@@ -20,14 +27,21 @@ from perps.events import (
     Event,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
+    ParamsChanged,
+    PositionChanged,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
+    TransferKind,
     UserCreated,
     Withdrawn,
 )
 from perps.market.position import position_id, split_position_id
+from perps.params import changed
 from perps.refusals import RejectCode, Rejected
 from perps.venue import VenueState
 
@@ -38,14 +52,25 @@ LASTING = frozenset(RejectCode) - {RejectCode.CLIENT_ORDER_ID_REUSED, RejectCode
 def answers(command: Command, stream: str, event: Event) -> bool:
     """Whether ``event``, a row's own of ``stream``, is what ``command`` asked for."""
     match command, event:
-        case OpenPosition(), PositionOpened(position=position, fill=fill):
+        case OpenPosition(position=str(name)), PositionIncreased(position=position, fill=fill, margin_added=margin):
+            paid = ceil(Fraction(abs(fill.cost), command.leverage))
+            return (name, command.user, paid) == (position_id(stream, position.number), position.user, margin)
+        case OpenPosition(position=None), PositionOpened(position=position, fill=fill):
             side = Side.LONG if position.lots > 0 else Side.SHORT
             asked = (command.ticker, command.user, command.side, command.leverage)
             return asked == (stream, position.user, side, position.leverage) and abs(fill.cost) <= command.size
         case ClosePosition(), PositionReduced(position=position):
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
-        case UpdatePrice(), PriceUpdated(price=price):
+        case SetTriggers(), PositionChanged(position=position):
+            exits = (command.take_profit, command.stop_loss)
+            name = position_id(stream, position.number)
+            return command.position_id == name and exits == (position.take_profit, position.stop_loss)
+        case ChangeMargin(amount=amount), PositionChanged(position=position, transfers=transfers):
+            asked_for = (command.position_id, command.user)
+            moved = [-move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in transfers]
+            return asked_for == (position_id(stream, position.number), position.user) and moved == [amount]
+        case UpdatePrice(), PriceUpdated(price=price) | PriceHeld(price=price):
             wanted = price if command.change is not None else command.price
             return (command.ticker, wanted, command.sequence) == (stream, price, event.sequence)
         case ListMarket(), MarketListed(params=params):
@@ -54,6 +79,10 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return (command.ticker, command.mode) == (stream, mode)
         case FundMarket(), HouseFunded(account=account, amount=amount):
             return (command.ticker, command.account, command.amount) == (stream, account, amount)
+        case SettleMarket(), MarketSettling():
+            return command.ticker == stream
+        case UpdateMarket(), ParamsChanged(params=params):
+            return command.ticker == stream and changed(params, command.changes) == params
         case CreateUser(), UserCreated(user=user):
             return (command.user, command.referrer) == (user, event.referrer)
         case Deposit(), Deposited(user=user, amount=amount):
@@ -69,12 +98,18 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
     match refusal.code, command:
         case RejectCode.USER_EXISTS, CreateUser(user=user):
             return None if user in state.ledger.referrers else f"{user} is in no durable row"
-        case RejectCode.POSITION_CLOSED, ClosePosition(ticker=ticker, position_id=name):
+        case RejectCode.POSITION_CLOSED, (
+            ClosePosition(ticker=ticker, position_id=name)
+            | ChangeMargin(ticker=ticker, position_id=name)
+            | SetTriggers(ticker=ticker, position_id=name)
+            | OpenPosition(ticker=ticker, position=str(name))
+        ):
             market, parts = state.markets[ticker], split_position_id(name)
             closed = parts is not None and parts[1] < market.next_number and parts[1] not in market.positions
             return None if closed else f"{name} is closed in no durable row"
-        case RejectCode.MARKET_HALTED, OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker):
-            touched = refusal.halt is not None or state.markets[ticker].mode_reason
-            return None if touched else f"{ticker} was halted by no durable row"
+        case RejectCode.MARKET_HALTED, (
+            OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker) | ChangeMargin(ticker=ticker)
+        ):
+            return None if state.markets[ticker].mode_reason else f"{ticker} was halted by no durable row"
         case _:
             return None

@@ -17,9 +17,12 @@ import actors.market
 import actors.recovery
 import actors.supervisor
 import perps.engine
+import perps.rules.checks
 import perps.rules.closing
 import perps.rules.funding
+import perps.rules.liquidation
 import perps.rules.opening
+import perps.rules.settling
 import perps.sequencer
 from actors.answers import Answers, Step
 from actors.base import tell
@@ -29,9 +32,13 @@ from actors.market import MarketActor
 from actors.messages import Address, Envelope, ImageTaken, Refused, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
 from perps.market.funding import Funding, advanced
+from perps.market.settling import Settling
+from perps.market.state import Market
 from perps.money.funds import Funds
-from perps.rules.liquidation import next_due
+from perps.params import Mode
+from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
+from perps.rules.settling import settlement
 from perps.units import div_floor
 from perps.venue import replay_market
 
@@ -147,12 +154,12 @@ def _no_sweep(*_: object) -> list[Any]:
     return []
 
 
-def _spared(next_due: Callable[..., Any]) -> Callable[..., Any]:
+def _spared(next_liquidation: Callable[..., Any]) -> Callable[..., Any]:
     """The last one who is due is left alone."""
 
-    def broken(market: Any) -> Any:
-        position = next_due(market)
-        return None if position is not None and len(market.positions) == 1 else position
+    def broken(market: Any, unpaid: set[int]) -> Any:
+        event = next_liquidation(market, unpaid)
+        return None if event is not None and len(market.positions) == 1 else event
 
     return broken
 
@@ -226,6 +233,30 @@ def _never_stands(_: object, __: int, given: Given) -> int:
     return given.at
 
 
+def _never_waits(market: Market, since: int, given: Given) -> int:
+    """Funding counts while a price waits to be confirmed."""
+    return since if market.mode is Mode.HALTED else given.at
+
+
+def _backwards(settlement: Callable[..., Any]) -> Callable[..., Any]:
+    """Winners come first."""
+
+    def broken(market: Market) -> Any:
+        *gone, end = (event for event in list(settlement(market)))
+        return [*reversed(gone), end]
+
+    return broken
+
+
+def _at_the_index(lots: int, settling: Settling, unit: int) -> int:
+    """The skew is forgotten."""
+    return lots * settling.index_price * unit
+
+
+def _nothing_wrong(*_: object) -> None:
+    """What is checked always passes."""
+
+
 BREAKS: dict[str, Sequence[Change]] = {
     "a refusal keeps its hold": [(LedgerActor, "_void", _hold_kept)],
     "an answer leaves before its commit": [(JournalActor, "_commit", _answer_first(JournalActor._commit))],
@@ -242,7 +273,7 @@ BREAKS: dict[str, Sequence[Change]] = {
     "a market lives on after a bug": [(MarketActor, "_execute", _swallowed(MarketActor._execute))],
     "a refusal overtakes its reasons": [(LedgerActor, "_flush", _refusals_first(LedgerActor._flush))],
     "no sweep at a market's start": [(perps.sequencer, "sweep", _no_sweep)],
-    "somebody who is due is spared": [(perps.engine, "next_due", _spared(next_due))],
+    "somebody who is due is spared": [(perps.engine, "next_liquidation", _spared(next_liquidation))],
     "fees are rounded down": [
         (perps.rules.opening, "div_ceil", div_floor),
         (perps.rules.closing, "div_ceil", div_floor),
@@ -254,6 +285,14 @@ BREAKS: dict[str, Sequence[Change]] = {
     "the dying are waited for": [(actors.core, "has_stopped", _waits_for_an_answer)],
     "funding forgets its remainder": [(perps.rules.funding, "advanced", _remainder_dropped(advanced))],
     "funding counts during a halt": [(perps.rules.funding, "counted_until", _never_stands)],
+    "a house pays what it does not have": [
+        (perps.rules.closing, "house_cannot_pay", _nothing_wrong),
+        (perps.rules.liquidation, "house_cannot_pay", _nothing_wrong),
+    ],
+    "a held price is acted at": [(perps.rules.checks, "unconfirmed", _nothing_wrong)],
+    "funding counts while a price is held": [(perps.rules.funding, "counted_until", _never_waits)],
+    "a settlement pays winners first": [(perps.engine, "settlement", _backwards(settlement))],
+    "a settlement is at the index": [(perps.rules.settling, "settlement_cost", _at_the_index)],
     "a failed listing takes the next one along": [(Supervisor, "_forget", _listing_forgotten(Supervisor._forget))],
 }
 

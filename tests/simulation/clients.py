@@ -7,6 +7,7 @@ from random import Random
 from typing import Any
 
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -17,13 +18,16 @@ from perps.commands import (
     OpenPosition,
     PriceSource,
     SetMode,
+    SettleMarket,
+    SetTriggers,
     Side,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
-from perps.market.position import position_id
-from perps.params import MarketParams, Mode
-from perps.units import MICRO, PPB, Lots, Micros, Ppb, Ticks
+from perps.market.position import Position, position_id, split_position_id
+from perps.params import MarketParams, Mode, ParamChanges
+from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
 from tests.simulation.orders import Order
@@ -36,11 +40,17 @@ FALLS_BPS = (3_000, 6_000, 8_000, 9_000, 11_000, 13_000, 20_000)
 INVALID_LISTINGS = 0.7
 FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_rate": Ppb(PPB // 15)}
 """So quick that the rate meets its bounds within a run."""
+BAND: dict[str, Any] = {"price_band": Ppb(PPB // 40), "price_confirmations": 2}
+PRICE_AGE_MS = Millis(4_000)
+"""Prices of the later markets grow old within a run."""
 OPENING_MARKETS, OPENING_USERS = 2, 3
 
 WEIGHTS = {
     "open": 34,
     "close": 20,
+    "increase": 8,
+    "margin": 8,
+    "triggers": 8,
     "price": 16,
     "crash_of_price": 2,
     "deposit": 5,
@@ -49,6 +59,8 @@ WEIGHTS = {
     "mode": 2,
     "list": 2,
     "fund": 2,
+    "params": 2,
+    "settle": 2,
     "poison_market": 1,
     "poison_ledger": 0,
     "again": 12,
@@ -114,6 +126,16 @@ class Clients:
             case "close":
                 close = self._close(ticker, user)
                 return self._keyed(close, close.user)
+            case "increase":
+                name, owner = self._position(ticker, user)
+                return self._keyed(self._open(owner, ticker, position=name, **self._side(name)), owner)
+            case "margin":
+                name, owner = self._position(ticker, user)
+                change = ChangeMargin(ticker=ticker, user=owner, position_id=name, amount=self._margin(name))
+                return self._keyed(change, owner)
+            case "triggers":
+                triggers = self._triggers(ticker, user)
+                return self._keyed(triggers, triggers.user)
             case "deposit":
                 amount = Micros(chance.randrange(1, 500 * MICRO))
                 return self._keyed(Deposit(user=user, amount=amount), ADMIN)
@@ -130,6 +152,10 @@ class Clients:
                 account = chance.choice((HouseAccount.HOUSE, HouseAccount.INSURANCE))
                 funds = Micros(chance.choice((-1, 1)) * chance.randrange(0, 2_000 * MICRO))
                 command = FundMarket(ticker=ticker, account=account, amount=funds)
+            case "params":
+                command = self._changes(ticker)
+            case "settle":
+                command = self._settle(ticker)
             case "list":
                 command = self._listing(chance.choice(TICKERS[1:]))
             case _:
@@ -151,6 +177,8 @@ class Clients:
         }
         if chance.random() < 0.1:
             fields["max_slippage_bps"] = chance.choice((0, 10, 500))
+        if chance.random() < 0.2:
+            fields |= self._exits(ticker)
         return OpenPosition(**{**fields, **more})
 
     def _leverage(self, ticker: str) -> int:
@@ -158,7 +186,8 @@ class Clients:
         most = market.params.max_leverage if market is not None else 1
         return self._random.choice((1, 2, most, most, most, most, most // 2, most + (self._random.random() < 0.1)))
 
-    def _close(self, ticker: str, user: str) -> ClosePosition:
+    def _position(self, ticker: str, user: str) -> tuple[str, str]:
+        """A position to name, and its owner: mostly one that is open."""
         chance = self._random
         market = self._state.markets.get(ticker)
         number = 1
@@ -167,8 +196,42 @@ class Clients:
             user = market.positions[number].user if chance.random() < 0.97 else user
         elif market is not None:
             number = chance.randrange(1, market.next_number + 2)
+        return position_id(ticker, number), user
+
+    def _known(self, name: str) -> Position | None:
+        parts = split_position_id(name)
+        market = self._state.markets.get(parts[0]) if parts else None
+        return market.positions.get(parts[1]) if market and parts else None
+
+    def _side(self, name: str) -> dict[str, Side]:
+        """Mostly that of the position."""
+        position = self._known(name)
+        if position is None or self._random.random() < 0.05:
+            return {}
+        return {"side": Side.LONG if position.lots > 0 else Side.SHORT}
+
+    def _margin(self, name: str) -> Micros:
+        """In or out; out also all that is posted."""
+        chance, position = self._random, self._known(name)
+        posted = position.margin if position else 0
+        return Micros(chance.choice((chance.randrange(1, 200 * MICRO), -chance.randrange(0, posted + 2), -posted // 4)))
+
+    def _close(self, ticker: str, user: str) -> ClosePosition:
+        chance = self._random
+        name, user = self._position(ticker, user)
         share = chance.choice((PPB, PPB, PPB // 2, 1, chance.randrange(1, PPB)))
-        return ClosePosition(ticker=ticker, user=user, position_id=position_id(ticker, number), share=Ppb(share))
+        return ClosePosition(ticker=ticker, user=user, position_id=name, share=Ppb(share))
+
+    def _triggers(self, ticker: str, user: str) -> SetTriggers:
+        close, exits = self._close(ticker, user), self._exits(ticker)
+        return SetTriggers(ticker=ticker, user=close.user, position_id=close.position_id, **exits)
+
+    def _exits(self, ticker: str) -> dict[str, Any]:
+        """A price on each side of the mark, or none."""
+        market, chance = self._state.markets.get(ticker), self._random
+        near = market.mark if market is not None else 100
+        levels = [None, *(near * bps // 10_000 + 1 for bps in (9_000, 9_900, 9_990, 10_010, 10_100, 11_000))]
+        return {"take_profit": chance.choice(levels), "stop_loss": chance.choice(levels)}
 
     def _price(self, ticker: str, *, falls: bool) -> UpdatePrice:
         chance = self._random
@@ -178,11 +241,45 @@ class Clients:
         if now < first // 4:
             bps = 10_500
         price = min(max(now * bps // 10_000, 1), PRICE_MAX_FACTOR * first)
+        held = market.held_price if market else None
+        if held is not None and chance.random() < 0.6:
+            price = held.price
         sequence = next(self._sequence) if chance.random() < 0.2 else None
         if bps % 7 == 0 and not falls and now < 2 * first:
             change = Ppb((bps - 10_000) * (PPB // 10_000))
             return UpdatePrice(ticker=ticker, change=change, source=PriceSource.EVENT, sequence=sequence)
         return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
+
+    def _settle(self, ticker: str) -> Command:
+        """Halt it, settle it, begin anew."""
+        market = self._state.markets.get(ticker)
+        mode = market.mode if market is not None else Mode.HALTED
+        if mode is Mode.SETTLED:
+            return SetMode(ticker=ticker, mode=Mode.ENABLED)
+        if mode is not Mode.HALTED and self._random.random() < 0.7:
+            return SetMode(ticker=ticker, mode=Mode.HALTED)
+        return SettleMarket(ticker=ticker)
+
+    def _changes(self, ticker: str) -> UpdateMarket:
+        chance = self._random
+        market = self._state.markets.get(ticker)
+        params = market.params if market is not None else quote_market()
+        lots = chance.choice((1, 2, 2, 3))
+        changes: dict[str, Any] = chance.choice(
+            (
+                {"taker_fee": Ppb(chance.randrange(0, PPB // 1000))},
+                {"max_open_interest": Lots(max(params.max_open_interest * lots // 2, 1))},
+                {"max_skew": Lots(max(params.max_skew * lots // 2, 1))},
+                {"house_credit_limit": chance.choice((None, Micros(0), Micros(1_000 * MICRO)))},
+                {"maintenance_rate": Ppb(params.maintenance_rate * 11 // 10), "max_leverage": params.max_leverage - 1},
+                {"maintenance_rate": Ppb(params.maintenance_rate * 10 // 11)},
+                {"price_band": chance.choice((None, Ppb(PPB // 40)))},
+                {"max_price_age": chance.choice((None, PRICE_AGE_MS))},
+                chance.choice((FUNDING, {"funding_velocity": Ppb(0), "max_funding_rate": Ppb(0)})),
+                {"skew_scale": Lots(params.skew_scale * lots)},
+            )
+        )
+        return UpdateMarket(ticker=ticker, changes=ParamChanges(**changes), force=chance.random() < 0.5)
 
     def _new_user(self, deposit: Micros) -> CreateUser:
         number = next(self._users)
@@ -201,7 +298,8 @@ class Clients:
         if ticker == TICKERS[0]:
             params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
         else:
-            params = quote_market(ticker=ticker, **FUNDING, **changes)
+            more = BAND if ticker == TICKERS[1] else {"max_price_age": PRICE_AGE_MS}
+            params = quote_market(ticker=ticker, **more, **FUNDING, **changes)
         return ListMarket(params=params, price=_first_price(params))
 
     def _other(self, command: Command) -> Command:

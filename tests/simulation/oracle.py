@@ -14,11 +14,17 @@ from perps.events import (
     Event,
     Fill,
     FundingAccrued,
+    HoldEnded,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
+    ParamsChanged,
+    PositionChanged,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
     TransferKind,
     UserCreated,
@@ -26,7 +32,7 @@ from perps.events import (
 )
 from perps.journal import LEDGER_STREAM, Entry, Row
 from perps.market.funding import RATE
-from perps.market.position import position_id
+from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from perps.refusals import InvariantViolated
 from perps.units import PICO
@@ -98,17 +104,45 @@ class Oracle:
                 market = slow.markets[ticker]
                 stands = market.house if account is HouseAccount.HOUSE else market.insurance
                 self._same(f"row {row.offset} {account}", event.balance, stands)
+            case PriceHeld(price=price, held=held):
+                # a price without a time of its own is as old as its row
+                at = row.at if event.source_at is None else event.source_at
+                taken = slow.takes(ticker, self._price(ticker, price), event.source, at, row.at)
+                band = slow.markets[ticker].band
+                said = (False, held.count, held.source, held.until)
+                self._same(f"row {row.offset} held", said, band and (taken, len(band.said), band.source, band.until))
+            case HoldEnded():
+                band = slow.markets[ticker].band
+                self._same(f"row {row.offset} hold over", True, band is None or row.at >= band.until > 0)
+                slow.unheld(ticker)
             case PriceUpdated(price=price, at=at):
+                taken = slow.takes(ticker, self._price(ticker, price), event.source, at, row.at)
+                self._same(f"row {row.offset} taken", True, taken)
                 slow.priced(ticker, self._price(ticker, price), at)
                 market = slow.markets[ticker]
                 self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
                 self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.shown_mark)
             case PositionOpened():
                 self._open(row, event)
+            case PositionIncreased():
+                self._increase(row, event)
             case PositionReduced():
                 self._reduce(row, event)
+            case PositionChanged(position=position) if event.transfers:
+                self._change(row, event)
+            case PositionChanged(position=position):
+                self._set_exits(row, position)
             case ModeChanged(mode=mode):
-                slow.switched(ticker, is_halted=mode is Mode.HALTED)
+                slow.switched(ticker, is_halted=mode in (Mode.HALTED, Mode.SETTLED))
+                if mode is Mode.SETTLED:
+                    self._same(f"row {row.offset} open positions", 0, len(self.state.markets[ticker].positions))
+            case MarketSettling(settling=settling):
+                slow.settling(ticker)
+                market, settles = slow.markets[ticker], (self._price(ticker, settling.index_price), settling.skew)
+                self._same(f"row {row.offset} settles", settles, (market.index_price, market.skew))
+            case ParamsChanged(params=params, at=at):
+                self._params[ticker] = params
+                slow.changed(rules_of(params), at)
             case FundingAccrued():
                 pass  # before all others: ``_accrue``
             case _:
@@ -127,6 +161,8 @@ class Oracle:
     def _open(self, row: Row, event: PositionOpened) -> None:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
         self._check_fill(row, event.fill, market)
+        if self.slow.is_stale(ticker, row.at):
+            self._complain(f"row {row.offset} opens a position at a price that is too old or in doubt")
         name = position_id(ticker, position.number)
         self.slow.opened(position.user, ticker, name, position.lots, position.leverage)
         self._same(f"row {row.offset} fee", event.fee, ceil(abs(event.fill.cost) * market.rules.taker_fee))
@@ -138,6 +174,18 @@ class Oracle:
         )
         if self.slow.is_liquidatable(name):
             self._complain(f"I7 row {row.offset}: {name} was opened and is due at once")
+        self._set_exits(row, position)
+
+    def _set_exits(self, row: Row, position: Position) -> None:
+        """The exits that a position has from here on, none of which is due."""
+        name = position_id(row.stream, position.number)
+        profit, stop = (
+            None if price is None else self._price(row.stream, price)
+            for price in (position.take_profit, position.stop_loss)
+        )
+        self.slow.exits_set(name, profit, stop)
+        if due := self.slow.exits_due(name):
+            self._complain(f"I7 row {row.offset}: {name} has got {due}, which is due at once")
 
     def _reduce(self, row: Row, event: PositionReduced) -> None:
         slow, market = self.slow, self.slow.markets[row.stream]
@@ -146,14 +194,24 @@ class Oracle:
         if stood is None:
             self._complain(f"row {row.offset} reduces {name}, which is not open")
             return
-        self._check_fill(row, event.fill, market)
-        before = (stood.cash, stood.margin, slow.wallets[stood.user])
-        if event.reason is CloseReason.OWNER:
-            slow.closed(name, abs(event.fill.lots))
-        else:
-            if not slow.is_liquidatable(name):
-                self._complain(f"row {row.offset} liquidates {name}, which is not due")
+        is_settled = event.reason is CloseReason.SETTLEMENT
+        self._check_fill(row, event.fill, market, is_settled=is_settled)
+        if slow.is_stale(row.stream, row.at) and not is_settled:
+            self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
+        before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
+        is_due, exits = slow.is_liquidatable(name), slow.exits_due(name)
+        if event.reason is CloseReason.LIQUIDATION and (not is_due or "stop_loss" in exits):
+            self._complain(f"row {row.offset} liquidates {name}, which is due: {is_due}, and {exits}")
+        if event.reason in (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS) and event.reason not in exits:
+            self._complain(f"row {row.offset} closes {name} by its {event.reason}; due are {exits}")
+        if is_settled:
+            slow.settled(name)
+        elif is_due and event.reason is not CloseReason.OWNER:
             slow.liquidated(name)
+        else:
+            slow.closed(name, abs(event.fill.lots))
+        if market.house < min(house, -market.rules.house_credit):
+            self._complain(f"row {row.offset}: the house of {row.stream} pays what it does not have: {market.house}")
         self._same(f"row {row.offset} margin of {name}", event.margin_released, before[1] - stood.margin)
         payout = before[0] - stood.cash - market.owed(-event.fill.lots) - event.fill.cost
         self._same(
@@ -168,11 +226,49 @@ class Oracle:
             (rest.lots, rest.cash, rest.margin) if rest else (0, 0, 0),
         )
 
-    def _check_fill(self, row: Row, fill: Fill, market: SlowMarket) -> None:
+    def _increase(self, row: Row, event: PositionIncreased) -> None:
+        """The leverage that was asked for is in no row: the margin that was added says what it can have been."""
+        name, market = position_id(row.stream, event.position.number), self.slow.markets[row.stream]
+        self._check_fill(row, event.fill, market)
+        cost, margin = abs(event.fill.cost), event.margin_added
+        leverage = max(ceil(Fraction(cost, max(margin, 1))), 1)
+        if event.fill.lots * event.position.lots <= 0 or leverage > self._params[row.stream].max_leverage:
+            self._complain(f"row {row.offset}: {event.fill.lots} lots and {margin} of margin are no increase of {name}")
+        self.slow.increased(name, event.fill.lots, leverage)
+        stands = self.slow.positions[name]
+        off = margin - ceil(Fraction(cost, leverage))
+        self.slow.margin_moved(name, off)
+        self._same(f"row {row.offset} fee", event.fee, ceil(cost * market.rules.taker_fee))
+        said = event.position
+        self._same(
+            f"row {row.offset} {name}",
+            (said.user, said.lots, said.cash, said.margin),
+            (stands.user, stands.lots, stands.cash, stands.margin),
+        )
+        if self.slow.is_liquidatable(name):
+            self._complain(f"I7 row {row.offset}: {name} was increased and is due at once")
+
+    def _change(self, row: Row, event: PositionChanged) -> None:
+        name, slow = position_id(row.stream, event.position.number), self.slow
+        moved = sum(
+            -move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in event.transfers
+        )
+        if -moved > max(slow.withdrawable(name, self._params[row.stream].max_leverage), 0):
+            self._complain(f"row {row.offset} takes {-moved} out of {name}, which needs it")
+        slow.margin_moved(name, moved)
+        said, stands = event.position, slow.positions[name]
+        self._same(
+            f"row {row.offset} {name}",
+            (said.user, said.lots, said.cash, said.margin),
+            (stands.user, stands.lots, stands.cash, stands.margin),
+        )
+
+    def _check_fill(self, row: Row, fill: Fill, market: SlowMarket, *, is_settled: bool = False) -> None:
         ticker = row.stream
+        cost = market.settlement_cost(fill.lots) if is_settled else market.cost(fill.lots)
         said = (fill.cost, fill.quote_before, fill.quote_after, self._price(ticker, fill.index_price))
         quotes = self._ticks(ticker, market, market.skew), self._ticks(ticker, market, market.skew + fill.lots)
-        self._same(f"row {row.offset} fill", said, (market.cost(fill.lots), *quotes, market.index_price))
+        self._same(f"row {row.offset} fill", said, (cost, *quotes, market.index_price))
 
     def _check_accounts(self, entry: Entry) -> None:
         """Each account that the row touched holds what the slow model says."""
@@ -215,16 +311,16 @@ class Oracle:
                 self._complain(f"I8 row {offset} takes {taken} from {account}, {-free} of it not durable then")
 
     def _check_nobody_is_due(self, row: Row | None, ticker: str = "") -> None:
-        """Before another command of a market, and at rest: everybody who was due has been liquidated."""
+        """Before another command of a market, and at rest: who was due has left, if the house can pay."""
         ticker = row.stream if row else ticker
         market = self.state.markets.get(ticker)
-        if market is None or market.mode is Mode.HALTED:
+        if market is None or market.mode is Mode.HALTED or self.slow.is_stale(ticker, market.at):
             return
         for number in market.positions:
-            if self.slow.is_liquidatable(position_id(ticker, number)):
-                self._complain(
-                    f"{position_id(ticker, number)} is due and stands, before {row.offset if row else 'rest'}"
-                )
+            name = position_id(ticker, number)
+            is_due = self.slow.is_liquidatable(name) or self.slow.exits_due(name)
+            if is_due and self.slow.can_be_paid(name):
+                self._complain(f"{name} is due and stands, before {row.offset if row else 'rest'}")
 
     def _price(self, ticker: str, ticks: int) -> Fraction:
         return Fraction(ticks * self._params[ticker].tick_size, PICO)

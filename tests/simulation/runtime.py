@@ -211,7 +211,7 @@ def on_scheduler(scheduler: Scheduler, limits: Limits, strike: Strike, hear: Hea
             (actors.ledger, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
             (actors.supervisor, "REBUILD_QUEUE_MAX", limits.rebuild_queue),
             (actors.supervisor, "MARKET_DEATHS_MAX", limits.market_deaths),
-            (perps.engine, "LIQUIDATIONS_PER_ROW_MAX", limits.liquidations_per_row),
+            (perps.engine, "CONSEQUENCES_PER_ROW_MAX", limits.liquidations_per_row),
         ):
             changes.enter_context(patch.object(target, name, value))
         changes.enter_context(patch.dict(Answers.__init__.__kwdefaults__, recent_max=limits.recent_answers))

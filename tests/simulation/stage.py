@@ -11,7 +11,7 @@ from typing import Any
 from actors.limits import DEADLINE_MS, EVENTS_PER_COMMIT_MAX, MARKET_DEATHS_MAX, REBUILD_QUEUE_MAX, ROWS_PER_COMMIT_MAX
 from actors.messages import Envelope, Outcome, Token
 from perps.commands import Command, fingerprint
-from perps.engine import LIQUIDATIONS_PER_ROW_MAX
+from perps.engine import CONSEQUENCES_PER_ROW_MAX
 from perps.units import Millis
 from tests.simulation.host import Listener, Process
 from tests.simulation.journal import Commit, Store
@@ -101,7 +101,7 @@ class Stage(Listener):
 
 
 @contextmanager
-def stage(*commands: Command, liquidations_per_row: int = LIQUIDATIONS_PER_ROW_MAX) -> Iterator[Stage]:
+def stage(*commands: Command, liquidations_per_row: int = CONSEQUENCES_PER_ROW_MAX) -> Iterator[Stage]:
     """A stage whose venue has done ``commands``."""
     limits = Limits(
         recent_answers=1_000,

@@ -15,6 +15,7 @@ from perps.projection import Record, merge_position, query_rows
 from perps.query_rows import (
     STATUS_OPEN,
     Candle,
+    EquityRecord,
     FillRecord,
     FundingRecord,
     KeyRecord,
@@ -38,6 +39,7 @@ class MemoryStore:
         self.funding: list[FundingRecord] = []
         self.positions: dict[str, PositionRecord] = {}
         self.api_keys: dict[str, KeyRecord] = {}
+        self.equity: dict[tuple[str, int], EquityRecord] = {}
         self.saved_snapshots: dict[int, bytes] = {}
         self._position_records: dict[str, Record] = {}
         self._answers: dict[tuple[str, str], tuple[int, bytes]] = {}
@@ -275,6 +277,14 @@ class MemoryQueries:
     async def funding(self, ticker: str, *, before: Place | None = None, limit: int) -> list[FundingRecord]:
         """Hours of a market's funding, newest first."""
         return _newest(self._where(self._store.funding, lambda hour: hour.ticker == ticker), before, limit)
+
+    async def equity(self, user: str, *, since: int, before: int | None = None, limit: int) -> list[EquityRecord]:
+        """What a user had, newest first: from the last observation at or before ``since`` on, and before ``before``."""
+        with self._store.lock:
+            own = sorted(at for name, at in self._store.equity if name == user)
+            first = max((at for at in own if at <= since), default=since)
+            ats = [at for at in reversed(own) if at >= first and (before is None or at < before)]
+            return [self._store.equity[user, at] for at in ats[: max(limit, 0)]]
 
     async def positions(
         self, user: str, *, status: str, ticker: str | None = None, before: Place | None = None, limit: int

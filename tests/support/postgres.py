@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -39,18 +40,30 @@ def running_server() -> Iterator[str]:
         shutil.rmtree(directory)
 
 
+FASTER: Final = "strategy file_copy"
+"""Of the two ways to copy a database."""
+
 _numbers = count(1)
+_spares: defaultdict[str, list[str]] = defaultdict(list)
+"""By server: databases that are empty still, as their tests got copies of filled ones instead."""
 
 
 @contextmanager
 def fresh_database(server_url: str) -> Iterator[str]:
     """The URL of a new, empty database, dropped afterwards with whoever is still connected."""
     name = f"test_{next(_numbers)}"
-    sql(server_url, f"create database {name} strategy file_copy")  # the faster one
+    spares = _spares[_address(server_url)]
+    made = f"alter database {spares.pop()} rename to {name}" if spares else f"create database {name} {FASTER}"
+    sql(server_url, made)
     try:
         yield urlunsplit(urlsplit(server_url)._replace(path=f"/{name}"))
     finally:
         sql(server_url, f"drop database {name} with (force)")
+
+
+def _address(url: str) -> str:
+    """Of the server alone."""
+    return urlunsplit(urlsplit(url)._replace(path=""))
 
 
 @pytest.fixture(scope="session")
@@ -84,18 +97,21 @@ _written: set[str] = set()
 def fill(url: str, name: str, write: Callable[[str], object]) -> None:
     """Make of an empty database what ``write`` makes of one. On each server only the first of a name is written.
 
-    The others are copies of it, made in a tenth of the time. ``write`` must leave no session behind.
+    The others are copies of it, made in a tenth of the time; the next test gets the empty one. So nobody may have
+    written to it, and ``write`` must leave no session behind.
     """
     parts = urlsplit(url)
     database, model = parts.path[1:], f"model_{name}"
     server = urlunsplit(parts._replace(path="/postgres"))
     model_url = urlunsplit(parts._replace(path=f"/{model}"))
     if model_url in _written:
-        sql(server, f"drop database {database} with (force)")
-        sql(server, f"create database {database} template {model} strategy file_copy")
+        spare = f"spare_{next(_numbers)}"
+        sql(server, f"alter database {database} rename to {spare}")
+        _spares[_address(url)].append(spare)
+        sql(server, f"create database {database} template {model} {FASTER}")
     else:
         write(url)
-        sql(server, f"create database {model} template {database} strategy file_copy")
+        sql(server, f"create database {model} template {database} {FASTER}")
         _written.add(model_url)
 
 

@@ -6,16 +6,19 @@ from pathlib import PurePosixPath
 
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-from tests.conftest import OTHER_PROCESSES
+from tests.conftest import OTHER_PROCESSES, is_timed
 
 
 class TimedTestsInTurn(LoadScopeScheduling):  # type: ignore[misc]
-    """Tests of venues in processes of their own say how long things may take: they run one after another in one worker.
+    """Tests of venues in processes of their own that say how long things may take run one after another in one worker.
 
-    They are the largest group and so begin first. All other tests are handed out one by one, and run beside them.
+    They are the largest group and so begin first. Beside them run files of longer tests that measure no time, and then
+    all other tests, handed out one by one.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         """Tests of one scope run in the same worker."""
-        timed = OTHER_PROCESSES.intersection(PurePosixPath(nodeid.partition("::")[0]).parts)
-        return "other processes" if timed else nodeid
+        file = PurePosixPath(nodeid.partition("::")[0])
+        if is_timed(file):
+            return "timed"
+        return str(file) if OTHER_PROCESSES.intersection(file.parts) else nodeid

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +24,24 @@ def in_time(took_s: float, limit_s: float) -> bool:
     The machine is measured only when it matters.
     """
     return took_s < limit_s or took_s < limit_s * slowness()
+
+
+@asynccontextmanager
+async def soon(limit_s: float) -> AsyncIterator[None]:
+    """What is inside ends within so many seconds, later on a slow machine. Else TimeoutError, as `asyncio.timeout`."""
+    async with asyncio.timeout(None) as limit:
+
+        async def expire() -> None:
+            await asyncio.sleep(limit_s)
+            slower = await asyncio.to_thread(slowness)
+            limit.reschedule(began + limit_s * slower)
+
+        began = asyncio.get_running_loop().time()
+        expiry = asyncio.create_task(expire())
+        try:
+            yield
+        finally:
+            expiry.cancel()
 
 
 def slowness() -> float:

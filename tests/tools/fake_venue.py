@@ -200,8 +200,9 @@ class FakeVenue:
         return web.json_response({"market": market, "offset": 1})
 
     async def _stats(self, request: web.Request) -> web.Response:
-        markets = [{"ticker": name, "status": "enabled", "positions": 0} for name in self.markets]
-        return web.json_response({"offset": 1, "users": len(self.users), "markets": markets, "health": {}})
+        stats = sample("accounts", "inFlight")
+        markets = [{**stats["markets"][0], "ticker": name} for name in self.markets]
+        return web.json_response({**stats, "users": len(self.users), "markets": markets})
 
     async def _open(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -33,7 +33,7 @@ def run(closed: str, *arguments: str) -> int:
     """The exit code of Python, run by a shell that closes some of its streams."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PERPS_")}
     command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment, check=False, timeout=18).returncode
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False, timeout=60).returncode
 
 
 @pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])

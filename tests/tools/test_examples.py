@@ -11,6 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests.support.slowness import soon
 from tests.web.events import listening
 from tests.web.venue import ADMIN_KEY, OnMemory, Running, start
 from tools.cli import main
@@ -43,7 +44,7 @@ async def bot(venue: Running, key: str, rounds: int = 1) -> asyncio.subprocess.P
 async def line(process: asyncio.subprocess.Process) -> str:
     """The next line it prints."""
     assert process.stdout is not None
-    async with asyncio.timeout(10):
+    async with soon(10):
         return (await process.stdout.readline()).decode().rstrip()
 
 
@@ -58,7 +59,7 @@ async def test_the_bot_buys_a_fall_and_sells_a_rise(venue: Running) -> None:
             while (event := await stream.next()).name != "trade":
                 pass
             assert event.data["kind"] == kind
-        async with asyncio.timeout(10):
+        async with soon(10):
             out, err = await process.communicate()
 
     assert (process.returncode, err) == (0, b"")
@@ -74,7 +75,7 @@ async def test_the_bot_says_why_it_was_refused(venue: Running) -> None:
     process = await bot(venue, poor.key or "")
     assert await line(process) == "watching BTC-PERP from 10000.00"
     await venue.price("9980")
-    async with asyncio.timeout(10):
+    async with soon(10):
         _, err = await process.communicate()
 
     assert process.returncode == 1

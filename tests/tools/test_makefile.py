@@ -10,6 +10,8 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
+BUILD: Final = "-m tools.page build"
+PAGE: Final = ["install .[page]", BUILD]
 PYTHON: Final = """#!/bin/sh
 case "$2" in venv) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" && cp "$0" "$3/bin/perps"; exit;; esac
 echo "${0##*/} $*" >> calls
@@ -32,7 +34,7 @@ def calls(empty_place: Path) -> Path:
 def made(calls: Path, *words: str) -> list[str]:
     """What ``make`` called, with what it installed in few words."""
     calls.write_text("")
-    subprocess.run(["make", "PYTHON=./python", *words], cwd=calls.parent, check=True, capture_output=True, timeout=30)
+    subprocess.run(["make", "PYTHON=./python", *words], cwd=calls.parent, check=True, capture_output=True, timeout=60)
     found = [line.partition(" ")[2] for line in calls.read_text().splitlines()]
     return [
         f"install {line.partition('--editable ')[2]}" if "pip install" in line else line
@@ -42,7 +44,7 @@ def made(calls: Path, *words: str) -> list[str]:
 
 
 def test_serving_installs_no_tests_and_nothing_twice(calls: Path) -> None:
-    assert made(calls, "serve") == ["install .", "serve --demo"]
+    assert made(calls, "serve") == ["install .", *PAGE, "serve --demo"]
     assert made(calls, "serve") == ["serve --demo"]
     assert made(calls, "test") == ["install .[test,check]", "-m tests"]
     assert made(calls, "test") == ["-m tests"]
@@ -50,15 +52,33 @@ def test_serving_installs_no_tests_and_nothing_twice(calls: Path) -> None:
 
 
 def test_tests_may_be_installed_first(calls: Path) -> None:
-    assert made(calls, "test") == ["install .", "install .[test,check]", "-m tests"]
+    assert made(calls, "test") == ["install .", "install .[test,check]", *PAGE, "-m tests"]
     assert made(calls, "serve") == ["serve --demo"]
 
 
 def test_a_change_of_what_is_needed_is_installed(calls: Path) -> None:
     made(calls, "test")
     (calls.parent / ".venv" / ".runs").unlink()  # as if setup.cfg were newer
-    assert made(calls, "serve") == ["install .", "serve --demo"]
+    assert made(calls, "serve") == ["install .", *PAGE, "serve --demo"]
     assert made(calls, "test") == ["install .[test,check]", "-m tests"]
+
+
+def test_a_page_is_built_again_when_something_that_it_is_made_of_has_changed(calls: Path) -> None:
+    made(calls, "serve")
+    source = calls.parent / "web" / "page" / "src" / "new.ts"
+    source.parent.mkdir(parents=True)
+    source.write_text("export {}")
+    assert made(calls, "serve") == [BUILD, "serve --demo"]
+    assert made(calls, "serve") == ["serve --demo"]
+
+
+def test_a_page_that_cannot_be_built_keeps_no_venue_from_serving_and_fails_the_tests(calls: Path) -> None:
+    failing = 'case "$*" in *tools.page*) exit 1;; esac\n'
+    (calls.parent / "python").write_text(PYTHON + failing)
+    assert made(calls, "serve") == ["install .", *PAGE, "serve --demo"]
+    with pytest.raises(subprocess.CalledProcessError):
+        made(calls, "test")
+    assert "-m tests" not in calls.read_text()
 
 
 def test_an_installation_that_failed_is_tried_again(calls: Path) -> None:
@@ -67,4 +87,4 @@ def test_an_installation_that_failed_is_tried_again(calls: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         made(calls, "serve")
     python.write_text(PYTHON)
-    assert made(calls, "serve") == ["install .", "serve --demo"]
+    assert made(calls, "serve") == ["install .", *PAGE, "serve --demo"]

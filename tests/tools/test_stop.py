@@ -64,7 +64,7 @@ sys.exit(main(["serve", "--port", "0", "--data-dir", {data_dir!r}, "--database-u
 def run(script: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PERPS_")}
     command = [sys.executable, "-c", script]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=15)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def plain(text: str) -> list[str]:

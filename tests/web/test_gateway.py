@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from actors.messages import Failure, FailureKind, Outcome
 from perps.commands import (
+    ChangeMargin,
     ClosePosition,
     Command,
     CreateUser,
@@ -22,11 +23,14 @@ from perps.commands import (
     ObserveTime,
     OpenPosition,
     SetMode,
+    SettleMarket,
+    SetTriggers,
+    UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.journal import Row
-from perps.params import Mode
+from perps.params import Mode, ParamChanges
 from perps.refusals import RejectCode, Rejected
 from perps.units import Micros
 from tests.actors.venue import FixedClock, Running, close, listing, open_long, running, set_price
@@ -49,10 +53,14 @@ UNBOUND = Principal("key-unbound", None, frozenset(("trade",)))
 COMMANDS: dict[type, Command] = {
     OpenPosition: open_long(BTC, "ann"),
     ClosePosition: close(BTC, "ann", 1),
+    ChangeMargin: ChangeMargin(ticker=BTC, user="ann", position_id="BTC-PERP-1", amount=Micros(1)),
+    SetTriggers: SetTriggers(ticker=BTC, user="ann", position_id=f"{BTC}-1", take_profit=None, stop_loss=None),
     UpdatePrice: set_price(BTC, 101),
     ListMarket: listing("NEW"),
     SetMode: SetMode(ticker=BTC, mode=Mode.HALTED),
     FundMarket: FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)),
+    UpdateMarket: UpdateMarket(ticker=BTC, changes=ParamChanges(max_leverage=50)),
+    SettleMarket: SettleMarket(ticker=BTC),
     ObserveTime: ObserveTime(ticker=BTC),
     CreateUser: CreateUser(user="cid"),
     Deposit: Deposit(user="ann", amount=Micros(1)),
@@ -221,7 +229,8 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
     principal = Principal("key", "ann", frozenset((scope,)))
     if scope in (kind.scope, "admin"):
         await _without_core(core).send(principal, command, trace_id="t")
-        assert len(core.commands) == (kind is not ClosePosition)  # a venue without markets has no position to close
+        of_a_position = kind in (ClosePosition, ChangeMargin, SetTriggers)
+        assert len(core.commands) == (not of_a_position), "a venue without markets has no position"
         return
 
     with pytest.raises(RequestError) as refused:
@@ -236,10 +245,14 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
     [
         (OpenPosition, "ann"),
         (ClosePosition, ADMIN_SENDER),
+        (ChangeMargin, "ann"),
+        (SetTriggers, ADMIN_SENDER),
         (UpdatePrice, ADMIN_SENDER),
         (ListMarket, ADMIN_SENDER),
         (SetMode, ADMIN_SENDER),
         (FundMarket, ADMIN_SENDER),
+        (UpdateMarket, ADMIN_SENDER),
+        (SettleMarket, ADMIN_SENDER),
         (ObserveTime, ADMIN_SENDER),
         (CreateUser, "cid"),
         (Deposit, "ann"),
@@ -251,14 +264,14 @@ def test_ids_belong_to_the_user_whose_wallet_moves_or_to_the_administrators(kind
 
 
 @pytest.mark.parametrize("kind", COMMANDS)
-async def test_a_command_that_must_not_be_done_twice_gets_an_id_of_its_own(venue: Running, kind: type) -> None:
+async def test_a_command_that_must_not_be_done_twice_gets_an_id_of_its_own(venue: Running, kind: Any) -> None:
     core = Asked(BUSY)
     await venue.do(open_long(BTC, "ann"))
 
     for order_id in (None, "mine"):
         await _of(venue, core=core).send(ADMIN, COMMANDS[kind], order_id, trace_id="t")
 
-    own = "req-t" if kind in (OpenPosition, ClosePosition, Deposit, Withdraw, FundMarket) else None
+    own = "req-t" if kind.gets_id else None
     assert [(how["client_order_id"], how["fresh"]) for how in core.how] == [(own, True), ("mine", False)]
     assert {how["trace_id"] for how in core.how} == {"t"}
 

@@ -20,6 +20,7 @@ from actors.clock import VenueClock
 from actors.ports import Clock
 from perps.units import Millis
 from tests.support.memory import MemoryKeys, MemoryQueries, MemoryStore
+from tests.support.memory_equity import MemoryEquity
 from tests.web.contract import conformity
 from web.compose import Limits, Stores, VenueServer, postgres
 from web.process.snapshot_taking import SnapshotTaken, take_snapshot
@@ -78,6 +79,7 @@ class OnMemory:
             history=self.store,
             queries=MemoryQueries(self.store),
             keys=MemoryKeys(self.store),
+            equity=MemoryEquity(self.store),
             take_snapshot=self._take_snapshot,
         )
 
@@ -170,6 +172,10 @@ class Client:
         """POST a JSON body; raw bytes go as they are; None sends no body."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         return await self.ask("POST", path, data=data)
+
+    async def patch(self, path: str, body: object) -> Answer:
+        """PATCH with a JSON body; raw bytes go as they are."""
+        return await self.ask("PATCH", path, data=body if isinstance(body, bytes) else json.dumps(body).encode())
 
     async def delete(self, path: str) -> Answer:
         """DELETE."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import rich_click as click
-from msgspec import Struct
 
-from perps.wire.keys import CREATE_KEY, LIST_KEYS, REVOKE_KEY
-from tools.admin.answers import Record, cursor_option, limit_option, show_answer, show_as, show_rows
+from perps.wire.keys import CREATE_KEY, LIST_KEYS, REVOKE_KEY, Keys
+from tools.admin.answers import cursor_option, limit_option, show_answer, show_list
 from tools.argument_types import KEY_ID, MOMENT, USER_ID
 from tools.settings import Access, SettingsGroup, access_options, json_option
 from tools.times import rfc3339
@@ -23,11 +22,6 @@ COLUMNS: Final = {
     "expires": "expiresAt",
     "revoked": "revokedAt",
 }
-
-
-class _Keys(Struct, rename="camel"):
-    keys: list[Record]
-    next_cursor: str | None
 
 
 @click.group(cls=SettingsGroup)
@@ -46,11 +40,8 @@ def list_keys(limit: int, cursor: str | None, access: Access, as_json: bool) -> 
     Each line has the key's id, owner, scopes and dates. The keys themselves are not shown. The administrator's own key
     is not in the list.
     """
-
-    def show(page: _Keys) -> None:
-        show_rows(page.keys, COLUMNS, page.next_cursor)
-
-    show_as(access, LIST_KEYS, _Keys, show, as_json=as_json, limit=limit, cursor=cursor)
+    given = {"limit": limit, "cursor": cursor}
+    show_list(access, LIST_KEYS, Keys, lambda page: page.keys, COLUMNS, as_json=as_json, **given)
 
 
 @key.command("create")

@@ -1,17 +1,28 @@
-"""``perps market``: list markets, create them, and change their price and mode."""
+"""``perps market``: list markets, create them, and change their price, their parameters and their mode."""
 
 from __future__ import annotations
 
 from typing import Final
 
 import rich_click as click
-from msgspec import Struct
+from msgspec import to_builtins
 
 from perps.commands import PriceSource
 from perps.params import Preset
-from perps.wire.markets import LIST_MARKET, LIST_MARKETS, SET_MODE
-from perps.wire.prices import SET_PRICE
-from tools.admin.answers import Record, show_as, show_rows
+from perps.wire.listing import ChangesBody
+from perps.wire.markets import (
+    LIST_MARKET,
+    LIST_MARKETS,
+    SET_MODE,
+    SETTLE,
+    UPDATE,
+    Listed,
+    MarketAnswer,
+    MarketList,
+    Settled,
+)
+from perps.wire.prices import SET_PRICE, PriceAnswer
+from tools.admin.answers import show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
 from tools.check.command import check_market
 from tools.output import flat, show_line, show_record
@@ -46,6 +57,9 @@ PARAMETERS: Final = (
     "referralShare",
     "maxFundingRate",
     "fundingVelocity",
+    "maxPriceAge",
+    "priceBand",
+    "priceConfirmations",
     "maxStep",
     "tradingRange.byOpens",
     "tradingRange.byCloses",
@@ -57,26 +71,21 @@ moves its price, and the largest caps that would fit.
 """
 
 
-class _Markets(Struct):
-    markets: list[Record]
+def _show_settled(done: Settled) -> None:
+    market = done.market
+    show_record({"ticker": market.ticker, "status": market.status})
+    show_record({"price": done.price, "positions": done.positions})
 
 
-class _Market(Struct):
-    market: Record
-
-
-class _Listed(_Market):
-    largest: Record = {}
-    warnings: list[Record] = []
-
-
-class _Priced(_Market):
-    liquidations: int
+def _show_parameters(made: MarketAnswer) -> None:
+    answer = to_builtins(made)
+    record = dict(flat({**answer["market"], "largest": answer.get("largest", {})}))
+    show_record({name: record[name] for name in PARAMETERS if name in record})
 
 
 @click.group(cls=SettingsGroup)
 def market() -> None:
-    """List markets, create them, and change their price and mode."""
+    """List markets, create them, and change their price, their parameters and their mode."""
 
 
 @market.command("list")
@@ -87,7 +96,7 @@ def list_markets(access: Access, as_json: bool) -> None:
 
     This needs no key.
     """
-    show_as(access, LIST_MARKETS, _Markets, lambda found: show_rows(found.markets, COLUMNS), as_json=as_json)
+    show_as(access, LIST_MARKETS, MarketList, lambda found: show_rows(found.markets, COLUMNS), as_json=as_json)
 
 
 @market.command("create")
@@ -124,6 +133,10 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option("--house-credit-limit", help="How far below 0 the house may go: an amount in USD, or none.")
 @click.option("--max-price-age", type=AMOUNT, help="Trading stops when the price is older than this many seconds.")
 @click.option(
+    "--price-band", help="A price further from the last one than this fraction of it is held until confirmed, or none."
+)
+@click.option("--price-confirmations", type=Whole(1, 100), help="How often a held price must be said to be taken.")
+@click.option(
     "--max-funding-rate",
     type=NOT_NEGATIVE,
     help="The highest daily funding rate, as a fraction of the notional; 0: no funding.",
@@ -145,13 +158,12 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
     price.
     """
 
-    def show(made: _Listed) -> None:
-        record = dict(flat({**made.market, "largest": made.largest}))
-        show_record({name: record[name] for name in PARAMETERS if name in record})
+    def show(made: Listed) -> None:
+        _show_parameters(made)
         for warning in made.warnings:
-            show_line(f"warning: {warning['message']}", err=True)
+            show_line(f"warning: {warning.message}", err=True)
 
-    show_as(access, LIST_MARKET, _Listed, show, as_json=as_json, ticker=ticker, **parameters)
+    show_as(access, LIST_MARKET, Listed, show, as_json=as_json, ticker=ticker, **parameters)
 
 
 @market.command("price")
@@ -170,10 +182,49 @@ def set_price(ticker: str, access: Access, as_json: bool, **given: str | None) -
     A change is at most 1/max-leverage either way.
     """
 
-    def show(changed: _Priced) -> None:
-        show_rows([{**changed.market, "liquidations": changed.liquidations}], {**COLUMNS, "liquidated": "liquidations"})
+    def show(changed: PriceAnswer) -> None:
+        row = {**to_builtins(changed.market), "liquidations": changed.liquidations}
+        show_rows([row], {**COLUMNS, "liquidated": "liquidations"})
 
-    show_as(access, SET_PRICE, _Priced, show, as_json=as_json, ticker=ticker, **given)
+    show_as(access, SET_PRICE, PriceAnswer, show, as_json=as_json, ticker=ticker, **given)
+
+
+@market.command("change")
+@click.argument("ticker", type=TICKER)
+@click.option("--organization-id", help="The organization that the market belongs to.")
+@click.option("--name", help="The market's name for people.")
+@click.option("--max-price-age", help="Trading stops when the price is older than this many seconds, or none.")
+@click.option(
+    "--max-step", help="The largest move that you expect from one price to the next, as a fraction of it, or none."
+)
+@click.option("--force", is_flag=True, default=None, help="Also if positions become liquidatable: they are liquidated.")
+@access_options
+@json_option
+def change_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | bool | None) -> None:
+    """Change parameters of a market.
+
+    What you leave out stays as it is. Prices, sizes and the mark source of a market never change.
+    """
+    if all(value is None for name, value in parameters.items() if name != "force"):
+        raise click.UsageError("name at least one parameter to change")
+    show_as(access, UPDATE, MarketAnswer, _show_parameters, as_json=as_json, ticker=ticker, **parameters)
+
+
+_OWN: Final = {option.name for option in change_market.params}
+_CHANGE: Final = set(ChangesBody.__struct_fields__)
+change_market.params += [each for each in create_market.params if each.name in _CHANGE and each.name not in _OWN]
+
+
+@market.command("settle")
+@click.argument("ticker", type=TICKER)
+@access_options
+@json_option
+def settle_market(ticker: str, access: Access, as_json: bool) -> None:
+    """Close every position of a halted market at one price, and end it.
+
+    It cannot be undone.
+    """
+    show_as(access, SETTLE, Settled, _show_settled, as_json=as_json, ticker=ticker)
 
 
 @market.command("mode")
@@ -187,10 +238,10 @@ def set_mode(ticker: str, mode: str, access: Access, as_json: bool) -> None:
     In enabled mode everything is allowed. In reduce_only mode positions may only shrink. In halted mode nobody trades.
     """
 
-    def show(changed: _Market) -> None:
+    def show(changed: MarketAnswer) -> None:
         show_rows([changed.market], COLUMNS)
 
-    show_as(access, SET_MODE, _Market, show, as_json=as_json, ticker=ticker, mode=mode)
+    show_as(access, SET_MODE, MarketAnswer, show, as_json=as_json, ticker=ticker, mode=mode)
 
 
 market.add_command(check_market)

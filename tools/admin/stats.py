@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import rich_click as click
+from msgspec import to_builtins
 
-from perps.wire.venue import STATS
-from tools.admin.answers import Record, show_as, show_rows
+from perps.wire.venue import STATS, Stats
+from tools.admin.answers import show_as, show_rows
 from tools.output import show_record
 from tools.settings import Access, SettingsCommand, access_options, json_option
 
@@ -19,12 +20,11 @@ COLUMNS: Final = {
     "skew": "skew",
     "house": "house",
     "insurance": "insurance",
+    "available": "houseAvailable",
+    "liability": "houseLiability",
     "offset": "offset",
     "reason": "reason",
 }
-
-
-_Stats = dict[str, bool | int | float | str | Record | list[Record] | None]
 
 
 @click.command(cls=SettingsCommand)
@@ -32,12 +32,13 @@ _Stats = dict[str, bool | int | float | str | Record | list[Record] | None]
 @json_option
 def stats(access: Access, as_json: bool) -> None:
     """Show the venue's own figures: rows, users, accounts, markets."""
-    show_as(access, STATS, _Stats, _show, as_json=as_json)
+    show_as(access, STATS, Stats, _show, as_json=as_json)
 
 
-def _show(figures: _Stats) -> None:
-    markets = figures.pop("markets", None)
-    show_record(figures)
-    if isinstance(markets, list) and markets:
+def _show(figures: Stats) -> None:
+    shown = to_builtins(figures)
+    del shown["markets"]
+    show_record(shown)
+    if figures.markets:
         click.echo()
-        show_rows(markets, COLUMNS)
+        show_rows(figures.markets, COLUMNS)

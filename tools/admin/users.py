@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 import rich_click as click
-from msgspec import Struct
 
-from perps.wire.users import BALANCE, CREATE_USER, DEPOSIT, LIST_USERS, WITHDRAW
-from tools.admin.answers import Record, cursor_option, limit_option, show_answer, show_as, show_rows
+from perps.wire.results import EQUITY, LEADERBOARD, EquityHistory, Leaderboard
+from perps.wire.users import BALANCE, CREATE_USER, DEPOSIT, LIST_USERS, WITHDRAW, Users
+from tools.admin.answers import cursor_option, limit_option, show_answer, show_list
 from tools.argument_types import AMOUNT, USER_ID
 from tools.settings import Access, SettingsGroup, access_options, json_option
 
@@ -21,12 +21,16 @@ COLUMNS: Final = {
     "fees": "totalFees",
     "referrer": "referrer",
 }
+LEADER_COLUMNS: Final = {
+    "rank": "rank",
+    "user": "userId",
+    "gain": "gain",
+    "realized pnl": "realizedPnL",
+    "volume": "volume",
+    "equity": "equity",
+}
+POINT_COLUMNS: Final = {"at": "at", "equity": "equity", "paid in": "paidIn"}
 ID_HELP: Final = "Makes it safe to repeat: the same id moves the money once.  [default: a new id]"
-
-
-class _Users(Struct, rename="camel"):
-    users: list[Record]
-    next_cursor: str | None
 
 
 @click.group(cls=SettingsGroup)
@@ -41,11 +45,8 @@ def user() -> None:
 @json_option
 def list_users(limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
     """Show users with their money and results, newest first."""
-
-    def show(page: _Users) -> None:
-        show_rows(page.users, COLUMNS, page.next_cursor)
-
-    show_as(access, LIST_USERS, _Users, show, as_json=as_json, limit=limit, cursor=cursor)
+    given = {"limit": limit, "cursor": cursor}
+    show_list(access, LIST_USERS, Users, lambda page: page.users, COLUMNS, as_json=as_json, **given)
 
 
 @user.command("create")
@@ -90,3 +91,40 @@ def withdraw_money(user_id: str, amount: str, client_order_id: str | None, acces
 def balance(user_id: str, access: Access, as_json: bool) -> None:
     """Show a user's wallet, deposits and results."""
     show_answer(access, BALANCE, as_json=as_json, user_id=user_id)
+
+
+window_option = click.option(
+    "--window", type=click.Choice(["24h", "7d", "all"]), default="all", show_default=True, help="How far back."
+)
+
+
+@user.command("equity")
+@click.argument("user_id", type=USER_ID)
+@window_option
+@limit_option
+@cursor_option
+@access_options
+@json_option
+def equity(user_id: str, window: str, limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
+    """Show what a user had over time, newest first, beside what was paid in."""
+    given = {"user_id": user_id, "window": window, "limit": limit, "cursor": cursor}
+    show_list(access, EQUITY, EquityHistory, lambda page: page.points, POINT_COLUMNS, as_json=as_json, **given)
+
+
+@user.command("leaderboard")
+@click.option(
+    "--by",
+    type=click.Choice(["lifetimePnL", "equity", "volume"]),
+    default="lifetimePnL",
+    show_default=True,
+    help="By realized PnL, by what the equity has gained, or by volume.",
+)
+@window_option
+@limit_option
+@cursor_option
+@access_options
+@json_option
+def leaderboard(by: str, window: str, limit: int, cursor: str | None, access: Access, as_json: bool) -> None:
+    """Show who does best, the best first."""
+    given = {"by": by, "window": window, "limit": limit, "cursor": cursor}
+    show_list(access, LEADERBOARD, Leaderboard, lambda page: page.leaders, LEADER_COLUMNS, as_json=as_json, **given)

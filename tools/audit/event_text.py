@@ -16,12 +16,19 @@ from perps.events import (
     Event,
     Events,
     FundingAccrued,
+    HoldEnded,
     HouseFunded,
     MarketListed,
+    MarketSettling,
     ModeChanged,
+    ParamsChanged,
+    PositionChanged,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     PriceUpdated,
+    TransferKind,
     UserCreated,
     Withdrawn,
     subject_of,
@@ -117,13 +124,26 @@ class _Words:
                 reason = f", {event.reason}" if event.reason else ""
                 mark = f", mark {self._price(event.mark)}" if event.mark != event.price else ""
                 return f"price {self._price(event.price)}{mark} from {event.source}{reason}"
+            case PriceHeld():
+                held = event.held
+                return f"price {self._price(event.price)} from {event.source} held, {held.count} times said"
+            case HoldEnded():
+                return "the held price was not confirmed: dropped"
+            case MarketSettling(settling=settling):
+                return f"settling {settling.positions} positions at the index {self._price(settling.index_price)}"
+            case ParamsChanged():
+                return "parameters changed"
             case FundingAccrued():
                 rate = decimals.share(100 * event.rate, RATE * 24, 6)
                 return f"funding index {event.index} at {rate} % an hour until {_time(event.at)}"
             case PositionOpened():
                 return self._opened(event)
+            case PositionIncreased():
+                return self._increased(event)
             case PositionReduced():
                 return self._reduced(event)
+            case PositionChanged():
+                return self._changed(event)
             case UserCreated():
                 deposit = sum(transfer.amount for transfer in event.transfers)
                 referrer = f", referred by {event.referrer}" if event.referrer else ""
@@ -146,17 +166,39 @@ class _Words:
             f" {position.leverage}x, margin {money(position.margin)}, fee {money(event.fee)}"
         )
 
+    def _increased(self, event: PositionIncreased) -> str:
+        position, money = event.position, decimals.money
+        return (
+            f"{position.user} increased {position_id(self._stream, position.number)}: {self._traded(event)},"
+            f" margin {money(event.margin_added)} more, fee {money(event.fee)}"
+        )
+
     def _reduced(self, event: PositionReduced) -> str:
         position, money = event.position, decimals.money
         name = position_id(self._stream, position.number)
         debt = f", bad debt {money(event.bad_debt)}" if event.bad_debt else ""
         if event.reason is CloseReason.LIQUIDATION:
             begin = f"{position.user} was liquidated in {name}"
+        elif event.reason is CloseReason.SETTLEMENT:
+            begin = f"{position.user} was settled in {name}"
+        elif event.reason is not CloseReason.OWNER:
+            begin = f"{event.reason.replace('_', '-')} closed {name} of {position.user}"
         else:
             begin = f"{position.user} {'reduced' if position.lots else 'closed'} {name}"
         return f"{begin}: {self._traded(event)}, pnl {money(event.pnl)}, fee {money(event.fee)}{debt}"
 
-    def _traded(self, event: PositionOpened | PositionReduced) -> str:
+    def _changed(self, event: PositionChanged) -> str:
+        position = event.position
+        name = position_id(self._stream, position.number)
+        if not event.transfers:
+            exits = (("take-profit", position.take_profit), ("stop-loss", position.stop_loss))
+            named = [f"{what} {self._price(price)}" for what, price in exits if price is not None]
+            return f"{position.user} has {name} with {' and '.join(named) or 'neither take-profit nor stop-loss'}"
+        moves = {TransferKind.MARGIN: "paid in", TransferKind.MARGIN_RETURN: "taken out"}
+        told = [f", {decimals.money(move.amount)} {moves.get(move.kind, move.kind)}" for move in event.transfers]
+        return f"{position.user} changed {name}{''.join(told)}: margin {decimals.money(position.margin)}"
+
+    def _traded(self, event: PositionOpened | PositionIncreased | PositionReduced) -> str:
         fill = event.fill
         if self._params is None:
             return f"{abs(fill.lots)} lots for {decimals.money(abs(fill.cost))}"

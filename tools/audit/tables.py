@@ -59,6 +59,8 @@ def _position(record: PositionRecord, market: Market, position: Position, offset
         "lots": (str(position.lots), str(record.lots)),
         "leverage": (str(position.leverage), str(record.leverage)),
         "ticker": (market.ticker, record.ticker),
+        "takeProfit": (str(position.take_profit), str(record.take_profit)),
+        "stopLoss": (str(position.stop_loss), str(record.stop_loss)),
     }
     for name in MONEY:
         camel = "".join(word.capitalize() if at else word for at, word in enumerate(name.split("_")))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from perps.commands import (
     ClosePosition,
     CreateUser,
@@ -40,6 +42,7 @@ class Arena:
         """The number of the newest position, if the last open made one."""
         self._sequencer = Sequencer()
         self._gang: list[str] = []
+        params = replace(params, price_band=None)  # what is played are prices that a market took
         listed = self.send(ListMarket(params=params, price=price))
         if isinstance(listed, Rejected):
             raise ToolError(f"these parameters list no market: {listed.facts.get('rule', listed.code)}")

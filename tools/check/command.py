@@ -128,7 +128,7 @@ def _listing(path: Path) -> tuple[MarketParams, int]:
     import msgspec
 
     from perps.wire.base import decoder
-    from perps.wire.markets import MarketBody
+    from perps.wire.listing import MarketBody
     from tools.errors import ToolError
     from web.answers.errors import RequestError
     from web.api.commands import list_command

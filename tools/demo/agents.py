@@ -79,7 +79,9 @@ class Agent:
                 self._must_close = bool(self.positions)
             case "position_closed" | "position_not_found":
                 await self._refresh()
-            case "market_halted" | "market_reduce_only" | "price_stale" | "rate_limited" | "price_beyond_limit":
+            case "market_halted" | "market_reduce_only" | "price_stale" | "price_unconfirmed":
+                pass
+            case "rate_limited" | "price_beyond_limit" | "house_cannot_pay":
                 pass
             case _:
                 LOG.warning("demo.agent_refused", agent=self.plan.user, code=error.code, reason=str(error))

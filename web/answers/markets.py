@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Final, cast
 
 from msgspec import Raw
+from msgspec.structs import asdict
 
 from perps.candles import MINUTE_MS
-from perps.events import HouseFunded
+from perps.events import HouseFunded, MarketSettling
 from perps.journal import Entry
+from perps.market import holding
 from perps.market.reach import largest_interest, largest_skew, reach
 from perps.market.risks import risks
 from perps.params import MarketParams
 from perps.wire.base import encode
-from perps.wire.markets import Funded, Largest, Market, MarketStatus, OpenInterest, TradingRange, Warned
+from perps.wire.listing import Largest, Warned
+from perps.wire.markets import Funded, HeldPrice, Market, MarketStatus, OpenInterest, Parameters, Settled, TradingRange
 from web.answers import decimals
 from web.answers.funding import funding_rate
 from web.answers.rows import own_event
@@ -39,9 +42,7 @@ def _rendered(view: MarketView, now_ms: int) -> Market:
     quote = state.quote
     day = view.history.day(now_ms, quote)
     return Market(
-        ticker=params.ticker,
-        organization_id=params.organization_id,
-        name=params.name,
+        **asdict(parameters(params)),
         status=_status(view),
         current_price=decimals.price(quote, tick),
         index_price=decimals.price(state.index_price, tick),
@@ -56,24 +57,48 @@ def _rendered(view: MarketView, now_ms: int) -> Market:
         ),
         skew=decimals.quantity(state.skew, lot),
         funding_rate=funding_rate(state, now_ms, view.price_in_doubt),
+        price_at=rfc3339(state.price_at),
+        held_price=None if state.held_price is None else held_price(state.held_price, params),
+    )
+
+
+def parameters(params: MarketParams) -> Parameters:
+    """A market's rules."""
+    lot = params.lot_size
+    return Parameters(
+        ticker=params.ticker,
+        organization_id=params.organization_id,
+        name=params.name,
         mark_source=params.mark_source,
         skew_scale=decimals.quantity(params.skew_scale, lot),
         max_skew=decimals.quantity(params.max_skew, lot),
         max_open_interest=decimals.quantity(params.max_open_interest, lot),
         max_leverage=params.max_leverage,
         min_order_size=decimals.money(params.min_order_size),
-        tick_size=decimals.pico(tick),
+        tick_size=decimals.pico(params.tick_size),
         lot_size=decimals.pico(lot),
         taker_fee=_rate(params.taker_fee),
         maintenance_rate=_rate(params.maintenance_rate),
         liquidation_fee=_rate(params.liquidation_fee),
         referral_share=_rate(params.referral_share),
-        price_at=rfc3339(state.price_at),
         funding_velocity=_rate(params.funding_velocity),
         max_funding_rate=_rate(params.max_funding_rate),
+        max_price_age=None if params.max_price_age is None else decimals.text(params.max_price_age, 3, 0),
+        price_band=None if params.price_band is None else _rate(params.price_band),
+        price_confirmations=params.price_confirmations,
         trading_range=trading_range(params),
         max_step=None if params.max_step is None else _rate(params.max_step),
         exact_mark=params.exact_mark,
+    )
+
+
+def held_price(held: holding.HeldPrice, params: MarketParams) -> HeldPrice:
+    """A price that waits."""
+    return HeldPrice(
+        price=decimals.price(held.price, params.tick_size),
+        source=held.source,
+        count=held.count,
+        until=rfc3339(held.until),
     )
 
 
@@ -117,6 +142,18 @@ def funded(entry: Entry) -> Funded:
         new_balance=decimals.money(event.balance),
         client_order_id=row.client_order_id,
         offset=row.offset,
+    )
+
+
+def settled(entry: Entry, now: Market, params: MarketParams) -> Settled:
+    """The answer to a settlement: what its row says, and the market as it stands by now."""
+    settling = own_event(entry, MarketSettling).settling
+    scale = 2 * settling.skew_scale
+    return Settled(
+        market=now,
+        price=decimals.average_price(settling.index_price * params.unit * (scale + settling.skew), scale, params),
+        positions=settling.positions,
+        offset=entry.row.offset,
     )
 
 

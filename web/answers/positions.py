@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, Protocol, cast
 
+from msgspec import UNSET, UnsetType
+
 from perps.commands import Side
-from perps.effects import Traded, TradeKind
-from perps.events import CloseReason, PositionOpened, PositionReduced
+from perps.effects import Changed, Traded, TradeKind
+from perps.events import (
+    CloseReason,
+    PositionChanged,
+    PositionIncreased,
+    PositionOpened,
+    PositionReduced,
+    TransferKind,
+)
 from perps.events import Fill as DomainFill
 from perps.journal import Entry
 from perps.market.position import Position as DomainPosition
@@ -23,7 +32,7 @@ from perps.market.state import Market
 from perps.params import MarketParams
 from perps.query_rows import STATUS_OPEN, PositionRecord
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
-from perps.wire.trading import Closed, Opened, Position, Quoted
+from perps.wire.trading import Closed, MarginChanged, Opened, Position, Quoted, TriggersSet
 from web.answers import decimals
 from web.answers.markets import trading_range
 from web.answers.rows import own_event
@@ -33,11 +42,24 @@ from web.answers.trades import fee, fill
 Past = Literal["closed", "liquidated"]
 
 
+class Valued(NamedTuple):
+    """A position as shown, with the numbers that a list adds up: its pnl (unrealised or realised) and its funding."""
+
+    shown: Position
+    pnl: int
+    funding: int
+
+
 def open_position(position: DomainPosition, params: MarketParams, mark: Ticks, index: FundingIndex) -> Position:
     """A position while it is open, valued at ``mark``."""
+    return _valued(position, params, mark, index).shown
+
+
+def _valued(position: DomainPosition, params: MarketParams, mark: Ticks, index: FundingIndex) -> Valued:
     tick = params.tick_size
     pnl = equity(position, mark, params.unit, index) - position.margin
-    return Position(
+    funding = funding_since_entry(position, params, index)
+    shown = Position(
         id=position_id(params.ticker, position.number),
         user_id=position.user,
         ticker=params.ticker,
@@ -53,29 +75,19 @@ def open_position(position: DomainPosition, params: MarketParams, mark: Ticks, i
         bankruptcy_price=decimals.price(bankruptcy_price(position, params, index), tick),
         unrealized_pnl=decimals.money(pnl),
         unrealized_pnl_percent=decimals.share(100 * pnl, position.margin, 4),
-        funding_paid=decimals.money(funding_since_entry(position, params, index)),
-        take_profit=None,
-        stop_loss=None,
+        funding_paid=decimals.money(funding),
+        take_profit=_price_or_none(position.take_profit, params),
+        stop_loss=_price_or_none(position.stop_loss, params),
         status="open",
         opened_at=rfc3339(position.opened_at),
         closed_at=None,
     )
-
-
-class Valued(NamedTuple):
-    """A position as shown, with the numbers that a list adds up: its pnl (unrealised or realised) and its funding."""
-
-    shown: Position
-    pnl: int
-    funding: int
+    return Valued(shown, pnl, funding)
 
 
 def valued(position: DomainPosition, market: Market) -> Valued:
     """An open position at the market's present mark."""
-    mark, index = market.mark, market.funding_index
-    pnl = equity(position, mark, market.unit, index) - position.margin
-    params = market.params
-    return Valued(open_position(position, params, mark, index), pnl, funding_since_entry(position, params, index))
+    return _valued(position, market.params, market.mark, market.funding_index)
 
 
 def recorded(record: PositionRecord, market: Market) -> Valued:
@@ -93,6 +105,8 @@ def recorded(record: PositionRecord, market: Market) -> Valued:
         entry_cost=Micros(record.entry_cost),
         funding_paid=Micros(record.funding_paid),
         opened_at=Millis(record.opened_at),
+        take_profit=None if record.take_profit is None else Ticks(record.take_profit),
+        stop_loss=None if record.stop_loss is None else Ticks(record.stop_loss),
     )
     return valued(position, market)
 
@@ -133,6 +147,11 @@ def traded_position(trade: Traded, params: MarketParams, at: int) -> Position:
     return reduced_position(trade, params, at, was_liquidated=trade.kind is TradeKind.LIQUIDATION)
 
 
+def changed_position(changed: Changed | PositionChanged, params: MarketParams) -> Position:
+    """A position as a change that was no trade left it, at the prices of that moment."""
+    return open_position(changed.position, params, changed.mark_price, changed.funding_index)
+
+
 def reduced_position(reduction: Reduction, params: MarketParams, at: int, *, was_liquidated: bool) -> Position:
     """What a reduction left of a position; if nothing, the part that was closed last. With its exit."""
     filled = reduction.fill
@@ -165,8 +184,8 @@ def _closed_position(reduction: Reduction, params: MarketParams, at: int, status
         unrealized_pnl="0.00",
         unrealized_pnl_percent="0.00",
         funding_paid=decimals.money(position.funding_paid),
-        take_profit=None,
-        stop_loss=None,
+        take_profit=_price_or_none(position.take_profit, params),
+        stop_loss=_price_or_none(position.stop_loss, params),
         status=status,
         opened_at=rfc3339(position.opened_at),
         closed_at=rfc3339(at),
@@ -193,8 +212,8 @@ def past_position(record: PositionRecord, params: MarketParams) -> Position:
         unrealized_pnl="0.00",
         unrealized_pnl_percent="0.00",
         funding_paid=decimals.money(record.funding_paid),
-        take_profit=None,
-        stop_loss=None,
+        take_profit=_price_or_none(record.take_profit, params),
+        stop_loss=_price_or_none(record.stop_loss, params),
         status=cast(Past, record.status),
         opened_at=rfc3339(record.opened_at),
         closed_at=None if record.closed_at is None else rfc3339(record.closed_at),
@@ -203,19 +222,48 @@ def past_position(record: PositionRecord, params: MarketParams) -> Position:
     )
 
 
+def margin_of(event: PositionOpened | PositionIncreased) -> Micros:
+    """What has been paid into the margin for the lots of an open."""
+    return event.position.margin if isinstance(event, PositionOpened) else event.margin_added
+
+
 def opened(entry: Entry, params: MarketParams) -> Opened:
     """The answer to an open. A function of its journal row alone, so a repeated command gets the same one."""
-    row, event = entry.row, own_event(entry, PositionOpened)
+    row, event = entry.row, own_event(entry, PositionOpened, PositionIncreased)
     filled = event.fill
     return Opened(
         position=open_position(event.position, params, filled.mark_price, filled.funding_index),
         fill=fill(filled, params),
-        margin_paid=decimals.money(event.position.margin),
+        margin_paid=decimals.money(margin_of(event)),
         fee=fee(event.fee, event.referral),
         new_balance=decimals.money(row.user_balance or 0),
         client_order_id=row.client_order_id,
         offset=row.offset,
+        warning=stop_warning(event.position, params, filled.funding_index),
     )
+
+
+def triggers_set(entry: Entry, params: MarketParams) -> TriggersSet:
+    """The answer to new exits. A function of its journal row alone."""
+    row, event = entry.row, own_event(entry, PositionChanged)
+    return TriggersSet(
+        position=open_position(event.position, params, event.mark_price, event.funding_index),
+        client_order_id=row.client_order_id,
+        offset=row.offset,
+        warning=stop_warning(event.position, params, event.funding_index),
+    )
+
+
+def stop_warning(
+    position: DomainPosition, params: MarketParams, index: FundingIndex
+) -> Literal["stop_beyond_liquidation"] | UnsetType:
+    """Whether the mark reaches the liquidation price no later than the stop-loss."""
+    stop = position.stop_loss
+    if stop is None:
+        return UNSET
+    due = liquidation_price(position, params, index)
+    is_beyond = stop <= due if position.lots > 0 else stop >= due
+    return "stop_beyond_liquidation" if is_beyond else UNSET
 
 
 def reduced(entry: Entry, params: MarketParams) -> Closed:
@@ -238,19 +286,38 @@ def reduced(entry: Entry, params: MarketParams) -> Closed:
     )
 
 
-def quoted(event: PositionOpened, market: Market, offset: int) -> Quoted:
+def margin_changed(entry: Entry, params: MarketParams) -> MarginChanged:
+    """The answer to margin in or out. A function of its journal row alone."""
+    row, event = entry.row, own_event(entry, PositionChanged)
+    moved = sum(-move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in event.transfers)
+    return MarginChanged(
+        position=changed_position(event, params),
+        amount=decimals.money(moved),
+        new_balance=decimals.money(row.user_balance or 0),
+        client_order_id=row.client_order_id,
+        offset=row.offset,
+    )
+
+
+def quoted(event: PositionOpened | PositionIncreased, market: Market, offset: int) -> Quoted:
     """What an open would do, from the event it would make, and what else would fit."""
-    params, position, filled = market.params, event.position, event.fill
+    params, position, filled, margin = market.params, event.position, event.fill, margin_of(event)
     mark, index, tick = filled.mark_price, filled.funding_index, params.tick_size
     return Quoted(
         fill=fill(filled, params),
-        margin_required=decimals.money(position.margin),
+        margin_required=decimals.money(margin),
         fee=fee(event.fee, event.referral),
-        total_required=decimals.money(position.margin + event.fee),
+        total_required=decimals.money(margin + event.fee),
+        entry_price=decimals.average_price(position.entry_cost, position.lots, params),
         equity=decimals.money(equity(position, mark, params.unit, index)),
         liquidation_price=decimals.price(liquidation_price(position, params, index), tick),
         bankruptcy_price=decimals.price(bankruptcy_price(position, params, index), tick),
         offset=offset,
         largest_size=decimals.money(largest_open(market, 1 if position.lots > 0 else -1)),
         trading_range=trading_range(params),
+        warning=stop_warning(position, params, index),
     )
+
+
+def _price_or_none(ticks: int | None, params: MarketParams) -> str | None:
+    return None if ticks is None else decimals.price(ticks, params.tick_size)

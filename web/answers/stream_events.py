@@ -7,15 +7,29 @@ from typing import assert_never
 
 import msgspec
 
-from perps.effects import Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded, TradeKind
+from perps.effects import (
+    Changed,
+    Effect,
+    Funded,
+    FundingHour,
+    Holding,
+    Joined,
+    Paid,
+    ParamsSet,
+    Priced,
+    Status,
+    Traded,
+    TradeKind,
+)
 from perps.journal import Entry, Row
 from perps.params import MarketParams
 from perps.wire.base import Answer
 from perps.wire.history import UserTrade
-from perps.wire.streams import FundingEvent, MarketEvent, PositionEvent, PriceEvent
+from perps.wire.streams import FundingEvent, HoldEvent, MarketEvent, ParametersEvent, PositionEvent, PriceEvent
 from web.answers import decimals
 from web.answers.funding import funding_hour
-from web.answers.positions import traded_position
+from web.answers.markets import held_price, parameters
+from web.answers.positions import changed_position, traded_position
 from web.answers.times import rfc3339
 from web.answers.trades import fill_record, trade, user_trade
 
@@ -30,14 +44,21 @@ def public_events(entry: Entry, params: MarketParams) -> Iterator[Named]:
             yield from _public(entry.row, n, effect, params)
 
 
-def own_events(row: Row, n: int, traded: Traded, params: MarketParams) -> Iterator[Named]:
-    """What a trade, event ``n`` of its row, tells the user whose position it changed."""
+def own_events(row: Row, n: int, effect: Traded | Changed, params: MarketParams) -> Iterator[Named]:
+    """What event ``n`` of a row tells the user whose position it changed."""
+    if isinstance(effect, Traded):
+        yield from _own_trade(row, n, effect, params)
+        position = traded_position(effect, params, row.at)
+    else:
+        position = changed_position(effect, params)
+    yield "position", PositionEvent(**msgspec.structs.asdict(position), offset=row.offset)
+
+
+def _own_trade(row: Row, n: int, traded: Traded, params: MarketParams) -> Iterator[Named]:
     told: UserTrade = user_trade(fill_record(row, n, traded), params)
     yield "trade", told
     if traded.kind is TradeKind.LIQUIDATION:
         yield "liquidation", told
-    position = traded_position(traded, params, row.at)
-    yield "position", PositionEvent(**msgspec.structs.asdict(position), offset=row.offset)
 
 
 def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[Named]:
@@ -61,10 +82,16 @@ def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[
             if effect.name is not None:
                 event.name = effect.name
             yield "market", event
+        case Holding():
+            held = None if effect.held is None else held_price(effect.held, params)
+            yield "hold", HoldEvent(ticker=params.ticker, held_price=held, offset=row.offset, at=rfc3339(row.at))
+        case ParamsSet():
+            shown = msgspec.structs.asdict(parameters(effect.params))
+            yield "parameters", ParametersEvent(**shown, offset=row.offset, at=rfc3339(row.at))
         case FundingHour():
             hour = msgspec.structs.asdict(funding_hour(effect, params))
             yield "funding", FundingEvent(**hour, ticker=params.ticker, offset=row.offset)
-        case Priced() | Joined() | Paid() | Funded():
+        case Priced() | Changed() | Joined() | Paid() | Funded():
             pass
         case _:
             assert_never(effect)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from msgspec import UNSET
 from msgspec.structs import asdict
 
@@ -12,7 +14,7 @@ from perps.journal import Row
 from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.query_rows import OPEN, FillRecord, PriceRecord
-from perps.wire.history import PriceTaken, Trade, UserTrade
+from perps.wire.history import ExitReason, PriceTaken, Trade, UserTrade
 from perps.wire.trading import Fee, Fill
 from web.answers import decimals
 from web.answers.times import rfc3339
@@ -54,6 +56,7 @@ def trade(record: FillRecord, params: MarketParams) -> Trade:
         at=rfc3339(record.at),
         offset=record.offset,
         realized_pnl=UNSET if record.kind == OPEN else decimals.money(record.pnl),
+        reason=UNSET if record.reason is None else cast(ExitReason, record.reason),
     )
 
 
@@ -92,6 +95,7 @@ def fill_record(row: Row, n: int, trade: Traded) -> FillRecord:
         fee=trade.fee,
         referral=trade.referral,
         bad_debt=trade.bad_debt,
+        reason=None if trade.reason is None else trade.reason.value,
     )
 
 

@@ -13,8 +13,7 @@ from aiohttp import web
 from perps.journal import JournalUnavailable
 from perps.wire import venue as wire
 from perps.wire.base import Answer, encode
-from perps.wire.operation import EVENTS, Operation
-from perps.wire.weights import WEIGHT, WEIGHTS
+from perps.wire.weights import WEIGHT
 from web.answers.errors import RequestError
 from web.api import (
     clock,
@@ -22,9 +21,11 @@ from web.api import (
     history,
     keys,
     markets,
+    page,
     prices,
     reading,
     reference,
+    results,
     streams,
     trading,
     users,
@@ -35,17 +36,17 @@ from web.api.context import Context
 from web.api.request_ids import request_ids
 from web.api.responses import JsonResponse, json_response
 from web.api.routing import Routes
-from web.api.shared import SHARED, SharedAnswers
+from web.api.shared import SharedAnswers
 from web.limits.connections import Request
 from web.limits.origins import PREFLIGHT
 
 log = structlog.get_logger()
 
-MODULES: Final = (trading, markets, clock, history, prices, users, keys, streams, venue, reference)
+MODULES: Final = (trading, markets, clock, history, prices, users, results, keys, streams, venue, reference, page)
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5
-"""How long a stop reads on from a client it has answered before its body was there."""
+"""How long a client may send on that has been answered before its body was there."""
 
 
 class Api:
@@ -64,6 +65,8 @@ class Api:
         try:
             response = await self._answer(call)
         except RequestError as error:
+            if error.code == "rate_limited":
+                await context.admission.hold_back(call.caller, request.remote or "")
             response = self._refuse(call, error)
         except JournalUnavailable as error:
             log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))
@@ -73,44 +76,75 @@ class Api:
         except Exception as error:
             log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
             response = self._refuse(call, _fault_of_ours(is_done=call.is_done))
-        if (context.draining or call.closes) and not request.content.is_eof():
+        if not request.content.is_eof() and (context.draining or _is_endless(request)):
             await _close_behind(request, response)
         return response
 
     async def _answer(self, call: Call[Any, Any]) -> web.StreamResponse:
         context, request = self._context, call.request
-        request.answer_headers = cors = context.sites.headers(request)
-        if request.rel_url.raw_path != wire.HEALTH.path:
-            context.sites.check_host(request)
-        if context.sites.is_preflight(request):
-            return web.Response(status=204, headers={"X-Request-Id": call.request_id, **PREFLIGHT})
+        request.answer_headers = context.sites.headers(request)
         if context.started:
             call.caller = context.admission.caller(request)
         try:
-            route, call.path = self._routes.find(request.method, request.rel_url.raw_path)
+            route = self._found(call)
         except RequestError:
-            request.answer_headers = {**cors, **context.admission.spend(call.caller, WEIGHT)}
-            await context.admission.pace(call.caller, points=WEIGHT)
+            await self._pay(call, WEIGHT)
             raise
-        operation = route.operation
-        if not context.started and operation.path.startswith("/api/"):
+        if route is None:
+            await self._pay(call, WEIGHT)
+            return web.Response(status=204, headers={"X-Request-Id": call.request_id, **PREFLIGHT})
+        if not context.started and route.operation.path.startswith("/api/"):
             raise RequestError("unavailable", "The venue is starting. Retry in 1 s.")
-        weight = WEIGHTS.get(operation.name, WEIGHT)
-        left = context.admission.spend(call.caller, weight)
-        request.answer_headers = {**cors, **left} if cors else left
-        await context.admission.pace(call.caller, points=weight)
-        if operation.answers[operation.status] == EVENTS:
+        await self._pay(call, route.weight)
+        if not route.is_read:
+            return await self._made(call, route)
+        if route.is_stream:
             with context.admission.stream(call.caller):
                 return await self._made(call, route)
-        response = self._shared.find(operation, request, call.request_id) or await self._made(call, route)
-        if operation.method == "GET":
-            await context.admission.pace(call.caller, size=_size(response))
+        response = await self._shared_answer(call, route) if route.is_shared else await self._made(call, route)
+        await context.admission.pace(call.caller, size=_size(response))
         return response
+
+    def _found(self, call: Call[Any, Any]) -> Route | None:
+        """Who answers a request; None: a browser only asks whether it may send one.
+
+        Raises ``forbidden``, ``not_found``, ``method_not_allowed``.
+        """
+        sites, request = self._context.sites, call.request
+        path = request.rel_url.raw_path
+        if path != wire.HEALTH.path:
+            sites.check_host(request)
+        if sites.is_preflight(request):
+            return None
+        route, call.path = self._routes.find(request.method, path)
+        return route
+
+    async def _pay(self, call: Call[Any, Any], points: int) -> None:
+        """Take points out of the caller's budget, before anything of the request is read. Raises ``rate_limited``."""
+        admission, request = self._context.admission, call.request
+        request.spent = admission.spend(call.caller, points)
+        if call.caller.principal is None:
+            await admission.pace(call.caller, points=points)
+
+    async def _shared_answer(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
+        """An answer that is the same for all: made by whoever asks first."""
+        shared, request, operation = self._shared, call.request, route.operation
+        found = shared.find(operation, request, call.request_id)
+        if found is not None:
+            return found
+        begun = shared.stamp()
+        answer = await self._answer_of(call, route)
+        if isinstance(answer, Answer):
+            return shared.keep(operation, request, answer, begun, call.request_id)
+        return _response(call, route, answer)
 
     async def _made(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
         """The answer of the operation itself."""
+        return _response(call, route, await self._answer_of(call, route))
+
+    async def _answer_of(self, call: Call[Any, Any], route: Route) -> Answer | Reply | web.StreamResponse:
+        """Read what is asked, see that the caller may ask it, and let the handler answer."""
         request, operation = call.request, route.operation
-        begun = self._shared.stamp()
         if operation.body is not None:
             call.body = await reading.body(call, operation)
         if call.path:
@@ -118,14 +152,10 @@ class Api:
         call.query = reading.query(request, operation)
         if route.reads is None:
             call.authorise(operation)
-            answer = await route.handler(call)
-        else:
-            asked = route.reads(call)
-            call.authorise(operation)
-            answer = await route.handler(call, asked)
-        if operation.name in SHARED and isinstance(answer, Answer):
-            return self._shared.keep(operation, request, answer, begun, call.request_id)
-        return _response(call, operation, answer)
+            return await route.handler(call)
+        asked = route.reads(call)
+        call.authorise(operation)
+        return await route.handler(call, asked)
 
     def _refuse(self, call: Call[Any, Any], error: RequestError) -> web.Response:
         self._context.metrics.refusals.labels(error.code).inc()
@@ -148,32 +178,37 @@ def _size(response: web.StreamResponse) -> int:
     return len(response.body) if isinstance(response, web.Response) and isinstance(response.body, bytes) else 0
 
 
-def _response(
-    call: Call[Any, Any], operation: Operation, answer: Answer | Reply | web.StreamResponse
-) -> web.StreamResponse:
-    if isinstance(answer, web.StreamResponse):
-        if not answer.prepared:
-            answer.headers["X-Request-Id"] = call.request_id
-        return answer
-    status, headers = operation.status, {"X-Request-Id": call.request_id}
+def _response(call: Call[Any, Any], route: Route, answer: Answer | Reply | web.StreamResponse) -> web.StreamResponse:
+    if isinstance(answer, Answer):
+        return json_response(call.request, route.status, encode(answer), call.request_id)
     if isinstance(answer, Reply):
-        status, headers = answer.status or status, headers | dict(answer.headers)
-        answer = answer.body
-    return json_response(call.request, status, encode(answer), headers)
+        status = answer.status or route.status
+        return json_response(call.request, status, encode(answer.body), call.request_id, answer.headers)
+    if not answer.prepared:
+        answer.headers["X-Request-Id"] = call.request_id
+    return answer
+
+
+def _is_endless(request: web.BaseRequest) -> bool:
+    """Whether nobody knows how much of a body is still to come, or nobody will take it."""
+    return request.content_length is None or request.content.exception() is not None
 
 
 async def _close_behind(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Answer while the body still comes, and close the connection: a stop does not wait for the rest.
+    """Answer while the body still comes, and close the connection without waiting for the rest.
 
-    What arrives within ``LINGER_S`` is read and thrown away, or the client's system could lose the answer over it.
+    What arrives within ``LINGER_S`` is thrown away, or the client's system could lose the answer over it.
     """
     response.force_close()
     await response.prepare(request)
     await response.write_eof()
-    with contextlib.suppress(TimeoutError, web.RequestPayloadError):
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LINGER_S):
-            while not request.content.at_eof():
-                await request.content.readany()
+            try:
+                while not request.content.at_eof():
+                    await request.content.readany()
+            except (web.RequestPayloadError, web.HTTPException):
+                await asyncio.sleep(LINGER_S)
     request.protocol.force_close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from aiohttp import web
 from msgspec import Struct
@@ -14,9 +14,10 @@ from perps.commands import Command, ListMarket, MarketCommand
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
 from perps.wire.base import Answer
-from perps.wire.operation import Operation
+from perps.wire.operation import EVENTS, Operation
 from perps.wire.streams import UserStreamQuery
 from perps.wire.users import ME
+from perps.wire.weights import WEIGHT, WEIGHTS
 from web.answers import errors
 from web.answers.errors import invalid
 from web.api.context import Context
@@ -30,13 +31,15 @@ Q = TypeVar("Q")
 
 
 class Call(Generic[B, Q]):
-    """A request that has been read and authorised. ``body`` and ``query`` are the operation's."""
+    """A request and what is known of it so far. A handler gets it read and authorised.
+
+    ``body`` and ``query`` are the operation's.
+    """
 
     __slots__ = (
         "_principal",
         "body",
         "caller",
-        "closes",
         "command",
         "context",
         "is_done",
@@ -54,12 +57,10 @@ class Call(Generic[B, Q]):
         self._principal: Principal | None = None
         self.caller = NOBODY
         """Whose budget the request takes from."""
-        self.closes = False
-        """Its connection is closed behind the answer, whatever else is sent on it."""
         self.command: Command | None = None
         """What was asked for, once that is known: for the log line of a refusal."""
         self.is_done = False
-        """Its command is durable: whatever goes wrong from here on, it must not be told that nothing was done."""
+        """Its command is durable. If something fails after that, the answer must not say that nothing was done."""
 
     @property
     def principal(self) -> Principal:
@@ -70,6 +71,8 @@ class Call(Generic[B, Q]):
 
     def authorise(self, operation: Operation) -> None:
         """Find out who asks, and whether the key allows it. Raises ``unauthorized`` or ``forbidden``."""
+        if operation.may_be_public and self.context.public_leaderboard:
+            return
         if operation.own:
             self.path = {**self.path, "userId": self.as_user(self.path["userId"])}
         elif operation.scope is not None:
@@ -103,7 +106,7 @@ class Call(Generic[B, Q]):
         return self.context.looking_up(self.request)
 
     async def do(self, command: Command, client_order_id: str | None = None) -> Done:
-        """Carry a command out. Raises ``RequestError`` for whatever else came of it."""
+        """Carry a command out. Raises ``RequestError`` if it was refused or got no verdict."""
         self.command = command = in_name_of(self.principal, command)
         answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=self.request_id)
         if isinstance(answer, Done):
@@ -125,18 +128,30 @@ class Reply(Struct, frozen=True, gc=False):
     headers: Mapping[str, str] = {}
 
 
+SHARED: Final = frozenset(("listMarkets", "getMarket", "listCandles"))
+"""Operations whose answer depends neither on the caller nor on the moment within a minute: see ``web/api/shared``."""
+
 Handler = Callable[..., Awaitable[Answer | Reply | web.StreamResponse]]
 """Of a call, and of what its route ``reads``."""
 
 
-class Route(NamedTuple):
-    """An operation and what answers it."""
+class Route:
+    """An operation and what answers it, and what every request needs to know of it."""
 
-    operation: Operation
-    handler: Handler
-    reads: Callable[[Call[Any, Any]], object] | None = None
-    """What is asked for, out of body and path, in the domain's terms: what the contract's types cannot check is checked
-    here, before the key is. The handler gets it as its second argument. Raises ``RequestError``."""
+    __slots__ = ("handler", "is_read", "is_shared", "is_stream", "operation", "reads", "status", "weight")
+
+    def __init__(
+        self, operation: Operation, handler: Handler, reads: Callable[[Call[Any, Any]], object] | None = None
+    ) -> None:
+        self.operation, self.handler = operation, handler
+        self.reads = reads
+        """What is asked for, out of body and path, in the domain's terms: what the contract's types cannot check is
+        checked here, before the key is. The handler gets it as its second argument. Raises ``RequestError``."""
+        self.status = operation.status
+        self.weight = WEIGHTS.get(operation.name, WEIGHT)
+        self.is_read = operation.method == "GET"
+        self.is_stream = operation.answers[operation.status] == EVENTS
+        self.is_shared = operation.name in SHARED
 
 
 REPLAYED: Final = {"Idempotent-Replay": "true"}

@@ -47,6 +47,7 @@ async def advance(call: Call[AdvanceBody, NoQuery]) -> Advanced:
             now_ms = Millis(min(now_ms - now_ms % HOUR_MS + HOUR_MS, end_ms))
             clock.advance_to(now_ms)
             await _observe_all(call)
+            await call.context.observations.look()
             steps += 1
     return Advanced(time=rfc3339(now_ms), steps=steps, offset=call.context.model.offset)
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from perps.commands import ClosePosition, ListMarket, OpenPosition, UpdatePrice
+from perps.commands import ChangeMargin, ClosePosition, ListMarket, OpenPosition, UpdatePrice
 from perps.market.position import split_position_id
 from perps.market.presets import PLAIN, PRESETS, cap_of, scale_of, steps
 from perps.params import MarketParams, MarkSource
 from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Micros, Millis, Pico, Ppb, Ticks, div_floor
 from perps.wire.base import Limit
-from perps.wire.markets import MarketBody
+from perps.wire.listing import MarketBody
 from perps.wire.prices import PriceBody
-from perps.wire.trading import CloseBody, OpenBody
+from perps.wire.trading import CloseBody, MarginBody, OpenBody, TriggersBody
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid
 from web.api.units import (
@@ -30,6 +30,7 @@ from web.api.units import (
     rate_from_zero,
     rate_or,
     share,
+    signed_money,
     signed_rate,
     time_ms,
 )
@@ -38,9 +39,7 @@ from web.gateway import POSITION_SHOWN_MAX
 
 def open_command(body: OpenBody) -> OpenPosition:
     """The command an open asks for; its user is empty when the body names none."""
-    for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
-        if price is not None:
-            raise invalid(f"{field} is not supported yet.", field=field)
+    check_exits(body)
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
     return OpenPosition(
         ticker=body.ticker,
@@ -51,19 +50,41 @@ def open_command(body: OpenBody) -> OpenPosition:
         acceptable_price=nano,
         max_slippage_bps=body.max_slippage_bps,
         acceptable_price_pico=rest,
+        position=body.position_id,
     )
+
+
+def check_exits(body: OpenBody | TriggersBody) -> None:
+    """Everything about exits that can be wrong without knowing their market."""
+    for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
+        if price is not None and number(price, PICO_PLACES, field) <= 0:
+            raise invalid(f"{field} must be positive.", field=field)
+
+
+def exits(body: OpenBody | TriggersBody, params: MarketParams) -> tuple[Ticks | None, Ticks | None]:
+    """Take-profit and stop-loss on their market's tick, once ``check_exits`` has passed."""
+    profit, stop, tick = body.take_profit, body.stop_loss, params.tick_size
+    return (
+        None if profit is None else price_ticks(profit, tick, "takeProfit"),
+        None if stop is None else price_ticks(stop, tick, "stopLoss"),
+    )
+
+
+def ticker_of_position(position_id: str) -> str:
+    """The market that a position id names. An id that cannot be one is ``position_not_found``."""
+    parts = split_position_id(position_id)
+    if parts is None:
+        shown = {"position": position_id[:POSITION_SHOWN_MAX]}
+        raise RequestError("position_not_found", "There is no such position.", shown)
+    return parts[0]
 
 
 def close_command(body: CloseBody, position_id: str) -> ClosePosition:
     """The command a close asks for, in nobody's name yet. An id that cannot be one is ``position_not_found``."""
     part = Ppb(PPB) if body.percentage is None else share(body.percentage, "percentage")
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
-    parts = split_position_id(position_id)
-    if parts is None:
-        shown = {"position": position_id[:POSITION_SHOWN_MAX]}
-        raise RequestError("position_not_found", "There is no such position.", shown)
     return ClosePosition(
-        ticker=parts[0],
+        ticker=ticker_of_position(position_id),
         user="",
         position_id=position_id,
         share=part,
@@ -71,6 +92,13 @@ def close_command(body: CloseBody, position_id: str) -> ClosePosition:
         max_slippage_bps=body.max_slippage_bps,
         acceptable_price_pico=rest,
     )
+
+
+def margin_command(body: MarginBody, position_id: str) -> ChangeMargin:
+    """The command that margin in or out asks for; its user is empty when the body names none."""
+    amount = signed_money(body.amount, "amount")
+    user = body.user_id or ""
+    return ChangeMargin(ticker=ticker_of_position(position_id), user=user, position_id=position_id, amount=amount)
 
 
 def check_price(body: PriceBody) -> None:
@@ -143,10 +171,12 @@ def list_command(body: MarketBody) -> ListMarket:
         maintenance_rate=maintenance,
         liquidation_fee=rate_or(recipe.liquidation_fee, body.liquidation_fee, "liquidationFee"),
         house_deposit=money_from_zero(body.house_deposit, "houseDeposit"),
-        house_credit_limit=_credit_limit(body.house_credit_limit),
-        max_price_age=recipe.max_price_age if body.max_price_age is None else _age(body.max_price_age),
+        house_credit_limit=credit_limit(body.house_credit_limit),
+        max_price_age=recipe.max_price_age if body.max_price_age is None else age(body.max_price_age),
         funding_velocity=velocity,
         max_funding_rate=funding,
+        price_band=recipe.price_band if body.price_band is None else band(body.price_band),
+        price_confirmations=body.price_confirmations,
         max_step=recipe.max_step if body.max_step is None else rate(body.max_step, "maxStep"),
         exact_mark=mark_source is MarkSource.QUOTE,
     )
@@ -162,14 +192,26 @@ def _step(value: Decimal | None, field: str) -> Pico | None:
     return Pico(step)
 
 
-def _credit_limit(limit: Limit) -> Micros | None:
+def credit_limit(limit: Limit) -> Micros | None:
+    """How far below 0 a house may go; None: by default."""
     return money_from_zero(limit, "houseCreditLimit") if limit.is_finite() else None
 
 
-def _age(limit: Limit) -> Millis | None:
+def age(limit: Limit) -> Millis | None:
+    """How old a price may be; None: a price never grows old."""
     if not limit.is_finite():
         return None
-    age = number(limit, 3, "maxPriceAge")
-    if not 0 < age < 2**53:
+    milliseconds = number(limit, 3, "maxPriceAge")
+    if not 0 < milliseconds < 2**53:
         raise invalid("maxPriceAge must be a positive number of seconds, or none.", field="maxPriceAge")
-    return Millis(age)
+    return Millis(milliseconds)
+
+
+def band(limit: Limit) -> Ppb | None:
+    """How far from the index a price is taken at once; None: any."""
+    return rate(limit, "priceBand") if limit.is_finite() else None
+
+
+def step(limit: Limit) -> Ppb | None:
+    """The largest move that is expected; None: nothing is said."""
+    return rate(limit, "maxStep") if limit.is_finite() else None

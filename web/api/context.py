@@ -18,9 +18,11 @@ from web.limits.admission import Admission
 from web.limits.origins import Sites
 from web.limits.shares import Arrivals, ReadShares, Turns
 from web.metrics import Metrics
+from web.process.observations import Observations
 from web.process.recorder import Recorder
 from web.process.snapshots import Snapshots
 from web.process.watchdog import Problem
+from web.readside.leaderboard import Leaderboards
 from web.readside.model import MarketView, ReadModel
 from web.readside.queries import Queries
 from web.streams.events import VenueEvents
@@ -34,7 +36,7 @@ class Context:
 
     gateway: Gateway
     bridge: Bridge
-    """For what is no command: how many are in flight, what the actors hold in memory."""
+    """For reads that no command can do: how many commands are in flight, what the actors hold in memory."""
     model: ReadModel
     queries: Queries
     read_shares: ReadShares
@@ -51,8 +53,14 @@ class Context:
     """What is not well, by part (a ticker, ``core``, or what an actor is called). Empty: ready."""
     admission: Admission
     sites: Sites
+    leaderboards: Leaderboards
+    observations: Observations
+    public_leaderboard: bool = False
+    """Whether anybody may see the leaderboard, without a key."""
     started: bool = False
     """Whether recovery has ended: before that there is nothing true to serve."""
+    demo_keys: Mapping[str, str] = field(default_factory=dict)
+    """Of the demo's people, by user: empty in a venue without a demo."""
     draining: bool = False
     clock_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever advances a manual clock."""

@@ -8,20 +8,9 @@ from aiohttp import web
 
 from perps.wire.base import encode
 from perps.wire.errors import STATUS, ErrorAnswer, ErrorCode, ErrorDetail
-from web.answers.errors import RequestError, method_not_allowed
+from web.answers.errors import RequestError
 
 RETRY_AFTER_S: Final = "1"
-
-
-def of_http(error: web.HTTPException) -> RequestError:
-    """What ``aiohttp`` refuses by itself."""
-    if error.status == 404:
-        return RequestError("not_found", "There is no such path. GET / lists all paths.")
-    if isinstance(error, web.HTTPMethodNotAllowed):
-        return method_not_allowed(error.allowed_methods)
-    if error.status == 413:
-        return RequestError("payload_too_large", "The body is too large.")
-    return RequestError("validation_error", error.reason)
 
 
 def response(error: RequestError, request_id: str) -> web.Response:

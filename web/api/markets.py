@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from perps.commands import FundMarket, ListMarket, SetMode
+from perps.commands import FundMarket, ListMarket, SetMode, SettleMarket, UpdateMarket
+from perps.params import Mode
 from perps.wire import markets as wire
 from perps.wire.base import Answer
-from perps.wire.markets import FundBody, Listed, MarketAnswer, MarketBody, MarketList, ModeBody
+from perps.wire.listing import ChangesBody, MarketBody
+from perps.wire.markets import FundBody, Listed, MarketAnswer, MarketList, ModeBody, Settled
 from perps.wire.operation import NoQuery
 from web.answers import markets
 from web.api.call import Call, Reply, Route, replayable
+from web.api.changes import changes_of, check_changes
 from web.api.commands import list_command
 from web.api.units import signed_money
 
@@ -48,7 +51,29 @@ async def list_market(call: Call[MarketBody, NoQuery], asked: ListMarket) -> Lis
 async def set_mode(call: Call[ModeBody, NoQuery]) -> MarketAnswer:
     """Enable a market, let it only reduce, or halt it."""
     ticker = call.path["ticker"]
-    answer = await call.do(SetMode(ticker=ticker, mode=call.body.mode))
+    answer = await call.do(SetMode(ticker=ticker, mode=Mode(call.body.mode)))
+    return _now(call, ticker, answer.entry.row.offset)
+
+
+async def settle_market(call: Call[None, NoQuery]) -> Settled:
+    """Close every position of a halted market at one price, and end it."""
+    ticker = call.path["ticker"]
+    answer = await call.do(SettleMarket(ticker=ticker))
+    now = markets.market(call.context.market(ticker), call.context.clock.now_ms())
+    return markets.settled(answer.entry, now, call.context.market(ticker).market.params)
+
+
+def update(call: Call[ChangesBody, NoQuery]) -> ChangesBody:
+    """Changes that a market can be asked for."""
+    check_changes(call.body)
+    return call.body
+
+
+async def update_market(call: Call[ChangesBody, NoQuery], asked: ChangesBody) -> MarketAnswer:
+    """Change some of a market's parameters, or say which rule they would break."""
+    ticker = call.path["ticker"]
+    changes = changes_of(asked, call.context.market(ticker).market.params)
+    answer = await call.do(UpdateMarket(ticker=ticker, changes=changes, force=asked.force))
     return _now(call, ticker, answer.entry.row.offset)
 
 
@@ -74,5 +99,7 @@ ROUTES = (
     Route(wire.GET_MARKET, get_market),
     Route(wire.LIST_MARKET, list_market, listing),
     Route(wire.SET_MODE, set_mode),
+    Route(wire.UPDATE, update_market, update),
+    Route(wire.SETTLE, settle_market),
     Route(wire.FUND, fund_market, funding),
 )

@@ -46,7 +46,7 @@ def fields_of(kind: type[Struct]) -> Fields:
 
 
 def of_body(raw: bytes, fields: Fields, error: Exception) -> RequestError:
-    """``invalid_json`` for what is no JSON (the decoder may stop at a wrong field before it sees that), else
+    """``invalid_json`` for bytes that are not JSON (the decoder may stop at a wrong field before it sees that), else
     ``validation_error``.
     """
     if not isinstance(error, msgspec.ValidationError) or not _is_json(raw):

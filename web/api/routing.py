@@ -30,7 +30,7 @@ class Routes:
             raise TypeError(f"operations without a handler, or with two: {wrong}")
 
     def find(self, method: str, raw_path: str) -> tuple[Route, dict[str, str]]:
-        """The route, and what stands at the places of its path. Raises ``not_found`` or ``method_not_allowed``."""
+        """The route, and the values in its path by name. Raises ``not_found`` or ``method_not_allowed``."""
         methods, places = self._exact.get(raw_path), dict[str, str]()
         if methods is None:
             methods, places = self._matched(raw_path)

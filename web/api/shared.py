@@ -15,9 +15,7 @@ from perps.candles import MINUTE_MS
 from perps.wire.base import Answer, encode
 from perps.wire.operation import NoQuery, Operation
 from web.api.context import Context
-
-SHARED: Final = frozenset(("listMarkets", "getMarket", "listCandles"))
-"""Operations whose answer depends on nothing else: neither on the caller nor on the moment within a minute."""
+from web.api.responses import tagged
 
 KEPT_MAX: Final = 256
 """Answers kept at a time. The largest list of candles has some 45 KB."""
@@ -41,7 +39,7 @@ class SharedAnswers:
 
     def find(self, operation: Operation, request: web.BaseRequest, request_id: str) -> web.Response | None:
         """The answer, if it has been made since the last row."""
-        if operation.name not in SHARED or self.stamp() != self._stamp:
+        if self.stamp() != self._stamp:
             return None
         body = self._kept.get(_name(operation, request))
         return None if body is None else self._response(request, body, request_id)
@@ -62,14 +60,10 @@ class SharedAnswers:
     def _response(self, request: web.BaseRequest, body: bytes, request_id: str) -> web.Response:
         offset, minute, health = self._stamp
         tag = f'"{self._run}-{offset}-{minute}-{health}"'
-        headers = {"X-Request-Id": request_id, "ETag": tag, "Cache-Control": "no-cache"}
-        known = request.headers.get("If-None-Match")
-        if known is not None and (known == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(","))):
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=body, content_type="application/json", headers=headers)
+        return tagged(request, body, tag, request_id)
 
 
 def _name(operation: Operation, request: web.BaseRequest) -> str:
-    """What was asked for: names behind the path that mean nothing make no other answer."""
+    """What was asked for. Where an operation has no parameters, those in the URL make no difference."""
     url = request.rel_url
     return url.raw_path if operation.query is NoQuery else url.raw_path_qs

@@ -89,7 +89,7 @@ async def _serve(call: Call[None, Any], topics: Topics, principal: Principal | N
             request.headers.get("Last-Event-ID") or call.query.since,
             hub.resume_turns.of(payer, request.remote or ""),
             request_id=call.request_id,
-            heartbeat_s=context.heartbeat_s,
+            heartbeat_s=min(context.heartbeat_s, call.query.heartbeat or context.heartbeat_s),
         )
 
 

@@ -1,8 +1,10 @@
-"""Open, close, and what an open would do."""
+"""Open, close, margin in and out, and what an open would do."""
 
 from __future__ import annotations
 
-from perps.commands import ClosePosition, OpenPosition
+from msgspec.structs import replace
+
+from perps.commands import ChangeMargin, ClosePosition, OpenPosition, SetTriggers
 from perps.refusals import Rejected
 from perps.rules.opening import decide_open
 from perps.rules.rule import Given
@@ -10,10 +12,10 @@ from perps.units import AMOUNT_MAX
 from perps.wire import trading
 from perps.wire.base import Answer
 from perps.wire.operation import NoQuery
-from perps.wire.trading import CloseBody, OpenBody, Quoted
+from perps.wire.trading import CloseBody, MarginBody, OpenBody, Quoted, TriggersBody
 from web.answers import errors, positions
 from web.api.call import Call, Reply, Route, replayable
-from web.api.commands import close_command, open_command
+from web.api.commands import check_exits, close_command, exits, margin_command, open_command, ticker_of_position
 from web.gateway import in_name_of
 
 
@@ -24,6 +26,7 @@ def opening(call: Call[OpenBody, NoQuery]) -> OpenPosition:
 
 async def open_position(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Answer | Reply:
     """Open a position: what it became, or a refusal."""
+    asked = _with_exits(call, asked)
     answer = await call.do(asked, call.body.client_order_id)
     return replayable(positions.opened(answer.entry, call.context.market(asked.ticker).market.params), answer)
 
@@ -31,12 +34,15 @@ async def open_position(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> A
 async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     """What an open would do now, from committed state; nothing changes and no money is looked at."""
     context = call.context
-    call.command = command = in_name_of(call.principal, asked)
+    call.command = command = in_name_of(call.principal, _with_exits(call, asked))
     view = context.market(command.ticker)
     user = context.model.users.get(command.user)
     if user is None:
         raise errors.not_found("user", userId=command.user)
     now_ms = context.clock.now_ms()
+    theirs = await context.gateway.not_theirs(call.principal, command)
+    if theirs is not None:
+        raise errors.of_rejected(theirs, view.market.params)
     given = Given(now_ms, view.price_in_doubt, held=AMOUNT_MAX, referrer=user.referrer)
     outcome = decide_open(view.market, command, given)
     if isinstance(outcome, Rejected):
@@ -55,8 +61,47 @@ async def close_position(call: Call[CloseBody, NoQuery], asked: ClosePosition) -
     return replayable(positions.reduced(answer.entry, call.context.market(asked.ticker).market.params), answer)
 
 
+def margin(call: Call[MarginBody, NoQuery]) -> ChangeMargin:
+    """What margin in or out asks for."""
+    return margin_command(call.body, call.path["positionId"])
+
+
+async def change_margin(call: Call[MarginBody, NoQuery], asked: ChangeMargin) -> Answer | Reply:
+    """Pay margin into a position or take some out: how it stands now, or a refusal."""
+    answer = await call.do(asked, call.body.client_order_id)
+    return replayable(positions.margin_changed(answer.entry, call.context.market(asked.ticker).market.params), answer)
+
+
+def leaving(call: Call[TriggersBody, NoQuery]) -> str:
+    """Whose market new exits are for: of another's tick nothing can be said yet."""
+    check_exits(call.body)
+    return ticker_of_position(call.path["positionId"])
+
+
+async def set_triggers(call: Call[TriggersBody, NoQuery], ticker: str) -> Answer | Reply:
+    """Give a position both exits anew: the position with them, or a refusal."""
+    view = call.context.model.markets.get(ticker)
+    if view is None:
+        raise errors.not_found("position", position=call.path["positionId"])
+    params = view.market.params
+    profit, stop = exits(call.body, params)
+    asked = SetTriggers(ticker=ticker, user="", position_id=call.path["positionId"], take_profit=profit, stop_loss=stop)
+    answer = await call.do(asked, call.body.client_order_id)
+    return replayable(positions.triggers_set(answer.entry, params), answer)
+
+
+def _with_exits(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> OpenPosition:
+    """An open with the exits that its body names, on its market's tick."""
+    if call.body.take_profit is None and call.body.stop_loss is None:
+        return asked
+    profit, stop = exits(call.body, call.context.market(asked.ticker).market.params)
+    return replace(asked, take_profit=profit, stop_loss=stop)
+
+
 ROUTES = (
     Route(trading.OPEN, open_position, opening),
     Route(trading.QUOTE, quote, opening),
     Route(trading.CLOSE, close_position, closing),
+    Route(trading.MARGIN, change_margin, margin),
+    Route(trading.TRIGGERS, set_triggers, leaving),
 )

@@ -80,13 +80,13 @@ def rate_from_zero(value: Decimal, field: str) -> Ppb:
 
 def share(value: Decimal, field: str) -> Ppb:
     """A share > 0 and at most 1, ppb, rounded down to 9 decimals."""
+    if len(value.as_tuple().digits) > DIGITS_MAX:
+        raise invalid(f"{field} has too many digits.", field=field)
     if value > 1:
         hint = f" For {value:f} % send {value / 100:f}." if value <= 100 else ""
         raise invalid(f"{field} must be more than 0 and at most 1: 0.5 closes half.{hint}", field=field)
     if value <= 0:
         raise invalid(f"{field} must be more than 0 and at most 1: 0.5 closes half.", field=field)
-    if len(value.as_tuple().digits) > DIGITS_MAX:
-        raise invalid(f"{field} has too many digits.", field=field)
     ppb = int(value.quantize(NINE_PLACES, ROUND_FLOOR) * PPB)
     if not ppb:
         raise invalid(f"{field} must be at least 0.000000001.", field=field)

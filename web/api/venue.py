@@ -31,6 +31,8 @@ from perps.wire.venue import (
 from web.answers import decimals
 from web.answers.errors import RequestError
 from web.answers.times import rfc3339
+from web.answers.warnings import market_warnings
+from web.api import page
 from web.api.call import Call, Reply, Route
 from web.process.snapshot_taking import SnapshotFailed
 from web.process.watchdog import Problem
@@ -42,8 +44,10 @@ METRICS_AGE_NS: Final = 1_000_000_000
 VERSION: Final = version("perps")
 
 
-async def index(call: Call[None, NoQuery]) -> Index:
-    """What this is, where to read on, and every route."""
+async def index(call: Call[None, NoQuery]) -> Index | web.StreamResponse:
+    """What this is, where to read on, and every route; for a browser, the page."""
+    if (shown := page.front(call.request)) is not None:
+        return shown
     routes = sorted((operation.path, operation.method) for operation in OPERATIONS)
     return Index(
         name="perps",
@@ -77,7 +81,7 @@ async def readyz(call: Call[None, NoQuery]) -> Reply:
         since={part: rfc3339(problem.since) for part, problem in problems.items() if problem.since},
         offset=context.model.offset,
     )
-    warnings = {}
+    warnings: dict[str, str] = {}
     if context.snapshots.problem is not None:
         warnings["snapshots"] = context.snapshots.problem.why
     behind_ms = context.clock.ahead_ms()
@@ -86,6 +90,7 @@ async def readyz(call: Call[None, NoQuery]) -> Reply:
             f"the system's clock is {behind_ms / 1000:.0f} s behind the newest row: set it right. "
             "Until it has caught up, rows get times that go on from that row."
         )
+    warnings |= market_warnings(view.market for view in context.model.markets.values())
     if warnings:
         ready.warnings = warnings
     return Reply(ready, status=503 if problems else 200)
@@ -160,6 +165,8 @@ def _market_stats(view: MarketView) -> MarketStats:
         house=decimals.money(state.house),
         insurance=decimals.money(state.insurance),
         offset=view.offset,
+        house_available=decimals.money(state.house + params.house_credit),
+        house_liability=decimals.money(state.liability),
     )
 
 

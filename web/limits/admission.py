@@ -7,9 +7,9 @@ holds an administrator's key is not limited. Nor, by default, are callers withou
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp import web
 from msgspec import Struct
@@ -19,6 +19,7 @@ from actors.shares import Shares
 from web.answers.errors import RequestError
 from web.auth import Keys, Principal
 from web.limits.budgets import NS_PER_S, Budget, FailedKeys, Pace, Spent, is_loopback, site
+from web.limits.connections import Connection
 
 KEY_POINTS_PER_S: Final = 20_000
 """More than one venue on one small machine can carry out: by default no bot is held up."""
@@ -40,6 +41,10 @@ POINT_BYTES: Final = 16 * 1024
 
 WAIT_S_MAX: Final = 5.0
 
+REFUSALS_PER_S: Final = 200
+"""How often an address without a key learns in a second that it asks for too much. A refusal costs as much as an
+answer, so without this 400 connections that do not care would make everybody wait for a second."""
+
 
 class RequestLimits(Struct, frozen=True, kw_only=True):
     """How much one caller may ask for. 0: as much as they like."""
@@ -60,6 +65,15 @@ class Caller(Struct, frozen=True):
     """None: a stranger."""
 
 
+class _Known(NamedTuple):
+    """Who asked last on a connection, with a key that does not expire: most ask again, and are not looked up again."""
+
+    authorization: str
+    of: object
+    """The keys' generation when it was looked up: whatever happens to any key makes another."""
+    caller: Caller
+
+
 NOBODY: Final = Caller("@", True)
 """Before it is known who asks."""
 
@@ -73,32 +87,41 @@ class Admission:
         self._of_addresses = Budget(limits.address_points_per_s) if limits.address_points_per_s else None
         self._failed_keys = FailedKeys()
         self._streams = Shares(STREAMS_EACH_MAX)
-        self._pace = Pace(BYTES_PER_S)
+        self._pace, self._refusals = Pace(BYTES_PER_S), Pace(REFUSALS_PER_S)
 
     def caller(self, request: web.BaseRequest) -> Caller:
         """Who asks. Raises ``rate_limited`` while the address is slowed for its keys and this one fails too."""
-        address = request.remote or ""
-        if "Authorization" in request.headers:
+        authorization = request.headers.get("Authorization")
+        if authorization is not None:
+            connection = request.protocol
+            known = connection.known_caller if isinstance(connection, Connection) else None
+            if isinstance(known, _Known) and known.authorization == authorization and known.of is self._keys.generation:
+                return known.caller
             try:
                 principal = self._keys.principal(request)
-                return Caller(principal.payer, principal.is_admin, principal)
             except RequestError:
-                self._check_failures(site(address))
+                self._check_failures(site(request.remote or ""))
+            else:
+                caller = Caller(principal.payer, principal.is_admin, principal)
+                if principal.expires_at is None and isinstance(connection, Connection):
+                    connection.known_caller = _Known(authorization, self._keys.generation, caller)
+                return caller
+        address = request.remote or ""
         is_free = not self._limits.limits_loopback and is_loopback(address)
         return Caller(f"@{site(address)}", is_free)
 
-    def spend(self, caller: Caller, points: int) -> Mapping[str, str]:
-        """Take points out of a caller's budget; the headers that say what is left. Raises ``rate_limited``."""
+    def spend(self, caller: Caller, points: int) -> Spent | None:
+        """Take points out of a caller's budget; what is left, if there is a budget. Raises ``rate_limited``."""
         budget = self._of_addresses if caller.principal is None else self._of_keys
         if budget is None or caller.is_free:
-            return {}
+            return None
         spent = budget.spend(caller.name, points, self._clock.monotonic_ns())
         if spent.wait_s:
             said = f"You ask for too much at once. Nothing was done; retry in {spent.wait_s} s."
             error = RequestError("rate_limited", said, {"limit": spent.limit, "weight": points})
-            error.headers = {**_headers(spent), "Retry-After": str(spent.wait_s)}
+            error.headers = {**spent.headers, "Retry-After": str(spent.wait_s)}
             raise error
-        return _headers(spent)
+        return spent
 
     @contextmanager
     def stream(self, caller: Caller) -> Iterator[None]:
@@ -125,13 +148,18 @@ class Admission:
             units += points * POINT_BYTES
         if not units:
             return
-        wait_s = self._pace.next(caller.name, units, int(asyncio.get_running_loop().time() * NS_PER_S), WAIT_S_MAX)
+        wait_s = self._pace.next(caller.name, units, _now_ns(), WAIT_S_MAX)
         if wait_s > WAIT_S_MAX:
             error = RequestError("rate_limited", "You ask for too much at once. Nothing was done; retry in 5 s.")
             error.headers = {"Retry-After": f"{WAIT_S_MAX:.0f}"}
             raise error
         if wait_s:
             await asyncio.sleep(wait_s)
+
+    async def hold_back(self, caller: Caller, address: str) -> None:
+        """Let an address without a key wait before it learns that it asks for too much; at most ``WAIT_S_MAX``."""
+        if caller.principal is None:
+            await asyncio.sleep(min(self._refusals.next(site(address), 1, _now_ns(), WAIT_S_MAX), WAIT_S_MAX))
 
     def _check_failures(self, address: str) -> None:
         now_ns = self._clock.monotonic_ns()
@@ -144,9 +172,5 @@ class Admission:
         self._failed_keys.failed(address, now_ns)
 
 
-def _headers(spent: Spent) -> dict[str, str]:
-    return {
-        "X-RateLimit-Limit": str(spent.limit),
-        "X-RateLimit-Remaining": str(spent.remaining),
-        "X-RateLimit-Reset": str(spent.reset_s),
-    }
+def _now_ns() -> int:
+    return int(asyncio.get_running_loop().time() * NS_PER_S)

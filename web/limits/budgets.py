@@ -67,6 +67,23 @@ class Spent(NamedTuple):
     wait_s: int
     """0: granted. Else nothing was taken, and there will be enough after so many seconds, rounded up."""
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """As headers of an answer."""
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(self.remaining),
+            "X-RateLimit-Reset": str(self.reset_s),
+        }
+
+    @property
+    def lines(self) -> str:
+        """The same as lines of an answer's head."""
+        return (
+            f"X-RateLimit-Limit: {self.limit}\r\nX-RateLimit-Remaining: {self.remaining}\r\n"
+            f"X-RateLimit-Reset: {self.reset_s}\r\n"
+        )
+
 
 class Budget:
     """``per_s`` points a second for each caller, and at most ``BURST_S`` seconds' worth at once."""
@@ -81,14 +98,16 @@ class Budget:
     def spend(self, who: str, points: int, now_ns: int) -> Spent:
         """Take points out of a caller's bucket, if it has them. More than a bucket holds are taken from a full one."""
         cost = min(int(points * self._ns), self._depth_ns)
-        before = max(self._full_at.get(who, 0), now_ns)
+        before = self._full_at.get(who, 0)
+        if before < now_ns:
+            before = now_ns
         after = before + cost
         short_ns = after - now_ns - self._depth_ns
         if short_ns > 0:
             left = self._depth_ns - (before - now_ns)
             return Spent(self._limit, int(left / self._ns), _seconds(before - now_ns), _seconds(short_ns))
         self._full_at.set(who, after, now_ns)
-        return Spent(self._limit, int(-short_ns / self._ns), _seconds(after - now_ns), 0)
+        return Spent(self._limit, int(-short_ns / self._ns), -(-(after - now_ns) // NS_PER_S), 0)
 
 
 class Pace:

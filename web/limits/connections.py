@@ -3,7 +3,9 @@
 ``aiohttp`` serves them and bounds none of this: with the usual 1,024 descriptors, as many silent connections keep
 everybody out. A connection that waits for a request (none yet, a head that does not end, or nothing after an answer) is
 closed after ``KEEP_ALIVE_S``, one whose client does not read after ``READ_S``; when all places are taken, the one that
-has waited longest is closed for the next. It uses public methods of ``aiohttp``, one attribute and one hook.
+has waited longest is closed for the next. What comes in is parsed a part at a time, and a body that is too long is not
+parsed any further: a chunk may be one byte, and each costs. It uses public methods of ``aiohttp``, three attributes and
+one hook.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, cast
 
 import structlog
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
 
 from web.answers.errors import RequestError
 from web.api import error_responses
+from web.auth import HasHeaders
+from web.limits.budgets import Spent
 from web.metrics import Metrics
 
 log = structlog.get_logger()
@@ -36,20 +40,30 @@ KEEP_ALIVE_S: Final = 75.0
 READ_S: Final = 15.0
 """How long a client may take to make room again, once 64 KiB wait here behind what the system keeps for it."""
 
+PART_BYTES: Final = 2 * 1024
+"""What is parsed before the next look. In chunks of one byte it takes 0.2 ms. A command fits in."""
+
+WRAPPED: Final = 2
+"""A body may take so many times its size on the line: chunks have heads."""
+
 
 class Request(web.BaseRequest):
     """A request that says which headers its answer gets, whatever that is: a stream or a refusal too."""
 
-    __slots__ = ("answer_headers",)
+    __slots__ = ("answer_headers", "spent")
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.answer_headers: Mapping[str, str] = {}
+        self.spent: Spent | None = None
+        """What is left of the caller's budget, for the headers; None: nothing is said of it."""
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         """``aiohttp`` calls it before an answer's head is sent; where it does not, the headers are missing."""
         if self.answer_headers:
             response.headers.update(self.answer_headers)
+        if self.spent is not None:
+            response.headers.update(self.spent.headers)
 
 
 Handler = Callable[[Request], Awaitable[web.StreamResponse]]
@@ -58,25 +72,71 @@ Handler = Callable[[Request], Awaitable[web.StreamResponse]]
 class Connection(web.RequestHandler):
     """One connection, and the requests it brings."""
 
-    __slots__ = ("_connections", "_giving_up")
+    __slots__ = (
+        "_body",
+        "_body_bytes_left",
+        "_connections",
+        "_giving_up",
+        "_is_deaf",
+        "_unparsed",
+        "known_caller",
+        "known_host",
+    )
 
     def __init__(self, connections: Connections, **options: Any) -> None:
         super().__init__(connections, **options)
         self._connections = connections
         self._giving_up: asyncio.TimerHandle | None = None
+        self._unparsed = b""
+        """What has come while ``aiohttp`` wanted nothing more: it asks with ``b""`` when it does again."""
+        self._body: StreamReader | None = None
+        """Of the last request, while it has not ended."""
+        self._body_bytes_left = 0
+        self._is_deaf = False
+        """What comes now is thrown away: nobody will read this body, or it is not HTTP."""
+        self.known_host: str | None = None
+        """The ``Host`` that the venue was asked under last, and that it goes by."""
+        self.known_caller: object = None
+        """What ``Admission`` remembers of who asked last."""
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come; do not keep it if it is not HTTP.
+        """Take what has come, part by part; do not keep it if it is not HTTP.
 
-        ``aiohttp`` queues the fault behind the request under way. Its traceback leads back to the connection and
-        to what was received: that would be kept as long as the request lasts, and then until garbage is collected.
-        What is queued can be seen in a private attribute only; where it is called otherwise, more is kept for longer.
+        What is queued, and whether ``aiohttp`` wants more, can be seen in private attributes only.
         """
-        super().data_received(data)
-        queued = getattr(self, "_messages", None)
-        last = queued[-1][0] if queued else None
-        if last is not None and not isinstance(last, RawRequestMessage) and last.exc is not None:
-            last.exc.__traceback__ = None
+        data, self._unparsed, begin = self._unparsed + data, b"", 0
+        while not self._is_deaf:
+            part = data[begin : begin + PART_BYTES]
+            super().data_received(part)
+            self._look_at_last(len(part))
+            begin += PART_BYTES
+            if begin >= len(data):
+                return
+            if self._buffer_paused or self._reading_paused:
+                self._unparsed = data[begin:]
+                return
+
+    def _look_at_last(self, size: int) -> None:
+        """Look at the last request after ``size`` bytes more: is it HTTP, and is its body as long as it may be?
+
+        ``aiohttp`` queues a fault behind the request under way. Its traceback leads back to the connection and
+        to what was received: that would be kept as long as the request lasts, and then until garbage is collected.
+        """
+        if self._messages:
+            message, body = self._messages[-1]
+            if not isinstance(message, RawRequestMessage):
+                self._is_deaf = True
+                if message.exc is not None:
+                    message.exc.__traceback__ = None
+            elif body is not self._body and not body.is_eof():
+                self._body, self._body_bytes_left = body, self._connections.body_bytes_max(message)
+        if self._body is None or self._body.is_eof():
+            self._body = None
+            return
+        self._body_bytes_left -= size
+        if self._body_bytes_left <= 0:
+            self._is_deaf = True
+            self._body.set_exception(self._connections.too_large())
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
@@ -92,9 +152,7 @@ class Connection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Send an answer; what ``aiohttp`` refuses by itself gets the body that every refusal has."""
-        if isinstance(resp, web.HTTPException):
-            resp = self._connections.refuse(error_responses.of_http(resp))
+        """Send an answer, and then wait for the next request."""
         try:
             return await super().finish_response(request, resp, start_time)
         finally:
@@ -129,10 +187,18 @@ class Connections(web.Server):
     """All connections, each request of which ``handler`` answers; ``aiohttp``'s own server does not limit them."""
 
     def __init__(
-        self, handler: Handler, metrics: Metrics, *, body_bytes_max: int, most: int = CONNECTIONS_MAX, **options: Any
+        self,
+        handler: Handler,
+        metrics: Metrics,
+        *,
+        knows: Callable[[HasHeaders], bool],
+        body_bytes_max: int,
+        most: int = CONNECTIONS_MAX,
+        **options: Any,
     ) -> None:
         super().__init__(cast(Any, handler), request_factory=self._begin, handler_cancellation=True)
-        self._metrics, self._most, self._body_bytes_max, self._options = metrics, most, body_bytes_max, options
+        self._metrics, self._most, self._options = metrics, most, options
+        self._knows, self._body_bytes_max = knows, body_bytes_max
         self._waiting: dict[web.RequestHandler, asyncio.Transport] = {}
         """Those without a request, since when: the longest first."""
         self._open: dict[web.RequestHandler, asyncio.Transport] = {}
@@ -160,6 +226,16 @@ class Connections(web.Server):
         """It has been answered, and waits for its next request."""
         if handler in self._open:
             self._waiting[handler] = self._open[handler]
+
+    def body_bytes_max(self, message: RawRequestMessage) -> int:
+        """How many bytes a request's body may take on the line. 0: none beside those that came with its head."""
+        is_refused = message.chunked and not self._knows(message)
+        is_refused = is_refused or int(message.headers.get("Content-Length", 0)) > self._body_bytes_max
+        return 0 if is_refused else WRAPPED * self._body_bytes_max
+
+    def too_large(self) -> web.HTTPException:
+        """What reading a body ends with, if it is too long."""
+        return web.HTTPRequestEntityTooLarge(self._body_bytes_max, self._body_bytes_max + 1)
 
     def refuse(self, error: RequestError) -> web.Response:
         """The answer to what has not become a request."""

@@ -10,6 +10,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from web.answers.errors import RequestError
+from web.limits.connections import Connection
 
 ANY: Final = "*"
 LOOPBACK_HOSTS: Final = ("localhost", "127.0.0.1", "::1")
@@ -17,7 +18,7 @@ EXPOSED: Final = (
     "X-Request-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Retry-After, ETag, Idempotent-Replay"
 )
 PREFLIGHT: Final[Mapping[str, str]] = {
-    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Methods": "GET, POST, PATCH, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-None-Match, Last-Event-ID",
     "Access-Control-Max-Age": "600",
 }
@@ -40,11 +41,18 @@ class Sites(Struct, frozen=True, kw_only=True):
         """
         if ANY in self.allowed_hosts:
             return
-        host = host_name(request.headers.get("Host", ""))
-        if host in self.allowed_hosts or (self.allows_addresses and _is_address(host)):
+        said, connection = request.headers.get("Host", ""), request.protocol
+        if isinstance(connection, Connection) and connection.known_host == said:
             return
-        said = "The venue does not answer under this name. Its operator can allow it: perps serve --allowed-host NAME."
-        raise RequestError("forbidden", said, {"host": host[:64]})
+        host = host_name(said)
+        if host in self.allowed_hosts or (self.allows_addresses and _is_address(host)):
+            if isinstance(connection, Connection):
+                connection.known_host = said
+            return
+        message = (
+            "The venue does not answer under this name. Its operator can allow it: perps serve --allowed-host NAME."
+        )
+        raise RequestError("forbidden", message, {"host": host[:64]})
 
     def headers(self, request: web.BaseRequest) -> Mapping[str, str]:
         """The headers that let a page read the answer; none for a site that may not."""

@@ -22,6 +22,8 @@ from web.readside.sums import unpacked
 def views_flaw(views: ViewsImage, state: VenueState) -> str | None:
     """Why these views cannot be those of a state; None when they can."""
     try:
+        if views.volume_from is not None and not 0 <= views.volume_from <= state.offset:
+            return f"its volumes count from row {views.volume_from}"
         return _users_flaw(views.users, state) or _markets_flaw(views.markets, state) or _outside_flaw(views, state)
     except ValueError:
         return "one of its sums is no number"
@@ -61,7 +63,7 @@ def _users_flaw(users: Iterable[UserImage], state: VenueState) -> str | None:
 def _sums_flaw(image: UserImage, wallet: int, posted: int) -> str | None:
     """What a wallet holds beyond the sums is what others paid it: referrals, and debts that the house bore."""
     deposited, withdrawn, fees = unpacked(image.deposited), unpacked(image.withdrawn), unpacked(image.fees)
-    if min(deposited, withdrawn, fees) < 0:
+    if min(deposited, withdrawn, fees, unpacked(image.volume)) < 0:
         return f"{image.user} has a sum below 0"
     explained = deposited - withdrawn + unpacked(image.pnl) - fees - posted
     if explained > wallet:

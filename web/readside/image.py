@@ -26,6 +26,7 @@ class UserImage(NamedTuple):
     pnl: Sum
     fees: Sum
     positions: list[tuple[str, int]]
+    volume: Sum = 0
 
 
 class ViewImage(NamedTuple):
@@ -44,6 +45,8 @@ class ViewsImage(Struct, frozen=True):
 
     users: list[UserImage]
     markets: dict[str, ViewImage]
+    volume_from: int | None = None
+    """The row behind which the users' volumes count. None: the snapshot has none, so it is the snapshot's own."""
 
 
 def views_of(model: ReadModel) -> ViewsImage:
@@ -56,6 +59,7 @@ def views_of(model: ReadModel) -> ViewsImage:
             packed(user.pnl),
             packed(user.fees),
             list(user.positions),
+            packed(user.volume),
         )
         for name, user in model.users.items()
     ]
@@ -63,7 +67,7 @@ def views_of(model: ReadModel) -> ViewsImage:
         ticker: ViewImage(view.offset, view.price_offset, view.price_source, view.history.image(), packed(view.funded))
         for ticker, view in model.markets.items()
     }
-    return ViewsImage(users, markets)
+    return ViewsImage(users, markets, model.volume_from)
 
 
 def encode_views(model: ReadModel) -> bytes:

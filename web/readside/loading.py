@@ -32,6 +32,7 @@ def load_views(model: ReadModel, snapshot: Snapshot, state: VenueState) -> None:
     model.users.update(users)
     model.balances.update(state.ledger.balances)
     model.offset, model.epoch = snapshot.offset, snapshot.epoch
+    model.volume_from = snapshot.offset if views.volume_from is None else views.volume_from
 
 
 def _market_view(market: Market, image: ViewImage) -> MarketView:
@@ -44,7 +45,7 @@ def _market_view(market: Market, image: ViewImage) -> MarketView:
 def _user_view(markets: Mapping[str, MarketView], image: UserImage, referrer: str | None) -> UserView:
     view = UserView(referrer)
     view.deposited, view.withdrawn = unpacked(image.deposited), unpacked(image.withdrawn)
-    view.pnl, view.fees = unpacked(image.pnl), unpacked(image.fees)
+    view.pnl, view.fees, view.volume = unpacked(image.pnl), unpacked(image.fees), unpacked(image.volume)
     for ticker, number in image.positions:
         view.positions[ticker, number] = position = markets[ticker].market.positions[number]
         view.margin += position.margin

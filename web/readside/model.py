@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, assert_never
 
-from perps.effects import Effect, Funded, FundingHour, Joined, Paid, Priced, Status, Traded
+from perps.effects import Changed, Effect, Funded, FundingHour, Holding, Joined, Paid, ParamsSet, Priced, Status, Traded
 from perps.engine import apply
 from perps.events import MarketEvent, MarketListed
 from perps.journal import Entry, Row
@@ -18,7 +18,7 @@ from perps.market.position import Position
 from perps.market.state import Market
 from perps.money.accounts import user_account
 from perps.refusals import InvariantViolated
-from perps.units import Micros, Millis
+from perps.units import MICRO, Micros, Millis
 from perps.venue import VenueState
 from web.readside.history import MarketHistory
 
@@ -29,7 +29,7 @@ ROWS_KEPT: Final = 20_000
 class UserView:
     """One user: what they have done with money so far, and their open positions by (ticker, number)."""
 
-    __slots__ = ("deposited", "fees", "margin", "opened", "pnl", "positions", "referrer", "withdrawn")
+    __slots__ = ("deposited", "fees", "margin", "opened", "pnl", "positions", "referrer", "volume", "withdrawn")
 
     def __init__(self, referrer: str | None) -> None:
         self.referrer = referrer
@@ -42,6 +42,8 @@ class UserView:
         self.withdrawn = 0
         self.pnl = 0
         self.fees = 0
+        self.volume = 0
+        """Σ |cost| of the trades behind the row ``ReadModel.volume_from``."""
 
 
 class MarketView:
@@ -88,6 +90,8 @@ class ReadModel:
         self.markets: dict[str, MarketView] = {}
         self.users: dict[str, UserView] = {}
         self.balances: dict[str, int] = {}
+        self.volume_from = 0
+        """The row behind which users' volumes count: that of a snapshot without them; else 0."""
         self.health_changes = 0
         """How often a market went down or came up again: readers see it, and no row says it."""
         self._recent: deque[Row] = deque(maxlen=rows_kept)
@@ -165,6 +169,16 @@ class ReadModel:
             return None
         return self._recent[offset - oldest]
 
+    def houses_available(self) -> Iterator[tuple[str, float]]:
+        """What each market's house could pay now, its credit included, US dollars."""
+        for ticker, view in self.markets.items():
+            yield ticker, (view.market.house + view.market.params.house_credit) / MICRO
+
+    def houses_liable(self) -> Iterator[tuple[str, float]]:
+        """What each market's traders would gain together if all left now, US dollars."""
+        for ticker, view in self.markets.items():
+            yield ticker, view.market.liability / MICRO
+
     @property
     def oldest_offset(self) -> int | None:
         """The first row still in memory; None when there is none."""
@@ -188,6 +202,8 @@ class ReadModel:
         match effect:
             case Traded():
                 self._trade(row, view, effect)
+            case Changed(position=position):
+                self._stands(row, position)
             case Priced():
                 if view is not None:
                     view.history.price(row.at, effect.quote)
@@ -202,19 +218,24 @@ class ReadModel:
             case Funded():
                 if view is not None:
                     view.funded += effect.amount
-            case Status() | FundingHour():
+            case Status() | FundingHour() | Holding() | ParamsSet():
                 pass  # the market's state says it
             case _:
                 assert_never(effect)
 
     def _trade(self, row: Row, view: MarketView | None, trade: Traded) -> None:
+        volume = Micros(abs(trade.fill.cost))
         if view is not None:
-            view.history.trade(row.at, trade.fill.quote_after, Micros(abs(trade.fill.cost)))
-        position = trade.position
-        user = self.users[position.user]
-        key = (row.stream, position.number)
+            view.history.trade(row.at, trade.fill.quote_after, volume)
+        user = self.users[trade.position.user]
+        user.volume += volume
         user.fees += trade.fee
         user.pnl += trade.pnl
+        self._stands(row, trade.position)
+
+    def _stands(self, row: Row, position: Position) -> None:
+        """How a position is now, also one that is new or has ended."""
+        user, key = self.users[position.user], (row.stream, position.number)
         before = user.positions.get(key)
         user.margin += (position.margin if position.lots else 0) - (before.margin if before else 0)
         if position.lots:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from perps.journal import Row
-from perps.query_rows import Candle, FillRecord, FundingRecord, LegRecord, PositionRecord, PriceRecord
+from perps.query_rows import Candle, EquityRecord, FillRecord, FundingRecord, LegRecord, PositionRecord, PriceRecord
 
 Page = tuple[int, int] | None
 """Where a list goes on: the last (offset, n) already seen; None for its newest entries."""
@@ -45,6 +45,10 @@ class Queries(Protocol):
 
     async def funding(self, ticker: str, *, before: Page = None, limit: int) -> list[FundingRecord]:
         """Hours of a market's funding."""
+        ...
+
+    async def equity(self, user: str, *, since: int, before: int | None = None, limit: int) -> list[EquityRecord]:
+        """What a user had, newest first: from the last observation at or before ``since`` on, and before ``before``."""
         ...
 
     async def positions(

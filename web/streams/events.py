@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator, Sequence
 from typing import Final
 
 from actors.ports import Clock
-from perps.effects import Traded
+from perps.effects import Changed, Traded
 from perps.journal import Entry, Row
 from perps.params import MarketParams
 from perps.wire.base import Answer, encode
@@ -96,13 +96,14 @@ class VenueEvents:
                 yield (ticker, MARKETS), b"\n".join(events)
 
     def _of_users(self, entry: Entry, wanted: Container[str], past: PastMoney) -> Iterator[Block]:
-        """Trades with the positions that they left, then the balances after the whole row."""
+        """Trades with the positions that they left, other changes of positions; then the balances after the row."""
         row, view = entry.row, self._model.markets.get(entry.row.stream)
         if view is not None:
+            params = view.market.params
             for n, effects in enumerate(entry.effects):
                 for effect in effects:
-                    if isinstance(effect, Traded):
-                        yield from _of_trade(row, n, effect, view.market.params, wanted)
+                    if isinstance(effect, Traded | Changed):
+                        yield from _of_position(row, n, effect, params, wanted)
         for user, money in past.after(entry).items():
             about = topics.money(user), topics.ALL_MONEY
             yield about, _event("balance", users.balance_event(user, money, row.offset))
@@ -136,9 +137,11 @@ class VenueEvents:
         )
 
 
-def _of_trade(row: Row, n: int, trade: Traded, params: MarketParams, wanted: Container[str]) -> Iterator[Block]:
-    """What a trade tells those who follow its user, or all users; of its market, or of all markets."""
-    user = trade.position.user
+def _of_position(
+    row: Row, n: int, effect: Traded | Changed, params: MarketParams, wanted: Container[str]
+) -> Iterator[Block]:
+    """What a trade or a change tells those who follow its user, or all users; in its market, or in all markets."""
+    user = effect.position.user
     about = (
         topics.user(user),
         topics.user(user, row.stream),
@@ -146,7 +149,7 @@ def _of_trade(row: Row, n: int, trade: Traded, params: MarketParams, wanted: Con
         topics.user(None, row.stream),
     )
     if any(topic in wanted for topic in about):
-        yield about, b"\n".join(_event(name, data) for name, data in own_events(row, n, trade, params))
+        yield about, b"\n".join(_event(name, data) for name, data in own_events(row, n, effect, params))
 
 
 _MONEY: Final = topics.money("")

@@ -19,6 +19,7 @@ from perps.engine import entry_of
 from perps.journal import Entry, Row
 from web.readside.model import ReadModel
 from web.readside.money import PastMoney
+from web.streams.deliveries import Deliveries
 from web.streams.resume_turns import ResumeTurns, Turn
 from web.streams.subscribers import BEHIND_BYTES_MAX, Followers, Kind, Place, Subscriber, place_of
 from web.streams.topics import Topics
@@ -67,6 +68,7 @@ class Hub:
         self._open: set[Subscriber] = set()
         self._fed: dict[Kind, Followers] = {}
         """Those of the open ones that have caught up, by kind. A kind that nobody follows has no entry."""
+        self._deliveries = Deliveries()
         self.closing = False
 
     @property
@@ -81,7 +83,7 @@ class Hub:
 
     def subscriber(self, kind: Kind, topics: Topics) -> Subscriber:
         """A new subscriber of a kind, for ``follow``."""
-        return Subscriber(kind, topics, behind_bytes_max=self._behind_bytes_max)
+        return Subscriber(kind, topics, self._deliveries, behind_bytes_max=self._behind_bytes_max)
 
     def publish(self, entries: Sequence[Entry]) -> None:
         """Give rows that the read model has just taken to everybody who follows them.
@@ -139,6 +141,7 @@ class Hub:
 
     def close(self) -> None:
         """End every stream: the venue stops. It does not wait for readers that do not read."""
+        self._deliveries.flush()
         self.closing = True
         for subscriber in self._open:
             subscriber.wake.set()

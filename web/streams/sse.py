@@ -94,8 +94,8 @@ async def serve(
 ) -> EventSourceResponse:
     """Answer a request with all that its subscriber follows, until the reader leaves or is cut off.
 
-    ``since`` is the id that the reader saw last. A stream is its connection's last answer: requests that come behind
-    it are not kept for when it has ended.
+    ``since`` is the id that the reader saw last. A stream is its connection's last answer: later requests on it are
+    thrown away.
     """
     request.protocol.close()
     response = EventSourceResponse(ping_interval=heartbeat_s, sep="\n", headers={"X-Request-Id": request_id})

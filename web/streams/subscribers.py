@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from perps.journal import Entry, Row
 from web.readside.money import PastMoney
+from web.streams.deliveries import Deliveries
 from web.streams.topics import Topics
 
 BEHIND_BYTES_MAX: Final = 1 << 20
@@ -60,8 +61,11 @@ class Kind(Protocol):
 class Subscriber:
     """One open stream: what it wants and what waits for it."""
 
-    def __init__(self, kind: Kind, topics: Topics, *, behind_bytes_max: int = BEHIND_BYTES_MAX) -> None:
+    def __init__(
+        self, kind: Kind, topics: Topics, deliveries: Deliveries, *, behind_bytes_max: int = BEHIND_BYTES_MAX
+    ) -> None:
         self.kind, self.topics = kind, topics
+        self._deliveries = deliveries
         self._behind_bytes_max = behind_bytes_max
         self._blocks: list[bytes] = []
         self._bytes_waiting = 0
@@ -78,24 +82,40 @@ class Subscriber:
         """Ends its connection at once, also while a write to it waits. Set by the transport."""
 
     def push(self, block: bytes) -> None:
-        """Give it bytes: at once if nothing is before them, else when its turn comes.
+        """Give it bytes, which it gets when its turn comes.
 
-        A subscriber that had more than the limit waiting already is cut off instead. One commit may be larger than the
-        limit (a crash that liquidates thousands): it cuts off nobody who reads.
+        A subscriber that is behind and had more than the limit waiting already is cut off instead. One commit may be
+        larger than the limit (a crash that liquidates thousands): it cuts off nobody who reads. Nor is anybody cut off
+        to whom the venue has not come to write: then it writes at once.
         """
         if self.ended:
             return
-        if self.is_idle and self.write is not None and not self.wake.is_set():
-            if not self.write(block):
-                self.is_behind = True
-                self.wake.set()
+        if self._can_be_written:
+            if self._bytes_waiting > self._behind_bytes_max:
+                self.deliver()
+            if not self._blocks and self._can_be_written:
+                self._deliveries.add(self)
         elif self._bytes_waiting > self._behind_bytes_max:
             self._blocks.clear()
             self.end()
             self.abort()
-        else:
-            self._blocks.append(block)
-            self._bytes_waiting += len(block)
+            return
+        self._blocks.append(block)
+        self._bytes_waiting += len(block)
+        if not self._can_be_written:
+            self.wake.set()
+
+    @property
+    def _can_be_written(self) -> bool:
+        """Whether it has taken all that it was given, and is written to in its turn rather than by its own task."""
+        return self.is_idle and self.write is not None and not self.wake.is_set()
+
+    def deliver(self) -> None:
+        """Write what waits, if its own task has not taken it meanwhile."""
+        if self.ended or not self._blocks or self.write is None or not self._can_be_written:
+            return
+        if not self.write(self._joined()):
+            self.is_behind = True
             self.wake.set()
 
     def end(self) -> None:
@@ -111,10 +131,13 @@ class Subscriber:
 
     def take(self) -> bytes:
         """All that waits, joined."""
-        data = b"".join(self._blocks)
+        self.wake.clear()
+        return self._joined()
+
+    def _joined(self) -> bytes:
+        data = self._blocks[0] if len(self._blocks) == 1 else b"".join(self._blocks)
         self._blocks.clear()
         self._bytes_waiting = 0
-        self.wake.clear()
         return data
 
 

@@ -16,7 +16,7 @@ from perps.params import MarkSource, Preset
 from perps.refusals import Rejected
 from perps.units import MICRO, PICO, PPB, Micros, Ppb
 from perps.wire.base import Limit, Number
-from perps.wire.markets import MarketBody
+from perps.wire.listing import MarketBody
 from tests.perps.build import Books, done, opened, reductions
 from web.answers.errors import RequestError
 from web.api.commands import list_command

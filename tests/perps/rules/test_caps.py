@@ -43,8 +43,11 @@ def order(market: Market, lots: int, *, late: int = 0, **more: Any) -> PositionO
     side = LONG if lots > 0 else SHORT
     command = new_open("ann", side, abs(market.cost(lots)), ticker=market.ticker, **more)
     outcome = decide_open(market, command, Given(Millis(START_MS + late), held=Micros(RICH)))
-    assert isinstance(outcome, Rejected) or outcome[0].position.lots == lots
-    return outcome if isinstance(outcome, Rejected) else outcome[0]
+    if isinstance(outcome, Rejected):
+        return outcome
+    assert isinstance(outcome[0], PositionOpened)
+    assert outcome[0].position.lots == lots
+    return outcome[0]
 
 
 @pytest.mark.parametrize(

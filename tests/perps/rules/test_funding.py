@@ -193,6 +193,23 @@ def test_a_full_hour_is_noted_with_what_was_paid_since_the_one_before() -> None:
     assert all(event.paid > 0 for event in noted)
 
 
+@pytest.mark.parametrize("why", ["halted", "stale"])
+def test_an_hour_in_which_the_clock_stopped_is_noted_with_what_was_paid_until_then(why: str) -> None:
+    venue = flow_venue(max_price_age=5 * MINUTE_MS)
+    venue.at = Millis(HOUR)
+    done(venue.price(STORY_PRICE, ticker=STORY))
+    open_one(venue)
+    if why == "halted":
+        venue.at = Millis(HOUR + 5 * MINUTE_MS)
+        done(venue.mode(Mode.HALTED, ticker=STORY))
+    pay_all(venue, until=HOUR + 3 * HOUR_MS + MINUTE_MS)
+    paid = market_of(venue).funding_index
+    noted = [event for event in all_of(venue, FundingAccrued) if event.at % HOUR_MS == 0 and event.at > HOUR]
+
+    assert [(event.at, event.paid, event.index) for event in noted] == [(HOUR + HOUR_MS, paid, paid)]
+    assert paid > 0
+
+
 def test_an_hour_in_which_everybody_left_is_noted_too() -> None:
     venue = flow_venue()
     position = open_one(venue)
@@ -329,17 +346,15 @@ def observe_price(venue: Books, at: int) -> tuple[Any, ...]:
     return done(venue.price(STORY_PRICE, ticker=STORY))
 
 
-def test_a_row_that_halts_a_market_has_its_funding_before_it() -> None:
+def test_a_close_that_the_house_cannot_pay_takes_its_funding_back() -> None:
     venue = flow_venue(house_credit_limit=0)
     position = open_one(venue)
     done(venue.price(3 * STORY_PRICE, ticker=STORY))
+    before, rows = funding_of(market_of(venue)), len(venue.rows)
     venue.at = Millis(START_MS + MINUTE_MS)
-    outcome = venue.close(position, ticker=STORY)
 
-    assert refused(outcome).halt == "house_empty"
-    state = venue.replayed().markets[STORY]
-    assert (state.mode, state.funding_at) == (Mode.HALTED, START_MS + MINUTE_MS)
-    assert venue.rows[-1].kind == "mode"
+    assert refused(venue.close(position, ticker=STORY)).code is RejectCode.HOUSE_CANNOT_PAY
+    assert (funding_of(market_of(venue)), len(venue.rows)) == (before, rows)
 
 
 def test_without_funding_a_position_has_paid_nothing_however_it_is_closed() -> None:

@@ -11,7 +11,7 @@ from perps.events import HouseFunded, TransferKind
 from perps.params import Mode
 from perps.refusals import RejectCode
 from perps.rules.users import DEPOSITS_MAX
-from perps.units import MICRO, Micros
+from perps.units import MICRO, PPB, Micros, Millis, Ppb
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -100,6 +100,28 @@ def test_what_losers_owe_beyond_their_margin_is_not_there_for_the_winners() -> N
     assert refused(venue.send(fund(HOUSE, -1))).facts["available_micros"] == 0
     done(venue.mode(Mode.ENABLED))
     done(venue.close(winner))
+
+
+@pytest.mark.parametrize("doubt", ["held", "stale"])
+def test_the_house_pays_nothing_out_at_a_price_in_doubt_while_somebody_holds_a_position(doubt: str) -> None:
+    """What he would gain at the right price is not known. Paying in, and out of the insurance, goes on."""
+    venue = books(price_band=Ppb(PPB // 10), max_price_age=1_000)
+    for account in HouseAccount:
+        done(venue.send(fund(account, 100)))
+    position = opened(venue.open("ann", Side.LONG, 1_000 * MICRO))
+    if doubt == "held":
+        done(venue.price(BTC_PRICE * 2))
+    else:
+        venue.at = Millis(venue.at + 1_001)
+
+    code = RejectCode.PRICE_UNCONFIRMED if doubt == "held" else RejectCode.PRICE_STALE
+    assert refused(venue.send(fund(HOUSE, -1))).code is code
+    done(venue.send(fund(HOUSE, 1)))
+    done(venue.send(fund(INSURANCE, -1)))
+    done(venue.price(BTC_PRICE))
+    done(venue.close(position))
+    venue.at = Millis(venue.at + 2_000)
+    done(venue.send(fund(HOUSE, -1)))
 
 
 def test_nothing_is_no_amount() -> None:

@@ -1,18 +1,20 @@
 """Who is liquidated, in which order, what it costs, and where the money that is missing comes from."""
 
+from unittest.mock import patch
+
 import pytest
 from msgspec.structs import replace
 
-from perps.commands import PriceSource, Side, UpdatePrice
-from perps.engine import LIQUIDATIONS_PER_ROW_MAX, apply, execute, sweep
-from perps.events import CloseReason, ModeChanged, PositionOpened, PositionReduced, PriceUpdated, TransferKind
+from perps.commands import ObserveTime, PriceSource, Side, UpdatePrice
+from perps.engine import CONSEQUENCES_PER_ROW_MAX, apply, execute, sweep
+from perps.events import CloseReason, PositionOpened, PositionReduced, PriceUpdated, TransferKind
 from perps.market.position import is_liquidatable
 from perps.market.state import Market
 from perps.params import Mode
-from perps.refusals import Rejected
-from perps.rules.liquidation import decide_liquidation, next_due
+from perps.refusals import RejectCode
+from perps.rules.liquidation import decide_liquidation, due
 from perps.rules.rule import Given
-from perps.units import MICRO, PPB, Lots, Micros, Ticks
+from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -29,6 +31,7 @@ from tests.perps.build import (
     opened,
     quote_market,
     reductions,
+    refused,
 )
 
 LONG, SHORT = Side.LONG, Side.SHORT
@@ -48,7 +51,12 @@ def add(market: Market, number: int, lots: int, cash: int) -> None:
 
 
 def swept(market: Market) -> list[int]:
-    return [event.position.number for row in sweep(market) for event in row if isinstance(event, PositionReduced)]
+    return [
+        event.position.number
+        for row in sweep(market, Given(market.at))
+        for event in row
+        if isinstance(event, PositionReduced)
+    ]
 
 
 def test_the_most_endangered_long_goes_first_then_the_shorts() -> None:
@@ -71,12 +79,12 @@ def test_equity_at_maintenance_is_liquidated_and_a_micro_above_is_not(
 def test_a_candidate_put_forward_too_early_is_skipped_not_stopped_at() -> None:
     """One lot a micro above maintenance is ahead of ten that are due: its key is early by the roundings."""
     market = market_with((1, -89), (10, -900))
-    early, due = market.positions[1], market.positions[2]
+    early, endangered = market.positions[1], market.positions[2]
     candidates = list(market.order.candidates(market.mark, market.params, market.funding_index))
 
     assert candidates == [1, 2]
     assert not is_liquidatable(early, market.mark, market.params, market.funding_index)
-    assert next_due(market) == due
+    assert due(market) == endangered
     assert swept(market) == [2]
 
 
@@ -177,19 +185,19 @@ def test_one_sale_on_a_quote_market_sets_off_a_cascade_in_the_same_row() -> None
     )
     assert alone.position.number in {event.position.number for event in gone}
     assert len(venue.rows) == rows + 1
-    assert next_due(venue.markets[STORY]) is None
+    assert due(venue.markets[STORY]) is None
 
 
 def test_a_crash_goes_on_in_further_rows() -> None:
     market = market_with(price=100)
-    count = 2 * LIQUIDATIONS_PER_ROW_MAX + 3
+    count = 2 * CONSEQUENCES_PER_ROW_MAX + 3
     for number in range(1, count + 1):
         add(market, number, 1, -85 - number % 3)
     command = UpdatePrice(ticker=BTC, price=Ticks(50), source=PriceSource.ORACLE)
     rows, refused = execute(market, command, Given(market.at))
     assert refused is None
 
-    assert [len(row) for row in rows] == [LIQUIDATIONS_PER_ROW_MAX + 1, LIQUIDATIONS_PER_ROW_MAX, 3]
+    assert [len(row) for row in rows] == [CONSEQUENCES_PER_ROW_MAX + 1, CONSEQUENCES_PER_ROW_MAX, 3]
     assert isinstance(rows[0][0], PriceUpdated)
     assert len({event.position.number for row in rows for event in row if isinstance(event, PositionReduced)}) == count
     assert market.positions == {}
@@ -201,20 +209,81 @@ def test_a_row_of_its_own_is_not_made_for_nobody() -> None:
     done(venue.price(BTC_PRICE // 2))
 
     assert len(venue.rows) == rows + 1
-    assert sweep(venue.markets[BTC]) == []
+    assert sweep(venue.markets[BTC], Given(venue.at)) == []
 
 
-def test_a_house_that_cannot_pay_for_a_liquidation_halts_the_market() -> None:
-    """Due at the index, but with a gain at the quote, which stands far above it."""
-    market = market_with((10, -905), price=100, max_skew=500, max_open_interest=10, skew_scale=10_000_000)
+def unpaid_market(*books: tuple[int, int]) -> Market:
+    """Position 1 is due at the index, but has a gain at the quote, which stands far above it. The house has nothing."""
+    market = market_with((10, -905), *books, price=100, max_skew=500, max_open_interest=10, skew_scale=10_000_000)
     market.params = replace(market.params, house_credit_limit=0, skew_scale=1_000)
     market.long_lots = Lots(900)
-    assert isinstance(decide_liquidation(market, market.positions[1]), Rejected)
-    (row,) = sweep(market)
+    return market
 
-    assert row == (ModeChanged(Mode.HALTED, "house_empty"),)
-    assert market.mode is Mode.HALTED
-    assert list(market.positions) == [1]
+
+def test_a_liquidation_that_the_house_cannot_pay_waits_until_it_can() -> None:
+    market = unpaid_market()
+    assert refused(decide_liquidation(market, market.positions[1])).code is RejectCode.HOUSE_CANNOT_PAY
+    assert swept(market) == []
+    assert (market.mode, list(market.positions)) == (Mode.ENABLED, [1])
+
+    market.house = Micros(10**9)
+    assert swept(market) == [1]
+    assert market.positions == {}
+
+
+@pytest.mark.parametrize("endangered", [(10, -999), (10, -901)])
+def test_who_cannot_be_paid_keeps_nobody_else_from_being_liquidated(endangered: tuple[int, int]) -> None:
+    """A loser, more or less endangered: what he leaves in the house may even pay the other."""
+    market = unpaid_market(endangered)
+    market.positions[2] = replace(market.positions[2], margin=Micros(10**6))
+    (row,) = sweep(market, Given(market.at))
+
+    assert [event.position.number for event in row if isinstance(event, PositionReduced)] == [2, 1]
+    assert market.positions == {}
+
+
+def test_many_who_cannot_be_paid_cost_one_look_each() -> None:
+    market = unpaid_market(*[(10, -905)] * 200)
+    with patch("perps.rules.liquidation.decide_liquidation", wraps=decide_liquidation) as tried:
+        assert swept(market) == []
+
+    assert tried.call_count == 201
+
+
+@pytest.mark.parametrize("side", Side)
+def test_nobody_is_liquidated_at_a_price_that_is_too_old(side: Side) -> None:
+    """A price comes with its own time: it may be too old already when it comes."""
+    venue = Books((index_market(max_price_age=5_000), BTC_PRICE))
+    venue.add_user("ann")
+    opened(venue.open("ann", side, 1_000 * MICRO, leverage=100))
+    price = Ticks(BTC_PRICE * (8 if side is LONG else 12) // 10)
+    venue.at = Millis(START_MS + 10_000)
+    old = UpdatePrice(ticker=BTC, price=price, source=PriceSource.ORACLE, source_at=Millis(venue.at - 5_001))
+    assert reductions(venue.send(old)) == []
+    assert reductions(venue.mode(Mode.REDUCE_ONLY)) == []
+    assert due(venue.markets[BTC]) is not None
+
+    fresh = UpdatePrice(ticker=BTC, price=price, source=PriceSource.ORACLE, source_at=Millis(venue.at - 5_000))
+    assert len(reductions(venue.send(fresh))) == 1
+    assert due(venue.replayed().markets[BTC]) is None
+
+
+def test_funding_that_was_due_while_the_price_grew_old_liquidates_nobody_until_a_new_price() -> None:
+    """Whoever is due by what accrued up to the last fresh moment can act first when there is a price again."""
+    params = quote_market(max_price_age=60_000, funding_velocity=Ppb(20_000 * PPB), max_funding_rate=Ppb(PPB // 15))
+    venue = Books((params, STORY_PRICE))
+    venue.add_user("ann")
+    opened(venue.open("ann", LONG, 3_000 * MICRO, ticker=STORY, leverage=5))
+    market = venue.markets[STORY]
+    venue.at = Millis(START_MS + 60_001)
+    ((number, position),) = market.positions.items()
+    market.leave(position)
+    market.enter(replace(position, cash=Micros(position.cash - position.margin)))
+    assert due(market) is not None, "only its money, not its price, makes it due"
+
+    assert venue.send(ObserveTime(ticker=STORY)) == ()
+    assert list(market.positions) == [number]
+    assert len(reductions(venue.price(STORY_PRICE, ticker=STORY))) == 1
 
 
 def test_a_liquidation_moves_the_skew_but_never_the_index() -> None:

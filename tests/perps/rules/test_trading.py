@@ -278,7 +278,7 @@ def test_the_shares_of_a_fee_sum_to_it_exactly(
 
 
 @pytest.mark.parametrize(("limit", "ok"), [(None, True), (10**10, True), (0, False)])
-def test_a_gain_beyond_the_houses_limit_halts_the_market(limit: int | None, ok: bool) -> None:
+def test_a_gain_beyond_the_houses_limit_is_refused_and_nothing_else_changes(limit: int | None, ok: bool) -> None:
     venue = Books((index_market(house_credit_limit=limit), BTC_PRICE))
     venue.add_user("ann")
     position = opened(venue.open("ann", LONG, SIZE))
@@ -287,8 +287,10 @@ def test_a_gain_beyond_the_houses_limit_halts_the_market(limit: int | None, ok: 
 
     assert isinstance(outcome, Rejected) is not ok
     if isinstance(outcome, Rejected):
-        assert (outcome.code, outcome.halt) == (RejectCode.MARKET_HALTED, "house_empty")
-        assert (venue.markets[BTC].mode, venue.markets[BTC].mode_reason) == (Mode.HALTED, "house_empty")
+        assert outcome.code is RejectCode.HOUSE_CANNOT_PAY
+        assert outcome.may_succeed_later
+        assert (outcome.facts["house_micros"], outcome.facts["credit_limit_micros"]) == (0, 0)
+        assert (venue.markets[BTC].mode, venue.markets[BTC].mode_reason) == (Mode.ENABLED, "")
         assert 1 in venue.markets[BTC].positions
 
 

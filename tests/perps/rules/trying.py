@@ -32,7 +32,10 @@ def try_open(market: Market, size: int = SIZE, side: Side = LONG, **more: Any) -
     referrer = more.pop("referrer", None)
     given = Given(Millis(START_MS + late), held=held, referrer=referrer)
     outcome = decide_open(market, new_open("ann", side, size, **more), given)
-    return outcome if isinstance(outcome, Rejected) else outcome[0]
+    if isinstance(outcome, Rejected):
+        return outcome
+    assert isinstance(outcome[0], PositionOpened)
+    return outcome[0]
 
 
 def must_open(market: Market, size: int = SIZE, side: Side = LONG, **more: Any) -> PositionOpened:

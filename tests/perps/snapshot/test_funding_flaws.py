@@ -1,4 +1,4 @@
-"""A snapshot whose funding cannot be that of a market is refused, and one that can be is taken."""
+"""A snapshot whose funding or exits cannot be those of a market is refused, and one that can be is taken."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perps.market.funding import CARRY, INDEX_MAX
 from perps.snapshot.checks import market_flaw
 from perps.snapshot.images import MarketImage
 from perps.units import INTEGER_MAX
-from tests.perps.build import START_MS, STORY, STORY_PRICE, new_market, quote_market
+from tests.perps.build import START_MS, STORY, STORY_PRICE, new_market, new_position, quote_market
 
 PARAMS = quote_market(funding_velocity=2, max_funding_rate=1)
 
@@ -43,3 +43,12 @@ def test_each_number_of_the_funding_has_its_bounds(field: str, within: int, beyo
 @pytest.mark.parametrize("field", ["max_skew", "max_open_interest"])
 def test_what_funding_divides_by_is_not_0(field: str) -> None:
     assert flaw(params=replace(PARAMS, **{field: 0})) is not None
+
+
+@pytest.mark.parametrize("field", ["take_profit", "stop_loss"])
+def test_a_position_leaves_at_a_price(field: str) -> None:
+    image = new_market(PARAMS, STORY_PRICE).image()
+    head = replace(image.head, seq=1, next_number=2)
+    for price, fine in ((None, True), (1, True), (INTEGER_MAX, True), (0, False), (-1, False), (2**63, False)):
+        found = market_flaw(STORY, MarketImage(head, (new_position(**{field: price}),)))
+        assert (found is None) is fine, (price, found)

@@ -85,7 +85,7 @@ def test_old_layouts_are_brought_to_the_present_one(monkeypatch: pytest.MonkeyPa
     for ticker, chunks in snapshot.markets.items():
         head = msgspec.msgpack.decode(chunks[0])
         head[-2] = [head[-2]]
-        positions = [[plain[:-1] for plain in msgspec.msgpack.decode(chunk)] for chunk in chunks[1:]]
+        positions = [[plain[:9] for plain in msgspec.msgpack.decode(chunk)] for chunk in chunks[1:]]
         snapshot.markets[ticker] = [msgspec.msgpack.encode(part) for part in (head, *positions)]
     referrers = {user: state.ledger.referrers[user] for user in state.ledger.referrers}
 

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from perps.events import MarketListed, PositionOpened, PriceUpdated
+from perps.events import MarketListed, PositionOpened, PositionReduced, PriceUpdated
 from perps.journal import JournalRefused
 from perps.query_rows import FillRecord, KeyRecord, LegRecord, PositionRecord
 from perps.units import Millis
@@ -86,7 +86,7 @@ async def test_fills_can_be_asked_by_kind(queries: Queries, scribe: Scribe, kind
         (row.offset, n)
         for row, n, event in fills_of(scribe.entries)
         if row.stream == "BTC-PERP"
-        and kind == ("open" if isinstance(event, PositionOpened) else event.reason.replace("owner", "close"))
+        and kind == ("open" if not isinstance(event, PositionReduced) else event.reason.replace("owner", "close"))
     }
     assert expected
     found = await pages(lambda before: queries.fills(ticker="BTC-PERP", kinds=[kind], before=before, limit=30))

@@ -6,8 +6,12 @@ import stat
 from collections import deque
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from perps.wire.examples import EXAMPLES
+from perps.wire.markets import MarketAnswer, Settled
+from perps.wire.operation import Operation
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.cli import main
@@ -212,3 +216,39 @@ async def test_an_error_is_json_too_for_whom_wants_json(running: Running, capsys
 def test_a_venue_that_is_not_there_is_json_too(capsys: Captured) -> None:
     assert main(["stats", "--key", "k", "--url", "http://127.0.0.1:1", "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "venue_unreachable"
+
+
+async def test_a_change_sends_what_was_given_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    sent: list[tuple[str, dict[str, object]]] = []
+
+    async def ask(_: object, operation: Operation, __: object, values: dict[str, object]) -> object:
+        sent.append((operation.name, {name: value for name, value in values.items() if value is not None}))
+        return msgspec.convert(EXAMPLES["updateMarket"].answer, MarketAnswer)
+
+    monkeypatch.setattr("tools.admin.answers._ask", ask)
+    options = ("--max-leverage", "5", "--max-price-age", "none", "--price-band", "0.1", "--force", "--key", ADMIN_KEY)
+
+    assert await asyncio.to_thread(main, ["market", "change", "BTC-PERP", *options]) == 0
+    given = {"max_leverage": 5, "max_price_age": "none", "price_band": "0.1", "force": True}
+    assert sent == [("updateMarket", {"ticker": "BTC-PERP", **given})]
+    shown = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert shown["ticker"] == "BTC-PERP"
+    assert int(shown["maxLeverage"]) == EXAMPLES["updateMarket"].answer["market"]["maxLeverage"]
+
+
+async def test_a_change_of_nothing_is_a_mistake(capsys: Captured) -> None:
+    assert await asyncio.to_thread(main, ["market", "change", "BTC-PERP", "--force", "--key", ADMIN_KEY]) == 2
+    assert "at least one parameter" in capsys.readouterr().err
+
+
+async def test_a_settlement_says_at_what_and_how_many(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+    async def ask(_: object, operation: Operation, __: object, values: dict[str, object]) -> object:
+        assert (operation.name, values) == ("settleMarket", {"ticker": "BTC-PERP"})
+        return msgspec.convert(EXAMPLES["settleMarket"].answer, Settled)
+
+    monkeypatch.setattr("tools.admin.answers._ask", ask)
+
+    assert await asyncio.to_thread(main, ["market", "settle", "BTC-PERP", "--key", ADMIN_KEY]) == 0
+    assert capsys.readouterr().out == "ticker\tBTC-PERP\nstatus\tenabled\nprice\t10400.00\npositions\t2\n"

@@ -171,7 +171,7 @@ def test_a_snapshot_that_is_passed_over_is_told_beside_the_answer_not_in_it(stor
     stored.run("update snapshot_parts set body = 'x'::bytea where \"offset\" = $1", SNAPSHOTS[-1])
 
     command = [sys.executable, "-m", "tools", "reconcile", "--database-url", stored.url, "--json"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
     assert json.loads(ran.stdout)["ok"]
     assert "snapshot.skipped" in ran.stderr

@@ -18,7 +18,8 @@ from perps.market.risks import safe_step
 from perps.params import MarketParams, MarkSource, Preset
 from perps.units import PPB, Ppb, Ticks
 from perps.wire.base import Number
-from perps.wire.markets import Market, MarketBody
+from perps.wire.listing import MarketBody
+from perps.wire.markets import Market
 from tests.web.venue import OnMemory, start
 from tools.check.adversaries import ADVERSARIES, Adversary, corner, dust, early_reader, hunter, straddle
 from tools.check.listed import params_of

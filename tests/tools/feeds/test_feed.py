@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perps.client import Venue
+from tests.support.slowness import soon
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools import output
@@ -107,7 +108,7 @@ async def test_of_a_pipe_it_is_told_how_many_prices_were_sent_before_a_bad_row(
     os.mkfifo("ticks")
     arguments = ("feed", "replay", "ticks", "--ticker", "BTC-PERP", "--speed", "max")
     text = "time,price\n" + "1,1\n" * CHUNK_TICKS + "2,oops\n"
-    async with asyncio.timeout(15):
+    async with soon(15):
         code, _ = await asyncio.gather(run(running, *arguments), write("ticks", text))
     assert code == 1
     assert f"; {CHUNK_TICKS} prices sent before that\n" in capsys.readouterr().err

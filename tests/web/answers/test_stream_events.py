@@ -9,22 +9,24 @@ from typing import get_args
 import pytest
 from msgspec.structs import replace
 
-from perps.commands import FundMarket, HouseAccount, SetMode
+from perps.commands import ChangeMargin, FundMarket, HouseAccount, SetMode, SettleMarket, SetTriggers, UpdateMarket
 from perps.engine import effects_of, entry_of
 from perps.events import (
     CloseReason,
     Event,
     FundingAccrued,
+    HoldEnded,
     HouseFunded,
     LedgerEvent,
     MarketEvent,
+    PositionChanged,
     PositionReduced,
     encode_events,
 )
 from perps.journal import Entry, Row, events_of
-from perps.params import MarketParams, Mode
+from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import FundingIndex, Micros, Millis, Ticks
-from perps.wire.base import encode
+from perps.wire.base import Limit, encode
 from tests.actors.venue import close, listing, open_long, running, set_price
 from web.answers.stream_events import public_events
 
@@ -39,11 +41,21 @@ async def rows() -> list[Row]:
         await venue.add_user("ann")
         await venue.do(open_long(BTC, "ann", leverage=100))
         await venue.do(open_long(BTC, "ann"))
+        await venue.do(replace(open_long(BTC, "ann"), position=f"{BTC}-2"))
+        await venue.do(ChangeMargin(ticker=BTC, user="ann", position_id=f"{BTC}-2", amount=Micros(1)))
         await venue.do(close(BTC, "ann", 2))
+        await venue.do(
+            SetTriggers(ticker=BTC, user="ann", position_id=f"{BTC}-1", take_profit=Ticks(10**8), stop_loss=None)
+        )
         await venue.do(set_price(BTC, 50))
+        await venue.list_market("BANDED-PERP", price_band=Limit("0.1"))
+        await venue.do(set_price("BANDED-PERP", 1))
+        await venue.do(UpdateMarket(ticker=BTC, changes=ParamChanges(max_leverage=50)))
         await venue.do(SetMode(ticker=BTC, mode=Mode.HALTED))
         await venue.do(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)))
-        return [*venue.store.rows(), _hour(_place(venue.store.rows()))]
+        await venue.do(SettleMarket(ticker=BTC))
+        last = _place(venue.store.rows())
+        return [*venue.store.rows(), _over(last), _hour(last)]
 
 
 def _place(rows: Iterable[Row]) -> Row:
@@ -51,11 +63,16 @@ def _place(rows: Iterable[Row]) -> Row:
     return list(rows)[-1]
 
 
+def _over(last: Row) -> Row:
+    """A row in which a hold ends."""
+    return replace(last, offset=last.offset + 1, kind="time", payload=encode_events((HoldEnded(),)))
+
+
 def _hour(last: Row) -> Row:
     """A row of funding alone, at a full hour."""
     index = FundingIndex(250_000_000)
     hour = FundingAccrued(index, 10**15, 0, Millis(1_767_229_200_000), Ticks(5_000_000), index)
-    return replace(last, offset=last.offset + 1, kind="time", payload=encode_events((hour,)))
+    return replace(last, offset=last.offset + 2, kind="time", payload=encode_events((hour,)))
 
 
 def _params() -> MarketParams:
@@ -70,7 +87,8 @@ async def test_every_event_of_a_market_is_told(rows: list[Row]) -> None:
                 told[type(event)] = [name for name, _ in public_events(_entry(row, event), _params())]
 
     assert set(told) == set(get_args(MarketEvent)), "a market's event without an example here"
-    assert {kind for kind, names in told.items() if not names} == {HouseFunded}, "a market's event that no stream tells"
+    untold = {kind for kind, names in told.items() if not names}
+    assert untold == {HouseFunded, PositionChanged}, "a market's event that the public is not told"
 
 
 async def test_a_liquidation_is_a_trade_and_a_liquidation(rows: list[Row]) -> None:

@@ -77,11 +77,24 @@ async def test_what_traders_would_gain_stays_in_the_house(venue: Running) -> Non
     assert amount((await _accounts(venue))["house"]) >= 0
 
 
-async def test_a_halted_market_takes_money_and_goes_on(starter: Starter) -> None:
+async def test_a_funded_house_pays(starter: Starter) -> None:
     venue = await starter()
     await venue.market("POOR-PERP", "100", houseCreditLimit="0")
     ann = await venue.user("ann")
     await ann.opened("POOR-PERP", "1000")
+    await venue.price("150", "POOR-PERP")
+    (await ann.close("POOR-PERP-1", clientOrderId="c")).refused(422, "house_cannot_pay")
+
+    (await venue.admin.post("/api/admin/markets/POOR-PERP/fund", {"account": "house", "amount": "1000"})).ok()
+    (await ann.close("POOR-PERP-1", clientOrderId="c")).ok()
+
+
+async def test_a_market_that_an_older_version_halted_takes_money_and_goes_on(starter: Starter) -> None:
+    venue = await starter()
+    await venue.market("POOR-PERP", "100", houseCreditLimit="0")
+    ann = await venue.user("ann")
+    await ann.opened("POOR-PERP", "1000")
+    await venue.mode("halted", "POOR-PERP")
     await venue.price("150", "POOR-PERP")
     (await ann.close("POOR-PERP-1")).refused(409, "market_halted")
 

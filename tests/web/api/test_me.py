@@ -11,6 +11,7 @@ OWN = [
     "/api/users/{}/balance",
     "/api/users/{}/transactions",
     "/api/users/{}/trades",
+    "/api/users/{}/equity",
     "/api/markets/positions/{}",
 ]
 

@@ -91,7 +91,10 @@ def test_every_operation_is_in_it_with_its_key_and_its_statuses(operation: Opera
     assert described["operationId"] == operation.name
     assert described["tags"] == [operation.tag]
     assert operation.tag in TAGS
-    assert described["security"] == ([{"key": [operation.scope]}] if operation.scope else [])
+    scopes = [operation.scope] if operation.scope else []
+    assert ({"key": scopes} in described["security"]) == ("401" in described["responses"])
+    is_for_anybody = not described["security"] or {} in described["security"]
+    assert is_for_anybody == (operation.may_be_public or (operation.scope is None and not operation.any_key))
     statuses = {STATUS[code] for code in refusals_of(operation)} | set(operation.answers)
     assert {int(status) for status in described["responses"]} == statuses
     for status, answer in described["responses"].items():
@@ -184,7 +187,9 @@ async def test_every_event_of_a_stream_fits_its_type(venue: Running) -> None:
     async with listening(venue) as stream:
         await ann.opened(leverage=100)
         await venue.price("40000")
-        await venue.market("ETH-PERP")
+        await venue.market("ETH-PERP", priceBand="0.1")
+        await venue.price("1", "ETH-PERP")
+        (await venue.admin.patch("/api/admin/markets/BTC-PERP", {"maxLeverage": 50})).ok()
         await venue.mode("halted")
         events = await stream.until_offset(venue.venue.context.model.offset)
     async with listening(venue, "?since=99-1") as stream:

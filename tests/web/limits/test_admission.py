@@ -6,8 +6,12 @@ import asyncio
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+from msgspec.structs import replace
 
+from perps.wire.lists import Page
+from perps.wire.operation import EVENTS
 from perps.wire.operations import OPERATIONS
 from perps.wire.weights import WEIGHTS
 from tests.web.conftest import Starter
@@ -16,6 +20,7 @@ from tests.web.venue import ADMIN_KEY, Client, ManualClock, Running
 from web.compose import Limits
 from web.limits.admission import RequestLimits
 from web.limits.budgets import FAILURES_FREE
+from web.limits.origins import Sites
 
 SMALL = Limits(requests=RequestLimits(key_points_per_s=10, address_points_per_s=10, limits_loopback=True))
 POINTS = 20
@@ -39,6 +44,14 @@ def test_every_weight_is_of_an_operation() -> None:
     assert set(WEIGHTS) <= {operation.name for operation in OPERATIONS}
 
 
+def test_all_streams_weigh_the_same_and_so_do_all_lists_of_the_past() -> None:
+    streams = [each.name for each in OPERATIONS if each.answers[each.status] == EVENTS]
+    past = [each.name for each in OPERATIONS if each.query is Page and each.name != "listUsers"]
+
+    assert {WEIGHTS.get(name) for name in streams} == {2}
+    assert {WEIGHTS.get(name) for name in past} == {10}
+
+
 async def test_answers_say_what_is_left_and_a_refusal_when_to_come_again(tight: Running, clock: ManualClock) -> None:
     first = await tight.anybody.get(MARKET)
     last = [await tight.anybody.get(MARKET) for _ in range(POINTS - 1)][-1]
@@ -50,6 +63,25 @@ async def test_answers_say_what_is_left_and_a_refusal_when_to_come_again(tight: 
     assert (refused.headers["Retry-After"], *_left(refused.headers)) == ("1", POINTS, 0, 2)
     clock.advance(0.5)
     (await tight.anybody.get("/api/markets/perps")).ok()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}], ids=["no key", "wrong keys"])
+async def test_an_address_that_goes_on_over_budget_waits_for_its_refusals_and_nobody_else_does(
+    starter: Starter, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    monkeypatch.setattr("web.limits.admission.REFUSALS_PER_S", 0.1)
+    venue = await starter(clock=clock, limits=SMALL)
+    await venue.market()
+    ann = await venue.user("ann")
+    said = [(await venue.anybody.ask("GET", MARKET, headers=headers)).status for _ in range(FAILURES_FREE + 1)]
+    while said[-1] != 429:
+        said.append((await venue.anybody.ask("GET", MARKET, headers=headers)).status)
+    second = asyncio.create_task(venue.anybody.ask("GET", MARKET, headers=headers))
+    to_ann = [await ann.get(MARKET) for _ in range(POINTS + 1)]
+
+    to_ann[-1].refused(429, "rate_limited")
+    assert not second.done()
+    second.cancel()
 
 
 async def test_a_user_has_one_budget_for_all_keys_apart_from_strangers_and_others(tight: Running) -> None:
@@ -82,6 +114,24 @@ async def test_a_close_costs_less_than_an_open_and_a_look_up_more(tight: Running
     looked_up = await ann.get(f"{MARKET}/trades")
 
     assert [_left(answer.headers)[1] for answer in (opened, closed, looked_up)] == [18, 17, 7]
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "status"),
+    [
+        ("GET", {"Host": "evil.example"}, 403),
+        ("OPTIONS", {"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}, 204),
+    ],
+    ids=["another name", "a browser that asks first"],
+)
+async def test_a_request_that_no_route_answers_costs_a_point(
+    starter: Starter, clock: ManualClock, method: str, headers: dict[str, str], status: int
+) -> None:
+    sites = Sites(allowed_hosts=frozenset({"127.0.0.1"}), cors_origins=frozenset({"https://app.example"}))
+    venue = await starter(clock=clock, limits=replace(SMALL, sites=sites))
+    said = [(await venue.anybody.ask(method, MARKET, headers=headers)).status for _ in range(POINTS + 1)]
+
+    assert said == [status] * POINTS + [429]
 
 
 async def test_what_is_not_there_costs_a_point_and_being_well_none(tight: Running) -> None:
@@ -213,3 +263,31 @@ async def test_who_has_no_key_waits_for_who_has_none_and_nobody_else_does(
     (await venue.anybody.get("/readyz")).ok()
     for _ in range(3):
         (await ann.get(MARKET)).ok()
+
+
+async def test_what_is_remembered_of_a_connection_ends_with_the_key(starter: Starter) -> None:
+    venue = await starter()
+    await venue.user("ann")
+    made = (await venue.admin.post("/api/admin/keys", {"userId": "ann", "scopes": ["read"]})).ok(201)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
+        ann, bob = Client(session, venue.url, made["key"]), Client(session, venue.url, "wrong")
+        for _ in range(3):
+            assert (await ann.get("/api/me")).ok()["userId"] == "ann"
+        (await bob.get("/api/me")).refused(401, "unauthorized")
+        assert (await ann.get("/api/me")).ok()["userId"] == "ann"
+
+        (await venue.admin.delete(f"/api/admin/keys/{made['keyId']}")).ok()
+
+        (await ann.get("/api/me")).refused(401, "unauthorized")
+
+
+async def test_a_key_that_expires_is_looked_at_each_time(starter: Starter, clock: ManualClock) -> None:
+    venue = await starter(clock=clock)
+    await venue.user("ann")
+    soon = "2026-01-01T00:00:10.000Z"
+    made = (await venue.admin.post("/api/admin/keys", {"userId": "ann", "scopes": ["read"], "expiresAt": soon})).ok(201)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as session:
+        ann = Client(session, venue.url, made["key"])
+        (await ann.get("/api/me")).ok()
+        clock.advance(10)
+        (await ann.get("/api/me")).refused(401, "unauthorized")

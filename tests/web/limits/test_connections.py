@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 
 import pytest
 from aiohttp.http import HttpProcessingError, RawRequestMessage
+from aiohttp.web import RequestHandler
 
 from tests.web.conftest import Starter
 from tests.web.events import listening
-from tests.web.venue import Running
+from tests.web.venue import ADMIN_KEY, Running
+from web.api.reading import BODY_BYTES_MAX
 from web.compose import Limits
-from web.limits.connections import Connection
+from web.limits.connections import PART_BYTES, Connection
 
 ENOUGH_S = 5.0
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -180,3 +182,76 @@ async def test_what_comes_behind_a_stream_is_not_kept(venue: Running, behind: by
             await reader.readuntil(b"12345.00")
 
     assert after <= before + 1
+
+
+KEY = b"Authorization: Bearer %b\r\n" % ADMIN_KEY.encode()
+CHUNK = b"1\r\n \r\n"
+IN_CHUNKS = b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes have been parsed, piece by piece."""
+    sizes: list[int] = []
+    parse = RequestHandler.data_received
+
+    def counted(self: RequestHandler, data: bytes) -> None:
+        sizes.append(len(data))
+        parse(self, data)
+
+    monkeypatch.setattr(RequestHandler, "data_received", counted)
+    return sizes
+
+
+@pytest.mark.parametrize("before", [b"", GET * 60], ids=["at once", "behind many"])
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /healthz HTTP/1.1\r\n" + IN_CHUNKS, b"200"),
+        (b"POST /nowhere HTTP/1.1\r\n" + IN_CHUNKS, b"404"),
+        (b"POST /api/streams/ticket HTTP/1.1\r\n" + IN_CHUNKS, b"401"),
+        (b"POST /api/markets/perps/open HTTP/1.1\r\n" + IN_CHUNKS, b"400"),
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", b"200"),
+        (b"POST /api/markets/perps/open HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n", b"413"),
+    ],
+)
+async def test_a_body_that_nobody_will_read_is_not_parsed(
+    venue: Running, parsed: list[int], before: bytes, head: bytes, status: bytes
+) -> None:
+    async with _line(venue, before + head + CHUNK * 50_000) as (reader, writer):
+        async with asyncio.timeout(ENOUGH_S):
+            for _ in range(before.count(GET)):
+                await reader.readuntil(b'{"status":"ok"}')
+            assert (await reader.readline()).split()[1] == status
+        writer.write(CHUNK * 50_000)
+        await venue.anybody.get("/healthz")
+
+    assert sum(parsed) <= len(before) + len(head) + 2 * PART_BYTES + 200
+
+
+async def test_of_a_body_in_chunks_from_a_caller_with_a_key_twice_its_limit_is_parsed(
+    venue: Running, parsed: list[int]
+) -> None:
+    async with _line(venue, b"POST /api/markets/perps/open HTTP/1.1\r\n" + KEY + IN_CHUNKS) as (reader, writer):
+        writer.write(CHUNK * 100_000)
+        said = await _ends(reader)
+
+    assert said.startswith(b"HTTP/1.1 413 ")
+    assert sum(parsed) <= 2 * BODY_BYTES_MAX + 2 * PART_BYTES
+
+
+async def test_a_caller_with_a_key_may_send_a_body_in_chunks(venue: Running) -> None:
+    async with _line(venue, b"POST /api/admin/users HTTP/1.1\r\n" + KEY + IN_CHUNKS) as (reader, writer):
+        for part in (b'{"userId":', b" " * 10_000, b'"zoe"}', b""):
+            writer.write(b"%x\r\n%b\r\n" % (len(part), part))
+            await venue.anybody.get("/healthz")
+        async with asyncio.timeout(ENOUGH_S):
+            assert await reader.readline() == b"HTTP/1.1 201 Created\r\n"
+
+
+async def test_requests_that_come_at_once_are_all_answered_in_order(venue: Running) -> None:
+    asked = [b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % path for path in (b"healthz", b"nowhere")] * 200
+    async with _line(venue, b"".join(asked)) as (reader, _), asyncio.timeout(ENOUGH_S):
+        for _ in range(200):
+            await reader.readuntil(b'{"status":"ok"}')
+            await reader.readuntil(b'"not_found"')

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 import actors.recovery
 import web.process.host
+import web.process.snapshot_taking
 from actors.recovery import Recovered
 from perps.snapshot.format import Snapshot
 from tests.conftest import Event
@@ -19,7 +20,8 @@ from tests.web.process.test_failures import Doubtful
 from tests.web.snapshotting import NEVER, all_that_can_be_read, busy_days, snapshot_taken, until_true
 from tests.web.venue import Backend, ManualClock, OnMemory
 from web.compose import Limits
-from web.readside.image import decode_views
+from web.readside.image import decode_views, views_of
+from web.readside.model import ReadModel
 
 
 async def test_a_venue_that_begins_from_a_snapshot_shows_what_it_showed_before(
@@ -140,3 +142,31 @@ async def test_a_rebuilt_core_begins_only_from_what_a_start_would_begin_from(
     assert begun_at == [0, taken if are_its_own else 0]
     assert len(await ann.positions()) == 1
     error_lines.clear()
+
+
+async def test_volumes_that_a_snapshot_of_an_older_version_lacks_are_counted(
+    starter: Starter, backend: Backend
+) -> None:
+    venue = await starter(backend, limits=Limits(snapshots=NEVER))
+    await busy_days(venue)
+    model = venue.venue.context.model
+    before = {user: view.volume for user, view in model.users.items()}
+    assert sum(before.values()) > 0
+    stores = backend.stores()
+    views = views_of(model)
+    older = [image[: image._fields.index("volume")] for image in views.users]
+
+    def without_volumes(model: ReadModel) -> bytes:
+        return msgspec.msgpack.encode({"users": older, "markets": views.markets})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(web.process.snapshot_taking, "encode_views", without_volumes)
+        await stores.take_snapshot()
+    await venue.client("bob").opened()
+    before = {user: view.volume for user, view in model.users.items()}
+
+    again = await starter.restart(venue)
+    await again.venue.context.observations.look()
+
+    assert again.venue.host.began_at > 0
+    assert {user: view.volume for user, view in again.venue.context.model.users.items()} == before

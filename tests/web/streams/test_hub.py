@@ -13,8 +13,10 @@ from perps.venue import VenueState
 from tests.actors.venue import Running, open_long, running, set_price
 from tests.conftest import Event as LogEvent
 from tests.support.memory import MemoryQueries
+from tests.support.slowness import soon
 from tests.web.streams.kinds import ALL, ByMarket, Mine, Wire
 from web.readside.model import ReadModel
+from web.streams.deliveries import AT_ONCE, Deliveries
 from web.streams.hub import Hub
 from web.streams.subscribers import Subscriber
 from web.streams.topics import Topics
@@ -31,12 +33,12 @@ class Reader:
 
     async def next(self) -> str:
         """What comes next, in one piece."""
-        async with asyncio.timeout(5):
+        async with soon(5):
             return (await anext(self.blocks)).decode()
 
     async def rest(self) -> str:
         """All that comes before the end."""
-        async with asyncio.timeout(5):
+        async with soon(5):
             return "".join([block.decode() async for block in self.blocks])
 
     def abort(self) -> None:
@@ -84,6 +86,19 @@ async def _prices(venue: Running, *tickers: str) -> None:
         await venue.do(set_price(ticker, 101 + number))
 
 
+async def _written() -> None:
+    """Wait until all has been written that waits."""
+    for _ in range(4):
+        await asyncio.sleep(0)
+
+
+def _idle(deliveries: Deliveries, wire: Wire) -> Subscriber:
+    """One that has caught up and may have 8 bytes waiting."""
+    subscriber = Subscriber(ByMarket(), ALL, deliveries, behind_bytes_max=8)
+    subscriber.write, subscriber.is_idle = wire.put, True
+    return subscriber
+
+
 async def test_a_row_is_encoded_once_for_all_who_follow_a_kind(venue: Running, follow: Following) -> None:
     kind, other = ByMarket(), ByMarket()
     readers = [await follow(kind) for _ in range(5)] + [await follow(kind, frozenset((A,))), await follow(other)]
@@ -97,7 +112,7 @@ async def test_a_row_is_encoded_once_for_all_who_follow_a_kind(venue: Running, f
     assert (kind.framed, other.framed) == (2, 2), "once also for groups that follow something else and see the same"
 
 
-async def test_who_is_not_behind_is_written_to_within_the_commit(venue: Running, follow: Following) -> None:
+async def test_who_is_not_behind_is_written_to_without_waking_its_task(venue: Running, follow: Following) -> None:
     reader, wire = await follow(ByMarket()), Wire()
     reader.subscriber.write = wire.put
     assert await reader.next() == "now(all) "
@@ -105,6 +120,7 @@ async def test_who_is_not_behind_is_written_to_within_the_commit(venue: Running,
     await asyncio.sleep(0)
 
     await _prices(venue, A, A)
+    await _written()
 
     assert (wire.took, more.done()) == (["4 ", "5 "], False)
     more.cancel()
@@ -120,7 +136,9 @@ async def test_who_is_behind_gets_what_comes_in_order_when_there_is_room_again(
     await asyncio.sleep(0)
     wire.has_room = False
 
-    await _prices(venue, A, A, A)
+    await _prices(venue, A)
+    await _written()
+    await _prices(venue, A, A)
 
     assert wire.took == ["4 "]
     assert await waiting in ("", "5 ", "5 6 ")
@@ -132,18 +150,74 @@ async def test_who_is_behind_gets_what_comes_in_order_when_there_is_room_again(
     idle = asyncio.create_task(reader.next())
     await asyncio.sleep(0)
     await _prices(venue, A)
+    await _written()
     assert wire.took == ["4 ", "7 "]
     idle.cancel()
 
 
-def test_what_comes_before_a_reader_who_is_behind_has_been_woken_waits() -> None:
-    subscriber, wire = Subscriber(ByMarket(), ALL), Wire()
-    subscriber.write, subscriber.is_idle, wire.has_room = wire.put, True, False
+async def test_what_comes_before_a_reader_who_is_behind_has_been_woken_waits() -> None:
+    deliveries, wire = Deliveries(), Wire()
+    subscriber = _idle(deliveries, wire)
+    wire.has_room = False
 
     for block in (b"1 ", b"2 ", b"3 "):
         subscriber.push(block)
+        deliveries.flush()
 
     assert (wire.took, subscriber.take()) == (["1 "], b"2 3 ")
+
+
+async def test_the_next_turn_of_the_loop_comes_before_anybody_is_written_to_and_between_some_and_the_next() -> None:
+    deliveries, wires = Deliveries(), [Wire() for _ in range(2 * AT_ONCE + 1)]
+    for subscriber in [_idle(deliveries, wire) for wire in wires]:
+        subscriber.push(b"1 ")
+    written = []
+
+    for _ in range(5):
+        await asyncio.sleep(0)
+        written.append(sum(len(wire.took) for wire in wires))
+
+    assert written == [0, AT_ONCE, 2 * AT_ONCE, 2 * AT_ONCE + 1, 2 * AT_ONCE + 1]
+
+
+async def test_who_is_due_again_before_its_turn_gets_all_at_once_and_in_order() -> None:
+    deliveries, wires = Deliveries(), [Wire(), Wire()]
+    first, second = [_idle(deliveries, wire) for wire in wires]
+    for block in (b"1 ", b"2 "):
+        first.push(block)
+        second.push(block)
+    first.push(b"3 ")
+
+    await _written()
+
+    assert [wire.took for wire in wires] == [["1 2 3 "], ["1 2 "]]
+
+
+async def test_nobody_is_cut_off_because_the_venue_does_not_come_to_write() -> None:
+    deliveries, wire = Deliveries(), Wire()
+    subscriber = _idle(deliveries, wire)
+
+    for number in range(5):
+        subscriber.push(b"%03d " % number)
+
+    assert not subscriber.ended
+    assert wire.took == ["000 001 002 "], "what is beyond the limit of 8 bytes does not wait"
+    await _written()
+    assert wire.took == ["000 001 002 ", "003 004 "]
+
+
+async def test_what_waits_is_written_before_the_hub_closes(venue: Running, follow: Following) -> None:
+    reader, wire = await follow(ByMarket()), Wire()
+    reader.subscriber.write = wire.put
+    await reader.next()
+    more = asyncio.create_task(reader.rest())
+    await asyncio.sleep(0)
+    await _prices(venue, A)
+
+    venue.hub.close()
+
+    assert wire.took == ["4 "]
+    assert await more == ""
 
 
 async def test_nothing_is_encoded_for_nobody(venue: Running, follow: Following) -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from perps.journal import Row
 from persistence.reads.queries import CONNECTIONS_MAX
 from tests.support.memory import MemoryQueries, MemoryStore
+from tests.support.slowness import soon
 from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.venue import OnMemory, Running
@@ -47,7 +48,7 @@ class Page:
 
 
 async def _all(tasks: list[Task]) -> None:
-    async with asyncio.timeout(5):
+    async with soon(5):
         await asyncio.gather(*tasks)
 
 
@@ -112,7 +113,7 @@ async def test_who_leaves_the_line_takes_no_turn_and_keeps_none() -> None:
     page, chance = Page(Line(2)), Random(11)
     tasks = [page.queue(str(n), f"10.0.0.{n % 5}", chance.randrange(FAR)) for n in range(200)]
     left: set[Task] = set()
-    async with asyncio.timeout(5):
+    async with soon(5):
         while not all(task.done() for task in tasks):
             left |= {task for task in chance.sample(tasks, 3) if task.cancel()}
             await asyncio.sleep(0)
@@ -155,7 +156,7 @@ async def test_who_is_cancelled_as_the_turn_comes_hands_it_on() -> None:
 
 async def test_callers_with_a_key_and_strangers_stand_in_lines_of_their_own() -> None:
     turns = ResumeTurns()
-    async with AsyncExitStack() as held, asyncio.timeout(5):
+    async with AsyncExitStack() as held, soon(5):
         await held.enter_async_context(turns.of(None, "10.0.0.1")(NEAR))
         waiting = asyncio.create_task(held.enter_async_context(turns.of(None, "10.0.0.2")(NEAR)))
         await held.enter_async_context(turns.of("ann", "10.0.0.1")(FAR))
@@ -200,7 +201,7 @@ async def test_a_caller_with_a_key_catches_up_while_strangers_wait_for_the_journ
     queries.let_go.clear()
     async with AsyncExitStack() as strangers:
         streams = [await strangers.enter_async_context(listening(venue, "?since=1-1")) for _ in range(20)]
-        async with asyncio.timeout(5):
+        async with soon(5):
             await queries.asked.acquire()
         assert queries.asked.locked()  # one of them has a turn, the others wait
 
@@ -250,7 +251,7 @@ async def test_a_stop_does_not_wait_for_those_who_wait_for_a_turn(slow: tuple[Ru
     async with AsyncExitStack() as strangers:
         for _ in range(20):
             await strangers.enter_async_context(listening(venue, "?since=1-1"))
-        async with asyncio.timeout(5):
+        async with soon(5):
             await queries.asked.acquire()
             stopping = asyncio.create_task(venue.venue.close())
             while not venue.venue.context.streams.closing:  # noqa: ASYNC110 - a plain value

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from perps.journal import Row
 from tests.support.memory import MemoryQueries
+from tests.support.slowness import soon
 from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.venue import OnMemory, Running
@@ -61,7 +62,7 @@ async def test_a_reader_that_does_not_read_is_cut_off_and_another_gets_everythin
 
         got = 0
         sent = 0
-        async with asyncio.timeout(ENOUGH_S):
+        async with soon(ENOUGH_S):
             while await _streams(venue) == 2:
                 reading = asyncio.create_task(good.take(500))
                 await _prices(venue, 500)
@@ -94,7 +95,7 @@ async def test_a_reader_that_does_not_read_does_not_hold_up_a_stop(starter: Star
     async with _not_reading(venue):
         await _prices(venue, 10_000)
 
-        async with asyncio.timeout(ENOUGH_S):
+        async with soon(ENOUGH_S):
             await starter.stop(venue)
 
 
@@ -132,7 +133,7 @@ async def test_of_what_is_not_read_little_is_kept(starter: Starter, monkeypatch:
     venue = await starter(backend, limits=Limits(rows_kept=1), stores=stores)
     await venue.market()
     await _prices(venue, 17_000)
-    async with _not_reading(venue, "?since=0-0"), asyncio.timeout(ENOUGH_S):
+    async with _not_reading(venue, "?since=0-0"), soon(ENOUGH_S):
         while await _streams(venue):
             await venue.anybody.get("/healthz")
 
@@ -146,7 +147,7 @@ async def test_a_reader_that_left_is_forgotten_on_a_quiet_venue(starter: Starter
         async with listening(venue, query) as stream:
             await stream.next()
             assert await _streams(venue) == 1
-        async with asyncio.timeout(ENOUGH_S):
+        async with soon(ENOUGH_S):
             while await _streams(venue):
                 await venue.anybody.get("/healthz")
 
@@ -156,7 +157,7 @@ async def test_a_reader_that_left_is_forgotten_at_the_next_event(starter: Starte
     await venue.market()
     async with listening(venue) as stream:
         await stream.next()
-    async with asyncio.timeout(ENOUGH_S):
+    async with soon(ENOUGH_S):
         while await _streams(venue):
             await venue.price("50001")
 
@@ -171,7 +172,7 @@ async def test_many_readers_come_and_go(starter: Starter) -> None:
 
     for _ in range(5):
         await asyncio.gather(*(visit() for _ in range(60)))
-    async with asyncio.timeout(ENOUGH_S):
+    async with soon(ENOUGH_S):
         while await _streams(venue):
             await venue.price("50001")
 

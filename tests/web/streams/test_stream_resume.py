@@ -9,6 +9,7 @@ import pytest
 from yarl import URL
 
 from actors.messages import Settled
+from tests.support.slowness import soon
 from tests.web.conftest import Starter
 from tests.web.events import Event, Stream, listening
 from tests.web.venue import Backend, Running
@@ -156,7 +157,7 @@ async def test_bytes_that_are_no_text_are_reset(venue: Running) -> None:
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(b"GET /api/sse/markets HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 1-\xff\xfe\r\n\r\n")
     told = b""
-    async with asyncio.timeout(5):
+    async with soon(5):
         while b"event: snapshot" not in told:
             line = await reader.readline()
             assert line, told

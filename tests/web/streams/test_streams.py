@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.conftest import Event as LogEvent
+from tests.support.slowness import soon
 from tests.web.conftest import Starter
 from tests.web.events import Event, listening
 from tests.web.process.test_failures import Doubtful
@@ -228,14 +229,14 @@ async def test_streams_are_counted_and_forgotten(starter: Starter) -> None:
         await stream.next()
         await other.next()
         assert (await venue.admin.get("/api/admin/stats")).ok()["streams"] == 2
-    async with asyncio.timeout(5):
+    async with soon(5):
         while (await venue.admin.get("/api/admin/stats")).ok()["streams"]:
             pass
 
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "DELETE"])
 async def test_a_stream_is_only_for_get(venue: Running, method: str) -> None:
-    async with asyncio.timeout(5):
+    async with soon(5):
         answer = await venue.anybody.ask(method, "/api/sse/markets")
 
     assert answer.status == 405

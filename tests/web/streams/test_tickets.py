@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
+from tests.support.slowness import soon
 from tests.web.events import following
 from tests.web.venue import Client, ManualClock, Running
 from web import tickets
@@ -60,6 +59,16 @@ async def test_what_is_no_ticket_opens_nothing(venue: Running, ticket: str) -> N
     await venue.user("ann")
 
     await _refused(venue, ticket)
+
+
+async def test_a_key_that_trades_may_have_a_ticket_because_it_may_read(venue: Running) -> None:
+    await venue.user("ann")
+    ticket = await _ticket(await venue.key("trade", userId="ann"))
+    async with venue.session.get(f"{venue.url}/api/sse/users/ann?ticket={ticket}") as stream:
+        assert stream.status == 200
+
+    feed = await venue.key("price", userId="ann")
+    assert (await feed.post("/api/streams/ticket")).refused(403, "forbidden") == {"scope": "read"}
 
 
 async def test_the_tickets_of_a_key_end_with_it(venue: Running, clock: ManualClock) -> None:
@@ -132,10 +141,10 @@ async def test_an_open_stream_ends_when_its_key_expires(venue: Running, clock: M
         await stream.next()
         clock.advance(0.2)
 
-        async with asyncio.timeout(5):
+        async with soon(5):
             with pytest.raises(EOFError):
                 await stream.next()
-    async with asyncio.timeout(5):
+    async with soon(5):
         while (await venue.admin.get("/api/admin/stats")).ok()["streams"]:
             pass
 
@@ -145,6 +154,6 @@ async def test_nothing_is_kept_of_a_stream_that_has_ended(venue: Running) -> Non
     async with following(venue, "/api/sse/users/me", ann) as stream:
         await stream.next()
         assert len(venue.venue.context.keys._when_ended) == 1
-    async with asyncio.timeout(20):
+    async with soon(20):
         while venue.venue.context.keys._when_ended:
             (await venue.admin.post("/api/admin/users/ann/deposit", {"amount": "1"})).ok()

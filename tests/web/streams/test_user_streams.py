@@ -92,6 +92,8 @@ async def test_every_event_is_of_its_type_in_the_contract(venue: Running) -> Non
         offset = await _story(venue)
         own += await stream.until_offset(offset)
         await venue.mode("reduce_only")
+        (await venue.admin.patch("/api/admin/markets/BTC-PERP", {"priceBand": "0.1"})).ok()
+        await venue.price("1")
         public += await markets.until_offset(venue.venue.context.model.offset)
     async with following(venue, "/api/sse/users/ann?since=9-9", venue.admin) as stream:
         own += await stream.take(2)

@@ -136,8 +136,8 @@ OPEN_FIELDS = {
     "leverage": [*NO_WHOLE_NUMBER, "0", "1000001"],
     "acceptablePrice": [*NO_DECIMAL, "0", "9223372036854775807"],
     "maxSlippageBps": [*NO_WHOLE_NUMBER, "10001"],
-    "takeProfit": [*NO_DECIMAL, "1"],
-    "stopLoss": [*NO_DECIMAL, "1"],
+    "takeProfit": PRICE,
+    "stopLoss": PRICE,
     "clientOrderId": [*NO_TEXT, '" a"', '"a "', '"\\u00e9"', '"' + "x" * 65 + '"'],
     "userId": NO_NAME,
 }
@@ -155,6 +155,11 @@ ROUTES = [
             "maxSlippageBps": OPEN_FIELDS["maxSlippageBps"],
             "clientOrderId": OPEN_FIELDS["clientOrderId"],
         },
+    ),
+    Route(
+        "/api/markets/perps/BTC-PERP-1/triggers",
+        {},
+        {name: OPEN_FIELDS[name] for name in ("takeProfit", "stopLoss", "clientOrderId")},
     ),
     Route(
         "/api/markets/perps/BTC-PERP/price",

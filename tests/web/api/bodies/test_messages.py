@@ -26,8 +26,8 @@ SAID: list[tuple[str, object, str, Json]] = [
     (OPEN, {**OPENING, "clientOrderId": 5}, "clientOrderId must be text", {"field": "clientOrderId"}),
     (OPEN, {"ticker": "BTC-PERP"}, "side is missing", {"field": "side"}),
     (OPEN, {**OPENING, "sise": "1"}, "Unknown field 'sise'", {"field": "sise"}),
-    (OPEN, {**OPENING, "takeProfit": "1"}, "takeProfit", {"field": "takeProfit"}),
-    (OPEN, {**OPENING, "stopLoss": "1"}, "stopLoss", {"field": "stopLoss"}),
+    (OPEN, {**OPENING, "takeProfit": "1.001"}, "takeProfit must be a positive multiple", {"tickSize": "0.01"}),
+    (OPEN, {**OPENING, "stopLoss": "0"}, "stopLoss must be positive", {"field": "stopLoss"}),
     (OPEN, [], "must be a JSON object", {}),
     (
         OPEN,
@@ -41,6 +41,7 @@ SAID: list[tuple[str, object, str, Json]] = [
     (OPEN, b"\xff\xfe", "not valid JSON", {}),
     ("/api/admin/markets", b'{"houseCreditLimit": ' + b"[" * 30_000, "too deeply", {}),
     ("/api/markets/perps/BTC-PERP-1/close", {"percentage": "half"}, "percentage must be a decimal number", {}),
+    ("/api/markets/perps/BTC-PERP-1/close", {"percentage": "1." + 60_000 * "1"}, "percentage has too many digits.", {}),
     (
         PRICE,
         {"price": "1", "source": "me"},

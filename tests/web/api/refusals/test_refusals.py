@@ -33,10 +33,13 @@ async def test_without_a_key_nothing_private_is_answered(venue: Running, method:
     assert answer.headers["WWW-Authenticate"] == "Bearer"
 
 
+MARGIN = {"amount": "1", "userId": "ann"}
 COMMANDS: list[tuple[str, object]] = [
     (OPEN, open_body()),
     ("/api/markets/perps/quote", open_body()),
     ("/api/markets/perps/BTC-PERP-1/close", {}),
+    ("/api/markets/perps/BTC-PERP-1/margin", {"amount": "1"}),
+    ("/api/markets/perps/BTC-PERP-1/triggers", {}),
     ("/api/markets/perps/BTC-PERP/price", {"price": "1"}),
     ("/api/markets/prices", [{"ticker": "BTC-PERP", "price": "1"}]),
     ("/api/admin/users", {"userId": "bob"}),
@@ -45,6 +48,7 @@ COMMANDS: list[tuple[str, object]] = [
     ("/api/admin/keys", {"scopes": ["read"]}),
     ("/api/admin/markets", {"ticker": "A", "organizationId": "o", "name": "n", "price": "1"}),
     ("/api/admin/markets/BTC-PERP/mode", {"mode": "halted"}),
+    ("/api/admin/markets/BTC-PERP/settle", None),
     ("/api/admin/markets/BTC-PERP/fund", {"account": "house", "amount": "1"}),
     ("/api/admin/snapshots", {}),
     ("/api/admin/clock/advance", {"seconds": 1}),
@@ -89,6 +93,11 @@ async def test_a_key_that_only_reads_does_nothing(venue: Running, path: str, bod
         ("/api/markets/perps/BTC-PERP-1/close", {}, 404, "position_not_found", {"position": "BTC-PERP-1"}),
         ("/api/markets/perps/NONE-1/close", {}, 404, "position_not_found", {"position": "NONE-1"}),
         ("/api/markets/perps/junk/close", {}, 404, "position_not_found", {"position": "junk"}),
+        ("/api/markets/perps/A-1/margin", MARGIN, 404, "position_not_found", {"position": "A-1"}),
+        ("/api/markets/perps/junk/margin", MARGIN, 404, "position_not_found", {"position": "junk"}),
+        ("/api/markets/perps/BTC-PERP-1/triggers", {}, 404, "position_not_found", {"position": "BTC-PERP-1"}),
+        ("/api/markets/perps/NONE-1/triggers", {}, 404, "position_not_found", {"position": "NONE-1"}),
+        ("/api/markets/perps/junk/triggers", {}, 404, "position_not_found", {"position": "junk"}),
         ("/api/markets/perps/NONE/price", {"price": "1"}, 404, "market_not_found", {"ticker": "NONE"}),
         ("/api/admin/users/nobody/deposit", {"amount": "1"}, 404, "user_not_found", {"user": "nobody"}),
         ("/api/admin/users/nobody/withdraw", {"amount": "1"}, 404, "user_not_found", {"user": "nobody"}),

@@ -31,21 +31,44 @@ async def test_a_market_that_only_reduces_closes_and_does_not_open(venue: Runnin
     (await ann.close("BTC-PERP-1")).ok()
 
 
-async def test_a_house_that_cannot_pay_halts_its_market(venue: Running) -> None:
+async def test_a_house_that_cannot_pay_refuses_that_close_alone(venue: Running) -> None:
     await venue.market("POOR", "100", houseCreditLimit="0", houseDeposit="5")
-    ann = await venue.user("ann")
+    ann, bob = await venue.user("ann"), await venue.user("bob")
     opened = await ann.opened("POOR", "1000")
-    await venue.price("110", "POOR")
+    await bob.opened("POOR", "1000", side="short")
+    assert "warnings" not in (await venue.anybody.get("/readyz")).ok()
+    await venue.price("105", "POOR")
+    await bob.opened("POOR", "200", leverage=1)
     before = await ann.balance()
 
-    details = (await ann.close("POOR-1")).refused(409, "market_halted")
+    details = (await ann.close("POOR-1")).refused(422, "house_cannot_pay")
 
-    assert (details["reason"], details["house"], details["creditLimit"]) == ("house_empty", "5.00", "0.00")
-    assert 99 < amount(details["payout"]) < 101
-    again = (await ann.close("POOR-1")).refused(409, "market_halted")
-    assert again == {"mode": "halted", "reason": "house_empty"}
+    assert set(details) == {"house", "payout", "creditLimit"}
+    assert (details["house"], details["creditLimit"]) == ("5.00", "0.00")
+    assert 49 < amount(details["payout"]) < 51
     balance = await ann.balance()
     assert (balance["balance"], balance["margin"]) == (before["balance"], opened["marginPaid"])
+    (await bob.close("POOR-2")).ok()
+    (await ann.close("POOR-1")).ok()
+
+
+async def test_a_house_that_could_not_pay_all_is_shown_before(venue: Running) -> None:
+    await venue.market("POOR", "100", houseCreditLimit="1", houseDeposit="5")
+    ann = await venue.user("ann")
+    await ann.opened("POOR", "1000")
+    await venue.price("101", "POOR")
+
+    ready = (await venue.anybody.get("/readyz")).ok()
+    (shown,) = [each for each in (await venue.admin.get("/api/admin/stats")).ok()["markets"] if each["house"] == "5.00"]
+    metrics = (await venue.admin.get("/metrics")).body.decode()
+
+    assert "house" in ready["warnings"]["POOR"]
+    assert shown["houseAvailable"] == "6.00"
+    assert 9 < amount(shown["houseLiability"]) < 10
+    assert 'perps_house_available{ticker="POOR"} 6.0' in metrics
+    assert f'perps_house_liability{{ticker="POOR"}} {amount(shown["houseLiability"])}' in metrics
+    (await venue.admin.post("/api/admin/markets/POOR/fund", {"account": "house", "amount": "5"})).ok()
+    assert "warnings" not in (await venue.anybody.get("/readyz")).ok()
 
 
 async def test_a_price_that_is_too_old_is_not_traded_at(venue: Running, clock: ManualClock) -> None:

@@ -1,0 +1,82 @@
+"""Take-profit and stop-loss: two prices of a position. The mark that reaches one closes the whole position.
+
+A long takes its profit at or above ``take_profit`` and stops at or below ``stop_loss``; a short the other way round.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from perps.market.levels import Levels
+from perps.market.position import Position
+from perps.units import INTEGER_MAX, Ticks
+
+_PROFIT: Final = 1
+_STOP: Final = 2
+"""What the id of an exit ends with, behind the position's number."""
+
+
+class Exits(Levels):
+    """The exits of a market's positions, by the mark that each waits for."""
+
+    __slots__ = ()
+
+    def enter(self, position: Position) -> None:
+        """Enter what a position has of them."""
+        for level, waiting, falls in _exits_of(position):
+            self.add(level, waiting, falls=falls)
+
+    def leave(self, position: Position) -> None:
+        """Take out what was entered for the same position."""
+        for level, waiting, falls in _exits_of(position):
+            self.remove(level, waiting, falls=falls)
+
+    def enter_all(self, positions: Iterable[Position]) -> None:
+        """Enter many at once, for less than one by one."""
+        self.add_all(entry for position in positions for entry in _exits_of(position))
+
+    def due_positions(self, mark: Ticks) -> Iterator[int]:
+        """Numbers of the positions that leave at ``mark``, the first to leave first. Stop before changing anything."""
+        if self.reached(mark):
+            for waiting in self.due(mark):
+                yield waiting >> 2
+
+
+class NoExits(Exits):
+    """For followers that close nothing (the read model): keeps nothing."""
+
+    __slots__ = ()
+
+    def enter(self, position: Position) -> None:
+        """Nothing to keep."""
+
+    def leave(self, position: Position) -> None:
+        """Nothing was kept."""
+
+    def enter_all(self, positions: Iterable[Position]) -> None:
+        """Nothing to keep."""
+
+
+def valid_exits(*exits: Ticks | None) -> bool:
+    """Whether each exit is a price, where there is one."""
+    return all(price is None or 1 <= price <= INTEGER_MAX for price in exits)
+
+
+def is_stop_due(position: Position, mark: Ticks) -> bool:
+    """Whether the mark has reached the position's stop-loss."""
+    stop = position.stop_loss
+    return stop is not None and (mark <= stop if position.lots > 0 else mark >= stop)
+
+
+def is_profit_due(position: Position, mark: Ticks) -> bool:
+    """Whether the mark has reached the position's take-profit."""
+    profit = position.take_profit
+    return profit is not None and (mark >= profit if position.lots > 0 else mark <= profit)
+
+
+def _exits_of(position: Position) -> Iterator[tuple[int, int, bool]]:
+    """Level, id, and whether it waits for a fall."""
+    is_long, waiting = position.lots > 0, position.number << 2
+    if position.take_profit is not None:
+        yield position.take_profit, waiting | _PROFIT, not is_long
+    if position.stop_loss is not None:
+        yield position.stop_loss, waiting | _STOP, is_long

@@ -1,0 +1,68 @@
+"""Take-profit and stop-loss: giving them to a position, and leaving by them."""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from perps.commands import SetTriggers
+from perps.events import CloseReason, PositionChanged, PositionReduced
+from perps.market.position import Position
+from perps.market.state import Market
+from perps.market.triggers import is_stop_due, valid_exits
+from perps.refusals import RejectCode, Rejected
+from perps.rules.checks import find, reject, shut, would_trigger
+from perps.rules.closing import house_cannot_pay, reduce
+from perps.rules.rule import CommandRule, EventRule, Given
+from perps.units import Ticks
+
+EXITS_RULE: Final = "takeProfit and stopLoss are at least one tick, and below 2^63 ticks"
+
+
+def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple[PositionChanged] | Rejected:
+    """Give a position both exits anew. To take them away works in every mode and at every price.
+
+    One that is due at the present mark is refused: until a price reaches it, nobody knows whether it is good to leave.
+    """
+    exits = (command.take_profit, command.stop_loss)
+    if not valid_exits(*exits):
+        return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
+    found = find(market, command.position_id, None if command.any_owner else command.user)
+    if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
+        return found
+    closed_doors = shut(market, given, opening=False) if exits != (None, None) else None
+    if closed_doors:
+        return closed_doors
+    if isinstance(found, Rejected):
+        return found
+    mark = market.mark
+    changed = replace(found, take_profit=command.take_profit, stop_loss=command.stop_loss)
+    return would_trigger(changed, mark) or (
+        PositionChanged(changed, mark_price=mark, funding_index=market.funding_index),
+    )
+
+
+def next_exit(market: Market, mark: Ticks, unpaid: set[int]) -> PositionReduced | None:
+    """The close of the first position that an exit is due for and whose gain, if it has one, the house can pay.
+
+    None when there is none. The numbers of those whom the house cannot pay are added to ``unpaid``. Whoever is in it is
+    passed over.
+    """
+    for number in market.exits.due_positions(mark):
+        if number in unpaid:
+            continue
+        outcome = decide_exit(market, market.positions[number], mark)
+        if isinstance(outcome, PositionReduced):
+            return outcome
+        unpaid.add(number)
+    return None
+
+
+def decide_exit(market: Market, position: Position, mark: Ticks) -> PositionReduced | Rejected:
+    """Close the whole position at the present quote, by the exit that is due. Refused only if the house cannot pay."""
+    reason = CloseReason.STOP_LOSS if is_stop_due(position, mark) else CloseReason.TAKE_PROFIT
+    reduced = reduce(market, position, abs(position.lots), reason)
+    return house_cannot_pay(market, reduced) or reduced
+
+
+COMMANDS = (CommandRule(SetTriggers, decide_triggers),)
+EVENTS: tuple[EventRule, ...] = ()

@@ -1,0 +1,17 @@
+/** The venue in React: hooks for any app, of which this page is one. Components only draw. */
+export { VenueProvider, tabAt, useSession, useTab, useKnown, useNow } from "./provider";
+export { useConnection } from "./useConnection";
+export { useMarket, useMarkets, useStories, useTickers, useTicks, useTrades } from "./useMarkets";
+export { useCandles } from "./useCandles";
+export { useClose, useOpen, usePerpTrade, usePreview } from "./usePerpTrade";
+export {
+  useDemoPeople,
+  useFills,
+  usePastPositions,
+  useTransactions,
+  useUserPositions,
+  useWalletBalance,
+} from "./useUser";
+export type { ConnectionNow } from "./useConnection";
+export type { LivePosition, WalletNow } from "./useUser";
+export type { Preview } from "./usePerpTrade";

@@ -1,0 +1,102 @@
+import { useQuery } from "@tanstack/react-query";
+import { useCallback, useEffect, useRef, useState } from "react";
+import type { CloseBody, Closed, OpenBody, Opened, Quoted } from "../api/venue";
+import { Refused, body, isNoVerdict, newOrderId } from "../api/venue";
+import { type Progress, carriedOut } from "../live/order";
+import { useSession, useTab } from "./provider";
+
+export type Order<T> = {
+  readonly progress: Progress<T>;
+  /** Whether it is on its way: nothing else should be sent meanwhile. */
+  readonly isPending: boolean;
+  /** Forget how the last one went. */
+  readonly reset: () => void;
+};
+
+/** A command that is sent until there is a verdict. What is on its way goes on when the component has gone. */
+function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) => Promise<T>) {
+  const [progress, setProgress] = useState<Progress<T>>({ phase: "idle" });
+  const mounted = useRef<AbortController | null>(null);
+  useEffect(() => {
+    const here = (mounted.current = new AbortController());
+    return () => here.abort();
+  }, []);
+  const sending = useRef(send);
+  sending.current = send;
+  const run = useCallback((...args: A): Promise<Progress<T>> => {
+    const tell = (now: Progress<T>) => mounted.current?.signal.aborted || setProgress(now);
+    const never = new AbortController().signal;
+    return carriedOut(newOrderId(), (id) => sending.current(id, ...args), tell, never);
+  }, []);
+  const reset = useCallback(() => setProgress({ phase: "idle" }), []);
+  const isPending = progress.phase === "sending" || progress.phase === "retrying";
+  return { run, progress, isPending, reset };
+}
+
+/** Open a position. `open` resolves with the verdict; `progress` says how it goes. */
+export function useOpen(): Order<Opened> & { open: (order: OpenBody) => Promise<Progress<Opened>> } {
+  const { venue } = useTab();
+  const { run, ...order } = useOrder((id, asked: OpenBody) =>
+    body<Opened>(venue.POST("/api/markets/perps/open", { body: { ...asked, clientOrderId: id } })),
+  );
+  return { ...order, open: run };
+}
+
+/** Close a position, whole or by a share. */
+export function useClose(): Order<Closed> & {
+  close: (positionId: string, how?: CloseBody) => Promise<Progress<Closed>>;
+} {
+  const { venue } = useTab();
+  const { run, ...order } = useOrder((id, positionId: string, how: CloseBody = {}) =>
+    body<Closed>(
+      venue.POST("/api/markets/perps/{positionId}/close", {
+        params: { path: { positionId } },
+        body: { ...how, clientOrderId: id },
+      }),
+    ),
+  );
+  return { ...order, close: run };
+}
+
+/** Everything that trades. */
+export function usePerpTrade() {
+  return { opening: useOpen(), closing: useClose() };
+}
+
+export type Preview = {
+  /** What the venue says of the newest order that it was asked about. */
+  readonly quote: Quoted | null;
+  readonly refusal: Refused | null;
+  /** Whether that is not yet about the present order. */
+  readonly isOld: boolean;
+};
+
+export const PREVIEW_MS = 150;
+
+/** What an open would do now, from the venue, as one types. Null: there is nothing to ask. `stamp`: ask again. */
+export function usePreview(order: OpenBody | null, stamp: unknown): Preview {
+  const { venue } = useTab();
+  const session = useSession();
+  const text = order === null ? null : JSON.stringify(order);
+  const [asked, setAsked] = useState<{ text: string; stamp: unknown } | null>(null);
+  useEffect(() => {
+    if (text === null) return setAsked(null);
+    const timer = setTimeout(() => setAsked({ text, stamp }), PREVIEW_MS);
+    return () => clearTimeout(timer);
+  }, [text, stamp]);
+  const { data, error, isFetching, isPlaceholderData } = useQuery<Quoted>({
+    queryKey: ["own", session?.userId, "quote", asked?.text, asked?.stamp],
+    enabled: session !== null && asked !== null,
+    placeholderData: (before) => before,
+    gcTime: 5_000,
+    retry: (count, failure) => isNoVerdict(failure) && count < 3,
+    queryFn: ({ signal }) =>
+      body<Quoted>(venue.POST("/api/markets/perps/quote", { body: JSON.parse(asked?.text ?? "{}"), signal })),
+  });
+  const refusal = error instanceof Refused ? error : null;
+  return {
+    quote: refusal === null && asked !== null ? (data ?? null) : null,
+    refusal: asked === null ? null : refusal,
+    isOld: isFetching || isPlaceholderData || asked?.text !== text,
+  };
+}

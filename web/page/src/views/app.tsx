@@ -1,0 +1,193 @@
+import { memo, useEffect } from "react";
+import { useConnection, useMarket, useSession, useTickers } from "../hooks";
+import { Book } from "./book";
+import { Chart, INTERVALS } from "./chart";
+import { DeskProvider, useDesk } from "./desk";
+import { MarketHead } from "./head";
+import { Markets } from "./markets";
+import { Money } from "./money";
+import { Icon, Tri } from "./parts";
+import { Sheets } from "./sheets";
+import { Flow, Tape } from "./tape";
+import { Ticket } from "./ticket";
+import { Toasts } from "./toasts";
+import { LateBar, TopBar } from "./topbar";
+
+export function App() {
+  const tickers = useTickers();
+  return (
+    <DeskProvider first={tickers?.[0] ?? ""}>
+      <Page />
+    </DeskProvider>
+  );
+}
+
+function Page() {
+  const { ticker, isTicketUp } = useDesk();
+  const { isStale } = useConnection();
+  const session = useSession();
+  const tickers = useTickers();
+  const isThere = useMarket(ticker) !== null;
+  useKeys();
+  useEffect(() => {
+    const states = [isStale && "stale", session === null && "signedout", isTicketUp && "ticket"];
+    document.documentElement.dataset["state"] = states.filter(Boolean).join(" ");
+  }, [isStale, session, isTicketUp]);
+  return (
+    <>
+      <a className="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
+        Skip to the page
+      </a>
+      <TopBar />
+      <LateBar />
+      <main className="trade" id="main" tabIndex={-1}>
+        <h1 className="vh">{ticker ? `Trade ${ticker}` : "Trade"}</h1>
+        <Markets />
+        {!isThere ? (
+          <div className="panel stage">
+            {tickers && (
+              <div className="empty" role="status">
+                <b>{tickers.length === 0 ? "No markets yet" : `There is no market ${ticker}`}</b>
+                <span>{tickers.length === 0 ? "The operator lists them." : "Pick one from the list."}</span>
+              </div>
+            )}
+          </div>
+        ) : (
+          <>
+            <Crowd ticker={ticker} />
+            <Stage ticker={ticker} />
+            <Order ticker={ticker} />
+          </>
+        )}
+      </main>
+      <Toasts />
+      <Dock />
+      <Sheets />
+    </>
+  );
+}
+
+type At = { ticker: string };
+
+const Crowd = memo(function Crowd({ ticker }: At) {
+  const market = useMarket(ticker);
+  if (market === null) return null;
+  return (
+    <section className="panel tape" aria-labelledby="h-tape">
+      <div className="head">
+        <h2 id="h-tape">Who holds what</h2>
+        <span className="faint s">in {market.name}</span>
+      </div>
+      <Flow market={market} />
+      <Tape ticker={ticker} tickSize={market.tickSize} />
+    </section>
+  );
+});
+
+const Stage = memo(function Stage({ ticker }: At) {
+  const market = useMarket(ticker);
+  if (market === null) return null;
+  return (
+    <div className="panel stage">
+      <MarketHead market={market} />
+      <Chart ticker={ticker} tickSize={market.tickSize} />
+      <Book ticker={ticker} tickSize={market.tickSize} />
+    </div>
+  );
+});
+
+const Order = memo(function Order({ ticker }: At) {
+  const market = useMarket(ticker);
+  const { liftTicket } = useDesk();
+  if (market === null) return null;
+  return (
+    <aside className="panel ticket" aria-label="Order ticket and your money">
+      <button className="btn quiet icon lower" aria-label="Close the ticket" onClick={() => liftTicket(false)}>
+        <Icon name="x" />
+      </button>
+      <Ticket key={ticker} market={market} />
+      <Money />
+    </aside>
+  );
+});
+
+const pick = (side: "long" | "short") => {
+  document.querySelector<HTMLElement>(`[data-testid="ticket-side-${side}"]`)?.click();
+  document.getElementById("size")?.focus();
+};
+
+/** What is under the thumb on a phone. */
+function Dock() {
+  const { show, liftTicket, isTicketUp } = useDesk();
+  const raise = (side: "long" | "short") => {
+    liftTicket(true);
+    requestAnimationFrame(() => pick(side));
+  };
+  if (isTicketUp) return null;
+  return (
+    <div className="dock">
+      <div className="do">
+        <button className="btn big go-up" onClick={() => raise("long")}>
+          <Tri />
+          Long
+        </button>
+        <button className="btn big go-down" onClick={() => raise("short")}>
+          <Tri isDown />
+          Short
+        </button>
+      </div>
+      <nav aria-label="Places">
+        <button onClick={() => show({ name: "switcher" })}>
+          <Icon name="list" />
+          Markets
+        </button>
+        <a href="#main" aria-current="page" onClick={(event) => (event.preventDefault(), scrollTo({ top: 0 }))}>
+          <Icon name="candle" />
+          Trade
+        </a>
+        <button onClick={() => show({ name: "wallet" })}>
+          <Icon name="purse" />
+          Wallet
+        </button>
+      </nav>
+    </div>
+  );
+}
+
+function useKeys(): void {
+  const { show, sheet, liftTicket } = useDesk();
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const isTyping = event.target instanceof HTMLElement && event.target.matches("input, select, textarea");
+      const { key } = event;
+      if (sheet !== null) return;
+      if (key === "Escape") return liftTicket(false);
+      if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === "k") show({ name: "switcher" });
+      else if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+      else if (key === "/") show({ name: "switcher" });
+      else if (key === "?") show({ name: "keys" });
+      else if (key === "w") show({ name: "wallet" });
+      else if (key === "l") pick("long");
+      else if (key === "s") pick("short");
+      else if (key === "[" || key === "]") step(key === "]" ? 1 : -1);
+      else if (/^[1-6]$/.test(key)) choose(INTERVALS[Number(key) - 1]);
+      else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, [show, sheet, liftTicket]);
+}
+
+function choose(interval: string | undefined): void {
+  for (const button of document.querySelectorAll<HTMLElement>(".tools .seg button"))
+    if (button.textContent === interval) button.click();
+}
+
+function step(by: number): void {
+  const slider = document.querySelector<HTMLInputElement>(".slider input");
+  if (slider === null) return;
+  const set = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value")?.set;
+  set?.call(slider, String(Number(slider.value) + by));
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+}

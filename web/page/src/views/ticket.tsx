@@ -1,0 +1,401 @@
+import Big from "big.js";
+import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
+import type { Market, OpenBody, Opened, Side } from "../api/venue";
+import { Refused } from "../api/venue";
+import { type Preview, useConnection, useDemoPeople, useNow, useOpen, usePreview, useSession, useTab, useWalletBalance } from "../hooks";
+import { decimal, isLess } from "../live/money";
+import * as say from "../words/numbers";
+import { type Words, affordable, ofOpen } from "../words/refusals";
+import { useDesk, useKept } from "./desk";
+import { Icon, Tri, arrows, vars } from "./parts";
+
+const SHARES = [0.1, 0.25, 0.5, 0.75, 1] as const;
+const SLIPPAGES = ["10", "50", "100", "300", ""] as const;
+const FIRST_LEVERAGE = 10;
+const FIRST_SIZE = "1000";
+
+export type Order = { side: Side; size: string; leverage: number; slippage: string };
+type Kept = Partial<Order>;
+
+/** The order in the ticket: what was used last, else what a first visit begins with. */
+function useOrder(market: Market, available: string | null) {
+  const [kept, keep] = useKept<Kept>("ticket", {});
+  const [side, setSide] = useState<Side>(kept.side ?? "long");
+  const most = market.maxLeverage;
+  const [chosen, setLeverage] = useState(kept.leverage ?? FIRST_LEVERAGE);
+  const leverage = kept.leverage === undefined && chosen === FIRST_LEVERAGE ? Math.max(1, Math.min(chosen, Math.floor(most / 2))) : Math.min(chosen, most);
+  const [typed, setTyped] = useState<string | null>(kept.size === undefined ? null : say.plain(kept.size));
+  const setSize = (amount: string) => setTyped(say.plain(amount));
+  const tenth = available === null ? FIRST_SIZE : affordable(Big(available).div(10).toFixed(), leverage, market.takerFee);
+  const size = typed ?? say.plain(isLess(tenth, FIRST_SIZE) ? tenth : FIRST_SIZE);
+  const [slippage, setSlippage] = useState(kept.slippage ?? "50");
+  const remember = (amount: string) => keep({ side, size: amount, leverage: chosen, slippage });
+  return { side, setSide, size, setTyped, setSize, leverage, setLeverage, slippage, setSlippage, remember };
+}
+
+/** A price that changes often, looked at once a second. */
+function useEverySecond<T>(value: T): T {
+  const now = useRef(value);
+  now.current = value;
+  useNow(1_000);
+  const [shown, setShown] = useState(value);
+  useEffect(() => {
+    const timer = setInterval(() => setShown(now.current), 1_000);
+    return () => clearInterval(timer);
+  }, []);
+  return shown;
+}
+
+export function Ticket({ market }: { market: Market }) {
+  const session = useSession();
+  const wallet = useWalletBalance();
+  const { isStale } = useConnection();
+  const { say: tell, show, liftTicket } = useDesk();
+  const { open, progress, isPending, reset } = useOpen();
+  const order = useOrder(market, wallet?.available ?? null);
+  const { side, size, leverage, slippage } = order;
+  const amount = decimal(size);
+  const body = useMemo<OpenBody | null>(
+    () =>
+      amount === null || Number(amount) === 0
+        ? null
+        : { ticker: market.ticker, side, size: amount, leverage, ...(slippage && { maxSlippageBps: Number(slippage) }) },
+    [market.ticker, side, amount, leverage, slippage],
+  );
+  const stamp = useEverySecond(market.currentPrice);
+  const preview = usePreview(session === null ? null : body, stamp);
+  useEffect(reset, [body, reset]);
+
+  const refusal = progress.phase === "refused" ? progress.refusal : preview.refusal;
+  const short = shortOf(preview, wallet?.available ?? null);
+  const words = refusal ?? short ? ofOpen((refusal ?? short)!, market, side, leverage) : null;
+  const isRight = session !== null && body !== null && words === null && preview.quote !== null;
+  const isReady = isRight && !isStale && !isPending;
+
+  const submit = async (event: FormEvent) => {
+    event.preventDefault();
+    if (session === null) return show({ name: "signin" });
+    if (!isReady || body === null) return;
+    const verdict = await open(body);
+    if (amount !== null) order.remember(amount);
+    if (verdict.phase === "done") {
+      tell(toastOf(verdict.answer, market));
+      liftTicket(false);
+    }
+  };
+
+  if (market.status !== "enabled") return <Shut market={market} />;
+  const most = wallet && affordable(wallet.available, leverage, market.takerFee);
+  const base = say.base(market.ticker);
+  return (
+    <form className="form" onSubmit={submit} aria-label={`Order ticket, ${market.ticker}`} noValidate>
+      <Sides side={side} onPick={order.setSide} isLocked={isPending} />
+      <div>
+        <div className="field" data-bad={words?.field === "size" || undefined}>
+          <label htmlFor="size">Size</label>
+          <input
+            id="size"
+            data-testid="ticket-size"
+            inputMode="decimal"
+            autoComplete="off"
+            value={size}
+            disabled={isPending}
+            aria-describedby="size-note"
+            aria-invalid={words?.field === "size" || amount === null}
+            onChange={(event) => order.setTyped(event.target.value)}
+            onFocus={(event) => event.target.select()}
+            onBlur={() => amount !== null && order.setSize(amount)}
+          />
+          <span className="unit">USD</span>
+        </div>
+        {most !== null && (
+          <div className="chips" role="group" aria-label="Share of what you can afford">
+            {SHARES.map((share) => (
+              <button
+                key={share}
+                type="button"
+                disabled={isPending}
+                onClick={() => order.setSize(Big(most).times(share).round(Number(most) < 10 ? 2 : 0, Big.roundDown).toFixed())}
+              >
+                {share === 1 ? "Max" : `${share * 100} %`}
+              </button>
+            ))}
+          </div>
+        )}
+        {words?.field === "size" ? (
+          <Bad words={words} order={order} />
+        ) : (
+          <p className="under row" id="size-note">
+            {amount === null ? (
+              <span>Type an amount, such as 1,000</span>
+            ) : (
+              <span>
+                {say.quantity(Number(amount) / Number(market.currentPrice), market.lotSize)} {base}
+              </span>
+            )}
+            {most !== null && (
+              <span>
+                most at {leverage}×: {say.plain(most)}
+              </span>
+            )}
+          </p>
+        )}
+      </div>
+      <Leverage market={market} leverage={leverage} onPick={order.setLeverage} isLocked={isPending} isBad={words?.field === "leverage"} />
+      {words?.field === "leverage" && <Bad words={words} order={order} />}
+      {session !== null && <Numbers market={market} preview={preview} order={order} isLocked={isPending} />}
+      {words && words.field !== "size" && words.field !== "leverage" && <Bad words={words} order={order} />}
+      <Go side={side} size={amount} preview={preview} isStale={isStale} isReady={isReady} progress={progress.phase} words={words} />
+      {isRight && wallet && preview.quote && (
+        <p className="under middle">leaves {say.spendable(Big(wallet.available).minus(preview.quote.totalRequired).toFixed())} available</p>
+      )}
+    </form>
+  );
+}
+
+/** The venue's preview does not look at the wallet: here is what it would say. */
+function shortOf({ quote }: Preview, available: string | null): Refused | null {
+  if (quote === null || available === null || !isLess(available, quote.totalRequired)) return null;
+  const details = { required: quote.totalRequired, available };
+  return new Refused("insufficient_funds", "The wallet does not hold enough.", details, "", null);
+}
+
+function toastOf(opened: Opened, market: Market) {
+  const { position, fill } = opened;
+  const title = `${position.side === "long" ? "Long" : "Short"} ${say.plain(fill.notional)} ${say.base(market.ticker)}`;
+  const text = `Filled at ${say.price(fill.price, market.tickSize)}, fee ${say.money(opened.fee.amount)}`;
+  return { kind: "done" as const, title, text };
+}
+
+function Shut({ market }: { market: Market }) {
+  const said = { reduce_only: "Only closing is possible in this market.", halted: "Halted. Nothing trades and nobody is liquidated.", settled: "Settled: everybody has left this market for good.", unavailable: "This market is restarting.", enabled: "" };
+  return (
+    <p className="form note caution">
+      <Icon name="note" />
+      <span>{said[market.status]}</span>
+    </p>
+  );
+}
+
+function Sides({ side, onPick, isLocked }: { side: Side; onPick: (side: Side) => void; isLocked: boolean }) {
+  return (
+    <div className="sides" role="radiogroup" aria-label="Side" onKeyDown={arrows}>
+      {(["long", "short"] as const).map((name) => (
+        <button
+          key={name}
+          type="button"
+          role="radio"
+          data-testid={`ticket-side-${name}`}
+          aria-checked={side === name}
+          tabIndex={side === name ? 0 : -1}
+          className={`side ${name}`}
+          disabled={isLocked}
+          onClick={() => onPick(name)}
+        >
+          <Tri isDown={name === "short"} />
+          {name === "long" ? "Long" : "Short"}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+type LeverageProps = { market: Market; leverage: number; onPick: (leverage: number) => void; isLocked: boolean; isBad: boolean };
+
+function Leverage({ market, leverage, onPick, isLocked, isBad }: LeverageProps) {
+  const most = market.maxLeverage;
+  const [text, setText] = useState<string | null>(null);
+  const at = (value: number) => (most === 1 ? 0 : ((value - 1) / (most - 1)) * 100);
+  const pick = (value: number) => Number.isFinite(value) && onPick(Math.min(most, Math.max(1, Math.round(value))));
+  return (
+    <div>
+      <div className="row">
+        <label htmlFor="leverage" className="muted">
+          Leverage
+        </label>
+        <span className="field mini" data-bad={isBad || undefined}>
+          <input
+            id="leverage"
+            data-testid="ticket-leverage"
+            inputMode="numeric"
+            autoComplete="off"
+            value={text ?? leverage}
+            disabled={isLocked}
+            onFocus={(event) => event.target.select()}
+            onChange={(event) => {
+              setText(event.target.value);
+              if (/^\d+$/.test(event.target.value)) pick(Number(event.target.value));
+            }}
+            onBlur={() => setText(null)}
+          />
+          <span className="unit">×</span>
+        </span>
+      </div>
+      {most > 1 && (
+        <div className="slider" style={vars({ "--at": `${at(leverage)}%` })}>
+          <input
+            type="range"
+            aria-label="Leverage"
+            aria-valuetext={`${leverage} times`}
+            min={1}
+            max={most}
+            value={leverage}
+            disabled={isLocked}
+            onChange={(event) => (setText(null), pick(Number(event.target.value)))}
+          />
+          <i />
+          {[0, 25, 50, 75, 100].map((x) => (
+            <u key={x} style={vars({ "--x": `${x}%` })} />
+          ))}
+          <b />
+        </div>
+      )}
+    </div>
+  );
+}
+
+type Setters = Pick<ReturnType<typeof useOrder>, "setSize" | "setLeverage" | "setSlippage" | "slippage">;
+
+function Bad({ words, order }: { words: Words; order: Setters }) {
+  const { use } = words;
+  const apply = () => {
+    if (use?.size !== undefined) order.setSize(use.size);
+    if (use?.leverage !== undefined) order.setLeverage(use.leverage);
+  };
+  return (
+    <p className="note bad" role="alert" id="size-note" data-testid="ticket-refusal">
+      <Icon name="note" />
+      <span>
+        {words.text}
+        {use && Number(use.size ?? use.leverage) > 0 && (
+          <>
+            <br />
+            <button type="button" className="link" onClick={apply}>
+              Use {use.size !== undefined ? say.plain(use.size) : `${use.leverage}×`}
+            </button>
+          </>
+        )}
+      </span>
+    </p>
+  );
+}
+
+type NumbersProps = { market: Market; preview: Preview; order: Setters & { side: Side }; isLocked: boolean };
+
+/** What the venue says that the order would do. While the next answer is on its way, the old one stays, in grey. */
+function Numbers({ market, preview: { quote, isOld }, order, isLocked }: NumbersProps) {
+  const mark = Number(market.markPrice);
+  const dash = "–";
+  const away = quote === null ? null : Math.abs(mark - Number(quote.liquidationPrice)) / mark;
+  const rate = Number(market.fundingRate.rate) * (order.side === "long" ? -1 : 1);
+  const daily = quote === null ? 0 : 24 * rate * Number(quote.fill.notional);
+  return (
+    <dl className={isOld ? "preview ages old" : "preview ages"} data-testid="ticket-preview" data-old={isOld}>
+      <div>
+        <dt>Fill</dt>
+        <dd>
+          {quote ? say.price(quote.fill.price, market.tickSize) : dash}{" "}
+          {quote && <span>impact {say.percent(Number(quote.fill.priceImpact))}</span>}
+        </dd>
+      </div>
+      <div>
+        <dt>Margin</dt>
+        <dd>{quote ? say.money(quote.marginRequired) : dash}</dd>
+      </div>
+      <div>
+        <dt>
+          Fee <span className="faint">{say.percent(Number(market.takerFee), 2)}</span>
+        </dt>
+        <dd>{quote ? say.money(quote.fee.amount) : dash}</dd>
+      </div>
+      {Number(market.maxFundingRate) > 0 && (
+        <div>
+          <dt>
+            <abbr className="term" title="At the present rate. It changes as people trade.">
+              Funding a day
+            </abbr>
+          </dt>
+          <dd>
+            {quote ? say.money(daily, { isSigned: true }) : dash}{" "}
+            {Math.abs(daily) >= 0.005 && <span>{daily < 0 ? "you pay" : "you get"}</span>}
+          </dd>
+        </div>
+      )}
+      <div>
+        <dt>
+          <label htmlFor="slippage">
+            <abbr className="term" title="A price worse than this is refused, and nothing is spent.">
+              Worst price
+            </abbr>
+          </label>
+        </dt>
+        <dd>
+          <select id="slippage" className="link" value={order.slippage} disabled={isLocked} onChange={(event) => order.setSlippage(event.target.value)}>
+            {SLIPPAGES.map((bps) => (
+              <option key={bps} value={bps}>
+                {bps === "" ? "any price" : `${Number(bps) / 100} % worse`}
+              </option>
+            ))}
+          </select>
+        </dd>
+      </div>
+      <div className="liqrow">
+        <dt>Liquidation</dt>
+        <dd className="warn">
+          {quote ? say.price(quote.liquidationPrice, market.tickSize) : dash}{" "}
+          {away !== null && <span>{say.percent(away, 1)} away</span>}
+        </dd>
+      </div>
+    </dl>
+  );
+}
+
+type GoProps = {
+  side: Side;
+  size: string | null;
+  preview: Preview;
+  isStale: boolean;
+  isReady: boolean;
+  progress: string;
+  words: Words | null;
+};
+
+/** The button says what it will do, with the numbers. */
+function Go({ side, size, preview, isStale, isReady, progress, words }: GoProps) {
+  const session = useSession();
+  const people = useDemoPeople();
+  const { sessions, venue } = useTab();
+  const alice = people[0];
+  if (session === null && alice !== undefined)
+    return (
+      <button type="button" className="btn big primary" data-testid="ticket-submit" onClick={() => void sessions.signIn(venue, alice.key)}>
+        Trade as {nameOf(alice.userId)}
+      </button>
+    );
+  const title = side === "long" ? "Long" : "Short";
+  const text =
+    session === null
+      ? "Sign in to trade"
+      : progress === "sending"
+        ? "Sending…"
+        : progress === "retrying"
+          ? "No answer yet, trying again"
+          : isStale
+            ? "Waiting for the venue"
+            : words !== null
+              ? words.button
+              : size === null || preview.quote === null
+                ? size === null || Number(size) === 0
+                  ? "Type a size"
+                  : "Asking the venue…"
+                : `${title} ${say.plain(size)} for ${say.money(preview.quote.totalRequired)}`;
+  const isOn = isReady || session === null;
+  const shade = session === null ? "primary" : isOn || progress === "sending" ? (side === "long" ? "go-up" : "go-down") : "";
+  return (
+    <button className={`btn big ${shade}`} data-testid="ticket-submit" aria-disabled={!isOn} aria-live="polite">
+      {text}
+    </button>
+  );
+}
+
+export const nameOf = (userId: string): string => userId.slice(0, 1).toUpperCase() + userId.slice(1);
