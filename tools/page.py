@@ -23,6 +23,7 @@ BUILT: Final = PAGE / "built"
 CONTRACT: Final = PAGE / "src" / "api" / "contract.d.ts"
 SCRIPT_BYTES_MAX: Final = 150_000
 """What all scripts of the page may have together, compressed."""
+FORMATTED: Final = ("src/**/*.{ts,tsx}", "tests/**/*.{ts,tsx}", "vite.config.ts", "!src/api/contract.d.ts")
 STEP_S: Final = 600.0
 LINES: Final = 30
 """Of what a step that failed has said."""
@@ -111,8 +112,9 @@ def _pack(made: Path) -> int:
 
 
 def test(node: Node) -> None:
-    """Run the tests of hooks and components."""
+    """Check format and types, and run the tests of hooks and words."""
     prepare(node)
+    node.tool("prettier/bin/prettier.cjs", "--check", *FORMATTED)
     node.tool("typescript/bin/tsc", "--noEmit")
     node.tool("vitest/vitest.mjs", "run")
 

@@ -22,6 +22,7 @@ from perps.commands import (
     OpenPosition,
     PriceSource,
     SetMode,
+    SettleMarket,
     SetTriggers,
     Side,
     UpdatePrice,
@@ -32,9 +33,12 @@ from perps.events import (
     CloseReason,
     Event,
     FundingAccrued,
+    HoldEnded,
+    ParamsChanged,
     PositionIncreased,
     PositionOpened,
     PositionReduced,
+    PriceHeld,
     Transfer,
     TransferKind,
 )
@@ -130,7 +134,10 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
             account = random.choice(list(HouseAccount))
             send(FundMarket(ticker=ticker, account=account, amount=Micros(random.choice([10**7, 3, -3]))))
         else:
-            send(SetMode(ticker=ticker, mode=random.choice([Mode.REDUCE_ONLY, Mode.ENABLED, Mode.ENABLED])))
+            mode = random.choice([Mode.REDUCE_ONLY, Mode.ENABLED, Mode.HALTED])
+            send(SetMode(ticker=ticker, mode=mode))
+            if mode is Mode.HALTED:
+                send(SettleMarket(ticker=ticker))
             send(SetMode(ticker=ticker, mode=Mode.ENABLED))
     return found
 
@@ -177,7 +184,7 @@ def _pays_another_fee(event: PositionOpened | PositionIncreased | PositionReduce
 def test_the_days_have_every_kind_of_event_and_of_transfer() -> None:
     """Otherwise nothing is shown here."""
     days = [entry for seed in DAYS for entry in a_wild_day(seed)]
-    moving_money = set(get_args(Event)) - {FundingAccrued}
+    moving_money = set(get_args(Event)) - {FundingAccrued, PriceHeld, HoldEnded, ParamsChanged}
     assert {type(event) for entry in days for event in entry.events} == moving_money
     transfers = Counter(transfer.kind for entry in days for event in entry.events for transfer in event.transfers)
     assert set(transfers) == set(TransferKind)

@@ -83,7 +83,14 @@ export const BALANCE: Balance = {
   offset: 5,
 };
 
-export const ALICE = { userId: "alice", balance: BALANCE, positions: [POSITION], openPositions: 1, orders: [], offset: 5 };
+export const ALICE = {
+  userId: "alice",
+  balance: BALANCE,
+  positions: [POSITION],
+  openPositions: 1,
+  orders: [],
+  offset: 5,
+};
 
 export const price = (to: string, offset: number, more: object = {}) => ({
   ticker: "BTC-PERP",

@@ -137,7 +137,10 @@ describe("useUserPositions, useWalletBalance", () => {
 
   it("takes what a row changed together", async () => {
     const result = await shown(() => ({ positions: useUserPositions(), wallet: useWalletBalance() }));
-    const [closed, balance] = [{ ...POSITION, status: "closed" }, { ...BALANCE, balance: "998.00", margin: "0.00" }];
+    const [closed, balance] = [
+      { ...POSITION, status: "closed" },
+      { ...BALANCE, balance: "998.00", margin: "0.00" },
+    ];
     await say(wire(6, ["position", closed]).replace("id: 1-6\n", ""));
     expect(result.current.positions).toHaveLength(1);
     await say(wire(6, ["balance", balance]));
@@ -148,7 +151,10 @@ describe("useUserPositions, useWalletBalance", () => {
 
 describe("useTrades", () => {
   it("joins what was with what comes, each once", async () => {
-    venue.on("GET /api/markets/perps/BTC-PERP/trades", { trades: [trade("close", 6), trade("open", 3)], nextCursor: null });
+    venue.on("GET /api/markets/perps/BTC-PERP/trades", {
+      trades: [trade("close", 6), trade("open", 3)],
+      nextCursor: null,
+    });
     const result = await shown(() => useTrades("BTC-PERP"));
     await pass(10);
     await say(wire(6, ["trade", trade("close", 6)]));

@@ -19,7 +19,7 @@ describe("rows", () => {
 
   it("says nothing of a row whose end has not come", () => {
     const rows: unknown[] = [];
-    rowReader((one) => rows.push(one))('event: trade\ndata: {}\n\nevent: balance\ndata: {}\nid: 1-6\n');
+    rowReader((one) => rows.push(one))("event: trade\ndata: {}\n\nevent: balance\ndata: {}\nid: 1-6\n");
     expect(rows).toEqual([]);
   });
 
@@ -161,11 +161,23 @@ describe("money", () => {
   });
 
   it("takes what people type, and nothing else", () => {
-    expect(["1,000", "1 000.5", " 7 ", "0.0001"].map((text) => decimal(text, false))).toEqual(["1000", "1000.5", "7", "0.0001"]);
+    expect(["1,000", "1 000.5", " 7 ", "0.0001"].map((text) => decimal(text, false))).toEqual([
+      "1000",
+      "1000.5",
+      "7",
+      "0.0001",
+    ]);
     expect(["1.000", "1.000,5", "1,5", "12.5", "1 000"].map((text) => decimal(text, true))).toEqual([
       ...["1000", "1000.5", "1.5", "12.5", "1000"],
     ]);
-    expect(["", "-1", "1e3", "a", "1.2.3", "٣"].map((text) => decimal(text, false))).toEqual([null, null, null, null, null, null]);
+    expect(["", "-1", "1e3", "a", "1.2.3", "٣"].map((text) => decimal(text, false))).toEqual([
+      null,
+      null,
+      null,
+      null,
+      null,
+      null,
+    ]);
   });
 
   it("lets the funding rate go on along its line, up to its limit", () => {

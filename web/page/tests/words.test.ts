@@ -5,7 +5,8 @@ import * as say from "../src/words/numbers";
 import { affordable, ofOpen } from "../src/words/refusals";
 import { MARKET } from "./fake";
 
-const refused = (code: ErrorCode, details: Record<string, unknown> = {}) => new Refused(code, "Said.", details, "id", null);
+const refused = (code: ErrorCode, details: Record<string, unknown> = {}) =>
+  new Refused(code, "Said.", details, "id", null);
 const words = (code: ErrorCode, details = {}) => ofOpen(refused(code, details), MARKET, "long", 10);
 
 describe("numbers", () => {

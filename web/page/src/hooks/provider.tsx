@@ -56,7 +56,7 @@ export function VenueProvider({ tab, children }: { tab: Tab; children: ReactNode
 /** How long a tab that nobody sees keeps its stream: a browser lends a venue six connections for all tabs together. */
 export const HIDDEN_MS = 60_000;
 
-/** Let go of the stream while the tab is hidden. It resumes where it was, so nothing is missed. Returns the end of it. */
+/** Let go of the stream while the tab is hidden. It resumes where it was. Returns the end of it. */
 function restWhileHidden(stream: Stream): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const look = () => {

@@ -22,7 +22,9 @@ const NO_FILLS: readonly UserTrade[] = [];
 function live(position: Position, market: Market | undefined): LivePosition {
   const mark = market?.markPrice ?? position.markPrice;
   const pnl = pnlNow(position, mark);
-  const pnlPercent = Big(share(pnl, position.margin, 6)).times(100).toFixed(1);
+  const pnlPercent = Big(share(pnl, position.margin, 6))
+    .times(100)
+    .toFixed(1);
   return { ...position, mark, pnl, pnlPercent, room: roomOf(position, mark) };
 }
 
@@ -80,15 +82,16 @@ export function useTransactions(): { readonly transactions: readonly Transaction
     enabled: session !== null,
     placeholderData: (before) => before,
     queryFn: () =>
-      body(
-        venue.GET("/api/users/{userId}/transactions", { params: { path: { userId: "me" }, query: { limit: 50 } } }),
-      ),
+      body(venue.GET("/api/users/{userId}/transactions", { params: { path: { userId: "me" }, query: { limit: 50 } } })),
   });
   return { transactions: data?.transactions ?? [], isLoading };
 }
 
 /** Past positions, the newest first; read again when one ends. */
-export function usePastPositions(isOn: boolean): { readonly positions: readonly Position[]; readonly isLoading: boolean } {
+export function usePastPositions(isOn: boolean): {
+  readonly positions: readonly Position[];
+  readonly isLoading: boolean;
+} {
   const { venue } = useTab();
   const session = useSession();
   const fills = useFills();
@@ -115,7 +118,8 @@ export function useDemoPeople(): readonly { readonly userId: string; readonly ke
     queryKey: ["demo", resets],
     enabled: session === null,
     queryFn: () => body(venue.GET("/api/demo")),
-    refetchInterval: (query) => (query.state.data?.people.length === 0 && query.state.dataUpdateCount < 8 ? 2_000 : false),
+    refetchInterval: (query) =>
+      query.state.data?.people.length === 0 && query.state.dataUpdateCount < 8 ? 2_000 : false,
   });
   return data?.people ?? [];
 }

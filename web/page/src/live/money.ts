@@ -37,7 +37,8 @@ const HAS_COMMA = new Intl.NumberFormat(undefined).format(1.5).includes(",");
 export function decimal(text: string, hasComma = HAS_COMMA): Decimal | null {
   let plain = text.replace(/[\s'’\u202f\u00a0]/g, "");
   if (!hasComma) plain = plain.replaceAll(",", "");
-  else if (plain.includes(",") || /^\d{1,3}(\.\d{3})+$/.test(plain)) plain = plain.replaceAll(".", "").replace(",", ".");
+  else if (plain.includes(",") || /^\d{1,3}(\.\d{3})+$/.test(plain))
+    plain = plain.replaceAll(".", "").replace(",", ".");
   return /^\d{1,15}(\.\d{0,12})?$/.test(plain) ? Big(plain).toFixed() : null;
 }
 
@@ -47,7 +48,9 @@ export function decimal(text: string, hasComma = HAS_COMMA): Decimal | null {
  */
 export function pnlNow(position: Position, mark: Decimal): Decimal {
   const moved = Big(mark).minus(position.markPrice).times(position.quantity);
-  return Big(position.unrealizedPnL).plus(position.side === "long" ? moved : moved.times(-1)).toFixed();
+  return Big(position.unrealizedPnL)
+    .plus(position.side === "long" ? moved : moved.times(-1))
+    .toFixed();
 }
 
 export type Room = {

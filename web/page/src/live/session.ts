@@ -25,7 +25,8 @@ export class Sessions {
   /** Trade with a key. Throws `Refused` or `NoAnswer`; and `NobodysKey` for one that trades in nobody's name. */
   async signIn(venue: Venue, key: string): Promise<void> {
     const me = await body(venue.GET("/api/me", { headers: { Authorization: `Bearer ${key}` } }));
-    if (me.userId === null || !me.scopes.some((scope) => scope === "trade" || scope === "admin")) throw new NobodysKey();
+    if (me.userId === null || !me.scopes.some((scope) => scope === "trade" || scope === "admin"))
+      throw new NobodysKey();
     this.set({ key, userId: me.userId });
   }
 

@@ -1,4 +1,4 @@
-/** What a tab knows of the venue: a snapshot, and every row since, each taken once. Pure: a state and a row make a state. */
+/** What a tab knows of the venue: a snapshot, and every row since, each taken once. All of it is pure. */
 import Big from "big.js";
 import type { Balance, Market, Position, Trade, UserTrade } from "../api/venue";
 import { minus, share, sum } from "./money";

@@ -35,7 +35,11 @@ function Page() {
   }, [isStale, session, isTicketUp]);
   return (
     <>
-      <a className="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
+      <a
+        className="skip"
+        href="#main"
+        onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}
+      >
         Skip to the page
       </a>
       <TopBar />

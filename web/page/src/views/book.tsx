@@ -90,7 +90,11 @@ function Open({ positions }: { positions: readonly LivePosition[] | null }) {
           ))}
         </tbody>
       </table>
-      {total > positions.length && <p className="under middle">The newest {positions.length} of {total}.</p>}
+      {total > positions.length && (
+        <p className="under middle">
+          The newest {positions.length} of {total}.
+        </p>
+      )}
     </div>
   );
 }
@@ -144,7 +148,9 @@ function Row({ position }: { position: LivePosition }) {
       <td className="num wide-only opt">{say.money(position.margin)}</td>
       <td className="num c-pnl">
         <Gain id={`position-pnl-${position.id}`} value={position.pnl} />
-        <small className={Number(position.pnl) < 0 ? "down" : "up"}>{say.percent(Number(position.pnlPercent) / 100, 1, { isSigned: true })}</small>
+        <small className={Number(position.pnl) < 0 ? "down" : "up"}>
+          {say.percent(Number(position.pnlPercent) / 100, 1, { isSigned: true })}
+        </small>
       </td>
       <td className="c-acts">
         <span className="acts">

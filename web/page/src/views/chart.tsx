@@ -4,10 +4,13 @@ import {
   type IChartApi,
   type IPriceLine,
   type ISeriesApi,
+  type ISeriesMarkersPluginApi,
   HistogramSeries,
   LineStyle,
+  type Time,
   type UTCTimestamp,
   createChart,
+  createSeriesMarkers,
 } from "lightweight-charts";
 import { memo, useEffect, useMemo, useRef, useState } from "react";
 import type { Interval } from "../api/venue";
@@ -45,18 +48,30 @@ export const Chart = memo(function Chart(market: At) {
             </button>
           ))}
         </div>
-        {at ? <Legend candle={at} market={market} /> : story && (
-          <span className="story">
-            <Icon name="info" className="own" />
-            <span>
-              <b>{say.time(story.at)}</b> {story.text}{" "}
-              <span className={story.change < 0 ? "down" : "up"}>{say.percent(story.change, 1, { isSigned: true })}</span>
+        {at ? (
+          <Legend candle={at} market={market} />
+        ) : (
+          story && (
+            <span className="story">
+              <Icon name="info" className="own" />
+              <span>
+                <b>{say.time(story.at)}</b> {story.text}{" "}
+                <span className={story.change < 0 ? "down" : "up"}>
+                  {say.percent(story.change, 1, { isSigned: true })}
+                </span>
+              </span>
             </span>
-          </span>
+          )
         )}
       </div>
       <div className="canvas whole ages">
-        <Drawing ticker={market.ticker} tickSize={market.tickSize} candles={candles} interval={interval} onLook={setAt} />
+        <Drawing
+          ticker={market.ticker}
+          tickSize={market.tickSize}
+          candles={candles}
+          interval={interval}
+          onLook={setAt}
+        />
         {!isLoading && candles.length === 0 && <p className="empty over-chart">No trades here yet.</p>}
         <CandleEnd width={WIDTH_MS[interval]} />
       </div>
@@ -78,8 +93,8 @@ function Legend({ candle, market }: { candle: Candle; market: At }) {
   const tell = (value: number) => say.price(value, market.tickSize);
   return (
     <span className="story legend">
-      O <b>{tell(candle.open)}</b> H <b>{tell(candle.high)}</b> L <b>{tell(candle.low)}</b> C <b>{tell(candle.close)}</b> V{" "}
-      <b>{say.compact(candle.volume)}</b>
+      O <b>{tell(candle.open)}</b> H <b>{tell(candle.high)}</b> L <b>{tell(candle.low)}</b> C{" "}
+      <b>{tell(candle.close)}</b> V <b>{say.compact(candle.volume)}</b>
     </span>
   );
 }
@@ -101,18 +116,26 @@ type Parts = {
   readonly chart: IChartApi;
   readonly prices: ISeriesApi<"Candlestick">;
   readonly volumes: ISeriesApi<"Histogram">;
+  readonly entries: ISeriesMarkersPluginApi<Time>;
 };
 
 function begin(place: HTMLElement, decimals: number): Parts {
   const chart = createChart(place, {
     autoSize: true,
-    localization: { locale: navigator.language, priceFormatter: (value: number) => say.price(value, `0.${"0".repeat(decimals)}`) },
+    localization: {
+      locale: navigator.language,
+      priceFormatter: (value: number) => say.price(value, `0.${"0".repeat(decimals)}`),
+    },
     layout: { attributionLogo: false, fontSize: 11 },
     rightPriceScale: { scaleMargins: { top: 0.08, bottom: 0.22 } },
     timeScale: { timeVisible: true, rightOffset: ROOM, minBarSpacing: 2 },
     handleScale: { axisPressedMouseMove: true },
   });
-  const step = { type: "custom" as const, minMove: 10 ** -decimals, formatter: (value: number) => say.price(value, `0.${"0".repeat(decimals)}`) };
+  const step = {
+    type: "custom" as const,
+    minMove: 10 ** -decimals,
+    formatter: (value: number) => say.price(value, `0.${"0".repeat(decimals)}`),
+  };
   const volumes = chart.addSeries(HistogramSeries, {
     priceScaleId: "volume",
     priceFormat: { type: "volume" },
@@ -121,17 +144,29 @@ function begin(place: HTMLElement, decimals: number): Parts {
   });
   chart.priceScale("volume").applyOptions({ scaleMargins: { top: 0.84, bottom: 0 } });
   const prices = chart.addSeries(CandlestickSeries, { priceFormat: step, priceLineStyle: LineStyle.Dotted });
-  return { chart, prices, volumes };
+  return { chart, prices, volumes, entries: createSeriesMarkers<Time>(prices, []) };
 }
 
 function paint({ chart, prices }: Parts): void {
-  const [up, down, text, line] = ["--up", "--down", "--faint", "--line"].map((token) => colour(token)) as [string, string, string, string];
+  const [up, down, text, line] = ["--up", "--down", "--faint", "--line"].map((token) => colour(token)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
   chart.applyOptions({
-    layout: { background: { color: colour("--surface") }, textColor: text, fontFamily: getComputedStyle(document.body).fontFamily },
+    layout: {
+      background: { color: colour("--surface") },
+      textColor: text,
+      fontFamily: getComputedStyle(document.body).fontFamily,
+    },
     grid: { vertLines: { visible: false }, horzLines: { color: colour("--line", 0.6) } },
     rightPriceScale: { borderColor: line },
     timeScale: { borderColor: line },
-    crosshair: { vertLine: { labelBackgroundColor: colour("--muted") }, horzLine: { labelBackgroundColor: colour("--muted") } },
+    crosshair: {
+      vertLine: { labelBackgroundColor: colour("--muted") },
+      horzLine: { labelBackgroundColor: colour("--muted") },
+    },
   });
   prices.applyOptions({
     upColor: "rgba(0, 0, 0, 0)",
@@ -212,6 +247,12 @@ function Drawing(props: {
   }, [candles, interval, market.ticker, theme]);
 
   const own = useLines(parts, market, theme);
+  const begun = candles[0]?.at;
+  const opened = own.map(({ id }) => id).join(" ");
+  useEffect(() => {
+    if (begun !== undefined)
+      parts.current?.entries.setMarkers(own.flatMap((position) => entryMark(position, begun, interval)));
+  }, [opened, begun, interval, theme]);
   const [far, setFar] = useState<readonly Far[]>([]);
   useEffect(() => {
     const timer = setTimeout(() => {
@@ -229,7 +270,8 @@ function Drawing(props: {
             .filter((one) => one.where === where)
             .map((one) => (
               <span key={one.id} className={one.kind}>
-                {where === "up" ? "▲" : "▼"} {one.kind === "liq" ? "Liquidation" : "Entry"} {say.price(one.price, market.tickSize)}
+                {where === "up" ? "▲" : "▼"} {one.kind === "liq" ? "Liquidation" : "Entry"}{" "}
+                {say.price(one.price, market.tickSize)}
               </span>
             ))}
         </div>
@@ -238,7 +280,12 @@ function Drawing(props: {
   );
 }
 
-type Far = { readonly id: string; readonly kind: "entry" | "liq"; readonly price: number; readonly where: "up" | "down" };
+type Far = {
+  readonly id: string;
+  readonly kind: "entry" | "liq";
+  readonly price: number;
+  readonly where: "up" | "down";
+};
 
 /** Own lines that are off the scale: they stick to its edge. */
 function farOf(parts: Parts | null, own: readonly LivePosition[], height: number): Far[] {
@@ -248,7 +295,9 @@ function farOf(parts: Parts | null, own: readonly LivePosition[], height: number
   return own
     .flatMap(({ id, entryPrice, liquidationPrice }) => [
       { id: `${id} entry`, kind: "entry" as const, price: Number(entryPrice) },
-      ...(liquidationPrice === null ? [] : [{ id: `${id} liq`, kind: "liq" as const, price: Number(liquidationPrice) }]),
+      ...(liquidationPrice === null
+        ? []
+        : [{ id: `${id} liq`, kind: "liq" as const, price: Number(liquidationPrice) }]),
     ])
     .flatMap((line) => {
       const y = prices.priceToCoordinate(line.price);
@@ -269,7 +318,10 @@ const setTestHandle = (place: HTMLElement, { prices }: Parts) =>
 /** Own entries and liquidation prices. */
 function useLines(parts: { readonly current: Parts | null }, market: At, theme: number): readonly LivePosition[] {
   const positions = useUserPositions();
-  const own = useMemo(() => (positions ?? []).filter(({ ticker }) => ticker === market.ticker), [positions, market.ticker]);
+  const own = useMemo(
+    () => (positions ?? []).filter(({ ticker }) => ticker === market.ticker),
+    [positions, market.ticker],
+  );
   const lines = useRef(new Map<string, { line: IPriceLine; on: unknown }>());
   useEffect(() => {
     const now = parts.current;
@@ -293,6 +345,21 @@ function useLines(parts: { readonly current: Parts | null }, market: At, theme: 
     now.prices.applyOptions({ autoscaleInfoProvider: (scale: () => AutoscaleInfo | null) => near(scale(), own) });
   }, [own, theme, parts, market.ticker, market.tickSize]);
   return own;
+}
+
+/** Where a position was opened: nothing, if that was before the first candle. */
+function entryMark({ side, openedAt }: LivePosition, begun: number, interval: Interval) {
+  const at = Date.parse(openedAt);
+  if (at < begun) return [];
+  const isLong = side === "long";
+  return [
+    {
+      time: seconds(at - (at % WIDTH_MS[interval])),
+      position: isLong ? ("belowBar" as const) : ("aboveBar" as const),
+      shape: isLong ? ("arrowUp" as const) : ("arrowDown" as const),
+      color: colour("--accent"),
+    },
+  ];
 }
 
 const entryLine = (position: LivePosition) => ({
@@ -319,7 +386,10 @@ function near(info: AutoscaleInfo | null, own: readonly LivePosition[]): Autosca
   if (!info || !range) return info;
   let { minValue, maxValue } = range;
   const reach = Math.max(maxValue - minValue, maxValue * 0.002) * REACH;
-  for (const value of own.flatMap(({ entryPrice, liquidationPrice }) => [Number(entryPrice), Number(liquidationPrice ?? NaN)])) {
+  for (const value of own.flatMap(({ entryPrice, liquidationPrice }) => [
+    Number(entryPrice),
+    Number(liquidationPrice ?? NaN),
+  ])) {
     if (value < minValue && minValue - value < reach) minValue = value;
     if (value > maxValue && value - maxValue < reach) maxValue = value;
   }

@@ -26,7 +26,12 @@ export function MarketHead({ market }: { market: Market }) {
         <span>
           <b>{ticker}</b>
           <small>
-            {name} · {market.status === "enabled" ? `up to ${market.maxLeverage}×` : <span className="warn">{MODES[market.status]}</span>}
+            {name} ·{" "}
+            {market.status === "enabled" ? (
+              `up to ${market.maxLeverage}×`
+            ) : (
+              <span className="warn">{MODES[market.status]}</span>
+            )}
           </small>
           <span className="vh">Change market</span>
         </span>

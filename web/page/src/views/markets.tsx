@@ -40,7 +40,11 @@ function FigureOf({ market, figure }: { market: Market; figure: Figure }) {
 }
 
 /** Favourites first, otherwise as the venue lists them. */
-export function useSorted(): { markets: readonly Market[] | null; stars: readonly string[]; star: (t: string) => void } {
+export function useSorted(): {
+  markets: readonly Market[] | null;
+  stars: readonly string[];
+  star: (t: string) => void;
+} {
   const markets = useMarkets();
   const [stars, keep] = useKept<readonly string[]>("stars", []);
   const sorted = useMemo(
@@ -98,7 +102,12 @@ const Row = memo(
     const { ticker, name, status } = market;
     return (
       <div className="mk" data-testid={`market-${ticker}`} aria-current={isHere ? "true" : undefined}>
-        <button className="star" aria-label={`Favourite ${say.base(ticker)}`} aria-pressed={isStarred} onClick={() => star(ticker)}>
+        <button
+          className="star"
+          aria-label={`Favourite ${say.base(ticker)}`}
+          aria-pressed={isStarred}
+          onClick={() => star(ticker)}
+        >
           <Icon name="star" className={isStarred ? "on" : ""} />
         </button>
         <a className="cover" href={`#${ticker}`} aria-current={isHere ? "page" : undefined}>

@@ -28,7 +28,14 @@ export function Icon({ name, className = "" }: { name: keyof typeof PATHS; class
 
 export function Brand() {
   return (
-    <svg viewBox="0 0 20 20" aria-hidden="true" fill="none" strokeWidth="2.4" strokeLinejoin="round" strokeLinecap="round">
+    <svg
+      viewBox="0 0 20 20"
+      aria-hidden="true"
+      fill="none"
+      strokeWidth="2.4"
+      strokeLinejoin="round"
+      strokeLinecap="round"
+    >
       <path d="M2 16 8.2 4l2.6 5" stroke="var(--up)" />
       <path d="m18 4-6.2 12-2.6-5" stroke="var(--down)" />
     </svg>

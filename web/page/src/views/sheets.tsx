@@ -1,7 +1,17 @@
 import Big from "big.js";
 import { type FormEvent, useEffect, useState } from "react";
 import { NoAnswer, Refused } from "../api/venue";
-import { type LivePosition, useClose, useDemoPeople, useMarket, useSession, useTab, useTransactions, useUserPositions, useWalletBalance } from "../hooks";
+import {
+  type LivePosition,
+  useClose,
+  useDemoPeople,
+  useMarket,
+  useSession,
+  useTab,
+  useTransactions,
+  useUserPositions,
+  useWalletBalance,
+} from "../hooks";
 import { NobodysKey } from "../live/session";
 import * as say from "../words/numbers";
 import { plainly } from "../words/refusals";
@@ -49,7 +59,12 @@ function SignIn({ onClose }: { onClose: () => void }) {
         <>
           <p className="muted">This is the demo. The money is pretend; the prices move.</p>
           {people.map((person, at) => (
-            <button key={person.userId} className={at ? "who" : "who first"} data-testid={`sign-in-demo-${person.userId}`} onClick={() => void signIn(person.key)}>
+            <button
+              key={person.userId}
+              className={at ? "who" : "who first"}
+              data-testid={`sign-in-demo-${person.userId}`}
+              onClick={() => void signIn(person.key)}
+            >
               <span className="avatar" aria-hidden="true">
                 {nameOf(person.userId).slice(0, 1)}
               </span>
@@ -91,7 +106,8 @@ function SignIn({ onClose }: { onClose: () => void }) {
 }
 
 function why(error: unknown): string {
-  if (error instanceof NobodysKey) return "This key trades for nobody. Ask for one that belongs to a user and has the scope trade.";
+  if (error instanceof NobodysKey)
+    return "This key trades for nobody. Ask for one that belongs to a user and has the scope trade.";
   if (error instanceof Refused && error.code === "unauthorized") return "This key is not known or has ended.";
   if (error instanceof Refused) return error.message;
   if (error instanceof NoAnswer) return "The venue does not answer. Try again in a moment.";
@@ -127,7 +143,12 @@ function CloseSheet({ id, onClose }: { id: string; onClose: () => void }) {
   return <CloseForm position={last} order={order} onClose={onClose} close={(share) => void close(share)} />;
 }
 
-type CloseProps = { position: LivePosition; order: ReturnType<typeof useClose>; onClose: () => void; close: (share: string) => void };
+type CloseProps = {
+  position: LivePosition;
+  order: ReturnType<typeof useClose>;
+  onClose: () => void;
+  close: (share: string) => void;
+};
 
 function CloseForm({ position, order, onClose, close }: CloseProps) {
   const market = useMarket(position.ticker);
@@ -135,14 +156,26 @@ function CloseForm({ position, order, onClose, close }: CloseProps) {
   const typed = /^\d{1,3}([.,]\d{0,4})?$/.test(text) ? Number(text.replace(",", ".")) : NaN;
   const isRight = typed > 0 && typed <= 100;
   const share = Big(isRight ? typed : 0).div(100);
-  const notional = Big(position.quantity).times(market?.currentPrice ?? position.mark).times(share);
-  const [gain, fee, back] = [share.times(position.pnl), notional.times(market?.takerFee ?? "0"), share.times(position.margin)];
+  const notional = Big(position.quantity)
+    .times(market?.currentPrice ?? position.mark)
+    .times(share);
+  const [gain, fee, back] = [
+    share.times(position.pnl),
+    notional.times(market?.takerFee ?? "0"),
+    share.times(position.margin),
+  ];
   const gets = back.plus(gain).minus(fee);
   const lot = market?.lotSize ?? "0.0001";
   const name = say.base(position.ticker);
-  const what = typed === 100 ? "Close all" : typed === 50 ? "Close half" : `Close ${isRight ? say.plain(typed) : "–"} %`;
+  const what =
+    typed === 100 ? "Close all" : typed === 50 ? "Close half" : `Close ${isRight ? say.plain(typed) : "–"} %`;
   const { progress, isPending } = order;
-  const button = progress.phase === "sending" ? "Sending…" : progress.phase === "retrying" ? "No answer yet, trying again" : `${what}, get about ${say.money(gets.toFixed(2))}`;
+  const button =
+    progress.phase === "sending"
+      ? "Sending…"
+      : progress.phase === "retrying"
+        ? "No answer yet, trying again"
+        : `${what}, get about ${say.money(gets.toFixed(2))}`;
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (isRight && !isPending) close(share.toFixed());
@@ -156,19 +189,35 @@ function CloseForm({ position, order, onClose, close }: CloseProps) {
         <div>
           <div className="field" data-bad={!isRight || undefined}>
             <label htmlFor="share">How much</label>
-            <input id="share" data-testid="close-share" inputMode="decimal" autoComplete="off" value={text} disabled={isPending} onChange={(event) => setText(event.target.value)} onFocus={(event) => event.target.select()} />
+            <input
+              id="share"
+              data-testid="close-share"
+              inputMode="decimal"
+              autoComplete="off"
+              value={text}
+              disabled={isPending}
+              onChange={(event) => setText(event.target.value)}
+              onFocus={(event) => event.target.select()}
+            />
             <span className="unit">%</span>
           </div>
           <div className="chips" role="group" aria-label="Share to close">
             {SHARES.map((percent) => (
-              <button key={percent} type="button" aria-pressed={typed === percent} disabled={isPending} onClick={() => setText(String(percent))}>
+              <button
+                key={percent}
+                type="button"
+                aria-pressed={typed === percent}
+                disabled={isPending}
+                onClick={() => setText(String(percent))}
+              >
                 {percent === 100 ? "All" : `${percent} %`}
               </button>
             ))}
           </div>
           <p className="under row">
             <span>
-              {say.quantity(share.times(position.quantity).toFixed(), lot)} of {say.quantity(position.quantity, lot)} {name}
+              {say.quantity(share.times(position.quantity).toFixed(), lot)} of {say.quantity(position.quantity, lot)}{" "}
+              {name}
             </span>
           </p>
         </div>

@@ -57,7 +57,11 @@ export function Switcher() {
             {found.map((market, row) => (
               <tr key={market.ticker} className={row === at ? "me" : ""} onClick={() => go(market.ticker)}>
                 <td>
-                  <a href={`#${market.ticker}`} onClick={() => show(null)} aria-current={market.ticker === here || undefined}>
+                  <a
+                    href={`#${market.ticker}`}
+                    onClick={() => show(null)}
+                    aria-current={market.ticker === here || undefined}
+                  >
                     <b>{market.ticker}</b>
                     <small>
                       {market.name}

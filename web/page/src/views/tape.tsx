@@ -12,7 +12,12 @@ const buys = (trade: Trade): boolean => (trade.kind === "open") === (trade.side 
 
 function Split({ long, label, isThin = false }: { long: number; label: string; isThin?: boolean }) {
   return (
-    <div className={isThin ? "split thin" : "split"} style={vars({ "--l": `${long * 100}%` })} role="img" aria-label={label}>
+    <div
+      className={isThin ? "split thin" : "split"}
+      style={vars({ "--l": `${long * 100}%` })}
+      role="img"
+      aria-label={label}
+    >
       <i className="l" />
       <i className="r" />
     </div>

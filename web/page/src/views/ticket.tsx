@@ -2,19 +2,29 @@ import Big from "big.js";
 import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
 import type { Market, OpenBody, Opened, Side } from "../api/venue";
 import { Refused } from "../api/venue";
-import { type Preview, useConnection, useDemoPeople, useNow, useOpen, usePreview, useSession, useTab, useWalletBalance } from "../hooks";
+import {
+  type Preview,
+  useConnection,
+  useDemoPeople,
+  useNow,
+  useOpen,
+  usePreview,
+  useSession,
+  useTab,
+  useWalletBalance,
+} from "../hooks";
 import { decimal, isLess } from "../live/money";
 import * as say from "../words/numbers";
 import { type Words, affordable, ofOpen } from "../words/refusals";
 import { useDesk, useKept } from "./desk";
-import { Icon, Tri, arrows, vars } from "./parts";
+import { Icon, Tri, arrows } from "./parts";
+import { Leverage, Numbers } from "./ticket-parts";
 
 const SHARES = [0.1, 0.25, 0.5, 0.75, 1] as const;
-const SLIPPAGES = ["10", "50", "100", "300", ""] as const;
 const FIRST_LEVERAGE = 10;
 const FIRST_SIZE = "1000";
 
-export type Order = { side: Side; size: string; leverage: number; slippage: string };
+type Order = { side: Side; size: string; leverage: number; slippage: string };
 type Kept = Partial<Order>;
 
 /** The order in the ticket: what was used last, else what a first visit begins with. */
@@ -23,10 +33,14 @@ function useOrder(market: Market, available: string | null) {
   const [side, setSide] = useState<Side>(kept.side ?? "long");
   const most = market.maxLeverage;
   const [chosen, setLeverage] = useState(kept.leverage ?? FIRST_LEVERAGE);
-  const leverage = kept.leverage === undefined && chosen === FIRST_LEVERAGE ? Math.max(1, Math.min(chosen, Math.floor(most / 2))) : Math.min(chosen, most);
+  const leverage =
+    kept.leverage === undefined && chosen === FIRST_LEVERAGE
+      ? Math.max(1, Math.min(chosen, Math.floor(most / 2)))
+      : Math.min(chosen, most);
   const [typed, setTyped] = useState<string | null>(kept.size === undefined ? null : say.plain(kept.size));
   const setSize = (amount: string) => setTyped(say.plain(amount));
-  const tenth = available === null ? FIRST_SIZE : affordable(Big(available).div(10).toFixed(), leverage, market.takerFee);
+  const tenth =
+    available === null ? FIRST_SIZE : affordable(Big(available).div(10).toFixed(), leverage, market.takerFee);
   const size = typed ?? say.plain(isLess(tenth, FIRST_SIZE) ? tenth : FIRST_SIZE);
   const [slippage, setSlippage] = useState(kept.slippage ?? "50");
   const remember = (amount: string) => keep({ side, size: amount, leverage: chosen, slippage });
@@ -59,7 +73,13 @@ export function Ticket({ market }: { market: Market }) {
     () =>
       amount === null || Number(amount) === 0
         ? null
-        : { ticker: market.ticker, side, size: amount, leverage, ...(slippage && { maxSlippageBps: Number(slippage) }) },
+        : {
+            ticker: market.ticker,
+            side,
+            size: amount,
+            leverage,
+            ...(slippage && { maxSlippageBps: Number(slippage) }),
+          },
     [market.ticker, side, amount, leverage, slippage],
   );
   const stamp = useEverySecond(market.currentPrice);
@@ -68,7 +88,7 @@ export function Ticket({ market }: { market: Market }) {
 
   const refusal = progress.phase === "refused" ? progress.refusal : preview.refusal;
   const short = shortOf(preview, wallet?.available ?? null);
-  const words = refusal ?? short ? ofOpen((refusal ?? short)!, market, side, leverage) : null;
+  const words = (refusal ?? short) ? ofOpen((refusal ?? short)!, market, side, leverage) : null;
   const isRight = session !== null && body !== null && words === null && preview.quote !== null;
   const isReady = isRight && !isStale && !isPending;
 
@@ -115,7 +135,14 @@ export function Ticket({ market }: { market: Market }) {
                 key={share}
                 type="button"
                 disabled={isPending}
-                onClick={() => order.setSize(Big(most).times(share).round(Number(most) < 10 ? 2 : 0, Big.roundDown).toFixed())}
+                onClick={() =>
+                  order.setSize(
+                    Big(most)
+                      .times(share)
+                      .round(Number(most) < 10 ? 2 : 0, Big.roundDown)
+                      .toFixed(),
+                  )
+                }
               >
                 {share === 1 ? "Max" : `${share * 100} %`}
               </button>
@@ -141,13 +168,29 @@ export function Ticket({ market }: { market: Market }) {
           </p>
         )}
       </div>
-      <Leverage market={market} leverage={leverage} onPick={order.setLeverage} isLocked={isPending} isBad={words?.field === "leverage"} />
+      <Leverage
+        market={market}
+        leverage={leverage}
+        onPick={order.setLeverage}
+        isLocked={isPending}
+        isBad={words?.field === "leverage"}
+      />
       {words?.field === "leverage" && <Bad words={words} order={order} />}
       {session !== null && <Numbers market={market} preview={preview} order={order} isLocked={isPending} />}
       {words && words.field !== "size" && words.field !== "leverage" && <Bad words={words} order={order} />}
-      <Go side={side} size={amount} preview={preview} isStale={isStale} isReady={isReady} progress={progress.phase} words={words} />
+      <Go
+        side={side}
+        size={amount}
+        preview={preview}
+        isStale={isStale}
+        isReady={isReady}
+        progress={progress.phase}
+        words={words}
+      />
       {isRight && wallet && preview.quote && (
-        <p className="under middle">leaves {say.spendable(Big(wallet.available).minus(preview.quote.totalRequired).toFixed())} available</p>
+        <p className="under middle">
+          leaves {say.spendable(Big(wallet.available).minus(preview.quote.totalRequired).toFixed())} available
+        </p>
       )}
     </form>
   );
@@ -168,7 +211,13 @@ function toastOf(opened: Opened, market: Market) {
 }
 
 function Shut({ market }: { market: Market }) {
-  const said = { reduce_only: "Only closing is possible in this market.", halted: "Halted. Nothing trades and nobody is liquidated.", settled: "Settled: everybody has left this market for good.", unavailable: "This market is restarting.", enabled: "" };
+  const said = {
+    reduce_only: "Only closing is possible in this market.",
+    halted: "Halted. Nothing trades and nobody is liquidated.",
+    settled: "Settled: everybody has left this market for good.",
+    unavailable: "This market is restarting.",
+    enabled: "",
+  };
   return (
     <p className="form note caution">
       <Icon name="note" />
@@ -200,61 +249,7 @@ function Sides({ side, onPick, isLocked }: { side: Side; onPick: (side: Side) =>
   );
 }
 
-type LeverageProps = { market: Market; leverage: number; onPick: (leverage: number) => void; isLocked: boolean; isBad: boolean };
-
-function Leverage({ market, leverage, onPick, isLocked, isBad }: LeverageProps) {
-  const most = market.maxLeverage;
-  const [text, setText] = useState<string | null>(null);
-  const at = (value: number) => (most === 1 ? 0 : ((value - 1) / (most - 1)) * 100);
-  const pick = (value: number) => Number.isFinite(value) && onPick(Math.min(most, Math.max(1, Math.round(value))));
-  return (
-    <div>
-      <div className="row">
-        <label htmlFor="leverage" className="muted">
-          Leverage
-        </label>
-        <span className="field mini" data-bad={isBad || undefined}>
-          <input
-            id="leverage"
-            data-testid="ticket-leverage"
-            inputMode="numeric"
-            autoComplete="off"
-            value={text ?? leverage}
-            disabled={isLocked}
-            onFocus={(event) => event.target.select()}
-            onChange={(event) => {
-              setText(event.target.value);
-              if (/^\d+$/.test(event.target.value)) pick(Number(event.target.value));
-            }}
-            onBlur={() => setText(null)}
-          />
-          <span className="unit">×</span>
-        </span>
-      </div>
-      {most > 1 && (
-        <div className="slider" style={vars({ "--at": `${at(leverage)}%` })}>
-          <input
-            type="range"
-            aria-label="Leverage"
-            aria-valuetext={`${leverage} times`}
-            min={1}
-            max={most}
-            value={leverage}
-            disabled={isLocked}
-            onChange={(event) => (setText(null), pick(Number(event.target.value)))}
-          />
-          <i />
-          {[0, 25, 50, 75, 100].map((x) => (
-            <u key={x} style={vars({ "--x": `${x}%` })} />
-          ))}
-          <b />
-        </div>
-      )}
-    </div>
-  );
-}
-
-type Setters = Pick<ReturnType<typeof useOrder>, "setSize" | "setLeverage" | "setSlippage" | "slippage">;
+type Setters = Pick<ReturnType<typeof useOrder>, "setSize" | "setLeverage">;
 
 function Bad({ words, order }: { words: Words; order: Setters }) {
   const { use } = words;
@@ -280,76 +275,6 @@ function Bad({ words, order }: { words: Words; order: Setters }) {
   );
 }
 
-type NumbersProps = { market: Market; preview: Preview; order: Setters & { side: Side }; isLocked: boolean };
-
-/** What the venue says that the order would do. While the next answer is on its way, the old one stays, in grey. */
-function Numbers({ market, preview: { quote, isOld }, order, isLocked }: NumbersProps) {
-  const mark = Number(market.markPrice);
-  const dash = "–";
-  const away = quote === null ? null : Math.abs(mark - Number(quote.liquidationPrice)) / mark;
-  const rate = Number(market.fundingRate.rate) * (order.side === "long" ? -1 : 1);
-  const daily = quote === null ? 0 : 24 * rate * Number(quote.fill.notional);
-  return (
-    <dl className={isOld ? "preview ages old" : "preview ages"} data-testid="ticket-preview" data-old={isOld}>
-      <div>
-        <dt>Fill</dt>
-        <dd>
-          {quote ? say.price(quote.fill.price, market.tickSize) : dash}{" "}
-          {quote && <span>impact {say.percent(Number(quote.fill.priceImpact))}</span>}
-        </dd>
-      </div>
-      <div>
-        <dt>Margin</dt>
-        <dd>{quote ? say.money(quote.marginRequired) : dash}</dd>
-      </div>
-      <div>
-        <dt>
-          Fee <span className="faint">{say.percent(Number(market.takerFee), 2)}</span>
-        </dt>
-        <dd>{quote ? say.money(quote.fee.amount) : dash}</dd>
-      </div>
-      {Number(market.maxFundingRate) > 0 && (
-        <div>
-          <dt>
-            <abbr className="term" title="At the present rate. It changes as people trade.">
-              Funding a day
-            </abbr>
-          </dt>
-          <dd>
-            {quote ? say.money(daily, { isSigned: true }) : dash}{" "}
-            {Math.abs(daily) >= 0.005 && <span>{daily < 0 ? "you pay" : "you get"}</span>}
-          </dd>
-        </div>
-      )}
-      <div>
-        <dt>
-          <label htmlFor="slippage">
-            <abbr className="term" title="A price worse than this is refused, and nothing is spent.">
-              Worst price
-            </abbr>
-          </label>
-        </dt>
-        <dd>
-          <select id="slippage" className="link" value={order.slippage} disabled={isLocked} onChange={(event) => order.setSlippage(event.target.value)}>
-            {SLIPPAGES.map((bps) => (
-              <option key={bps} value={bps}>
-                {bps === "" ? "any price" : `${Number(bps) / 100} % worse`}
-              </option>
-            ))}
-          </select>
-        </dd>
-      </div>
-      <div className="liqrow">
-        <dt>Liquidation</dt>
-        <dd className="warn">
-          {quote ? say.price(quote.liquidationPrice, market.tickSize) : dash}{" "}
-          {away !== null && <span>{say.percent(away, 1)} away</span>}
-        </dd>
-      </div>
-    </dl>
-  );
-}
-
 type GoProps = {
   side: Side;
   size: string | null;
@@ -368,7 +293,12 @@ function Go({ side, size, preview, isStale, isReady, progress, words }: GoProps)
   const alice = people[0];
   if (session === null && alice !== undefined)
     return (
-      <button type="button" className="btn big primary" data-testid="ticket-submit" onClick={() => void sessions.signIn(venue, alice.key)}>
+      <button
+        type="button"
+        className="btn big primary"
+        data-testid="ticket-submit"
+        onClick={() => void sessions.signIn(venue, alice.key)}
+      >
         Trade as {nameOf(alice.userId)}
       </button>
     );
@@ -390,7 +320,8 @@ function Go({ side, size, preview, isStale, isReady, progress, words }: GoProps)
                   : "Asking the venue…"
                 : `${title} ${say.plain(size)} for ${say.money(preview.quote.totalRequired)}`;
   const isOn = isReady || session === null;
-  const shade = session === null ? "primary" : isOn || progress === "sending" ? (side === "long" ? "go-up" : "go-down") : "";
+  const shade =
+    session === null ? "primary" : isOn || progress === "sending" ? (side === "long" ? "go-up" : "go-down") : "";
   return (
     <button className={`btn big ${shade}`} data-testid="ticket-submit" aria-disabled={!isOn} aria-live="polite">
       {text}

@@ -31,7 +31,14 @@ function Card({ toast, forget }: { toast: Toast; forget: (id: number) => void })
     return hold;
   }, []);
   return (
-    <div className="toast" data-testid="toast" onPointerEnter={hold} onPointerLeave={begin} onFocus={hold} onBlur={begin}>
+    <div
+      className="toast"
+      data-testid="toast"
+      onPointerEnter={hold}
+      onPointerLeave={begin}
+      onFocus={hold}
+      onBlur={begin}
+    >
       <Icon name={toast.kind} className={toast.kind === "done" ? "up" : "warn"} />
       <b>{toast.title}</b>
       <button aria-label={`Close: ${toast.title}`} onClick={() => forget(toast.id)}>
@@ -55,7 +62,10 @@ function useNews(): void {
   }, [isStale, phase, tell]);
   const seen = useRef<string | undefined>(undefined);
   useEffect(() => {
-    const news = fills.slice(0, Math.max(0, seen.current === undefined ? fills.length : fills.findIndex((f) => f.id === seen.current)));
+    const news = fills.slice(
+      0,
+      Math.max(0, seen.current === undefined ? fills.length : fills.findIndex((f) => f.id === seen.current)),
+    );
     seen.current = fills[0]?.id ?? "";
     for (const fill of news)
       if (fill.kind === "liquidation")

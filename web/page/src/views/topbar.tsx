@@ -91,8 +91,8 @@ export function LateBar() {
     <div className="late-bar" role="alert" data-testid="late">
       <Icon name="note" />
       <span>
-        Connection lost. You see {say.time(heardAt)}, <span aria-live="off">{ageS} s ago</span>. Reconnecting; nothing you
-        sent is lost.
+        Connection lost. You see {say.time(heardAt)}, <span aria-live="off">{ageS} s ago</span>. Reconnecting; nothing
+        you sent is lost.
       </span>
     </div>
   );

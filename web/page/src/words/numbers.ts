@@ -15,7 +15,9 @@ function format(decimals: number, options: Intl.NumberFormatOptions = {}): Intl.
 
 /** Exact: decimal text never becomes a float on its way. */
 function say(value: Decimal | number, decimals: number, options?: Intl.NumberFormatOptions): string {
-  return format(decimals, options).format(value as number).replace("-", "−");
+  return format(decimals, options)
+    .format(value as number)
+    .replace("-", "−");
 }
 
 export type Signed = { readonly isSigned?: boolean };
@@ -71,7 +73,12 @@ export function plain(value: Decimal | number): string {
   return format(2, { minimumFractionDigits: 0 }).format(value as number);
 }
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const TIME = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hour12: false,
+});
 const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
 const WHOLE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
