@@ -92,7 +92,8 @@ def withdrawable(position: Position, price: int, params: MarketParams, index: Fu
     """The most micros of margin that can leave a position at ``price``/``scale`` ticks; 0 or less when none can.
 
     min(m, equity) − max(``initial_margin``, 1), and equity stays above maintenance. What a position has gained on paper
-    is in its equity and not in its margin m, so it cannot be taken out; what it has lost is in both bounds.
+    is in its equity and not in its margin m, so it cannot be taken out; what it has lost is in both bounds. Between two
+    ticks each of equity, margin and maintenance is rounded against the trader, to a micro.
     """
     worth = equity(position, price, params.unit, index, scale)
     kept = max(initial_margin(position.lots, price, params, scale), 1)

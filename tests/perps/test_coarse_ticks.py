@@ -1,25 +1,19 @@
 """A tick that is coarse beside the price: refused at a listing; and markets that have one go on as they were."""
 
-import json
-from base64 import b64decode
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from perps.commands import Side
-from perps.events import MarketListed, decode_events, encode_events
-from perps.market.liquidation_order import LiquidationOrder
+from perps.engine import sweep
+from perps.events import CloseReason, PositionReduced
 from perps.market.listing import check_params
-from perps.market.position import is_liquidatable
 from perps.market.state import Market
-from perps.rules.liquidation import due, next_liquidation
+from perps.rules.liquidation import next_liquidation
 from perps.rules.opening import decide_open
 from perps.rules.rule import Given
-from perps.units import MICRO, PICO, PPB, FundingIndex, Micros, Millis, Ppb, Ticks
+from perps.units import MICRO, PICO, PPB, Micros, Millis, Ticks
 from perps.wire.base import Number
 from perps.wire.listing import MarketBody
 from tests.perps.build import (
@@ -103,87 +97,18 @@ def test_a_small_sale_liquidates_a_tenfold_long_only_by_the_quote_of_the_tick(ex
     assert (next_liquidation(market, set()) is None) is exact
 
 
-KEYS = st.integers(-3, 3)
-"""Micros by which somebody is away from his maintenance."""
+def test_a_short_that_is_due_between_two_ticks_is_liquidated_by_the_sweep() -> None:
+    """The quote is 5.49975 ticks: by its tick, 5, nobody would be due."""
+    market = coarse(exact=True)
+    market.enter(new_position(lots=2 * 10**6, user="ann", cash=10**12))
+    mark, scale = market.exact_mark(market.skew - 1_000)
+    needed = 1_000 * mark * market.unit * 105 // (100 * scale)
+    market.enter(new_position(number=2, lots=-1_000, cash=needed))
 
-
-@settings(max_examples=300, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(1, 50), st.booleans(), KEYS), min_size=1, max_size=12),
-    st.integers(1, 2_000),
-    st.integers(-900, 900),
-    st.integers(-(10**12), 10**12),
-)
-def test_the_liquidation_order_misses_nobody_at_an_exact_mark(
-    book: list[tuple[int, bool, int]], price: int, skew: int, index: int
-) -> None:
-    """Beside fractions: who is due by S·(Ks + K)/Ks is among the candidates, and confirmed by the predicate alone."""
-    params = quote_market(skew_scale=1_000, maintenance_rate=Ppb(PPB // 7))
-    order, positions = LiquidationOrder(), {}
-    scale, funding = params.skew_scale, FundingIndex(index)
-    mark = price * (scale + skew)
-    exact = Fraction(mark, scale)
-    for number, (lots, is_long, extra) in enumerate(book, 1):
-        signed = lots if is_long else -lots
-        worth = signed * exact * params.unit
-        owed = -(-signed * index // PPB)
-        cash = round(abs(worth) * Fraction(params.maintenance_rate, PPB) - worth) + owed + extra
-        positions[number] = new_position(number=number, lots=signed, cash=cash)
-        order.add(positions[number], params)
-    truly = {
-        number
-        for number, each in positions.items()
-        if each.cash + each.lots * exact * params.unit - -(-each.lots * index // PPB)
-        <= abs(each.lots) * exact * params.unit * Fraction(params.maintenance_rate, PPB)
-    }
-    candidates = set(order.candidates(mark, params, funding, scale))
-    confirmed = {n for n in candidates if is_liquidatable(positions[n], mark, params, funding, scale)}
-
-    assert truly <= confirmed
-    for number in confirmed - truly:  # maintenance is rounded up, by less than 1/Ks of a micro
-        each = positions[number]
-        spare = each.cash + each.lots * exact * params.unit - -(-each.lots * index // PPB)
-        need = abs(each.lots) * exact * params.unit * Fraction(params.maintenance_rate, PPB)
-        assert spare - need < Fraction(1, scale)
-    assert order.may_be_due(mark, params, funding, scale) is bool(candidates)
-
-
-@given(st.integers(1, 10**6), st.integers(-(10**9), 10**9), st.integers(-50, 50), st.integers(-(10**12), 10**12))
-def test_at_a_whole_price_the_exact_predicate_is_the_one_that_markets_always_had(
-    price: int, cash: int, lots: int, index: int
-) -> None:
-    params, position = index_market(), new_position(lots=lots or 1, cash=cash)
-    value, owed = (lots or 1) * price * params.unit, -(-(lots or 1) * index // PPB)
-    old = cash + value - owed <= -(-abs(value) * params.maintenance_rate // PPB) + params.maintenance_fixed
-
-    assert is_liquidatable(position, price, params, FundingIndex(index)) is old
-    assert is_liquidatable(position, price * 7, params, FundingIndex(index), 7) in (old, False)
-
-
-@pytest.mark.parametrize("exact", [False, True])
-def test_a_market_decides_after_a_start_as_it_did_before(exact: bool) -> None:
-    """By its snapshot and by its listing's row: what the parameters do not name is off, as in markets of old."""
-    market = coarse(exact=exact)
-    long = new_position(lots=400, cash=-400 * 5 * market.unit + 20_000, margin=20_000)
-    market.enter(long)
-    market.enter(new_position(number=2, lots=-(10**5), cash=10**12))
-    event = MarketListed(market.params, Ticks(5), Millis(START_MS))
-    (again,) = decode_events(encode_events((event,)))
-
-    assert again == event
-    restored = Market.from_image(market.image())
-    assert (due(restored) is None) is (due(market) is None) is exact
-    assert market.exact_mark(market.skew) == ((5 * (20 * 10**6 - 99_600), 20 * 10**6) if exact else (4, 1))
-
-
-def test_the_markets_of_the_first_release_are_marked_at_the_quote_of_their_tick() -> None:
-    rows = [json.loads(line) for line in (GOLDEN / "v1" / "session.jsonl").read_text().splitlines()]
-    listed = [
-        event
-        for row in rows
-        for event in decode_events(b64decode(row["payload"]), row["schema_version"])
-        if isinstance(event, MarketListed)
-    ]
+    assert market.mark == 5
+    ((event,),) = sweep(market, Given(Millis(START_MS)))
+    assert isinstance(event, PositionReduced)
+    assert (event.position.number, event.reason) == (2, CloseReason.LIQUIDATION)
 
     assert len(listed) > 1
     assert not any(event.params.exact_mark or event.params.max_step for event in listed)

@@ -15,7 +15,7 @@ from perps.market.reach import reach
 from perps.params import MarkSource, Preset
 from perps.refusals import Rejected
 from perps.units import MICRO, PICO, PPB, Micros, Ppb
-from perps.wire.base import Limit, Number
+from perps.wire.base import NO_LIMIT, Limit, Number
 from perps.wire.listing import MarketBody
 from tests.perps.build import Books, done, opened, reductions
 from web.answers.errors import RequestError
@@ -105,6 +105,8 @@ def test_what_is_given_wins_over_the_preset(preset: Preset) -> None:
         "mark_source": MarkSource.INDEX,
         "max_step": Number("0.4"),
         "max_price_age": Limit(5),
+        "price_band": Limit("0.25"),
+        "price_confirmations": 7,
     }
     params = listed("50", preset, organization_id="acme", name="A name", **given).params
 
@@ -112,8 +114,18 @@ def test_what_is_given_wins_over_the_preset(preset: Preset) -> None:
     assert params.skew_scale * params.lot_size == 140_000 * PICO
     assert params.max_skew * params.lot_size == PICO
     assert (params.mark_source, params.max_step, params.max_price_age) == (MarkSource.INDEX, 4 * PPB // 10, 5_000)
+    assert (params.price_band, params.price_confirmations) == (PPB // 4, 7)
     assert (params.organization_id, params.name) == ("acme", "A name")
     assert params.liquidation_fee == PRESETS[preset].liquidation_fee
+
+
+def test_only_a_market_with_a_feed_holds_a_far_price() -> None:
+    """A tenth away, three times. It can be listed without, too."""
+    bands = {preset: listed("50", preset).params.price_band for preset in Preset}
+
+    assert bands == {Preset.CRYPTO: PPB // 10, Preset.GAME: None, Preset.VOLATILE: None}
+    assert listed("50", Preset.CRYPTO).params.price_confirmations == 3
+    assert listed("50", Preset.CRYPTO, price_band=NO_LIMIT).params.price_band is None
 
 
 def test_names_are_the_ticker_unless_they_are_given() -> None:

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perps.commands import PriceSource, UpdatePrice
-from perps.events import PriceUpdated
+from perps.events import PriceHeld, PriceUpdated
 from perps.refusals import RejectCode
 from perps.rules.prices import changed, decide_price
 from perps.rules.rule import Given
 from perps.units import PPB, Millis, Ppb, Ticks
-from tests.perps.build import START_MS, STORY, STORY_PRICE, Books, events_of, new_market, quote_market, refused
+from tests.perps.build import START_MS, STORY, STORY_PRICE, Books, done, events_of, new_market, quote_market, refused
 
 CHANGES = st.integers(-PPB, PPB)
 
@@ -109,3 +109,14 @@ def test_the_row_carries_the_price_and_the_sequence_guards_it() -> None:
 
     assert (told.price, told.quote, told.mark, told.sequence) == (10_100, 10_100, 10_100, 7)
     assert refused(venue.send(story(PPB // 100, sequence=7))).code is RejectCode.PRICE_STALE
+
+
+def test_a_change_beyond_the_band_is_held_until_it_is_said_again() -> None:
+    """It counts from the index, which stays: the same change again is the same price."""
+    venue = Books((quote_market(price_band=Ppb(PPB // 20)), STORY_PRICE))
+    for expected in (10_000, 10_000, 11_000):
+        venue.at = Millis(venue.at + 1)
+        outcome = done(venue.send(story(PPB // 10)))
+        assert venue.markets[STORY].index_price == expected
+        assert isinstance(outcome[0], PriceUpdated if expected == 11_000 else PriceHeld)
+    assert venue.replayed().markets[STORY].index_price == 11_000
