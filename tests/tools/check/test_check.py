@@ -207,7 +207,7 @@ async def test_what_a_venue_shows_of_a_market_is_enough_to_play_it(preset: Prese
 
     made = params_of(msgspec.convert(shown, Market))
 
-    assert made == replace(listed, maker_fee=listed.taker_fee, max_price_age=None)
+    assert made == replace(listed, maker_fee=listed.taker_fee, max_price_age=None, price_band=None)
 
 
 async def test_a_market_is_played_on_the_prices_that_it_had() -> None:
