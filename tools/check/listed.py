@@ -10,7 +10,7 @@ from perps.wire.markets import Market
 
 
 def params_of(market: Market) -> MarketParams:
-    """What trading depends on; what the market's house has, how old a price may be, and how far it may jump, is left out."""
+    """What trading depends on; what the market's house has, and how old or far a price may be, is left out."""
     tick, lot = _count(market.tick_size, PICO), _count(market.lot_size, PICO)
 
     def lots(text: str) -> Lots:
