@@ -149,23 +149,26 @@ class SetTriggers(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
-    """Set a market's index price. The only way any price enters the venue."""
+    """Set a market's index price, or move it by a fraction of itself. The only way any price enters the venue."""
 
     kind: ClassVar[str] = "price"
     route: ClassVar[Route] = Route.MARKET
     scope: ClassVar[str] = "price"
     ids: ClassVar[Ids] = Ids.SENDER
     gets_id: ClassVar[bool] = False
-    later: ClassVar[tuple[str, ...]] = ()
+    later: ClassVar[tuple[str, ...]] = ("change",)
 
     ticker: str
-    price: Ticks
+    price: Ticks | None = None
+    """The new price; None with ``change``, and only then."""
     source: PriceSource
     reason: str | None = None
     sequence: int | None = None
     """The source's own number; must grow from one update to the next."""
     source_at: Millis | None = None
     """The source's own time; must not fall."""
+    change: Ppb | None = None
+    """c: the price becomes S·(1 + c), or S/(1 + |c|) for c < 0, so that up and down again leads back."""
 
 
 class ListMarket(Struct, frozen=True, kw_only=True, tag=True):

@@ -142,10 +142,11 @@ def sweep(market: Market, given: Given) -> list[MarketEvents]:
 
 def _may_be_due(market: Market) -> bool:
     """Whether anything can be due at the present price: two comparisons a list."""
-    mark = market.mark
-    if market.order.may_be_due(mark, market.params, market.funding_index) or market.exits.reached(mark):
+    mark, scale = market.exact_mark(market.skew)
+    if market.order.may_be_due(mark, market.params, market.funding_index, scale):
         return True
-    return bool(market.orders.by_number) and is_an_entry_due(market, mark)
+    mark = market.mark
+    return market.exits.reached(mark) or (bool(market.orders.by_number) and is_an_entry_due(market, mark))
 
 
 def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
@@ -175,6 +176,5 @@ def _consequence(market: Market, given: Given, unpaid: set[int], tries: list[int
     """
     if market.mode in CLOSED:
         return None
-    mark = market.mark
-    leaving = next_liquidation(market, mark, unpaid) or next_exit(market, mark, unpaid)
+    leaving = next_liquidation(market, unpaid) or next_exit(market, market.mark, unpaid)
     return leaving or next_entry(market, given, tries)

@@ -61,10 +61,23 @@ class ParamChanges(Struct, frozen=True, kw_only=True):
     charges_maker_fee: bool | UnsetType = UNSET
     max_positions_per_user: int | UnsetType | None = UNSET
     max_notional_per_user: Micros | UnsetType | None = UNSET
+    max_step: Ppb | UnsetType | None = UNSET
 
 
-FIXED: Final = ("ticker", "tick_size", "lot_size", "mark_source", "maintenance_fixed", "house_deposit")
+FIXED: Final = ("ticker", "tick_size", "lot_size", "mark_source", "maintenance_fixed", "house_deposit", "exact_mark")
 """Parameters that never change. The liquidation order rests on ``maintenance_fixed``."""
+
+
+class Preset(StrEnum):
+    """Markets that fit together, for three purposes.
+
+    ``crypto``: follows an outside feed. ``game``: lively, its price is made by trades and stories. ``volatile``: the
+    same, wilder.
+    """
+
+    CRYPTO = "crypto"
+    GAME = "game"
+    VOLATILE = "volatile"
 
 
 class MarketParams(Struct, frozen=True, kw_only=True):
@@ -81,6 +94,8 @@ class MarketParams(Struct, frozen=True, kw_only=True):
         "charges_maker_fee",
         "max_positions_per_user",
         "max_notional_per_user",
+        "max_step",
+        "exact_mark",
     )
 
     ticker: str
@@ -129,6 +144,11 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     """The most open positions of one user in this market; None: as many as they like."""
     max_notional_per_user: Micros | None = None
     """The most notional of one user's positions in this market, both sides added up, at the index price."""
+    max_step: Ppb | None = None
+    """The largest move from one price to the next that the listing expects, ppb of the price; None: it says nothing."""
+    exact_mark: bool = False
+    """Whether liquidations go by the exact quote; False: by the quote rounded down to its tick, as in markets that were
+    listed before there was a choice."""
 
     @property
     def unit(self) -> int:

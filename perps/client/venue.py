@@ -198,11 +198,22 @@ class Venue(OrderCalls):
         return await self.call(markets.GET_MARKET, markets.MarketAnswer, ticker=ticker)
 
     async def list_market(
-        self, ticker: str, organization_id: str, name: str, price: Exact, **parameters: Exact | None
-    ) -> markets.MarketAnswer:
-        """List a market. ``parameters``: ``max_leverage`` and the others of ``docs/api.md``, in snake_case."""
-        given = {"ticker": ticker, "organization_id": organization_id, "name": name, "price": price}
-        return await self.call(markets.LIST_MARKET, markets.MarketAnswer, **given, **parameters)
+        self,
+        ticker: str,
+        organization_id: str | None = None,
+        name: str | None = None,
+        price: Exact | None = None,
+        *,
+        preset: str | None = None,
+        **parameters: Exact | None,
+    ) -> markets.Listed:
+        """List a market: ``list_market("STORY", price=10, preset="game")`` is a whole one.
+
+        ``preset``: ``crypto``, ``game`` or ``volatile``. ``parameters``: ``depth``, ``max_leverage`` and the others of
+        ``docs/api.md``, in snake_case; they win over the preset's.
+        """
+        given = {"ticker": ticker, "organization_id": organization_id, "name": name, "price": price, "preset": preset}
+        return await self.call(markets.LIST_MARKET, markets.Listed, **given, **parameters)
 
     async def set_mode(self, ticker: str, mode: str) -> markets.MarketAnswer:
         """``enabled``, ``reduce_only`` or ``halted``."""
@@ -276,14 +287,15 @@ class Venue(OrderCalls):
     async def set_price(
         self,
         ticker: str,
-        price: Exact,
+        price: Exact | None = None,
         *,
+        change: Exact | None = None,
         source: str | None = None,
         reason: str | None = None,
         sequence: int | None = None,
         at: str | None = None,
     ) -> prices.PriceAnswer:
-        """Set a market's index price.
+        """Set a market's index price, or ``change`` it by a fraction of itself: ``"0.03"`` is 3 % up.
 
         With a ``sequence`` it is sent again in doubt; ``price_stale`` may then mean that an earlier try was taken
         (``Refused.is_repeated``).

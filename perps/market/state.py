@@ -187,10 +187,23 @@ class Market:
 
     @property
     def mark(self) -> Ticks:
-        """The price for margin and liquidation, ticks: the index or the quote, as ``mark_source`` says."""
+        """The price for margin and liquidation, as shown: the index or the quote, as ``mark_source`` says, in ticks."""
         if self.params.mark_source is MarkSource.INDEX:
             return self.index_price
         return self.quote
+
+    def exact_mark(self, skew: int) -> tuple[int, int]:
+        """The mark at a skew as a fraction of ticks: what liquidations are decided by.
+
+        S·(Ks + K)/Ks where the mark is the quote, exact: a coarse tick moves nobody's liquidation. In markets that were
+        listed without ``exact_mark`` it is the quote rounded down to its tick.
+        """
+        params = self.params
+        if params.mark_source is MarkSource.INDEX:
+            return self.index_price, 1
+        if not params.exact_mark:
+            return self.quote_at(skew), 1
+        return self.index_price * (params.skew_scale + skew), params.skew_scale
 
     def mark_given(self, quote: Ticks, index_price: Ticks) -> Ticks:
         """The mark if quote and index were these, ticks."""

@@ -48,13 +48,12 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     if unpaid:
         return unpaid
     rest = reduced.position
-    if rest.lots and (
-        reduced.bad_debt or is_liquidatable(rest, reduced.fill.mark_price, market.params, market.funding_index)
-    ):
+    mark, scale = market.exact_mark(market.skew + reduced.fill.lots)
+    if rest.lots and (reduced.bad_debt or is_liquidatable(rest, mark, market.params, market.funding_index, scale)):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
-            equity_micros=equity(rest, reduced.fill.mark_price, market.params.unit, market.funding_index),
-            maintenance_micros=maintenance(rest.lots, reduced.fill.mark_price, market.params),
+            equity_micros=equity(rest, mark, market.params.unit, market.funding_index, scale),
+            maintenance_micros=maintenance(rest.lots, mark, market.params, scale),
         )
     return beyond_limit(market, reduced.fill, command) or (reduced,)
 

@@ -9,6 +9,7 @@ from perps.effects import Effects, Ordered, OrderStatus, Traded, TradeKind
 from perps.events import Fill, PositionIncreased, PositionOpened, Transfer, TransferKind
 from perps.market.position import Position, equity, is_liquidatable, maintenance
 from perps.market.pricing import most_lots
+from perps.market.reach import largest_open, reach
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import margin_account, user_account
@@ -84,11 +85,12 @@ def open_at(
         triggered = would_trigger(position, fill.mark_price)
         if triggered:
             return triggered
-    if is_liquidatable(position, fill.mark_price, params, market.funding_index):
+    mark, scale = market.exact_mark(market.skew + lots)
+    if is_liquidatable(position, mark, params, market.funding_index, scale):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
-            equity_micros=equity(position, fill.mark_price, params.unit, market.funding_index),
-            maintenance_micros=maintenance(position.lots, fill.mark_price, params),
+            equity_micros=equity(position, mark, params.unit, market.funding_index, scale),
+            maintenance_micros=maintenance(position.lots, mark, params, scale),
         )
     beyond = beyond_limit(market, fill, command)
     if beyond:
@@ -168,7 +170,7 @@ def _sum(grown: Position, added: Position) -> Position:
 
 def _check_size(market: Market, command: OpenPosition, lots: Lots, held: Lots) -> Rejected | None:
     """Size (``held``: what the position has already), leverage, skew and open interest, in that order."""
-    params = market.params
+    params, sign = market.params, 1 if lots > 0 else -1
     if lots == 0:
         smallest = abs(market.cost(signed(command.side, 1)))
         return reject(RejectCode.POSITION_SIZE_TOO_SMALL, size_micros=command.size, one_lot_micros=smallest)
@@ -177,18 +179,26 @@ def _check_size(market: Market, command: OpenPosition, lots: Lots, held: Lots) -
             RejectCode.POSITION_SIZE_TOO_LARGE,
             quantity_lots=abs(held + lots),
             max_open_interest_lots=params.max_open_interest,
+            largest_size_micros=largest_open(market, sign),
         )
     if command.leverage > params.max_leverage:
         return reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=command.leverage, max_leverage=params.max_leverage)
     skew, after = market.skew, market.skew + lots
     if abs(after) > params.max_skew and abs(after) >= abs(skew):
-        return reject(RejectCode.MAX_SKEW_EXCEEDED, skew_lots=after, max_skew_lots=params.max_skew)
+        return reject(
+            RejectCode.MAX_SKEW_EXCEEDED,
+            skew_lots=after,
+            max_skew_lots=params.max_skew,
+            largest_size_micros=largest_open(market, sign),
+            trading_range_ppb=reach(params).by_opens,
+        )
     side = market.long_lots if lots > 0 else market.short_lots
     if side + abs(lots) > params.max_open_interest:
         return reject(
             RejectCode.OPEN_INTEREST_EXCEEDED,
             open_interest_lots=side + abs(lots),
             max_open_interest_lots=params.max_open_interest,
+            largest_size_micros=largest_open(market, sign),
         )
     return None
 

@@ -23,7 +23,8 @@ _MARKET: Final = """
  "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
  "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
  "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "chargesMakerFee": true,
- "maxPositionsPerUser": null, "maxNotionalPerUser": null, "heldPrice": null}
+ "maxPositionsPerUser": null, "maxNotionalPerUser": null, "heldPrice": null,
+ "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false}
 """
 
 
@@ -64,7 +65,8 @@ EXAMPLES: Final[dict[str, Example]] = {
  "priceImpact": "0.00000005"}, "marginRequired": "99.900005", "fee": {"amount": "0.999001",
  "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "entryPrice": "10000.0005005",
  "equity": "99.899955",
- "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3}""",
+ "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3,
+ "largestSize": "10005000.00", "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}}""",
         '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
     ),
     "closePosition": Example(
@@ -172,7 +174,8 @@ EXAMPLES: Final[dict[str, Example]] = {
     "listMarkets": Example('{"markets": [$MARKET], "count": 1, "offset": 9}'),
     "getMarket": Example('{"market": $MARKET, "offset": 9}'),
     "listMarket": Example(
-        '{"market": $MARKET, "offset": 9}',
+        '{"market": $MARKET, "offset": 9, "largest": {"maxSkew": "1000.00", "maxOpenInterest": "2000.00"},'
+        ' "warnings": [{"code": "gap_risk", "message": "A price that moves …"}]}',
         '{"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "10000"}',
     ),
     "setMode": Example('{"market": $MARKET, "offset": 9}', '{"mode": "enabled"}'),

@@ -27,6 +27,7 @@ from perps.wire.base import (
 )
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.lists import Page
+from perps.wire.markets import TradingRange
 from perps.wire.operation import COMMAND, Operation
 
 AcceptablePrice = Annotated[
@@ -233,6 +234,8 @@ class Quoted(Answer):
     liquidation_price: Price
     bankruptcy_price: Price
     offset: Offset
+    largest_size: Annotated[Money, Meta(description="The largest `size` of this side that fits the market's caps now.")]
+    trading_range: TradingRange
     warning: Warning_ = UNSET
 
 

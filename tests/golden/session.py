@@ -74,6 +74,10 @@ def _price(ticker: str, ticks: int) -> UpdatePrice:
     return UpdatePrice(ticker=ticker, price=Ticks(ticks), source=PriceSource.ORACLE)
 
 
+def _change(ticker: str, parts: int) -> UpdatePrice:
+    return UpdatePrice(ticker=ticker, change=Ppb(parts), source=PriceSource.EVENT, reason="a story")
+
+
 PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, ListMarket(params=index_market(house_deposit=_money(100_000)), price=Ticks(BTC_PRICE)), False),
     (
@@ -179,6 +183,8 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, ObserveTime(ticker=BTC), False),
     (ADMIN, ObserveTime(ticker=BTC), False),
     (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, _change(FLOW, PPB // 20), False),
+    (ADMIN, _change(FLOW, -PPB // 20), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

@@ -31,6 +31,7 @@ def rules_of(params: MarketParams) -> Rules:
         price_band=None if params.price_band is None else f"{params.price_band}e-9",
         price_confirmations=params.price_confirmations,
         house_credit=f"{params.house_credit}e-6",
+        mark_is_exact=params.exact_mark,
     )
 
 

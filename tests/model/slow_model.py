@@ -123,11 +123,27 @@ class SlowMarket:
 
     @property
     def mark(self) -> Fraction:
-        """The index, or the quote rounded down to a whole tick, at least one."""
+        """The index, or the quote; exact, or rounded down to a whole tick, at least one."""
+        if not self.rules.mark_is_quote:
+            return self.index_price
+        return self.quote(self.skew) if self.rules.mark_is_exact else self.shown_mark
+
+    @property
+    def shown_mark(self) -> Fraction:
+        """The mark as it is shown: on a tick, rounded down, at least one."""
         if not self.rules.mark_is_quote:
             return self.index_price
         tick = self.rules.tick_size
         return max(floor(self.quote(self.skew) / tick), 1) * tick
+
+    def changed(self, change: Fraction) -> Fraction:
+        """The index price ·(1 + c), or ÷(1 + |c|) down; to the nearest tick, half up; a tick at least for c ≠ 0."""
+        tick, now = self.rules.tick_size, self.index_price
+        moved = now * (1 + change) if change >= 0 else now / (1 - change)
+        nearest = floor(moved / tick + Fraction(1, 2)) * tick
+        if not change:
+            return now
+        return max(nearest, now + tick) if change > 0 else min(nearest, now - tick)
 
 
 @dataclass
@@ -321,12 +337,13 @@ class SlowVenue:
         return sum(position.margin for position in self.positions.values() if position.ticker == ticker)
 
     def is_liquidatable(self, name: str) -> bool:
-        """Equity at the mark ≤ maintenance, which is rounded up to whole micros."""
+        """Equity at the mark ≤ maintenance, which is rounded up: to a micro, at an exact mark to 1/Ks of one."""
         position = self.positions[name]
         market = self.markets[position.ticker]
         rules = market.rules
         value = position.lots * market.mark * rules.lot_value
-        maintenance = ceil(abs(value) * rules.maintenance_rate) + rules.maintenance_fixed
+        parts = rules.skew_scale if rules.mark_is_quote and rules.mark_is_exact else Fraction(1)
+        maintenance = ceil(abs(value) * rules.maintenance_rate * parts) / parts + rules.maintenance_fixed
         return position.cash + value - market.owed(position.lots) <= maintenance
 
     def can_be_paid(self, name: str) -> bool:
@@ -371,9 +388,9 @@ class SlowVenue:
         position.take_profit, position.stop_loss = take_profit, stop_loss
 
     def exits_due(self, name: str) -> set[str]:
-        """Which exits the mark has reached."""
+        """Which exits the mark has reached, as it is shown."""
         position = self.positions[name]
-        mark, sign = self.markets[position.ticker].mark, 1 if position.lots > 0 else -1
+        mark, sign = self.markets[position.ticker].shown_mark, 1 if position.lots > 0 else -1
         due = set[str]()
         if position.take_profit is not None and sign * (mark - position.take_profit) >= 0:
             due.add("take_profit")

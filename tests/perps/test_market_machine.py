@@ -17,9 +17,11 @@ from perps.commands import (
     OpenPosition,
     OrderKind,
     PlaceOrder,
+    PriceSource,
     ReplaceOrder,
     SetTriggers,
     Side,
+    UpdatePrice,
     Withdraw,
 )
 from perps.events import (
@@ -52,6 +54,7 @@ from tests.perps.build import (
     STORY,
     STORY_PRICE,
     Books,
+    done,
     full_state,
     index_market,
     new_open,
@@ -246,6 +249,16 @@ class Exchange(RuleBasedStateMachine):
         price = max(self.venue.markets[ticker].index_price * bps // 10_000, 1)
         price = min(price, 3 * FIRST_PRICES[ticker])
         self.follow(ticker, self.venue.price(price, ticker=ticker))
+
+    @rule(ticker=TICKERS, parts=st.integers(-PPB // 100, PPB // 100))
+    def change_price(self, ticker: str, parts: int) -> None:
+        command = UpdatePrice(ticker=ticker, change=Ppb(parts), source=PriceSource.EVENT)
+        new = self.model.markets[ticker].changed(Fraction(parts, PPB)) / self.model.markets[ticker].rules.tick_size
+        if new > 3 * FIRST_PRICES[ticker]:
+            return
+        outcome = self.venue.send(command)
+        assert [event.price for event in done(outcome) if isinstance(event, PriceUpdated)] == [new]
+        self.follow(ticker, outcome)
 
     @rule(ticker=TICKERS, wait_ms=st.integers(1, 3_600_000))
     def let_time_pass(self, ticker: str, wait_ms: int) -> None:

@@ -88,7 +88,8 @@ def answers(command: Command, stream: str, event: Event) -> bool:
         case CancelOrders(), OrderCancelled(order=order, reason=reason):
             return (command.ticker, command.user, BY_OWNER) == (stream, order.user, reason)
         case UpdatePrice(), PriceUpdated(price=price) | PriceHeld(price=price):
-            return (command.ticker, command.price, command.sequence) == (stream, price, event.sequence)
+            wanted = price if command.change is not None else command.price
+            return (command.ticker, wanted, command.sequence) == (stream, price, event.sequence)
         case ListMarket(), MarketListed(params=params):
             return command.params == params
         case SetMode(), ModeChanged(mode=mode):

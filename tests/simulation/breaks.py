@@ -160,8 +160,8 @@ def _no_sweep(*_: object) -> list[Any]:
 def _spared(next_liquidation: Callable[..., Any]) -> Callable[..., Any]:
     """The last one who is due is left alone."""
 
-    def broken(market: Any, mark: Any, unpaid: set[int]) -> Any:
-        event = next_liquidation(market, mark, unpaid)
+    def broken(market: Any, unpaid: set[int]) -> Any:
+        event = next_liquidation(market, unpaid)
         return None if event is not None and len(market.positions) == 1 else event
 
     return broken

@@ -296,6 +296,9 @@ class Clients:
         if held is not None and chance.random() < 0.6:
             price = held.price
         sequence = next(self._sequence) if chance.random() < 0.2 else None
+        if bps % 7 == 0 and not falls and now < 2 * first:
+            change = Ppb((bps - 10_000) * (PPB // 10_000))
+            return UpdatePrice(ticker=ticker, change=change, source=PriceSource.EVENT, sequence=sequence)
         return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
 
     def _settle(self, ticker: str) -> Command:

@@ -126,7 +126,7 @@ class Oracle:
                 slow.priced(ticker, self._price(ticker, price), at)
                 market = slow.markets[ticker]
                 self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
-                self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.mark)
+                self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.shown_mark)
             case PositionOpened():
                 self._open(row, event)
             case OrderPlaced(order=order) | OrderReplaced(order=order):

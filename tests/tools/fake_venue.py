@@ -129,7 +129,9 @@ class FakeVenue:
         if body["ticker"] in self.markets:
             return self._refuse(409, "market_exists")
         self.add_market(body["ticker"], body["price"], body.get("tickSize", "0.01"))
-        return web.json_response({"market": self.markets[body["ticker"]], "offset": 1}, status=201)
+        largest = {"maxSkew": "1.00", "maxOpenInterest": "1.00"}
+        answer = {"market": self.markets[body["ticker"]], "offset": 1, "largest": largest, "warnings": []}
+        return web.json_response(answer, status=201)
 
     async def _price(self, request: web.Request) -> web.Response:
         body, ticker = await request.json(), request.match_info["ticker"]

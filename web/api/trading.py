@@ -56,7 +56,7 @@ async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     outcome = decide_open(view.market, command, given)
     if isinstance(outcome, Rejected):
         raise errors.of_rejected(outcome, view.market.params)
-    return positions.quoted(outcome[0], view.market.params, context.model.offset)
+    return positions.quoted(outcome[0], view.market, context.model.offset)
 
 
 def closing(call: Call[CloseBody, NoQuery]) -> ClosePosition:

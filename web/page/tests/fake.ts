@@ -42,6 +42,9 @@ export const MARKET: Market = {
   priceBand: null,
   priceConfirmations: 3,
   heldPrice: null,
+  tradingRange: { byOpens: "0.001", byCloses: "0.002" },
+  maxStep: null,
+  exactMark: false,
 };
 
 export const POSITION: Position = {
