@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from perps.client.calls import Calls, values_of
 from perps.client.lists import Listing
 from perps.client.requests import Exact
 from perps.wire import orders
-from perps.wire.operation import Operation
-
-T = TypeVar("T")
 
 
-class OrderCalls:
+class OrderCalls(Calls):
     """What ``Venue`` can do with orders."""
-
-    async def call(self, operation: Operation, kind: type[T], /, **values: object) -> T:
-        """Any operation."""
-        raise NotImplementedError
-
-    def _list(
-        self, operation: Operation, kind: Any, items: Callable[[Any], Any], given: Mapping[str, object]
-    ) -> Listing[Any, Any]:
-        raise NotImplementedError
 
     async def place_order(
         self,
@@ -88,8 +77,3 @@ class OrderCalls:
     async def cancel_orders(self, *, user_id: str | None = None, ticker: str | None = None) -> orders.OrdersCancelled:
         """Cancel all resting orders, in one market or in all."""
         return await self.call(orders.CANCEL_ALL, orders.OrdersCancelled, user_id=user_id, ticker=ticker)
-
-
-def values_of(given: Mapping[str, object]) -> dict[str, Any]:
-    """A method's arguments by name, as ``locals()`` has them at its begin."""
-    return {name: value for name, value in given.items() if name != "self"}
