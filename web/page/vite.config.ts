@@ -7,6 +7,7 @@ export default defineConfig({
   build: {
     assetsDir: "page",
     assetsInlineLimit: 0,
+    manifest: true,
     modulePreload: false,
     target: "es2023",
   },

@@ -3,7 +3,7 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { type ReactNode, createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import { type Venue, venueAt } from "../api/venue";
 import { Stream, type Surroundings } from "../live/connection";
-import { type Session, Sessions } from "../live/session";
+import { type Holder, type Session, Sessions } from "../live/session";
 
 export type Tab = {
   readonly venue: Venue;
@@ -20,7 +20,7 @@ export function tabAt(base: string, store: Storage | null, world?: Surroundings)
   return {
     sessions,
     venue: venueAt(base, sessions.key, world?.fetch),
-    stream: new Stream(base, sessions.key, world),
+    stream: new Stream(base, sessions.traderKey, world),
     queries: new QueryClient({ defaultOptions: { queries: { refetchOnWindowFocus: false, staleTime: Infinity } } }),
   };
 }
@@ -35,7 +35,7 @@ export function VenueProvider({ tab, children }: { tab: Tab; children: ReactNode
       tab.stream.restart();
     });
     const ended = tab.stream.subscribe(() => {
-      if (tab.stream.get().connection.phase === "ended" && tab.sessions.get() !== null) tab.sessions.signOut();
+      if (tab.stream.get().connection.phase === "ended" && tab.sessions.trader() !== null) tab.sessions.signOut();
     });
     const rest = restWhileHidden(tab.stream);
     tab.stream.start();
@@ -78,8 +78,14 @@ export function useTab(): Tab {
   return tab;
 }
 
-/** Who trades; null: nobody has signed in. */
+/** Who trades; null: nobody has signed in, or an operator whose key trades for nobody. */
 export function useSession(): Session | null {
+  const { sessions } = useTab();
+  return useSyncExternalStore(sessions.subscribe, sessions.trader);
+}
+
+/** Who has signed in, with a key that trades or runs the venue. */
+export function useHolder(): Holder | null {
   const { sessions } = useTab();
   return useSyncExternalStore(sessions.subscribe, sessions.get);
 }

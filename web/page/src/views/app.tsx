@@ -1,5 +1,5 @@
-import { memo, useEffect } from "react";
-import { useConnection, useMarket, useSession, useTickers } from "../hooks";
+import { type ComponentType, Suspense, lazy, memo, useEffect } from "react";
+import { useConnection, useHolder, useMarket, useSession, useTickers } from "../hooks";
 import { Book } from "./book";
 import { Chart, INTERVALS } from "./chart";
 import { DeskProvider, useDesk } from "./desk";
@@ -22,12 +22,27 @@ export function App() {
   );
 }
 
+/** A part of the page that is read when somebody goes there. */
+const later = (part: () => Promise<{ default: ComponentType }>) =>
+  lazy(() => part().catch(() => ({ default: NotRead })));
+const Portfolio = later(() => import("./portfolio"));
+const Operator = later(() => import("./operator"));
+
+function NotRead() {
+  return (
+    <main className="panel empty" id="main" tabIndex={-1} role="alert">
+      <b>This part of the page could not be read</b>
+      <button className="btn primary" onClick={() => location.reload()}>
+        Load the page again
+      </button>
+    </main>
+  );
+}
+
 function Page() {
-  const { ticker, isTicketUp } = useDesk();
+  const { place, isTicketUp } = useDesk();
   const { isStale } = useConnection();
   const session = useSession();
-  const tickers = useTickers();
-  const isThere = useMarket(ticker) !== null;
   useKeys();
   useEffect(() => {
     const states = [isStale && "stale", session === null && "signedout", isTicketUp && "ticket"];
@@ -44,30 +59,45 @@ function Page() {
       </a>
       <TopBar />
       <LateBar />
-      <main className="trade" id="main" tabIndex={-1}>
-        <h1 className="vh">{ticker ? `Trade ${ticker}` : "Trade"}</h1>
-        <Markets />
-        {!isThere ? (
-          <div className="panel stage">
-            {tickers && (
-              <div className="empty" role="status">
-                <b>{tickers.length === 0 ? "No markets yet" : `There is no market ${ticker}`}</b>
-                <span>{tickers.length === 0 ? "The operator lists them." : "Pick one from the list."}</span>
-              </div>
-            )}
-          </div>
-        ) : (
-          <>
-            <Crowd ticker={ticker} />
-            <Stage ticker={ticker} />
-            <Order ticker={ticker} />
-          </>
-        )}
-      </main>
+      {place === "trade" ? (
+        <Trade />
+      ) : (
+        <Suspense fallback={<main className="doc" id="main" tabIndex={-1} aria-busy="true" />}>
+          {place === "portfolio" ? <Portfolio /> : <Operator />}
+        </Suspense>
+      )}
       <Toasts />
       <Dock />
       <Sheets />
     </>
+  );
+}
+
+function Trade() {
+  const { ticker } = useDesk();
+  const tickers = useTickers();
+  const isThere = useMarket(ticker) !== null;
+  return (
+    <main className="trade" id="main" tabIndex={-1}>
+      <h1 className="vh">{ticker ? `Trade ${ticker}` : "Trade"}</h1>
+      <Markets />
+      {!isThere ? (
+        <div className="panel stage">
+          {tickers && (
+            <div className="empty" role="status">
+              <b>{tickers.length === 0 ? "No markets yet" : `There is no market ${ticker}`}</b>
+              <span>{tickers.length === 0 ? "The operator lists them." : "Pick one from the list."}</span>
+            </div>
+          )}
+        </div>
+      ) : (
+        <>
+          <Crowd ticker={ticker} />
+          <Stage ticker={ticker} />
+          <Order ticker={ticker} />
+        </>
+      )}
+    </main>
   );
 }
 
@@ -122,36 +152,52 @@ const pick = (side: "long" | "short") => {
 
 /** What is under the thumb on a phone. */
 function Dock() {
-  const { show, liftTicket, isTicketUp } = useDesk();
+  const { show, liftTicket, isTicketUp, place, ticker } = useDesk();
+  const holder = useHolder();
   const raise = (side: "long" | "short") => {
     liftTicket(true);
     requestAnimationFrame(() => pick(side));
   };
   if (isTicketUp) return null;
+  const here = (name: string) => (place === name ? ("page" as const) : undefined);
   return (
     <div className="dock">
-      <div className="do">
-        <button className="btn big go-up" onClick={() => raise("long")}>
-          <Tri />
-          Long
-        </button>
-        <button className="btn big go-down" onClick={() => raise("short")}>
-          <Tri isDown />
-          Short
-        </button>
-      </div>
+      {place === "trade" && (
+        <div className="do">
+          <button className="btn big go-up" onClick={() => raise("long")}>
+            <Tri />
+            Long
+          </button>
+          <button className="btn big go-down" onClick={() => raise("short")}>
+            <Tri isDown />
+            Short
+          </button>
+        </div>
+      )}
       <nav aria-label="Places">
         <button onClick={() => show({ name: "switcher" })}>
           <Icon name="list" />
           Markets
         </button>
-        <a href="#main" aria-current="page" onClick={(event) => (event.preventDefault(), scrollTo({ top: 0 }))}>
+        <a href={`#${ticker}`} aria-current={here("trade")} onClick={() => scrollTo({ top: 0 })}>
           <Icon name="candle" />
           Trade
         </a>
+        {holder?.userId !== null && (
+          <a href="#/portfolio" aria-current={here("portfolio")}>
+            <Icon name="case" />
+            Portfolio
+          </a>
+        )}
+        {holder?.isOperator && (
+          <a href="#/operator" aria-current={here("operator")}>
+            <Icon name="note" />
+            Operator
+          </a>
+        )}
         <button onClick={() => show({ name: "wallet" })}>
           <Icon name="purse" />
-          Wallet
+          {holder?.userId === null ? "Key" : "Wallet"}
         </button>
       </nav>
     </div>

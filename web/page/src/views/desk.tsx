@@ -1,6 +1,15 @@
 /** What the parts of the page share: which market, which sheet, what is said in passing, and what is remembered. */
 import type { EditTab } from "./edit";
-import { type ReactNode, createContext, useCallback, useContext, useMemo, useState, useSyncExternalStore } from "react";
+import {
+  type ReactNode,
+  createContext,
+  useCallback,
+  useContext,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore,
+} from "react";
 
 export type Toast = {
   readonly id: number;
@@ -16,7 +25,12 @@ export type SheetNow =
   | { readonly name: "edit"; readonly positionId: string; readonly tab?: EditTab }
   | null;
 
+export const PLACES = ["trade", "portfolio", "operator"] as const;
+export type Place = (typeof PLACES)[number];
+
 type Desk = {
+  /** What the address names: a market to trade, or one of the other places. */
+  readonly place: Place;
   readonly ticker: string;
   readonly sheet: SheetNow;
   readonly show: (sheet: SheetNow) => void;
@@ -48,10 +62,13 @@ export function DeskProvider({ first, children }: { first: string; children: Rea
     setToasts((before) => [...before, { ...toast, id: ++toastIds }].slice(-TOASTS_MAX));
   }, []);
   const forget = useCallback((id: number) => setToasts((before) => before.filter((toast) => toast.id !== id)), []);
-  const ticker = asked || first;
+  const place = PLACES.find((name) => asked === `/${name}`) ?? "trade";
+  const last = useRef("");
+  if (place === "trade") last.current = asked;
+  const ticker = last.current || first;
   const desk = useMemo(
-    () => ({ ticker, sheet, show, toasts, say, forget, isTicketUp, liftTicket }),
-    [ticker, sheet, toasts, say, forget, isTicketUp],
+    () => ({ place, ticker, sheet, show, toasts, say, forget, isTicketUp, liftTicket }),
+    [place, ticker, sheet, toasts, say, forget, isTicketUp],
   );
   return <Context.Provider value={desk}>{children}</Context.Provider>;
 }

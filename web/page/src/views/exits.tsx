@@ -60,7 +60,7 @@ export function ExitFields({ id, typed, onType, market, isLocked, words, gainAt 
             </div>
             <p className="under num" id={`${id}-${name}-note`}>
               {gain === null ? (
-                <span>{typed[name].trim() === "" ? "none" : price === null ? "no price" : "…"}</span>
+                <span>{typed[name].trim() === "" ? "none" : price === null ? "no price" : "\u00a0"}</span>
               ) : (
                 <span className={tone(gain)}>about {say.money(gain, { isSigned: true })}</span>
               )}

@@ -16,6 +16,8 @@ const PATHS = {
   candle: "M5 2v2m0 6v4M3.500 4h3v6h-3zM11 2v4m0 5v3M9.500 6h3v5h-3z",
   purse: "M2 4.500h11.500v9H2zM2 4.500l9-2v2M10.500 9v.1",
   go: "m6 4 4 4-4 4",
+  case: "M2 5.500h12v8H2zM6 5.500V3h4v2.500",
+  plus: "M8 3v10M3 8h10",
 } as const;
 
 export function Icon({ name, className = "" }: { name: keyof typeof PATHS; className?: string }) {

@@ -5,8 +5,8 @@ import {
   type LivePosition,
   useClose,
   useDemoPeople,
+  useHolder,
   useMarket,
-  useSession,
   useTab,
   useTransactions,
   useUserPositions,
@@ -21,6 +21,7 @@ import { EditSheet } from "./edit";
 import { Gain, Icon } from "./parts";
 import { Sheet, SheetHead } from "./sheet";
 import { Switcher } from "./switcher";
+import { MoneyTable } from "./tables";
 import { nameOf } from "./ticket";
 
 /** Whatever sheet is open. */
@@ -46,6 +47,7 @@ function SignIn({ onClose }: { onClose: () => void }) {
     try {
       await sessions.signIn(venue, with_);
       onClose();
+      if (sessions.trader() === null) location.hash = "/operator";
     } catch (error) {
       setProblem(why(error));
     }
@@ -109,7 +111,7 @@ function SignIn({ onClose }: { onClose: () => void }) {
 
 function why(error: unknown): string {
   if (error instanceof NobodysKey)
-    return "This key trades for nobody. Ask for one that belongs to a user and has the scope trade.";
+    return "This key trades for nobody and does not run the venue. Ask for one of a user, with the scope trade.";
   if (error instanceof Refused && error.code === "unauthorized") return "This key is not known or has ended.";
   if (error instanceof Refused) return error.message;
   if (error instanceof NoAnswer) return "The venue does not answer. Try again in a moment.";
@@ -257,20 +259,8 @@ function CloseForm({ position, order, onClose, close }: CloseProps) {
   );
 }
 
-const KINDS: Readonly<Record<string, string>> = {
-  deposit: "Paid in",
-  withdrawal: "Paid out",
-  margin: "Margin",
-  margin_return: "Margin back",
-  profit: "Profit",
-  loss: "Loss",
-  fee: "Fee",
-  referral: "Referral share",
-  liquidation_fee: "Liquidation fee",
-};
-
 function Wallet({ onClose }: { onClose: () => void }) {
-  const session = useSession();
+  const holder = useHolder();
   const { sessions } = useTab();
   const wallet = useWalletBalance();
   const { transactions, isLoading } = useTransactions();
@@ -278,10 +268,22 @@ function Wallet({ onClose }: { onClose: () => void }) {
     sessions.signOut();
     onClose();
   };
-  if (session === null) return <SignIn onClose={onClose} />;
+  if (holder === null) return <SignIn onClose={onClose} />;
+  if (holder.userId === null)
+    return (
+      <Sheet label="Operator" onClose={onClose}>
+        <SheetHead title="Operator" onClose={onClose} />
+        <p className="muted">
+          This key runs the venue and trades for nobody. To trade, sign in with a key that belongs to a user.
+        </p>
+        <button className="btn" onClick={out}>
+          Sign out
+        </button>
+      </Sheet>
+    );
   return (
     <Sheet label="Wallet" onClose={onClose}>
-      <SheetHead title={nameOf(session.userId)} onClose={onClose} />
+      <SheetHead title={nameOf(holder.userId)} onClose={onClose} />
       {wallet && (
         <dl className="preview">
           <div>
@@ -314,31 +316,13 @@ function Wallet({ onClose }: { onClose: () => void }) {
           </div>
         </dl>
       )}
+      <a className="link" href="#/portfolio" onClick={onClose}>
+        Portfolio: how your equity went, history, files
+      </a>
       <section>
         <h3 className="sub">Transactions</h3>
         <div className="over short" role="region" aria-label="Transactions" tabIndex={0}>
-          <table className="t thin" data-testid="transactions">
-            <thead>
-              <tr>
-                <th>When</th>
-                <th>What</th>
-                <th className="num">Amount</th>
-                <th className="num">Wallet</th>
-              </tr>
-            </thead>
-            <tbody>
-              {transactions.map((one) => (
-                <tr key={one.id}>
-                  <td className="faint" title={say.moment(one.at)}>
-                    {say.time(one.at)}
-                  </td>
-                  <td>{KINDS[one.type] ?? one.type}</td>
-                  <td className="num">{say.money(one.amount, { isSigned: true })}</td>
-                  <td className="num faint">{say.money(one.balanceAfter)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
+          <MoneyTable rows={transactions} isShort />
           {transactions.length === 0 && <p className="empty">{isLoading ? "Reading…" : "Nothing has moved yet."}</p>}
         </div>
       </section>

@@ -1,4 +1,4 @@
-import { useConnection, useSession, useWalletBalance } from "../hooks";
+import { useConnection, useHolder, useWalletBalance } from "../hooks";
 import * as say from "../words/numbers";
 import { useDesk } from "./desk";
 import { Brand, Fading, Icon } from "./parts";
@@ -12,6 +12,7 @@ export function TopBar() {
         <Brand />
         <span className="word">perps</span>
       </a>
+      <Nav />
       <div className="end">
         <button className="find" aria-label="Find a market" onClick={() => show({ name: "switcher" })}>
           <Icon name="find" />
@@ -25,6 +26,29 @@ export function TopBar() {
         <Purse />
       </div>
     </header>
+  );
+}
+
+function Nav() {
+  const { place, ticker } = useDesk();
+  const holder = useHolder();
+  const here = (name: string) => (place === name ? ("page" as const) : undefined);
+  return (
+    <nav className="tabs" aria-label="Pages">
+      <a href={`#${ticker}`} aria-current={here("trade")}>
+        Trade
+      </a>
+      {holder?.userId !== null && (
+        <a href="#/portfolio" aria-current={here("portfolio")}>
+          Portfolio
+        </a>
+      )}
+      {holder?.isOperator && (
+        <a href="#/operator" aria-current={here("operator")}>
+          Operator
+        </a>
+      )}
+    </nav>
   );
 }
 
@@ -57,15 +81,25 @@ function Heard() {
 
 function Purse() {
   const { show } = useDesk();
-  const session = useSession();
+  const holder = useHolder();
   const wallet = useWalletBalance();
-  if (session === null)
+  if (holder === null)
     return (
       <button className="btn primary" onClick={() => show({ name: "signin" })}>
         Sign in
       </button>
     );
-  const name = session.userId;
+  if (holder.userId === null)
+    return (
+      <button className="wallet" aria-haspopup="dialog" onClick={() => show({ name: "wallet" })}>
+        <span>
+          <small>Signed in as</small>
+          <b>Operator</b>
+        </span>
+        <Icon name="down" />
+      </button>
+    );
+  const name = holder.userId;
   return (
     <button className="wallet" aria-haspopup="dialog" onClick={() => show({ name: "wallet" })}>
       <span>
