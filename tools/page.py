@@ -23,7 +23,7 @@ PAGE: Final = Path(__file__).parents[1] / "web" / "page"
 BUILT: Final = PAGE / "built"
 CONTRACT: Final = PAGE / "src" / "api" / "contract.d.ts"
 SCRIPT_BYTES_MAX: Final = 150_000
-"""What the scripts of the first view may have together, compressed. Other places load theirs when somebody goes there."""
+"""What the scripts of the first view may have together, compressed. Other views load theirs when they are opened."""
 FORMATTED: Final = ("src/**/*.{ts,tsx}", "tests/**/*.{ts,tsx}", "vite.config.ts", "!src/api/contract.d.ts")
 STEP_S: Final = 600.0
 LINES: Final = 30
