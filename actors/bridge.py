@@ -32,7 +32,8 @@ from actors.messages import (
     VenueImage,
 )
 from actors.shares import Shares
-from perps.commands import Command, fingerprint
+from perps.commands import Command
+from perps.fingerprints import fingerprint
 from perps.snapshot.images import LedgerImage, MarketImage
 from perps.units import Millis
 

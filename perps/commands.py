@@ -19,65 +19,24 @@ journal and tools work for a new one without a line of their own. (They name two
 What it does is in its rule module: see ``perps/rules/table.py``.
 """
 
-from collections.abc import Callable
-from enum import Enum, StrEnum, auto
-from hashlib import blake2b
-from operator import attrgetter
-from typing import Any, ClassVar, Final, NamedTuple, cast, get_args
+from typing import Any, ClassVar, Final, get_args
 
-import msgspec
 from msgspec import Struct
 
+from perps.command_facts import OUTSIDE as OUTSIDE
+from perps.command_facts import HouseAccount as HouseAccount
+from perps.command_facts import Ids as Ids
+from perps.command_facts import OrderKind as OrderKind
+from perps.command_facts import PriceSource as PriceSource
+from perps.command_facts import Route as Route
+from perps.command_facts import Side as Side
+from perps.command_facts import most_to_pay
+from perps.order_commands import CancelOrder as CancelOrder
+from perps.order_commands import CancelOrders as CancelOrders
+from perps.order_commands import PlaceOrder as PlaceOrder
+from perps.order_commands import ReplaceOrder as ReplaceOrder
 from perps.params import MarketParams, Mode, ParamChanges
-from perps.units import PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks, div_ceil
-
-OUTSIDE: Final = "!outside"
-"""The payer of money that comes into the venue with a command. Not a possible user id."""
-
-
-class Route(Enum):
-    """Who decides a command."""
-
-    LEDGER = auto()
-    """The ledger alone: one wallet and the outside."""
-    MARKET = auto()
-    """Its market alone: it takes no money from a wallet."""
-    FUNDED = auto()
-    """Its market, after the ledger has set ``bound`` aside from ``payer``."""
-    LISTING = auto()
-    """As ``FUNDED``, and the market begins with it."""
-
-
-class Ids(Enum):
-    """Whose client order ids a command lives under: the same id of two owners is two ids."""
-
-    USER = auto()
-    """The user whose wallet it moves, whoever sends it."""
-    SENDER = auto()
-    ADMINISTRATION = auto()
-
-
-class HouseAccount(StrEnum):
-    """The two accounts of a market that an administrator can pay into and out of."""
-
-    HOUSE = "house"
-    INSURANCE = "insurance"
-
-
-class Side(StrEnum):
-    """Long gains when the price rises, short when it falls."""
-
-    LONG = "long"
-    SHORT = "short"
-
-
-class PriceSource(StrEnum):
-    """Who says so: a feed, a story, a trading agent's report, or the venue's own administration."""
-
-    ORACLE = "oracle"
-    EVENT = "event"
-    AGENT = "agent"
-    SYSTEM = "system"
+from perps.units import Lots, Micros, Millis, Nano, Pico, Ppb, Ticks
 
 
 class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
@@ -115,18 +74,21 @@ class OpenPosition(Struct, frozen=True, kw_only=True, tag=True):
 
     def bound(self, taker_fee: Ppb) -> Micros:
         """The most it can take: margin ceil(size/leverage) and fee ceil(size·fee), micros."""
-        return Micros(div_ceil(self.size, max(self.leverage, 1)) + div_ceil(self.size * taker_fee, PPB))
+        return most_to_pay(self.size, self.leverage, taker_fee)
 
 
 class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
-    """Close a part of a position, or all of it. ``any_owner`` is set for administrators."""
+    """Close a part of a position, or all of it. ``any_owner`` is set for administrators.
+
+    How much is said by ``lots``, by ``size``, or, if both are 0, by ``share``.
+    """
 
     kind: ClassVar[str] = "close"
     route: ClassVar[Route] = Route.MARKET
     scope: ClassVar[str] = "trade"
     ids: ClassVar[Ids] = Ids.SENDER
     gets_id: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico",)
+    later: ClassVar[tuple[str, ...]] = ("acceptable_price_pico", "lots", "size")
 
     ticker: str
     user: str
@@ -137,6 +99,10 @@ class ClosePosition(Struct, frozen=True, kw_only=True, tag=True):
     max_slippage_bps: int | None = None
     any_owner: bool = False
     acceptable_price_pico: int = 0
+    lots: Lots = Lots(0)
+    """Unsigned; more than there are is all."""
+    size: Micros = Micros(0)
+    """The most notional to close, as in an open; more than there is is all."""
 
 
 class ChangeMargin(Struct, frozen=True, kw_only=True, tag=True):
@@ -183,23 +149,26 @@ class SetTriggers(Struct, frozen=True, kw_only=True, tag=True):
 
 
 class UpdatePrice(Struct, frozen=True, kw_only=True, tag=True):
-    """Set a market's index price. The only way any price enters the venue."""
+    """Set a market's index price, or move it by a fraction of itself. The only way any price enters the venue."""
 
     kind: ClassVar[str] = "price"
     route: ClassVar[Route] = Route.MARKET
     scope: ClassVar[str] = "price"
     ids: ClassVar[Ids] = Ids.SENDER
     gets_id: ClassVar[bool] = False
-    later: ClassVar[tuple[str, ...]] = ()
+    later: ClassVar[tuple[str, ...]] = ("change",)
 
     ticker: str
-    price: Ticks
+    price: Ticks | None = None
+    """The new price; None with ``change``, and only then."""
     source: PriceSource
     reason: str | None = None
     sequence: int | None = None
     """The source's own number; must grow from one update to the next."""
     source_at: Millis | None = None
     """The source's own time; must not fall."""
+    change: Ppb | None = None
+    """c: the price becomes S·(1 + c), or S/(1 + |c|) for c < 0, so that up and down again leads back."""
 
 
 class ListMarket(Struct, frozen=True, kw_only=True, tag=True):
@@ -353,12 +322,16 @@ class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
 SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
-FundedCommand = OpenPosition | ChangeMargin | FundMarket | ListMarket | UpdateMarket
+FundedCommand = OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | FundMarket | ListMarket | UpdateMarket
 MarketCommand = (
     OpenPosition
     | ClosePosition
     | ChangeMargin
     | SetTriggers
+    | PlaceOrder
+    | ReplaceOrder
+    | CancelOrder
+    | CancelOrders
     | UpdatePrice
     | ListMarket
     | SetMode
@@ -385,56 +358,3 @@ def limit_price(command: OpenPosition | ClosePosition) -> Pico | None:
     if command.acceptable_price is None:
         return None
     return Pico(command.acceptable_price * 1000 + command.acceptable_price_pico)
-
-
-_encode = msgspec.msgpack.Encoder().encode
-
-
-def fingerprint(command: Command) -> bytes:
-    """16 bytes that tell one command from another: BLAKE2b over its fields. Equal commands, equal fingerprints.
-
-    Fields of ``later`` that hold their default are left out, so that adding one does not change the digest of any
-    command that does not use it.
-    """
-    if isinstance(command, ListMarket):
-        named = {"type": type(command).__name__, "params": _released(command.params), "price": command.price}
-        return blake2b(_encode(named), digest_size=16).digest()
-    return blake2b(_encode(_released(command) if command.later else command), digest_size=16).digest()
-
-
-def _released(value: Command | MarketParams) -> Struct | dict[str, object]:
-    """What is encoded: a command, or a market's parameters, as its first release had it; with each later field that
-    does not hold its default.
-
-    Both forms are the same map to MessagePack: the tag of a command, then the fields in their order.
-    """
-    first_release, fields, later, defaults = _RELEASES[type(value)]
-    if later(value) == defaults:
-        return first_release(*fields(value))
-    unused = {name for name, default in zip(value.later, defaults[1:], strict=True) if getattr(value, name) == default}
-    used = [name for name in value.__struct_fields__ if name not in unused]
-    tag = {} if isinstance(value, MarketParams) else {"type": type(value).__name__}
-    return {**tag, **{name: getattr(value, name) for name in used}}
-
-
-class _Release(NamedTuple):
-    """A command or a market's parameters as the first release had them, and how to read them from what they are now."""
-
-    form: Callable[..., Struct]
-    fields: Callable[[Any], tuple[Any, ...]]
-    later: Callable[[Any], tuple[Any, ...]]
-    """The type and its later fields …"""
-    defaults: tuple[Any, ...]
-    """… and what this is while none of them is used."""
-
-
-def _release(kind: type[Any]) -> _Release:
-    defaults = {field.name: field.default for field in msgspec.structs.fields(kind)}
-    first = [name for name in defaults if name not in kind.later]
-    tag = kind is not MarketParams
-    form = msgspec.defstruct(kind.__name__, [(name, object) for name in first], tag=tag, gc=False)
-    later = attrgetter("__class__", *kind.later)
-    return _Release(form, attrgetter(*first), later, (kind, *(defaults[name] for name in kind.later)))
-
-
-_RELEASES: Final = {kind: _release(kind) for kind in (*COMMANDS, cast(Any, MarketParams)) if kind.later}

@@ -15,6 +15,7 @@ from msgspec import Struct
 from perps.commands import HouseAccount, PriceSource
 from perps.events import CloseReason, Fill
 from perps.market.holding import HeldPrice
+from perps.market.order import Order
 from perps.market.position import Position
 from perps.params import MarketParams, Mode
 from perps.units import FundingIndex, Micros, Millis, Ticks
@@ -73,6 +74,30 @@ class Changed(Struct, frozen=True, gc=False):
     """The mark and the funding index at that moment …"""
     funding_index: FundingIndex
     """… that its value follows from."""
+
+
+class OrderStatus(StrEnum):
+    """Whether an order rests, or how it ended."""
+
+    OPEN = "open"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class Ordered(Struct, frozen=True, gc=False):
+    """An order rests with these terms, or rests no more."""
+
+    order: Order
+    status: OrderStatus
+    is_new: bool = False
+    """It was placed now."""
+    reason: str | None = None
+    """Why it was cancelled: ``owner``, ``expired``, or the code that its fill was refused with."""
+    position: int | None = None
+    """Number of the position that its fill began …"""
+    fill: Fill | None = None
+    """… and the fill."""
 
 
 class Priced(Struct, frozen=True, gc=False):
@@ -141,5 +166,5 @@ class FundingHour(Struct, frozen=True, gc=False):
     index_price: Ticks
 
 
-Effect = Traded | Changed | Priced | Holding | Status | ParamsSet | Joined | Paid | Funded | FundingHour
+Effect = Traded | Changed | Ordered | Priced | Holding | Status | ParamsSet | Joined | Paid | Funded | FundingHour
 Effects = tuple[Effect, ...]

@@ -18,6 +18,7 @@ from perps.refusals import Rejected
 from perps.rules.checks import CLOSED, not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
+from perps.rules.orders import is_an_entry_due, next_entry
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
@@ -129,7 +130,7 @@ def sweep(market: Market, given: Given) -> list[MarketEvents]:
     elif not _may_be_due(market) or not_to_be_used(market, given):
         return []
     else:
-        following = consequences(market)
+        following = consequences(market, given)
     rows: list[list[MarketEvent]] = []
     for event in following:
         if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
@@ -140,12 +141,15 @@ def sweep(market: Market, given: Given) -> list[MarketEvents]:
 
 
 def _may_be_due(market: Market) -> bool:
-    """Whether anything can be due at the present price: two comparisons for liquidations, two for exits."""
+    """Whether anything can be due at the present price: two comparisons a list."""
+    mark, scale = market.exact_mark(market.skew)
+    if market.order.may_be_due(mark, market.params, market.funding_index, scale):
+        return True
     mark = market.mark
-    return market.order.may_be_due(mark, market.params, market.funding_index) or market.exits.reached(mark)
+    return market.exits.reached(mark) or (bool(market.orders.by_number) and is_an_entry_due(market, mark))
 
 
-def consequences(market: Market) -> Iterator[MarketEvent]:
+def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
     """All that is due at the present price, one thing a time. The caller applies each before it asks for the next.
 
     A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
@@ -153,7 +157,8 @@ def consequences(market: Market) -> Iterator[MarketEvent]:
     """
     unpaid: set[int] = set()
     has_moved = False
-    while (event := _consequence(market, unpaid)) or (unpaid and has_moved):
+    tries = [0, 0]
+    while (event := _consequence(market, given, unpaid, tries)) or (unpaid and has_moved):
         if event is None:
             unpaid, has_moved = set(), False
             continue
@@ -161,14 +166,15 @@ def consequences(market: Market) -> Iterator[MarketEvent]:
         yield event
 
 
-def _consequence(market: Market, unpaid: set[int]) -> MarketEvent | None:
+def _consequence(market: Market, given: Given, unpaid: set[int], tries: list[int]) -> MarketEvent | None:
     """What is due first; None when nothing is. A market in which nobody trades does nothing.
 
     Liquidations come before exits, the most endangered position first: those with the least margin leave at the best
-    quotes, so that there is the least bad debt. Numbers of positions that the house cannot pay are added to ``unpaid``,
-    and whoever is in it is passed over.
+    quotes, so that there is the least bad debt. Entries come last, when everybody who had to leave has left. Numbers
+    of positions that the house cannot pay are added to ``unpaid``, and whoever is in it is passed over. ``tries``: see
+    ``next_entry``.
     """
     if market.mode in CLOSED:
         return None
-    mark = market.mark
-    return next_liquidation(market, mark, unpaid) or next_exit(market, mark, unpaid)
+    leaving = next_liquidation(market, unpaid) or next_exit(market, market.mark, unpaid)
+    return leaving or next_entry(market, given, tries)

@@ -16,39 +16,17 @@ from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
 from perps.market.holding import HeldPrice
+from perps.market.order import Order
 from perps.market.position import Position
 from perps.market.settling import Settling
+from perps.order_events import OrderCancelled as OrderCancelled
+from perps.order_events import OrderPlaced as OrderPlaced
+from perps.order_events import OrderReplaced as OrderReplaced
 from perps.params import MarketParams, Mode
+from perps.transfers import Transfer as Transfer
+from perps.transfers import TransferKind as TransferKind
+from perps.transfers import Transfers as Transfers
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
-
-
-class TransferKind(StrEnum):
-    """Why money moved between two accounts."""
-
-    DEPOSIT = "deposit"
-    WITHDRAWAL = "withdrawal"
-    HOUSE_DEPOSIT = "house_deposit"
-    HOUSE_FUNDING = "house_funding"
-    MARGIN = "margin"
-    MARGIN_RETURN = "margin_return"
-    PROFIT = "profit"
-    LOSS = "loss"
-    FEE = "fee"
-    REFERRAL = "referral"
-    LIQUIDATION_FEE = "liquidation_fee"
-    BAD_DEBT = "bad_debt"
-
-
-class Transfer(Struct, frozen=True, array_like=True, gc=False):
-    """``amount`` ≥ 0 micros leave the account ``source`` and enter ``target``: two legs that sum to 0."""
-
-    source: str
-    target: str
-    amount: Micros
-    kind: TransferKind
-
-
-Transfers = tuple[Transfer, ...]
 
 
 class CloseReason(StrEnum):
@@ -166,6 +144,8 @@ class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     """The referrer's part of ``fee``."""
     transfers: Transfers
+    order: Order | None = None
+    """The resting order that it fills."""
 
     @property
     def subject(self) -> str:
@@ -328,6 +308,9 @@ MarketEvent = (
     | HoldEnded
     | ParamsChanged
     | MarketSettling
+    | OrderPlaced
+    | OrderReplaced
+    | OrderCancelled
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -340,7 +323,7 @@ SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
 1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PositionIncreased``, ``PriceHeld``,
-``HoldEnded``, ``ParamsChanged``, ``MarketSettling``.
+``HoldEnded``, ``ParamsChanged``, ``MarketSettling``, ``OrderPlaced``, ``OrderReplaced``, ``OrderCancelled``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

@@ -58,10 +58,26 @@ class ParamChanges(Struct, frozen=True, kw_only=True):
     max_funding_rate: Ppb | UnsetType = UNSET
     price_band: Ppb | UnsetType | None = UNSET
     price_confirmations: int | UnsetType = UNSET
+    charges_maker_fee: bool | UnsetType = UNSET
+    max_positions_per_user: int | UnsetType | None = UNSET
+    max_notional_per_user: Micros | UnsetType | None = UNSET
+    max_step: Ppb | UnsetType | None = UNSET
 
 
-FIXED: Final = ("ticker", "tick_size", "lot_size", "mark_source", "maintenance_fixed", "house_deposit")
+FIXED: Final = ("ticker", "tick_size", "lot_size", "mark_source", "maintenance_fixed", "house_deposit", "exact_mark")
 """Parameters that never change. The liquidation order rests on ``maintenance_fixed``."""
+
+
+class Preset(StrEnum):
+    """Markets that fit together, for three purposes.
+
+    ``crypto``: follows an outside feed. ``game``: lively, its price is made by trades and stories. ``volatile``: the
+    same, wilder.
+    """
+
+    CRYPTO = "crypto"
+    GAME = "game"
+    VOLATILE = "volatile"
 
 
 class MarketParams(Struct, frozen=True, kw_only=True):
@@ -70,7 +86,17 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     ``later``: fields added after the first release, as of a command (``perps/commands.py``).
     """
 
-    later: ClassVar[tuple[str, ...]] = ("funding_velocity", "max_funding_rate", "price_band", "price_confirmations")
+    later: ClassVar[tuple[str, ...]] = (
+        "funding_velocity",
+        "max_funding_rate",
+        "price_band",
+        "price_confirmations",
+        "charges_maker_fee",
+        "max_positions_per_user",
+        "max_notional_per_user",
+        "max_step",
+        "exact_mark",
+    )
 
     ticker: str
     organization_id: str
@@ -87,6 +113,7 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     max_leverage: int
     min_order_size: Micros
     maker_fee: Ppb
+    """What lots pay that bring the skew nearer to 0, where the market ``charges_maker_fee``; all others pay …"""
     taker_fee: Ppb
     referral_share: Ppb
     """The referrer's part of a fee."""
@@ -108,6 +135,20 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     """A price further than this from the index, as a share of it, is held until it is confirmed; None: any is taken."""
     price_confirmations: int = 3
     """k: a held price is taken when its source has said it so many times, the first included."""
+    charges_maker_fee: bool = False
+    """False in a market that was listed when ``maker_fee`` was stored and charged to nobody: until an administrator
+    changes this, its traders pay what they did.
+    """
+
+    max_positions_per_user: int | None = None
+    """The most open positions of one user in this market; None: as many as they like."""
+    max_notional_per_user: Micros | None = None
+    """The most notional of one user's positions in this market, both sides added up, at the index price."""
+    max_step: Ppb | None = None
+    """The largest move from one price to the next that the listing expects, ppb of the price; None: it says nothing."""
+    exact_mark: bool = False
+    """Whether liquidations go by the exact quote; False: by the quote rounded down to its tick, as in markets that were
+    listed before there was a choice."""
 
     @property
     def unit(self) -> int:

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from perps.effects import Changed, FundingHour, Priced, Traded, TradeKind
+from perps.effects import Changed, FundingHour, Ordered, OrderStatus, Priced, Traded, TradeKind
 from perps.folding import APART, folded, says_position
 from perps.journal import Entry, Row
+from perps.market.order import order_id
 from perps.market.position import Position, position_id
 from perps.money.ledger import Leg
 from perps.query_rows import STATUS_CLOSED, STATUS_LIQUIDATED, STATUS_OPEN, PositionRecord
@@ -37,6 +38,10 @@ POSITION_SUM: Final = ("entered_lots", "entered_cost", "exited_lots", "exited_co
 """… and to these a change is added; the rest are set once, by the open."""
 
 
+ORDER_ONCE: Final = ("id", "user_id", "ticker", "placed_offset")
+"""These columns of an order are set when it is placed; the others take the newest value."""
+
+
 class QueryRows(Struct):
     """Records in column order, for each query table. Of positions: one record per position, changes merged."""
 
@@ -48,12 +53,17 @@ class QueryRows(Struct):
     """Positions that begin in this batch, whole: those that their fill does not say, or that changed since."""
     changed: list[Record]
     """What this batch adds to positions that began before it."""
+    placed: list[Record]
+    """Orders that begin in this batch …"""
+    ordered: list[Record]
+    """… and what became of earlier ones."""
 
     @property
     def count(self) -> int:
         """All records together."""
         by_row = len(self.fills) + len(self.legs) + len(self.prices) + len(self.funding)
-        return by_row + len(self.opened) + len(self.changed)
+        of_orders = len(self.placed) + len(self.ordered)
+        return by_row + len(self.opened) + len(self.changed) + of_orders
 
 
 def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
@@ -65,7 +75,7 @@ def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
     legs: list[Record] = []
     prices: list[Record] = []
     funding: list[Record] = []
-    positions = _Positions()
+    positions, orders = _Positions(), _Orders()
     for entry in entries:
         row, first = entry.row, 0
         for n, (event, effects) in enumerate(zip(entry.events, entry.effects, strict=True)):
@@ -82,6 +92,8 @@ def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
                 elif isinstance(effect, Changed):
                     about = position_id(row.stream, effect.position.number)
                     positions.change(about, _changed(row, about, effect.position))
+                elif isinstance(effect, Ordered):
+                    orders.take(row, effect)
                 elif isinstance(effect, Priced):
                     prices.append(_price(row, n, effect))
                 elif isinstance(effect, FundingHour):
@@ -89,7 +101,7 @@ def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
             if moved and inside is APART:
                 legs.extend(_legs(row, moved, first, about))
             first += len(moved)
-    return QueryRows(fills, legs, prices, funding, *positions.records())
+    return QueryRows(fills, legs, prices, funding, *positions.records(), *orders.records())
 
 
 class _Positions:
@@ -119,6 +131,34 @@ class _Positions:
     def records(self) -> tuple[list[Record], list[Record]]:
         """Of positions that begin in the batch, then of those that began before it."""
         return list(self._opened.values()), list(self._changed.values())
+
+
+class _Orders:
+    """What a batch does to orders: the newest of each."""
+
+    def __init__(self) -> None:
+        self._placed: dict[str, Record] = {}
+        self._changed: dict[str, Record] = {}
+
+    def take(self, row: Row, ordered: Ordered) -> None:
+        """The next change."""
+        about = order_id(row.stream, ordered.order.number)
+        record = _order(row, about, ordered)
+        if about in self._placed:
+            self._placed[about] = merge_order(self._placed[about], record)
+        elif ordered.is_new:
+            self._placed[about] = record
+        else:
+            self._changed[about] = record
+
+    def records(self) -> tuple[list[Record], list[Record]]:
+        """Of orders that begin in the batch, then of those that began before it."""
+        return list(self._placed.values()), list(self._changed.values())
+
+
+def merge_order(earlier: Record, change: Record) -> Record:
+    """An order's record with a later change taken in: what the upsert of ``ORDERS`` does, in Python."""
+    return (*earlier[: len(ORDER_ONCE)], *change[len(ORDER_ONCE) :])
 
 
 _FIELDS = PositionRecord.__struct_fields__
@@ -211,6 +251,35 @@ def _changed(row: Row, about: str, position: Position) -> Record:
         *(0,) * len(POSITION_SUM),
         position.take_profit,
         position.stop_loss,
+    )
+
+
+def _order(row: Row, about: str, ordered: Ordered) -> Record:
+    order, fill = ordered.order, ordered.fill
+    return (
+        about,
+        order.user,
+        row.stream,
+        row.offset if ordered.is_new else 0,
+        row.offset,
+        ordered.status.value,
+        ordered.reason,
+        order.kind.value,
+        order.side.value,
+        order.size,
+        order.leverage,
+        order.price,
+        order.reserve,
+        order.placed_at,
+        order.expires_at,
+        order.acceptable_price,
+        order.acceptable_price_pico,
+        order.take_profit,
+        order.stop_loss,
+        None if ordered.status is OrderStatus.OPEN else row.at,
+        None if ordered.position is None else position_id(row.stream, ordered.position),
+        None if fill is None else fill.lots,
+        None if fill is None else fill.cost,
     )
 
 

@@ -16,7 +16,7 @@ LIQUIDATION: Final = "liquidation"
 STATUS_OPEN: Final = "open"
 STATUS_CLOSED: Final = "closed"
 STATUS_LIQUIDATED: Final = "liquidated"
-"""Statuses of a position."""
+"""Statuses of a position; ``open`` is one of an order, too."""
 
 
 class FillRecord(Struct, frozen=True, gc=False):
@@ -180,6 +180,44 @@ class PositionRecord(Struct, frozen=True, gc=False):
     take_profit: int | None = None
     """Ticks; so is ``stop_loss``."""
     stop_loss: int | None = None
+
+
+class OrderRecord(Struct, frozen=True, gc=False):
+    """One order, resting or ended, as of the last row that changed it."""
+
+    id: str
+    user_id: str
+    ticker: str
+    placed_offset: int
+    """The row that placed it: the order of a user's list …"""
+    offset: int
+    """The row that changed it last."""
+    status: str
+    """``open``, ``filled``, ``cancelled`` or ``expired``."""
+    reason: str | None
+    kind: str
+    """``limit`` or ``stop``."""
+    side: str
+    size: int
+    """Micros."""
+    leverage: int
+    price: int
+    """Ticks."""
+    reserve: int
+    """Micros; of an ended order what it had."""
+    placed_at: int
+    expires_at: int | None
+    acceptable_price: int | None
+    """Nanos, and the rest in pico."""
+    acceptable_price_pico: int
+    take_profit: int | None
+    """Ticks; so is ``stop_loss``."""
+    stop_loss: int | None
+    closed_at: int | None
+    position_id: str | None
+    """The position that its fill began, with lots (signed) and cost (micros, signed) of the fill."""
+    filled_lots: int | None
+    filled_cost: int | None
 
 
 class Candle(Struct, gc=False):

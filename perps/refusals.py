@@ -17,6 +17,7 @@ class RejectCode(StrEnum):
     FORBIDDEN = "forbidden"
     MARKET_NOT_FOUND = "market_not_found"
     POSITION_NOT_FOUND = "position_not_found"
+    ORDER_NOT_FOUND = "order_not_found"
     USER_NOT_FOUND = "user_not_found"
     CLIENT_ORDER_ID_REUSED = "client_order_id_reused"
     USER_EXISTS = "user_exists"
@@ -27,6 +28,7 @@ class RejectCode(StrEnum):
     PRICE_STALE = "price_stale"
     PRICE_UNCONFIRMED = "price_unconfirmed"
     POSITION_CLOSED = "position_closed"
+    ORDER_CLOSED = "order_closed"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
     HOUSE_CANNOT_PAY = "house_cannot_pay"
     POSITION_SIZE_TOO_SMALL = "position_size_too_small"
@@ -34,6 +36,8 @@ class RejectCode(StrEnum):
     LEVERAGE_TOO_HIGH = "leverage_too_high"
     MAX_SKEW_EXCEEDED = "max_skew_exceeded"
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
+    USER_LIMIT_EXCEEDED = "user_limit_exceeded"
+    TOO_MANY_OPEN_ORDERS = "too_many_open_orders"
     ORDER_WOULD_TRIGGER = "order_would_trigger"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
@@ -58,6 +62,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.USER_EXISTS
                 | RejectCode.MARKET_EXISTS
                 | RejectCode.POSITION_CLOSED
+                | RejectCode.ORDER_CLOSED
                 | RejectCode.PARAMETERS_INCONSISTENT
                 | RejectCode.POSITION_SIZE_TOO_SMALL
                 | RejectCode.POSITION_SIZE_TOO_LARGE
@@ -67,6 +72,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
             case (
                 RejectCode.MARKET_NOT_FOUND
                 | RejectCode.POSITION_NOT_FOUND
+                | RejectCode.ORDER_NOT_FOUND
                 | RejectCode.USER_NOT_FOUND
                 | RejectCode.MARKET_HALTED
                 | RejectCode.MARKET_NOT_HALTED
@@ -76,6 +82,8 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.HOUSE_CANNOT_PAY
                 | RejectCode.MAX_SKEW_EXCEEDED
                 | RejectCode.OPEN_INTEREST_EXCEEDED
+                | RejectCode.USER_LIMIT_EXCEEDED
+                | RejectCode.TOO_MANY_OPEN_ORDERS
                 | RejectCode.ORDER_WOULD_TRIGGER
                 | RejectCode.WOULD_BE_LIQUIDATED
                 | RejectCode.PRICE_BEYOND_LIMIT

@@ -21,7 +21,6 @@ from perps.commands import (
     ListMarket,
     MarketCommand,
     UpdateMarket,
-    fingerprint,
 )
 from perps.engine import apply_ledger, decide_ledger, effects_of, execute, sweep
 from perps.events import (
@@ -35,6 +34,7 @@ from perps.events import (
     encode_events,
     subject_of,
 )
+from perps.fingerprints import fingerprint
 from perps.journal import LEDGER_STREAM, Entry, Row, make_row
 from perps.market.state import Market
 from perps.market.sums import MarketSums

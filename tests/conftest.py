@@ -1,8 +1,9 @@
 """What holds for every test: no actor outlives it, the loop never blocks, nothing is logged where nobody reads."""
 
+import gc
 import logging
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Generator, Iterator, MutableMapping
 from inspect import iscoroutinefunction
 from pathlib import PurePath
 from typing import Any
@@ -12,9 +13,10 @@ import pytest
 import structlog
 
 from tests.support.blocking import loop_never_blocks
+from tests.support.clusters import cluster
 from tests.support.postgres import at_last
 
-__all__ = ["at_last"]
+__all__ = ["at_last", "cluster"]
 
 Event = MutableMapping[str, Any]
 
@@ -42,6 +44,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     from tests.support.scheduling import TimedTestsInTurn
 
     return TimedTestsInTurn(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """The tests that are found are no garbage until the end: nobody looks for it meanwhile, nor among them later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -23,7 +23,7 @@ ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ("README.md", "docs/running.md", "docs/api.md")
 """They are there in a clone of the project."""
 FIRST_ORDER: Final = {"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10}
-FIRST_MARKET: Final = "market create BTC-PERP --organization-id btc --name Bitcoin --price 10000"
+FIRST_MARKET: Final = "market create BTC-PERP --price 10000"
 
 Row = tuple[str, str]
 

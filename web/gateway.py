@@ -18,16 +18,22 @@ from msgspec.structs import replace
 from actors.messages import Failure, Outcome, Repeated, Settled, Unchanged
 from actors.ports import Clock
 from perps.commands import (
+    CancelOrder,
+    CancelOrders,
     ChangeMargin,
     ClosePosition,
     Command,
     Ids,
     OpenPosition,
+    PlaceOrder,
+    ReplaceOrder,
     SetTriggers,
 )
 from perps.engine import entry_of
 from perps.journal import Entry, Row
+from perps.market.order import split_order_id
 from perps.market.position import position_id, split_position_id
+from perps.query_rows import OrderRecord
 from perps.refusals import RejectCode, Rejected
 from web.answers.errors import RequestError, invalid
 from web.auth import ADMIN_SENDER, Principal
@@ -82,6 +88,10 @@ class Stored(Protocol):
         """Whose a position is or was; None if there never was one."""
         ...
 
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """An order, also one that has ended; None if there never was one."""
+        ...
+
 
 class Gateway:
     """Takes commands for one venue, on one event loop."""
@@ -106,6 +116,8 @@ class Gateway:
         """
         command = in_name_of(principal, command)
         refused = await self.not_theirs(principal, command)
+        if refused is None and isinstance(command, CancelOrder | ReplaceOrder):
+            refused = await self._not_their_order(principal, command)
         if refused is not None:
             return refused
         is_fresh = client_order_id is None
@@ -162,6 +174,24 @@ class Gateway:
             return None
         return Rejected(code=RejectCode.FORBIDDEN, facts={"position": name})
 
+    async def _not_their_order(self, principal: Principal, command: CancelOrder | ReplaceOrder) -> Rejected | None:
+        """As ``_not_theirs``, of an order. A replacement is paid by its owner, so an administrator names him."""
+        view, parts = self._model.markets.get(command.ticker), split_order_id(command.order_id)
+        if view is None or parts is None or not 0 < parts[1] < view.market.next_order:
+            return Rejected(code=RejectCode.ORDER_NOT_FOUND, facts={"order": command.order_id[:POSITION_SHOWN_MAX]})
+        if isinstance(command, CancelOrder) and command.any_owner:
+            return None
+        order = view.market.orders.by_number.get(parts[1])
+        if order is not None:
+            owner: str | None = order.user
+        else:
+            async with self._read_shares.one(principal.payer):
+                stored = await self._stored.order(command.order_id)
+            owner = None if stored is None else stored.user_id
+        if owner == command.user:
+            return None
+        return Rejected(code=RejectCode.FORBIDDEN, facts={"order": command.order_id})
+
     async def _stored_entry(self, principal: Principal, offset: int) -> Entry:
         """A row that was answered before, from memory or from the journal."""
         row = self._model.row(offset)
@@ -181,11 +211,11 @@ def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
     the command's scope, and as ``wallet_of`` does.
     """
     principal.require(command.scope)
-    if isinstance(command, OpenPosition | ChangeMargin):
+    if isinstance(command, OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | CancelOrders):
         if command.user and command.user == principal.user:
             return command
         return replace(command, user=wallet_of(principal, command.user or None))
-    if isinstance(command, ClosePosition | SetTriggers):
+    if isinstance(command, ClosePosition | SetTriggers | CancelOrder):
         user, any_owner = principal.user or "", principal.is_admin
         if command.user == user and command.any_owner is any_owner:
             return command

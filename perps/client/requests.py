@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, get_origin
 from urllib.parse import quote, urlencode
 from uuid import uuid4
 
@@ -14,13 +14,14 @@ from perps.wire.base import encode, outside
 from perps.wire.keys import REVOKE_KEY
 from perps.wire.markets import SET_MODE
 from perps.wire.operation import Operation
+from perps.wire.orders import CANCEL, CANCEL_ALL
 from perps.wire.prices import SET_PRICE, SET_PRICES
 from perps.wire.venue import TAKE_SNAPSHOT
 
 Exact = int | str | Decimal
 """A number that goes out. Money and sizes are US dollars, prices are US dollars for one base unit."""
 
-REPEATABLE: Final = frozenset((SET_MODE.name, REVOKE_KEY.name, TAKE_SNAPSHOT.name))
+REPEATABLE: Final = frozenset((CANCEL.name, CANCEL_ALL.name, SET_MODE.name, REVOKE_KEY.name, TAKE_SNAPSHOT.name))
 """Commands without an id that may be done twice: the second changes nothing that matters."""
 
 
@@ -58,7 +59,7 @@ def request_of(operation: Operation, values: Mapping[str, object]) -> Request:
         is_repeatable = operation.method == "GET" or operation.name in REPEATABLE
     else:
         order_id, is_repeatable = _repeatable(operation, given)
-        items = given.get("items") if operation is SET_PRICES else None
+        items = given.get("items") if get_origin(operation.body) is list else None
         fields = _named(operation, operation.body, given) if items is None else items
         body = encode(fields) if fields or not operation.body_optional else None
     return Request(
@@ -78,6 +79,8 @@ def _repeatable(operation: Operation, given: dict[str, Any]) -> tuple[str | None
         return None, True
     if operation is SET_PRICES:
         return None, all("sequence" in item for item in given["items"])
+    if get_origin(operation.body) is list:
+        return None, all("clientOrderId" in item for item in given["items"])
     if "client_order_id" not in operation.body.__struct_fields__:
         return None, operation.name in REPEATABLE or (operation is SET_PRICE and "sequence" in given)
     order_id: str = given.setdefault("client_order_id", uuid4().hex)

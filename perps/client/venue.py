@@ -12,10 +12,13 @@ from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, urlencode
 
 from perps.client import stream
+from perps.client.calls import values_of
 from perps.client.lists import Listing, Page
+from perps.client.orders import OrderCalls
+from perps.client.positions import PositionCalls
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import history, keys, markets, page, prices, results, streams, trading, users, venue
+from perps.wire import history, keys, markets, page, prices, results, streams, users, venue
 from perps.wire.operation import Operation
 
 TIMEOUT_S: Final = 15.0
@@ -25,7 +28,7 @@ P = TypeVar("P", bound=Page)
 T = TypeVar("T")
 
 
-class Venue:
+class Venue(PositionCalls, OrderCalls):
     """One venue, asked with one key. An async context manager.
 
     A request goes out again, the same, until there is a verdict: none begins later than ``retry_s`` after the first,
@@ -95,90 +98,6 @@ class Venue:
         request = Request("GET", path + (f"?{urlencode(query, safe=',')}" if query else ""))
         return stream.rows(self._sender, request, since)
 
-    # Trading
-
-    async def open_position(
-        self,
-        ticker: str,
-        side: str,
-        size: Exact,
-        leverage: int,
-        *,
-        acceptable_price: Exact | None = None,
-        max_slippage_bps: int | None = None,
-        take_profit: Exact | None = None,
-        stop_loss: Exact | None = None,
-        client_order_id: str | None = None,
-        user_id: str | None = None,
-        position_id: str | None = None,
-    ) -> trading.Opened:
-        """Open a position of at most ``size`` US dollars of notional. ``side``: ``long`` or ``short``.
-
-        With ``position_id`` it is added to that one.
-        """
-        return await self.call(trading.OPEN, trading.Opened, **_values(locals()))
-
-    async def quote_position(
-        self,
-        ticker: str,
-        side: str,
-        size: Exact,
-        leverage: int,
-        *,
-        acceptable_price: Exact | None = None,
-        max_slippage_bps: int | None = None,
-        take_profit: Exact | None = None,
-        stop_loss: Exact | None = None,
-        position_id: str | None = None,
-    ) -> trading.Quoted:
-        """What an open would do now. Nothing changes."""
-        return await self.call(trading.QUOTE, trading.Quoted, **_values(locals()))
-
-    async def close_position(
-        self,
-        position_id: str,
-        percentage: Exact | None = None,
-        *,
-        acceptable_price: Exact | None = None,
-        max_slippage_bps: int | None = None,
-        client_order_id: str | None = None,
-    ) -> trading.Closed:
-        """Close a position, or a share of it: 1 is all, 0.5 is half."""
-        return await self.call(trading.CLOSE, trading.Closed, **_values(locals()))
-
-    async def change_margin(
-        self, position_id: str, amount: Exact, *, client_order_id: str | None = None, user_id: str | None = None
-    ) -> trading.MarginChanged:
-        """Pay ``amount`` US dollars into a position's margin; with an amount below 0, take them out of it."""
-        return await self.call(trading.MARGIN, trading.MarginChanged, **_values(locals()))
-
-    async def set_triggers(
-        self,
-        position_id: str,
-        *,
-        take_profit: Exact | None = None,
-        stop_loss: Exact | None = None,
-        client_order_id: str | None = None,
-    ) -> trading.TriggersSet:
-        """Give a position both exits anew; None takes one away."""
-        return await self.call(trading.TRIGGERS, trading.TriggersSet, **_values(locals()))
-
-    open, quote, close = open_position, quote_position, close_position
-
-    def list_positions(
-        self,
-        user_id: str,
-        *,
-        status: str | None = None,
-        ticker: str | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-    ) -> Listing[trading.Positions, trading.Position]:
-        """A user's positions, newest first. ``status``: ``open`` (the default), ``closed`` or ``all``."""
-        return self._list(trading.POSITIONS, trading.Positions, lambda page: page.perpetuals.positions, locals())
-
-    # Markets
-
     async def list_markets(self) -> markets.MarketList:
         """Every market, as of one offset."""
         return await self.call(markets.LIST_MARKETS, markets.MarketList)
@@ -188,11 +107,22 @@ class Venue:
         return await self.call(markets.GET_MARKET, markets.MarketAnswer, ticker=ticker)
 
     async def list_market(
-        self, ticker: str, organization_id: str, name: str, price: Exact, **parameters: Exact | None
-    ) -> markets.MarketAnswer:
-        """List a market. ``parameters``: ``max_leverage`` and the others of ``docs/api.md``, in snake_case."""
-        given = {"ticker": ticker, "organization_id": organization_id, "name": name, "price": price}
-        return await self.call(markets.LIST_MARKET, markets.MarketAnswer, **given, **parameters)
+        self,
+        ticker: str,
+        organization_id: str | None = None,
+        name: str | None = None,
+        price: Exact | None = None,
+        *,
+        preset: str | None = None,
+        **parameters: Exact | None,
+    ) -> markets.Listed:
+        """List a market: ``list_market("STORY", price=10, preset="game")`` is a whole one.
+
+        ``preset``: ``crypto``, ``game`` or ``volatile``. ``parameters``: ``depth``, ``max_leverage`` and the others of
+        ``docs/api.md``, in snake_case; they win over the preset's.
+        """
+        given = {"ticker": ticker, "organization_id": organization_id, "name": name, "price": price, "preset": preset}
+        return await self.call(markets.LIST_MARKET, markets.Listed, **given, **parameters)
 
     async def set_mode(self, ticker: str, mode: str) -> markets.MarketAnswer:
         """``enabled``, ``reduce_only`` or ``halted``."""
@@ -210,7 +140,7 @@ class Venue:
         self, ticker: str, account: str, amount: Exact, *, client_order_id: str | None = None
     ) -> markets.Funded:
         """Pay money from outside into a market's ``house`` or ``insurance``; with an amount below 0, out of it."""
-        return await self.call(markets.FUND, markets.Funded, **_values(locals()))
+        return await self.call(markets.FUND, markets.Funded, **values_of(locals()))
 
     # What has been
 
@@ -266,19 +196,20 @@ class Venue:
     async def set_price(
         self,
         ticker: str,
-        price: Exact,
+        price: Exact | None = None,
         *,
+        change: Exact | None = None,
         source: str | None = None,
         reason: str | None = None,
         sequence: int | None = None,
         at: str | None = None,
     ) -> prices.PriceAnswer:
-        """Set a market's index price.
+        """Set a market's index price, or ``change`` it by a fraction of itself: ``"0.03"`` is 3 % up.
 
         With a ``sequence`` it is sent again in doubt; ``price_stale`` may then mean that an earlier try was taken
         (``Refused.is_repeated``).
         """
-        return await self.call(prices.SET_PRICE, prices.PriceAnswer, **_values(locals()))
+        return await self.call(prices.SET_PRICE, prices.PriceAnswer, **values_of(locals()))
 
     async def set_prices(self, items: Iterable[Mapping[str, Any]]) -> prices.PriceResults:
         """Set many index prices: each is a record with the fields of the contract, and taken or refused by itself."""
@@ -317,7 +248,7 @@ class Venue:
         self, user_id: str, deposit: Exact | None = None, *, referrer: str | None = None
     ) -> users.UserCreated:
         """Create a user, with money if there is a deposit."""
-        return await self.call(users.CREATE_USER, users.UserCreated, **_values(locals()))
+        return await self.call(users.CREATE_USER, users.UserCreated, **values_of(locals()))
 
     def list_users(self, *, limit: int | None = None, cursor: str | None = None) -> Listing[users.Users, users.User]:
         """Every user, the newest first."""
@@ -325,11 +256,11 @@ class Venue:
 
     async def deposit(self, user_id: str, amount: Exact, *, client_order_id: str | None = None) -> users.Paid:
         """Put money into a user's wallet."""
-        return await self.call(users.DEPOSIT, users.Paid, **_values(locals()))
+        return await self.call(users.DEPOSIT, users.Paid, **values_of(locals()))
 
     async def withdraw(self, user_id: str, amount: Exact, *, client_order_id: str | None = None) -> users.Paid:
         """Take money out of a user's wallet."""
-        return await self.call(users.WITHDRAW, users.Paid, **_values(locals()))
+        return await self.call(users.WITHDRAW, users.Paid, **values_of(locals()))
 
     # Keys
 
@@ -342,7 +273,7 @@ class Venue:
         expires_at: str | None = None,
     ) -> keys.KeyCreated:
         """Make a key. The venue shows it this once. ``expires_at``: RFC 3339."""
-        return await self.call(keys.CREATE_KEY, keys.KeyCreated, **_values(locals()))
+        return await self.call(keys.CREATE_KEY, keys.KeyCreated, **values_of(locals()))
 
     def list_keys(self, *, limit: int | None = None, cursor: str | None = None) -> Listing[keys.Keys, keys.Key]:
         """Every key ever made, the newest first."""
@@ -372,7 +303,7 @@ class Venue:
 
     async def advance_clock(self, seconds: Exact) -> venue.Advanced:
         """Let time pass, in a venue with a manual clock; repeated after a lost answer it passes again."""
-        return await self.call(venue.ADVANCE_CLOCK, venue.Advanced, **_values(locals()))
+        return await self.call(venue.ADVANCE_CLOCK, venue.Advanced, **values_of(locals()))
 
     async def take_snapshot(self) -> venue.SnapshotTaken:
         """Take a snapshot of everything that is durable by now."""
@@ -401,11 +332,6 @@ class Venue:
     def _list(
         self, operation: Operation, kind: type[P], items: Callable[[P], Iterable[T]], given: Mapping[str, object]
     ) -> Listing[P, T]:
-        values = _values(given)
+        values = values_of(given)
         first = values.pop("cursor")
         return Listing(lambda cursor: self.call(operation, kind, **values, cursor=cursor), items, first)
-
-
-def _values(given: Mapping[str, object]) -> dict[str, Any]:
-    """A method's arguments by name, as ``locals()`` has them at its begin."""
-    return {name: value for name, value in given.items() if name != "self"}

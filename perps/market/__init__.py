@@ -2,5 +2,6 @@
 
 Reading order: ``position`` and ``pricing`` (the formulas), ``state`` (a market and its running sums),
 ``liquidation_order`` (which position is due first), ``sums`` (what its accounts must hold), ``listing`` (which
-parameters are sound).
+parameters are sound). What waits for a price: ``levels`` (the lists), ``triggers`` (exits of positions), ``order`` and
+``orders`` (resting entries).
 """

@@ -21,6 +21,9 @@ CARRY: Final = 2 * DAY_MS * PPB
 RATE: Final = 10**18
 """A rate is a count of this part of the notional, per day."""
 
+FUNDING_DAYS: Final = 3_650
+"""Days for which the funding index has room at the highest rate."""
+
 INDEX_MAX: Final = 2**62
 """No index goes further than this, either way; nor q·F/10⁹ of a whole side, in micros."""
 

@@ -81,6 +81,12 @@ class Levels:
                 break
             yield entry & _ID_MAX
 
+    def first(self, price: int, *, falls: bool) -> int | None:
+        """What is due first at ``price`` of what waits for a fall, or for a rise; None when nothing is."""
+        if falls:
+            return self._falling[0] & _ID_MAX if price <= self.falls_to else None
+        return self._rising[0] & _ID_MAX if price >= self.rises_to else None
+
     def __len__(self) -> int:
         return len(self._falling) + len(self._rising)
 

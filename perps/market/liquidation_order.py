@@ -9,7 +9,7 @@ from sortedcontainers import SortedList
 
 from perps.market.position import Position, kappa
 from perps.params import MarketParams
-from perps.units import PPB, FundingIndex, Ticks
+from perps.units import PPB, FundingIndex, div_ceil, div_floor
 
 _NUMBER_BITS = 48
 NUMBER_MAX = (1 << _NUMBER_BITS) - 1
@@ -39,28 +39,25 @@ class LiquidationOrder:
         """Take out a position that was entered with the same lots, cash and ``params``."""
         self._side(position).remove(_entry(position, params))
 
-    def may_be_due(self, price: Ticks, params: MarketParams, index: FundingIndex) -> bool:
+    def may_be_due(self, price: int, params: MarketParams, index: FundingIndex, scale: int = 1) -> bool:
         """Whether there is any candidate: one comparison a side, whatever the number of positions."""
-        value = price * params.unit
+        longs_due, shorts_due = _due(price, scale, params, index)
         longs, shorts = self._longs, self._shorts
         return bool(
-            (longs and -(longs[0] >> _NUMBER_BITS) >= value * (PPB - params.maintenance_rate) - index)
-            or (shorts and shorts[0] >> _NUMBER_BITS <= value * (PPB + params.maintenance_rate) - index)
+            (longs and -(longs[0] >> _NUMBER_BITS) >= longs_due) or (shorts and shorts[0] >> _NUMBER_BITS <= shorts_due)
         )
 
-    def candidates(self, price: Ticks, params: MarketParams, index: FundingIndex) -> Iterator[int]:
-        """Numbers of the positions whose κ says they are due at ``price``, most endangered first, longs then shorts.
+    def candidates(self, price: int, params: MarketParams, index: FundingIndex, scale: int = 1) -> Iterator[int]:
+        """Numbers of the positions whose κ says they are due at ``price``/``scale`` ticks, longs then shorts.
 
-        κ is rounded so as never to be late: a candidate may fail the exact predicate and must then be skipped.
-        Stop iterating before changing the order.
+        The most endangered of each side come first. κ is rounded so as never to be late: a candidate may fail the exact
+        predicate and must then be skipped. Stop iterating before changing the order.
         """
-        value = price * params.unit
-        longs_due = value * (PPB - params.maintenance_rate) - index
+        longs_due, shorts_due = _due(price, scale, params, index)
         for entry in self._longs:
             if -(entry >> _NUMBER_BITS) < longs_due:
                 break
             yield entry & NUMBER_MAX
-        shorts_due = value * (PPB + params.maintenance_rate) - index
         for entry in self._shorts:
             if entry >> _NUMBER_BITS > shorts_due:
                 break
@@ -84,6 +81,12 @@ class NoOrder(LiquidationOrder):
 
     def remove(self, position: Position, params: MarketParams) -> None:
         """Nothing was kept."""
+
+
+def _due(price: int, scale: int, params: MarketParams, index: FundingIndex) -> tuple[int, int]:
+    """The least κ of a long that may be due and the greatest of a short; κ is whole, so rounding loses nobody."""
+    value, rate = price * params.unit, params.maintenance_rate
+    return div_ceil(value * (PPB - rate), scale) - index, div_floor(value * (PPB + rate), scale) - index
 
 
 def _entry(position: Position, params: MarketParams) -> int:

@@ -5,16 +5,19 @@ from typing import Final
 
 from msgspec.structs import astuple
 
-from perps.market.funding import INDEX_MAX
+from perps.market.funding import FUNDING_DAYS, INDEX_MAX
+from perps.market.reach import largest_interest, largest_skew
 from perps.params import LEVERAGE_MAX, MarketParams, MarkSource
 from perps.refusals import Fact, RejectCode, Rejected
-from perps.units import AMOUNT_MAX, INTEGER_MAX, MICRO, PICO, PPB, Ppb, Ticks, div_ceil
+from perps.units import AMOUNT_MAX, INTEGER_MAX, MICRO, PICO, PPB, Ppb, Ticks, div_ceil, div_floor
 
 UNIT_SCALE: Final = PICO * MICRO
 """Tick size × lot size, both pico, of one micro per tick·lot."""
 
-FUNDING_DAYS: Final = 3_650
-"""Days for which the funding index has room at the highest rate."""
+TICKS_IN_MAINTENANCE: Final = 10
+"""One tick of the price is at most so small a part of the maintenance margin: a price that had to be rounded to its
+tick, or trades that moved it by one, liquidate nobody who was not about to be.
+"""
 
 CONFIRMATIONS_MAX: Final = 100
 """The most often that a source must say a price that is held."""
@@ -23,9 +26,19 @@ Rule = tuple[str, bool, dict[str, Fact]]
 """A rule in words, whether it holds, and what it compares."""
 
 
-def check_params(params: MarketParams, price: Ticks) -> Rejected | None:
-    """Return the first rule that ``params`` breaks at ``price``, with what it compared; or None."""
-    for rules in (_ranges(params, price), _solvency(params), _funding(params, price), _prices(params)):
+def check_params(params: MarketParams, price: Ticks, present: MarketParams | None = None) -> Rejected | None:
+    """Return the first rule that ``params`` breaks at ``price``, with what it compared; or None.
+
+    ``present``: what the market has now, if it is there already. Its tick may be too coarse: it was listed before there
+    was that rule, or its price has fallen. Then only a lower maintenance rate, which makes it worse, is refused.
+    """
+    for rules in (
+        _ranges(params, price),
+        _solvency(params, price),
+        _steps(params, price, present),
+        _funding(params, price),
+        _prices(params),
+    ):
         for rule, holds, compared in rules:
             if not holds:
                 return Rejected(code=RejectCode.PARAMETERS_INCONSISTENT, facts={"rule": rule, **compared})
@@ -48,7 +61,7 @@ def _ranges(params: MarketParams, price: Ticks) -> Iterator[Rule]:
     yield (
         "maxOpenInterest is worth at most 10^12 at this price",
         worth <= AMOUNT_MAX,
-        {"worth_micros": worth, "worth_max_micros": AMOUNT_MAX},
+        {"worth_micros": worth, "worth_max_micros": AMOUNT_MAX, **_fits(params, price)},
     )
     leverage, order, deposit = params.max_leverage, params.min_order_size, params.house_deposit
     yield (
@@ -62,12 +75,20 @@ def _ranges(params: MarketParams, price: Ticks) -> Iterator[Rule]:
         params.maker_fee >= 0 and params.taker_fee >= 0,
         {"maker_fee_ppb": params.maker_fee, "taker_fee_ppb": params.taker_fee},
     )
+    yield (
+        "makerFee ≤ takerFee",
+        not params.charges_maker_fee or params.maker_fee <= params.taker_fee,
+        {"maker_fee_ppb": params.maker_fee, "taker_fee_ppb": params.taker_fee},
+    )
     yield "0 < minOrderSize", order > 0, {"min_order_size_micros": order}
+    positions, notional = params.max_positions_per_user, params.max_notional_per_user
+    yield "1 ≤ maxPositionsPerUser", positions is None or positions >= 1, {}
+    yield "0 < maxNotionalPerUser", notional is None or notional > 0, {}
     yield "0 ≤ houseCreditLimit", params.house_credit_limit is None or params.house_credit_limit >= 0, {}
     yield "0 ≤ houseDeposit ≤ 10^12", 0 <= deposit <= AMOUNT_MAX, {"house_deposit_micros": deposit}
 
 
-def _solvency(params: MarketParams) -> Iterator[Rule]:
+def _solvency(params: MarketParams, price: Ticks) -> Iterator[Rule]:
     """What keeps a liquidation solvent (formulas: "Liquidation"): maintenance covers the way out.
 
     A liquidation never pays better than closing: its fee is at least the taker's. The worst exit is the whole
@@ -82,7 +103,7 @@ def _solvency(params: MarketParams) -> Iterator[Rule]:
     yield (
         "with markSource quote: 2 × maxOpenInterest ≤ maintenanceRate × (skewScale - maxOpenInterest)",
         params.mark_source is MarkSource.INDEX or _survives_a_swing(params),
-        {"needed_ppb": _widest_swing(params), **maintenance, **_interest(params)},
+        {"needed_ppb": _widest_swing(params), **maintenance, **_interest(params), **_fits(params, price)},
     )
     yield (
         "0 < maintenanceRate < 1/maxLeverage",
@@ -103,8 +124,31 @@ def _solvency(params: MarketParams) -> Iterator[Rule]:
             **maintenance,
             **_depth(params),
             **_interest(params),
+            **_fits(params, price),
         },
     )
+
+
+def _steps(params: MarketParams, price: Ticks, present: MarketParams | None) -> Iterator[Rule]:
+    """What keeps one step of the price small beside margin: a tick, and the largest move that the listing expects."""
+    tick, rate, step, leverage = params.tick_size, params.maintenance_rate, params.max_step, params.max_leverage
+    yield (
+        f"{TICKS_IN_MAINTENANCE} × tickSize ≤ maintenanceRate × price",
+        rate * price >= TICKS_IN_MAINTENANCE * PPB or (present is not None and rate >= present.maintenance_rate),
+        {
+            "tick_size_pico": tick,
+            "largest_tick_size_pico": div_floor(rate * price * tick, TICKS_IN_MAINTENANCE * PPB),
+            "price_ticks": price,
+            "maintenance_rate_ppb": rate,
+        },
+    )
+    if step is not None:
+        yield "0 < maxStep", step > 0, {"max_step_ppb": step}
+        yield (
+            "maxLeverage × maxStep ≤ 1",
+            leverage * step <= PPB,
+            {"max_step_ppb": step, "max_leverage": leverage, "largest_leverage": div_floor(PPB, max(step, 1))},
+        )
 
 
 def _funding(params: MarketParams, price: Ticks) -> Iterator[Rule]:
@@ -142,6 +186,16 @@ def _prices(params: MarketParams) -> Iterator[Rule]:
 
 def _depth(params: MarketParams) -> dict[str, Fact]:
     return {"max_skew_lots": params.max_skew, "skew_scale_lots": params.skew_scale}
+
+
+def _fits(params: MarketParams, price: Ticks) -> dict[str, Fact]:
+    """The largest caps that would fit, each with all else as it is, and how far trading could then move the quote."""
+    interest = largest_interest(params, price)
+    return {
+        "largest_open_interest_lots": interest,
+        "largest_skew_lots": largest_skew(params),
+        "trading_range_ppb": div_floor(PPB * interest, max(params.skew_scale, 1)),
+    }
 
 
 def _interest(params: MarketParams) -> dict[str, Fact]:

@@ -68,42 +68,53 @@ def funding_since_entry(position: Position, params: MarketParams, index: Funding
     return Micros(position.funding_paid + owed)
 
 
-def equity(position: Position, price: Ticks, unit: int, index: FundingIndex) -> Micros:
-    """Q + q·P·u − ceil(q·F/10⁹), micros: what would be left at ``price`` before exit impact and fees."""
-    return Micros(position.cash + position.lots * price * unit - funding_owed(position.lots, index))
+def equity(position: Position, price: int, unit: int, index: FundingIndex, scale: int = 1) -> Micros:
+    """Q + q·P·u − ceil(q·F/10⁹), micros: what would be left at P = ``price``/``scale`` before exit impact and fees.
+
+    Rounded down, where P is between two ticks.
+    """
+    value = div_floor(position.lots * price * unit, scale)
+    return Micros(position.cash + value - funding_owed(position.lots, index))
 
 
-def notional(lots: int, price: Ticks, unit: int) -> Micros:
+def notional(lots: int, price: int, unit: int) -> Micros:
     """|q|·P·u, micros, exact."""
     return Micros(abs(lots) * price * unit)
 
 
-def maintenance(lots: int, price: Ticks, params: MarketParams) -> Micros:
-    """ceil(|q|·P·u·μ) + L, micros: equity at or below this is liquidated. Rounded up, towards safety."""
+def maintenance(lots: int, price: int, params: MarketParams, scale: int = 1) -> Micros:
+    """ceil(|q|·P·u·μ) + L, micros, P = ``price``/``scale``: equity at or below this is liquidated. Rounded up."""
     exact = notional(lots, price, params.unit) * params.maintenance_rate
-    return Micros(div_ceil(exact, PPB) + params.maintenance_fixed)
+    return Micros(div_ceil(exact, PPB * scale) + params.maintenance_fixed)
 
 
-def withdrawable(position: Position, price: Ticks, params: MarketParams, index: FundingIndex) -> Micros:
-    """The most micros of margin that can leave a position at ``price``; 0 or less when none can.
+def withdrawable(position: Position, price: int, params: MarketParams, index: FundingIndex, scale: int = 1) -> Micros:
+    """The most micros of margin that can leave a position at ``price``/``scale`` ticks; 0 or less when none can.
 
     min(m, equity) − max(``initial_margin``, 1), and equity stays above maintenance. What a position has gained on paper
-    is in its equity and not in its margin m, so it cannot be taken out; what it has lost is in both bounds.
+    is in its equity and not in its margin m, so it cannot be taken out; what it has lost is in both bounds. Between two
+    ticks each of equity, margin and maintenance is rounded against the trader, to a micro.
     """
-    worth = equity(position, price, params.unit, index)
-    kept = max(initial_margin(position.lots, price, params), 1)
-    spare = worth - maintenance(position.lots, price, params) - 1
+    worth = equity(position, price, params.unit, index, scale)
+    kept = max(initial_margin(position.lots, price, params, scale), 1)
+    spare = worth - maintenance(position.lots, price, params, scale) - 1
     return Micros(min(min(position.margin, worth) - kept, spare))
 
 
-def initial_margin(lots: int, price: Ticks, params: MarketParams) -> Micros:
+def initial_margin(lots: int, price: int, params: MarketParams, scale: int = 1) -> Micros:
     """ceil(|q|·P·u / maxLeverage), micros: what an open of this size would need at ``price``, before its impact."""
-    return Micros(div_ceil(notional(lots, price, params.unit), params.max_leverage))
+    return Micros(div_ceil(notional(lots, price, params.unit), params.max_leverage * scale))
 
 
-def is_liquidatable(position: Position, price: Ticks, params: MarketParams, index: FundingIndex) -> bool:
-    """Equity ≤ maintenance: the exact predicate."""
-    return equity(position, price, params.unit, index) <= maintenance(position.lots, price, params)
+def is_liquidatable(position: Position, price: int, params: MarketParams, index: FundingIndex, scale: int = 1) -> bool:
+    """Equity ≤ maintenance at ``price``/``scale`` ticks: the exact predicate.
+
+    (Q − L − ceil(q·F/10⁹))·scale + q·price·u ≤ ceil(|q|·price·u·μ). Maintenance is rounded up, towards safety, to a
+    whole micro/``scale``.
+    """
+    spare = position.cash - params.maintenance_fixed - funding_owed(position.lots, index)
+    value = position.lots * price * params.unit
+    return spare * scale + value <= div_ceil(abs(value) * params.maintenance_rate, PPB)
 
 
 def kappa(position: Position, params: MarketParams) -> int:

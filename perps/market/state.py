@@ -10,6 +10,7 @@ from perps.events import (
 )
 from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
+from perps.market.orders import NoLists, RestingOrders
 from perps.market.position import Position
 from perps.market.pricing import quote_price, trade_cost
 from perps.market.settling import Settling
@@ -24,7 +25,7 @@ class Market:
     """One market: its price, its positions and the running sums over them.
 
     Changed only by ``perps.engine.apply``, in the mailbox of the actor that owns it (or by a follower of the journal,
-    which keeps its own). Sums are O(1) to keep: skew K, lots per side, ΣQ, Σm.
+    which keeps its own). Sums are O(1) to keep: skew K, lots per side, ΣQ, Σm, what each user holds.
     """
 
     __slots__ = (
@@ -35,6 +36,7 @@ class Market:
         "funding_carry",
         "funding_index",
         "funding_rate",
+        "held",
         "held_price",
         "hour_index",
         "house",
@@ -45,7 +47,9 @@ class Market:
         "mode",
         "mode_reason",
         "next_number",
+        "next_order",
         "order",
+        "orders",
         "params",
         "positions",
         "price_at",
@@ -80,9 +84,13 @@ class Market:
         self.hour_index = FundingIndex(0)
         """The index at the last full hour that was noted."""
         self.positions: dict[int, Position] = {}
+        self.held: dict[str, tuple[int, int]] = {}
+        """By user who has any: how many positions are open, and Σ|q| of them in lots."""
         self.order = LiquidationOrder() if order is None else order
         self.exits = Exits() if order is None else NoExits()
+        self.orders = RestingOrders() if order is None else NoLists()
         self.next_number = 1
+        self.next_order = 1
         self.seq = 0
         """Rows this market has written: the ``market_seq`` of the last one."""
         self.at: Millis = listing.at
@@ -108,11 +116,14 @@ class Market:
         market.funding_at, market.hour_index = head.funding_at, head.hour_index
         market.house, market.insurance = head.house, head.insurance
         market.held_price, market.settling = head.held_price, head.settling
+        market.next_order = head.next_order
         market.order.add_all(image.positions, head.params)
         market.exits.enter_all(position for position in image.positions if position.has_exits)
         for position in image.positions:
             market.positions[position.number] = position
             market._count(position, 1)
+        for each in image.orders:
+            market.orders.add(each, head.params)
         return market
 
     def image(self) -> MarketImage:
@@ -137,14 +148,20 @@ class Market:
             self.hour_index,
             self.held_price,
             self.settling,
+            self.next_order,
+            len(self.positions) if self.orders.by_number else None,
         )
-        return MarketImage(head, tuple(self.positions.values()))
+        return MarketImage(head, tuple(self.positions.values()), tuple(self.orders.by_number.values()))
 
     def follower(self) -> Market:
         """A copy that goes its own way and liquidates nobody: for readers, who are told who was liquidated."""
         market = copy(self)
-        market.order, market.exits, market.positions = NoOrder(), NoExits(), dict(self.positions)
+        market.order, market.exits = NoOrder(), NoExits()
+        market.positions, market.held = dict(self.positions), dict(self.held)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
+        market.orders = NoLists()
+        for order in self.orders.by_number.values():
+            market.orders.add(order, self.params)
         return market
 
     @property
@@ -170,10 +187,23 @@ class Market:
 
     @property
     def mark(self) -> Ticks:
-        """The price for margin and liquidation, ticks: the index or the quote, as ``mark_source`` says."""
+        """The price for margin and liquidation, as shown: the index or the quote, as ``mark_source`` says, in ticks."""
         if self.params.mark_source is MarkSource.INDEX:
             return self.index_price
         return self.quote
+
+    def exact_mark(self, skew: int) -> tuple[int, int]:
+        """The mark at a skew as a fraction of ticks: what liquidations are decided by.
+
+        S·(Ks + K)/Ks where the mark is the quote, exact: a coarse tick moves nobody's liquidation. In markets that were
+        listed without ``exact_mark`` it is the quote rounded down to its tick.
+        """
+        params = self.params
+        if params.mark_source is MarkSource.INDEX:
+            return self.index_price, 1
+        if not params.exact_mark:
+            return self.quote_at(skew), 1
+        return self.index_price * (params.skew_scale + skew), params.skew_scale
 
     def mark_given(self, quote: Ticks, index_price: Ticks) -> Ticks:
         """The mark if quote and index were these, ticks."""
@@ -229,6 +259,11 @@ class Market:
             self.short_lots = Lots(self.short_lots - sign * position.lots)
         self.cash = Micros(self.cash + sign * position.cash)
         self.margin = Micros(self.margin + sign * position.margin)
+        count, lots = self.held.get(position.user, (0, 0))
+        if count + sign:
+            self.held[position.user] = (count + sign, lots + sign * abs(position.lots))
+        else:
+            del self.held[position.user]
 
     def take_money(self, transfers: Transfers) -> None:
         """Count what enters and leaves the house's and the insurance's account."""

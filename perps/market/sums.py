@@ -13,8 +13,9 @@ class MarketSums(Struct, frozen=True, gc=False):
     margin: Micros
     house: Micros
     insurance: Micros
+    reserved: Micros = Micros(0)
 
     @classmethod
     def of(cls, market: Market) -> "MarketSums":
         """The running sums of a market as it stands."""
-        return cls(market.ticker, market.margin, market.house, market.insurance)
+        return cls(market.ticker, market.margin, market.house, market.insurance, market.orders.reserved)

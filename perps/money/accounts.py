@@ -1,7 +1,8 @@
 """The names of all accounts. Σ of what they hold is 0, always.
 
 ``user:X`` a wallet, never below 0 · ``margin:T`` collateral of open positions · ``house:T`` a market's counterparty ·
-``insurance:T`` fed by liquidation fees, emptied by bad debt · ``fees`` the venue's income · ``world`` everything
+``orders:T`` what resting orders may
+take · ``insurance:T`` fed by liquidation fees, emptied by bad debt · ``fees`` the venue's income · ``world`` everything
 outside: deposits come from it, so it stands at minus what was paid in.
 """
 
@@ -22,6 +23,11 @@ def user_account(user: str) -> str:
 def margin_account(ticker: str) -> str:
     """The account that holds the margin of a market's open positions."""
     return f"margin:{ticker}"
+
+
+def orders_account(ticker: str) -> str:
+    """The account that holds the reserves of a market's resting orders."""
+    return f"orders:{ticker}"
 
 
 def house_account(ticker: str) -> str:

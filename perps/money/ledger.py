@@ -11,7 +11,7 @@ from perps.events import (
     Transfers,
 )
 from perps.market.sums import MarketSums
-from perps.money.accounts import house_account, insurance_account, margin_account, user_account
+from perps.money.accounts import house_account, insurance_account, margin_account, orders_account, user_account
 from perps.refusals import InvariantViolated
 from perps.snapshot.images import LedgerImage
 from perps.units import BALANCE_MAX, Micros
@@ -73,6 +73,7 @@ class Ledger:
             (margin_account(sums.ticker), sums.margin),
             (house_account(sums.ticker), sums.house),
             (insurance_account(sums.ticker), sums.insurance),
+            (orders_account(sums.ticker), sums.reserved),
         )
         for account, amount in said:
             if self.balances.get(account, 0) != amount:

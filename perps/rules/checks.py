@@ -11,7 +11,7 @@ from perps.money.accounts import FEES, user_account
 from perps.params import MarketParams, Mode
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import Given
-from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, Ticks, div_floor
+from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, Ppb, Ticks, div_ceil, div_floor
 
 _PRICE_SCALE: Final = PICO * PICO // MICRO
 """Micros · this / pico of the base asset = pico of a price."""
@@ -134,6 +134,23 @@ def _worse(fill: Fill, bound: int, scale: int, params: MarketParams) -> Rejected
         paid_micros=paid,
         accepted_micros=div_floor(bound, scale),
     )
+
+
+def trading_fee(market: Market, fill: Fill, taker_fee: Ppb) -> Micros:
+    """What a fill is charged, before it is applied: ceil(|C|·(n·maker + (|d| − n)·taker) / (|d|·10⁹)), micros.
+
+    n lots of it bring the skew K nearer to 0: min(|d|, |K|) when it trades against the skew, else 0. Where the market
+    charges no maker fee, all lots are takers'. Rounded up, against the trader. ``taker_fee``: the market's, or a lower
+    one that was promised, which makers pay at most, too.
+    """
+    params, cost = market.params, abs(fill.cost)
+    skew, lots = market.skew, fill.lots
+    if not params.charges_maker_fee or skew * lots >= 0:
+        return Micros(div_ceil(cost * taker_fee, PPB))
+    count = abs(lots)
+    nearer = min(count, abs(skew))
+    charged = nearer * min(params.maker_fee, taker_fee) + (count - nearer) * taker_fee
+    return Micros(div_ceil(cost * charged, count * PPB))
 
 
 def fee_legs(user: str, referrer: str | None, fee: Micros, params: MarketParams) -> tuple[Micros, Transfers]:

@@ -13,19 +13,24 @@ from perps.market.position import (
     is_liquidatable,
     maintenance,
 )
+from perps.market.pricing import most_lots
 from perps.market.state import Market
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
 
 
 def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[PositionReduced] | Rejected:
-    """Close ``share`` of a position: floor(|q|·share/10⁹) lots, at least one."""
+    """Close a part of a position: floor(|q|·share/10⁹) lots, at least one; or as many as are asked for, or as their
+    notional allows, and at most all.
+    """
     if not 0 < command.share <= PPB:
         return reject(RejectCode.VALIDATION_ERROR, rule="0 < share ≤ 1", share_ppb=command.share)
+    if min(command.lots, command.size) < 0 or (command.lots and command.size):
+        return reject(RejectCode.VALIDATION_ERROR, rule="a close is by share, by quantity or by size, above 0")
     found = find(market, command.position_id, None if command.any_owner else command.user)
     if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
         return found
@@ -34,19 +39,21 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
         return closed_doors
     if isinstance(found, Rejected):
         return found
-    count = max(1, div_floor(abs(found.lots) * command.share, PPB))
+    count = _count(market, found, command)
+    if not count:
+        smallest = abs(market.cost(-1 if found.lots > 0 else 1))
+        return reject(RejectCode.POSITION_SIZE_TOO_SMALL, size_micros=command.size, one_lot_micros=smallest)
     reduced = reduce(market, found, count, CloseReason.OWNER)
     unpaid = house_cannot_pay(market, reduced)
     if unpaid:
         return unpaid
     rest = reduced.position
-    if rest.lots and (
-        reduced.bad_debt or is_liquidatable(rest, reduced.fill.mark_price, market.params, market.funding_index)
-    ):
+    mark, scale = market.exact_mark(market.skew + reduced.fill.lots)
+    if rest.lots and (reduced.bad_debt or is_liquidatable(rest, mark, market.params, market.funding_index, scale)):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
-            equity_micros=equity(rest, reduced.fill.mark_price, market.params.unit, market.funding_index),
-            maintenance_micros=maintenance(rest.lots, reduced.fill.mark_price, market.params),
+            equity_micros=equity(rest, mark, market.params.unit, market.funding_index, scale),
+            maintenance_micros=maintenance(rest.lots, mark, market.params, scale),
         )
     return beyond_limit(market, reduced.fill, command) or (reduced,)
 
@@ -68,8 +75,9 @@ def reduce(
     Funding paid counts from the entry: ceil(c·F/10⁹) − floor(b·c/q), b = ``funding_base``; the entry cost is split so
     that the rest's base is what is left of b.
     A settlement below 0 is bad debt: the insurance pays what it has, the house goes without the remainder.
-    The fee, taker or liquidation, is at most the settlement, so an owner is never billed for leaving. Both are
-    charged on the exit notional |C|, and a listing keeps liquidation fee ≥ taker fee: a liquidation never pays better.
+    The fee, of the trade or of the liquidation, is at most the settlement, so an owner is never billed for leaving.
+    Both are charged on the exit notional |C|, and a listing keeps liquidation fee ≥ taker fee ≥ maker fee: a
+    liquidation never pays better. A settlement of the market has no fee.
     ``is_endangered``: the position is due for liquidation, so it pays that fee whatever its reason to leave.
     """
     params, index = market.params, market.funding_index
@@ -87,10 +95,7 @@ def reduce(
     settlement, bad_debt = Micros(max(payout, 0)), Micros(max(-payout, 0))
     pnl = Micros(payout - margin)
     is_liquidated = is_endangered or reason is CloseReason.LIQUIDATION
-    rate: int = params.liquidation_fee if is_liquidated else params.taker_fee
-    if reason is CloseReason.SETTLEMENT:
-        rate = 0
-    fee = Micros(min(div_ceil(abs(fill.cost) * rate, PPB), settlement))
+    fee = min(_fee(market, fill, reason, is_liquidated=is_liquidated), settlement)
     referral, legs = (
         (Micros(0), _liquidation_fee_leg(position.user, fee, params))
         if is_liquidated
@@ -179,6 +184,31 @@ _EXITS: Final = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS)
 
 COMMANDS = (CommandRule(ClosePosition, decide_close),)
 EVENTS = (EventRule(PositionReduced, apply_reduced, project_reduced),)
+
+
+def _count(market: Market, position: Position, command: ClosePosition) -> int:
+    """How many lots to close, unsigned; 0 when ``size`` does not pay for one."""
+    held = abs(position.lots)
+    if command.lots:
+        return min(command.lots, held)
+    if not command.size:
+        return max(1, div_floor(held * command.share, PPB))
+    most = most_lots(
+        command.size,
+        -1 if position.lots > 0 else 1,
+        index_price=market.index_price,
+        unit=market.unit,
+        skew=market.skew,
+        skew_scale=market.params.skew_scale,
+    )
+    return min(most, held)
+
+
+def _fee(market: Market, fill: Fill, reason: CloseReason, *, is_liquidated: bool) -> Micros:
+    """What a fill that reduces is charged, before it is applied, whatever the settlement is."""
+    if is_liquidated:
+        return Micros(div_ceil(abs(fill.cost) * market.params.liquidation_fee, PPB))
+    return Micros(0) if reason is CloseReason.SETTLEMENT else trading_fee(market, fill, market.params.taker_fee)
 
 
 def _liquidation_fee_leg(user: str, fee: Micros, params: MarketParams) -> Transfers:

@@ -8,16 +8,15 @@ from perps.market.state import Market
 from perps.market.triggers import is_stop_due
 from perps.refusals import Rejected
 from perps.rules.closing import house_cannot_pay, reduce
-from perps.units import Ticks
 
 
-def next_liquidation(market: Market, mark: Ticks, unpaid: set[int]) -> PositionReduced | None:
+def next_liquidation(market: Market, unpaid: set[int]) -> PositionReduced | None:
     """The liquidation of the most endangered position that is due and whose gain, if it has one, the house can pay.
 
     None when there is none. The numbers of those whom the house cannot pay are added to ``unpaid``. Whoever is in it is
     passed over.
     """
-    for position in _all_due(market, mark):
+    for position in _all_due(market):
         if position.number in unpaid:
             continue
         outcome = decide_liquidation(market, position)
@@ -29,18 +28,18 @@ def next_liquidation(market: Market, mark: Ticks, unpaid: set[int]) -> PositionR
 
 def due(market: Market) -> Position | None:
     """The most endangered position whose equity is at or below its maintenance, whatever the market's mode."""
-    return next(_all_due(market, market.mark), None)
+    return next(_all_due(market), None)
 
 
-def _all_due(market: Market, mark: Ticks) -> Iterator[Position]:
+def _all_due(market: Market) -> Iterator[Position]:
     """A candidate that κ's rounding put forward too early is skipped, not stopped at."""
+    mark, scale = market.exact_mark(market.skew)
     params, index = market.params, market.funding_index
-    if not market.order.may_be_due(mark, params, index):
+    if not market.order.may_be_due(mark, params, index, scale):
         return
-    mark, params, index = market.mark, market.params, market.funding_index
-    for number in market.order.candidates(mark, params, index):
+    for number in market.order.candidates(mark, params, index, scale):
         position = market.positions[number]
-        if is_liquidatable(position, mark, params, index):
+        if is_liquidatable(position, mark, params, index, scale):
             yield position
 
 

@@ -32,7 +32,8 @@ def decide_margin(market: Market, command: ChangeMargin, given: Given) -> tuple[
         return closed_doors
     if isinstance(found, Rejected):
         return found
-    if amount < 0 and -amount > withdrawable(found, market.mark, market.params, market.funding_index):
+    mark, scale = market.exact_mark(market.skew)
+    if amount < 0 and -amount > withdrawable(found, mark, market.params, market.funding_index, scale):
         return _too_little(market, found, Micros(-amount))
     if amount > given.held:
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=amount, available_micros=given.held)
@@ -69,13 +70,14 @@ def _shut(market: Market) -> Rejected | None:
 
 def _too_little(market: Market, position: Position, amount: Micros) -> Rejected:
     """The refusal of what would leave too little: what was asked for, what could go, and what that follows from."""
-    mark, params, index = market.mark, market.params, market.funding_index
+    mark, scale = market.exact_mark(market.skew)
+    params, index = market.params, market.funding_index
     return reject(
         RejectCode.INSUFFICIENT_MARGIN,
         required_micros=amount,
-        available_micros=max(0, withdrawable(position, mark, params, index)),
+        available_micros=max(0, withdrawable(position, mark, params, index, scale)),
         margin_micros=position.margin,
-        equity_micros=equity(position, mark, params.unit, index),
-        initial_margin_micros=initial_margin(position.lots, mark, params),
-        maintenance_micros=maintenance(position.lots, mark, params),
+        equity_micros=equity(position, mark, params.unit, index, scale),
+        initial_margin_micros=initial_margin(position.lots, mark, params, scale),
+        maintenance_micros=maintenance(position.lots, mark, params, scale),
     )

@@ -5,18 +5,19 @@ from typing import Final
 from msgspec.structs import replace
 
 from perps.commands import OpenPosition, Side, signed
-from perps.effects import Effects, Traded, TradeKind
+from perps.effects import Effects, Ordered, OrderStatus, Traded, TradeKind
 from perps.events import Fill, PositionIncreased, PositionOpened, Transfer, TransferKind
 from perps.market.position import Position, equity, is_liquidatable, maintenance
 from perps.market.pricing import most_lots
+from perps.market.reach import largest_open, reach
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, would_trigger
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
-from perps.units import PPB, Lots, Micros, div_ceil, div_floor
+from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
 
 _NO_EXITS: Final = (None, None)
 
@@ -29,6 +30,14 @@ def decide_open(
     What is added to a position passes the checks of an open, pays its own margin in full and is on the same side; the
     position as a whole must be sound behind it.
     """
+    outcome = open_at(market, command, given, market.params.taker_fee)
+    return outcome if isinstance(outcome, Rejected) else (outcome,)
+
+
+def open_at(
+    market: Market, command: OpenPosition, given: Given, fee_rate: Ppb
+) -> PositionOpened | PositionIncreased | Rejected:
+    """As ``decide_open``, at a fee of ``fee_rate``."""
     params = market.params
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
@@ -65,6 +74,7 @@ def decide_open(
     )
     lots = signed(command.side, count)
     refused = _check_size(market, command, lots, Lots(0) if grown is None else grown.lots)
+    refused = refused or _check_user(market, command.user, lots, is_new=grown is None)
     if refused:
         return refused
     fill = fill_of(market, lots)
@@ -75,34 +85,40 @@ def decide_open(
         triggered = would_trigger(position, fill.mark_price)
         if triggered:
             return triggered
-    if is_liquidatable(position, fill.mark_price, params, market.funding_index):
+    mark, scale = market.exact_mark(market.skew + lots)
+    if is_liquidatable(position, mark, params, market.funding_index, scale):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
-            equity_micros=equity(position, fill.mark_price, params.unit, market.funding_index),
-            maintenance_micros=maintenance(position.lots, fill.mark_price, params),
+            equity_micros=equity(position, mark, params.unit, market.funding_index, scale),
+            maintenance_micros=maintenance(position.lots, mark, params, scale),
         )
     beyond = beyond_limit(market, fill, command)
     if beyond:
         return beyond
-    fee = Micros(div_ceil(abs(fill.cost) * params.taker_fee, PPB))
+    fee = trading_fee(market, fill, fee_rate)
     if margin + fee > given.held:
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=margin + fee, available_micros=given.held)
     referral, legs = fee_legs(command.user, given.referrer, fee, params)
     post = Transfer(user_account(command.user), margin_account(params.ticker), margin, TransferKind.MARGIN)
     if grown is None:
-        return (PositionOpened(position, fill, fee, referral, (post, *legs)),)
-    return (PositionIncreased(position, fill, margin, fee, referral, (post, *legs)),)
+        return PositionOpened(position, fill, fee, referral, (post, *legs))
+    return PositionIncreased(position, fill, margin, fee, referral, (post, *legs))
 
 
 def apply_opened(market: Market, event: PositionOpened) -> None:
-    """A new position stands."""
+    """A new position stands; the order that was filled rests no more."""
     market.enter(event.position)
+    if event.order is not None:
+        market.orders.remove(event.order.number)
     market.next_number = event.position.number + 1
 
 
 def project_opened(event: PositionOpened) -> Effects:
     """A trade that began a position."""
-    return (Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral),)
+    traded = Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral)
+    if event.order is None:
+        return (traded,)
+    return (traded, Ordered(event.order, OrderStatus.FILLED, position=event.position.number, fill=event.fill))
 
 
 def apply_increased(market: Market, event: PositionIncreased) -> None:
@@ -154,7 +170,7 @@ def _sum(grown: Position, added: Position) -> Position:
 
 def _check_size(market: Market, command: OpenPosition, lots: Lots, held: Lots) -> Rejected | None:
     """Size (``held``: what the position has already), leverage, skew and open interest, in that order."""
-    params = market.params
+    params, sign = market.params, 1 if lots > 0 else -1
     if lots == 0:
         smallest = abs(market.cost(signed(command.side, 1)))
         return reject(RejectCode.POSITION_SIZE_TOO_SMALL, size_micros=command.size, one_lot_micros=smallest)
@@ -163,19 +179,39 @@ def _check_size(market: Market, command: OpenPosition, lots: Lots, held: Lots) -
             RejectCode.POSITION_SIZE_TOO_LARGE,
             quantity_lots=abs(held + lots),
             max_open_interest_lots=params.max_open_interest,
+            largest_size_micros=largest_open(market, sign),
         )
     if command.leverage > params.max_leverage:
         return reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=command.leverage, max_leverage=params.max_leverage)
     skew, after = market.skew, market.skew + lots
     if abs(after) > params.max_skew and abs(after) >= abs(skew):
-        return reject(RejectCode.MAX_SKEW_EXCEEDED, skew_lots=after, max_skew_lots=params.max_skew)
+        return reject(
+            RejectCode.MAX_SKEW_EXCEEDED,
+            skew_lots=after,
+            max_skew_lots=params.max_skew,
+            largest_size_micros=largest_open(market, sign),
+            trading_range_ppb=reach(params).by_opens,
+        )
     side = market.long_lots if lots > 0 else market.short_lots
     if side + abs(lots) > params.max_open_interest:
         return reject(
             RejectCode.OPEN_INTEREST_EXCEEDED,
             open_interest_lots=side + abs(lots),
             max_open_interest_lots=params.max_open_interest,
+            largest_size_micros=largest_open(market, sign),
         )
+    return None
+
+
+def _check_user(market: Market, user: str, lots: Lots, *, is_new: bool) -> Rejected | None:
+    """How many positions one user may have in the market, then how much notional, at the index price."""
+    params, (count, held) = market.params, market.held.get(user, (0, 0))
+    most, positions = params.max_positions_per_user, count + is_new
+    if most is not None and is_new and positions > most:
+        return reject(RejectCode.USER_LIMIT_EXCEEDED, positions=positions, max_positions_per_user=most)
+    limit, worth = params.max_notional_per_user, (held + abs(lots)) * market.index_price * market.unit
+    if limit is not None and worth > limit:
+        return reject(RejectCode.USER_LIMIT_EXCEEDED, notional_micros=worth, max_notional_per_user_micros=limit)
     return None
 
 

@@ -23,7 +23,7 @@ def decide_update(
     holds none.
     """
     params = changed(market.params, command.changes)
-    broken = check_params(params, market.index_price) or _misfit(market, params)
+    broken = check_params(params, market.index_price, market.params) or _misfit(market, params)
     if broken:
         return broken
     endangered = 0 if command.force else _endangered(market, params)
@@ -68,12 +68,13 @@ def _misfit(market: Market, params: MarketParams) -> Rejected | None:
 
 def _endangered(market: Market, params: MarketParams) -> int:
     """How many positions are liquidatable under the new parameters, and are not under the present ones."""
-    mark, index = market.mark, market.funding_index
-    if not market.order.may_be_due(mark, params, index):
+    mark, scale = market.exact_mark(market.skew)
+    now, index = market.params, market.funding_index
+    if not market.order.may_be_due(mark, params, index, scale):
         return 0
-    due = (market.positions[number] for number in market.order.candidates(mark, params, index))
+    due = (market.positions[number] for number in market.order.candidates(mark, params, index, scale))
     return sum(
-        is_liquidatable(each, mark, params, index) and not is_liquidatable(each, mark, market.params, index)
+        is_liquidatable(each, mark, params, index, scale) and not is_liquidatable(each, mark, now, index, scale)
         for each in due
     )
 
@@ -81,6 +82,7 @@ def _endangered(market: Market, params: MarketParams) -> int:
 def apply_changed(market: Market, event: ParamsChanged) -> None:
     """These parameters hold from here on. Funding that is switched on counts from now; switched off, its rate is 0."""
     had_funding, market.params = market.params.funding_velocity, event.params
+    market.orders.rekey(event.params)
     if not event.params.funding_velocity:
         market.funding_rate, market.funding_carry, market.funding_at = 0, 0, Millis(0)
     elif not had_funding:

@@ -2,14 +2,14 @@
 
 from typing import Final
 
-from perps.commands import UpdatePrice
+from perps.commands import PriceSource, UpdatePrice
 from perps.effects import Effects, Holding, Priced
 from perps.events import HoldEnded, PriceHeld, PriceUpdated
 from perps.market.holding import HeldPrice, is_near
 from perps.market.state import Market
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import CommandRule, EventRule, Given
-from perps.units import AMOUNT_MAX, Millis
+from perps.units import AMOUNT_MAX, PPB, Millis, Ppb, Ticks, div_floor
 
 SOURCE_CLOCK_AHEAD_MS_MAX: Final = 5_000
 """How far a price's own time may run ahead of the venue's before it is refused as nonsense."""
@@ -27,10 +27,13 @@ def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[Pr
     Taken in every mode: a halted market still knows its price, it only does nothing about it. The source's own time
     is held against the system's clock; where the venue's time runs ahead of that, the price's time runs ahead with it.
     """
-    worth = market.params.max_open_interest * command.price * market.params.unit
-    if command.price < 1 or worth > AMOUNT_MAX:
+    price = _asked(market, command)
+    if isinstance(price, Rejected):
+        return price
+    worth = market.params.max_open_interest * price * market.params.unit
+    if price < 1 or worth > AMOUNT_MAX:
         rule = "price is at least one tick, and maxOpenInterest is worth at most 10^12 at it"
-        return Rejected(code=RejectCode.VALIDATION_ERROR, facts={"rule": rule, "price_ticks": command.price})
+        return Rejected(code=RejectCode.VALIDATION_ERROR, facts={"rule": rule, "price_ticks": price})
     source_at, now = command.source_at, given.at - given.ahead_ms
     if source_at is not None and source_at > now + SOURCE_CLOCK_AHEAD_MS_MAX:
         facts: dict[str, Fact] = {"rule": "at is not in the future", "at_ms": source_at, "now_ms": now}
@@ -44,14 +47,14 @@ def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[Pr
         facts = {"sequence": command.sequence, "known_sequence": known}
         return Rejected(code=RejectCode.PRICE_STALE, facts=facts)
     at = given.at if source_at is None else Millis(min(given.at, source_at + given.ahead_ms))
-    held = _held(market, command, at, given)
+    held = _held(market, price, command.source, at, given)
     if held is not None:
-        return (PriceHeld(command.price, command.source, held, command.reason, command.sequence, source_at),)
-    quote = market.quote_at(market.skew, command.price)
+        return (PriceHeld(price, command.source, held, command.reason, command.sequence, source_at),)
+    quote = market.quote_at(market.skew, price)
     return (
         PriceUpdated(
-            command.price,
-            market.mark_given(quote, command.price),
+            price,
+            market.mark_given(quote, price),
             quote,
             command.source,
             at,
@@ -62,23 +65,54 @@ def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[Pr
     )
 
 
-def _held(market: Market, command: UpdatePrice, at: Millis, given: Given) -> HeldPrice | None:
+def changed(price: Ticks, change: Ppb) -> Ticks:
+    """S·(1 + c) for c ≥ 0, S/(1 + |c|) for c < 0, rounded to the nearest tick, half up; a tick away for c ≠ 0 at least.
+
+    So the same fraction up and then down leads back, to within a tick.
+    """
+    if not change:
+        return price
+    grown = PPB + abs(change)
+    over, under = (grown, PPB) if change > 0 else (PPB, grown)
+    nearest = div_floor(2 * price * over + under, 2 * under)
+    return Ticks(max(nearest, price + 1) if change > 0 else min(nearest, price - 1))
+
+
+def _asked(market: Market, command: UpdatePrice) -> Ticks | Rejected:
+    """The price that a command asks for. A change goes no further than leverage lets margins follow: 1/maxLeverage."""
+    if command.price is not None and command.change is None:
+        return command.price
+    if command.change is None or command.price is not None:
+        return Rejected(code=RejectCode.VALIDATION_ERROR, facts={"rule": "either price or change"})
+    leverage = market.params.max_leverage
+    if abs(command.change) * leverage > PPB:
+        facts: dict[str, Fact] = {
+            "rule": "-1/maxLeverage ≤ change ≤ 1/maxLeverage",
+            "change_ppb": command.change,
+            "largest_change_ppb": div_floor(PPB, leverage),
+            "max_leverage": leverage,
+        }
+        return Rejected(code=RejectCode.VALIDATION_ERROR, facts=facts)
+    return changed(market.index_price, command.change)
+
+
+def _held(market: Market, price: Ticks, source: PriceSource, at: Millis, given: Given) -> HeldPrice | None:
     """What waits after a price, if it is not to be taken.
 
     A price near the index is taken. One near the held price confirms it, if it is of the same source and later: the
     k-th is taken. If it is not, what is held stays as it is. One that is near neither is held anew.
     """
     band, held = market.params.price_band, market.held_price
-    if band is None or is_near(command.price, market.index_price, band):
+    if band is None or is_near(price, market.index_price, band):
         return None
     count = 1
-    if held is not None and is_near(command.price, held.price, band):
-        if command.source is not held.source or at <= held.at:
+    if held is not None and is_near(price, held.price, band):
+        if source is not held.source or at <= held.at:
             return held
         count = held.count + 1
     if count >= market.params.price_confirmations:
         return None
-    return HeldPrice(command.price, count, command.source, at, Millis(given.at + HOLD_MS))
+    return HeldPrice(price, count, source, at, Millis(given.at + HOLD_MS))
 
 
 def hold_is_over(market: Market, given: Given) -> bool:

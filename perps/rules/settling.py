@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from perps.commands import SettleMarket
 from perps.effects import Effects, Status
-from perps.events import CloseReason, MarketSettling, ModeChanged, PositionReduced
+from perps.events import CloseReason, MarketSettling, ModeChanged, OrderCancelled, PositionReduced
 from perps.market.position import Position, funding_owed
 from perps.market.pricing import settlement_cost
 from perps.market.settling import Settling
@@ -20,6 +20,7 @@ from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import fill_of, reject, unconfirmed
 from perps.rules.closing import reduce
+from perps.rules.orders import cancelled
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Lots
 
@@ -60,15 +61,17 @@ def decide_settle(market: Market, _: SettleMarket, __: Given) -> tuple[MarketSet
     return (MarketSettling(settling),)
 
 
-def settlement(market: Market) -> Iterator[PositionReduced | ModeChanged]:
+def settlement(market: Market) -> Iterator[OrderCancelled | PositionReduced | ModeChanged]:
     """What is left to do in a market that settles. The caller applies each event before it asks for the next.
 
-    Resting orders, once there are some, are cancelled here first. Losers come before winners, so that the house is
+    Resting orders are cancelled first. Losers come before winners, so that the house is
     never asked for more than it has to have in the end.
     """
     settling = market.settling
     if settling is None:
         return
+    for order in tuple(market.orders.by_number.values()):
+        yield cancelled(market, order, SETTLED)
     standing = market.positions.values()
     for _, number in sorted((_gain(market, settling, each) > 0, each.number) for each in standing):
         position = market.positions[number]

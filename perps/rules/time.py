@@ -1,18 +1,25 @@
 """Time passes: what is due by now, though nobody trades and no price comes.
 
-The sweep that follows every command finds here what funding has made due.
+Orders end when their time is over. The sweep that follows every command finds what funding has made due.
 """
 
+from typing import Final
+
 from perps.commands import ObserveTime
-from perps.events import HoldEnded
+from perps.events import HoldEnded, OrderCancelled
 from perps.market.state import Market
+from perps.rules.orders import expired
 from perps.rules.prices import hold_is_over
 from perps.rules.rule import CommandRule, Given
 
+EXPIRIES_MAX: Final = 256
+"""Orders that one observation ends."""
 
-def decide_time(market: Market, _: ObserveTime, given: Given) -> tuple[HoldEnded, ...]:
+
+def decide_time(market: Market, _: ObserveTime, given: Given) -> tuple[HoldEnded | OrderCancelled, ...]:
     """End what has waited long enough; the engine sweeps behind it."""
-    return (HoldEnded(),) if hold_is_over(market, given) else ()
+    ended = expired(market, given, EXPIRIES_MAX)
+    return (HoldEnded(), *ended) if hold_is_over(market, given) else ended
 
 
 COMMANDS = (CommandRule(ObserveTime, decide_time),)

@@ -12,6 +12,7 @@ from typing import Final
 
 from perps.market.funding import CARRY, INDEX_MAX
 from perps.market.liquidation_order import NUMBER_MAX
+from perps.market.orders import ORDER_NUMBER_MAX
 from perps.market.triggers import valid_exits
 from perps.params import Mode
 from perps.snapshot.images import LedgerImage, MarketHead, MarketImage
@@ -35,7 +36,7 @@ def ledger_flaw(image: LedgerImage, offset: int) -> str | None:
 
 def market_flaw(ticker: str, image: MarketImage) -> str | None:
     """Why the image stored under a ticker cannot be that of its market; None when it can."""
-    return _head_flaw(ticker, image.head) or _positions_flaw(ticker, image)
+    return _head_flaw(ticker, image.head) or _positions_flaw(ticker, image) or _orders_flaw(ticker, image)
 
 
 def _referrers_flaw(referrers: Mapping[str, str | None]) -> str | None:
@@ -101,4 +102,22 @@ def _positions_flaw(ticker: str, image: MarketImage) -> str | None:
             return f"position {ticker}-{last} was opened at {position.opened_at}, its market stands at {until}"
     if last >= image.head.next_number:
         return f"{ticker} has position {last}, but the next one would be {image.head.next_number}"
+    return None
+
+
+def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
+    last, until = 0, image.head.at
+    if not 1 <= image.head.next_order <= ORDER_NUMBER_MAX:
+        return f"{ticker} has the next order {image.head.next_order}"
+    for order in image.orders:
+        if order.number <= last:
+            return f"{ticker} has order {order.number} behind {last}"
+        last = order.number
+        sound = 1 <= order.price <= INTEGER_MAX and min(order.size, order.leverage, order.reserve) >= 1
+        if not sound or not valid_exits(order.take_profit, order.stop_loss):
+            return f"order {ticker}-o{last} is none: {order}"
+        if not 0 <= order.placed_at <= until or (order.expires_at or until) not in TIMES:
+            return f"order {ticker}-o{last} was placed at {order.placed_at}, its market stands at {until}"
+    if last >= image.head.next_order:
+        return f"{ticker} has order {last}, but the next one would be {image.head.next_order}"
     return None

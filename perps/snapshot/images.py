@@ -18,6 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from perps.market.holding import HeldPrice
+from perps.market.order import Order
 from perps.market.position import Position
 from perps.market.settling import Settling
 from perps.params import MarketParams, Mode
@@ -50,26 +51,37 @@ class MarketHead(Struct, frozen=True, array_like=True):
     hour_index: FundingIndex = FundingIndex(0)
     held_price: HeldPrice | None = None
     settling: Settling | None = None
+    next_order: int = 1
+    position_count: int | None = None
+    """Of what stands behind the head: so many positions, then orders. None: positions only."""
 
 
 class MarketImage(Struct, frozen=True):
-    """A market and its open positions, in any order."""
+    """A market, its open positions and its resting orders, both in any order."""
 
     head: MarketHead
     positions: tuple[Position, ...]
+    orders: tuple[Order, ...] = ()
 
     def chunks(self) -> Iterator[bytes]:
-        """The canonical bytes: the head, then the positions by number."""
+        """The canonical bytes: the head, then the positions by number, then the orders by number."""
         yield _encode(self.head)
         yield from _in_chunks(self.positions, attrgetter("number"))
+        yield from _in_chunks(self.orders, attrgetter("number"))
 
     @classmethod
     def from_chunks(cls, chunks: Sequence[bytes]) -> MarketImage:
         """The image with these bytes. Raises ``msgspec.MsgspecError`` on bytes that are no image's."""
         if not chunks:
             raise msgspec.ValidationError("a market without a head")
-        positions = (position for chunk in chunks[1:] for position in _positions.decode(chunk))
-        return cls(_head.decode(chunks[0]), tuple(positions))
+        head = _head.decode(chunks[0])
+        count = head.position_count
+        split = len(chunks) if count is None else 1 - (-count // CHUNK_ITEMS)
+        positions = tuple(position for chunk in chunks[1:split] for position in _positions.decode(chunk))
+        orders = tuple(order for chunk in chunks[split:] for order in _orders.decode(chunk))
+        if count is not None and len(positions) != count:
+            raise msgspec.ValidationError(f"not {count} positions")
+        return cls(head, positions, orders)
 
 
 class LedgerImage(Struct, frozen=True):
@@ -133,6 +145,7 @@ def _pieces(items: Iterable[Any]) -> Iterator[list[Any]]:
 _encode = msgspec.msgpack.Encoder().encode
 _head = msgspec.msgpack.Decoder(MarketHead)
 _positions = msgspec.msgpack.Decoder(list[Position])
+_orders = msgspec.msgpack.Decoder(list[Order])
 _ledger_head = msgspec.msgpack.Decoder(tuple[int, int, int, int])
 _balances = msgspec.msgpack.Decoder(list[tuple[str, int]])
 _referrers = msgspec.msgpack.Decoder(list[tuple[str, str | None]])

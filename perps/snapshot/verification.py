@@ -15,7 +15,15 @@ from msgspec import Struct
 from perps.events import SCHEMA_VERSION
 from perps.journal import GENESIS, LEDGER_STREAM, Entry, Row, hash_of
 from perps.market.state import Market
-from perps.money.accounts import FEES, WORLD, house_account, insurance_account, margin_account, user_account
+from perps.money.accounts import (
+    FEES,
+    WORLD,
+    house_account,
+    insurance_account,
+    margin_account,
+    orders_account,
+    user_account,
+)
 from perps.money.ledger import Ledger
 from perps.venue import JournalCorrupt, VenueState
 
@@ -145,7 +153,7 @@ def contradictions(state: VenueState) -> Iterator[Finding]:
         yield Finding(f"all accounts together hold {ledger.total()} micros, not 0", offset)
     known = {FEES, WORLD}
     for ticker in state.markets:
-        known |= {margin_account(ticker), house_account(ticker), insurance_account(ticker)}
+        known |= {margin_account(ticker), house_account(ticker), insurance_account(ticker), orders_account(ticker)}
     for account, amount in ledger.balances.items():
         if account.startswith(WALLET):
             if amount < 0:
@@ -173,6 +181,7 @@ def _contradictions_of_market(market: Market, ledger: Ledger) -> Iterator[str]:
     running = (market.long_lots, market.short_lots, market.cash)
     if counted != running:
         yield f"long lots, short lots and cash are {running} in its sums, {counted} in its positions"
+    yield from _contradictions_of_orders(market, ledger)
     for position in positions:
         if position.user not in ledger.referrers:
             yield f"position {position.number} belongs to {position.user}, who is no user"
@@ -180,3 +189,17 @@ def _contradictions_of_market(market: Market, ledger: Ledger) -> Iterator[str]:
             yield f"position {position.number} has the referrer {position.referrer}, {position.user} another"
         if position.number >= market.next_number:
             yield f"position {position.number} stands, but the next one would be {market.next_number}"
+
+
+def _contradictions_of_orders(market: Market, ledger: Ledger) -> Iterator[str]:
+    reserved = sum(order.reserve for order in market.orders.by_number.values())
+    held = ledger.balances.get(orders_account(market.ticker), 0)
+    if reserved != held:
+        yield f"{orders_account(market.ticker)} holds {held} micros, its orders have {reserved}"
+    for number, order in market.orders.by_number.items():
+        if order.user not in ledger.referrers:
+            yield f"order {number} belongs to {order.user}, who is no user"
+        elif order.referrer != ledger.referrers[order.user]:
+            yield f"order {number} has the referrer {order.referrer}, {order.user} another"
+        if number >= market.next_order:
+            yield f"order {number} rests, but the next one would be {market.next_order}"

@@ -20,6 +20,7 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "not_found"
     MARKET_NOT_FOUND = "market_not_found"
     POSITION_NOT_FOUND = "position_not_found"
+    ORDER_NOT_FOUND = "order_not_found"
     USER_NOT_FOUND = "user_not_found"
     METHOD_NOT_ALLOWED = "method_not_allowed"
     CLIENT_ORDER_ID_REUSED = "client_order_id_reused"
@@ -31,6 +32,7 @@ class ErrorCode(StrEnum):
     PRICE_STALE = "price_stale"
     PRICE_UNCONFIRMED = "price_unconfirmed"
     POSITION_CLOSED = "position_closed"
+    ORDER_CLOSED = "order_closed"
     CLOCK_NOT_MANUAL = "clock_not_manual"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
@@ -40,6 +42,8 @@ class ErrorCode(StrEnum):
     LEVERAGE_TOO_HIGH = "leverage_too_high"
     MAX_SKEW_EXCEEDED = "max_skew_exceeded"
     OPEN_INTEREST_EXCEEDED = "open_interest_exceeded"
+    USER_LIMIT_EXCEEDED = "user_limit_exceeded"
+    TOO_MANY_OPEN_ORDERS = "too_many_open_orders"
     ORDER_WOULD_TRIGGER = "order_would_trigger"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
@@ -57,7 +61,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
     400: (_C.INVALID_JSON, _C.VALIDATION_ERROR),
     401: (_C.UNAUTHORIZED,),
     403: (_C.FORBIDDEN,),
-    404: (_C.NOT_FOUND, _C.MARKET_NOT_FOUND, _C.POSITION_NOT_FOUND, _C.USER_NOT_FOUND),
+    404: (_C.NOT_FOUND, _C.MARKET_NOT_FOUND, _C.POSITION_NOT_FOUND, _C.ORDER_NOT_FOUND, _C.USER_NOT_FOUND),
     405: (_C.METHOD_NOT_ALLOWED,),
     409: (
         _C.CLIENT_ORDER_ID_REUSED,
@@ -69,6 +73,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.PRICE_STALE,
         _C.PRICE_UNCONFIRMED,
         _C.POSITION_CLOSED,
+        _C.ORDER_CLOSED,
         _C.CLOCK_NOT_MANUAL,
     ),
     413: (_C.PAYLOAD_TOO_LARGE,),
@@ -80,6 +85,8 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.LEVERAGE_TOO_HIGH,
         _C.MAX_SKEW_EXCEEDED,
         _C.OPEN_INTEREST_EXCEEDED,
+        _C.USER_LIMIT_EXCEEDED,
+        _C.TOO_MANY_OPEN_ORDERS,
         _C.ORDER_WOULD_TRIGGER,
         _C.WOULD_BE_LIQUIDATED,
         _C.PRICE_BEYOND_LIMIT,
@@ -102,6 +109,7 @@ MEANING: Final = {
     _C.NOT_FOUND: "There is no such path, or no such key.",
     _C.MARKET_NOT_FOUND: "There is no such market.",
     _C.POSITION_NOT_FOUND: "There is no such position.",
+    _C.ORDER_NOT_FOUND: "There is no such order.",
     _C.USER_NOT_FOUND: "There is no such user.",
     _C.METHOD_NOT_ALLOWED: "This path does not support that method.",
     _C.CLIENT_ORDER_ID_REUSED: "This clientOrderId was already used for another request. Use a new one.",
@@ -113,6 +121,7 @@ MEANING: Final = {
     _C.PRICE_STALE: "The price is too old.",
     _C.PRICE_UNCONFIRMED: "A price far from the last one waits to be confirmed. Nothing trades until then.",
     _C.POSITION_CLOSED: "The position is already closed.",
+    _C.ORDER_CLOSED: "The order rests no more: it was filled, cancelled or has expired.",
     _C.CLOCK_NOT_MANUAL: "The venue's clock is real. Start it with `--clock manual` to advance it.",
     _C.PAYLOAD_TOO_LARGE: "The body is too large.",
     _C.PARAMETERS_INCONSISTENT: "The parameters break a listing rule.",
@@ -122,6 +131,8 @@ MEANING: Final = {
     _C.LEVERAGE_TOO_HIGH: "The leverage is higher than the market's maxLeverage.",
     _C.MAX_SKEW_EXCEEDED: "The order would push the market's skew beyond maxSkew.",
     _C.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
+    _C.USER_LIMIT_EXCEEDED: "You would hold more in this market than one user may.",
+    _C.TOO_MANY_OPEN_ORDERS: "So many orders rest already. Cancel some first.",
     _C.ORDER_WOULD_TRIGGER: "The mark price has reached that price already: it would trigger at once.",
     _C.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
     _C.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",

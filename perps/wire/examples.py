@@ -19,10 +19,12 @@ _MARKET: Final = """
  "velocity": "0.00002"},
  "markSource": "index",
  "skewScale": "1000000.00", "maxSkew": "1000.00", "maxOpenInterest": "2000.00", "maxLeverage": 100,
- "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001",
+ "minOrderSize": "10.00", "tickSize": "0.01", "lotSize": "0.0001", "takerFee": "0.001", "makerFee": "0.001",
  "maintenanceRate": "0.005", "liquidationFee": "0.002", "referralShare": "0.5",
  "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
- "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "heldPrice": null}
+ "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "chargesMakerFee": true,
+ "maxPositionsPerUser": null, "maxNotionalPerUser": null, "heldPrice": null,
+ "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false}
 """
 
 
@@ -63,7 +65,8 @@ EXAMPLES: Final[dict[str, Example]] = {
  "priceImpact": "0.00000005"}, "marginRequired": "99.900005", "fee": {"amount": "0.999001",
  "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "entryPrice": "10000.0005005",
  "equity": "99.899955",
- "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3}""",
+ "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3,
+ "largestSize": "10005000.00", "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}}""",
         '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
     ),
     "closePosition": Example(
@@ -80,6 +83,23 @@ EXAMPLES: Final[dict[str, Example]] = {
  "fee": {"amount": "0.523951", "platformPaid": "0.523951", "referrerPaid": "0.00"}, "wasLiquidated": false,
  "newBalance": "973.926559", "clientOrderId": "req-28c5f75448dc15b9d31c6c78", "offset": 7}""",
         '{"percentage": "0.5"}',
+    ),
+    "closeAllPositions": Example(
+        """
+ {"results": [{"positionId": "BTC-PERP-1", "closed": {"position": {"id": "BTC-PERP-1", "userId": "ann",
+ "ticker": "BTC-PERP", "organizationId": "btc", "side": "long", "quantity": "0.05", "size": "500.000026",
+ "entryPrice": "10000.00052", "markPrice": "10500.00", "leverage": 10, "margin": "50.000003",
+ "liquidationPrice": null, "bankruptcyPrice": null, "unrealizedPnL": "0.00", "unrealizedPnLPercent": "0.00",
+ "fundingPaid": "0.00", "takeProfit": null, "stopLoss": null, "status": "closed",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": "2026-11-22T17:34:58.472Z", "exitPrice": "10500.00026",
+ "realizedPnL": "24.999988"}, "fill": {"price": "10500.00026", "quantity": "0.05", "notional": "525.000013",
+ "priceImpact": "0.00000002"}, "grossSettlement": "74.999991", "netSettlement": "74.47499",
+ "marginReturned": "50.000003", "pnl": "24.999988", "badDebt": "0.00", "fee": {"amount": "0.525001",
+ "platformPaid": "0.525001", "referrerPaid": "0.00"}, "wasLiquidated": false, "newBalance": "1048.401549",
+ "clientOrderId": "req-9d1b7a52c0e84f36a7b5c1d2-0", "offset": 8}},
+ {"positionId": "OLD-PERP-4", "error": {"code": "price_stale", "message": "The price is too old.",
+ "details": {"ageMs": 61000, "maxAgeMs": 60000}}}], "remaining": 0, "offset": 8}""",
+        "{}",
     ),
     "changeMargin": Example(
         """
@@ -102,13 +122,60 @@ EXAMPLES: Final[dict[str, Example]] = {
  "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": null}, "clientOrderId": "t-1", "offset": 5}""",
         '{"takeProfit": "11000", "stopLoss": "9500", "clientOrderId": "t-1"}',
     ),
+    "placeOrder": Example(
+        """
+ {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
+ "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
+ "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null},
+ "newBalance": "947.401549", "clientOrderId": "o-1", "offset": 10}""",
+        '{"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "1000", "leverage": 10, "price": "9800",'
+        ' "takeProfit": "11000", "clientOrderId": "o-1"}',
+    ),
+    "placeOrders": Example(
+        """
+ {"results": [{"error": {"code": "market_not_found", "message": "There is no such market.",
+                        "details": {"ticker": "ETH-PERP"}}}],
+ "offset": 10}""",
+        '[{"ticker": "ETH-PERP", "type": "stop", "side": "short", "size": "500", "leverage": 5, "price": "2900"}]',
+    ),
+    "listOrders": Example("""
+ {"orders": [{"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
+ "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
+ "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null}],
+ "offset": 10, "nextCursor": null}"""),
+    "getOrder": Example("""
+ {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
+ "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
+ "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null},
+ "offset": 10}"""),
+    "replaceOrder": Example(
+        """
+ {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
+ "size": "1000.00", "leverage": 10, "price": "9700.00", "reserve": "101.00", "acceptablePrice": null,
+ "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.462Z", "expiresAt": null, "closedAt": null},
+ "newBalance": "947.401549", "clientOrderId": "o-2", "offset": 11}""",
+        '{"price": "9700", "clientOrderId": "o-2"}',
+    ),
+    "cancelOrder": Example("""
+ {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
+ "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
+ "takeProfit": "11000.00", "stopLoss": null, "status": "cancelled", "reason": "owner", "positionId": null,
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null,
+ "closedAt": "2026-11-22T17:34:58.502Z"},
+ "offset": 12}"""),
+    "cancelOrders": Example('{"orders": [], "offset": 12}'),
     "listPositions": Example("""
  {"perpetuals": {"positions": [], "stats": {"totalPositions": 0, "totalPnL": "0.00", "totalFunding": "0.00"}},
  "timestamp": "2026-11-22T17:34:58.492Z", "offset": 9, "nextCursor": null}"""),
     "listMarkets": Example('{"markets": [$MARKET], "count": 1, "offset": 9}'),
     "getMarket": Example('{"market": $MARKET, "offset": 9}'),
     "listMarket": Example(
-        '{"market": $MARKET, "offset": 9}',
+        '{"market": $MARKET, "offset": 9, "largest": {"maxSkew": "1000.00", "maxOpenInterest": "2000.00"},'
+        ' "warnings": [{"code": "gap_risk", "message": "A price that moves …"}]}',
         '{"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "10000"}',
     ),
     "setMode": Example('{"market": $MARKET, "offset": 9}', '{"mode": "enabled"}'),
@@ -160,7 +227,7 @@ EXAMPLES: Final[dict[str, Example]] = {
         '[{"ticker": "ETH-PERP", "price": "3000"}]',
     ),
     "getBalance": Example("""
- {"balance": "1048.401549", "held": "0.00", "available": "1048.401549", "margin": "0.00",
+ {"balance": "1048.401549", "held": "0.00", "available": "1048.401549", "total": "1048.401549", "margin": "0.00",
  "totalDeposited": "1000.00", "totalWithdrawn": "0.00", "lifetimePnL": "49.950002", "totalFees": "2.047953",
  "offset": 9}"""),
     "listTransactions": Example("""
@@ -178,15 +245,16 @@ EXAMPLES: Final[dict[str, Example]] = {
  "offset": 9, "nextCursor": null}"""),
     "createUser": Example(
         """
- {"userId": "ann", "referrer": null, "balance": "1000.00", "held": "0.00", "available": "1000.00",
+ {"userId": "ann", "referrer": null, "balance": "1000.00", "held": "0.00", "available": "1000.00", "total": "1000.00",
  "margin": "0.00", "totalDeposited": "1000.00", "totalWithdrawn": "0.00", "lifetimePnL": "0.00",
  "totalFees": "0.00", "offset": 3}""",
         '{"userId": "ann", "deposit": "1000"}',
     ),
     "listUsers": Example("""
  {"users": [{"userId": "ann", "referrer": null, "balance": "1048.401549", "held": "0.00",
- "available": "1048.401549", "margin": "0.00", "totalDeposited": "1000.00", "totalWithdrawn": "0.00",
- "lifetimePnL": "49.950002", "totalFees": "2.047953", "openPositions": 0}], "offset": 9, "nextCursor": null}"""),
+ "available": "1048.401549", "total": "1048.401549", "margin": "0.00", "totalDeposited": "1000.00",
+ "totalWithdrawn": "0.00", "lifetimePnL": "49.950002", "totalFees": "2.047953", "openPositions": 0}], "offset": 9,
+ "nextCursor": null}"""),
     "deposit": Example(
         '{"userId": "ann", "amount": "5.00", "newBalance": "1053.401549", "clientOrderId": "d-1", "offset": 10}',
         '{"amount": "5", "clientOrderId": "d-1"}',

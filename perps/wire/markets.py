@@ -1,4 +1,4 @@
-"""Markets: their state, their parameters, and what administrators do with them."""
+"""Markets: their state, and what administrators do with them. ``listing``: what makes one, and changes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from perps.wire.base import (
     Answer,
     Body,
     ClientOrderId,
-    Limit,
     Money,
     Number,
     Offset,
@@ -22,13 +21,11 @@ from perps.wire.base import (
     Quantity,
     Rate,
     Step,
-    Text,
     Ticker,
     Time,
-    by_default,
-    no_limit,
 )
 from perps.wire.errors import ErrorCode as Code
+from perps.wire.listing import ChangesBody, Largest, MarketBody, Warned
 from perps.wire.operation import COMMAND, NOTHING, Operation
 
 SettableMode = Literal["enabled", "reduce_only", "halted"]
@@ -50,6 +47,15 @@ class FundingRate(Answer):
     next_funding_time: Annotated[Time, Meta(description="The end of the present hour.")]
     annualized: Annotated[Rate, Meta(description="`rate` for 365 days.")]
     velocity: Annotated[Rate, Meta(description="By how much `rate` grows in an hour, at the present skew.")]
+
+
+class TradingRange(Answer):
+    """How far trading alone can move the quote from the index, either way, as a fraction of the index."""
+
+    by_opens: Annotated[Rate, Meta(description="The smaller of `maxSkew` and `maxOpenInterest`, over `skewScale`.")]
+    by_closes: Annotated[
+        Rate, Meta(description="`maxOpenInterest`/`skewScale`: one side is full and the other has left.")
+    ]
 
 
 class HeldPrice(Answer):
@@ -76,6 +82,7 @@ class Parameters(Answer):
     tick_size: Step
     lot_size: Step
     taker_fee: Rate
+    maker_fee: Annotated[Rate, Meta(description="What lots pay that bring the skew nearer to 0.")]
     maintenance_rate: Rate
     liquidation_fee: Rate
     referral_share: Rate
@@ -84,6 +91,19 @@ class Parameters(Answer):
     max_price_age: Annotated[str | None, Meta(description="Seconds after which a price is too old. Null: it never is.")]
     price_band: Annotated[Rate | None, Meta(description="A price further from the index is held. Null: none is.")]
     price_confirmations: Annotated[int, Meta(description="How often a held price must be said to be taken.")]
+    charges_maker_fee: Annotated[
+        bool, Meta(description="False: listed before there was a maker's fee, and `makerFee` is `takerFee`.")
+    ]
+    max_positions_per_user: Annotated[int | None, Meta(description="The most open positions of one user. Null: any.")]
+    max_notional_per_user: Annotated[Money | None, Meta(description="The most notional of one user. Null: any.")]
+    trading_range: TradingRange
+    max_step: Annotated[
+        Rate | None, Meta(description="The largest move from one price to the next that its listing expects.")
+    ]
+    exact_mark: Annotated[
+        bool,
+        Meta(description="With `markSource` quote: liquidations go by the exact quote, not by `markPrice`, its tick."),
+    ]
 
 
 class Market(Parameters, kw_only=True):
@@ -120,85 +140,11 @@ class MarketAnswer(Answer):
     offset: Offset
 
 
-Share = Annotated[Number, Meta(description="A share from 0 to 1, at most 9 decimals.", examples=["0.001"])]
+class Listed(MarketAnswer):
+    """A new market."""
 
-
-Lots = Annotated[Number, Meta(description="Base units, a multiple of the lot size.", examples=["1000"])]
-
-
-class MarketBody(Body):
-    """A market to list. Only the first four fields are required."""
-
-    ticker: Ticker
-    organization_id: Text
-    name: Text
-    price: Annotated[Number, Meta(description="The first index price.", examples=["10000"])]
-    tick_size: Annotated[Number, Meta(description="The smallest step of a price.")] = by_default("0.01")
-    lot_size: Annotated[Number, Meta(description="The smallest step of a quantity.")] = by_default("0.0001")
-    mark_source: Annotated[MarkSource, Meta(description="The price for margin and liquidation.")] = MarkSource.INDEX
-    skew_scale: Annotated[
-        Lots | None, Meta(description="The skew that moves the quote by 100 %. By default 10¹⁰ USD of it.")
-    ] = None
-    max_skew: Annotated[Lots | None, Meta(description="By default 1/1000 of `skewScale`.")] = None
-    max_open_interest: Annotated[Lots | None, Meta(description="On each side. By default 1/500 of `skewScale`.")] = None
-    max_leverage: Annotated[int, Meta(ge=1, le=1_000_000)] = 100
-    min_order_size: Annotated[Number, Meta(description="The smallest `size` of an open, before rounding to lots.")] = (
-        by_default("10")
-    )
-    maker_fee: Annotated[Share, Meta(description="Stored and not charged yet.")] = by_default("0.001")
-    taker_fee: Share = by_default("0.001")
-    referral_share: Annotated[Share, Meta(description="The referrer's share of a fee.")] = by_default("0.5")
-    maintenance_rate: Annotated[Share | None, Meta(description="By default 1/(2·`maxLeverage`).")] = None
-    liquidation_fee: Share = by_default("0.002")
-    house_deposit: Annotated[Number, Meta(description="What the house begins with, US dollars.")] = by_default("0")
-    house_credit_limit: Annotated[
-        Limit, Meta(description='How far below 0 the house may go, US dollars, or "none".')
-    ] = no_limit()
-    max_price_age: Annotated[
-        Limit, Meta(description='Seconds after which a price is too old to trade at, or "none".')
-    ] = no_limit()
-    funding_velocity: Annotated[
-        Number | None,
-        Meta(
-            description="By how much the daily funding rate grows in a day, at `maxSkew`. "
-            "By default 3·`maxFundingRate`."
-        ),
-    ] = None
-    max_funding_rate: Annotated[
-        Share, Meta(description="The daily funding rate goes no further, either way. 0: no funding.")
-    ] = by_default("0")
-    price_band: Annotated[
-        Limit, Meta(description='A price further from the index, as a share of it, is held until confirmed, or "none".')
-    ] = no_limit()
-    price_confirmations: Annotated[
-        int, Meta(ge=1, le=100, description="How often its source must say a held price, the first time included.")
-    ] = 3
-
-
-class ChangesBody(Body):
-    """Parameters to change. What is left out, or null, stays as it is."""
-
-    organization_id: Text | None = None
-    name: Text | None = None
-    skew_scale: Annotated[Lots | None, Meta(description="Only while nobody holds a position.")] = None
-    max_skew: Lots | None = None
-    max_open_interest: Lots | None = None
-    max_leverage: Annotated[int, Meta(ge=1, le=1_000_000)] | None = None
-    min_order_size: Number | None = None
-    maker_fee: Share | None = None
-    taker_fee: Share | None = None
-    referral_share: Share | None = None
-    maintenance_rate: Share | None = None
-    liquidation_fee: Share | None = None
-    house_credit_limit: Limit | None = None
-    max_price_age: Limit | None = None
-    funding_velocity: Number | None = None
-    max_funding_rate: Share | None = None
-    price_band: Limit | None = None
-    price_confirmations: Annotated[int, Meta(ge=1, le=100)] | None = None
-    force: Annotated[
-        bool, Meta(description="Also if standing positions become liquidatable by it: they are liquidated.")
-    ] = False
+    largest: Largest
+    warnings: Annotated[list[Warned], Meta(description="What somebody could make use of. The market is listed.")]
 
 
 class ModeBody(Body):
@@ -260,10 +206,11 @@ LIST_MARKET: Final = Operation(
     summary="List a market",
     description="The rule that people meet most often: the cost of leaving must fit into the maintenance margin. "
     "`liquidationFee + takerFee + (maxOpenInterest + max(2·maxSkew, maxOpenInterest)) / (2·skewScale) "
-    "≤ maintenanceRate`. `details` of a refusal name the `rule` and the numbers that it compared.",
+    "≤ maintenanceRate`. `details` of a refusal name the `rule`, the numbers that it compared and, where a cap is too "
+    "large, the largest that fits.",
     scope="admin",
     body=MarketBody,
-    answers={201: MarketAnswer},
+    answers={201: Listed},
     links={
         name: {"ticker": "/market/ticker"}
         for name in ("getMarket", "setPrice", "setMode", "fundMarket", "updateMarket", "settleMarket")

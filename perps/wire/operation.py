@@ -17,6 +17,7 @@ PATH_TYPES: Final[Mapping[str, Any]] = {
     "ticker": Ticker,
     "userId": UserId,
     "positionId": PositionId,
+    "orderId": Annotated[str, Meta(description="An order: its ticker and its number.", examples=["BTC-PERP-o1"])],
     "keyId": Annotated[str, Meta(description="An API key's name.", examples=["key_8f3590b32e7133e6"])],
     "file": Annotated[str, Meta(description="A file of the page.", examples=["start.js"])],
 }

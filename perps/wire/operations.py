@@ -8,10 +8,40 @@ from __future__ import annotations
 
 from typing import Final
 
-from perps.wire import history, keys, markets, page, prices, results, streams, trading, users, venue
+from perps.wire import (
+    close_all,
+    history,
+    keys,
+    margin,
+    markets,
+    orders,
+    page,
+    prices,
+    results,
+    streams,
+    trading,
+    triggers,
+    users,
+    venue,
+)
 from perps.wire.operation import Operation
 
-MODULES: Final = (trading, markets, history, prices, users, results, keys, streams, venue, page)
+MODULES: Final = (
+    trading,
+    margin,
+    triggers,
+    close_all,
+    orders,
+    markets,
+    history,
+    prices,
+    users,
+    results,
+    keys,
+    streams,
+    venue,
+    page,
+)
 
 OPERATIONS: Final[tuple[Operation, ...]] = tuple(
     value for module in MODULES for value in vars(module).values() if isinstance(value, Operation)

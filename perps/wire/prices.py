@@ -16,7 +16,9 @@ from perps.wire.operation import COMMAND, Operation
 class PriceBody(Body):
     """A new index price."""
 
-    price: Annotated[Number, Meta(description="A multiple of the market's `tickSize`.", examples=["10500"])]
+    price: Annotated[
+        Number | None, Meta(description="A multiple of the market's `tickSize`. Or give `change`.", examples=["10500"])
+    ] = None
     source: PriceSource = PriceSource.SYSTEM
     reason: Annotated[Text | None, Meta(description="For the history.")] = None
     sequence: Annotated[
@@ -26,6 +28,14 @@ class PriceBody(Body):
     at: Annotated[
         str | None,
         Meta(description="The source's own time, RFC 3339; must not fall.", extra_json_schema={"format": "date-time"}),
+    ] = None
+    change: Annotated[
+        Number | None,
+        Meta(
+            description="Instead of `price`: moves it by this fraction of itself, 0.03 up by 3 %; -0.03 divides it by "
+            "1.03. At most 1/`maxLeverage` either way. With a `sequence` it is safe to send again.",
+            examples=["0.03"],
+        ),
     ] = None
 
 

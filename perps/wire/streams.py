@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -14,6 +14,7 @@ from perps.wire.errors import ErrorCode as Code
 from perps.wire.history import FundingHour, Trade, UserTrade
 from perps.wire.markets import HeldPrice, Market, Parameters
 from perps.wire.operation import EVENTS, Operation
+from perps.wire.orders import Order
 from perps.wire.trading import Position
 from perps.wire.users import Balance
 
@@ -100,6 +101,12 @@ class FundingEvent(FundingHour, kw_only=True):
     offset: Offset
 
 
+class OrderEvent(Order, kw_only=True):
+    """``order``: an order was placed or replaced, or it ended."""
+
+    offset: Offset
+
+
 class PositionEvent(Position, kw_only=True):
     """``position``: as a trade or a change of its margin left it, at the mark price of that moment."""
 
@@ -133,7 +140,7 @@ class UserNow(Answer):
     balance: Balance
     positions: Annotated[list[Position], Meta(description="Open ones, the newest first, at most 500.")]
     open_positions: Annotated[int, Meta(description="How many are open.")]
-    orders: Annotated[list[dict[str, Any]], Meta(description="Resting orders: there are none yet.")]
+    orders: Annotated[list[Order], Meta(description="Resting ones, those placed last first, at most 500.")]
     offset: Offset
 
 
@@ -168,6 +175,7 @@ USER_EVENTS: Final[Mapping[str, type[Answer]]] = {
     "trade": UserTrade,
     "liquidation": UserTrade,
     "position": PositionEvent,
+    "order": OrderEvent,
     "balance": BalanceEvent,
     "reset": Reset,
 }

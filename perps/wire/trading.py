@@ -27,6 +27,7 @@ from perps.wire.base import (
 )
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.lists import Page
+from perps.wire.markets import TradingRange
 from perps.wire.operation import COMMAND, Operation
 
 AcceptablePrice = Annotated[
@@ -65,7 +66,7 @@ GrownPosition = Annotated[
     str,
     Meta(
         max_length=64,
-        description="A position of yours, on the same side, that the order is added to. Else it opens a new one.",
+        description="A position of yours, on the same side, that the order is added to. Without it: a new one.",
         examples=["BTC-PERP-1"],
     ),
 ]
@@ -95,7 +96,10 @@ class OpenBody(Body):
 
 
 class CloseBody(Body):
-    """How much of a position to close, and at what price. No body closes all of it at any price."""
+    """How much of a position to close, and at what price. No body closes all of it at any price.
+
+    At most one of ``percentage``, ``quantity`` and ``size``.
+    """
 
     percentage: Annotated[
         Number | None,
@@ -105,31 +109,22 @@ class CloseBody(Body):
             examples=["0.5"],
         ),
     ] = None
+    quantity: Annotated[
+        Number | None,
+        Meta(
+            description="Base units to close, a multiple of the lot size, instead of `percentage`. At most all.",
+            examples=["0.05"],
+        ),
+    ] = None
+    size: Annotated[
+        Number | None,
+        Meta(
+            description="The most notional to close, in US dollars, instead of `percentage`: whole lots.",
+            examples=["250"],
+        ),
+    ] = None
     acceptable_price: AcceptablePrice | None = None
     max_slippage_bps: MaxSlippageBps | None = None
-    client_order_id: ClientOrderId | None = None
-
-
-class MarginBody(Body):
-    """Margin that goes into a position, or comes out of it."""
-
-    amount: Annotated[
-        Number,
-        Meta(
-            description="US dollars that leave the wallet for the position's margin. Below 0: from the margin into the "
-            "wallet.",
-            examples=["50", "-12.5"],
-        ),
-    ]
-    client_order_id: ClientOrderId | None = None
-    user_id: Annotated[UserId | None, Meta(description="For administrators: whose position and wallet it is.")] = None
-
-
-class TriggersBody(Body):
-    """Both exits of a position, anew. One that is null or left out is taken away."""
-
-    take_profit: TakeProfit | None = None
-    stop_loss: StopLoss | None = None
     client_order_id: ClientOrderId | None = None
 
 
@@ -207,15 +202,6 @@ class Opened(Answer):
     warning: Warning_ = UNSET
 
 
-class TriggersSet(Answer):
-    """A position with its exits."""
-
-    position: Position
-    client_order_id: str | None
-    offset: Offset
-    warning: Warning_ = UNSET
-
-
 class Closed(Answer):
     """A position, or a part of it, that has been closed."""
 
@@ -236,16 +222,6 @@ class Closed(Answer):
     offset: Offset
 
 
-class MarginChanged(Answer):
-    """A position with more margin, or less."""
-
-    position: Annotated[Position, Meta(description="As it stands now, at the mark price of that moment.")]
-    amount: Annotated[Money, Meta(description="Has left the wallet; below 0: has come into it.")]
-    new_balance: Annotated[Money, Meta(description="What the wallet holds now.")]
-    client_order_id: str | None
-    offset: Offset
-
-
 class Quoted(Answer):
     """What an open would do now."""
 
@@ -258,6 +234,8 @@ class Quoted(Answer):
     liquidation_price: Price
     bankruptcy_price: Price
     offset: Offset
+    largest_size: Annotated[Money, Meta(description="The largest `size` of this side that fits the market's caps now.")]
+    trading_range: TradingRange
     warning: Warning_ = UNSET
 
 
@@ -315,6 +293,7 @@ _OPEN: Final = (
     Code.LEVERAGE_TOO_HIGH,
     Code.MAX_SKEW_EXCEEDED,
     Code.OPEN_INTEREST_EXCEEDED,
+    Code.USER_LIMIT_EXCEEDED,
     Code.ORDER_WOULD_TRIGGER,
     Code.POSITION_NOT_FOUND,
     Code.POSITION_CLOSED,
@@ -368,58 +347,8 @@ CLOSE: Final = Operation(
         *_TRADE,
         Code.POSITION_NOT_FOUND,
         Code.POSITION_CLOSED,
+        Code.POSITION_SIZE_TOO_SMALL,
         Code.HOUSE_CANNOT_PAY,
-        Code.CLIENT_ORDER_ID_REUSED,
-        *COMMAND,
-    ),
-)
-MARGIN: Final = Operation(
-    name="changeMargin",
-    tag="Trading",
-    method="POST",
-    path="/api/markets/perps/{positionId}/margin",
-    summary="Pay margin into a position, or take some out",
-    description="Size, entry price and profit stay as they are; the liquidation price moves. Margin goes in whenever "
-    "the market is not halted. It comes out only where an open would be let through, and never profit that is not "
-    "realized: margin and equity each stay at the market's initial margin or above. "
-    "Only the position's owner pays, and is paid.",
-    scope="trade",
-    body=MarginBody,
-    answers={200: MarginChanged},
-    links={"closePosition": {"positionId": "/position/id"}, "getBalance": {"userId": "/position/userId"}},
-    refusals=(
-        Code.MARKET_NOT_FOUND,
-        Code.POSITION_NOT_FOUND,
-        Code.USER_NOT_FOUND,
-        Code.CLIENT_ORDER_ID_REUSED,
-        Code.MARKET_HALTED,
-        Code.MARKET_REDUCE_ONLY,
-        Code.PRICE_STALE,
-        Code.POSITION_CLOSED,
-        Code.INSUFFICIENT_MARGIN,
-        Code.INSUFFICIENT_FUNDS,
-        *COMMAND,
-    ),
-)
-TRIGGERS: Final = Operation(
-    name="setTriggers",
-    tag="Trading",
-    method="POST",
-    path="/api/markets/perps/{positionId}/triggers",
-    summary="Set a position's take-profit and stop-loss, or take them away",
-    description="Sets both. The venue closes the whole position at market when the mark price reaches one. "
-    "A price that is reached already is refused. Taking both away works in every mode of the market.",
-    scope="trade",
-    body=TriggersBody,
-    answers={200: TriggersSet},
-    links={"listPositions": {"userId": "/position/userId"}},
-    refusals=(
-        Code.MARKET_NOT_FOUND,
-        Code.POSITION_NOT_FOUND,
-        Code.MARKET_HALTED,
-        Code.PRICE_STALE,
-        Code.POSITION_CLOSED,
-        Code.ORDER_WOULD_TRIGGER,
         Code.CLIENT_ORDER_ID_REUSED,
         *COMMAND,
     ),

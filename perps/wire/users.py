@@ -20,8 +20,9 @@ class Wallet(Answer):
     """A user's money."""
 
     balance: Annotated[Money, Meta(description="The wallet.")]
-    held: Annotated[Money, Meta(description="What commands in progress have set aside.")]
-    available: Annotated[Money, Meta(description="`balance` less `held`.")]
+    held: Annotated[Money, Meta(description="What resting orders keep. It has left the wallet.")]
+    available: Annotated[Money, Meta(description="What can be spent: the wallet.")]
+    total: Annotated[Money, Meta(description="`balance` and `held` together.")]
     margin: Annotated[Money, Meta(description="The money in open positions.")]
     total_deposited: Money
     total_withdrawn: Money

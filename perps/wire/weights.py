@@ -25,6 +25,7 @@ WEIGHTS: Final[dict[str, int]] = {
     "streamUsers": 2,
     "stream": 2,
     "setPrices": 20,
+    "closeAllPositions": 20,
     "getMetrics": 20,
 }
 """By name; every other one costs ``WEIGHT``. A close costs less than an open: who wants out gets out."""

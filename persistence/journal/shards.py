@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from persistence.journal.tables import CANDLES, FILLS, FUNDING, LEGS, POSITIONS, PRICES, Table
+from persistence.journal.tables import CANDLES, FILLS, FUNDING, LEGS, ORDERS, POSITIONS, PRICES, Table
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -16,6 +16,7 @@ OPTIONS: Final = {
     POSITIONS.name: (", primary key (id)", " with (fillfactor = 85)"),
     CANDLES.name: (", primary key (ticker, width, start)", ""),
     FUNDING.name: (', primary key ("offset", n)', ""),
+    ORDERS.name: (", primary key (id)", " with (fillfactor = 85)"),
 }
 """By table what a partition has beyond the columns and indexes of the whole: constraints, and how it is stored."""
 
@@ -29,7 +30,7 @@ async def make_shard(connection: Connection[Any], shard: int) -> None:
     if await connection.fetchval("select to_regclass($1)", FILLS.part(shard)) is not None:
         return
     async with connection.transaction():
-        for table in (FILLS, LEGS, PRICES, POSITIONS, CANDLES, FUNDING):
+        for table in (FILLS, LEGS, PRICES, POSITIONS, CANDLES, FUNDING, ORDERS):
             await connection.execute(_creation(table, shard))
 
 

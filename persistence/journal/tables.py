@@ -15,8 +15,16 @@ from typing import Final
 from msgspec import Struct
 
 from perps.journal import Row
-from perps.projection import POSITION_SET, POSITION_SUM
-from perps.query_rows import CandleRecord, FundingRecord, LegRecord, PositionRecord, PriceRecord, StoredFill
+from perps.projection import ORDER_ONCE, POSITION_SET, POSITION_SUM
+from perps.query_rows import (
+    CandleRecord,
+    FundingRecord,
+    LegRecord,
+    OrderRecord,
+    PositionRecord,
+    PriceRecord,
+    StoredFill,
+)
 
 
 class Table(Struct, frozen=True):
@@ -85,6 +93,11 @@ POSITIONS = Table(
     f" on conflict (id) do update set {_POSITION_CHANGE}",
     _COMPLETED,
 )
+
+_ORDER_CHANGE = ", ".join(
+    f'"{column}" = excluded."{column}"' for column in OrderRecord.__struct_fields__ if column not in ORDER_ONCE
+)
+ORDERS = Table("orders", OrderRecord.__struct_fields__, f" on conflict (id) do update set {_ORDER_CHANGE}")
 
 QUERY_SESSION: Final = {"enable_seqscan": "off", "enable_bitmapscan": "off"}
 """Settings for who inserts positions: a plan made while the fills were few must not read all of them later."""

@@ -35,6 +35,7 @@ from persistence.journal.tables import (
     FUNDING,
     JOURNAL,
     LEGS,
+    ORDERS,
     POSITIONS,
     PRICES,
     QUERY_SESSION,
@@ -279,6 +280,7 @@ class Session:
             (PRICES, queries.prices),
             (FUNDING, queries.funding),
             (POSITIONS, queries.opened + queries.changed),
+            (ORDERS, queries.placed + queries.ordered),
             (CANDLES, candles),
         )
         prepared = await self._prepare([table for table, records in batches if records])
@@ -307,6 +309,7 @@ class Session:
                 (PRICES, queries.prices),
                 (FUNDING, queries.funding),
                 (POSITIONS, queries.opened),
+                (ORDERS, queries.placed),
                 (CANDLES, candles),
             ):
                 if records:
@@ -315,6 +318,8 @@ class Session:
                     )
             if queries.changed:
                 await connection.execute(insertion(POSITIONS, self._shard), queries.changed)
+            if queries.ordered:
+                await connection.execute(insertion(ORDERS, self._shard), queries.ordered)
             await connection.execute("commit")
         except Exception:
             if not connection.is_closed():

@@ -22,6 +22,7 @@ from perps.query_rows import (
     FillRecord,
     FundingRecord,
     LegRecord,
+    OrderRecord,
     PositionRecord,
     PriceRecord,
     StoredFill,
@@ -251,6 +252,30 @@ class PostgresQueries:
         table = "all_positions" if status in ("all", STATUS_OPEN) else "positions"
         query = f"select {_columns(PositionRecord)} from {table} where {where} order by opened_offset desc limit $4"
         return [PositionRecord(*record) for record in await self._fetch(query, *values)]
+
+    async def orders(
+        self, user: str, *, status: str, ticker: str | None = None, before: Place | None = None, limit: int
+    ) -> list[OrderRecord]:
+        """A user's orders, those placed last first.
+
+        ``status``: ``open``, ``closed`` (however they ended) or ``all``. ``before``: the ``placed_offset`` of the last
+        one seen, and any n: a row places one order at most.
+        """
+        values: list[Any] = [self._shard, user, (before or NEWEST)[0], max(limit, 0)]
+        where = "shard = $1 and user_id = $2 and placed_offset < $3"
+        if status != "all":
+            where += f" and status {'=' if status == STATUS_OPEN else '<>'} '{STATUS_OPEN}'"
+        if ticker is not None:
+            values.append(ticker)
+            where += f" and ticker = ${len(values)}"
+        query = f"select {_columns(OrderRecord)} from orders where {where} order by placed_offset desc limit $4"
+        return [OrderRecord(*record) for record in await self._fetch(query, *values)]
+
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """One order; None if there never was one."""
+        query = f"select {_columns(OrderRecord)} from orders where shard = $1 and id = $2"
+        found = await self._fetch(query, self._shard, order_id)
+        return OrderRecord(*found[0]) if found else None
 
     async def owner(self, position_id: str) -> str | None:
         """Whose a position was that has been closed, or changed since its open; None of any other."""

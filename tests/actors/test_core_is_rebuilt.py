@@ -29,6 +29,7 @@ from perps.refusals import RejectCode, Rejected
 from perps.units import Micros, Millis
 from tests.actors.venue import USD, Running, open_long, running
 from tests.support.memory import MemoryJournal, MemoryStore
+from tests.support.slowness import in_time
 from web.process.host import CORE_DEATHS_MAX, CoreLost
 
 WORDS: Any = "not a number"
@@ -356,7 +357,7 @@ async def test_a_silent_database_does_not_hold_up_a_rebuild_by_a_look_up() -> No
         await venue.send(Deposit(user="ann", amount=Micros(USD)))
         await venue.rebuilt()
 
-        assert time.monotonic() - began < 2
+        assert await asyncio.to_thread(in_time, time.monotonic() - began, 2)
         answer.set()
 
 
@@ -379,7 +380,7 @@ async def test_a_market_that_waits_for_its_rows_does_not_hold_up_a_rebuild(monke
         await venue.send(Deposit(user="ann", amount=Micros(USD)))
         await venue.rebuilt()
 
-        assert time.monotonic() - began < 2
+        assert await asyncio.to_thread(in_time, time.monotonic() - began, 2)
 
 
 def envelope() -> Envelope:

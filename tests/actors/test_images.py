@@ -19,6 +19,7 @@ from perps.snapshot.images import LedgerImage, MarketImage, digest
 from perps.venue import VenueState
 from tests.actors.venue import Running, open_long, poison, running, set_price
 from tests.support.memory import MemoryStore
+from tests.support.slowness import soon
 
 
 def replayed_digests(store: MemoryStore, image: VenueImage) -> tuple[bytes, dict[str, bytes]]:
@@ -101,7 +102,8 @@ async def test_a_market_that_dies_does_not_keep_an_image_from_ever_being_taken()
         await dying
         await venue.do(set_price("A", 101))
 
-        amid = await asyncio.wait_for(asked, 2)
+        async with soon(2):
+            amid = await asked
         assert isinstance(amid, VenueImage), amid
         assert digests(amid) == replayed_digests(store, amid)
 
@@ -141,8 +143,9 @@ async def test_a_stop_does_not_spin_while_what_its_callers_left_is_under_way(mon
         await asyncio.sleep(0)
         assert bridge.in_flight == 1
         assert not bridge._emptied.is_set()
-        call(*await asyncio.wait_for(answers.get(), 2))
-        await asyncio.wait_for(drained, 2)
+        async with soon(2):
+            call(*await answers.get())
+            await drained
 
         assert bridge.in_flight == 0
 
@@ -157,7 +160,8 @@ async def test_a_market_that_dies_of_an_image_does_not_hold_it_up(monkeypatch: p
 
         with monkeypatch.context() as patched:
             patched.setattr(Market, "image", fail)
-            image = await asyncio.wait_for(venue.host.bridge.image(), 2)
+            async with soon(2):
+                image = await venue.host.bridge.image()
 
         assert isinstance(image, VenueImage), image
         assert image.markets == []
@@ -198,7 +202,8 @@ async def test_a_dying_market_answers_the_requests_behind_what_ends_it(
                 market.stop(block=False)
             market.tell(TakeImage(7))
             go_on.set()
-            await asyncio.wait_for(heard.wait(), 2)
+            async with soon(2):
+                await heard.wait()
 
         assert parts == [ImageTaken(6, None if how == "a poison" else image), ImageTaken(7, None)]
         await venue.do(set_price("A", 101))
@@ -230,7 +235,8 @@ async def test_the_market_of_a_failed_listing_answers_what_is_behind_its_stop(mo
         market.tell(TakeImage(7))
         go_on.set()
 
-        await asyncio.wait_for(heard.wait(), 2)
+        async with soon(2):
+            await heard.wait()
         assert parts == [ImageTaken(7, None)]
 
 
@@ -246,7 +252,8 @@ async def test_a_market_that_is_not_listed_yet_does_not_hold_up_an_image() -> No
         )
         ledger.tell(Address("B", market))
         try:
-            image = await asyncio.wait_for(venue.host.bridge.image(), 2)
+            async with soon(2):
+                image = await venue.host.bridge.image()
         finally:
             market.stop(block=False)
 

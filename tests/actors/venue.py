@@ -17,7 +17,7 @@ from actors.ports import Journal
 from perps.commands import ClosePosition, Command, CreateUser, ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.units import PPB, Micros, Millis, Ppb, Ticks
 from perps.wire.base import Number
-from perps.wire.markets import MarketBody
+from perps.wire.listing import MarketBody
 from tests.support.memory import MemoryQueries, MemoryStore
 from web.api.commands import list_command
 from web.metrics import Metrics

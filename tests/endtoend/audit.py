@@ -173,6 +173,7 @@ def rules_of(market: Json, house_deposit: str) -> Rules:
         maintenance_rate=market["maintenanceRate"],
         tick_size=market["tickSize"],
         mark_is_quote=market["markSource"] == "quote",
+        mark_is_exact=market["exactMark"],
         house_deposit=house_deposit,
     )
 

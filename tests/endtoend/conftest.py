@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.endtoend.venue_process import VenueProcess
+from tests.support.clusters import copied
 from tests.support.postgres import short_directory
 
 Venues = Callable[..., VenueProcess]
@@ -26,15 +27,21 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture
-def venues(place: Path, tmp_path: Path, at_last: ExitStack) -> Iterator[Venues]:
+def venues(place: Path, cluster: Path, tmp_path: Path, at_last: ExitStack) -> Iterator[Venues]:
     """Makes venues, each on the data directory of its name, and ends every one whatever happened.
 
+    One on a database server of its own finds an empty database there, unless it ``makes_cluster`` itself.
     The logs stay in ``tmp_path``; their last lines are printed, for pytest to show if the test failed. ``at_last``
     ends behind them.
     """
     made: list[VenueProcess] = []
 
-    def make(name: str = "venue", *, log: str | None = None, **settings: object) -> VenueProcess:
+    def make(
+        name: str = "venue", *, log: str | None = None, makes_cluster: bool = False, **settings: object
+    ) -> VenueProcess:
+        if not makes_cluster and "database_url" not in settings and not (place / name).exists():
+            (place / name).mkdir(mode=0o700)
+            copied(cluster, place / name / "postgres")
         venue = VenueProcess(place / name, log=tmp_path / f"{log or name}.log", **settings)  # type: ignore[arg-type]
         made.append(venue)
         return venue

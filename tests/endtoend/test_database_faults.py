@@ -18,6 +18,7 @@ from tests.endtoend.api import client
 from tests.endtoend.conftest import Venues
 from tests.endtoend.opens import Opens
 from tests.endtoend.venue_process import until
+from tests.support.clusters import copied
 from tests.support.postgres import sql
 from tests.support.slowness import in_time
 
@@ -29,9 +30,9 @@ BACK_S: Final = 5.0
 
 
 @pytest.fixture
-def server(place: Path, at_last: ExitStack) -> EmbeddedPostgres:
+def server(place: Path, cluster: Path, at_last: ExitStack) -> EmbeddedPostgres:
     """A database server that is not the venue's own."""
-    server = EmbeddedPostgres(place / "pg", say=lambda _: None)
+    server = copied(cluster, place / "pg")
     at_last.callback(server.stop)
     return server
 

@@ -59,7 +59,7 @@ def shell(command: str, venue: VenueProcess, code: int = 0) -> str:
 
 
 def test_a_bare_venue_says_how_to_list_a_market_and_then_no_more(venues: Venues) -> None:
-    venue = venues()
+    venue = venues(makes_cluster=True)
     venue.start()
     log = text_of(venue)
     (command,) = re.findall(r"^    (\S*perps market create .*)$", log, re.MULTILINE)
@@ -76,7 +76,7 @@ def test_a_bare_venue_says_how_to_list_a_market_and_then_no_more(venues: Venues)
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the command needs curl")
 def test_the_demo_says_what_to_paste_and_keeps_its_keys(venues: Venues) -> None:
-    venue = venues(environment={"PERPS_DEMO": "yes"}, admin_key=None)
+    venue = venues(environment={"PERPS_DEMO": "yes"}, admin_key=None, makes_cluster=True)
     venue.start()
     log = text_of(venue)
     keys = [(venue.data_dir / f"{person}.key").read_text().strip() for person in ("alice", "bob")]

@@ -102,7 +102,7 @@ async def test_a_login_that_is_refused_is_told_at_once_and_in_one_line(venues: V
 async def test_a_port_in_use_is_told_before_anything_is_made_with_a_command_for_a_free_one(venues: Venues) -> None:
     first = venues()
     first.start()
-    second = venues("second", port=first.port)
+    second = venues("second", port=first.port, makes_cluster=True)
     async with undisturbed(first):
         code, lines, took = await asyncio.to_thread(refusal, second)
 
@@ -117,7 +117,7 @@ async def test_a_port_in_use_is_told_before_anything_is_made_with_a_command_for_
     assert code == 1
     assert not second.data_dir.exists()
     assert in_time(took, REFUSED_S)
-    await asyncio.to_thread(venues("second", port=int(found[2])).start)
+    await asyncio.to_thread(venues("second", port=int(found[2]), makes_cluster=True).start)
 
 
 async def test_a_port_in_use_by_a_stranger_is_told_without_a_guess_who(venues: Venues) -> None:
@@ -223,7 +223,8 @@ def status_with(venue: VenueProcess, key: str) -> int:
 
 
 def test_the_admin_key_is_made_once_for_its_owner_alone_and_the_environment_wins(venues: Venues) -> None:
-    plain, told = venues(admin_key=None), venues(admin_key=ADMIN_KEY, log="told")
+    plain = venues(admin_key=None, makes_cluster=True)
+    told = venues(admin_key=ADMIN_KEY, makes_cluster=True, log="told")
     path = plain.data_dir / "admin.key"
 
     plain.start()

@@ -13,6 +13,7 @@ from persistence.embedded.server import EmbeddedPostgres
 from tests.endtoend.conftest import Venues, place, venues
 from tests.endtoend.venue_process import VenueProcess
 from tests.faults.serve import VARIABLE
+from tests.support.clusters import copied
 from tests.support.postgres import database_url, server_url
 
 __all__ = ["database_url", "place", "server_url", "venues"]
@@ -27,9 +28,9 @@ def database(database_url: str) -> str:
 
 
 @pytest.fixture
-def server(place: Path, at_last: ExitStack) -> EmbeddedPostgres:
+def server(place: Path, cluster: Path, at_last: ExitStack) -> EmbeddedPostgres:
     """A database server for this test alone, that is no venue's own."""
-    server = EmbeddedPostgres(place / "pg", say=lambda _: None)
+    server = copied(cluster, place / "pg")
     at_last.callback(server.stop)
     return server
 

@@ -22,6 +22,7 @@ import msgspec
 from tests.endtoend.api import Api, Json, client
 from tests.model.slow_rules import micros
 from tests.support.journal_money import ROWS, JournalMoney
+from tests.support.slowness import soon
 
 PAUSE_S: Final = 0.05
 ANSWER_S: Final = 3.0
@@ -212,7 +213,7 @@ class Reader:
     async def _compare(self, stats: Json, told: dict[tuple[str, str], int]) -> None:
         """What REST showed is in the journal, with the same sums; so is all that was acknowledged."""
         if self._connection is None:
-            self._connection = await asyncpg.connect(self._database, timeout=ANSWER_S)
+            self._connection = await asyncpg.connect(self._database)
         connection, offset = self._connection, stats["offset"]
         await connection.execute("begin isolation level repeatable read read only")
         last, rows = await connection.fetchrow('select coalesce(max("offset"), 0), count(*) from journal') or (0, 0)
@@ -231,13 +232,13 @@ class Reader:
 
     async def _stream_is_complete(self, following: asyncio.Task[None]) -> None:
         """I10: the stream brings the last row, and each segment is the journal's market rows without a gap."""
-        connection = await asyncpg.connect(self._database, timeout=ANSWER_S)
+        connection = await asyncpg.connect(self._database)
         try:
             found = await connection.fetch("select \"offset\" from journal where stream <> '@ledger' order by 1")
         finally:
             await connection.close()
         rows = [int(record[0]) for record in found]
-        async with asyncio.timeout(10):
+        async with soon(10):
             while not self._has_seen(rows[-1]):
                 assert not following.done() or following.result() is None
                 await asyncio.sleep(PAUSE_S)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -14,7 +12,7 @@ from tests.endtoend.conftest import Venues
 from tests.persistence.stores import write
 from tests.support.entries import Scribe
 from tests.support.faults import fault
-from tests.support.postgres import running_server, sql
+from tests.support.postgres import fill, sql
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
@@ -25,23 +23,16 @@ FAR: Final = 500_000
 """Beyond the last row, and in the same partition."""
 
 
-@pytest.fixture(scope="module")
-def whole() -> Iterator[str]:
-    """A database with a market day in its journal, to make copies of."""
-    with running_server() as url:
+@pytest.fixture
+def copy(database_url: str) -> str:
+    """A database with a market day in its journal, for this test alone."""
+
+    def day(url: str) -> None:
         with PostgresJournal.acquire(url) as journal:
             write(journal, Scribe(epoch=journal.epoch).live(ROWS))
-        yield url
 
-
-@pytest.fixture
-def copy(whole: str) -> Iterator[str]:
-    """A copy for this test alone."""
-    parts = urlsplit(whole)
-    server = urlunsplit(parts._replace(path="/postgres"))
-    sql(server, f"create database harmed template {parts.path[1:]}")
-    yield urlunsplit(parts._replace(path="/harmed"))
-    sql(server, "drop database harmed with (force)")
+    fill(database_url, "day", day)
+    return database_url
 
 
 HARM: Final = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from perps.commands import (
+    CancelOrder,
+    CancelOrders,
     ChangeMargin,
     ClosePosition,
     Command,
@@ -14,7 +16,10 @@ from perps.commands import (
     HouseAccount,
     ListMarket,
     ObserveTime,
+    OrderKind,
+    PlaceOrder,
     PriceSource,
+    ReplaceOrder,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -26,7 +31,7 @@ from perps.commands import (
 from perps.journal import Row
 from perps.market.position import position_id
 from perps.params import Mode, ParamChanges
-from perps.units import MICRO, NANO, PPB, Micros, Millis, Ppb, Ticks
+from perps.units import MICRO, NANO, PPB, Micros, Millis, Nano, Ppb, Ticks
 from tests.perps.build import BTC, BTC_PRICE, START_MS, STORY, STORY_PRICE, index_market, new_open, quote_market
 from tests.simulation.stage import stage
 
@@ -34,6 +39,7 @@ ADMIN = "@admin"
 FLOW = "FLOW-PERP"
 BAND = "BAND-PERP"
 _BAND_PARAMS = index_market(ticker=BAND, price_band=PPB // 10, price_confirmations=2)
+_SIX_HOURS_ON = Millis(START_MS + 6 * 3_600_000)
 _FLOW_PARAMS = quote_market(ticker=FLOW, funding_velocity=PPB // 5, max_funding_rate=PPB // 20)
 
 
@@ -54,8 +60,22 @@ def _exits(user: str, ticker: str, number: int, profit: int | None, stop: int | 
     return SetTriggers(ticker=ticker, user=user, position_id=position_id(ticker, number), **fields)
 
 
+def _terms(price: int, cents: int = 50_000) -> dict[str, Any]:
+    return {"size": _money(cents), "leverage": 5, "price": Ticks(price)}
+
+
+def _order(user: str, order: OrderKind, side: Side, price: int, *, limit: int | None = None, **more: Any) -> PlaceOrder:
+    nano = None if limit is None else Nano(limit * NANO // 100)
+    fields = {**_terms(price), "order": order, "side": side, "acceptable_price": nano, **more}
+    return PlaceOrder(ticker=BTC, user=user, **fields)
+
+
 def _price(ticker: str, ticks: int) -> UpdatePrice:
     return UpdatePrice(ticker=ticker, price=Ticks(ticks), source=PriceSource.ORACLE)
+
+
+def _change(ticker: str, parts: int) -> UpdatePrice:
+    return UpdatePrice(ticker=ticker, change=Ppb(parts), source=PriceSource.EVENT, reason="a story")
 
 
 PLAYED: tuple[tuple[str, Command, bool], ...] = (
@@ -142,6 +162,29 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, SettleMarket(ticker=BAND), False),
     ("bob", new_open("bob", Side.LONG, _money(10_000), ticker=FLOW, leverage=3, position=position_id(FLOW, 1)), True),
     ("bob", _close("bob", FLOW, 1, PPB // 2), True),
+    ("ann", _order("ann", OrderKind.LIMIT, Side.LONG, BTC_PRICE * 96 // 100, take_profit=BTC_PRICE), True),
+    ("bob", _order("bob", OrderKind.STOP, Side.SHORT, BTC_PRICE * 95 // 100, limit=BTC_PRICE * 90 // 100), True),
+    ("cid", _order("cid", OrderKind.LIMIT, Side.SHORT, BTC_PRICE * 110 // 100), True),
+    ("cid", _order("cid", OrderKind.STOP, Side.LONG, BTC_PRICE * 120 // 100), True),
+    ("ann", _order("ann", OrderKind.LIMIT, Side.LONG, BTC_PRICE * 90 // 100, expires_at=2_000_000_000_000), True),
+    ("cid", ReplaceOrder(ticker=BTC, user="cid", order_id=f"{BTC}-o3", **_terms(BTC_PRICE * 108 // 100, 70_000)), True),
+    (ADMIN, _price(BTC, BTC_PRICE * 96 // 100 - 100), False),
+    (ADMIN, _price(BTC, BTC_PRICE * 95 // 100), False),
+    ("cid", CancelOrder(ticker=BTC, user="cid", order_id=f"{BTC}-o4"), False),
+    ("ann", CancelOrders(ticker=BTC, user="ann"), False),
+    (
+        "bob",
+        _order("bob", OrderKind.LIMIT, Side.SHORT, BTC_PRICE * 99 // 100, expires_at=START_MS + 6 * 3_600_000),
+        True,
+    ),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, _change(FLOW, PPB // 20), False),
+    (ADMIN, _change(FLOW, -PPB // 20), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from actors.recovery import recover
 from perps.candles import CandleMaker
-from perps.commands import Command, Deposit, Withdraw, fingerprint
+from perps.commands import Command, Deposit, Withdraw
 from perps.events import CloseReason, PositionReduced, decode_events, encode_events
+from perps.fingerprints import fingerprint
 from perps.journal import Row
 from perps.query_rows import FillRecord, KeyRecord
 from perps.snapshot.format import Snapshot, state_hash
@@ -249,7 +250,7 @@ def command_of(recorded: Recorded) -> Command:
     if words[-1] == "open":
         return in_name_of(principal, open_command(decoder(OpenBody).decode(body)))
     if words[-1] == "close":
-        return in_name_of(principal, close_command(decoder(CloseBody).decode(body), words[-2]))
+        return in_name_of(principal, close_command(decoder(CloseBody).decode(body), words[-2], lambda _: 1))
     amount = positive_money(decoder(AmountBody).decode(body).amount, "amount")
     return Deposit(user=words[-2], amount=amount) if words[-1] == "deposit" else Withdraw(user=words[-2], amount=amount)
 

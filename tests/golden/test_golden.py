@@ -8,8 +8,9 @@ from typing import get_args
 import msgspec
 import pytest
 
-from perps.commands import KINDS, ListMarket, fingerprint
+from perps.commands import KINDS, ListMarket
 from perps.events import SCHEMA_VERSION, Event, LedgerEvent, MarketEvent, encode_events
+from perps.fingerprints import fingerprint
 from perps.journal import LEDGER_STREAM, events_of
 from perps.snapshot.format import Snapshot, state_hash
 from perps.units import Ticks
@@ -110,7 +111,8 @@ def test_a_listing_without_funding_has_the_digest_that_it_had_before_there_was_f
     old = {
         "f25ffffed09231a6f85124712b55a4dc": ListMarket(params=index_market(), price=Ticks(BTC_PRICE)),
         "29a0e0599d9d49fb387b381cfeb2db6c": ListMarket(
-            params=quote_market(house_credit_limit=500, max_price_age=60_000), price=Ticks(STORY_PRICE)
+            params=quote_market(house_credit_limit=500, max_price_age=60_000, exact_mark=False),
+            price=Ticks(STORY_PRICE),
         ),
     }
     for digest, command in old.items():

@@ -1,6 +1,12 @@
 """How the slow model sees a market's parameters."""
 
+from fractions import Fraction
+
+from perps.commands import OrderKind, Side
+from perps.market.order import Order
 from perps.params import MarketParams, MarkSource
+from perps.units import PICO, PPB
+from tests.model.slow_orders import SlowOrder
 from tests.model.slow_rules import Rules
 
 
@@ -12,6 +18,7 @@ def rules_of(params: MarketParams) -> Rules:
         tick_size=f"{params.tick_size}e-12",
         skew_scale=f"{params.skew_scale * params.lot_size}e-12",
         taker_fee=f"{params.taker_fee}e-9",
+        maker_fee=f"{params.maker_fee}e-9" if params.charges_maker_fee else None,
         liquidation_fee=f"{params.liquidation_fee}e-9",
         referral_share=f"{params.referral_share}e-9",
         maintenance_rate=f"{params.maintenance_rate}e-9",
@@ -24,4 +31,20 @@ def rules_of(params: MarketParams) -> Rules:
         price_band=None if params.price_band is None else f"{params.price_band}e-9",
         price_confirmations=params.price_confirmations,
         house_credit=f"{params.house_credit}e-6",
+        mark_is_exact=params.exact_mark,
+    )
+
+
+def slow_order(ticker: str, order: Order, params: MarketParams) -> SlowOrder:
+    """An order as the slow model has it."""
+    return SlowOrder(
+        user=order.user,
+        ticker=ticker,
+        is_limit=order.kind is OrderKind.LIMIT,
+        is_long=order.side is Side.LONG,
+        price=Fraction(order.price * params.tick_size, PICO),
+        size=order.size,
+        leverage=order.leverage,
+        taker_fee=Fraction(order.taker_fee, PPB),
+        expires_at=order.expires_at,
     )

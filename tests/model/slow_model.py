@@ -5,19 +5,7 @@ Two uses.
 1. Beside the engine: ``SlowVenue`` is told each *accepted* operation (who, which lots, at which index price) and says
    what every account must hold.
 
-2. From outside, with nothing but what the REST interface shows::
-
-       books = recompute_balances(
-           markets=[Rules.of(ticker="BTC-PERP", tick_size="0.01", lot_size="0.0001", skew_scale="1000",
-                             taker_fee="0.001", liquidation_fee="0.002", referral_share="0.5")],
-           deposits=[("ann", "1000"), ("bob", "1000"), ("bob", "-20")],      # withdrawals are negative
-           referrers={"ann": "bob"},
-           trades=[Trade.of(user="ann", ticker="BTC-PERP", position="BTC-PERP-1", kind="open", side="buy",
-                            quantity="0.2", lot_size="0.0001", index_price="50000.00", leverage=10), ...])
-       books.wallets["ann"]    # micros, to the last one
-
-   ``trades`` are *all* trades of these markets in journal order (the skew they meet follows from those before them).
-   Deposits and trades need no common order: money has no influence on a price.
+2. From outside, with nothing but what the REST interface shows: ``tests/model/recompute.py``.
 
 Every amount is micros. What is rounded, and how, is said by ``floor`` and ``ceil`` at the documented place and nowhere
 else. Of a market with funding (``slow_funding``) a trade must carry the funding index, which REST does not show.
@@ -26,14 +14,14 @@ else. Of a market with funding (``slow_funding``) a trade must carry the funding
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
 
 from tests.model.slow_band import SlowBand
 from tests.model.slow_funding import PPB, SlowFunding
-from tests.model.slow_rules import Number, Rules, exact, micros
+from tests.model.slow_orders import SlowOrder, SlowOrders
+from tests.model.slow_rules import Number, Rules, exact
 
 
 @dataclass(frozen=True)
@@ -122,17 +110,40 @@ class SlowMarket:
         mean = (self.quote(self.skew) + self.quote(self.skew + lots)) / 2
         return ceil(lots * mean * self.rules.lot_value)
 
+    def fee(self, lots: int) -> int:
+        """Lots that make the skew smaller pay the maker's rate, the others the taker's; all have the mean price."""
+        taker, maker = self.rules.taker_fee, self.rules.maker_fee
+        nearer = min(abs(lots), abs(self.skew)) if self.skew * lots < 0 else 0
+        mean = (nearer * (taker if maker is None else maker) + (abs(lots) - nearer) * taker) / abs(lots)
+        return ceil(abs(self.cost(lots)) * mean)
+
     def settlement_cost(self, lots: int) -> int:
         """Lots at the price of the settlement. Rounded up, against the trader."""
         return ceil(lots * self.settles_at * self.rules.lot_value)
 
     @property
     def mark(self) -> Fraction:
-        """The index, or the quote rounded down to a whole tick, at least one."""
+        """The index, or the quote; exact, or rounded down to a whole tick, at least one."""
+        if not self.rules.mark_is_quote:
+            return self.index_price
+        return self.quote(self.skew) if self.rules.mark_is_exact else self.shown_mark
+
+    @property
+    def shown_mark(self) -> Fraction:
+        """The mark as it is shown: on a tick, rounded down, at least one."""
         if not self.rules.mark_is_quote:
             return self.index_price
         tick = self.rules.tick_size
         return max(floor(self.quote(self.skew) / tick), 1) * tick
+
+    def changed(self, change: Fraction) -> Fraction:
+        """The index price ·(1 + c), or ÷(1 + |c|) down; to the nearest tick, half up; a tick at least for c ≠ 0."""
+        tick, now = self.rules.tick_size, self.index_price
+        moved = now * (1 + change) if change >= 0 else now / (1 - change)
+        nearest = floor(moved / tick + Fraction(1, 2)) * tick
+        if not change:
+            return now
+        return max(nearest, now + tick) if change > 0 else min(nearest, now - tick)
 
 
 @dataclass
@@ -143,6 +154,7 @@ class SlowVenue:
     wallets: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     referrers: dict[str, str | None] = field(default_factory=dict)
     positions: dict[str, SlowPosition] = field(default_factory=dict)
+    orders: SlowOrders = field(default_factory=SlowOrders)
     fees: int = 0
     world: int = 0
 
@@ -233,7 +245,7 @@ class SlowVenue:
         margin = ceil(Fraction(abs(cost), leverage))
         owed = floor(Fraction(lots * market.index, PPB))
         self.wallets[user] -= margin
-        self._pay_taker_fee(user, ceil(abs(cost) * market.rules.taker_fee), market)
+        self._pay_fee(user, market.fee(lots), market)
         self.positions[position] = SlowPosition(user, ticker, lots, margin - cost + owed, margin)
         market.skew += lots
 
@@ -244,6 +256,7 @@ class SlowVenue:
         added = self.positions[position]
         added.lots, added.cash = added.lots + stands.lots, added.cash + stands.cash
         added.margin += stands.margin
+        added.take_profit, added.stop_loss = stands.take_profit, stands.stop_loss
 
     def margin_moved(self, position: str, amount: int) -> None:
         """Its owner pays into its margin; < 0: takes out of it. What it is worth moves by as much."""
@@ -264,8 +277,10 @@ class SlowVenue:
 
     def closed(self, position: str, count: int) -> None:
         """Its owner leaves with ``count`` lots."""
-        market, user, settlement, cost = self._reduce(position, count)
-        self._pay_taker_fee(user, min(ceil(abs(cost) * market.rules.taker_fee), settlement), market)
+        stands = self.positions[position]
+        fee = self.markets[stands.ticker].fee(-count if stands.lots > 0 else count)
+        market, user, settlement, _ = self._reduce(position, count)
+        self._pay_fee(user, min(fee, settlement), market)
 
     def liquidated(self, position: str) -> None:
         """The whole position goes; the fee goes to the insurance."""
@@ -309,7 +324,7 @@ class SlowVenue:
         market.skew -= signed
         return market, position.user, settlement, cost
 
-    def _pay_taker_fee(self, user: str, fee: int, market: SlowMarket) -> None:
+    def _pay_fee(self, user: str, fee: int, market: SlowMarket) -> None:
         referrer = self.referrers.get(user)
         referral = floor(fee * market.rules.referral_share) if referrer else 0
         self.wallets[user] -= fee
@@ -322,12 +337,13 @@ class SlowVenue:
         return sum(position.margin for position in self.positions.values() if position.ticker == ticker)
 
     def is_liquidatable(self, name: str) -> bool:
-        """Equity at the mark ≤ maintenance, which is rounded up to whole micros."""
+        """Equity at the mark ≤ maintenance, which is rounded up: to a micro, at an exact mark to 1/Ks of one."""
         position = self.positions[name]
         market = self.markets[position.ticker]
         rules = market.rules
         value = position.lots * market.mark * rules.lot_value
-        maintenance = ceil(abs(value) * rules.maintenance_rate) + rules.maintenance_fixed
+        parts = rules.skew_scale if rules.mark_is_quote and rules.mark_is_exact else Fraction(1)
+        maintenance = ceil(abs(value) * rules.maintenance_rate * parts) / parts + rules.maintenance_fixed
         return position.cash + value - market.owed(position.lots) <= maintenance
 
     def can_be_paid(self, name: str) -> bool:
@@ -353,15 +369,28 @@ class SlowVenue:
         worths = (each.cash + each.lots * (mean - Fraction(market.index, PPB)) - each.margin for each in standing)
         return sum(worths, Fraction(0))
 
+    def rested(self, name: str, order: SlowOrder) -> None:
+        """An order rests, or rests with other terms: the difference of what it keeps leaves the wallet."""
+        if name in self.orders.by_name:
+            self.ended(name)
+        self.orders.by_name[name] = order
+        self.wallets[order.user] -= order.reserve
+
+    def ended(self, name: str) -> SlowOrder:
+        """An order rests no more; what it kept is in the wallet, from which a fill is paid as an open is."""
+        order = self.orders.by_name.pop(name)
+        self.wallets[order.user] += order.reserve
+        return order
+
     def exits_set(self, name: str, take_profit: Fraction | None, stop_loss: Fraction | None) -> None:
         """A position has these exits and no others; prices in quote currency."""
         position = self.positions[name]
         position.take_profit, position.stop_loss = take_profit, stop_loss
 
     def exits_due(self, name: str) -> set[str]:
-        """Which exits the mark has reached."""
+        """Which exits the mark has reached, as it is shown."""
         position = self.positions[name]
-        mark, sign = self.markets[position.ticker].mark, 1 if position.lots > 0 else -1
+        mark, sign = self.markets[position.ticker].shown_mark, 1 if position.lots > 0 else -1
         due = set[str]()
         if position.take_profit is not None and sign * (mark - position.take_profit) >= 0:
             due.add("take_profit")
@@ -372,7 +401,8 @@ class SlowVenue:
     def total(self) -> int:
         """Σ of all accounts: 0."""
         markets = sum(market.house + market.insurance + self.margin(market.rules.ticker) for market in self.listings)
-        return sum(self.wallets.values()) + markets + self.fees + self.world
+        reserved = sum(order.reserve for order in self.orders.by_name.values())
+        return sum(self.wallets.values()) + markets + reserved + self.fees + self.world
 
     @property
     def listings(self) -> list[SlowMarket]:
@@ -393,34 +423,3 @@ class SlowVenue:
             self.liquidated(trade.position)
         else:
             raise ValueError(f"there is no kind {trade.kind!r}")
-
-
-def recompute_balances(
-    *,
-    markets: Iterable[Rules],
-    deposits: Iterable[tuple[str, Number]],
-    trades: Iterable[Trade],
-    referrers: Mapping[str, str | None] | None = None,
-    margins: Iterable[tuple[int, str, int]] = (),
-) -> SlowVenue:
-    """What every account must hold after ``trades``, from public facts alone.
-
-    ``deposits`` in units of the quote currency (strings), withdrawals negative. ``margins``: behind how many trades
-    margin went into which position, in micros; out of it: negative. Returns the books: ``wallets`` by
-    user, ``positions``, ``fees``, and per market ``house``, ``insurance`` and ``margin(ticker)``, in micros.
-    """
-    venue = SlowVenue(referrers=dict(referrers or {}))
-    for rules in markets:
-        venue.listed(rules, 1)
-    for user, amount in deposits:
-        venue.deposited(user, micros(amount))
-    moves = defaultdict[int, list[tuple[str, int]]](list)
-    for behind, position, amount in margins:
-        moves[behind].append((position, amount))
-    for behind, trade in enumerate(trades):
-        for position, amount in moves.pop(behind, ()):
-            venue.margin_moved(position, amount)
-        venue.traded(trade)
-    for position, amount in (move for left in moves.values() for move in left):
-        venue.margin_moved(position, amount)
-    return venue

@@ -53,6 +53,10 @@ class Rules:
     """How far below 0 the house may go, micros."""
     price_band: Fraction | None = None
     price_confirmations: int = 1
+    maker_fee: Fraction | None = None
+    """None: as the taker's."""
+    mark_is_exact: bool = False
+    """Otherwise a mark that is the quote is rounded down to its tick."""
 
     @staticmethod
     def of(
@@ -75,6 +79,8 @@ class Rules:
         house_credit: Number = 0,
         price_band: Number | None = None,
         price_confirmations: int = 1,
+        maker_fee: Number | None = None,
+        mark_is_exact: bool = False,
     ) -> Rules:
         """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
         return Rules(
@@ -97,4 +103,6 @@ class Rules:
             house_credit=micros(house_credit),
             price_band=None if price_band is None else exact(price_band),
             price_confirmations=price_confirmations,
+            maker_fee=None if maker_fee is None else exact(maker_fee),
+            mark_is_exact=mark_is_exact,
         )

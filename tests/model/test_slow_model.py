@@ -4,7 +4,8 @@ from fractions import Fraction
 
 import pytest
 
-from tests.model.slow_model import Trade, recompute_balances
+from tests.model.recompute import recompute_balances
+from tests.model.slow_model import Trade
 from tests.model.slow_rules import Rules, exact, micros
 
 RULES = Rules.of(

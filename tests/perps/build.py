@@ -28,6 +28,7 @@ from perps.events import (
     PositionReduced,
 )
 from perps.journal import Row
+from perps.market.listing import TICKS_IN_MAINTENANCE
 from perps.market.position import Position, position_id
 from perps.market.state import Market
 from perps.money.funds import Funds
@@ -37,7 +38,7 @@ from perps.refusals import Rejected
 from perps.rules.listing import decide_list
 from perps.rules.rule import Given
 from perps.sequencer import Sequencer
-from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks
+from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Nano, Pico, Ppb, Ticks, div_ceil
 from perps.venue import VenueState
 
 START_MS = 1_700_000_000_000
@@ -89,16 +90,20 @@ def quote_market(**changes: Any) -> MarketParams:
         referral_share=Ppb(PPB // 2),
         maintenance_rate=Ppb(PPB // 10),
         liquidation_fee=Ppb(PPB // 100),
+        exact_mark=True,
     )
     return replace(params, **changes)
 
 
 def new_market(params: MarketParams, price: int) -> Market:
-    """A market just listed, outside any venue."""
-    listed = decide_list(None, ListMarket(params=params, price=Ticks(price)), Given(Millis(START_MS)))
+    """A market just listed, outside any venue. From a price that is coarse beside a tick, it has fallen there."""
+    least = div_ceil(TICKS_IN_MAINTENANCE * PPB, params.maintenance_rate)
+    listed = decide_list(None, ListMarket(params=params, price=Ticks(max(price, least))), Given(Millis(START_MS)))
     if isinstance(listed, Rejected):
         raise ValueError(listed)
-    return Market(listed[0])
+    market = Market(listed[0])
+    market.index_price = Ticks(price)
+    return market
 
 
 def new_position(**fields: Any) -> Position:
@@ -229,11 +234,13 @@ def full_state(ledger: Ledger, markets: dict[str, Market]) -> dict[str, object]:
         "ledger_seq": ledger.seq,
     }
     for ticker, market in markets.items():
-        fields = {name: getattr(market, name) for name in Market.__slots__ if name not in ("order", "exits")}
+        fields = {name: getattr(market, name) for name in Market.__slots__ if name not in ("order", "exits", "orders")}
         fields["params"] = asdict(market.params)
         order = market.order
         fields["order"] = (list(order._longs), list(order._shorts))
         fields["exits"] = market.exits.entries()
+        resting = market.orders
+        fields["orders"] = (dict(resting.by_number), resting.by_user, resting.reserved, resting.stops.entries())
         state[ticker] = fields
     return state
 

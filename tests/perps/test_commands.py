@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from perps.commands import ClosePosition, Command, Deposit, OpenPosition, Side, fingerprint, limit_price
+from perps.commands import ClosePosition, Command, Deposit, OpenPosition, Side, limit_price
+from perps.fingerprints import fingerprint
 from perps.units import PPB, Micros, Nano, Ppb
 
 OPEN: dict[str, Any] = {"ticker": "BTC-PERP", "user": "ann", "size": Micros(10**9), "leverage": 10}

@@ -16,7 +16,6 @@ from perps.commands import (
     SetMode,
     Side,
     UpdatePrice,
-    fingerprint,
 )
 from perps.events import (
     CloseReason,
@@ -35,6 +34,7 @@ from perps.events import (
     decode_events,
     encode_events,
 )
+from perps.fingerprints import fingerprint
 from perps.journal import GENESIS, Row, hash_of, make_row
 from perps.market.position import position_id, split_position_id
 from perps.params import Mode

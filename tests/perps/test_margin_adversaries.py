@@ -48,7 +48,8 @@ def margin(venue: Books, ticker: str, user: str, number: int, amount: int) -> Ev
 
 def most_out(market: Market, number: int) -> int:
     """The most that can leave a position now."""
-    return max(withdrawable(market.positions[number], market.mark, market.params, market.funding_index), 0)
+    mark, scale = market.exact_mark(market.skew)
+    return max(withdrawable(market.positions[number], mark, market.params, market.funding_index, scale), 0)
 
 
 def do(venue: Books, ticker: str, which: int, what: str, size: int) -> None:

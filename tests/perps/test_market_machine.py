@@ -8,32 +8,53 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from perps.commands import ChangeMargin, ClosePosition, Deposit, ObserveTime, OpenPosition, SetTriggers, Side, Withdraw
+from perps.commands import (
+    CancelOrder,
+    ChangeMargin,
+    ClosePosition,
+    Deposit,
+    ObserveTime,
+    OpenPosition,
+    OrderKind,
+    PlaceOrder,
+    PriceSource,
+    ReplaceOrder,
+    SetTriggers,
+    Side,
+    UpdatePrice,
+    Withdraw,
+)
 from perps.events import (
     CloseReason,
     Events,
     FundingAccrued,
     ModeChanged,
+    OrderCancelled,
+    OrderPlaced,
+    OrderReplaced,
     PositionChanged,
     PositionIncreased,
     PositionOpened,
     PositionReduced,
     PriceUpdated,
 )
+from perps.market.order import Order, order_id
 from perps.market.position import Position, position_id
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.sequencer import Sequencer
 from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
 from perps.venue import replay_market
-from tests.model.rules import rules_of
-from tests.model.slow_model import SlowVenue, Trade, recompute_balances
+from tests.model.recompute import recompute_balances
+from tests.model.rules import rules_of, slow_order
+from tests.model.slow_model import SlowVenue, Trade
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
     STORY,
     STORY_PRICE,
     Books,
+    done,
     full_state,
     index_market,
     new_open,
@@ -62,7 +83,12 @@ class Exchange(RuleBasedStateMachine):
     def begin(self, deposit: int, credit: int | None) -> None:
         self.params = {
             BTC: index_market(house_deposit=7, house_credit_limit=credit, maintenance_rate=PPB // 150),
-            STORY: quote_market(funding_velocity=200 * PPB, max_funding_rate=PPB // 15),
+            STORY: quote_market(
+                funding_velocity=200 * PPB,
+                max_funding_rate=PPB // 15,
+                maker_fee=PPB // 4000,
+                charges_maker_fee=True,
+            ),
         }
         self.venue = Books(*((params, FIRST_PRICES[ticker]) for ticker, params in self.params.items()))
         self.model = SlowVenue()
@@ -169,6 +195,52 @@ class Exchange(RuleBasedStateMachine):
         command = SetTriggers(**fields)
         self.follow(ticker, self.venue.send(command), command)
 
+    @rule(
+        user=st.sampled_from(USERS),
+        ticker=TICKERS,
+        side=st.sampled_from(list(Side)),
+        kind=st.sampled_from(list(OrderKind)),
+        size=SIZES,
+        bps=BPS_OF_PRICE,
+        wait_ms=st.integers(1, 3_600_000) | st.none(),
+        profit=EXITS,
+        stop=EXITS,
+    )
+    def place_order(
+        self,
+        user: str,
+        ticker: str,
+        side: Side,
+        kind: OrderKind,
+        size: int,
+        bps: int,
+        wait_ms: int | None,
+        profit: int | None,
+        stop: int | None,
+    ) -> None:
+        fields: dict[str, Any] = {"ticker": ticker, "user": user, "order": kind, "side": side}
+        fields |= {"size": Micros(size * MICRO), "leverage": 3, "price": self.level(ticker, bps)}
+        fields |= {"take_profit": self.level(ticker, profit), "stop_loss": self.level(ticker, stop)}
+        expires_at = None if wait_ms is None else Millis(self.venue.at + wait_ms)
+        outcome = self.venue.send(PlaceOrder(**fields, expires_at=expires_at))
+        if not isinstance(outcome, Rejected):
+            self.follow(ticker, outcome)
+
+    @rule(ticker=TICKERS, which=st.integers(0, 10), size=SIZES | st.none(), bps=BPS_OF_PRICE)
+    def replace_or_cancel(self, ticker: str, which: int, size: int | None, bps: int) -> None:
+        resting = sorted(self.venue.markets[ticker].orders.by_number)
+        if not resting:
+            return
+        order = self.venue.markets[ticker].orders.by_number[resting[which % len(resting)]]
+        fields: dict[str, Any] = {"ticker": ticker, "user": order.user, "order_id": order_id(ticker, order.number)}
+        command: Any = CancelOrder(**fields)
+        if size is not None:
+            terms: dict[str, Any] = {"size": Micros(size * MICRO), "leverage": 2, "price": self.level(ticker, bps)}
+            command = ReplaceOrder(**fields, **terms)
+        outcome = self.venue.send(command)
+        if not isinstance(outcome, Rejected):
+            self.follow(ticker, outcome)
+
     def level(self, ticker: str, bps: int | None) -> Ticks | None:
         return None if bps is None else Ticks(self.venue.markets[ticker].index_price * bps // 10_000 + 1)
 
@@ -177,6 +249,16 @@ class Exchange(RuleBasedStateMachine):
         price = max(self.venue.markets[ticker].index_price * bps // 10_000, 1)
         price = min(price, 3 * FIRST_PRICES[ticker])
         self.follow(ticker, self.venue.price(price, ticker=ticker))
+
+    @rule(ticker=TICKERS, parts=st.integers(-PPB // 100, PPB // 100))
+    def change_price(self, ticker: str, parts: int) -> None:
+        command = UpdatePrice(ticker=ticker, change=Ppb(parts), source=PriceSource.EVENT)
+        new = self.model.markets[ticker].changed(Fraction(parts, PPB)) / self.model.markets[ticker].rules.tick_size
+        if new > 3 * FIRST_PRICES[ticker]:
+            return
+        outcome = self.venue.send(command)
+        assert [event.price for event in done(outcome) if isinstance(event, PriceUpdated)] == [new]
+        self.follow(ticker, outcome)
 
     @rule(ticker=TICKERS, wait_ms=st.integers(1, 3_600_000))
     def let_time_pass(self, ticker: str, wait_ms: int) -> None:
@@ -213,6 +295,12 @@ class Exchange(RuleBasedStateMachine):
                     self.model.switched(ticker, is_halted=mode is Mode.HALTED)
                 case PriceUpdated(price=price):
                     self.model.priced(ticker, self.unticked(ticker, price))
+                case OrderPlaced(order=order) | OrderReplaced(order=order):
+                    self.model.rested(order_id(ticker, order.number), slow_order(ticker, order, self.params[ticker]))
+                case OrderCancelled(order=order):
+                    self.model.ended(order_id(ticker, order.number))
+                case PositionOpened(position=position, order=Order() as order):
+                    self.filled(ticker, order, event)
                 case PositionOpened(position=position):
                     assert isinstance(command, OpenPosition)
                     name = position_id(ticker, position.number)
@@ -244,6 +332,17 @@ class Exchange(RuleBasedStateMachine):
                     self.leave(ticker, position, reason, event)
                 case _:
                     pass
+
+    def filled(self, ticker: str, order: Order, event: PositionOpened) -> None:
+        """A limit within its price, a stop whose price the mark has reached."""
+        made, market = self.model.ended(order_id(ticker, order.number)), self.model.markets[ticker]
+        fill = event.fill
+        within = made.is_within(fill.cost, fill.lots, market.rules.lot_value)
+        assert within if made.is_limit else made.is_reached(market.mark)
+        name = position_id(ticker, event.position.number)
+        self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
+        self.exits(ticker, event.position)
+        self.note(ticker, "open", event)
 
     def exits(self, ticker: str, position: Position) -> None:
         """The exits that a position has, which are not due."""
@@ -305,7 +404,11 @@ class Exchange(RuleBasedStateMachine):
         books = recompute_balances(
             markets=rules, deposits=self.deposits, trades=self.trades, referrers=REFERRERS, margins=self.moves
         )
-        assert {user: books.wallets[user] for user in USERS} == {user: self.venue.ledger.wallet(user) for user in USERS}
+        resting = [order for market in self.venue.markets.values() for order in market.orders.by_number.values()]
+        own = {user: self.venue.ledger.wallet(user) for user in USERS}
+        for order in resting:
+            own[order.user] = Micros(own[order.user] + order.reserve)
+        assert {user: books.wallets[user] for user in USERS} == own
 
     @invariant()
     def all_accounts_sum_to_nothing_and_no_wallet_is_negative(self) -> None:
@@ -324,6 +427,7 @@ class Exchange(RuleBasedStateMachine):
             assert balances.get(f"house:{ticker}", 0) == market.house
             assert balances.get(f"insurance:{ticker}", 0) == market.insurance
             assert balances.get(f"margin:{ticker}", 0) == self.model.margin(ticker)
+            assert balances.get(f"orders:{ticker}", 0) == self.model.orders.reserved(ticker)
 
     @invariant()
     def every_position_is_what_the_slow_model_says(self) -> None:
@@ -364,7 +468,7 @@ class Exchange(RuleBasedStateMachine):
             assert 0 <= market.liability - self.model.liability(ticker) <= 2
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 TestExchange = Exchange.TestCase
-TestExchange.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
+TestExchange.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

@@ -31,14 +31,14 @@ def test_the_richest_user_there_can_be_holds_no_more_than_an_account_may() -> No
     wide = {"max_open_interest": 10**10, "max_skew": 10**10, "skew_scale": 10**14, "min_order_size": 1}
     cheap = {"taker_fee": 0, "maker_fee": 0, "liquidation_fee": 0, "house_credit_limit": half}
     tickers = ["A-PERP", "B-PERP"]
-    venue = Books(*((index_market(ticker=ticker, **wide, **cheap), 1_000) for ticker in tickers))
+    venue = Books(*((index_market(ticker=ticker, **wide, **cheap), 2_000) for ticker in tickers))
     venue.add_user("ann", deposit=HOUSE_DEBT_MAX)
 
     for ticker in tickers:
         market = venue.markets[ticker]
         paid = True
         while paid:
-            done(venue.price(1_000, ticker=ticker))
+            done(venue.price(2_000, ticker=ticker))
             position = opened(venue.open("ann", Side.LONG, 10**13, ticker=ticker, leverage=1))
             done(venue.price(10**8, ticker=ticker))
             paid = not isinstance(venue.close(position, ticker=ticker), Rejected)

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.persistence.embedded_servers import open_directory, server, servers, venue
+from tests.persistence.embedded_servers import made, open_directory, server, servers, venue
 from tests.persistence.stores import MemoryBackend, PostgresBackend, Store
 from tests.support.postgres import database_url, server_url, with_tables
 
-__all__ = ["database_url", "open_directory", "server", "server_url", "servers", "venue"]
+__all__ = ["database_url", "made", "open_directory", "server", "server_url", "servers", "venue"]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
+from tests.support.clusters import copied
 from tests.support.postgres import short_directory
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +53,13 @@ def servers(open_directory: Path, tmp_path: Path) -> Iterator[Servers]:
 @pytest.fixture
 def server(servers: Servers, tmp_path: Path) -> EmbeddedPostgres:
     """One, in a directory that only its owner may enter."""
+    return servers(tmp_path / "pg")
+
+
+@pytest.fixture
+def made(servers: Servers, tmp_path: Path, cluster: Path) -> EmbeddedPostgres:
+    """The same, with its cluster there."""
+    copied(cluster, tmp_path / "pg")
     return servers(tmp_path / "pg")
 
 

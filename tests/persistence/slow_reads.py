@@ -4,9 +4,18 @@ from collections.abc import Iterable, Iterator
 
 from msgspec.structs import replace
 
-from perps.events import PositionChanged, PositionIncreased, PositionOpened, PositionReduced
+from perps.events import (
+    OrderCancelled,
+    OrderPlaced,
+    OrderReplaced,
+    PositionChanged,
+    PositionIncreased,
+    PositionOpened,
+    PositionReduced,
+)
 from perps.journal import Entry, Row
-from perps.query_rows import LegRecord, PositionRecord
+from perps.market.order import Order
+from perps.query_rows import LegRecord, OrderRecord, PositionRecord
 
 Fill = PositionOpened | PositionIncreased | PositionReduced
 
@@ -78,4 +87,33 @@ def slow_positions(entries: Iterable[Entry]) -> dict[str, PositionRecord]:
             now.margin, now.leverage, now.entry_cost, now.funding_paid, *total,
         )  # fmt: skip
         found[name] = replace(record, take_profit=now.take_profit, stop_loss=now.stop_loss)
+    return found
+
+
+def slow_orders(entries: Iterable[Entry]) -> dict[str, OrderRecord]:
+    """Every order by folding its events."""
+    found: dict[str, OrderRecord] = {}
+    for entry in entries:
+        row = entry.row
+        for event in entry.events:
+            status, reason, ended = "open", None, None
+            filled: tuple[str | None, int | None, int | None] = (None, None, None)
+            match event:
+                case OrderPlaced() | OrderReplaced():
+                    order = event.order
+                case OrderCancelled():
+                    order, ended = event.order, row.at
+                    status, reason = ("expired" if event.reason == "expired" else "cancelled"), event.reason
+                case PositionOpened(order=Order() as order):
+                    status, ended = "filled", row.at
+                    filled = (f"{row.stream}-{event.position.number}", event.fill.lots, event.fill.cost)
+                case _:
+                    continue
+            name = f"{row.stream}-o{order.number}"
+            placed = found[name].placed_offset if name in found else row.offset
+            found[name] = OrderRecord(
+                name, order.user, row.stream, placed, row.offset, status, reason, order.kind.value, order.side.value,
+                order.size, order.leverage, order.price, order.reserve, order.placed_at, order.expires_at,
+                order.acceptable_price, order.acceptable_price_pico, order.take_profit, order.stop_loss, ended, *filled,
+            )  # fmt: skip
     return found

@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from msgspec.structs import replace
 
 from perps.commands import (
+    CancelOrder,
+    CancelOrders,
     ChangeMargin,
     ClosePosition,
     Command,
@@ -19,8 +21,12 @@ from perps.commands import (
     FundMarket,
     HouseAccount,
     ListMarket,
+    ObserveTime,
     OpenPosition,
+    OrderKind,
+    PlaceOrder,
     PriceSource,
+    ReplaceOrder,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -32,24 +38,22 @@ from perps.engine import effects_of
 from perps.events import (
     CloseReason,
     Event,
-    FundingAccrued,
-    HoldEnded,
-    ParamsChanged,
     PositionIncreased,
     PositionOpened,
     PositionReduced,
-    PriceHeld,
     Transfer,
     TransferKind,
 )
 from perps.folding import legs_of
 from perps.journal import Entry
+from perps.market.order import order_id
 from perps.market.position import position_id
+from perps.market.state import Market
 from perps.money.accounts import FEES, WORLD, house_account, insurance_account, margin_account
 from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.projection import query_rows
-from perps.query_rows import LegRecord, PositionRecord, StoredFill
+from perps.query_rows import LegRecord, OrderRecord, PositionRecord, StoredFill
 from perps.sequencer import Sequencer
 from perps.snapshot.verification import Findings
 from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
@@ -59,7 +63,7 @@ from persistence.journal.writer import STATEMENT_RECORDS_MAX, PostgresJournal
 from persistence.operator.audit import Audit
 from persistence.reads.queries import PostgresQueries
 from tests.perps.build import START_MS, index_market, quote_market
-from tests.persistence.slow_reads import fills_of, slow_legs, slow_positions
+from tests.persistence.slow_reads import fills_of, slow_legs, slow_orders, slow_positions
 from tests.persistence.stores import write
 from tests.support.entries import Scribe
 from tests.support.memory import MemoryQueries, MemoryStore
@@ -98,8 +102,10 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
         now += random.choice([0, 0, 1, 1000, 60_000])
         ticker, user = random.choice(tickers), random.choice(NAMES)
         market = sequencer.markets[ticker]
-        what = random.randrange(24)
-        if what > 19 and market.positions:
+        what = random.randrange(30)
+        if what > 23:
+            send(_an_order(random, market, user))
+        elif what > 19 and market.positions:
             position = random.choice(list(market.positions.values()))
             name, amount = position_id(ticker, position.number), random.choice([1, 10**8, -1, -position.margin // 3])
             if what > 21:
@@ -142,6 +148,26 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
     return found
 
 
+def _an_order(random: Random, market: Market, user: str) -> Command:
+    """One that is placed, or what becomes of one."""
+    ticker, resting = market.ticker, list(market.orders.by_number.values())
+    step, size = random.choice([95, 99, 100, 101, 105]), Micros(random.randrange(1, 50_000) * MICRO // 10)
+    price = Ticks(market.index_price * step // 100)
+    if not resting or random.random() < 0.6:
+        kind, side = random.choice(list(OrderKind)), random.choice(list(Side))
+        expires_at = random.choice([None, Millis(market.at + 90_000)])
+        terms: dict[str, Any] = {"size": size, "leverage": 2, "price": price, "expires_at": expires_at}
+        return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **terms)
+    order = random.choice(resting)
+    named: dict[str, Any] = {"ticker": ticker, "user": order.user, "order_id": order_id(ticker, order.number)}
+    what = random.randrange(4)
+    if what == 0:
+        return CancelOrder(**named)
+    if what == 1:
+        return CancelOrders(ticker=ticker, user=order.user)
+    return ReplaceOrder(**named, size=size, leverage=3, price=price) if what == 2 else ObserveTime(ticker=ticker)
+
+
 def stored_legs(url: str) -> list[LegRecord]:
     """All legs: those stored one by one, and those that follow from fills."""
     found = [LegRecord(*record) for record in sql(url, f"select {LEGS} from legs")]
@@ -152,6 +178,11 @@ def stored_legs(url: str) -> list[LegRecord]:
 
 def stored_positions(url: str) -> dict[str, PositionRecord]:
     return {record["id"]: PositionRecord(*record) for record in sql(url, f"select {POSITIONS} from all_positions")}
+
+
+def stored_orders(url: str) -> dict[str, OrderRecord]:
+    names = columns(OrderRecord.__struct_fields__)
+    return {record["id"]: OrderRecord(*record) for record in sql(url, f"select {names} from orders")}
 
 
 def write_in_pieces(url: str, entries: list[Entry], sizes: Sequence[int] = (7, 1, 30, 2)) -> None:
@@ -169,6 +200,7 @@ def test_legs_and_positions_follow_from_fills_as_their_events_say(database_url: 
 
     assert stored_legs(database_url) == slow_legs(entries)
     assert stored_positions(database_url) == slow_positions(entries)
+    assert stored_orders(database_url) == slow_orders(entries)
     trades = [event for _, _, event in fills_of(entries)]
     apart = sum(map(_pays_another_fee, trades))
     assert tuple(sql(database_url, "select count(*), count(leg) from fills")[0]) == (len(trades), len(trades) - apart)
@@ -176,7 +208,9 @@ def test_legs_and_positions_follow_from_fills_as_their_events_say(database_url: 
 
 
 def _pays_another_fee(event: PositionOpened | PositionIncreased | PositionReduced) -> bool:
-    """A close whose fee goes to the insurance: no pattern has it, so its legs are stored."""
+    """A close whose fee goes to the insurance, or a fill that an order's reserve pays: their legs are stored."""
+    if isinstance(event, PositionOpened):
+        return event.order is not None
     is_close = isinstance(event, PositionReduced) and event.reason is not CloseReason.LIQUIDATION
     return is_close and TransferKind.LIQUIDATION_FEE in [transfer.kind for transfer in event.transfers]
 
@@ -184,8 +218,8 @@ def _pays_another_fee(event: PositionOpened | PositionIncreased | PositionReduce
 def test_the_days_have_every_kind_of_event_and_of_transfer() -> None:
     """Otherwise nothing is shown here."""
     days = [entry for seed in DAYS for entry in a_wild_day(seed)]
-    moving_money = set(get_args(Event)) - {FundingAccrued, PriceHeld, HoldEnded, ParamsChanged}
-    assert {type(event) for entry in days for event in entry.events} == moving_money
+    moving_money = {kind for kind in get_args(Event) if "transfers" in kind.__struct_fields__}
+    assert {type(event) for entry in days for event in entry.events} >= moving_money
     transfers = Counter(transfer.kind for entry in days for event in entry.events for transfer in event.transfers)
     assert set(transfers) == set(TransferKind)
     assert min(transfers.values()) >= 3, transfers

@@ -6,6 +6,8 @@ from fractions import Fraction
 from math import ceil
 
 from perps.commands import (
+    CancelOrder,
+    CancelOrders,
     ChangeMargin,
     ClosePosition,
     Command,
@@ -14,6 +16,8 @@ from perps.commands import (
     FundMarket,
     ListMarket,
     OpenPosition,
+    PlaceOrder,
+    ReplaceOrder,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -29,6 +33,9 @@ from perps.events import (
     MarketListed,
     MarketSettling,
     ModeChanged,
+    OrderCancelled,
+    OrderPlaced,
+    OrderReplaced,
     ParamsChanged,
     PositionChanged,
     PositionIncreased,
@@ -40,9 +47,11 @@ from perps.events import (
     UserCreated,
     Withdrawn,
 )
+from perps.market.order import Order, order_id, split_order_id
 from perps.market.position import position_id, split_position_id
 from perps.params import changed
 from perps.refusals import RejectCode, Rejected
+from perps.rules.orders import BY_OWNER
 from perps.venue import VenueState
 
 LASTING = frozenset(RejectCode) - {RejectCode.CLIENT_ORDER_ID_REUSED, RejectCode.MARKET_NOT_FOUND}
@@ -70,8 +79,17 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             asked_for = (command.position_id, command.user)
             moved = [-move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in transfers]
             return asked_for == (position_id(stream, position.number), position.user) and moved == [amount]
+        case PlaceOrder(), OrderPlaced(order=order):
+            return (command.ticker, command.user, *_terms(command)) == (stream, order.user, *_terms(order))
+        case ReplaceOrder(), OrderReplaced(order=order):
+            return command.order_id == order_id(stream, order.number) and _terms(command) == _terms(order)
+        case CancelOrder(), OrderCancelled(order=order, reason=reason):
+            return (command.order_id, BY_OWNER) == (order_id(stream, order.number), reason)
+        case CancelOrders(), OrderCancelled(order=order, reason=reason):
+            return (command.ticker, command.user, BY_OWNER) == (stream, order.user, reason)
         case UpdatePrice(), PriceUpdated(price=price) | PriceHeld(price=price):
-            return (command.ticker, command.price, command.sequence) == (stream, price, event.sequence)
+            wanted = price if command.change is not None else command.price
+            return (command.ticker, wanted, command.sequence) == (stream, price, event.sequence)
         case ListMarket(), MarketListed(params=params):
             return command.params == params
         case SetMode(), ModeChanged(mode=mode):
@@ -92,6 +110,10 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return False
 
 
+def _terms(what: PlaceOrder | ReplaceOrder | Order) -> tuple[object, ...]:
+    return what.size, what.leverage, what.price, what.expires_at, what.take_profit, what.stop_loss
+
+
 def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | None:
     """Why a refusal must not have left: it rests on a row that is not durable. None when it may."""
     match refusal.code, command:
@@ -106,6 +128,12 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
             market, parts = state.markets[ticker], split_position_id(name)
             closed = parts is not None and parts[1] < market.next_number and parts[1] not in market.positions
             return None if closed else f"{name} is closed in no durable row"
+        case RejectCode.ORDER_CLOSED, CancelOrder(ticker=ticker, order_id=name) | ReplaceOrder(
+            ticker=ticker, order_id=name
+        ):
+            market, parts = state.markets[ticker], split_order_id(name)
+            ended = parts is not None and parts[1] < market.next_order and parts[1] not in market.orders.by_number
+            return None if ended else f"{name} has ended in no durable row"
         case RejectCode.MARKET_HALTED, (
             OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker) | ChangeMargin(ticker=ticker)
         ):

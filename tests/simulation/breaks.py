@@ -21,6 +21,7 @@ import perps.rules.checks
 import perps.rules.closing
 import perps.rules.funding
 import perps.rules.liquidation
+import perps.rules.margin
 import perps.rules.opening
 import perps.rules.settling
 import perps.sequencer
@@ -31,7 +32,9 @@ from actors.ledger import LedgerActor
 from actors.market import MarketActor
 from actors.messages import Address, Envelope, ImageTaken, Refused, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
+from perps.events import Fill
 from perps.market.funding import Funding, advanced
+from perps.market.position import Position
 from perps.market.settling import Settling
 from perps.market.state import Market
 from perps.money.funds import Funds
@@ -39,7 +42,7 @@ from perps.params import Mode
 from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
-from perps.units import div_floor
+from perps.units import PPB, Micros, div_ceil, div_floor
 from perps.venue import replay_market
 
 Change = tuple[object, str, object]
@@ -157,8 +160,8 @@ def _no_sweep(*_: object) -> list[Any]:
 def _spared(next_liquidation: Callable[..., Any]) -> Callable[..., Any]:
     """The last one who is due is left alone."""
 
-    def broken(market: Any, mark: Any, unpaid: set[int]) -> Any:
-        event = next_liquidation(market, mark, unpaid)
+    def broken(market: Any, unpaid: set[int]) -> Any:
+        event = next_liquidation(market, unpaid)
         return None if event is not None and len(market.positions) == 1 else event
 
     return broken
@@ -233,6 +236,21 @@ def _never_stands(_: object, __: int, given: Given) -> int:
     return given.at
 
 
+def _all_of_it(position: Position, *_: object) -> Micros:
+    """All margin but a micro can leave a position."""
+    return Micros(position.margin - 1)
+
+
+def _takers_fee(market: Market, fill: Fill) -> Micros:
+    """The taker's fee, whatever a fill does to the skew."""
+    return Micros(div_ceil(abs(fill.cost) * market.params.taker_fee, PPB))
+
+
+def _from_the_start(_: int, __: Market) -> int:
+    """Funding of new lots counts from index 0."""
+    return 0
+
+
 def _never_waits(market: Market, since: int, given: Given) -> int:
     """Funding counts while a price waits to be confirmed."""
     return since if market.mode is Mode.HALTED else given.at
@@ -277,7 +295,11 @@ BREAKS: dict[str, Sequence[Change]] = {
     "fees are rounded down": [
         (perps.rules.opening, "div_ceil", div_floor),
         (perps.rules.closing, "div_ceil", div_floor),
+        (perps.rules.checks, "div_ceil", div_floor),
     ],
+    "margin that is needed comes out": [(perps.rules.margin, "withdrawable", _all_of_it)],
+    "who leaves the crowd pays as if joining it": [(perps.rules.closing, "trading_fee", _takers_fee)],
+    "funding of new lots counts from the listing": [(perps.rules.opening, "_funding_owed_floor", _from_the_start)],
     "work for a dead market is dropped": [(Supervisor, "_keep", _kept_for_nobody)],
     "a successor is told too early": [(Supervisor, "_flush", _told_too_early(Supervisor._flush))],
     "an image overtakes its rows": [(LedgerActor, "_take_image", _image_first)],

@@ -18,6 +18,7 @@ from actors.messages import (
     Unchanged,
 )
 from actors.recovery import Recovered
+from perps.commands import CancelOrders
 from perps.events import decode_events, own_of
 from perps.journal import Entry, Row
 from perps.refusals import Rejected
@@ -143,6 +144,8 @@ class Checks(Listener):
             case Failure(kind=FailureKind.OUTCOME_UNKNOWN):
                 attempt.status = Status.UNKNOWN
             case Failure():
+                self.orders.refused(attempt, for_good=False)
+            case Unchanged() if isinstance(attempt.order.command, CancelOrders):
                 self.orders.refused(attempt, for_good=False)
             case Unchanged():
                 self.complain(f"{attempt.order} is said to have changed nothing")

@@ -7,6 +7,8 @@ from random import Random
 from typing import Any
 
 from perps.commands import (
+    CancelOrder,
+    CancelOrders,
     ChangeMargin,
     ClosePosition,
     Command,
@@ -16,7 +18,10 @@ from perps.commands import (
     HouseAccount,
     ListMarket,
     OpenPosition,
+    OrderKind,
+    PlaceOrder,
     PriceSource,
+    ReplaceOrder,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -25,6 +30,7 @@ from perps.commands import (
     UpdatePrice,
     Withdraw,
 )
+from perps.market.order import order_id
 from perps.market.position import Position, position_id, split_position_id
 from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
@@ -40,6 +46,7 @@ FALLS_BPS = (3_000, 6_000, 8_000, 9_000, 11_000, 13_000, 20_000)
 INVALID_LISTINGS = 0.7
 FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_rate": Ppb(PPB // 15)}
 """So quick that the rate meets its bounds within a run."""
+MAKER: dict[str, Any] = {"maker_fee": Ppb(PPB // 4000), "charges_maker_fee": True}
 BAND: dict[str, Any] = {"price_band": Ppb(PPB // 40), "price_confirmations": 2}
 PRICE_AGE_MS = Millis(4_000)
 """Prices of the later markets grow old within a run."""
@@ -51,6 +58,10 @@ WEIGHTS = {
     "increase": 8,
     "margin": 8,
     "triggers": 8,
+    "order": 14,
+    "replace": 4,
+    "cancel": 4,
+    "cancel_all": 1,
     "price": 16,
     "crash_of_price": 2,
     "deposit": 5,
@@ -133,6 +144,16 @@ class Clients:
                 name, owner = self._position(ticker, user)
                 change = ChangeMargin(ticker=ticker, user=owner, position_id=name, amount=self._margin(name))
                 return self._keyed(change, owner)
+            case "order":
+                return self._keyed(self._place(user, ticker), user)
+            case "replace":
+                placed, name = self._resting(user, ticker)
+                return self._keyed(self._replace(placed, ticker, name), placed)
+            case "cancel":
+                placed, name = self._resting(user, ticker)
+                return self._keyed(CancelOrder(ticker=ticker, user=placed, order_id=name), placed)
+            case "cancel_all":
+                return self._keyed(CancelOrders(ticker=ticker, user=user), user)
             case "triggers":
                 triggers = self._triggers(ticker, user)
                 return self._keyed(triggers, triggers.user)
@@ -222,6 +243,36 @@ class Clients:
         share = chance.choice((PPB, PPB, PPB // 2, 1, chance.randrange(1, PPB)))
         return ClosePosition(ticker=ticker, user=user, position_id=name, share=Ppb(share))
 
+    def _place(self, user: str, ticker: str) -> PlaceOrder:
+        kind, side = self._random.choice(list(OrderKind)), self._random.choice(list(Side))
+        return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **self._terms(ticker))
+
+    def _replace(self, user: str, ticker: str, name: str) -> ReplaceOrder:
+        return ReplaceOrder(ticker=ticker, user=user, order_id=name, **self._terms(ticker))
+
+    def _terms(self, ticker: str) -> dict[str, Any]:
+        chance, market = self._random, self._state.markets.get(ticker)
+        near, now = (market.mark, market.at) if market is not None else (100, 0)
+        terms: dict[str, Any] = {
+            "size": Micros(chance.choice((10, 100, 500, 1_000)) * MICRO),
+            "leverage": self._leverage(ticker),
+            "price": Ticks(max(near * chance.choice((9_000, 9_900, 9_990, 10_000, 10_010, 10_100)) // 10_000, 1)),
+        }
+        if chance.random() < 0.3:
+            terms["expires_at"] = Millis(now + chance.choice((0, 100, 3_000, 60_000)))
+        if chance.random() < 0.2:
+            terms |= self._exits(ticker)
+        return terms
+
+    def _resting(self, user: str, ticker: str) -> tuple[str, str]:
+        """Whose order, and its id: mostly one that rests and its owner."""
+        chance, market = self._random, self._state.markets.get(ticker)
+        if market is None or not market.orders.by_number:
+            return user, order_id(ticker, 1)
+        number = chance.choice(list(market.orders.by_number))
+        owner = market.orders.by_number[number].user
+        return (owner if chance.random() < 0.95 else user), order_id(ticker, number)
+
     def _triggers(self, ticker: str, user: str) -> SetTriggers:
         close, exits = self._close(ticker, user), self._exits(ticker)
         return SetTriggers(ticker=ticker, user=close.user, position_id=close.position_id, **exits)
@@ -245,6 +296,9 @@ class Clients:
         if held is not None and chance.random() < 0.6:
             price = held.price
         sequence = next(self._sequence) if chance.random() < 0.2 else None
+        if bps % 7 == 0 and not falls and now < 2 * first:
+            change = Ppb((bps - 10_000) * (PPB // 10_000))
+            return UpdatePrice(ticker=ticker, change=change, source=PriceSource.EVENT, sequence=sequence)
         return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
 
     def _settle(self, ticker: str) -> Command:
@@ -296,7 +350,7 @@ class Clients:
             params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
         else:
             more = BAND if ticker == TICKERS[1] else {"max_price_age": PRICE_AGE_MS}
-            params = quote_market(ticker=ticker, **more, **FUNDING, **changes)
+            params = quote_market(ticker=ticker, **more, **FUNDING, **MAKER, **changes)
         return ListMarket(params=params, price=_first_price(params))
 
     def _other(self, command: Command) -> Command:

@@ -19,6 +19,9 @@ from perps.events import (
     MarketListed,
     MarketSettling,
     ModeChanged,
+    OrderCancelled,
+    OrderPlaced,
+    OrderReplaced,
     ParamsChanged,
     PositionChanged,
     PositionIncreased,
@@ -32,12 +35,14 @@ from perps.events import (
 )
 from perps.journal import LEDGER_STREAM, Entry, Row
 from perps.market.funding import RATE
+from perps.market.order import Order, order_id
 from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from perps.refusals import InvariantViolated
+from perps.rules.orders import EXPIRED, ORDERS_PER_USER_MAX
 from perps.units import PICO
 from perps.venue import VenueState
-from tests.model.rules import rules_of
+from tests.model.rules import rules_of, slow_order
 from tests.model.slow_model import SlowMarket, SlowVenue
 
 Complain = Callable[[str], None]
@@ -121,9 +126,13 @@ class Oracle:
                 slow.priced(ticker, self._price(ticker, price), at)
                 market = slow.markets[ticker]
                 self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
-                self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.mark)
+                self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.shown_mark)
             case PositionOpened():
                 self._open(row, event)
+            case OrderPlaced(order=order) | OrderReplaced(order=order):
+                self._rest(row, order)
+            case OrderCancelled():
+                self._end(row, event)
             case PositionIncreased():
                 self._increase(row, event)
             case PositionReduced():
@@ -158,14 +167,38 @@ class Oracle:
         expected = None if funding is None else (funding.index, funding.rate * RATE, row.at)
         self._same(f"row {row.offset} funding", said, expected)
 
+    def _rest(self, row: Row, order: Order) -> None:
+        """An order rests. A stop must not be due; a limit may be, and is filled next if it can."""
+        slow, market = self.slow, self.slow.markets[row.stream]
+        made = slow_order(row.stream, order, self._params[row.stream])
+        slow.rested(order_id(row.stream, order.number), made)
+        self._same(f"row {row.offset} reserve", order.reserve, made.reserve)
+        if not made.is_limit and made.is_reached(market.mark):
+            self._complain(f"I7 row {row.offset}: the stop {order.number} of {row.stream} is due at once")
+        if slow.orders.of(order.user, row.stream) > ORDERS_PER_USER_MAX:
+            self._complain(f"row {row.offset}: {order.user} has too many orders in {row.stream}")
+
+    def _end(self, row: Row, event: OrderCancelled) -> None:
+        order = self.slow.ended(order_id(row.stream, event.order.number))
+        if event.reason == EXPIRED and (order.expires_at is None or order.expires_at > row.at):
+            self._complain(f"row {row.offset} ends an order before its time")
+
     def _open(self, row: Row, event: PositionOpened) -> None:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
+        if event.order is not None:
+            order = self.slow.ended(order_id(ticker, event.order.number))
+            lots, cost = event.fill.lots, event.fill.cost
+            is_due = order.is_within(cost, lots, market.rules.lot_value) if order.is_limit else None
+            if is_due is None:
+                is_due = order.is_reached(market.mark)
+            if not is_due or (order.expires_at is not None and order.expires_at <= row.at):
+                self._complain(f"row {row.offset} fills {order}, which is not due at {row.at}: {event.fill}")
         self._check_fill(row, event.fill, market)
         if self.slow.is_stale(ticker, row.at):
             self._complain(f"row {row.offset} opens a position at a price that is too old or in doubt")
         name = position_id(ticker, position.number)
+        self._same(f"row {row.offset} fee", event.fee, market.fee(position.lots))
         self.slow.opened(position.user, ticker, name, position.lots, position.leverage)
-        self._same(f"row {row.offset} fee", event.fee, ceil(abs(event.fill.cost) * market.rules.taker_fee))
         stands = self.slow.positions[name]
         self._same(
             f"row {row.offset} {name}",
@@ -234,11 +267,11 @@ class Oracle:
         leverage = max(ceil(Fraction(cost, max(margin, 1))), 1)
         if event.fill.lots * event.position.lots <= 0 or leverage > self._params[row.stream].max_leverage:
             self._complain(f"row {row.offset}: {event.fill.lots} lots and {margin} of margin are no increase of {name}")
+        self._same(f"row {row.offset} fee", event.fee, market.fee(event.fill.lots))
         self.slow.increased(name, event.fill.lots, leverage)
         stands = self.slow.positions[name]
         off = margin - ceil(Fraction(cost, leverage))
         self.slow.margin_moved(name, off)
-        self._same(f"row {row.offset} fee", event.fee, ceil(cost * market.rules.taker_fee))
         said = event.position
         self._same(
             f"row {row.offset} {name}",
@@ -286,6 +319,8 @@ class Oracle:
                 expected = slow.markets[name].insurance
             elif kind == "margin":
                 expected = slow.margin(name)
+            elif kind == "orders":
+                expected = slow.orders.reserved(name)
             else:
                 expected = slow.fees if kind == "fees" else slow.world
             if balance != expected:
@@ -316,6 +351,11 @@ class Oracle:
         market = self.state.markets.get(ticker)
         if market is None or market.mode is Mode.HALTED or self.slow.is_stale(ticker, market.at):
             return
+        for number, order in market.orders.by_number.items():
+            made = self.slow.orders.by_name[order_id(ticker, number)]
+            mark = self.slow.markets[ticker].mark
+            if market.mode is Mode.ENABLED and not made.is_limit and made.is_reached(mark):
+                self._complain(f"the stop {number} of {ticker} is due and rests: {order}")
         for number in market.positions:
             name = position_id(ticker, number)
             is_due = self.slow.is_liquidatable(name) or self.slow.exits_due(name)

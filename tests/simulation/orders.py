@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from actors.messages import Token
-from perps.commands import Command, ListMarket, fingerprint
+from perps.commands import Command, ListMarket
+from perps.fingerprints import fingerprint
 
 
 class Status(Enum):

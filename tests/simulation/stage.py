@@ -10,8 +10,9 @@ from typing import Any
 
 from actors.limits import DEADLINE_MS, EVENTS_PER_COMMIT_MAX, MARKET_DEATHS_MAX, REBUILD_QUEUE_MAX, ROWS_PER_COMMIT_MAX
 from actors.messages import Envelope, Outcome, Token
-from perps.commands import Command, fingerprint
+from perps.commands import Command
 from perps.engine import CONSEQUENCES_PER_ROW_MAX
+from perps.fingerprints import fingerprint
 from perps.units import Millis
 from tests.simulation.host import Listener, Process
 from tests.simulation.journal import Commit, Store

@@ -11,10 +11,10 @@ from tests.simulation.world import Violation, run
 SEEDS_MAX = 150
 RARE_MAX = 4_000
 RARE = {
-    "a dead inbox is not drained": (69, 831),
-    "a failed listing takes the next one along": (46, 52),
-    "a successor is told too early": (2230,),
-    "no sweep at a market's start": (195, 223),
+    "a dead inbox is not drained": (67,),
+    "a failed listing takes the next one along": (184, 416),
+    "a successor is told too early": (103,),
+    "no sweep at a market's start": (321, 632),
 }
 """Breaks that need a rare moment, and the first seeds in which it comes."""
 

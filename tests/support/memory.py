@@ -11,7 +11,7 @@ from typing import Protocol, Self, TypeVar
 from msgspec.structs import replace
 
 from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLost, Row
-from perps.projection import Record, merge_position, query_rows
+from perps.projection import Record, merge_order, merge_position, query_rows
 from perps.query_rows import (
     STATUS_OPEN,
     Candle,
@@ -20,6 +20,7 @@ from perps.query_rows import (
     FundingRecord,
     KeyRecord,
     LegRecord,
+    OrderRecord,
     PositionRecord,
     PriceRecord,
 )
@@ -42,6 +43,7 @@ class MemoryStore:
         self.equity: dict[tuple[str, int], EquityRecord] = {}
         self.saved_snapshots: dict[int, bytes] = {}
         self._position_records: dict[str, Record] = {}
+        self.orders: dict[str, Record] = {}
         self._answers: dict[tuple[str, str], tuple[int, bytes]] = {}
         self._places: set[tuple[str, int]] = set()
 
@@ -136,6 +138,9 @@ class MemoryStore:
             merged = merge_position(earlier, record) if earlier else record
             self._position_records[record[0]] = merged
             self.positions[record[0]] = PositionRecord(*merged)
+        for record in (*found.placed, *found.ordered):
+            placed = self.orders.get(record[0])
+            self.orders[record[0]] = merge_order(placed, record) if placed else record
 
 
 class MemoryLookUps:
@@ -300,6 +305,27 @@ class MemoryQueries:
                 and (before is None or position.opened_offset < before[0])
             ]
         return sorted(found, key=lambda position: -position.opened_offset)[:limit]
+
+    async def orders(
+        self, user: str, *, status: str, ticker: str | None = None, before: Place | None = None, limit: int
+    ) -> list[OrderRecord]:
+        """A user's orders, those placed last first. ``status``: see ``PostgresQueries.orders``."""
+        with self._store.lock:
+            found = [
+                order
+                for order in (OrderRecord(*record) for record in self._store.orders.values())
+                if order.user_id == user
+                and (ticker is None or order.ticker == ticker)
+                and (status == "all" or (status == STATUS_OPEN) is (order.status == STATUS_OPEN))
+                and (before is None or order.placed_offset < before[0])
+            ]
+        return sorted(found, key=lambda order: -order.placed_offset)[:limit]
+
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """One order; None if there never was one."""
+        with self._store.lock:
+            found = self._store.orders.get(order_id)
+        return None if found is None else OrderRecord(*found)
 
     async def owner(self, position_id: str) -> str | None:
         """Whose a position was that has been closed, or changed since its open; None of any other."""

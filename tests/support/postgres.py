@@ -1,7 +1,6 @@
 """A PostgreSQL server for tests, and databases on it. A conftest has the fixtures by importing them."""
 
 import asyncio
-import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -14,8 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from persistence.embedded.server import EmbeddedPostgres
 from persistence.migrate import migrate, migrations
+from tests.support.clusters import copied, open_place
 
 SHORT: Final = 30
 """Characters: with what the tests put behind it the name of a socket fits."""
@@ -28,16 +27,14 @@ def short_directory() -> str:
 
 
 @contextmanager
-def running_server() -> Iterator[str]:
-    """The URL of a fresh server, in a directory of its own, gone afterwards."""
-    directory = Path(tempfile.mkdtemp(prefix="perps-tests-"))
-    directory.chmod(0o755)
-    server = EmbeddedPostgres(directory / "pg", say=lambda _: None)
-    try:
-        yield server.start()
-    finally:
-        server.stop()
-        shutil.rmtree(directory)
+def running_server(cluster: Path) -> Iterator[str]:
+    """The URL of a server on a copy of this cluster, in a directory of its own, gone afterwards."""
+    with open_place() as place:
+        server = copied(cluster, place / "pg")
+        try:
+            yield server.start()
+        finally:
+            server.stop()
 
 
 FASTER: Final = "strategy file_copy"
@@ -67,9 +64,9 @@ def _address(url: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def server_url() -> Iterator[str]:
+def server_url(cluster: Path) -> Iterator[str]:
     """The URL of the PostgreSQL server that all tests of this session share, that do it no harm."""
-    with running_server() as url:
+    with running_server(cluster) as url:
         yield url
 
 

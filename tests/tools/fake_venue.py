@@ -23,7 +23,8 @@ SAMPLES = re.findall(r"```json\n(.*?)```", API, re.DOTALL)
 
 def sample(*fields: str) -> dict[str, Any]:
     """The sample answer in the API's page that has these fields."""
-    found: dict[str, Any] = next(block for block in map(json.loads, SAMPLES) if block.keys() >= set(fields))
+    blocks = (block for block in map(json.loads, SAMPLES) if isinstance(block, dict))
+    found: dict[str, Any] = next(block for block in blocks if block.keys() >= set(fields))
     return found
 
 
@@ -128,7 +129,9 @@ class FakeVenue:
         if body["ticker"] in self.markets:
             return self._refuse(409, "market_exists")
         self.add_market(body["ticker"], body["price"], body.get("tickSize", "0.01"))
-        return web.json_response({"market": self.markets[body["ticker"]], "offset": 1}, status=201)
+        largest = {"maxSkew": "1.00", "maxOpenInterest": "1.00"}
+        answer = {"market": self.markets[body["ticker"]], "offset": 1, "largest": largest, "warnings": []}
+        return web.json_response(answer, status=201)
 
     async def _price(self, request: web.Request) -> web.Response:
         body, ticker = await request.json(), request.match_info["ticker"]

@@ -257,7 +257,7 @@ def test_a_stray_variable_or_line_fills_no_argument_of_an_act(
     for name in ("PERPS_NAME", "PERPS_PRICE", "PERPS_ORGANIZATION_ID", "PERPS_DEPOSIT", "PERPS_SCOPE"):
         monkeypatch.setenv(name, "1")
     assert main(["market", "create", "BTC", "--key", "k"]) == 2
-    assert "--organization-id" in capsys.readouterr().err
+    assert "--price" in capsys.readouterr().err
     assert main(["key", "create", "--key", "k"]) == 2
     assert "--scope" in capsys.readouterr().err
 

@@ -121,12 +121,16 @@ MARKET: Shape = {
     "tickSize": DECIMAL,
     "lotSize": DECIMAL,
     "takerFee": DECIMAL,
+    "makerFee": DECIMAL,
+    "maxPositionsPerUser": maybe(number),
+    "maxNotionalPerUser": maybe(MONEY),
     "priceAt": TIME,
 }
 
 BALANCE: Shape = {
     "balance": MONEY,
     "held": MONEY,
+    "total": MONEY,
     "available": MONEY,
     "margin": MONEY,
     "totalDeposited": MONEY,

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 from actors.messages import Failure, FailureKind, Outcome
 from perps.commands import (
+    CancelOrder,
+    CancelOrders,
     ChangeMargin,
     ClosePosition,
     Command,
@@ -22,17 +24,22 @@ from perps.commands import (
     ListMarket,
     ObserveTime,
     OpenPosition,
+    OrderKind,
+    PlaceOrder,
+    ReplaceOrder,
     SetMode,
     SettleMarket,
     SetTriggers,
+    Side,
     UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.journal import Row
 from perps.params import Mode, ParamChanges
+from perps.query_rows import OrderRecord
 from perps.refusals import RejectCode, Rejected
-from perps.units import Micros
+from perps.units import Micros, Ticks
 from tests.actors.venue import FixedClock, Running, close, listing, open_long, running, set_price
 from tests.support.memory import MemoryQueries
 from web.answers.errors import RequestError
@@ -58,6 +65,20 @@ COMMANDS: dict[type, Command] = {
     UpdatePrice: set_price(BTC, 101),
     ListMarket: listing("NEW"),
     SetMode: SetMode(ticker=BTC, mode=Mode.HALTED),
+    PlaceOrder: PlaceOrder(
+        ticker=BTC,
+        user="ann",
+        order=OrderKind.LIMIT,
+        side=Side.LONG,
+        size=Micros(10**8),
+        leverage=2,
+        price=Ticks(90),
+    ),
+    ReplaceOrder: ReplaceOrder(
+        ticker=BTC, user="ann", order_id=f"{BTC}-o1", size=Micros(10**8), leverage=2, price=Ticks(90)
+    ),
+    CancelOrder: CancelOrder(ticker=BTC, user="ann", order_id=f"{BTC}-o1"),
+    CancelOrders: CancelOrders(ticker=BTC, user="ann"),
     FundMarket: FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)),
     UpdateMarket: UpdateMarket(ticker=BTC, changes=ParamChanges(max_leverage=50)),
     SettleMarket: SettleMarket(ticker=BTC),
@@ -90,6 +111,9 @@ class Nothing:
         """None."""
 
     async def owner(self, position_id: str) -> str | None:
+        """None."""
+
+    async def order(self, order_id: str) -> OrderRecord | None:
         """None."""
 
 
@@ -229,8 +253,8 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
     principal = Principal("key", "ann", frozenset((scope,)))
     if scope in (kind.scope, "admin"):
         await _without_core(core).send(principal, command, trace_id="t")
-        of_a_position = kind in (ClosePosition, ChangeMargin, SetTriggers)
-        assert len(core.commands) == (not of_a_position), "a venue without markets has no position"
+        of_a_position = kind in (ClosePosition, ChangeMargin, SetTriggers, ReplaceOrder, CancelOrder)
+        assert len(core.commands) == (not of_a_position), "a venue without markets has no position and no order"
         return
 
     with pytest.raises(RequestError) as refused:
@@ -250,6 +274,10 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
         (UpdatePrice, ADMIN_SENDER),
         (ListMarket, ADMIN_SENDER),
         (SetMode, ADMIN_SENDER),
+        (PlaceOrder, "ann"),
+        (ReplaceOrder, "ann"),
+        (CancelOrder, ADMIN_SENDER),
+        (CancelOrders, "ann"),
         (FundMarket, ADMIN_SENDER),
         (UpdateMarket, ADMIN_SENDER),
         (SettleMarket, ADMIN_SENDER),
@@ -267,6 +295,7 @@ def test_ids_belong_to_the_user_whose_wallet_moves_or_to_the_administrators(kind
 async def test_a_command_that_must_not_be_done_twice_gets_an_id_of_its_own(venue: Running, kind: Any) -> None:
     core = Asked(BUSY)
     await venue.do(open_long(BTC, "ann"))
+    await venue.do(COMMANDS[PlaceOrder])
 
     for order_id in (None, "mine"):
         await _of(venue, core=core).send(ADMIN, COMMANDS[kind], order_id, trace_id="t")

@@ -1,4 +1,4 @@
-"""``perps market``: list markets, create them, and change their parameters and their mode."""
+"""``perps market``: list markets, create them, and change their price, their parameters and their mode."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from typing import Final
 import rich_click as click
 from msgspec import to_builtins
 
+from perps.commands import PriceSource
+from perps.params import Preset
+from perps.wire.listing import ChangesBody
 from perps.wire.markets import (
     LIST_MARKET,
     LIST_MARKETS,
     SET_MODE,
     SETTLE,
     UPDATE,
-    ChangesBody,
+    Listed,
     MarketAnswer,
     MarketList,
     Settled,
 )
+from perps.wire.prices import SET_PRICE, PriceAnswer
 from tools.admin.answers import show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
-from tools.output import show_record
+from tools.check.command import check_market
+from tools.output import flat, show_line, show_record
 from tools.settings import Access, SettingsGroup, access_options, json_option, public_access_options
 
 COLUMNS: Final = {
@@ -47,16 +52,27 @@ PARAMETERS: Final = (
     "maxLeverage",
     "minOrderSize",
     "takerFee",
+    "makerFee",
     "liquidationFee",
     "maintenanceRate",
     "referralShare",
     "maxFundingRate",
     "fundingVelocity",
+    "maxPositionsPerUser",
+    "maxNotionalPerUser",
     "maxPriceAge",
     "priceBand",
     "priceConfirmations",
+    "chargesMakerFee",
+    "maxStep",
+    "tradingRange.byOpens",
+    "tradingRange.byCloses",
+    "largest.maxSkew",
+    "largest.maxOpenInterest",
 )
-"""What is shown of a new market: its parameters, those that were given and those that the venue chose."""
+"""What is shown of a new market: its parameters, those that were given and those that the venue chose; how far trading
+moves its price, and the largest caps that would fit.
+"""
 
 
 def _show_settled(done: Settled) -> None:
@@ -66,13 +82,14 @@ def _show_settled(done: Settled) -> None:
 
 
 def _show_parameters(made: MarketAnswer) -> None:
-    market = to_builtins(made.market)
-    show_record({name: market[name] for name in PARAMETERS if name in market})
+    answer = to_builtins(made)
+    record = dict(flat({**answer["market"], "largest": answer.get("largest", {})}))
+    show_record({name: record[name] for name in PARAMETERS if name in record})
 
 
 @click.group(cls=SettingsGroup)
 def market() -> None:
-    """List markets, create them, and change their parameters and their mode."""
+    """List markets, create them, and change their price, their parameters and their mode."""
 
 
 @market.command("list")
@@ -88,9 +105,15 @@ def list_markets(access: Access, as_json: bool) -> None:
 
 @market.command("create")
 @click.argument("ticker", type=TICKER)
-@click.option("--organization-id", required=True, help="The organization that the market belongs to.")
-@click.option("--name", required=True, help="The market's name for people.")
 @click.option("--price", type=AMOUNT, required=True, help="The first index price, USD.")
+@click.option(
+    "--preset",
+    type=click.Choice([preset.value for preset in Preset]),
+    help="A market that fits together: one that follows a feed, a lively one of a game, or a wilder one.",
+)
+@click.option("--depth", type=AMOUNT, help="The notional that moves the quote by 100 %, USD. Instead of --skew-scale.")
+@click.option("--organization-id", help="The organization that the market belongs to.  [default: the ticker]")
+@click.option("--name", help="The market's name for people.  [default: the ticker]")
 @click.option("--tick-size", type=AMOUNT, help="The smallest step of a price, USD.")
 @click.option("--lot-size", type=AMOUNT, help="The smallest step of a quantity, base units.")
 @click.option(
@@ -101,7 +124,11 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option("--max-open-interest", type=AMOUNT, help="The largest open interest of each side, base units.")
 @click.option("--max-leverage", type=Whole(1, 1000), help="The highest leverage of an order.")
 @click.option("--min-order-size", type=AMOUNT, help="The smallest order, USD.")
-@click.option("--maker-fee", type=NOT_NEGATIVE, help="The maker's fee, as a fraction of the notional: 0.001 is 0.1 %.")
+@click.option(
+    "--maker-fee",
+    type=NOT_NEGATIVE,
+    help="The fee of lots that bring the skew nearer to 0, as a fraction.",
+)
 @click.option("--taker-fee", type=NOT_NEGATIVE, help="The taker's fee, as a fraction of the notional.")
 @click.option("--referral-share", type=NOT_NEGATIVE, help="The referrer's share of a fee, as a fraction.")
 @click.option(
@@ -125,15 +152,51 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option(
     "--funding-velocity", type=NOT_NEGATIVE, help="By how much the daily funding rate grows in a day at the most skew."
 )
+@click.option("--max-positions-per-user", type=Whole(1, 2**53), help="The most open positions of one user.")
+@click.option("--max-notional-per-user", type=AMOUNT, help="The most notional of one user, USD.")
+@click.option(
+    "--max-step",
+    type=AMOUNT,
+    help="The largest move that you expect from one price to the next, as a fraction; at most 1/max-leverage.",
+)
 @access_options
 @json_option
 def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:
     """Create a market.
 
-    The venue chooses every parameter that you leave out, to suit the price.
+    A ticker, a price and a preset are a whole one. The venue chooses every parameter that you leave out, to suit the
+    price.
     """
 
-    show_as(access, LIST_MARKET, MarketAnswer, _show_parameters, as_json=as_json, ticker=ticker, **parameters)
+    def show(made: Listed) -> None:
+        _show_parameters(made)
+        for warning in made.warnings:
+            show_line(f"warning: {warning.message}", err=True)
+
+    show_as(access, LIST_MARKET, Listed, show, as_json=as_json, ticker=ticker, **parameters)
+
+
+@market.command("price")
+@click.argument("ticker", type=TICKER)
+@click.option("--price", type=AMOUNT, help="The new index price, USD.")
+@click.option("--change", help="Or move it by a fraction of itself: 0.03 is 3 % up; -0.03 divides it by 1.03.")
+@click.option(
+    "--source", type=click.Choice([source.value for source in PriceSource]), help="Who says so.  [default: system]"
+)
+@click.option("--reason", help="Why, for the history and the streams: a headline, for example.")
+@access_options
+@json_option
+def set_price(ticker: str, access: Access, as_json: bool, **given: str | None) -> None:
+    """Set a market's index price, or change it by a fraction.
+
+    A change is at most 1/max-leverage either way.
+    """
+
+    def show(changed: PriceAnswer) -> None:
+        row = {**to_builtins(changed.market), "liquidations": changed.liquidations}
+        show_rows([row], {**COLUMNS, "liquidated": "liquidations"})
+
+    show_as(access, SET_PRICE, PriceAnswer, show, as_json=as_json, ticker=ticker, **given)
 
 
 @market.command("change")
@@ -141,6 +204,12 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
 @click.option("--organization-id", help="The organization that the market belongs to.")
 @click.option("--name", help="The market's name for people.")
 @click.option("--max-price-age", help="Trading stops when the price is older than this many seconds, or none.")
+@click.option("--charges-maker-fee", type=bool, help="Of a market of version 0.1.0: true charges a maker's fee.")
+@click.option("--max-positions-per-user", help="The most open positions of one user, or none.")
+@click.option("--max-notional-per-user", help="The most notional of one user, USD, or none.")
+@click.option(
+    "--max-step", help="The largest move that you expect from one price to the next, as a fraction of it, or none."
+)
 @click.option("--force", is_flag=True, default=None, help="Also if positions become liquidatable: they are liquidated.")
 @access_options
 @json_option
@@ -186,3 +255,6 @@ def set_mode(ticker: str, mode: str, access: Access, as_json: bool) -> None:
         show_rows([changed.market], COLUMNS)
 
     show_as(access, SET_MODE, MarketAnswer, show, as_json=as_json, ticker=ticker, mode=mode)
+
+
+market.add_command(check_market)

@@ -21,6 +21,9 @@ from perps.events import (
     MarketListed,
     MarketSettling,
     ModeChanged,
+    OrderCancelled,
+    OrderPlaced,
+    OrderReplaced,
     ParamsChanged,
     PositionChanged,
     PositionIncreased,
@@ -35,6 +38,7 @@ from perps.events import (
 )
 from perps.journal import Row
 from perps.market.funding import RATE
+from perps.market.order import Order, order_id
 from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.wire.base import outside
@@ -144,6 +148,11 @@ class _Words:
                 return self._reduced(event)
             case PositionChanged():
                 return self._changed(event)
+            case OrderPlaced() | OrderReplaced():
+                did = "placed" if isinstance(event, OrderPlaced) else "replaced"
+                return f"{event.order.user} {did} {self._order(event.order)}"
+            case OrderCancelled():
+                return f"{order_id(self._stream, event.order.number)} of {event.order.user} ended: {event.reason}"
             case UserCreated():
                 deposit = sum(transfer.amount for transfer in event.transfers)
                 referrer = f", referred by {event.referrer}" if event.referrer else ""
@@ -186,6 +195,11 @@ class _Words:
         else:
             begin = f"{position.user} {'reduced' if position.lots else 'closed'} {name}"
         return f"{begin}: {self._traded(event)}, pnl {money(event.pnl)}, fee {money(event.fee)}{debt}"
+
+    def _order(self, order: Order) -> str:
+        name, size = order_id(self._stream, order.number), decimals.money(order.size)
+        terms = f"{order.kind} {order.side} {size} at {self._price(order.price)}, {order.leverage}x"
+        return f"{name}: {terms}, reserve {decimals.money(order.reserve)}"
 
     def _changed(self, event: PositionChanged) -> str:
         position = event.position

@@ -8,7 +8,11 @@ from web.readside.image import UserImage, ViewImage, ViewsImage
 
 
 def first_difference(found: ViewsImage, right: ViewsImage) -> str | None:
-    """The first place where the stored image is not what the rows lead to; None if they are equal."""
+    """The first place where the stored image is not what the rows lead to; None if they are equal.
+
+    Volumes that do not count from the first row, as in a snapshot of an older version, are not compared.
+    """
+    counts = found.volume_from == right.volume_from
     names, order = [user.user for user in found.users], [user.user for user in right.users]
     if names != order:
         return _names("users", names, order)
@@ -16,8 +20,9 @@ def first_difference(found: ViewsImage, right: ViewsImage) -> str | None:
     if tickers != listed:
         return _names("markets", tickers, listed)
     for user, of_rows in zip(found.users, right.users, strict=True):
-        if user != of_rows:
-            return _field(f"user {user.user}", UserImage._fields, user, of_rows)
+        shown = user if counts else user._replace(volume=of_rows.volume)
+        if shown != of_rows:
+            return _field(f"user {user.user}", UserImage._fields, shown, of_rows)
     for ticker, market in found.markets.items():
         if market != right.markets[ticker]:
             return _market(ticker, market, right.markets[ticker])

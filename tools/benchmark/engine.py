@@ -24,7 +24,7 @@ from actors.recovery import recover
 from perps.commands import Command, CreateUser, OpenPosition, Side
 from perps.units import MICRO, Micros
 from perps.wire.base import Number
-from perps.wire.markets import MarketBody
+from perps.wire.listing import MarketBody
 from tools.benchmark.process import run_part
 from tools.benchmark.report import Figure
 from tools.errors import ToolError

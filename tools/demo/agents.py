@@ -19,7 +19,7 @@ LOG: Final = structlog.get_logger("demo")
 MEMORY: Final = 40
 """How many marks an agent remembers."""
 MOMENTUM_LOOKBACK: Final = 10
-SIGNAL: Final = 0.0006
+SIGNAL: Final = 0.0002
 """The least move that counts, as a fraction of the price."""
 NOISE_CHANCE: Final = 0.5
 CLOSE_CHANCE: Final = 0.06

@@ -13,13 +13,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
+from secrets import randbits
 from typing import Any, Final
 
 import structlog
 
 from perps.client import Venue, VenueError
 from tools.demo.agents import Agent, pause
-from tools.demo.setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, SEED, STORIES, STORY_TICKER, AgentPlan, prepare
+from tools.demo.setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, STORIES, STORY_TICKER, AgentPlan, prepare
 from tools.errors import ToolError
 from tools.feeds.player import PriceFeed, simulate
 from tools.feeds.price_process import Process, price_path
@@ -35,6 +36,8 @@ TRY_S: Final = 2.0
 """How long a request is sent again, before the part that asked is begun anew."""
 RETRY_S: Final = 2.0
 RETRY_S_MAX: Final = 30.0
+SEED_BITS: Final = 128
+"""Nobody finds out what comes next."""
 KEY_LIFE_S: Final = 24 * 3600
 """An agent's key expires by itself, so that a killed demo leaves no key behind for long. The agent asks for another."""
 
@@ -121,7 +124,7 @@ async def _run_feed(admin: Venue, ticker: str, pace: float) -> None:
     """Send one market an outside price every second, for ever."""
     feed, market = await PriceFeed.of(admin, ticker)
     process = replace(Process(), volatility=FEED_VOLATILITY[ticker])
-    path = price_path(float(market.index_price), f"{SEED}:{ticker}:{time.time_ns()}", process)
+    path = price_path(float(market.index_price), randbits(SEED_BITS), process)
     await simulate(feed, path, interval_s=INTERVAL_S / pace, steps=None, tell=lambda: None)
 
 
@@ -129,7 +132,7 @@ async def _run_stories(admin: Venue, stop: asyncio.Event, pace: float) -> None:
     """Now and then something happens to the organisation, and its index price moves."""
     feed, market = await PriceFeed.of(admin, STORY_TICKER)
     feed.source = "event"
-    random = Random(f"{SEED}:{time.time_ns()}")
+    random = Random(randbits(SEED_BITS))
     level = begin = math.log(float(market.index_price))
     while not stop.is_set():
         await pause(stop, random.uniform(*STORY_PAUSE_S) / pace)
@@ -151,4 +154,4 @@ async def _run_agent(
             await admin.deposit(plan.user, AGENT_DEPOSIT)
             LOG.info("demo.agent_topped_up", agent=plan.user, amount=AGENT_DEPOSIT)
 
-        await Agent(plan, venue, Random(f"{SEED}:{plan.user}"), top_up).run(stop)
+        await Agent(plan, venue, Random(randbits(SEED_BITS)), top_up).run(stop)

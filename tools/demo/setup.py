@@ -13,20 +13,14 @@ from perps.wire.lists import LIMIT_MAX
 from perps.wire.markets import LIST_MARKET, MarketAnswer
 from tools.demo.key_files import key_of
 
-SEED: Final = 20_260_101
-
 MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
     {
         "ticker": "BTC-PERP",
         "organization_id": "bitcoin",
         "name": "Bitcoin",
         "price": "64000.00",
-        "mark_source": "index",
-        "max_leverage": 50,
-        "skew_scale": "20000",
-        "max_skew": "60",
-        "max_open_interest": "120",
-        "max_funding_rate": "0.003",
+        "preset": "crypto",
+        "depth": "1280000000",
         "house_deposit": "1000000",
     },
     {
@@ -34,12 +28,8 @@ MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
         "organization_id": "ethereum",
         "name": "Ether",
         "price": "3200.00",
-        "mark_source": "index",
-        "max_leverage": 50,
-        "skew_scale": "300000",
-        "max_skew": "900",
-        "max_open_interest": "1800",
-        "max_funding_rate": "0.003",
+        "preset": "crypto",
+        "depth": "960000000",
         "house_deposit": "1000000",
     },
     {
@@ -47,20 +37,14 @@ MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
         "organization_id": "nova-dynamics",
         "name": "Nova Dynamics",
         "price": "120.00",
-        "lot_size": "0.01",
-        "mark_source": "quote",
-        "max_leverage": 3,
-        "skew_scale": "20000",
-        "max_skew": "1000",
-        "max_open_interest": "1500",
-        "max_funding_rate": "0.06",
-        "funding_velocity": "0.24",
+        "preset": "game",
+        "depth": "2400000",
         "house_deposit": "250000",
     },
 )
 """Two markets with an outside price, and one organisation of a game, whose price follows trades and stories."""
 
-FEED_VOLATILITY: Final[Mapping[str, float]] = {"BTC-PERP": 5e-4, "ETH-PERP": 6e-4}
+FEED_VOLATILITY: Final[Mapping[str, float]] = {"BTC-PERP": 1e-4, "ETH-PERP": 1.3e-4}
 """The markets with a feed, and the volatility of a second in normal weather."""
 
 STORY_TICKER: Final = "NOVA-PERP"
@@ -106,10 +90,10 @@ class AgentPlan:
 
 
 AGENTS: Final = (
-    AgentPlan("agent-btc-momentum", "BTC-PERP", Style.MOMENTUM, 2500.0, (5, 10, 25), 1.5),
+    AgentPlan("agent-btc-momentum", "BTC-PERP", Style.MOMENTUM, 2500.0, (5, 10, 20), 1.5),
     AgentPlan("agent-btc-reversion", "BTC-PERP", Style.REVERSION, 2000.0, (3, 5, 10), 2.0),
     AgentPlan("agent-btc-noise", "BTC-PERP", Style.NOISE, 800.0, (2, 5, 10, 20), 1.0),
-    AgentPlan("agent-eth-momentum", "ETH-PERP", Style.MOMENTUM, 1500.0, (5, 10, 25), 1.7),
+    AgentPlan("agent-eth-momentum", "ETH-PERP", Style.MOMENTUM, 1500.0, (5, 10, 20), 1.7),
     AgentPlan("agent-eth-noise", "ETH-PERP", Style.NOISE, 600.0, (2, 5, 10, 20), 1.2),
     AgentPlan("agent-nova-momentum", "NOVA-PERP", Style.MOMENTUM, 2500.0, (1, 2), 2.5),
     AgentPlan("agent-nova-reversion", "NOVA-PERP", Style.REVERSION, 2500.0, (1, 2, 3), 2.2),

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from secrets import randbelow
+from secrets import randbits
 from typing import TYPE_CHECKING, Final
 
 import rich_click as click
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from tools.feeds.player import PriceFeed
 
 BPS: Final = 1e-4
-SEEDS: Final = 2**32
+SEED_BITS: Final = 128
+"""Of a seed that nobody gave: whoever finds it knows every price to come."""
 
 
 patience_option = click.option(
@@ -113,7 +114,10 @@ def replay_file(
 @feed.command("simulate")
 @click.option("--ticker", "tickers", type=TICKER, multiple=True, required=True, help="A market; repeat it for more.")
 @click.option(
-    "--seed", type=Whole(min=0), help="The same seed makes the same prices.  [default: a random one, which is printed]"
+    "--seed",
+    type=Whole(min=0),
+    help="The same seed makes the same prices: who knows it knows all prices to come. For tests."
+    "  [default: a random one, which is printed at the end]",
 )
 @click.option(
     "--interval-ms", type=Whole(min=1), default=1000, show_default=True, help="Milliseconds between two prices."
@@ -122,7 +126,7 @@ def replay_file(
 @click.option(
     "--volatility",
     type=Real(0, 500, min_open=True),
-    default=5.0,
+    default=1.0,
     show_default=True,
     help="Typical size of a step in a normal market, in 1/10,000 of the price.",
 )
@@ -147,9 +151,7 @@ def simulate_feed(
     from tools.feeds.player import PriceFeed, simulate
     from tools.feeds.price_process import Process, price_path
 
-    chosen = randbelow(SEEDS) if seed is None else seed
-    if seed is None:
-        click.echo(f"seed {chosen}", err=True)
+    chosen = randbits(SEED_BITS) if seed is None else seed
     process = replace(Process(), volatility=volatility * BPS)
     players: list[PriceFeed] = []
 
@@ -175,6 +177,8 @@ def simulate_feed(
 
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
         asyncio.run(play())
+    if seed is None:
+        click.echo(f"seed {chosen}", err=True)
     return _summary(players, as_json=as_json, seed=chosen)
 
 

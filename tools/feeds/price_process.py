@@ -41,7 +41,7 @@ NEXT: Final[dict[str, tuple[tuple[Regime, float], ...]]] = {
 class Process:
     """The numbers of the process; rates and times are per step."""
 
-    volatility: float = 5 * BPS
+    volatility: float = 1 * BPS
     """v: standard deviation of a step's return in the normal regime."""
     pull: float = 0.002
     """k: the fraction of the distance to the anchor that one step goes back."""

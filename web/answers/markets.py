@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from msgspec import Raw
 from msgspec.structs import asdict
@@ -11,9 +11,12 @@ from perps.candles import MINUTE_MS
 from perps.events import HouseFunded, MarketSettling
 from perps.journal import Entry
 from perps.market import holding
+from perps.market.reach import largest_interest, largest_skew, reach
+from perps.market.risks import risks
 from perps.params import MarketParams
 from perps.wire.base import encode
-from perps.wire.markets import Funded, HeldPrice, Market, MarketStatus, OpenInterest, Parameters, Settled
+from perps.wire.listing import Largest, Warned
+from perps.wire.markets import Funded, HeldPrice, Market, MarketStatus, OpenInterest, Parameters, Settled, TradingRange
 from web.answers import decimals
 from web.answers.funding import funding_rate
 from web.answers.rows import own_event
@@ -75,6 +78,7 @@ def parameters(params: MarketParams) -> Parameters:
         tick_size=decimals.pico(params.tick_size),
         lot_size=decimals.pico(lot),
         taker_fee=_rate(params.taker_fee),
+        maker_fee=_rate(params.maker_fee if params.charges_maker_fee else params.taker_fee),
         maintenance_rate=_rate(params.maintenance_rate),
         liquidation_fee=_rate(params.liquidation_fee),
         referral_share=_rate(params.referral_share),
@@ -83,6 +87,14 @@ def parameters(params: MarketParams) -> Parameters:
         max_price_age=None if params.max_price_age is None else decimals.text(params.max_price_age, 3, 0),
         price_band=None if params.price_band is None else _rate(params.price_band),
         price_confirmations=params.price_confirmations,
+        charges_maker_fee=params.charges_maker_fee,
+        max_positions_per_user=params.max_positions_per_user,
+        max_notional_per_user=(
+            None if params.max_notional_per_user is None else decimals.money(params.max_notional_per_user)
+        ),
+        trading_range=trading_range(params),
+        max_step=None if params.max_step is None else _rate(params.max_step),
+        exact_mark=params.exact_mark,
     )
 
 
@@ -94,6 +106,36 @@ def held_price(held: holding.HeldPrice, params: MarketParams) -> HeldPrice:
         count=held.count,
         until=rfc3339(held.until),
     )
+
+
+def trading_range(params: MarketParams) -> TradingRange:
+    """How far trading alone can move a market's quote from its index."""
+    reached = reach(params)
+    return TradingRange(by_opens=_rate(reached.by_opens), by_closes=_rate(reached.by_closes))
+
+
+def largest(view: MarketView) -> Largest:
+    """The largest caps of a market that its other parameters leave room for, at its present price."""
+    params, price = view.market.params, view.market.index_price
+    return Largest(
+        max_skew=decimals.quantity(largest_skew(params), params.lot_size),
+        max_open_interest=decimals.quantity(largest_interest(params, price), params.lot_size),
+    )
+
+
+def warnings(params: MarketParams) -> list[Warned]:
+    """What a new market's parameters leave open, in words."""
+    return [Warned(code=risk.code, message=_WARNINGS[risk.code].format(_rate(risk.step))) for risk in risks(params)]
+
+
+_WARNINGS: Final = {
+    "max_step_undeclared": "You have declared no maxStep. A price that moves by more than {} of itself at once can "
+    "leave bad debt, and the house pays it.",
+    "gap_risk": "A price that moves by more than {} of itself at once can leave bad debt, and maxStep is larger. Lower "
+    "maxLeverage, or the caps, or send prices more often.",
+    "executes_at_last_price": "Orders fill at the last price. Who sees a move of more than {} before your feed brings "
+    "it earns the rest of it.",
+}
 
 
 def funded(entry: Entry) -> Funded:

@@ -27,12 +27,16 @@ from perps.market.position import (
     position_id,
     split_position_id,
 )
+from perps.market.reach import largest_open
 from perps.market.state import Market
 from perps.params import MarketParams
 from perps.query_rows import STATUS_OPEN, PositionRecord
 from perps.units import FundingIndex, Lots, Micros, Millis, Ticks
-from perps.wire.trading import Closed, MarginChanged, Opened, Position, Quoted, TriggersSet
+from perps.wire.margin import MarginChanged
+from perps.wire.trading import Closed, Opened, Position, Quoted
+from perps.wire.triggers import TriggersSet
 from web.answers import decimals
+from web.answers.markets import trading_range
 from web.answers.rows import own_event
 from web.answers.times import rfc3339
 from web.answers.trades import fee, fill
@@ -297,9 +301,9 @@ def margin_changed(entry: Entry, params: MarketParams) -> MarginChanged:
     )
 
 
-def quoted(event: PositionOpened | PositionIncreased, params: MarketParams, offset: int) -> Quoted:
-    """What an open would do, from the event it would make."""
-    position, filled, margin = event.position, event.fill, margin_of(event)
+def quoted(event: PositionOpened | PositionIncreased, market: Market, offset: int) -> Quoted:
+    """What an open would do, from the event it would make, and what else would fit."""
+    params, position, filled, margin = market.params, event.position, event.fill, margin_of(event)
     mark, index, tick = filled.mark_price, filled.funding_index, params.tick_size
     return Quoted(
         fill=fill(filled, params),
@@ -311,6 +315,8 @@ def quoted(event: PositionOpened | PositionIncreased, params: MarketParams, offs
         liquidation_price=decimals.price(liquidation_price(position, params, index), tick),
         bankruptcy_price=decimals.price(bankruptcy_price(position, params, index), tick),
         offset=offset,
+        largest_size=decimals.money(largest_open(market, 1 if position.lots > 0 else -1)),
+        trading_range=trading_range(params),
         warning=stop_warning(position, params, index),
     )
 

@@ -14,6 +14,7 @@ from perps.effects import (
     FundingHour,
     Holding,
     Joined,
+    Ordered,
     Paid,
     ParamsSet,
     Priced,
@@ -29,9 +30,13 @@ from perps.wire.streams import FundingEvent, HoldEvent, MarketEvent, ParametersE
 from web.answers import decimals
 from web.answers.funding import funding_hour
 from web.answers.markets import held_price, parameters
+from web.answers.orders import order_event
 from web.answers.positions import changed_position, traded_position
 from web.answers.times import rfc3339
 from web.answers.trades import fill_record, trade, user_trade
+
+Owned = Traded | Changed | Ordered
+"""What a user's own stream tells."""
 
 Named = tuple[str, Answer]
 """An event: its name and what it says."""
@@ -44,8 +49,11 @@ def public_events(entry: Entry, params: MarketParams) -> Iterator[Named]:
             yield from _public(entry.row, n, effect, params)
 
 
-def own_events(row: Row, n: int, effect: Traded | Changed, params: MarketParams) -> Iterator[Named]:
-    """What event ``n`` of a row tells the user whose position it changed."""
+def own_events(row: Row, n: int, effect: Owned, params: MarketParams) -> Iterator[Named]:
+    """What event ``n`` of a row tells the user whose position or order it changed."""
+    if isinstance(effect, Ordered):
+        yield "order", order_event(row, effect, params)
+        return
     if isinstance(effect, Traded):
         yield from _own_trade(row, n, effect, params)
         position = traded_position(effect, params, row.at)
@@ -91,7 +99,7 @@ def _public(row: Row, n: int, effect: Effect, params: MarketParams) -> Iterator[
         case FundingHour():
             hour = msgspec.structs.asdict(funding_hour(effect, params))
             yield "funding", FundingEvent(**hour, ticker=params.ticker, offset=row.offset)
-        case Priced() | Changed() | Joined() | Paid() | Funded():
+        case Priced() | Changed() | Ordered() | Joined() | Paid() | Funded():
             pass
         case _:
             assert_never(effect)

@@ -24,11 +24,12 @@ def wallet(model: ReadModel, user: str) -> Wallet:
 
 def _fields(money: UserMoney) -> dict[str, str]:
     """A user's money as the fields of ``Wallet``."""
-    held = decimals.money(money.wallet)
+    wallet = decimals.money(money.wallet)
     return {
-        "balance": held,
-        "held": "0.00",
-        "available": held,
+        "balance": wallet,
+        "held": decimals.money(money.reserved),
+        "available": wallet,
+        "total": decimals.money(money.wallet + money.reserved),
         "margin": decimals.money(money.margin),
         "total_deposited": decimals.money(money.deposited),
         "total_withdrawn": decimals.money(money.withdrawn),

@@ -21,6 +21,7 @@ from web.api import (
     history,
     keys,
     markets,
+    orders,
     page,
     prices,
     reading,
@@ -42,7 +43,21 @@ from web.limits.origins import PREFLIGHT
 
 log = structlog.get_logger()
 
-MODULES: Final = (trading, markets, clock, history, prices, users, results, keys, streams, venue, reference, page)
+MODULES: Final = (
+    trading,
+    orders,
+    markets,
+    clock,
+    history,
+    prices,
+    users,
+    results,
+    keys,
+    streams,
+    venue,
+    reference,
+    page,
+)
 """Where the handlers are."""
 
 LINGER_S: Final = 0.5

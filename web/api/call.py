@@ -105,15 +105,28 @@ class Call(Generic[B, Q]):
         """While something is read from the database for it. Raises ``rate_limited``."""
         return self.context.looking_up(self.request)
 
-    async def do(self, command: Command, client_order_id: str | None = None) -> Done:
-        """Carry a command out. Raises ``RequestError`` if it was refused or got no verdict."""
+    async def do(self, command: Command, client_order_id: str | None = None, *, part: int | None = None) -> Done:
+        """Carry a command out. Raises ``RequestError`` if it was refused or got no verdict.
+
+        ``part``: which it is of several in one request: each then has an id of its own, in the logs and in the journal.
+        """
+        answer = await self.do_what_is_left(command, client_order_id, part=part)
+        if answer is None:
+            raise TypeError(f"{type(command).__name__} changed nothing")
+        return answer
+
+    async def do_what_is_left(
+        self, command: Command, client_order_id: str | None = None, *, part: int | None = None
+    ) -> Done | None:
+        """As ``do``, of a command that may find nothing to do: then None."""
         self.command = command = in_name_of(self.principal, command)
-        answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=self.request_id)
+        trace_id = self.request_id if part is None else f"{self.request_id}-{part}"
+        answer = await self.context.gateway.send(self.principal, command, client_order_id, trace_id=trace_id)
         if isinstance(answer, Done):
             self.is_done = True
             return answer
         if isinstance(answer, Unchanged):
-            raise TypeError(f"{type(command).__name__} has no route")
+            return None
         if isinstance(answer, Rejected) and answer.code is RejectCode.MARKET_NOT_FOUND:
             raise self.context.no_market(str(answer.facts["ticker"]))
         raise errors.unsuccessful(answer, _params(self.context, command))

@@ -9,9 +9,9 @@ from msgspec.structs import asdict
 
 from perps.params import MarketParams, ParamChanges
 from perps.wire.base import outside
-from perps.wire.markets import ChangesBody
+from perps.wire.listing import ChangesBody
 from web.answers.errors import invalid
-from web.api.commands import age, band, credit_limit
+from web.api.commands import age, band, credit_limit, notional_limit, positions_limit, step
 from web.api.units import lots, positive_money, printable, rate, rate_from_zero
 
 _LOTS: Final = ("skew_scale", "max_skew", "max_open_interest")
@@ -20,6 +20,9 @@ _LIMITS: Final[dict[str, Callable[[Any], Any]]] = {
     "house_credit_limit": credit_limit,
     "max_price_age": age,
     "price_band": band,
+    "max_positions_per_user": positions_limit,
+    "max_notional_per_user": notional_limit,
+    "max_step": step,
 }
 _LOT_ANY: Final = 1
 """For a check without a market: a lot that every quantity is a multiple of."""

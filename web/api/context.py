@@ -78,6 +78,11 @@ class Context:
             raise self.no_market(ticker)
         return view
 
+    def lot_size(self, ticker: str) -> int:
+        """A market's lot size, pico; 1 of one that is not there: then it is something else that is wrong."""
+        view = self.model.markets.get(ticker)
+        return 1 if view is None else view.market.params.lot_size
+
     def no_market(self, ticker: str) -> RequestError:
         """``market_not_found``, naming the market that may have been meant: ``BTC-PERP`` for ``BTC`` or ``BTC-USD``."""
         meant = f"{ticker.partition('-')[0]}-PERP"

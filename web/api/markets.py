@@ -8,7 +8,8 @@ from perps.commands import FundMarket, ListMarket, SetMode, SettleMarket, Update
 from perps.params import Mode
 from perps.wire import markets as wire
 from perps.wire.base import Answer
-from perps.wire.markets import ChangesBody, FundBody, MarketAnswer, MarketBody, MarketList, ModeBody, Settled
+from perps.wire.listing import ChangesBody, MarketBody
+from perps.wire.markets import FundBody, Listed, MarketAnswer, MarketList, ModeBody, Settled
 from perps.wire.operation import NoQuery
 from web.answers import markets
 from web.api.call import Call, Reply, Route, replayable
@@ -34,10 +35,17 @@ def listing(call: Call[MarketBody, NoQuery]) -> ListMarket:
     return list_command(call.body)
 
 
-async def list_market(call: Call[MarketBody, NoQuery], asked: ListMarket) -> MarketAnswer:
+async def list_market(call: Call[MarketBody, NoQuery], asked: ListMarket) -> Listed:
     """List a market, or say which rule its parameters break."""
     await call.do(asked)
-    return _now(call, asked.ticker, call.context.market(asked.ticker).offset)
+    view = call.context.market(asked.ticker)
+    now = _now(call, asked.ticker, view.offset)
+    return Listed(
+        market=now.market,
+        offset=now.offset,
+        largest=markets.largest(view),
+        warnings=markets.warnings(view.market.params),
+    )
 
 
 async def set_mode(call: Call[ModeBody, NoQuery]) -> MarketAnswer:

@@ -1,22 +1,31 @@
-"""Open, close, margin in and out, and what an open would do."""
+"""Open, close one or all, margin in and out, and what an open would do."""
 
 from __future__ import annotations
+
+import asyncio
 
 from msgspec.structs import replace
 
 from perps.commands import ChangeMargin, ClosePosition, OpenPosition, SetTriggers
+from perps.market.position import position_id
 from perps.refusals import Rejected
 from perps.rules.opening import decide_open
 from perps.rules.rule import Given
-from perps.units import AMOUNT_MAX
-from perps.wire import trading
+from perps.units import AMOUNT_MAX, PPB, Ppb
+from perps.wire import close_all, trading
+from perps.wire import margin as margin_wire
 from perps.wire.base import Answer
+from perps.wire.close_all import CLOSES_MAX, CloseAllBody, ClosedAll, CloseRefused, CloseResult
+from perps.wire.errors import ErrorCode
+from perps.wire.margin import MarginBody
 from perps.wire.operation import NoQuery
-from perps.wire.trading import CloseBody, MarginBody, OpenBody, Quoted, TriggersBody
+from perps.wire.trading import CloseBody, Closed, OpenBody, Quoted
+from perps.wire.triggers import TRIGGERS, TriggersBody
 from web.answers import errors, positions
+from web.answers.errors import RequestError
 from web.api.call import Call, Reply, Route, replayable
 from web.api.commands import check_exits, close_command, exits, margin_command, open_command, ticker_of_position
-from web.gateway import in_name_of
+from web.gateway import in_name_of, wallet_of
 
 
 def opening(call: Call[OpenBody, NoQuery]) -> OpenPosition:
@@ -47,18 +56,53 @@ async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     outcome = decide_open(view.market, command, given)
     if isinstance(outcome, Rejected):
         raise errors.of_rejected(outcome, view.market.params)
-    return positions.quoted(outcome[0], view.market.params, context.model.offset)
+    return positions.quoted(outcome[0], view.market, context.model.offset)
 
 
 def closing(call: Call[CloseBody, NoQuery]) -> ClosePosition:
     """What a close asks for."""
-    return close_command(call.body, call.path["positionId"])
+    return close_command(call.body, call.path["positionId"], call.context.lot_size)
 
 
 async def close_position(call: Call[CloseBody, NoQuery], asked: ClosePosition) -> Answer | Reply:
     """Close a position or a share of it: what was paid out, or a refusal."""
     answer = await call.do(asked, call.body.client_order_id)
     return replayable(positions.reduced(answer.entry, call.context.market(asked.ticker).market.params), answer)
+
+
+async def close_all_positions(call: Call[CloseAllBody, NoQuery]) -> ClosedAll:
+    """Close what a user has open, each position by itself: what became of each."""
+    context, ticker = call.context, call.body.ticker
+    user = wallet_of(call.principal, call.body.user_id)
+    if user not in context.model.users:
+        raise errors.not_found("user", userId=user)
+    if ticker is not None:
+        context.market(ticker)
+    found = [
+        (market, position_id(market, position.number))
+        for market, position in context.model.open_positions(user)
+        if ticker in (None, market)
+    ]
+    asked = found[:CLOSES_MAX]
+    outcomes = await asyncio.gather(
+        *(_closed(call, market, name, part) for part, (market, name) in enumerate(asked)), return_exceptions=True
+    )
+    results = [_result(name, outcome) for (_, name), outcome in zip(asked, outcomes, strict=True)]
+    return ClosedAll(results=results, remaining=len(found) - len(asked), offset=context.model.offset)
+
+
+async def _closed(call: Call[CloseAllBody, NoQuery], ticker: str, name: str, part: int) -> Closed:
+    answer = await call.do(ClosePosition(ticker=ticker, user="", position_id=name, share=Ppb(PPB)), part=part)
+    return positions.reduced(answer.entry, call.context.market(ticker).market.params)
+
+
+def _result(name: str, outcome: Closed | BaseException) -> CloseResult:
+    if isinstance(outcome, RequestError):
+        refused = CloseRefused(code=ErrorCode(outcome.code), message=outcome.message, details=dict(outcome.details))
+        return CloseResult(position_id=name, error=refused)
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return CloseResult(position_id=name, closed=outcome)
 
 
 def margin(call: Call[MarginBody, NoQuery]) -> ChangeMargin:
@@ -102,6 +146,7 @@ ROUTES = (
     Route(trading.OPEN, open_position, opening),
     Route(trading.QUOTE, quote, opening),
     Route(trading.CLOSE, close_position, closing),
-    Route(trading.MARGIN, change_margin, margin),
-    Route(trading.TRIGGERS, set_triggers, leaving),
+    Route(margin_wire.MARGIN, change_margin, margin),
+    Route(close_all.CLOSE_ALL, close_all_positions),
+    Route(TRIGGERS, set_triggers, leaving),
 )

@@ -57,6 +57,19 @@ def rate(value: Decimal, field: str) -> Ppb:
     return Ppb(ppb)
 
 
+def rate_or(default: int, value: Decimal | None, field: str) -> Ppb:
+    """A rate between 0 and 1, ppb, or the default."""
+    return Ppb(default) if value is None else rate(value, field)
+
+
+def signed_rate(value: Decimal, field: str) -> Ppb:
+    """A rate between -1 and 1, ppb."""
+    ppb = number(value, 9, field)
+    if not -PPB <= ppb <= PPB:
+        raise invalid(f"{field} must be between -1 and 1: 0.03 is 3 % up.", field=field)
+    return Ppb(ppb)
+
+
 def rate_from_zero(value: Decimal, field: str) -> Ppb:
     """A rate ≥ 0 that may be above 1, ppb, at most ``RATE_MAX``."""
     ppb = number(value, 9, field)

@@ -45,6 +45,8 @@ def _users_flaw(users: Iterable[UserImage], state: VenueState) -> str | None:
         for number, position in sorted(market.positions.items()):
             posted[position.user] = posted.get(position.user, 0) + position.margin
             opened.setdefault(position.user, []).append((ticker, number))
+        for order in market.orders.by_number.values():
+            posted[order.user] = posted.get(order.user, 0) + order.reserve
     seen = set[str]()
     for image in users:
         if image.user in seen or image.user not in state.ledger.referrers:

@@ -49,4 +49,8 @@ def _user_view(markets: Mapping[str, MarketView], image: UserImage, referrer: st
     for ticker, number in image.positions:
         view.positions[ticker, number] = position = markets[ticker].market.positions[number]
         view.margin += position.margin
+    for ticker, market in markets.items():
+        for order in market.market.orders.of(image.user):
+            view.orders[ticker, order.number] = order
+            view.reserved += order.reserve
     return view

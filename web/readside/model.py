@@ -9,11 +9,26 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final, assert_never
 
-from perps.effects import Changed, Effect, Funded, FundingHour, Holding, Joined, Paid, ParamsSet, Priced, Status, Traded
+from perps.effects import (
+    Changed,
+    Effect,
+    Funded,
+    FundingHour,
+    Holding,
+    Joined,
+    Ordered,
+    OrderStatus,
+    Paid,
+    ParamsSet,
+    Priced,
+    Status,
+    Traded,
+)
 from perps.engine import apply
 from perps.events import MarketEvent, MarketListed
 from perps.journal import Entry, Row
 from perps.market.liquidation_order import NoOrder
+from perps.market.order import Order
 from perps.market.position import Position
 from perps.market.state import Market
 from perps.money.accounts import user_account
@@ -29,7 +44,19 @@ ROWS_KEPT: Final = 20_000
 class UserView:
     """One user: what they have done with money so far, and their open positions by (ticker, number)."""
 
-    __slots__ = ("deposited", "fees", "margin", "opened", "pnl", "positions", "referrer", "volume", "withdrawn")
+    __slots__ = (
+        "deposited",
+        "fees",
+        "margin",
+        "opened",
+        "orders",
+        "pnl",
+        "positions",
+        "referrer",
+        "reserved",
+        "volume",
+        "withdrawn",
+    )
 
     def __init__(self, referrer: str | None) -> None:
         self.referrer = referrer
@@ -38,6 +65,10 @@ class UserView:
         """The rows that opened them, where they are known: a snapshot does not say it, the query tables do."""
         self.margin = 0
         """Σ of the open positions' margins."""
+        self.orders: dict[tuple[str, int], Order] = {}
+        """Those that rest, by ticker and number."""
+        self.reserved = 0
+        """Σ of their reserves."""
         self.deposited = 0
         self.withdrawn = 0
         self.pnl = 0
@@ -204,6 +235,8 @@ class ReadModel:
                 self._trade(row, view, effect)
             case Changed(position=position):
                 self._stands(row, position)
+            case Ordered():
+                self._order(row, effect)
             case Priced():
                 if view is not None:
                     view.history.price(row.at, effect.quote)
@@ -222,6 +255,15 @@ class ReadModel:
                 pass  # the market's state says it
             case _:
                 assert_never(effect)
+
+    def _order(self, row: Row, ordered: Ordered) -> None:
+        order, user = ordered.order, self.users[ordered.order.user]
+        key = (row.stream, order.number)
+        before = user.orders.pop(key, None)
+        user.reserved -= before.reserve if before else 0
+        if ordered.status is OrderStatus.OPEN:
+            user.orders[key] = order
+            user.reserved += order.reserve
 
     def _trade(self, row: Row, view: MarketView | None, trade: Traded) -> None:
         volume = Micros(abs(trade.fill.cost))

@@ -12,11 +12,12 @@ from typing import Final, NamedTuple
 
 from perps.effects import Joined, Paid, Traded
 from perps.journal import Entry
-from perps.money.accounts import margin_account, user_account
+from perps.money.accounts import margin_account, orders_account, user_account
 from web.readside.model import ReadModel
 
 _USER: Final = user_account("")
 _MARGIN: Final = margin_account("")
+_ORDERS: Final = orders_account("")
 
 
 class UserMoney(NamedTuple):
@@ -28,6 +29,8 @@ class UserMoney(NamedTuple):
     withdrawn: int = 0
     pnl: int = 0
     fees: int = 0
+    reserved: int = 0
+    """What resting orders keep."""
 
     def plus(self, other: UserMoney) -> UserMoney:
         """The sums of both."""
@@ -41,7 +44,9 @@ class UserMoney(NamedTuple):
 def money_of(model: ReadModel, user: str) -> UserMoney:
     """What a user has now. The caller has seen that the user exists."""
     view = model.users[user]
-    return UserMoney(model.wallet(user), view.margin, view.deposited, view.withdrawn, view.pnl, view.fees)
+    return UserMoney(
+        model.wallet(user), view.margin, view.deposited, view.withdrawn, view.pnl, view.fees, view.reserved
+    )
 
 
 Wants = Callable[[str], bool]
@@ -70,6 +75,8 @@ def changes_of(entry: Entry, wants: Wants) -> dict[str, UserMoney]:
                     add(account[len(_USER) :], wallet=amount)
                 elif account.startswith(_MARGIN) and event.subject is not None:
                     add(event.subject, margin=amount)
+                elif account.startswith(_ORDERS) and event.subject is not None:
+                    add(event.subject, reserved=amount)
     return found
 
 

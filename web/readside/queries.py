@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from perps.journal import Row
-from perps.query_rows import Candle, EquityRecord, FillRecord, FundingRecord, LegRecord, PositionRecord, PriceRecord
+from perps.query_rows import (
+    Candle,
+    EquityRecord,
+    FillRecord,
+    FundingRecord,
+    LegRecord,
+    OrderRecord,
+    PositionRecord,
+    PriceRecord,
+)
 
 Page = tuple[int, int] | None
 """Where a list goes on: the last (offset, n) already seen; None for its newest entries."""
@@ -55,6 +64,16 @@ class Queries(Protocol):
         self, user: str, *, status: str, ticker: str | None = None, before: Page = None, limit: int
     ) -> list[PositionRecord]:
         """Positions of a user: ``open``, ``closed`` (liquidated ones too) or ``all``."""
+        ...
+
+    async def orders(
+        self, user: str, *, status: str, ticker: str | None = None, before: Page = None, limit: int
+    ) -> list[OrderRecord]:
+        """Orders of a user: ``open``, ``closed`` (however they ended) or ``all``."""
+        ...
+
+    async def order(self, order_id: str) -> OrderRecord | None:
+        """One order; None if there never was one."""
         ...
 
     async def owner(self, position_id: str) -> str | None:

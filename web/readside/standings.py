@@ -55,7 +55,7 @@ class Standing(NamedTuple):
 async def standing(model: ReadModel, user: str) -> Standing:
     """What a user has now. The caller has seen that the user exists."""
     view = model.users[user]
-    worth, positions = int(model.wallet(user)), list(view.positions.items())
+    worth, positions = model.wallet(user) + view.reserved, list(view.positions.items())
     done = Standing(0, view.deposited - view.withdrawn, view.pnl, view.volume)
     prices = {}
     for ticker in {ticker for (ticker, _), _ in positions}:

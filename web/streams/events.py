@@ -9,18 +9,19 @@ Events are functions of the journal's rows and nothing else: who comes back read
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from actors.ports import Clock
-from perps.effects import Changed, Traded
+from perps.effects import Ordered
 from perps.journal import Entry, Row
 from perps.params import MarketParams
 from perps.wire.base import Answer, encode
 from perps.wire.lists import LIMIT_MAX
 from perps.wire.streams import EverybodyNow, MarketsNow, MixedNow, Reset, UserNow
-from web.answers import positions, users
+from web.answers import orders, positions, users
 from web.answers.markets import market
-from web.answers.stream_events import own_events, public_events
+from web.answers.stream_events import Owned, own_events, public_events
 from web.readside.model import ReadModel
 from web.readside.money import PastMoney
 from web.streams import topics
@@ -102,8 +103,8 @@ class VenueEvents:
             params = view.market.params
             for n, effects in enumerate(entry.effects):
                 for effect in effects:
-                    if isinstance(effect, Traded | Changed):
-                        yield from _of_position(row, n, effect, params, wanted)
+                    if isinstance(effect, Owned):
+                        yield from _of_user(row, n, effect, params, wanted)
         for user, money in past.after(entry).items():
             about = topics.money(user), topics.ALL_MONEY
             yield about, _event("balance", users.balance_event(user, money, row.offset))
@@ -132,16 +133,18 @@ class VenueEvents:
                 positions.valued(position, model.markets[ticker].market).shown for ticker, position in found[:LIMIT_MAX]
             ],
             open_positions=len(found),
-            orders=[],
+            orders=[
+                orders.resting(order, model.markets[ticker].market.params)
+                for (ticker, _), order in islice(reversed(model.users[user].orders.items()), LIMIT_MAX)
+                if topics.user(user) in wanted or topics.user(user, ticker) in wanted
+            ],
             offset=model.offset,
         )
 
 
-def _of_position(
-    row: Row, n: int, effect: Traded | Changed, params: MarketParams, wanted: Container[str]
-) -> Iterator[Block]:
-    """What a trade or a change tells those who follow its user, or all users; in its market, or in all markets."""
-    user = effect.position.user
+def _of_user(row: Row, n: int, effect: Owned, params: MarketParams, wanted: Container[str]) -> Iterator[Block]:
+    """What an effect tells those who follow its user, or all users; of its market, or of all markets."""
+    user = effect.order.user if isinstance(effect, Ordered) else effect.position.user
     about = (
         topics.user(user),
         topics.user(user, row.stream),

@@ -137,8 +137,10 @@ def test_the_cap_of_size_is_on_the_whole_position() -> None:
     first = must_open(market, 1_500 * MICRO).position.lots
     refusal = refused(try_increase(market, 1_500 * MICRO))
     assert refusal.code is RejectCode.POSITION_SIZE_TOO_LARGE
-    assert refusal.facts == {"quantity_lots": 2 * first, "max_open_interest_lots": 400}
-    must_increase(market, 500 * MICRO)
+    largest = refusal.facts["largest_size_micros"]
+    numbers = {"quantity_lots": 2 * first, "max_open_interest_lots": 400, "largest_size_micros": largest}
+    assert refusal.facts == numbers
+    must_increase(market, int(largest))
 
 
 # The numbers by hand. u = 1, S = 5,000,000, Ks = 10,000,000: d lots at skew K cost S·(d + d·(2K + d)/2Ks), rounded up.

@@ -243,6 +243,7 @@ def test_funding_that_is_switched_on_counts_from_then_and_off_it_stands() -> Non
 def test_a_cap_at_which_the_funding_index_would_jump_is_refused() -> None:
     """The index has less room the more lots there may be."""
     wide: dict[str, Any] = {"skew_scale": Lots(10**14), "max_open_interest": Lots(10**10), "max_leverage": 5}
+    wide["maintenance_rate"] = Ppb(PPB // 100)
     venue = Books((index_market(**FLOW, **wide), 1_000))
     market, twice = venue.markets[BTC], Lots(2 * 10**10)
     market.funding_index = FundingIndex(-index_bound(twice))
@@ -250,6 +251,27 @@ def test_a_cap_at_which_the_funding_index_would_jump_is_refused() -> None:
     assert "index" in str(refused(change(venue, max_open_interest=twice)).facts["rule"])
     market.funding_index = FundingIndex(1 - index_bound(twice))
     done(change(venue, max_open_interest=twice))
+
+
+def test_a_market_whose_tick_is_too_coarse_changes_all_but_a_lower_maintenance_rate() -> None:
+    """Its price has fallen, or it was listed before there was the rule."""
+    venue = books()
+    done(venue.send(UpdatePrice(ticker=BTC, price=Ticks(1_500), source=PriceSource.ORACLE)))
+
+    done(change(venue, max_leverage=50, taker_fee=Ppb(PPB // 2000)))
+    lower = refused(change(venue, maintenance_rate=Ppb(PPB * 49 // 10_000)))
+    assert (lower.facts["rule"], lower.facts["price_ticks"]) == ("10 × tickSize ≤ maintenanceRate × price", 1_500)
+    done(change(venue, maintenance_rate=Ppb(PPB * 51 // 10_000)))
+
+
+def test_a_market_that_declares_its_largest_step_keeps_to_it() -> None:
+    venue = books(max_step=Ppb(PPB // 100))
+
+    refusal = refused(change(venue, max_step=Ppb(PPB // 50)))
+    assert refusal.facts["rule"] == "maxLeverage × maxStep ≤ 1"
+    done(change(venue, max_step=Ppb(PPB // 50), max_leverage=50))
+    done(change(venue, max_step=None))
+    assert venue.markets[BTC].params.max_step is None
 
 
 def test_who_holds_no_far_prices_any_more_holds_none() -> None:

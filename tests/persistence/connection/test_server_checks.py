@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +11,9 @@ import pytest
 
 from persistence.connection.server_checks import DURABLE, check_settings
 from persistence.embedded.cluster_settings import SETTINGS
-from persistence.embedded.server import EmbeddedPostgres
 from persistence.errors import UnsafeServer
 from persistence.journal.writer import PostgresJournal
+from tests.support.clusters import copied, open_place
 from tests.support.entries import Scribe
 from tests.support.postgres import sql
 
@@ -133,15 +131,13 @@ def test_the_embedded_cluster_is_made_with_every_setting_that_may_be_changed_by_
 
 @pytest.mark.slow
 @pytest.mark.timeout(60)
-def test_a_server_that_tries_a_failed_fsync_again_is_refused() -> None:
-    directory = Path(tempfile.mkdtemp(prefix="perps-tests-"))
-    directory.chmod(0o755)
-    server = EmbeddedPostgres(directory / "pg", say=lambda _: None)
-    try:
-        sql(server.start(), "alter system set data_sync_retry = on")
-        server.stop()
-        with pytest.raises(UnsafeServer, match=r"data_sync_retry = on \(must be off\)"):
-            PostgresJournal.acquire(server.start())
-    finally:
-        server.stop()
-        shutil.rmtree(directory)
+def test_a_server_that_tries_a_failed_fsync_again_is_refused(cluster: Path) -> None:
+    with open_place() as place:
+        server = copied(cluster, place / "pg")
+        with (server.directory / "postgresql.auto.conf").open("a") as settings:  # it needs a restart
+            settings.write("data_sync_retry = on\n")
+        try:
+            with pytest.raises(UnsafeServer, match=r"data_sync_retry = on \(must be off\)"):
+                PostgresJournal.acquire(server.start())
+        finally:
+            server.stop()

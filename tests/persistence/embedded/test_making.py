@@ -144,23 +144,21 @@ def test_a_socket_directory_someone_else_prepared_is_not_trusted(
         server.start()
 
 
-def test_a_broken_setting_is_named_in_a_one_line_error(server: EmbeddedPostgres) -> None:
-    server.start()
-    server.stop()
-    with (server.directory / "postgresql.conf").open("a") as file:
+def test_a_broken_setting_is_named_in_a_one_line_error(made: EmbeddedPostgres) -> None:
+    made.start()
+    made.stop()
+    with (made.directory / "postgresql.conf").open("a") as file:
         file.write("max_connections = rubbish\n")
     with pytest.raises(EmbeddedPostgresError, match=r'did not start .*"max_connections": "rubbish"') as caught:
-        server.start()
+        made.start()
     assert "\n" not in str(caught.value)
     assert "shut down" not in str(caught.value)  # nothing from before this start
 
 
-def test_a_cluster_of_another_version_is_refused_naming_both(server: EmbeddedPostgres) -> None:
-    server.start()
-    server.stop()
-    (server.directory / "PG_VERSION").write_text("17\n")
+def test_a_cluster_of_another_version_is_refused_naming_both(made: EmbeddedPostgres) -> None:
+    (made.directory / "PG_VERSION").write_text("17\n")
     with pytest.raises(EmbeddedPostgresError, match=r"cluster of PostgreSQL 17, .* \(PostgreSQL\) 18"):
-        server.start()
+        made.start()
 
 
 def test_a_directory_that_holds_something_else_is_refused_untouched(server: EmbeddedPostgres) -> None:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,19 @@ from persistence.embedded import server as embedded
 from persistence.embedded.server import EmbeddedPostgres, EmbeddedPostgresError
 from tests.endtoend.venue_process import until
 from tests.persistence.embedded_servers import Servers, Starter, kill, pid_of, query
+from tests.support.clusters import copied
+
+
+@pytest.fixture
+def server(made: EmbeddedPostgres) -> EmbeddedPostgres:
+    """One whose cluster is there already, so that a start is no more than that."""
+    return made
+
+
+@pytest.fixture
+def bare(servers: Servers, tmp_path: Path) -> EmbeddedPostgres:
+    """One without a cluster."""
+    return servers(tmp_path / "pg")
 
 
 def test_what_was_committed_is_there_after_stop_and_start(server: EmbeddedPostgres) -> None:
@@ -61,36 +75,36 @@ def test_a_killed_server_recovers_what_was_committed(server: EmbeddedPostgres) -
     assert query(url, "SELECT answer FROM kept") == 42
 
 
-def test_two_processes_starting_at_once_share_one_server(server: EmbeddedPostgres, venue: Starter) -> None:
-    both = [venue(server.directory), venue(server.directory)]
+def test_two_processes_starting_at_once_share_one_server(bare: EmbeddedPostgres, venue: Starter) -> None:
+    both = [venue(bare.directory), venue(bare.directory)]
     urls = [process.stdout.readline() for process in both if process.stdout]
     for process in both:
         kill(process)
-    assert urls == [server.start() + "\n"] * 2
+    assert urls == [bare.start() + "\n"] * 2
 
 
-def test_a_start_killed_before_its_cluster_is_whole_is_begun_anew(server: EmbeddedPostgres, venue: Starter) -> None:
-    venue(server.directory, before="os.rename = die").wait()
-    assert (server.directory.with_name("pg.new") / "PG_VERSION").exists()
-    assert not server.directory.exists()
-    assert query(server.start(), "SELECT 1") == 1
-    assert not server.directory.with_name("pg.new").exists()
+def test_a_start_killed_before_its_cluster_is_whole_is_begun_anew(bare: EmbeddedPostgres, venue: Starter) -> None:
+    venue(bare.directory, before="os.rename = die").wait()
+    assert (bare.directory.with_name("pg.new") / "PG_VERSION").exists()
+    assert not bare.directory.exists()
+    assert query(bare.start(), "SELECT 1") == 1
+    assert not bare.directory.with_name("pg.new").exists()
 
 
-def test_a_start_waits_for_the_initdb_of_a_killed_venue(server: EmbeddedPostgres, venue: Starter) -> None:
+def test_a_start_waits_for_the_initdb_of_a_killed_venue(bare: EmbeddedPostgres, venue: Starter) -> None:
     dying = """
 wait = embedded.EmbeddedPostgres._wait
 def die_making(self, done, doing):
     die() if doing.startswith("making") else wait(self, done, doing)
 embedded.EmbeddedPostgres._wait = die_making
 """
-    venue(server.directory, before=dying).wait()  # its initdb lives on
-    assert query(server.start(), "SELECT 1") == 1
+    venue(bare.directory, before=dying).wait()  # its initdb lives on
+    assert query(bare.start(), "SELECT 1") == 1
 
 
 @pytest.mark.parametrize("by", ["sleep", "another PostgreSQL server"])
 def test_a_leftover_pid_that_someone_else_has_by_now_confuses_nobody(
-    server: EmbeddedPostgres, servers: Servers, by: str
+    server: EmbeddedPostgres, servers: Servers, cluster: Path, by: str
 ) -> None:
     server.start()
     names = ["postmaster.pid", ".s.PGSQL.5432.lock"]
@@ -98,7 +112,7 @@ def test_a_leftover_pid_that_someone_else_has_by_now_confuses_nobody(
     owner = server.directory.stat().st_uid
     server.stop()
     sleeper = subprocess.Popen(["sleep", "60"], user=owner if os.geteuid() == 0 else None)
-    other = servers(server.directory.with_name("other"))
+    other = servers(copied(cluster, server.directory.with_name("other")).directory)
     other.start()
     pid = sleeper.pid if by == "sleep" else pid_of(other.directory)
     for path, text in leftovers.items():
@@ -200,9 +214,9 @@ def test_after_the_last_stop_nobody_starts_it_again(
     servers(server.directory).start()
 
 
-def test_stopping_what_does_not_run_is_no_error(server: EmbeddedPostgres) -> None:
-    server.stop()
-    server.start()
-    server.stop()
-    server.stop()
-    assert not server.is_running()
+def test_stopping_what_does_not_run_is_no_error(bare: EmbeddedPostgres) -> None:
+    bare.stop()
+    bare.start()
+    bare.stop()
+    bare.stop()
+    assert not bare.is_running()

@@ -19,6 +19,7 @@ from persistence.journal.writer import HOLDER, LOCK_CLASS, PostgresJournal
 from tests.persistence.stores import PostgresBackend
 from tests.support.entries import Scribe
 from tests.support.postgres import sql
+from tests.support.slowness import in_time
 
 AT_ONCE_S = 0.5
 
@@ -50,7 +51,7 @@ def test_a_probe_notices_at_once_that_its_session_was_killed(postgres: PostgresB
     with pytest.raises(JournalUnavailable) as raised:
         journal.probe()
     assert not isinstance(raised.value, JournalRefused)
-    assert monotonic() - began < AT_ONCE_S
+    assert in_time(monotonic() - began, AT_ONCE_S)
 
 
 def test_a_probe_without_an_answer_ends_at_its_time_limit(database_url: str) -> None:
@@ -58,7 +59,9 @@ def test_a_probe_without_an_answer_ends_at_its_time_limit(database_url: str) -> 
     began = monotonic()
     with frozen(journal.backend_pid), pytest.raises(JournalUnavailable):
         journal.probe()
-    assert 0.3 <= monotonic() - began < 1.0
+    took = monotonic() - began
+    assert took >= 0.3
+    assert in_time(took, 1.0)
     journal.close()
 
 
@@ -86,7 +89,7 @@ def test_an_owner_ends_its_own_session_that_was_given_up_and_still_keeps_the_loc
     old = PostgresJournal.acquire(database_url, venue="mine")
     began = monotonic()
     with PostgresJournal.acquire(database_url, wait_s=1.0, venue="mine", last_epoch=old.epoch) as new:
-        assert monotonic() - began < AT_ONCE_S
+        assert in_time(monotonic() - began, AT_ONCE_S)
         assert new.epoch == old.epoch + 1
         with pytest.raises(JournalUnavailable):
             old.append([Scribe().add_user("ann")])
@@ -114,7 +117,7 @@ def test_an_owner_who_was_away_while_another_took_over_is_told_at_once(
     with pytest.raises(ShardTaken, match=r"another venue has taken over .* its epoch is 2, this one's was 1"):
         PostgresJournal.acquire(database_url, wait_s=30, venue="zombie", last_epoch=zombie.epoch)
 
-    assert monotonic() - began < AT_ONCE_S
+    assert in_time(monotonic() - began, AT_ONCE_S)
     other.append([scribe.add_user("ann")])
     assert [row.epoch for row in postgres.history.rows()] == [2]
 

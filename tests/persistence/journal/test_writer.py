@@ -22,6 +22,7 @@ from persistence.reads.queries import PostgresQueries
 from tests.persistence.stores import PostgresBackend, looked_up, write
 from tests.support.entries import Scribe
 from tests.support.postgres import sql
+from tests.support.slowness import in_time
 
 both_ways = pytest.mark.parametrize("size", [3, STATEMENT_RECORDS_MAX + 1], ids=["statement", "copy"])
 
@@ -42,7 +43,9 @@ def test_a_second_owner_is_refused_within_two_seconds_and_told_why(
     began = monotonic()
     with pytest.raises(ShardTaken, match="another venue serves this database"):
         PostgresJournal.acquire(database_url, wait_s=1.0)
-    assert 1.0 <= monotonic() - began < 2.0
+    took = monotonic() - began
+    assert took >= 1.0
+    assert in_time(took, 2.0)
     first.append([Scribe().add_user("ann")])
 
 
@@ -169,7 +172,7 @@ def test_an_append_that_takes_too_long_is_in_doubt_and_ends_the_journal(database
             with pytest.raises(JournalUnavailable) as raised:
                 await asyncio.to_thread(journal.append, batch)
             assert not isinstance(raised.value, JournalRefused)
-            assert monotonic() - began < 2.0
+            assert in_time(monotonic() - began, 2.0)
         await connection.close()
 
     asyncio.run(hold_the_table())

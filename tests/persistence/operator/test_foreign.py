@@ -14,6 +14,7 @@ from perps.journal import JournalUnavailable
 from persistence.operator import foreign
 from persistence.operator.foreign import ask
 from tests.support.postgres import sql
+from tests.support.slowness import in_time
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def test_no_more_rows_than_asked_for_are_read_and_no_longer_values(database_url:
 
     assert [row[0] for row in rows] == [str(n) for n in range(1, 2_501)]
     assert {len(row[1]) for row in rows} == {foreign.CELL_CHARS_MAX}
-    assert monotonic() - began < 15
+    assert in_time(monotonic() - began, 15)
 
 
 def test_an_answer_of_too_much_text_is_given_up(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,7 +117,7 @@ def test_an_answer_that_does_not_come_is_given_up(
     began = monotonic()
     with pytest.raises(JournalUnavailable, match=r"no answer within 1 s|statement timeout"):
         ask(database_url, query, 10)
-    assert monotonic() - began < 10
+    assert in_time(monotonic() - began, 10)
 
 
 def test_text_that_is_not_utf_8_is_told(database_url: str) -> None:

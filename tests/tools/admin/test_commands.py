@@ -229,9 +229,11 @@ async def test_a_change_sends_what_was_given_and_nothing_else(
 
     monkeypatch.setattr("tools.admin.answers._ask", ask)
     options = ("--max-leverage", "5", "--max-price-age", "none", "--price-band", "0.1", "--force", "--key", ADMIN_KEY)
+    more = ("--max-positions-per-user", "none", "--charges-maker-fee", "true")
 
-    assert await asyncio.to_thread(main, ["market", "change", "BTC-PERP", *options]) == 0
+    assert await asyncio.to_thread(main, ["market", "change", "BTC-PERP", *options, *more]) == 0
     given = {"max_leverage": 5, "max_price_age": "none", "price_band": "0.1", "force": True}
+    given |= {"max_positions_per_user": "none", "charges_maker_fee": True}
     assert sent == [("updateMarket", {"ticker": "BTC-PERP", **given})]
     shown = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
     assert shown["ticker"] == "BTC-PERP"

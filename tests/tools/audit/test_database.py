@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,6 +10,7 @@ import pytest
 
 from persistence.embedded.server import EmbeddedPostgres
 from persistence.journal.writer import PostgresJournal
+from tests.support.clusters import copied, open_place
 from tests.support.postgres import sql
 from tools.audit.database import venue_database
 from tools.cli import main
@@ -22,16 +21,14 @@ Place = tuple[Path, EmbeddedPostgres]
 
 
 @pytest.fixture(scope="module")
-def made() -> Iterator[Place]:
+def made(cluster: Path) -> Iterator[Place]:
     """A venue's data directory, in which a venue has been."""
-    path = Path(tempfile.mkdtemp(prefix="perps-tests-"))
-    path.chmod(0o755)
-    server = EmbeddedPostgres(path / "postgres", say=lambda _: None)
-    PostgresJournal.acquire(server.start()).close()
-    server.stop()
-    yield path, server
-    server.stop()
-    shutil.rmtree(path)
+    with open_place() as path:
+        server = copied(cluster, path / "postgres")
+        PostgresJournal.acquire(server.start()).close()
+        server.stop()
+        yield path, server
+        server.stop()
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ def test_the_events_in_json_have_every_field_in_the_domains_units(stored: Stored
     event = told["events"][0]
 
     assert event["event"] == "PositionOpened"
-    assert set(event) == {"event", "position", "fill", "fee", "referral", "transfers"}
+    assert set(event) == {"event", "position", "fill", "fee", "referral", "transfers", "order"}
     assert event["transfers"][0].keys() == {"source", "target", "amount", "kind"}
     assert isinstance(event["position"]["entryCost"], int)
     assert isinstance(event["fill"]["quoteAfter"], int)

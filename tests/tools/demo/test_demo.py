@@ -13,7 +13,8 @@ from perps.client import Refused, Venue
 from perps.client.requests import request_of
 from perps.market.listing import check_params
 from perps.wire.base import decoder
-from perps.wire.markets import LIST_MARKET, MarketBody
+from perps.wire.listing import MarketBody
+from perps.wire.markets import LIST_MARKET
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.benchmark.http import MARKET, TICKERS

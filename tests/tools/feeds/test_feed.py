@@ -267,5 +267,6 @@ async def test_a_simulated_feed_tells_its_seed_also_to_programs(
     assert await run(running, *arguments) == 0
     out, err = capsys.readouterr()
     assert f"seed {json.loads(out)['seed']}" in err
+    assert json.loads(out)["seed"].bit_length() > 64, "nobody finds it by trying"
     assert await run(running, *arguments, "--seed", "7") == 0
     assert json.loads(capsys.readouterr().out)["seed"] == 7

@@ -60,7 +60,7 @@ def test_a_price_is_always_positive_and_finite(volatility: float) -> None:
 
 def test_the_anchor_holds_a_price_near_its_beginning_in_the_long_run() -> None:
     ends = [math.log(path(seed, 10_000)[-1] / 100) for seed in range(12)]
-    walk = 5e-4 * math.sqrt(10_000)
+    walk = Process().volatility * math.sqrt(10_000)
     assert pstdev(ends) < walk
 
 

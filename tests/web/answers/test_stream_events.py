@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from msgspec.structs import replace
 
-from perps.commands import ChangeMargin, FundMarket, HouseAccount, SetMode, SettleMarket, SetTriggers, UpdateMarket
+from perps.commands import (
+    CancelOrder,
+    ChangeMargin,
+    FundMarket,
+    HouseAccount,
+    OrderKind,
+    PlaceOrder,
+    ReplaceOrder,
+    SetMode,
+    SettleMarket,
+    SetTriggers,
+    Side,
+    UpdateMarket,
+)
 from perps.engine import effects_of, entry_of
 from perps.events import (
     CloseReason,
@@ -19,6 +32,9 @@ from perps.events import (
     HouseFunded,
     LedgerEvent,
     MarketEvent,
+    OrderCancelled,
+    OrderPlaced,
+    OrderReplaced,
     PositionChanged,
     PositionReduced,
     encode_events,
@@ -47,6 +63,10 @@ async def rows() -> list[Row]:
         await venue.do(
             SetTriggers(ticker=BTC, user="ann", position_id=f"{BTC}-1", take_profit=Ticks(10**8), stop_loss=None)
         )
+        terms: dict[str, Any] = {"size": Micros(10**8), "leverage": 2, "price": Ticks(1)}
+        await venue.do(PlaceOrder(ticker=BTC, user="ann", order=OrderKind.LIMIT, side=Side.LONG, **terms))
+        await venue.do(ReplaceOrder(ticker=BTC, user="ann", order_id=f"{BTC}-o1", **terms))
+        await venue.do(CancelOrder(ticker=BTC, user="ann", order_id=f"{BTC}-o1"))
         await venue.do(set_price(BTC, 50))
         await venue.list_market("BANDED-PERP", price_band=Limit("0.1"))
         await venue.do(set_price("BANDED-PERP", 1))
@@ -88,7 +108,8 @@ async def test_every_event_of_a_market_is_told(rows: list[Row]) -> None:
 
     assert set(told) == set(get_args(MarketEvent)), "a market's event without an example here"
     untold = {kind for kind, names in told.items() if not names}
-    assert untold == {HouseFunded, PositionChanged}, "a market's event that the public is not told"
+    theirs = {HouseFunded, PositionChanged, OrderPlaced, OrderReplaced, OrderCancelled}
+    assert untold == theirs, "a market's event that the public is not told"
 
 
 async def test_a_liquidation_is_a_trade_and_a_liquidation(rows: list[Row]) -> None:

@@ -176,3 +176,12 @@ async def test_an_administrator_adds_in_the_owners_name_with_the_owners_money(ve
 
     assert amount(more["newBalance"]) < amount(before)
     assert len(await ann.positions()) == 1
+
+
+async def test_an_id_of_another_market_is_of_no_position_whoever_has_that_number_here(venue: Running) -> None:
+    ann, bob = await venue.user("ann"), await venue.user("bob")
+    await venue.market("STORY")
+    await ann.opened()
+    await bob.opened("STORY")
+
+    await refused(venue, bob, OPEN, open_body(positionId="STORY-1"), 404, "position_not_found")

@@ -90,7 +90,6 @@ async def test_a_market_lists_its_band_and_without_one_takes_any_price(venue: Ru
         ("priceBand", "1.1", "validation_error"),
         ("priceBand", "0.0000000001", "validation_error"),
         ("priceBand", "some", "validation_error"),
-        ("priceBand", None, "validation_error"),
         ("priceBand", True, "validation_error"),
         ("priceBand", [], "validation_error"),
         ("priceConfirmations", 0, "validation_error"),

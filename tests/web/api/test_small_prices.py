@@ -177,7 +177,7 @@ async def test_an_acceptable_price_with_a_thirteenth_decimal_or_out_of_range_is_
 
 
 async def test_a_price_between_two_ticks_is_told_back_written_out(venue: Running, ann: Client) -> None:
-    await venue.market("COARSE", "0.00000002", tickSize="0.00000001", lotSize="100")
+    await venue.market("COARSE", "0.00002", tickSize="0.00000001", lotSize="100")
 
     answer = await venue.admin.post("/api/markets/perps/COARSE/price", {"price": "0.0000000012"})
 

@@ -34,13 +34,16 @@ EVERYTHING: dict[str, Any] = {
     "maxFundingRate": "0.01",
     "priceBand": "0.2",
     "priceConfirmations": 4,
+    "maxPositionsPerUser": 3,
+    "maxNotionalPerUser": "7500",
 }
 
 
 async def test_everything_that_can_change_changes_and_outlives_a_restart(starter: Starter, backend: Backend) -> None:
     venue = await starter(backend)
     await venue.market()
-    answer = (await venue.admin.patch(PATH, {**EVERYTHING, "makerFee": "0.001", "houseCreditLimit": "5"})).ok()
+    fees = {"makerFee": "0.0015", "chargesMakerFee": True}
+    answer = (await venue.admin.patch(PATH, {**EVERYTHING, **fees, "houseCreditLimit": "5"})).ok()
 
     shown = answer["market"]
     for name, value in EVERYTHING.items():
@@ -48,6 +51,7 @@ async def test_everything_that_can_change_changes_and_outlives_a_restart(starter
             assert shown[name] == value
         else:
             assert float(shown[name]) == float(value), name
+    assert {name: shown[name] for name in fees} == fees
     assert (await _market(venue)) == shown
     stats = (await venue.admin.get("/api/admin/stats")).ok()["markets"][0]
     assert (stats["houseAvailable"], answer["offset"]) == ("5.00", stats["offset"])
@@ -57,13 +61,13 @@ async def test_everything_that_can_change_changes_and_outlives_a_restart(starter
 
 
 async def test_none_takes_a_limit_away_and_null_leaves_it(venue: Running) -> None:
-    limits = {"maxPriceAge": "60", "priceBand": "0.1"}
+    limits = {"maxPriceAge": "60", "priceBand": "0.1", "maxPositionsPerUser": 2, "maxNotionalPerUser": "900.00"}
     (await venue.admin.patch(PATH, limits)).ok()
-    kept = (await venue.admin.patch(PATH, {"name": "B", "maxPriceAge": None, "priceBand": None})).ok()["market"]
+    kept = (await venue.admin.patch(PATH, {"name": "B", **dict.fromkeys(limits)})).ok()["market"]
     assert {name: kept[name] for name in limits} == limits
 
-    gone = (await venue.admin.patch(PATH, {"maxPriceAge": "none", "priceBand": "none"})).ok()["market"]
-    assert [gone[name] for name in limits] == [None, None]
+    gone = (await venue.admin.patch(PATH, dict.fromkeys(limits, "none"))).ok()["market"]
+    assert [gone[name] for name in limits] == [None] * 4
 
 
 async def test_a_tightening_says_how_many_it_would_liquidate_and_does_it_if_forced(venue: Running) -> None:
@@ -86,6 +90,8 @@ async def test_what_does_not_fit_is_refused_with_its_rule(venue: Running) -> Non
         ({"maxOpenInterest": "0.0001"}, "maxOpenInterest"),
         ({"maxSkew": "0.0001"}, "maxSkew"),
         ({"skewScale": "1000000"}, "skewScale"),
+        ({"makerFee": "0.002"}, "makerFee ≤ takerFee"),
+        ({"takerFee": "0.0001"}, "makerFee ≤ takerFee"),
     ):
         async with venue.unchanged():
             details = (await venue.admin.patch(PATH, changes)).refused(422, "parameters_inconsistent")
@@ -128,6 +134,10 @@ async def test_a_stream_tells_the_new_parameters(venue: Running) -> None:
         ({"houseCreditLimit": "-1"}, "houseCreditLimit"),
         ({"priceBand": "2"}, "priceBand"),
         ({"priceConfirmations": 0}, "priceConfirmations"),
+        ({"maxPositionsPerUser": 0}, "maxPositionsPerUser"),
+        ({"maxPositionsPerUser": "1.5"}, "maxPositionsPerUser"),
+        ({"maxNotionalPerUser": "0"}, "maxNotionalPerUser"),
+        ({"chargesMakerFee": "yes"}, "chargesMakerFee"),
         ({"fundingVelocity": "-1"}, "fundingVelocity"),
         ({"name": "two\nlines"}, "name"),
         ({"name": "x", "force": "yes"}, "force"),

@@ -124,10 +124,7 @@ def test_the_samples_of_the_documentation_are_the_examples() -> None:
     known = [value for example in EXAMPLES.values() for value in (example.answer, example.body)]
     others = [block for block in blocks if block not in known]
 
-    assert [set(block) for block in others if "error" not in block] == [
-        {"ticker", "organizationId", "name", "price", "maxLeverage", "takerFee", "liquidationFee", "maxSkew"}
-        | {"maxOpenInterest"}
-    ]
+    assert [set(block) for block in others if "error" not in block] == [{"ticker", "price", "preset"}]
     for block in others:
         _check({"$ref": "#/components/schemas/" + ("ErrorAnswer" if "error" in block else "MarketBody")}, block)
 
@@ -154,9 +151,9 @@ def test_it_has_no_word_of_pythons_own_and_no_null_by_default() -> None:
 def test_a_field_with_a_default_is_optional_and_says_its_default_in_words() -> None:
     listing = DOCUMENT["components"]["schemas"]["MarketBody"]
 
-    assert set(listing["required"]) == {"ticker", "organizationId", "name", "price"}
-    assert "By default `0.01`." in listing["properties"]["tickSize"]["description"]
-    assert "By default `none`." in listing["properties"]["maxPriceAge"]["description"]
+    assert set(listing["required"]) == {"ticker", "price"}
+    assert "By default `10`." in listing["properties"]["minOrderSize"]["description"]
+    assert "By default `none`." in listing["properties"]["houseCreditLimit"]["description"]
     bodies = [DOCUMENT["components"]["schemas"][name] for name in DOCUMENT["components"]["schemas"] if "Body" in name]
     assert not [part for body in bodies for part in _parts(body) if "default" in part]
 

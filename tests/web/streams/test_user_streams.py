@@ -38,6 +38,9 @@ async def _story(venue: Running) -> int:
     await asyncio.gather(*(trader.opened(size="50") for trader in (ann, bob) for _ in range(4)))
     (await ann.close("OTHER-1", percentage="0.3")).ok()
     (await bob.close("BTC-PERP-2", percentage="0.5")).ok()
+    for moved in ("3", "-1"):
+        (await ann.post("/api/markets/perps/OTHER-1/margin", {"amount": moved})).ok()
+    await bob.opened(side="short", size="50", positionId="BTC-PERP-2")
     await venue.price("45000")
     (await ann.close("OTHER-1")).ok()
     (await venue.admin.post("/api/admin/users/ann/deposit", {"amount": "5"})).ok()
@@ -83,6 +86,38 @@ async def test_each_event_carries_what_rest_answers(venue: Running) -> None:
     assert _of(events, "trade") == shown[::-1]
     for event in events:
         fits(event.data, {"trade": TRADE, "position": POSITION, "balance": BALANCE}[event.name])
+
+
+async def test_margin_in_and_out_is_told_to_the_owner_alone_as_rest_answers_it(venue: Running) -> None:
+    ann = await venue.user("ann")
+    await ann.opened()
+    async with following(venue, OWN, ann) as stream, listening(venue) as markets:
+        await stream.next()
+        await markets.next()
+        path = "/api/markets/perps/BTC-PERP-1/margin"
+        moved = [(await ann.post(path, {"amount": sent})).ok() for sent in ("5", "-2")]
+        events = await stream.until_offset(moved[-1]["offset"])
+        price = await venue.price("51000")
+        public = await markets.until_offset(price["offset"])
+
+    assert _names(events) == ["position", "balance"] * 2
+    assert _of(events, "position") == [{**answer["position"], "offset": answer["offset"]} for answer in moved]
+    assert [one["balance"] for one in _of(events, "balance")] == [answer["newBalance"] for answer in moved]
+    assert [one["margin"] for one in _of(events, "balance")] == [answer["position"]["margin"] for answer in moved]
+    assert _names(public) == ["price"]
+
+
+async def test_an_increase_is_told_as_a_trade_with_the_position_it_left(venue: Running) -> None:
+    ann = await venue.user("ann")
+    await ann.opened()
+    async with following(venue, OWN, ann) as stream:
+        await stream.next()
+        more = await ann.opened(positionId="BTC-PERP-1")
+        events = await stream.until_offset(more["offset"])
+
+    assert _names(events) == ["trade", "position", "balance"]
+    assert events[0].data["kind"] == "open"
+    assert events[1].data == {**more["position"], "offset": more["offset"]}
 
 
 async def test_every_event_is_of_its_type_in_the_contract(venue: Running) -> None:

@@ -31,6 +31,7 @@ export const MARKET: Market = {
   minOrderSize: "10.00",
   tickSize: "0.01",
   lotSize: "0.0001",
+  makerFee: "0.001",
   takerFee: "0.001",
   maintenanceRate: "0.005",
   liquidationFee: "0.002",
@@ -42,6 +43,12 @@ export const MARKET: Market = {
   priceBand: null,
   priceConfirmations: 3,
   heldPrice: null,
+  tradingRange: { byOpens: "0.001", byCloses: "0.002" },
+  maxStep: null,
+  exactMark: false,
+  chargesMakerFee: true,
+  maxPositionsPerUser: null,
+  maxNotionalPerUser: null,
 };
 
 export const POSITION: Position = {
@@ -72,6 +79,7 @@ export const BALANCE: Balance = {
   balance: "899.00",
   held: "0.00",
   available: "899.00",
+  total: "899.00",
   margin: "100.00",
   totalDeposited: "1000.00",
   totalWithdrawn: "0.00",

@@ -64,7 +64,7 @@ SAID: list[tuple[str, object, str, Json]] = [
     ),
     ("/api/admin/markets", {**LISTING, "markSource": "x"}, "markSource must be", {"allowed": ["index", "quote"]}),
     ("/api/admin/markets", {**LISTING, "lotSize": "0.5", "maxSkew": "1.25"}, "lot size, 0.5", {"lotSize": "0.5"}),
-    ("/api/admin/markets", {**LISTING, "price": "1.005"}, "tick size, 0.01", {"tickSize": "0.01", "field": "price"}),
+    ("/api/admin/markets", {**LISTING, "price": "100.005"}, "tick size, 0.01", {"tickSize": "0.01", "field": "price"}),
     ("/api/admin/markets", {**LISTING, "lotSize": "0"}, "lotSize must be positive", {"field": "lotSize"}),
 ]
 

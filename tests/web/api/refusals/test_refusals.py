@@ -39,6 +39,7 @@ COMMANDS: list[tuple[str, object]] = [
     ("/api/markets/perps/quote", open_body()),
     ("/api/markets/perps/BTC-PERP-1/close", {}),
     ("/api/markets/perps/BTC-PERP-1/margin", {"amount": "1"}),
+    ("/api/positions/close-all", {}),
     ("/api/markets/perps/BTC-PERP-1/triggers", {}),
     ("/api/markets/perps/BTC-PERP/price", {"price": "1"}),
     ("/api/markets/prices", [{"ticker": "BTC-PERP", "price": "1"}]),
@@ -51,6 +52,8 @@ COMMANDS: list[tuple[str, object]] = [
     ("/api/admin/markets/BTC-PERP/settle", None),
     ("/api/admin/markets/BTC-PERP/fund", {"account": "house", "amount": "1"}),
     ("/api/admin/snapshots", {}),
+    ("/api/orders", {"type": "limit", "price": "1", **open_body()}),
+    ("/api/orders/batch", [{"type": "limit", "price": "1", **open_body()}]),
     ("/api/admin/clock/advance", {"seconds": 1}),
 ]
 

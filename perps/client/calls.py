@@ -1,0 +1,29 @@
+"""What all methods of ``Venue`` stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from perps.client.lists import Listing
+from perps.wire.operation import Operation
+
+T = TypeVar("T")
+
+
+class Calls:
+    """Operations by their description; ``Venue`` says how they reach the venue."""
+
+    async def call(self, operation: Operation, kind: type[T], /, **values: object) -> T:
+        """Any operation."""
+        raise NotImplementedError
+
+    def _list(
+        self, operation: Operation, kind: Any, items: Callable[[Any], Any], given: Mapping[str, object]
+    ) -> Listing[Any, Any]:
+        raise NotImplementedError
+
+
+def values_of(given: Mapping[str, object]) -> dict[str, Any]:
+    """A method's arguments by name, as ``locals()`` has them at its begin."""
+    return {name: value for name, value in given.items() if name != "self"}

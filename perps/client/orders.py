@@ -1,0 +1,79 @@
+"""Resting orders, as methods of ``Venue``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from perps.client.calls import Calls, values_of
+from perps.client.lists import Listing
+from perps.client.requests import Exact
+from perps.wire import orders
+
+
+class OrderCalls(Calls):
+    """What ``Venue`` can do with orders."""
+
+    async def place_order(
+        self,
+        ticker: str,
+        type: str,
+        side: str,
+        size: Exact,
+        leverage: int,
+        price: Exact,
+        *,
+        expires_at: str | None = None,
+        acceptable_price: Exact | None = None,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+    ) -> orders.Placed:
+        """Let an order wait for its price. ``type``: ``limit`` or ``stop``."""
+        return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
+
+    async def place_orders(self, items: Iterable[Mapping[str, Any]]) -> orders.OrderResults:
+        """Place up to 20 orders: each is a record with the fields of the contract, and taken or refused by itself."""
+        return await self.call(orders.PLACE_MANY, orders.OrderResults, items=list(items))
+
+    def list_orders(
+        self,
+        user_id: str | None = None,
+        *,
+        status: str | None = None,
+        ticker: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Listing[orders.Orders, orders.Order]:
+        """A user's orders, those placed last first. ``status``: ``open`` (the default), ``closed`` or ``all``."""
+        return self._list(orders.LIST, orders.Orders, lambda page: page.orders, locals())
+
+    async def get_order(self, order_id: str) -> orders.OrderAnswer:
+        """One order, resting or ended."""
+        return await self.call(orders.GET, orders.OrderAnswer, order_id=order_id)
+
+    async def replace_order(
+        self,
+        order_id: str,
+        *,
+        size: Exact | None = None,
+        leverage: int | None = None,
+        price: Exact | None = None,
+        expires_at: str | None = None,
+        acceptable_price: Exact | None = None,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+    ) -> orders.Placed:
+        """Give a resting order other terms; what is None stays."""
+        return await self.call(orders.REPLACE, orders.Placed, **values_of(locals()))
+
+    async def cancel_order(self, order_id: str) -> orders.OrderAnswer:
+        """Cancel a resting order."""
+        return await self.call(orders.CANCEL, orders.OrderAnswer, order_id=order_id)
+
+    async def cancel_orders(self, *, user_id: str | None = None, ticker: str | None = None) -> orders.OrdersCancelled:
+        """Cancel all resting orders, in one market or in all."""
+        return await self.call(orders.CANCEL_ALL, orders.OrdersCancelled, user_id=user_id, ticker=ticker)

@@ -1,0 +1,103 @@
+"""Positions, as methods of ``Venue``."""
+
+from __future__ import annotations
+
+from perps.client.calls import Calls, values_of
+from perps.client.lists import Listing
+from perps.client.requests import Exact
+from perps.wire import trading
+from perps.wire.close_all import CLOSE_ALL, ClosedAll
+from perps.wire.margin import MARGIN, MarginChanged
+from perps.wire.triggers import TRIGGERS, TriggersSet
+
+
+class PositionCalls(Calls):
+    """What ``Venue`` can do with positions."""
+
+    async def open_position(
+        self,
+        ticker: str,
+        side: str,
+        size: Exact,
+        leverage: int,
+        *,
+        acceptable_price: Exact | None = None,
+        max_slippage_bps: int | None = None,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+        position_id: str | None = None,
+    ) -> trading.Opened:
+        """Open a position of at most ``size`` US dollars of notional. ``side``: ``long`` or ``short``.
+
+        With ``position_id`` it is added to that one.
+        """
+        return await self.call(trading.OPEN, trading.Opened, **values_of(locals()))
+
+    async def quote_position(
+        self,
+        ticker: str,
+        side: str,
+        size: Exact,
+        leverage: int,
+        *,
+        acceptable_price: Exact | None = None,
+        max_slippage_bps: int | None = None,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        position_id: str | None = None,
+    ) -> trading.Quoted:
+        """What an open would do now. Nothing changes."""
+        return await self.call(trading.QUOTE, trading.Quoted, **values_of(locals()))
+
+    async def close_position(
+        self,
+        position_id: str,
+        percentage: Exact | None = None,
+        *,
+        quantity: Exact | None = None,
+        size: Exact | None = None,
+        acceptable_price: Exact | None = None,
+        max_slippage_bps: int | None = None,
+        client_order_id: str | None = None,
+    ) -> trading.Closed:
+        """Close a position, or a share of it: 1 is all, 0.5 is half. Or a ``quantity``, or a ``size`` in US dollars."""
+        return await self.call(trading.CLOSE, trading.Closed, **values_of(locals()))
+
+    async def change_margin(
+        self, position_id: str, amount: Exact, *, client_order_id: str | None = None, user_id: str | None = None
+    ) -> MarginChanged:
+        """Pay ``amount`` US dollars into a position's margin; with an amount below 0, take them out of it."""
+        return await self.call(MARGIN, MarginChanged, **values_of(locals()))
+
+    async def close_all_positions(self, *, ticker: str | None = None, user_id: str | None = None) -> ClosedAll:
+        """Close what is open, each position by itself: see each one's result, and ``remaining``."""
+        return await self.call(CLOSE_ALL, ClosedAll, **values_of(locals()))
+
+    async def set_triggers(
+        self,
+        position_id: str,
+        *,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        client_order_id: str | None = None,
+    ) -> TriggersSet:
+        """Give a position both exits anew; None takes one away."""
+        return await self.call(TRIGGERS, TriggersSet, **values_of(locals()))
+
+    open, quote, close = open_position, quote_position, close_position
+
+    def list_positions(
+        self,
+        user_id: str,
+        *,
+        status: str | None = None,
+        ticker: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+    ) -> Listing[trading.Positions, trading.Position]:
+        """A user's positions, newest first. ``status``: ``open`` (the default), ``closed`` or ``all``."""
+        return self._list(trading.POSITIONS, trading.Positions, lambda page: page.perpetuals.positions, locals())
+
+    # Markets

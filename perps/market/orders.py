@@ -1,0 +1,162 @@
+"""Resting orders: entries that wait for a price, and the lists in which they wait.
+
+A limit waits for the quote, because that is what its fill pays; a stop waits for the mark, as exits do. An entry fills
+whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from sortedcontainers import SortedList
+
+from perps.command_facts import OrderKind, Side
+from perps.market.levels import Levels
+from perps.market.order import Order
+from perps.params import MarketParams
+from perps.units import Lots, Micros, Millis, Ticks, div_ceil, div_floor
+
+ORDER_NUMBER_MAX: Final = (1 << 48) - 1
+"""No order of a market has a higher number."""
+
+KEY_SCALE: Final = 1 << 32
+"""A limit waits for a quote in this part of a tick: many of them lie within one."""
+
+_NUMBER_BITS: Final = 50
+_NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
+
+
+class RestingOrders:
+    """A market's resting orders by number, and what is counted over them. Nothing here can refuse."""
+
+    __slots__ = ("_expiries", "_keys", "by_number", "by_user", "limits", "reserved", "stops")
+
+    def __init__(self) -> None:
+        self.by_number: dict[int, Order] = {}
+        self.by_user: dict[str, set[int]] = {}
+        self.stops = Levels()
+        """By the mark."""
+        self.limits = Levels()
+        """By the quote, in 1/``KEY_SCALE`` of a tick."""
+        self._keys: dict[int, int] = {}
+        """The level at which a limit waits now: its key, or what ``defer`` made of it."""
+        self._expiries: SortedList[int] = SortedList()
+        self.reserved = Micros(0)
+        """Σ of the reserves: what the market's account of orders holds."""
+
+    def add(self, order: Order, params: MarketParams) -> None:
+        """An order rests from here on."""
+        self.by_number[order.number] = order
+        self.by_user.setdefault(order.user, set()).add(order.number)
+        self.reserved = Micros(self.reserved + order.reserve)
+        self._wait(order, params)
+
+    def remove(self, number: int) -> Order:
+        """An order rests no more: the order as it was."""
+        order = self.by_number.pop(number)
+        own = self.by_user[order.user]
+        own.remove(number)
+        if not own:
+            del self.by_user[order.user]
+        self.reserved = Micros(self.reserved - order.reserve)
+        self._wait_no_more(order)
+        return order
+
+    def _wait(self, order: Order, params: MarketParams) -> None:
+        if order.kind is OrderKind.STOP:
+            self.stops.add(order.price, order.number, falls=order.falls)
+        else:
+            key = self._keys[order.number] = limit_key(order, params)
+            self.limits.add(key, order.number, falls=order.falls)
+        if order.expires_at is not None:
+            self._expiries.add(_expiry(order))
+
+    def _wait_no_more(self, order: Order) -> None:
+        if order.kind is OrderKind.STOP:
+            self.stops.remove(order.price, order.number, falls=order.falls)
+        else:
+            self.limits.remove(self._keys.pop(order.number), order.number, falls=order.falls)
+        if order.expires_at is not None:
+            self._expiries.remove(_expiry(order))
+
+    def defer(self, order: Order, quote_key: int) -> None:
+        """A limit could not fill at this quote: let it wait for a better one.
+
+        So a crowd of limits near the price is tried once for each step of the quote towards them, not by every
+        command. The list is no part of the state: after a start each is tried once more.
+        """
+        key = quote_key - 1 if order.falls else quote_key + 1
+        self.limits.remove(self._keys[order.number], order.number, falls=order.falls)
+        self.limits.add(key, order.number, falls=order.falls)
+        self._keys[order.number] = key
+
+    def expired(self, at: Millis) -> Iterator[Order]:
+        """Those whose time is over, the oldest time first. Stop iterating before changing anything."""
+        for entry in self._expiries:
+            if entry >> _NUMBER_BITS > at:
+                break
+            yield self.by_number[entry & _NUMBER_MASK]
+
+    def rekey(self, params: MarketParams) -> None:
+        """The market has other parameters: its limits wait at other levels."""
+        self.limits, self._keys = Levels(), {}
+        entries = []
+        for number, order in self.by_number.items():
+            if order.kind is OrderKind.LIMIT:
+                key = self._keys[number] = limit_key(order, params)
+                entries.append((key, number, order.falls))
+        self.limits.add_all(entries)
+
+    def of(self, user: str) -> list[Order]:
+        """A user's resting orders, oldest first."""
+        return [self.by_number[number] for number in sorted(self.by_user.get(user, ()))]
+
+    def __len__(self) -> int:
+        return len(self.by_number)
+
+
+class NoLists(RestingOrders):
+    """For followers that fill nothing (the read model): knows every order, and waits for none."""
+
+    __slots__ = ()
+
+    def rekey(self, params: MarketParams) -> None:
+        """Nothing waits."""
+
+    def _wait(self, order: Order, params: MarketParams) -> None:
+        """It waits for nothing."""
+
+    def _wait_no_more(self, order: Order) -> None:
+        """Nothing was waited for."""
+
+
+def limit_key(order: Order, params: MarketParams) -> int:
+    """The quote, in 1/``KEY_SCALE`` of a tick, before which no fill of a limit can be within it. Never late.
+
+    A fill of d lots from the quote p pays p·(2A ± d)/(2A) on average, A = Ks + K ≤ A_max = Ks + OI_max. Within the
+    limit x it has at least n lots, n(p) = max(size // (p·u) − 3, 1). So p ≤ x·2A_max/(2A_max + n(x)) for a long. A
+    short has the fewer lots the higher the price, so its key k = x·2A_max/(2A_max − n(k)) is approached from 2x:
+    each step ends on the other side of k, an odd one below it.
+    """
+    depth = 2 * (params.skew_scale + params.max_open_interest)
+    price = order.price * KEY_SCALE
+    if order.side is Side.LONG:
+        return div_ceil(price * depth, depth + _least_lots(order.size, price, params.unit))
+    key = 2 * price
+    for _ in range(3):
+        key = div_floor(price * depth, max(depth - _least_lots(order.size, key, params.unit), 1))
+    return min(key, 2 * price)
+
+
+def quote_key(index_price: Ticks, skew: int, skew_scale: Lots) -> int:
+    """The exact quote S·(Ks + K)/Ks in 1/``KEY_SCALE`` of a tick, rounded down."""
+    return div_floor(index_price * (skew_scale + skew) * KEY_SCALE, skew_scale)
+
+
+def _least_lots(size: Micros, price: int, unit: int) -> int:
+    return max(div_floor(size * KEY_SCALE, price * unit) - 3, 1)
+
+
+def _expiry(order: Order) -> int:
+    return ((order.expires_at or 0) << _NUMBER_BITS) | order.number

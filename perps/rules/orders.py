@@ -1,0 +1,327 @@
+"""Resting orders: placing, replacing and cancelling them, and their end: a fill, a refusal or their time.
+
+Their money lies in the market's own account from the moment they are placed. So a fill is decided in the market alone,
+and asks nobody.
+"""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from perps.commands import CancelOrder, CancelOrders, OpenPosition, OrderKind, PlaceOrder, ReplaceOrder
+from perps.effects import Effects, Ordered, OrderStatus
+from perps.events import (
+    OrderCancelled,
+    OrderPlaced,
+    OrderReplaced,
+    PositionIncreased,
+    PositionOpened,
+    Transfer,
+    TransferKind,
+)
+from perps.market.order import Order, order_id, split_order_id
+from perps.market.orders import quote_key
+from perps.market.state import Market
+from perps.market.triggers import valid_exits
+from perps.money.accounts import orders_account, user_account
+from perps.params import Mode
+from perps.refusals import InvariantViolated, RejectCode, Rejected
+from perps.rules.checks import reject, shut
+from perps.rules.opening import open_at
+from perps.rules.rule import CommandRule, EventRule, Given
+from perps.rules.triggers import EXITS_RULE
+from perps.units import INTEGER_MAX, Micros, Nano, Pico, Ticks, div_floor
+
+ORDERS_PER_USER_MAX: Final = 100
+"""Resting orders of one user in one market."""
+
+ORDERS_PER_MARKET_MAX: Final = 100_000
+
+TRIES_MAX: Final = 64
+"""Limits of a side that a sweep tries without a fill; the others come with the next command."""
+
+BY_OWNER: Final = "owner"
+EXPIRED: Final = "expired"
+"""Why an order ended, beside the codes of refusals."""
+
+_RESTS_ON: Final = (RejectCode.PRICE_BEYOND_LIMIT, RejectCode.MAX_SKEW_EXCEEDED, RejectCode.OPEN_INTEREST_EXCEEDED)
+"""What keeps a limit waiting. Whatever else keeps an order from its fill ends it."""
+
+
+def decide_place(market: Market, command: PlaceOrder, given: Given) -> tuple[OrderPlaced] | Rejected:
+    """Let an order rest, with what its fill can take. One that can fill does so in the same row: the sweep sees it."""
+    order = Order(
+        number=market.next_order,
+        user=command.user,
+        kind=command.order,
+        side=command.side,
+        size=command.size,
+        leverage=command.leverage,
+        price=command.price,
+        reserve=Micros(max(command.bound(market.params.taker_fee), 1)),
+        taker_fee=market.params.taker_fee,
+        placed_at=given.at,
+        expires_at=command.expires_at,
+        acceptable_price=command.acceptable_price,
+        acceptable_price_pico=command.acceptable_price_pico,
+        take_profit=command.take_profit,
+        stop_loss=command.stop_loss,
+        referrer=given.referrer,
+    )
+    refused = _unfit(market, order, given) or _too_many(market, command.user) or _due_already(market, order)
+    if refused:
+        return refused
+    if order.reserve > given.held:
+        return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=order.reserve, available_micros=given.held)
+    return (OrderPlaced(order, _reserved(market, order.user, order.reserve)),)
+
+
+def decide_replace(market: Market, command: ReplaceOrder, given: Given) -> tuple[OrderReplaced] | Rejected:
+    """Give a resting order other terms. It keeps its number, and is placed anew: its triggers must not be due.
+
+    Only the difference of the reserves moves.
+    """
+    found = found_order(market, command)
+    if isinstance(found, Rejected) and found.code is not RejectCode.ORDER_CLOSED:
+        return found
+    if isinstance(found, Rejected):
+        return shut(market, given, opening=True) or found
+    params = market.params
+    order = replace(
+        found,
+        size=command.size,
+        leverage=command.leverage,
+        price=command.price,
+        reserve=Micros(max(command.bound(params.taker_fee), 1)),
+        taker_fee=params.taker_fee,
+        placed_at=given.at,
+        expires_at=command.expires_at,
+        acceptable_price=command.acceptable_price,
+        acceptable_price_pico=command.acceptable_price_pico,
+        take_profit=command.take_profit,
+        stop_loss=command.stop_loss,
+    )
+    refused = _unfit(market, order, given) or _due_already(market, order)
+    if refused:
+        return refused
+    more = Micros(order.reserve - found.reserve)
+    if more > given.held:
+        return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=more, available_micros=given.held)
+    return (OrderReplaced(order, _reserved(market, order.user, more)),)
+
+
+def decide_cancel(market: Market, command: CancelOrder, _: Given) -> tuple[OrderCancelled] | Rejected:
+    """End a resting order: in every mode, and at every price."""
+    found = found_order(market, command)
+    return found if isinstance(found, Rejected) else (cancelled(market, found, BY_OWNER),)
+
+
+def decide_cancel_all(market: Market, command: CancelOrders, _: Given) -> tuple[OrderCancelled, ...]:
+    """End all resting orders of a user; no event when there are none."""
+    return tuple(cancelled(market, order, BY_OWNER) for order in market.orders.of(command.user))
+
+
+def found_order(market: Market, command: CancelOrder | ReplaceOrder) -> Order | Rejected:
+    """The resting order that a command names, if its sender may touch it."""
+    parts = split_order_id(command.order_id)
+    number = parts[1] if parts and command.order_id == order_id(market.ticker, parts[1]) else 0
+    order = market.orders.by_number.get(number)
+    if order is not None:
+        if order.user != command.user and not (isinstance(command, CancelOrder) and command.any_owner):
+            return reject(RejectCode.FORBIDDEN, order=command.order_id)
+        return order
+    if 0 < number < market.next_order:
+        return reject(RejectCode.ORDER_CLOSED, order=command.order_id)
+    return reject(RejectCode.ORDER_NOT_FOUND, order=command.order_id)
+
+
+def cancelled(market: Market, order: Order, reason: str) -> OrderCancelled:
+    """The end of an order that was not filled: its reserve goes back."""
+    return OrderCancelled(order, reason, _reserved(market, order.user, Micros(-order.reserve)))
+
+
+def expired(market: Market, given: Given, count_max: int) -> tuple[OrderCancelled, ...]:
+    """The end of orders whose time is over, at most ``count_max``: the others come with the next observation."""
+    ended: list[OrderCancelled] = []
+    for order in market.orders.expired(given.at):
+        if len(ended) == count_max:
+            break
+        ended.append(cancelled(market, order, EXPIRED))
+    return tuple(ended)
+
+
+def is_an_entry_due(market: Market, mark: Ticks) -> bool:
+    """Whether the mark has reached a stop, or the quote the level of a limit."""
+    orders = market.orders
+    key = quote_key(market.index_price, market.skew, market.params.skew_scale)
+    return orders.stops.reached(mark) or orders.limits.reached(key)
+
+
+def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened | OrderCancelled | None:
+    """What the order that is due first leads to: its fill or its end; None when none is due.
+
+    Stops before limits, and of each first what waits for a fall: the highest first, then what waits for a rise, the
+    lowest first. A limit that cannot fill yet waits for a better quote. ``tries``: how many of them a sweep has found,
+    those that wait for a rise and those that wait for a fall.
+    """
+    orders = market.orders
+    if market.mode is not Mode.ENABLED or not orders.by_number:
+        return None
+    mark = market.mark
+    for falls in (True, False):
+        number = orders.stops.first(mark, falls=falls)
+        if number is not None:
+            return decide_fill(market, orders.by_number[number], given)
+    key = quote_key(market.index_price, market.skew, market.params.skew_scale)
+    for falls in (True, False):
+        while tries[falls] < TRIES_MAX:
+            number = orders.limits.first(key, falls=falls)
+            if number is None:
+                break
+            event = decide_fill(market, orders.by_number[number], given)
+            if event is not None:
+                return event
+            tries[falls] += 1
+            orders.defer(orders.by_number[number], key)
+    return None
+
+
+def decide_fill(market: Market, order: Order, given: Given) -> PositionOpened | OrderCancelled | None:
+    """Fill an order that is due: whole, as an open at the present quote, paid from its reserve. None: it rests on.
+
+    The rest of the reserve goes back. An order whose time is over ends instead; so does one that is refused, but for
+    a limit that only waits for its price or for room.
+    """
+    if order.expires_at is not None and order.expires_at <= given.at:
+        return cancelled(market, order, EXPIRED)
+    paying = replace(given, held=order.reserve, referrer=order.referrer)
+    outcome = open_at(market, _open_of(market, order), paying, min(order.taker_fee, market.params.taker_fee))
+    if isinstance(outcome, Rejected):
+        is_patient = order.kind is OrderKind.LIMIT and outcome.code in _RESTS_ON
+        return None if is_patient else cancelled(market, order, outcome.code)
+    if isinstance(outcome, PositionIncreased):
+        raise InvariantViolated(f"order {order.number} of {market.ticker} begins no position")
+    account = orders_account(market.ticker)
+    transfers = [replace(transfer, source=account) for transfer in outcome.transfers]
+    rest = Micros(order.reserve - sum(transfer.amount for transfer in transfers))
+    if rest:
+        transfers.append(Transfer(account, user_account(order.user), rest, TransferKind.ORDER_RETURN))
+    return replace(outcome, transfers=tuple(transfers), order=order)
+
+
+def apply_placed(market: Market, event: OrderPlaced) -> None:
+    """The order rests."""
+    market.orders.add(event.order, market.params)
+    market.next_order = event.order.number + 1
+
+
+def apply_replaced(market: Market, event: OrderReplaced) -> None:
+    """The order rests with other terms."""
+    market.orders.remove(event.order.number)
+    market.orders.add(event.order, market.params)
+
+
+def apply_cancelled(market: Market, event: OrderCancelled) -> None:
+    """The order rests no more."""
+    market.orders.remove(event.order.number)
+
+
+def project_resting(event: OrderPlaced | OrderReplaced) -> Effects:
+    """An order that rests."""
+    return (Ordered(event.order, OrderStatus.OPEN, is_new=isinstance(event, OrderPlaced)),)
+
+
+def project_cancelled(event: OrderCancelled) -> Effects:
+    """An order that ended without a fill."""
+    status = OrderStatus.EXPIRED if event.reason == EXPIRED else OrderStatus.CANCELLED
+    return (Ordered(event.order, status, reason=event.reason),)
+
+
+COMMANDS = (
+    CommandRule(PlaceOrder, decide_place),
+    CommandRule(ReplaceOrder, decide_replace),
+    CommandRule(CancelOrder, decide_cancel),
+    CommandRule(CancelOrders, decide_cancel_all),
+)
+EVENTS = (
+    EventRule(OrderPlaced, apply_placed, project_resting),
+    EventRule(OrderReplaced, apply_replaced, project_resting),
+    EventRule(OrderCancelled, apply_cancelled, project_cancelled),
+)
+
+
+def _unfit(market: Market, order: Order, given: Given) -> Rejected | None:
+    """What of an order can be refused before its price comes."""
+    params = market.params
+    if order.leverage < 1 or order.size < 1:
+        return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
+    if not 1 <= order.price <= INTEGER_MAX:
+        return reject(RejectCode.VALIDATION_ERROR, rule="price is at least one tick, and below 2^63 ticks")
+    if not valid_exits(order.take_profit, order.stop_loss):
+        return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
+    if order.expires_at is not None and order.expires_at <= given.at:
+        rule = "expiresAt is in the future"
+        return reject(RejectCode.VALIDATION_ERROR, rule=rule, expires_at_ms=order.expires_at, now_ms=given.at)
+    closed_doors = shut(market, given, opening=True)
+    if closed_doors:
+        return closed_doors
+    if order.size < params.min_order_size:
+        sizes = {"size_micros": order.size, "min_order_size_micros": params.min_order_size}
+        return reject(RejectCode.POSITION_SIZE_TOO_SMALL, **sizes)
+    worth = order.price * params.unit
+    if order.size < worth:
+        return reject(RejectCode.POSITION_SIZE_TOO_SMALL, size_micros=order.size, one_lot_micros=worth)
+    lots = div_floor(order.size, worth)
+    if lots > params.max_open_interest:
+        caps = {"quantity_lots": lots, "max_open_interest_lots": params.max_open_interest}
+        return reject(RejectCode.POSITION_SIZE_TOO_LARGE, **caps)
+    if order.leverage > params.max_leverage:
+        return reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=order.leverage, max_leverage=params.max_leverage)
+    return None
+
+
+def _too_many(market: Market, user: str) -> Rejected | None:
+    own, orders = len(market.orders.by_user.get(user, ())), len(market.orders)
+    if own >= ORDERS_PER_USER_MAX:
+        return reject(RejectCode.TOO_MANY_OPEN_ORDERS, open_orders=own, maximum=ORDERS_PER_USER_MAX)
+    if orders >= ORDERS_PER_MARKET_MAX:
+        return reject(RejectCode.TOO_MANY_OPEN_ORDERS, open_orders_of_the_market=orders, maximum=ORDERS_PER_MARKET_MAX)
+    return None
+
+
+def _due_already(market: Market, order: Order) -> Rejected | None:
+    """Refuse a stop that the mark has reached: nobody buys at a price that they have seen and call a trigger."""
+    mark = market.mark
+    is_due = order.kind is OrderKind.STOP and (mark <= order.price if order.falls else mark >= order.price)
+    if not is_due:
+        return None
+    return reject(RejectCode.ORDER_WOULD_TRIGGER, price_ticks=order.price, mark_price_ticks=mark)
+
+
+def _open_of(market: Market, order: Order) -> OpenPosition:
+    """The open that a fill is."""
+    nano, rest = order.acceptable_price, order.acceptable_price_pico
+    if order.kind is OrderKind.LIMIT:
+        limit = Pico(order.price * market.params.tick_size)
+        nano, rest = Nano(div_floor(limit, 1000)), limit % 1000
+    return OpenPosition(
+        ticker=market.ticker,
+        user=order.user,
+        side=order.side,
+        size=order.size,
+        leverage=order.leverage,
+        acceptable_price=nano,
+        acceptable_price_pico=rest,
+        take_profit=order.take_profit,
+        stop_loss=order.stop_loss,
+    )
+
+
+def _reserved(market: Market, user: str, amount: Micros) -> tuple[Transfer, ...]:
+    """The transfer that adds to a reserve, or (< 0) gives back."""
+    wallet, account = user_account(user), orders_account(market.ticker)
+    if amount > 0:
+        return (Transfer(wallet, account, amount, TransferKind.ORDER_RESERVE),)
+    if amount < 0:
+        return (Transfer(account, wallet, Micros(-amount), TransferKind.ORDER_RETURN),)
+    return ()

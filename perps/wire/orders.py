@@ -1,0 +1,288 @@
+"""Resting orders: entries that wait for a price."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, get_args
+
+from msgspec import UNSET, Meta, UnsetType
+
+from perps.commands import OrderKind, Side
+from perps.wire.base import (
+    ALLOWED,
+    Answer,
+    Body,
+    ClientOrderId,
+    Cursor,
+    Money,
+    Number,
+    Offset,
+    PositionId,
+    Price,
+    Query,
+    Ticker,
+    Time,
+    UserId,
+)
+from perps.wire.errors import ErrorCode as Code
+from perps.wire.lists import Page
+from perps.wire.operation import COMMAND, Operation
+from perps.wire.trading import AcceptablePrice, Fill, Position, StopLoss, TakeProfit
+
+BATCH_MAX: Final = 20
+"""Orders in one request."""
+
+OrderId = Annotated[str, Meta(description="An order: its ticker, `-o` and its number.", examples=["BTC-PERP-o1"])]
+Size = Annotated[Number, Meta(description="The most notional to take, in US dollars.", examples=["1000"])]
+Leverage = Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
+OrderPrice = Annotated[
+    Number,
+    Meta(
+        description="Of a limit the worst average fill price. Of a stop the mark price that sets it off: above the "
+        "present one for a long, below it for a short. A multiple of the tick size.",
+        examples=["9800"],
+    ),
+]
+ExpiresAt = Annotated[
+    str,
+    Meta(description="When the order ends unfilled, RFC 3339. Null: never.", examples=["2026-11-23T00:00:00.000Z"]),
+]
+StopsPrice = Annotated[AcceptablePrice, Meta(description="Of a stop: the worst average fill price that you accept.")]
+
+
+class OrderBody(Body):
+    """An order that waits for its price."""
+
+    ticker: Ticker
+    type: OrderKind
+    side: Side
+    size: Size
+    leverage: Leverage
+    price: OrderPrice
+    expires_at: ExpiresAt | None = None
+    acceptable_price: StopsPrice | None = None
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
+    client_order_id: ClientOrderId | None = None
+    user_id: Annotated[UserId | None, Meta(description="For administrators: whose wallet pays.")] = None
+
+
+class ReplaceBody(Body):
+    """Other terms for a resting order. What is null or left out stays."""
+
+    size: Size | None = None
+    leverage: Leverage | None = None
+    price: OrderPrice | None = None
+    expires_at: ExpiresAt | None = None
+    acceptable_price: StopsPrice | None = None
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
+    client_order_id: ClientOrderId | None = None
+    user_id: Annotated[UserId | None, Meta(description="For administrators: whose order it is.")] = None
+
+
+Status = Literal["open", "filled", "cancelled", "expired"]
+
+
+class Order(Answer):
+    """One order, resting or ended."""
+
+    id: OrderId
+    user_id: UserId
+    ticker: Ticker
+    type: OrderKind
+    side: Side
+    size: Money
+    leverage: int
+    price: Price
+    reserve: Annotated[Money, Meta(description="What it keeps for its fill. Of an ended order what it kept.")]
+    acceptable_price: Price | None
+    take_profit: Price | None
+    stop_loss: Price | None
+    status: Status
+    reason: Annotated[
+        str | None,
+        Meta(description="Why it was cancelled: `owner`, `expired`, or the code that its fill was refused with."),
+    ]
+    position_id: Annotated[PositionId | None, Meta(description="The position that its fill began.")]
+    average_price: Annotated[Price | None, Meta(description="Of its fill.")]
+    placed_at: Annotated[Time, Meta(description="Or replaced.")]
+    expires_at: Time | None
+    closed_at: Time | None
+
+
+class Placed(Answer):
+    """An order as its own row left it: resting, filled at once, or ended at once."""
+
+    order: Order
+    new_balance: Annotated[Money, Meta(description="What the wallet held after the row.")]
+    client_order_id: str | None
+    offset: Offset
+    position: Annotated[Position | UnsetType, Meta(description="Filled at once: the position.")] = UNSET
+    fill: Annotated[Fill | UnsetType, Meta(description="Filled at once: the fill.")] = UNSET
+
+
+class OrderAnswer(Answer):
+    """One order."""
+
+    order: Order
+    offset: Offset
+
+
+class OrderRefused(Answer):
+    """Why one order of several was not taken."""
+
+    code: Code
+    message: str
+    details: dict[str, Any]
+
+
+class OrderResult(Answer):
+    """What became of one order of several: ``error``, or what a single placement answers."""
+
+    order: Order | UnsetType = UNSET
+    position: Position | UnsetType = UNSET
+    fill: Fill | UnsetType = UNSET
+    new_balance: Money | UnsetType = UNSET
+    client_order_id: str | UnsetType | None = UNSET
+    offset: Offset | UnsetType = UNSET
+    error: OrderRefused | UnsetType = UNSET
+
+
+class OrderResults(Answer):
+    """One result for each order, in the order of the request."""
+
+    results: list[OrderResult]
+    offset: Offset
+
+
+Selection = Literal["open", "closed", "all"]
+
+
+class OrdersQuery(Page):
+    """Which of a user's orders."""
+
+    user_id: Annotated[UserId, Meta(description="Whose. `me`: the key's own user.")] = "me"
+    status: Annotated[
+        Selection,
+        Meta(description="`closed`: however they ended.", extra={ALLOWED: get_args(Selection)}),
+    ] = "open"
+    ticker: Ticker | None = None
+
+
+class CancelQuery(Query):
+    """Whose resting orders to cancel, and in which market."""
+
+    user_id: Annotated[UserId | None, Meta(description="For administrators: whose.")] = None
+    ticker: Annotated[Ticker | None, Meta(description="Without it: in all markets.")] = None
+
+
+class Orders(Answer):
+    """A user's orders, those placed last first."""
+
+    orders: list[Order]
+    offset: Offset
+    next_cursor: Cursor | None
+
+
+class OrdersCancelled(Answer):
+    """The orders that were cancelled."""
+
+    orders: list[Order]
+    offset: Offset
+
+
+_TERMS: Final = (
+    Code.USER_NOT_FOUND,
+    Code.MARKET_HALTED,
+    Code.MARKET_REDUCE_ONLY,
+    Code.PRICE_STALE,
+    Code.POSITION_SIZE_TOO_SMALL,
+    Code.POSITION_SIZE_TOO_LARGE,
+    Code.LEVERAGE_TOO_HIGH,
+    Code.ORDER_WOULD_TRIGGER,
+    Code.CLIENT_ORDER_ID_REUSED,
+    Code.INSUFFICIENT_FUNDS,
+    *COMMAND,
+)
+
+PLACE: Final = Operation(
+    name="placeOrder",
+    tag="Trading",
+    method="POST",
+    path="/api/orders",
+    summary="Place an order that waits for its price",
+    description="It fills whole, as an open, when its price comes; then it begins a position. Until then the market "
+    "keeps the most that the fill can take, `reserve`. The answer says what the order's own row did; a later fill is "
+    "told by the user's stream and by `GET /api/orders/{orderId}`.",
+    scope="trade",
+    body=OrderBody,
+    answers={201: Placed},
+    links={"cancelOrder": {"orderId": "/order/id"}, "getOrder": {"orderId": "/order/id"}},
+    refusals=(Code.MARKET_NOT_FOUND, Code.TOO_MANY_OPEN_ORDERS, *_TERMS),
+)
+PLACE_MANY: Final = Operation(
+    name="placeOrders",
+    tag="Trading",
+    method="POST",
+    path="/api/orders/batch",
+    summary="Place up to 20 orders, each taken or refused for itself",
+    scope="trade",
+    body=list[OrderBody],
+    answers={200: OrderResults},
+    refusals=COMMAND,
+)
+LIST: Final = Operation(
+    name="listOrders",
+    tag="Trading",
+    method="GET",
+    path="/api/orders",
+    summary="A user's orders, those placed last first",
+    scope="read",
+    query=OrdersQuery,
+    answers={200: Orders},
+    refusals=(Code.USER_NOT_FOUND, Code.RATE_LIMITED),
+)
+GET: Final = Operation(
+    name="getOrder",
+    tag="Trading",
+    method="GET",
+    path="/api/orders/{orderId}",
+    summary="One order, resting or ended",
+    scope="read",
+    answers={200: OrderAnswer},
+    refusals=(Code.ORDER_NOT_FOUND, Code.RATE_LIMITED),
+)
+REPLACE: Final = Operation(
+    name="replaceOrder",
+    tag="Trading",
+    method="PATCH",
+    path="/api/orders/{orderId}",
+    summary="Give a resting order other terms",
+    description="It keeps its id and is placed anew. Only the difference of the reserves moves.",
+    scope="trade",
+    body=ReplaceBody,
+    answers={200: Placed},
+    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, *_TERMS),
+)
+CANCEL: Final = Operation(
+    name="cancelOrder",
+    tag="Trading",
+    method="DELETE",
+    path="/api/orders/{orderId}",
+    summary="Cancel a resting order",
+    description="Works in every mode of the market and at every price. The reserve goes back to the wallet.",
+    scope="trade",
+    answers={200: OrderAnswer},
+    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, *COMMAND),
+)
+CANCEL_ALL: Final = Operation(
+    name="cancelOrders",
+    tag="Trading",
+    method="DELETE",
+    path="/api/orders",
+    summary="Cancel all resting orders of a user, in one market or in all",
+    scope="trade",
+    query=CancelQuery,
+    answers={200: OrdersCancelled},
+    refusals=(Code.MARKET_NOT_FOUND, Code.USER_NOT_FOUND, *COMMAND),
+)

@@ -1,0 +1,47 @@
+"""The parameters of a market, as a venue shows them."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from perps.params import MarketParams
+from perps.units import MICRO, PICO, PPB, Lots, Micros, Pico, Ppb
+from perps.wire.markets import Market
+
+
+def params_of(market: Market) -> MarketParams:
+    """What trading depends on; what the market's house has, and how old or far a price may be, is left out."""
+    tick, lot = _count(market.tick_size, PICO), _count(market.lot_size, PICO)
+
+    def lots(text: str) -> Lots:
+        return Lots(_count(text, PICO) // lot)
+
+    def rate(text: str) -> Ppb:
+        return Ppb(_count(text, PPB))
+
+    return MarketParams(
+        ticker=market.ticker,
+        organization_id=market.organization_id,
+        name=market.name,
+        tick_size=Pico(tick),
+        lot_size=Pico(lot),
+        mark_source=market.mark_source,
+        skew_scale=lots(market.skew_scale),
+        max_skew=lots(market.max_skew),
+        max_open_interest=lots(market.max_open_interest),
+        max_leverage=market.max_leverage,
+        min_order_size=Micros(_count(market.min_order_size, MICRO)),
+        maker_fee=rate(market.taker_fee),
+        taker_fee=rate(market.taker_fee),
+        referral_share=rate(market.referral_share),
+        maintenance_rate=rate(market.maintenance_rate),
+        liquidation_fee=rate(market.liquidation_fee),
+        funding_velocity=rate(market.funding_velocity),
+        max_funding_rate=rate(market.max_funding_rate),
+        max_step=None if market.max_step is None else rate(market.max_step),
+        exact_mark=market.exact_mark,
+    )
+
+
+def _count(text: str, parts: int) -> int:
+    return int(Decimal(text) * parts)

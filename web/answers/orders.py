@@ -1,0 +1,138 @@
+"""Orders as the API shows them."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from msgspec.structs import asdict
+
+from perps.commands import OrderKind, Side
+from perps.effects import Ordered, OrderStatus
+from perps.events import OrderCancelled, OrderPlaced, OrderReplaced, PositionOpened, own_of
+from perps.journal import Entry, Row
+from perps.market.order import Order as DomainOrder
+from perps.market.order import order_id
+from perps.market.position import position_id
+from perps.params import MarketParams
+from perps.query_rows import OrderRecord
+from perps.wire.orders import Order, OrderResult, Placed, Status
+from perps.wire.streams import OrderEvent
+from web.answers import decimals
+from web.answers.positions import open_position
+from web.answers.times import rfc3339
+from web.answers.trades import fill
+
+
+def resting(order: DomainOrder, params: MarketParams) -> Order:
+    """An order while it rests."""
+    return _shown(order, params, OrderStatus.OPEN)
+
+
+def ordered(row: Row, effect: Ordered, params: MarketParams) -> Order:
+    """An order as a row left it."""
+    shown = _shown(effect.order, params, effect.status, effect.reason)
+    if effect.status is not OrderStatus.OPEN:
+        shown.closed_at = rfc3339(row.at)
+    if effect.position is not None:
+        shown.position_id = position_id(params.ticker, effect.position)
+    if effect.fill is not None:
+        shown.average_price = decimals.average_price(effect.fill.cost, effect.fill.lots, params)
+    return shown
+
+
+def order_event(row: Row, effect: Ordered, params: MarketParams) -> OrderEvent:
+    """The event ``order``."""
+    return OrderEvent(**asdict(ordered(row, effect, params)), offset=row.offset)
+
+
+def recorded(record: OrderRecord, params: MarketParams) -> Order:
+    """An order from the query tables."""
+    filled = record.filled_lots
+    return Order(
+        id=record.id,
+        user_id=record.user_id,
+        ticker=record.ticker,
+        type=OrderKind(record.kind),
+        side=Side(record.side),
+        size=decimals.money(record.size),
+        leverage=record.leverage,
+        price=decimals.price(record.price, params.tick_size),
+        reserve=decimals.money(record.reserve),
+        acceptable_price=_acceptable(record.acceptable_price, record.acceptable_price_pico),
+        take_profit=_price_or_none(record.take_profit, params),
+        stop_loss=_price_or_none(record.stop_loss, params),
+        status=cast(Status, record.status),
+        reason=record.reason,
+        position_id=record.position_id,
+        average_price=None if filled is None else decimals.average_price(record.filled_cost or 0, filled, params),
+        placed_at=rfc3339(record.placed_at),
+        expires_at=None if record.expires_at is None else rfc3339(record.expires_at),
+        closed_at=None if record.closed_at is None else rfc3339(record.closed_at),
+    )
+
+
+def placed(entry: Entry, params: MarketParams) -> Placed:
+    """The answer to a placement or a replacement: what its own row did. A function of that row alone."""
+    row, event = entry.row, own_of(entry.events)
+    if not isinstance(event, OrderPlaced | OrderReplaced):
+        raise TypeError(f"row {row.offset} is of {type(event).__name__}")
+    number = event.order.number
+    last = [effect for effects in entry.effects for effect in effects if isinstance(effect, Ordered)]
+    shown = next(effect for effect in reversed(last) if effect.order.number == number)
+    answer = Placed(
+        order=ordered(row, shown, params),
+        new_balance=decimals.money(row.user_balance or 0),
+        client_order_id=row.client_order_id,
+        offset=row.offset,
+    )
+    for filled in entry.events:
+        if isinstance(filled, PositionOpened) and filled.order is not None and filled.order.number == number:
+            answer.fill = fill(filled.fill, params)
+            answer.position = open_position(filled.position, params, filled.fill.mark_price, filled.fill.funding_index)
+    return answer
+
+
+def result(answer: Placed) -> OrderResult:
+    """A placement's answer as one of several."""
+    return OrderResult(**asdict(answer))
+
+
+def cancelled(entry: Entry, params: MarketParams, reason: str, user: str) -> list[Order]:
+    """The orders of a user that a row cancelled for a reason."""
+    ended = []
+    for event, effects in zip(entry.events, entry.effects, strict=True):
+        if isinstance(event, OrderCancelled) and (event.reason, event.order.user) == (reason, user):
+            ended += [ordered(entry.row, effect, params) for effect in effects if isinstance(effect, Ordered)]
+    return ended
+
+
+def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason: str | None = None) -> Order:
+    return Order(
+        id=order_id(params.ticker, order.number),
+        user_id=order.user,
+        ticker=params.ticker,
+        type=order.kind,
+        side=order.side,
+        size=decimals.money(order.size),
+        leverage=order.leverage,
+        price=decimals.price(order.price, params.tick_size),
+        reserve=decimals.money(order.reserve),
+        acceptable_price=_acceptable(order.acceptable_price, order.acceptable_price_pico),
+        take_profit=_price_or_none(order.take_profit, params),
+        stop_loss=_price_or_none(order.stop_loss, params),
+        status=status.value,
+        reason=reason,
+        position_id=None,
+        average_price=None,
+        placed_at=rfc3339(order.placed_at),
+        expires_at=None if order.expires_at is None else rfc3339(order.expires_at),
+        closed_at=None,
+    )
+
+
+def _price_or_none(ticks: int | None, params: MarketParams) -> str | None:
+    return None if ticks is None else decimals.price(ticks, params.tick_size)
+
+
+def _acceptable(nano: int | None, pico: int) -> str | None:
+    return None if nano is None else decimals.price(nano * 1000 + pico, 1)
