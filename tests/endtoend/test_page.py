@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from playwright.async_api import expect
 
-from tests.endtoend.browser import visiting
+from tests.endtoend.browser import Visitor, visiting
 from tests.endtoend.conftest import Venues
 from tests.endtoend.venue_process import ADMIN_KEY, VenueProcess
 
@@ -135,15 +135,76 @@ async def test_prices_refusals_and_modes_are_shown_as_the_venue_has_them(venues:
         await expect(visitor.at("toast").last).to_contain_text("BTC short was liquidated")
         await expect(visitor.at("position-BTC-PERP-1")).to_have_count(0)
         await visitor.is_accessible()
-        for width in WIDTHS:
-            await visitor.page.set_viewport_size({"width": width, "height": 900})
-            wide = await visitor.page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, f"at {width} px the page is {wide} px wide"
+        await _fits(visitor)
 
 
 async def _of(rest: Rest, row: Any) -> Json:
     await expect(row).to_be_visible()
     return await rest.position("ann")
+
+
+async def test_exits_fire_while_somebody_looks_and_an_operator_sees_the_books(venues: Venues) -> None:
+    venue: VenueProcess = venues()
+    venue.start()
+    async with visiting(venue.url) as visitor, aiohttp.ClientSession() as session:
+        rest = Rest(session, venue.url)
+        await visitor.come()
+        await visitor.sign_in(await rest.begin())
+        await visitor.at("exit-stop").fill("10100")
+        await expect(visitor.at("ticket-refusal")).to_contain_text("would close at once")
+        await visitor.at("exit-stop").fill("5000")
+        await expect(visitor.at("stop-too-late")).to_contain_text("before this stop")
+        await visitor.at("exit-stop").fill("9500")
+        await visitor.at("ticket-submit").click()
+        await expect(visitor.at("position-exits-BTC-PERP-1")).to_contain_text("9,500.00")
+
+        await visitor.at("position-edit-BTC-PERP-1").click()
+        await visitor.at("exit-profit").last.fill("11000")
+        await visitor.is_accessible()
+        await visitor.at("exits-submit").click()
+        await expect(visitor.at("position-exits-BTC-PERP-1")).to_contain_text("11,000.00")
+        await visitor.at("position-edit-BTC-PERP-1").click()
+        await visitor.page.get_by_role("tab", name="Margin").click()
+        await visitor.at("margin-amount").fill("50")
+        await visitor.at("margin-submit").click()
+        await expect(visitor.at("toast").last).to_contain_text("50.00 margin put in")
+        position = await rest.position("ann")
+        assert (position["stopLoss"], position["takeProfit"]) == ("9500.00", "11000.00")
+        assert Decimal(position["margin"]) > 140
+
+        await rest.price("9400")
+        await expect(visitor.at("toast").last).to_contain_text("BTC long closed by its stop")
+        await visitor.page.get_by_role("link", name="Portfolio", exact=True).first.click()
+        balance = await rest.ask("GET", "/api/users/ann/balance")
+        await visitor.shows("portfolio-equity", Decimal(balance["balance"]))
+        await visitor.shows("portfolio-lifetime", Decimal(balance["lifetimePnL"]))
+        await expect(visitor.page.get_by_role("region", name="Rows")).to_contain_text("BTC")
+        await expect(visitor.at("leaderboard")).to_have_count(0)
+        await visitor.is_accessible()
+        await _fits(visitor)
+
+        await visitor.page.get_by_role("button", name="open the wallet").click()
+        await visitor.page.get_by_role("button", name="Sign out").click()
+        await visitor.page.get_by_role("button", name="Sign in", exact=True).first.click()
+        await visitor.at("sign-in-key").fill(ADMIN_KEY)
+        await visitor.page.keyboard.press("Enter")
+        await expect(visitor.at("books")).to_contain_text("0.00")
+        await expect(visitor.at("ready")).to_have_text("Ready")
+        await visitor.at("post-price").fill("-2")
+        await visitor.at("post-submit").click()
+        await expect(visitor.at("toast").last).to_contain_text("BTC is at 9,212.00")
+        await visitor.at("mode-BTC-PERP").select_option("reduce_only")
+        await expect(visitor.at("mode-BTC-PERP")).to_have_value("reduce_only")
+        await visitor.is_accessible()
+        await _fits(visitor)
+
+
+async def _fits(visitor: Visitor) -> None:
+    """Nothing is wider than the window."""
+    for width in WIDTHS:
+        await visitor.page.set_viewport_size({"width": width, "height": 900})
+        wide = await visitor.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"at {width} px the page is {wide} px wide"
 
 
 async def test_a_killed_venue_is_noticed_within_two_seconds_and_nothing_is_lost_or_doubled(venues: Venues) -> None:

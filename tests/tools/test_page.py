@@ -44,6 +44,25 @@ def test_an_installation_carries_the_page() -> None:
     assert "page/built/*" in patterns
 
 
+def test_the_budget_counts_what_the_first_view_loads_and_not_what_comes_later(tmp_path: Path) -> None:
+    chunks = {
+        "index.html": {
+            "file": "page/index.js",
+            "isEntry": True,
+            "imports": ["_shared"],
+            "dynamicImports": ["later.tsx"],
+        },
+        "_shared": {"file": "page/shared.js", "imports": ["_deeper"]},
+        "_deeper": {"file": "page/deeper.js", "imports": ["_shared"]},
+        "later.tsx": {"file": "page/later.js", "imports": ["index.html"], "isDynamicEntry": True},
+    }
+    (tmp_path / ".vite").mkdir()
+    (tmp_path / ".vite" / "manifest.json").write_text(json.dumps(chunks))
+
+    assert page._first_view(tmp_path) == {"index.js", "shared.js", "deeper.js"}
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_build_that_fails_says_which_step_and_why(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

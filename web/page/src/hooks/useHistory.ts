@@ -67,9 +67,10 @@ export function useHistory<K extends Kind>(kind: K): History<K> {
   const session = useSession();
   const fills = useFills();
   const offset = useKnown((known) => known.state.user?.balance.offset ?? 0);
+  const isKnown = useKnown((known) => known.state.user !== null);
   const { data, isLoading, hasNextPage, fetchNextPage } = useInfiniteQuery({
     queryKey: ["own", session?.userId, "history", kind, kind === "money" ? offset : fills[0]?.id],
-    enabled: session !== null,
+    enabled: session !== null && isKnown,
     initialPageParam: null as string | null,
     placeholderData: (before) => before,
     queryFn: ({ pageParam }) => page(venue, kind, SHOWN, pageParam),
@@ -90,7 +91,7 @@ export function useHistory<K extends Kind>(kind: K): History<K> {
   return { rows, isLoading, more: hasNextPage ? () => void fetchNextPage() : null, all };
 }
 
-/** What the user had over time, oldest first; the last point is now, live. */
+/** What the user had over time, oldest first; the last point is now, live: it takes the place of the venue's own. */
 export function useEquity(window: Window): { readonly points: readonly EquityPoint[]; readonly isLoading: boolean } {
   const { venue } = useTab();
   const session = useSession();
@@ -106,7 +107,7 @@ export function useEquity(window: Window): { readonly points: readonly EquityPoi
     },
   });
   const points = useMemo(() => {
-    const past = [...(data ?? [])].reverse();
+    const past = (data ?? []).slice(1).reverse();
     if (wallet === null || past.length === 0) return past;
     const paidIn = minus(wallet.totalDeposited, wallet.totalWithdrawn);
     const last = past.at(-1)!;

@@ -43,9 +43,9 @@ export function EquityCurve({ points, name }: { points: readonly EquityPoint[]; 
         ))}
       </div>
       <div className="times" aria-hidden="true">
-        {curve.times.map(({ x, at }) => (
+        {curve.times.map(({ x, at }, n) => (
           <span key={x} style={vars({ "--x": `${2 + x * 96}%` })}>
-            {x === 1 ? "now" : when(at)}
+            {x === 1 ? "now" : when(at) === when(curve.times[n - 1]?.at ?? 0) ? "" : when(at)}
           </span>
         ))}
       </div>

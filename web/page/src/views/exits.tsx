@@ -87,12 +87,14 @@ export function TooLate(props: { side: Side; stop: Decimal | undefined; liquidat
   );
 }
 
-/** Why a command was refused. */
-export function Bad({ words, onUse }: { words: Words; onUse?: (use: NonNullable<Words["use"]>) => void }) {
+type BadProps = { words: Words; onUse?: (use: NonNullable<Words["use"]>) => void; id?: string };
+
+/** Why a command was refused. `id`: what the field names that it describes. */
+export function Bad({ words, onUse, id }: BadProps) {
   const { use } = words;
   const offered = use?.size ?? use?.amount ?? use?.leverage;
   return (
-    <p className="note bad" role="alert" id="size-note" data-testid="ticket-refusal">
+    <p className="note bad" role="alert" id={id} data-testid="ticket-refusal">
       <Icon name="note" />
       <span>
         {words.text}

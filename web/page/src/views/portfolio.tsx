@@ -86,7 +86,7 @@ function Worth() {
               {say.money(wallet.equity)}{" "}
               <small className={tone(gain)}>
                 {tone(gain) !== "faint" && <Tri isDown={tone(gain) === "down"} />}
-                {say.money(gain, { isSigned: true })} {WINDOWS.find(([name]) => name === window_)![1].toLowerCase()}
+                {say.money(gain, { isSigned: true })} in {WINDOWS.find(([name]) => name === window_)![1].toLowerCase()}
               </small>
             </dd>
           </dl>
@@ -162,36 +162,38 @@ function Leaders({ userId }: { userId: string }) {
         </label>
         <Windows now={window_} onPick={setWindow} />
       </div>
-      <table className="t thin">
-        <thead>
-          <tr>
-            <th>
-              <span className="vh">Rank</span>
-            </th>
-            <th>Trader</th>
-            <th className="num">{by === "volume" ? "Volume" : by === "equity" ? "Gain" : "PnL before fees"}</th>
-            <th className="num">Equity</th>
-          </tr>
-        </thead>
-        <tbody>
-          {board.leaders.map((one) => (
-            <tr key={one.userId} className={one.userId === userId ? "me" : ""}>
-              <td className="rank">{one.rank}</td>
-              <td>
-                <b>{one.userId}</b> {one.userId === userId && <span className="tag mine">you</span>}
-              </td>
-              <td className="num">
-                {by === "volume" ? (
-                  say.compact(one.volume)
-                ) : (
-                  <Gain value={by === "equity" ? one.gain : one.realizedPnL} />
-                )}
-              </td>
-              <td className="num faint">{say.money(one.equity)}</td>
+      <div className="over" role="region" tabIndex={0} aria-label="Traders by rank">
+        <table className="t thin">
+          <thead>
+            <tr>
+              <th>
+                <span className="vh">Rank</span>
+              </th>
+              <th>Trader</th>
+              <th className="num">{by === "volume" ? "Volume" : by === "equity" ? "Gain" : "PnL before fees"}</th>
+              <th className="num">Equity</th>
             </tr>
-          ))}
-        </tbody>
-      </table>
+          </thead>
+          <tbody>
+            {board.leaders.map((one) => (
+              <tr key={one.userId} className={one.userId === userId ? "me" : ""}>
+                <td className="rank">{one.rank}</td>
+                <td>
+                  <b>{one.userId}</b> {one.userId === userId && <span className="tag mine">you</span>}
+                </td>
+                <td className="num">
+                  {by === "volume" ? (
+                    say.compact(one.volume)
+                  ) : (
+                    <Gain value={by === "equity" ? one.gain : one.realizedPnL} />
+                  )}
+                </td>
+                <td className="num faint">{say.money(one.equity)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
       <p className="under pad">
         {by === "equity" ? "What equity has gained, without what was paid in or out." : "Before fees."} As of{" "}
         {say.time(board.at)}.
@@ -313,7 +315,7 @@ function Listed<K extends Kind>({ kind, onPick, history, sheet, children }: List
           )}
         </div>
       ) : (
-        <div className="over ages" role="region" tabIndex={0} aria-label="History">
+        <div className="over ages" role="region" tabIndex={0} aria-label="Rows">
           {children}
         </div>
       )}

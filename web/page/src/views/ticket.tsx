@@ -163,7 +163,7 @@ export function Ticket({ market }: { market: Market }) {
           </div>
         )}
         {words?.field === "size" ? (
-          <Bad words={words} onUse={use} />
+          <Bad words={words} onUse={use} id="size-note" />
         ) : (
           <p className="under row" id="size-note">
             {amount === null ? (
