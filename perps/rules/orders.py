@@ -164,8 +164,8 @@ def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened
     """What the order that is due first leads to: its fill or its end; None when none is due.
 
     Stops before limits, and of each first what waits for a fall: the highest first, then what waits for a rise, the
-    lowest first. A limit that cannot fill yet waits for a better quote, or for room. ``tries``: how many of them a sweep has found,
-    those that wait for a rise and those that wait for a fall.
+    lowest first. A limit that cannot fill yet waits for a better quote, or for room. ``tries``: how many of them a
+    sweep has found, those that wait for a rise and those that wait for a fall.
     """
     orders = market.orders
     if market.mode is not Mode.ENABLED or not orders.by_number:
@@ -173,8 +173,9 @@ def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened
     mark = market.mark
     for falls in (True, False):
         number = orders.stops.first(mark, falls=falls)
-        if number is not None:
-            return decide_fill(market, orders.by_number[number], given)
+        outcome = None if number is None else decide_fill(market, orders.by_number[number], given)
+        if outcome is not None and not isinstance(outcome, Rejected):
+            return outcome
     key = quote_key(market.index_price, market.skew, market.params.skew_scale)
     for falls in (True, False):
         room = _room(market, falls=falls)
