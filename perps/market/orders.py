@@ -23,6 +23,11 @@ ORDER_NUMBER_MAX: Final = (1 << 48) - 1
 KEY_SCALE: Final = 1 << 32
 """A limit waits for a quote in this part of a tick: many of them lie within one."""
 
+Room = tuple[int, int]
+"""How far a side is from its caps, each up to a constant: −(its lots), −(the skew towards it)."""
+
+NO_ROOM: Final[Room] = (-(1 << 63), -(1 << 63))
+
 _NUMBER_BITS: Final = 50
 _NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
 
@@ -30,7 +35,7 @@ _NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
 class RestingOrders:
     """A market's resting orders by number, and what is counted over them. Nothing here can refuse."""
 
-    __slots__ = ("_expiries", "_keys", "by_number", "by_user", "limits", "reserved", "stops")
+    __slots__ = ("_crowded", "_expiries", "_keys", "_room", "by_number", "by_user", "limits", "reserved", "stops")
 
     def __init__(self) -> None:
         self.by_number: dict[int, Order] = {}
@@ -41,6 +46,10 @@ class RestingOrders:
         """By the quote, in 1/``KEY_SCALE`` of a tick."""
         self._keys: dict[int, int] = {}
         """The level at which a limit waits now: its key, or what ``defer`` made of it."""
+        self._crowded: tuple[set[int], set[int]] = (set(), set())
+        """Limits that were tried and found no room: shorts, longs …"""
+        self._room = [NO_ROOM, NO_ROOM]
+        """… and the most room that one of them found too little. See ``defer``."""
         self._expiries: SortedList[int] = SortedList()
         self.reserved = Micros(0)
         """Σ of the reserves: what the market's account of orders holds."""
@@ -77,19 +86,43 @@ class RestingOrders:
             self.stops.remove(order.price, order.number, falls=order.falls)
         else:
             self.limits.remove(self._keys.pop(order.number), order.number, falls=order.falls)
+            self._crowded[order.falls].discard(order.number)
         if order.expires_at is not None:
             self._expiries.remove(_expiry(order))
 
-    def defer(self, order: Order, quote_key: int) -> None:
-        """A limit could not fill at this quote: let it wait for a better one.
+    def defer(self, order: Order, quote_key: int, room: Room | None = None) -> None:
+        """A limit could not fill at this quote: let it wait for a better one; or for more ``room``, if it lacks that.
 
         So a crowd of limits near the price is tried once for each step of the quote towards them, not by every
-        command. The list is no part of the state: after a start each is tried once more.
+        command. The lists are no part of the state: after a start each is tried once more.
         """
-        key = quote_key - 1 if order.falls else quote_key + 1
+        falls = order.falls
+        self._wait_at(order, quote_key - 1 if falls else quote_key + 1)
+        if room is not None:
+            most = self._room[falls]
+            self._room[falls] = max(most[0], room[0]), max(most[1], room[1])
+            self._crowded[falls].add(order.number)
+
+    def has_more(self, room: Room, *, falls: bool) -> bool:
+        """Whether limits that lacked room may now find it."""
+        most = self._room[falls]
+        return bool(self._crowded[falls]) and (room[0] > most[0] or room[1] > most[1])
+
+    def take_back(self, params: MarketParams, *, falls: bool) -> None:
+        """Limits that lacked room wait at their own levels again."""
+        for number in self._crowded[falls]:
+            order = self.by_number[number]
+            self._wait_at(order, limit_key(order, params))
+        self._forget_crowd(falls=falls)
+
+    def _wait_at(self, order: Order, key: int) -> None:
         self.limits.remove(self._keys[order.number], order.number, falls=order.falls)
         self.limits.add(key, order.number, falls=order.falls)
         self._keys[order.number] = key
+
+    def _forget_crowd(self, *, falls: bool) -> None:
+        self._crowded[falls].clear()
+        self._room[falls] = NO_ROOM
 
     def expired(self, at: Millis) -> Iterator[Order]:
         """Those whose time is over, the oldest time first. Stop iterating before changing anything."""
@@ -101,6 +134,8 @@ class RestingOrders:
     def rekey(self, params: MarketParams) -> None:
         """The market has other parameters: its limits wait at other levels."""
         self.limits, self._keys = Levels(), {}
+        for falls in (False, True):
+            self._forget_crowd(falls=falls)
         entries = []
         for number, order in self.by_number.items():
             if order.kind is OrderKind.LIMIT:

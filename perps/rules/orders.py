@@ -20,7 +20,7 @@ from perps.events import (
     TransferKind,
 )
 from perps.market.order import Order, order_id, split_order_id
-from perps.market.orders import quote_key
+from perps.market.orders import Room, quote_key
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import orders_account, user_account
@@ -44,7 +44,8 @@ BY_OWNER: Final = "owner"
 EXPIRED: Final = "expired"
 """Why an order ended, beside the codes of refusals."""
 
-_RESTS_ON: Final = (RejectCode.PRICE_BEYOND_LIMIT, RejectCode.MAX_SKEW_EXCEEDED, RejectCode.OPEN_INTEREST_EXCEEDED)
+_NO_ROOM: Final = (RejectCode.MAX_SKEW_EXCEEDED, RejectCode.OPEN_INTEREST_EXCEEDED)
+_RESTS_ON: Final = (RejectCode.PRICE_BEYOND_LIMIT, *_NO_ROOM)
 """What keeps a limit waiting. Whatever else keeps an order from its fill ends it."""
 
 
@@ -151,18 +152,20 @@ def expired(market: Market, given: Given, count_max: int) -> tuple[OrderCancelle
 
 
 def is_an_entry_due(market: Market, mark: Ticks) -> bool:
-    """Whether the mark has reached a stop, or the quote the level of a limit."""
+    """Whether the mark has reached a stop, or the quote the level of a limit; or there is more room for limits."""
     orders = market.orders
     key = quote_key(market.index_price, market.skew, market.params.skew_scale)
-    return orders.stops.reached(mark) or orders.limits.reached(key)
+    if orders.stops.reached(mark) or orders.limits.reached(key):
+        return True
+    return any(orders.has_more(_room(market, falls=falls), falls=falls) for falls in (True, False))
 
 
 def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened | OrderCancelled | None:
     """What the order that is due first leads to: its fill or its end; None when none is due.
 
     Stops before limits, and of each first what waits for a fall: the highest first, then what waits for a rise, the
-    lowest first. A limit that cannot fill yet waits for a better quote. ``tries``: how many of them a sweep has found,
-    those that wait for a rise and those that wait for a fall.
+    lowest first. A limit that cannot fill yet waits for a better quote, or for room. ``tries``: how many of them a
+    sweep has found, those that wait for a rise and those that wait for a fall.
     """
     orders = market.orders
     if market.mode is not Mode.ENABLED or not orders.by_number:
@@ -170,24 +173,28 @@ def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened
     mark = market.mark
     for falls in (True, False):
         number = orders.stops.first(mark, falls=falls)
-        if number is not None:
-            return decide_fill(market, orders.by_number[number], given)
+        outcome = None if number is None else decide_fill(market, orders.by_number[number], given)
+        if outcome is not None and not isinstance(outcome, Rejected):
+            return outcome
     key = quote_key(market.index_price, market.skew, market.params.skew_scale)
     for falls in (True, False):
+        room = _room(market, falls=falls)
+        if orders.has_more(room, falls=falls):
+            orders.take_back(market.params, falls=falls)
         while tries[falls] < TRIES_MAX:
             number = orders.limits.first(key, falls=falls)
             if number is None:
                 break
-            event = decide_fill(market, orders.by_number[number], given)
-            if event is not None:
-                return event
+            outcome = decide_fill(market, orders.by_number[number], given)
+            if not isinstance(outcome, Rejected):
+                return outcome
             tries[falls] += 1
-            orders.defer(orders.by_number[number], key)
+            orders.defer(orders.by_number[number], key, room if outcome.code in _NO_ROOM else None)
     return None
 
 
-def decide_fill(market: Market, order: Order, given: Given) -> PositionOpened | OrderCancelled | None:
-    """Fill an order that is due: whole, as an open at the present quote, paid from its reserve. None: it rests on.
+def decide_fill(market: Market, order: Order, given: Given) -> PositionOpened | OrderCancelled | Rejected:
+    """Fill an order that is due: whole, as an open at the present quote, paid from its reserve. Rejected: it rests on.
 
     The rest of the reserve goes back. An order whose time is over ends instead; so does one that is refused, but for
     a limit that only waits for its price or for room.
@@ -198,7 +205,7 @@ def decide_fill(market: Market, order: Order, given: Given) -> PositionOpened | 
     outcome = open_at(market, _open_of(market, order), paying, min(order.taker_fee, market.params.taker_fee))
     if isinstance(outcome, Rejected):
         is_patient = order.kind is OrderKind.LIMIT and outcome.code in _RESTS_ON
-        return None if is_patient else cancelled(market, order, outcome.code)
+        return outcome if is_patient else cancelled(market, order, outcome.code)
     if isinstance(outcome, PositionIncreased):
         raise InvariantViolated(f"order {order.number} of {market.ticker} begins no position")
     account = orders_account(market.ticker)
@@ -296,6 +303,11 @@ def _due_already(market: Market, order: Order) -> Rejected | None:
     if not is_due:
         return None
     return reject(RejectCode.ORDER_WOULD_TRIGGER, price_ticks=order.price, mark_price_ticks=mark)
+
+
+def _room(market: Market, *, falls: bool) -> Room:
+    """What limits of a side may lack: of those that wait for a fall, which are longs, or of the others."""
+    return (-market.long_lots, -market.skew) if falls else (-market.short_lots, market.skew)
 
 
 def _open_of(market: Market, order: Order) -> OpenPosition:

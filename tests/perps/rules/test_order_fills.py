@@ -10,6 +10,7 @@ from perps.commands import (
     ObserveTime,
     OrderKind,
     SettleMarket,
+    Side,
     UpdateMarket,
 )
 from perps.events import (
@@ -55,6 +56,18 @@ def test_without_room_a_limit_waits_and_a_stop_ends(kind: OrderKind, code: Rejec
     assert [event.reason for event in ended] == ([] if code is None else [code])
     if code is None:
         assert len(events_of(PositionOpened, venue.close(begun))) == 1
+
+
+@pytest.mark.parametrize("cap", ["max_skew", "max_open_interest"])
+@pytest.mark.parametrize("side", [LONG, SHORT])
+def test_a_limit_that_lacked_room_fills_once_there_is_room_though_the_quote_is_worse(cap: str, side: Side) -> None:
+    """It found none at the first price. When somebody leaves, the price is worse, and still within the limit."""
+    venue = books(**{"max_skew": Lots(250), "max_open_interest": Lots(400), cap: Lots(250)})
+    begun = opened(venue.open("cid", side, 1_000 * MICRO, leverage=1))
+    limit, worse = (UP, UP - 50_000) if side is LONG else (DOWN, DOWN + 50_000)
+    assert events_of(PositionOpened, place(venue, "bob", LIMIT, side, limit)) == []
+    assert events_of(PositionOpened, venue.price(worse)) == []
+    assert len(events_of(PositionOpened, venue.close(begun))) == 1
 
 
 def test_a_stop_beyond_its_acceptable_price_ends() -> None:
