@@ -138,6 +138,12 @@ _KINDS: Final = {
 }
 
 
+def gain(market: Market, position: Position) -> int:
+    """What closing a whole position now would bring beyond its margin, micros: ``pnl`` of ``reduce``; < 0: a loss."""
+    lots = position.lots
+    return position.cash - funding_owed(lots, market.funding_index) - market.cost(-lots) - position.margin
+
+
 def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | None:
     """Refuse a gain that would take the house below its credit limit. Nobody else is concerned: losers still leave."""
     limit = market.params.house_credit

@@ -11,7 +11,7 @@ from perps.market.state import Market
 from perps.market.triggers import is_stop_due, valid_exits
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import find, reject, shut, would_trigger
-from perps.rules.closing import house_cannot_pay, reduce
+from perps.rules.closing import gain, house_cannot_pay, reduce
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Ticks
 
@@ -45,10 +45,14 @@ def next_exit(market: Market, mark: Ticks, unpaid: set[int]) -> PositionReduced 
     """The close of the first position that an exit is due for and whose gain, if it has one, the house can pay.
 
     None when there is none. The numbers of those whom the house cannot pay are added to ``unpaid``. Whoever is in it is
-    passed over.
+    passed over. There may be many of them, in every sweep: each costs one sum, and no close that comes to nothing.
     """
+    payable = market.house + market.params.house_credit
     for number in market.exits.due_positions(mark):
         if number in unpaid:
+            continue
+        if gain(market, market.positions[number]) > max(payable, 0):
+            unpaid.add(number)
             continue
         outcome = decide_exit(market, market.positions[number], mark)
         if isinstance(outcome, PositionReduced):

@@ -1,6 +1,7 @@
 """Take-profit and stop-loss: when they are due, in which order, and what leaving by them costs."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from perps.events import CloseReason, Events, PositionChanged, PositionReduced, 
 from perps.market.position import position_id
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
+from perps.rules.closing import gain, reduce
 from perps.sequencer import MarketSide
 from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
 from tests.perps.build import (
@@ -283,6 +285,34 @@ def test_a_profit_that_the_house_cannot_pay_waits_until_it_can() -> None:
 
     done(venue.send(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1_000 * MICRO))))
     assert not market.positions
+
+
+def test_many_whom_the_house_cannot_pay_cost_one_sum_each_and_keep_no_loser() -> None:
+    """Whoever may leave leaves, and nothing is made for the others, however many there are."""
+    venue = Books((index_market(house_credit_limit=0), BTC_PRICE))
+    venue.add_user("bob")
+    for _ in range(50):
+        opened(venue.open("bob", LONG, 1_000 * MICRO, take_profit=Ticks(UP)))
+    loser = opened(venue.open("bob", SHORT, 100 * MICRO, leverage=1, stop_loss=Ticks(UP)))
+    market = venue.markets[BTC]
+    with patch("perps.rules.triggers.reduce", wraps=reduce) as tried:
+        left = reductions(venue.price(UP))
+    assert [event.position.number for event in left] == [loser.position.number]
+    assert tried.call_count == 1
+    assert len(market.positions) == 50
+
+
+def test_what_a_position_would_gain_is_what_its_close_says() -> None:
+    venue = books()
+    for side in Side:
+        for price in (DOWN, UP):
+            done(venue.price(BTC_PRICE))
+            begun = opened(venue.open("bob", side, 1_234 * MICRO, leverage=3))
+            done(venue.price(price))
+            market = venue.markets[BTC]
+            expected = gain(market, market.positions[begun.position.number])
+            (closed,) = reductions(venue.close(begun))
+            assert closed.pnl == expected != 0
 
 
 def test_exits_come_back_from_rows_and_from_an_image() -> None:
