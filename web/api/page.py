@@ -62,8 +62,10 @@ NOT_BUILT: Final = b"""\
 </html>
 """
 
-FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
-"""What a proxy adds: the request may come from anywhere, although the proxy is on this machine."""
+FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via", "Origin")
+"""What a proxy adds, and what a browser adds for another site's page: either may speak for anybody, although it is on
+this machine. The venue's own page asks without ``Origin``.
+"""
 
 
 class _File:
