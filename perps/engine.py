@@ -22,7 +22,7 @@ from perps.rules.orders import is_an_entry_due, next_entry
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
-from perps.rules.triggers import next_exit
+from perps.rules.triggers import Unpaid, next_exit
 from perps.units import FundingIndex
 
 CONSEQUENCES_PER_ROW_MAX: Final = 256
@@ -155,18 +155,18 @@ def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
     A position whose gain the house cannot pay stands until it can: it is passed over, tried again when others have
     left, and in every later sweep. So a tick can never wedge, and nobody's gain keeps others from being liquidated.
     """
-    unpaid: set[int] = set()
+    unpaid = Unpaid()
     has_moved = False
     tries = [0, 0]
     while (event := _consequence(market, given, unpaid, tries)) or (unpaid and has_moved):
         if event is None:
-            unpaid, has_moved = set(), False
+            unpaid, has_moved = Unpaid(), False
             continue
         has_moved = True
         yield event
 
 
-def _consequence(market: Market, given: Given, unpaid: set[int], tries: list[int]) -> MarketEvent | None:
+def _consequence(market: Market, given: Given, unpaid: Unpaid, tries: list[int]) -> MarketEvent | None:
     """What is due first; None when nothing is. A market in which nobody trades does nothing.
 
     Liquidations come before exits, the most endangered position first: those with the least margin leave at the best

@@ -16,6 +16,9 @@ NOTHING_BELOW: Final = -1
 NOTHING_ABOVE: Final = 1 << 200
 """The nearest level of an empty list: no price reaches it."""
 
+Places = list[int | None]
+"""The last entry of each list that was passed over; None: none was."""
+
 
 class Levels:
     """Ids (integers below 2⁵⁰) by the level, a price ≥ 0, at which each is due."""
@@ -66,20 +69,24 @@ class Levels:
         """Whether anything is due at ``price``."""
         return price <= self.falls_to or price >= self.rises_to
 
-    def due(self, price: int) -> Iterator[int]:
+    def due(self, price: int, places: Places | None = None) -> Iterator[int]:
         """What is due at ``price``, in the order in which a price on its way there would have met it.
 
         First what waits for a fall, from the highest level down, then what waits for a rise, from the lowest up; at
-        one level the lower id. Stop iterating before changing the levels.
+        one level the lower id. Stop iterating before changing the levels. ``places``: where to go on, behind what
+        was passed over; it is noted there what is passed over now.
         """
-        for entry in self._falling:
+        places = [None, None] if places is None else places
+        for entry in _behind(self._falling, places[0]):
             if -(entry >> _ID_BITS) < price:
                 break
             yield entry & _ID_MAX
-        for entry in self._rising:
+            places[0] = entry
+        for entry in _behind(self._rising, places[1]):
             if entry >> _ID_BITS > price:
                 break
             yield entry & _ID_MAX
+            places[1] = entry
 
     def first(self, price: int, *, falls: bool) -> int | None:
         """What is due first at ``price`` of what waits for a fall, or for a rise; None when nothing is."""
@@ -93,3 +100,7 @@ class Levels:
     def entries(self) -> tuple[list[int], list[int]]:
         """Everything in it, as it lies: equal for equal contents."""
         return list(self._falling), list(self._rising)
+
+
+def _behind(entries: "SortedList[int]", place: int | None) -> Iterable[int]:
+    return entries if place is None else entries.irange(place, inclusive=(False, True))

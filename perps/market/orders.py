@@ -23,11 +23,6 @@ ORDER_NUMBER_MAX: Final = (1 << 48) - 1
 KEY_SCALE: Final = 1 << 32
 """A limit waits for a quote in this part of a tick: many of them lie within one."""
 
-Room = tuple[int, int]
-"""How far a side is from its caps, each up to a constant: −(its lots), −(the skew towards it)."""
-
-NO_ROOM: Final[Room] = (-(1 << 63), -(1 << 63))
-
 _NUMBER_BITS: Final = 50
 _NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
 
@@ -35,7 +30,7 @@ _NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
 class RestingOrders:
     """A market's resting orders by number, and what is counted over them. Nothing here can refuse."""
 
-    __slots__ = ("_crowded", "_expiries", "_keys", "_room", "by_number", "by_user", "limits", "reserved", "stops")
+    __slots__ = ("_crowded", "_expiries", "_keys", "by_number", "by_user", "limits", "reserved", "stops")
 
     def __init__(self) -> None:
         self.by_number: dict[int, Order] = {}
@@ -46,10 +41,8 @@ class RestingOrders:
         """By the quote, in 1/``KEY_SCALE`` of a tick."""
         self._keys: dict[int, int] = {}
         """The level at which a limit waits now: its key, or what ``defer`` made of it."""
-        self._crowded: tuple[set[int], set[int]] = (set(), set())
-        """Limits that were tried and found no room: shorts, longs …"""
-        self._room = [NO_ROOM, NO_ROOM]
-        """… and the most room that one of them found too little. See ``defer``."""
+        self._crowded: tuple[SortedList[int], SortedList[int]] = (SortedList(), SortedList())
+        """Limits that were tried and found no room, by size: shorts, longs. See ``defer``."""
         self._expiries: SortedList[int] = SortedList()
         self.reserved = Micros(0)
         """Σ of the reserves: what the market's account of orders holds."""
@@ -86,43 +79,39 @@ class RestingOrders:
             self.stops.remove(order.price, order.number, falls=order.falls)
         else:
             self.limits.remove(self._keys.pop(order.number), order.number, falls=order.falls)
-            self._crowded[order.falls].discard(order.number)
+            self._crowded[order.falls].discard(_by_size(order))
         if order.expires_at is not None:
             self._expiries.remove(_expiry(order))
 
-    def defer(self, order: Order, quote_key: int, room: Room | None = None) -> None:
-        """A limit could not fill at this quote: let it wait for a better one; or for more ``room``, if it lacks that.
+    def defer(self, order: Order, quote_key: int, *, lacks_room: bool = False) -> None:
+        """A limit could not fill at this quote: let it wait for a better one; or for room, if it ``lacks_room``.
 
         So a crowd of limits near the price is tried once for each step of the quote towards them, not by every
         command. The lists are no part of the state: after a start each is tried once more.
         """
-        falls = order.falls
-        self._wait_at(order, quote_key - 1 if falls else quote_key + 1)
-        if room is not None:
-            most = self._room[falls]
-            self._room[falls] = max(most[0], room[0]), max(most[1], room[1])
-            self._crowded[falls].add(order.number)
+        self._wait_at(order, quote_key - 1 if order.falls else quote_key + 1)
+        if lacks_room and _by_size(order) not in self._crowded[order.falls]:
+            self._crowded[order.falls].add(_by_size(order))
 
-    def has_more(self, room: Room, *, falls: bool) -> bool:
-        """Whether limits that lacked room may now find it."""
-        most = self._room[falls]
-        return bool(self._crowded[falls]) and (room[0] > most[0] or room[1] > most[1])
+    def is_crowded(self, *, falls: bool) -> bool:
+        """Whether limits of a side wait for room."""
+        return bool(self._crowded[falls])
 
-    def take_back(self, params: MarketParams, *, falls: bool) -> None:
-        """Limits that lacked room wait at their own levels again."""
-        for number in self._crowded[falls]:
-            order = self.by_number[number]
+    def fits(self, too_large: int, *, falls: bool) -> bool:
+        """Whether a limit that lacked room finds it now: its size is below ``too_large``, micros."""
+        crowded = self._crowded[falls]
+        return bool(crowded) and crowded[0] >> _NUMBER_BITS < too_large
+
+    def take_back(self, too_large: int, params: MarketParams, *, falls: bool) -> None:
+        """Limits that find room now wait at their own levels again."""
+        while self.fits(too_large, falls=falls):
+            order = self.by_number[self._crowded[falls].pop(0) & _NUMBER_MASK]
             self._wait_at(order, limit_key(order, params))
-        self._forget_crowd(falls=falls)
 
     def _wait_at(self, order: Order, key: int) -> None:
         self.limits.remove(self._keys[order.number], order.number, falls=order.falls)
         self.limits.add(key, order.number, falls=order.falls)
         self._keys[order.number] = key
-
-    def _forget_crowd(self, *, falls: bool) -> None:
-        self._crowded[falls].clear()
-        self._room[falls] = NO_ROOM
 
     def expired(self, at: Millis) -> Iterator[Order]:
         """Those whose time is over, the oldest time first. Stop iterating before changing anything."""
@@ -134,8 +123,8 @@ class RestingOrders:
     def rekey(self, params: MarketParams) -> None:
         """The market has other parameters: its limits wait at other levels."""
         self.limits, self._keys = Levels(), {}
-        for falls in (False, True):
-            self._forget_crowd(falls=falls)
+        for crowded in self._crowded:
+            crowded.clear()
         entries = []
         for number, order in self.by_number.items():
             if order.kind is OrderKind.LIMIT:
@@ -191,6 +180,10 @@ def quote_key(index_price: Ticks, skew: int, skew_scale: Lots) -> int:
 
 def _least_lots(size: Micros, price: int, unit: int) -> int:
     return max(div_floor(size * KEY_SCALE, price * unit) - 3, 1)
+
+
+def _by_size(order: Order) -> int:
+    return (order.size << _NUMBER_BITS) | order.number
 
 
 def _expiry(order: Order) -> int:

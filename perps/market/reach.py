@@ -48,11 +48,20 @@ def _exit_room(params: MarketParams) -> int:
 
 
 def largest_open(market: Market, sign: int) -> Micros:
-    """The most that an open of a side can take within the market's caps: a ``size`` that fits, micros; 0 for none.
+    """The most that an open of a side can take within the market's caps: a ``size`` that fits, micros; 0 for none."""
+    lots = _room(market, sign)
+    return Micros(abs(market.cost(sign * lots)) if lots > 0 else 0)
 
-    As for every open, the skew may end beyond its cap if it is nearer to 0 than before.
+
+def too_large(market: Market, sign: int) -> Micros:
+    """The least ``size`` of an open that takes more lots than the market's caps leave for its side, micros."""
+    return Micros(abs(market.cost(sign * (max(_room(market, sign), 0) + 1))))
+
+
+def _room(market: Market, sign: int) -> int:
+    """The most lots that an open of a side can take. As for every open, the skew may end beyond its cap if it is nearer
+    to 0 than before.
     """
     params, skew = market.params, market.skew * sign
     side = market.long_lots if sign > 0 else market.short_lots
-    lots = min(max(params.max_skew - skew, -2 * skew - 1), params.max_open_interest - side)
-    return Micros(abs(market.cost(sign * lots)) if lots > 0 else 0)
+    return min(max(params.max_skew - skew, -2 * skew - 1), params.max_open_interest - side)

@@ -6,7 +6,7 @@ A long takes its profit at or above ``take_profit`` and stops at or below ``stop
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from perps.market.levels import Levels
+from perps.market.levels import Levels, Places
 from perps.market.position import Position
 from perps.units import INTEGER_MAX, Ticks
 
@@ -34,10 +34,13 @@ class Exits(Levels):
         """Enter many at once, for less than one by one."""
         self.add_all(entry for position in positions for entry in _exits_of(position))
 
-    def due_positions(self, mark: Ticks) -> Iterator[int]:
-        """Numbers of the positions that leave at ``mark``, the first to leave first. Stop before changing anything."""
+    def due_positions(self, mark: Ticks, places: Places | None = None) -> Iterator[int]:
+        """Numbers of the positions that leave at ``mark``, the first to leave first. Stop before changing anything.
+
+        ``places``: see ``Levels.due``.
+        """
         if self.reached(mark):
-            for waiting in self.due(mark):
+            for waiting in self.due(mark, places):
                 yield waiting >> 2
 
 

@@ -20,7 +20,8 @@ from perps.events import (
     TransferKind,
 )
 from perps.market.order import Order, order_id, split_order_id
-from perps.market.orders import Room, quote_key
+from perps.market.orders import quote_key
+from perps.market.reach import too_large
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import orders_account, user_account
@@ -152,12 +153,12 @@ def expired(market: Market, given: Given, count_max: int) -> tuple[OrderCancelle
 
 
 def is_an_entry_due(market: Market, mark: Ticks) -> bool:
-    """Whether the mark has reached a stop, or the quote the level of a limit; or there is more room for limits."""
+    """Whether the mark has reached a stop, or the quote the level of a limit; or a limit finds room that it lacked."""
     orders = market.orders
     key = quote_key(market.index_price, market.skew, market.params.skew_scale)
     if orders.stops.reached(mark) or orders.limits.reached(key):
         return True
-    return any(orders.has_more(_room(market, falls=falls), falls=falls) for falls in (True, False))
+    return any(_is_there_room(market, falls=falls) for falls in (True, False))
 
 
 def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened | OrderCancelled | None:
@@ -178,9 +179,8 @@ def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened
             return outcome
     key = quote_key(market.index_price, market.skew, market.params.skew_scale)
     for falls in (True, False):
-        room = _room(market, falls=falls)
-        if orders.has_more(room, falls=falls):
-            orders.take_back(market.params, falls=falls)
+        if _is_there_room(market, falls=falls):
+            orders.take_back(too_large(market, 1 if falls else -1), market.params, falls=falls)
         while tries[falls] < TRIES_MAX:
             number = orders.limits.first(key, falls=falls)
             if number is None:
@@ -189,7 +189,7 @@ def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened
             if not isinstance(outcome, Rejected):
                 return outcome
             tries[falls] += 1
-            orders.defer(orders.by_number[number], key, room if outcome.code in _NO_ROOM else None)
+            orders.defer(orders.by_number[number], key, lacks_room=outcome.code in _NO_ROOM)
     return None
 
 
@@ -305,9 +305,10 @@ def _due_already(market: Market, order: Order) -> Rejected | None:
     return reject(RejectCode.ORDER_WOULD_TRIGGER, price_ticks=order.price, mark_price_ticks=mark)
 
 
-def _room(market: Market, *, falls: bool) -> Room:
-    """What limits of a side may lack: of those that wait for a fall, which are longs, or of the others."""
-    return (-market.long_lots, -market.skew) if falls else (-market.short_lots, market.skew)
+def _is_there_room(market: Market, *, falls: bool) -> bool:
+    """Whether a limit that lacked room finds it now: a long, which waits for a fall, or a short."""
+    orders = market.orders
+    return orders.is_crowded(falls=falls) and orders.fits(too_large(market, 1 if falls else -1), falls=falls)
 
 
 def _open_of(market: Market, order: Order) -> OpenPosition:

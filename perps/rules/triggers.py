@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from perps.commands import SetTriggers
 from perps.events import CloseReason, PositionChanged, PositionReduced
+from perps.market.levels import Places
 from perps.market.position import Position
 from perps.market.state import Market
 from perps.market.triggers import is_stop_due, valid_exits
@@ -41,14 +42,23 @@ def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple
     )
 
 
-def next_exit(market: Market, mark: Ticks, unpaid: set[int]) -> PositionReduced | None:
+class Unpaid(set[int]):
+    """Numbers of the positions that a sweep passes over, since the house cannot pay them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: Places = [None, None]
+        """How far it has gone through the exits, so that it does not pass over the same ones for each that leaves."""
+
+
+def next_exit(market: Market, mark: Ticks, unpaid: Unpaid) -> PositionReduced | None:
     """The close of the first position that an exit is due for and whose gain, if it has one, the house can pay.
 
     None when there is none. The numbers of those whom the house cannot pay are added to ``unpaid``. Whoever is in it is
     passed over. There may be many of them, in every sweep: each costs one sum, and no close that comes to nothing.
     """
     payable = market.house + market.params.house_credit
-    for number in market.exits.due_positions(mark):
+    for number in market.exits.due_positions(mark, unpaid.places):
         if number in unpaid:
             continue
         if gain(market, market.positions[number]) > max(payable, 0):

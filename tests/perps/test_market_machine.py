@@ -342,7 +342,7 @@ class Exchange(RuleBasedStateMachine):
         name = position_id(ticker, event.position.number)
         self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
         self.exits(ticker, event.position)
-        self.note(ticker, "open", event)
+        self.note(ticker, "open", event, order.leverage)
 
     def exits(self, ticker: str, position: Position) -> None:
         """The exits that a position has, which are not due."""

@@ -12,6 +12,7 @@ from perps.events import OrderCancelled
 from perps.market.order import Order as DomainOrder
 from perps.market.order import split_order_id
 from perps.params import MarketParams
+from perps.query_rows import OrderRecord
 from perps.rules.orders import BY_OWNER
 from perps.units import Micros, Ticks
 from perps.wire import orders as wire
@@ -117,7 +118,12 @@ async def replaced(call: Call[ReplaceBody, NoQuery], asked: ReplaceBody) -> Answ
     view = None if parts is None else context.model.markets.get(parts[0])
     if parts is None or view is None:
         raise _no_order(name)
-    order, params = view.market.orders.by_number.get(parts[1]), view.market.params
+    order: DomainOrder | OrderRecord | None = view.market.orders.by_number.get(parts[1])
+    params = view.market.params
+    if order is None and asked.client_order_id is not None:
+        # It may be this replacement's repetition, which is known by its terms: those that the order ended with.
+        async with call.looking_up():
+            order = await context.queries.order(name[:POSITION_SHOWN_MAX])
     answer = await call.do(_replacement(asked, name, order, params), asked.client_order_id)
     return replayable(orders.placed(answer.entry, params), answer)
 
@@ -209,8 +215,10 @@ def _command(body: OrderBody, params: MarketParams) -> PlaceOrder:
     )
 
 
-def _replacement(body: ReplaceBody, name: str, order: DomainOrder | None, params: MarketParams) -> ReplaceOrder:
-    """All terms: those that the body names, and the present ones. Of an order that is gone any will do."""
+def _replacement(
+    body: ReplaceBody, name: str, order: DomainOrder | OrderRecord | None, params: MarketParams
+) -> ReplaceOrder:
+    """All terms: those that the body names, and the order's. Of one that is gone any will do for a refusal."""
     command = ReplaceOrder(
         ticker=params.ticker,
         user=body.user_id or "",

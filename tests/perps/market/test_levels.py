@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perps.market.levels import NOTHING_ABOVE, NOTHING_BELOW, Levels
+from perps.market.levels import NOTHING_ABOVE, NOTHING_BELOW, Levels, Places
 from perps.market.triggers import Exits, NoExits
 from perps.units import Ticks
 from tests.perps.build import new_position
@@ -82,3 +82,21 @@ def test_ties_go_by_number_whatever_kind_of_exit() -> None:
     assert first == [1, 1, None, None, 1, 1]
     exits.leave(new_position(number=1, lots=-1, take_profit=90, stop_loss=110))
     assert [next(exits.due_positions(Ticks(mark)), None) for mark in (90, 110)] == [2, 2]
+
+
+def test_what_was_passed_over_is_not_met_again_and_what_was_taken_is() -> None:
+    """Who goes on from the same places looks at each once, however often it stops on the way."""
+    levels = Levels()
+    for level, waiting, falls in ((30, 1, True), (20, 2, True), (10, 3, True), (5, 4, False), (8, 5, False)):
+        levels.add(level, waiting, falls=falls)
+    places: Places = [None, None]
+    met = []
+    for taken in (2, 5):
+        for waiting in levels.due(9, places):
+            met.append(waiting)
+            if waiting == taken:
+                break
+    assert met == [1, 2, 2, 3, 4, 5]
+    assert list(levels.due(9, places)) == [5]
+    assert list(levels.due(9, places)) == []
+    assert list(levels.due(9)) == [1, 2, 3, 4, 5]

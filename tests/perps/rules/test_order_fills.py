@@ -24,7 +24,7 @@ from perps.market.state import Market
 from perps.params import Mode, ParamChanges
 from perps.refusals import RejectCode
 from perps.rules.rule import Given
-from perps.units import MICRO, Lots, Micros, Millis, Nano, Ppb, Ticks
+from perps.units import MICRO, PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -68,6 +68,39 @@ def test_a_limit_that_lacked_room_fills_once_there_is_room_though_the_quote_is_w
     assert events_of(PositionOpened, place(venue, "bob", LIMIT, side, limit)) == []
     assert events_of(PositionOpened, venue.price(worse)) == []
     assert len(events_of(PositionOpened, venue.close(begun))) == 1
+
+
+@pytest.mark.parametrize("cap", ["max_skew", "max_open_interest"])
+def test_a_limit_for_which_a_higher_price_makes_room_fills(cap: str) -> None:
+    """755.00 are 151 lots of 5.00, one more than fit, and 149 of 5.05."""
+    venue = books(**{"max_skew": Lots(250), "max_open_interest": Lots(400), cap: Lots(250)})
+    assert opened(venue.open("cid", LONG, 501 * MICRO, leverage=1)).position.lots == 100
+    assert events_of(PositionOpened, place(venue, "bob", LIMIT, LONG, UP, 756)) == []
+    (filled,) = events_of(PositionOpened, venue.price(UP - 50_000))
+    assert filled.position.lots == 149
+
+
+@pytest.mark.parametrize("side", [LONG, SHORT])
+def test_those_who_wait_for_room_are_tried_when_it_is_theirs(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd for which there is too little keeps nobody from the room that there is, whoever came first."""
+    venue = books(max_skew=Lots(250), max_open_interest=Lots(250))
+    begun = opened(venue.open("cid", side, 1_240 * MICRO, leverage=1))
+    limit, worse = (UP, UP - 50_000) if side is LONG else (DOWN, DOWN + 50_000)
+    for _ in range(80):
+        done(place(venue, "bob", LIMIT, side, limit, 1_000))
+    small = 100 if side is LONG else 90
+    assert events_of(PositionOpened, place(venue, "ann", LIMIT, side, limit, small)) == []
+    done(venue.price(worse))
+    tried: list[int] = []
+    fill = rules.decide_fill
+
+    def noted(market: Market, order: Order, given: Given) -> Any:
+        tried.append(order.number)
+        return fill(market, order, given)
+
+    monkeypatch.setattr(rules, "decide_fill", noted)
+    (filled,) = events_of(PositionOpened, venue.close(begun, PPB // 10))
+    assert (filled.position.user, tried) == ("ann", [81])
 
 
 def test_a_stop_beyond_its_acceptable_price_ends() -> None:

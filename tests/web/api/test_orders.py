@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -219,3 +220,21 @@ async def test_an_order_expires(venue: Running) -> None:
     ann = await venue.user("ann", "1000")
     made = await placed(ann, "49000", expiresAt="2100-01-01T00:00:00Z")
     assert made["order"]["expiresAt"] == "2100-01-01T00:00:00.000Z"
+
+
+async def test_a_repeated_replacement_of_an_order_that_has_ended_gets_its_answer(venue: Running) -> None:
+    """Whoever lost the answer asks again, and the order may have filled by then."""
+    ann = await venue.user("ann", "1000")
+    name = (await placed(ann, "49000", takeProfit="51000"))["order"]["id"]
+    terms = {"price": "48000", "clientOrderId": "o-2"}
+    first = (await ann.ask("PATCH", f"{PATH}/{name}", data=json.dumps(terms).encode())).ok()
+    await venue.price("47990")
+    assert await orders(ann) == []
+
+    again = await ann.ask("PATCH", f"{PATH}/{name}", data=json.dumps(terms).encode())
+
+    assert (again.ok(), again.headers["Idempotent-Replay"]) == (first, "true")
+    (await ann.ask("PATCH", f"{PATH}/{name}", data=json.dumps({**terms, "price": "48001"}).encode())).refused(
+        409, "client_order_id_reused"
+    )
+    (await ann.ask("PATCH", f"{PATH}/{name}", data=b'{"price": "48001"}')).refused(409, "order_closed")
