@@ -42,7 +42,7 @@ from perps.params import Mode
 from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
-from perps.units import PPB, Micros, div_ceil, div_floor
+from perps.units import PPB, Micros, Ppb, div_ceil, div_floor
 from perps.venue import replay_market
 
 Change = tuple[object, str, object]
@@ -241,9 +241,9 @@ def _all_of_it(position: Position, *_: object) -> Micros:
     return Micros(position.margin - 1)
 
 
-def _takers_fee(market: Market, fill: Fill) -> Micros:
+def _takers_fee(_: Market, fill: Fill, taker_fee: Ppb) -> Micros:
     """The taker's fee, whatever a fill does to the skew."""
-    return Micros(div_ceil(abs(fill.cost) * market.params.taker_fee, PPB))
+    return Micros(div_ceil(abs(fill.cost) * taker_fee, PPB))
 
 
 def _from_the_start(_: int, __: Market) -> int:

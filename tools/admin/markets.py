@@ -89,7 +89,7 @@ def _show_parameters(made: MarketAnswer) -> None:
 
 @click.group(cls=SettingsGroup)
 def market() -> None:
-    """List markets, create them, and change their price, their parameters and their mode."""
+    """List, create, price, change and settle markets."""
 
 
 @market.command("list")

@@ -66,7 +66,7 @@ async def run(command: Sequence[str], database_url: str) -> SnapshotTaken:
     finally:
         with contextlib.suppress(ProcessLookupError, TimeoutError):
             process.kill()
-            await asyncio.wait_for(process.wait(), END_S)
+            await asyncio.wait_for(process.communicate(), END_S)  # to the end of what it said, or a pipe stays open
     if code != 0:
         raise SnapshotFailed(f"{last.decode(errors='replace').strip() or 'no reason given'} (exit code {code})")
     return _taken(last)

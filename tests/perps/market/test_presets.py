@@ -240,7 +240,8 @@ def test_a_crowd_that_trades_at_random_liquidates_no_fresh_position(preset: Pres
 def test_with_a_little_more_open_interest_than_the_presets_trading_can() -> None:
     """The property is one of the numbers: with a tenth more room it is gone, though the listing rules still hold."""
     command = listed("100", Preset.GAME, min_order_size=Number("0.01"))
-    params = replace(command.params, max_skew=command.params.skew_scale // 13, taker_fee=Ppb(0), liquidation_fee=Ppb(0))
+    params = replace(command.params, max_skew=command.params.skew_scale // 13)
+    params = replace(params, maker_fee=Ppb(0), taker_fee=Ppb(0), liquidation_fee=Ppb(0))
     params = replace(params, max_open_interest=params.max_skew)
     assert check_params(params, command.price) is None
     venue = Books((params, command.price))

@@ -130,7 +130,7 @@ def test_a_hunter_earns_from_those_near_their_end_where_trading_moves_the_mark(
     mark_source: MarkSource, falls: bool
 ) -> None:
     """After a fall by a seventh the longs at 3× stand just above their maintenance."""
-    params = params_for(Preset.GAME, taker_fee=Ppb(0), mark_source=mark_source)
+    params = params_for(Preset.GAME, maker_fee=Ppb(0), taker_fee=Ppb(0), mark_source=mark_source)
     outcome = played(by(hunter), params, [64_000] * 101 + [54_000] * 100)
 
     assert (outcome.liquidations > 0) is falls

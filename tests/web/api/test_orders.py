@@ -169,6 +169,15 @@ async def test_all_are_cancelled_in_one_market_or_in_all(venue: Running) -> None
     assert (await ann.balance())["held"] == "0.00"
 
 
+async def test_a_user_has_a_hundred_resting_orders_in_a_market_at_most(venue: Running) -> None:
+    ann = await venue.user("ann", "100000")
+    order = {"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "100", "leverage": 10, "price": "40000"}
+    for _ in range(5):
+        await ann.post(f"{PATH}/batch", [order] * 20)
+    details = (await ann.post(PATH, order)).refused(422, "too_many_open_orders")
+    assert details == {"openOrders": 100, "maximum": 100}
+
+
 async def test_a_batch_takes_or_refuses_each_for_itself(venue: Running) -> None:
     ann = await venue.user("ann")
     order = {"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "100", "leverage": 10, "price": "49000"}

@@ -101,7 +101,7 @@ def test_funding_before_a_command_s_event_hides_neither_its_user_nor_its_price()
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     listed, *rows = [row for row in load_rows(versions()[-1]) if row.stream == "FLOW-PERP"]
     trade = next(row for row in rows if row.kind == "close")
-    (price,) = [row for row in rows if row.kind == "price"]
+    price = next(row for row in rows if row.kind == "price")
     line = next(line for line in lines if line["offset"] == trade.offset)
 
     assert type(events_of(trade)[0]).__name__ == type(events_of(price)[0]).__name__ == "FundingAccrued"

@@ -124,8 +124,10 @@ async def test_every_event_is_of_its_type_in_the_contract(venue: Running) -> Non
     """No field is missing, and none is there that the type has not."""
     async with following(venue, "/api/sse/users?since=1-0", venue.admin) as stream, listening(venue) as markets:
         own, public = [], [await markets.next()]
-        offset = await _story(venue)
-        own += await stream.until_offset(offset)
+        await _story(venue)
+        order = {"ticker": "OTHER", "type": "limit", "side": "long", "size": "10", "leverage": 2, "price": "50"}
+        rests = (await venue.client("ann").post("/api/orders", order)).ok(201)
+        own += await stream.until_offset(rests["offset"])
         await venue.mode("reduce_only")
         (await venue.admin.patch("/api/admin/markets/BTC-PERP", {"priceBand": "0.1"})).ok()
         await venue.price("1")

@@ -76,6 +76,7 @@ describe("useHistory", () => {
     venue.on(path, first, second, first, refusal("rate_limited", 429, {}, { "Retry-After": "1" }), second);
     const result = await shown(() => useHistory("money"));
     await until(() => expect(result.current.rows.map((row) => row.id)).toEqual(["2-0"]));
+    await until(() => expect(result.current.more).not.toBeNull());
     act(() => result.current.more!());
     await until(() => expect(result.current.rows.map((row) => row.id)).toEqual(["2-0", "1-0"]));
     expect(result.current.more).toBeNull();
