@@ -166,8 +166,6 @@ class PositionIncreased(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     """The referrer's part of ``fee``."""
     transfers: Transfers
-    order: int | None = None
-    """The number of the order that was filled; None: there was none."""
 
     @property
     def subject(self) -> str:
@@ -196,10 +194,6 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     bad_debt: Micros
     transfers: Transfers
-    kept: Micros = Micros(0)
-    """Of the settlement: what stays in the position."""
-    order: int | None = None
-    """The order behind it."""
 
     @property
     def subject(self) -> str:

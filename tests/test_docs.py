@@ -33,7 +33,7 @@ from tests.web.venue import ADMIN_KEY, Json, OnMemory, Running, start
 from tools.commands import perps
 from tools.serve import serve
 from tools.settings import setting_name
-from web.api.commands import list_command
+from web.api.bodies.commands import list_command
 
 ROOT = Path(__file__).parent.parent
 API = (ROOT / "docs" / "api.md").read_text()

@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from web.api.reading import BODY_BYTES_MAX
+from web.api.bodies.reading import BODY_BYTES_MAX
 from web.auth import HasHeaders
 from web.limits.connections import KEEP_ALIVE_S, Connections, Handler, connections_max
 from web.metrics import Metrics

@@ -74,6 +74,16 @@ def unconfirmed(market: Market) -> Rejected | None:
     )
 
 
+def usable(found: Position | Rejected, closed_doors: Rejected | None) -> Position | Rejected:
+    """A position that was asked for, or why nothing can be done with it now.
+
+    In the documented order: not there or somebody else's, then the market's doors, and last that it is closed.
+    """
+    if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
+        return found
+    return closed_doors or found
+
+
 def would_trigger(position: Position, mark: Ticks) -> Rejected | None:
     """Refuse exits that are due at once: nobody leaves at a price that they have seen and call a trigger."""
     if is_stop_due(position, mark):

@@ -18,7 +18,7 @@ from perps.market.state import Market
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee, usable
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import PPB, Lots, Micros, div_ceil, div_floor
 
@@ -32,11 +32,7 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     if min(command.lots, command.size) < 0 or (command.lots and command.size):
         return reject(RejectCode.VALIDATION_ERROR, rule="a close is by share, by quantity or by size, above 0")
     found = find(market, command.position_id, None if command.any_owner else command.user)
-    if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
-        return found
-    closed_doors = shut(market, given, opening=False)
-    if closed_doors:
-        return closed_doors
+    found = usable(found, shut(market, given, opening=False))
     if isinstance(found, Rejected):
         return found
     count = _count(market, found, command)
@@ -144,16 +140,20 @@ def gain(market: Market, position: Position) -> int:
     return position.cash - funding_owed(lots, market.funding_index) - market.cost(-lots) - position.margin
 
 
+def can_be_paid(market: Market, amount: int) -> bool:
+    """Whether the house can pay a gain of ``amount`` micros and stay within its credit. A loss costs it nothing."""
+    return amount <= 0 or market.house - amount >= -market.params.house_credit
+
+
 def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | None:
     """Refuse a gain that would take the house below its credit limit. Nobody else is concerned: losers still leave."""
-    limit = market.params.house_credit
-    if reduced.pnl <= 0 or market.house - reduced.pnl >= -limit:
+    if can_be_paid(market, reduced.pnl):
         return None
     return reject(
         RejectCode.HOUSE_CANNOT_PAY,
         house_micros=market.house,
         payout_micros=reduced.pnl,
-        credit_limit_micros=limit,
+        credit_limit_micros=market.params.house_credit,
     )
 
 

@@ -10,7 +10,7 @@ from perps.market.state import Market
 from perps.money.accounts import margin_account, user_account
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import find, reject, shut
+from perps.rules.checks import find, reject, shut, usable
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import AMOUNT_MAX, Micros
 
@@ -25,11 +25,7 @@ def decide_margin(market: Market, command: ChangeMargin, given: Given) -> tuple[
     if not 0 < abs(amount) <= AMOUNT_MAX:
         return reject(RejectCode.VALIDATION_ERROR, rule="amount is not 0, and at most 10^12 either way")
     found = find(market, command.position_id, command.user)
-    if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
-        return found
-    closed_doors = _shut(market) if amount > 0 else shut(market, given, opening=True)
-    if closed_doors:
-        return closed_doors
+    found = usable(found, _shut(market) if amount > 0 else shut(market, given, opening=True))
     if isinstance(found, Rejected):
         return found
     mark, scale = market.exact_mark(market.skew)

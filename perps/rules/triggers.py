@@ -11,8 +11,8 @@ from perps.market.position import Position
 from perps.market.state import Market
 from perps.market.triggers import is_stop_due, valid_exits
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import find, reject, shut, would_trigger
-from perps.rules.closing import gain, house_cannot_pay, reduce
+from perps.rules.checks import find, reject, shut, usable, would_trigger
+from perps.rules.closing import can_be_paid, gain, reduce
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Ticks
 
@@ -28,11 +28,7 @@ def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple
     if not valid_exits(*exits):
         return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
     found = find(market, command.position_id, None if command.any_owner else command.user)
-    if isinstance(found, Rejected) and found.code is not RejectCode.POSITION_CLOSED:
-        return found
-    closed_doors = shut(market, given, opening=False) if exits != (None, None) else None
-    if closed_doors:
-        return closed_doors
+    found = usable(found, shut(market, given, opening=False) if exits != (None, None) else None)
     if isinstance(found, Rejected):
         return found
     mark = market.mark
@@ -57,25 +53,20 @@ def next_exit(market: Market, mark: Ticks, unpaid: Unpaid) -> PositionReduced | 
     None when there is none. The numbers of those whom the house cannot pay are added to ``unpaid``. Whoever is in it is
     passed over. There may be many of them, in every sweep: each costs one sum, and no close that comes to nothing.
     """
-    payable = market.house + market.params.house_credit
     for number in market.exits.due_positions(mark, unpaid.places):
         if number in unpaid:
             continue
-        if gain(market, market.positions[number]) > max(payable, 0):
-            unpaid.add(number)
-            continue
-        outcome = decide_exit(market, market.positions[number], mark)
-        if isinstance(outcome, PositionReduced):
-            return outcome
+        position = market.positions[number]
+        if can_be_paid(market, gain(market, position)):
+            return exit_of(market, position, mark)
         unpaid.add(number)
     return None
 
 
-def decide_exit(market: Market, position: Position, mark: Ticks) -> PositionReduced | Rejected:
-    """Close the whole position at the present quote, by the exit that is due. Refused only if the house cannot pay."""
+def exit_of(market: Market, position: Position, mark: Ticks) -> PositionReduced:
+    """The close of the whole position at the present quote, by the exit that is due."""
     reason = CloseReason.STOP_LOSS if is_stop_due(position, mark) else CloseReason.TAKE_PROFIT
-    reduced = reduce(market, position, abs(position.lots), reason)
-    return house_cannot_pay(market, reduced) or reduced
+    return reduce(market, position, abs(position.lots), reason)
 
 
 COMMANDS = (CommandRule(SetTriggers, decide_triggers),)

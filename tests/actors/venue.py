@@ -19,7 +19,7 @@ from perps.units import PPB, Micros, Millis, Ppb, Ticks
 from perps.wire.base import Number
 from perps.wire.listing import MarketBody
 from tests.support.memory import MemoryQueries, MemoryStore
-from web.api.commands import list_command
+from web.api.bodies.commands import list_command
 from web.metrics import Metrics
 from web.process.host import Host, OpenJournal
 from web.readside.model import ROWS_KEPT, ReadModel

@@ -9,7 +9,8 @@ from fractions import Fraction
 from typing import Final
 
 from tests.endtoend.api import Api, Json
-from tests.model.slow_model import SlowMarket, SlowVenue, Trade
+from tests.model.slow_market import SlowMarket
+from tests.model.slow_model import SlowVenue, Trade
 from tests.model.slow_rules import Rules, micros
 
 AT_ONCE: Final = 8

@@ -45,8 +45,8 @@ from tests.web.conftest import Starter
 from tests.web.snapshotting import NEVER, snapshot_taken
 from tests.web.venue import Client, ManualClock, OnPostgres, Running
 from tools.cli import main
-from web.api.commands import close_command, open_command
-from web.api.units import positive_money
+from web.api.bodies.commands import close_command, open_command
+from web.api.bodies.units import positive_money
 from web.auth import Principal
 from web.compose import Limits
 from web.gateway import in_name_of

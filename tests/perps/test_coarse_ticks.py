@@ -34,7 +34,7 @@ from tests.perps.build import (
     quote_market,
     refused,
 )
-from web.api.commands import list_command
+from web.api.bodies.commands import list_command
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 TICK_RULE = "10 × tickSize ≤ maintenanceRate × price"

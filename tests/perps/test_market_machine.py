@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, rule
 
 from perps.commands import (
     CancelOrder,
@@ -39,7 +39,7 @@ from perps.events import (
     PriceUpdated,
 )
 from perps.market.order import Order, order_id
-from perps.market.position import Position, position_id
+from perps.market.position import position_id
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.sequencer import Sequencer
@@ -60,8 +60,8 @@ from tests.perps.build import (
     new_open,
     quote_market,
 )
+from tests.perps.machine_checks import USERS, Checked
 
-USERS = ("ann", "bob", "cid")
 REFERRERS = {"ann": None, "bob": "ann", "cid": "bob"}
 START = 2_000 * MICRO
 TICKERS = st.sampled_from([BTC, STORY])
@@ -76,7 +76,7 @@ EXITS = st.integers(9_000, 11_000) | st.none()
 BPS_OF_PRICE = st.integers(9_940, 10_060) | st.integers(9_000, 11_000) | st.sampled_from([5_000, 9_960, 20_000])
 
 
-class Exchange(RuleBasedStateMachine):
+class Exchange(Checked):
     """The engine and the ledger, driven as the actors drive them, against fractions."""
 
     @initialize(deposit=st.sampled_from([START, 20 * START]), credit=st.sampled_from([None, 1 * MICRO]))
@@ -105,9 +105,6 @@ class Exchange(RuleBasedStateMachine):
         for user, side in (("ann", Side.LONG), ("bob", Side.SHORT), ("cid", Side.LONG)):
             for ticker in self.params:
                 self.open_position(user, ticker, side, 300, 0)
-
-    def unticked(self, ticker: str, price: int) -> str:
-        return f"{price * self.params[ticker].tick_size}e-12"
 
     def move(self, user: str, amount: int) -> None:
         self.model.deposited(user, amount)
@@ -344,47 +341,6 @@ class Exchange(RuleBasedStateMachine):
         self.exits(ticker, event.position)
         self.note(ticker, "open", event, order.leverage)
 
-    def exits(self, ticker: str, position: Position) -> None:
-        """The exits that a position has, which are not due."""
-        name = position_id(ticker, position.number)
-        profit, stop = (
-            None if price is None else Fraction(self.unticked(ticker, price))
-            for price in (position.take_profit, position.stop_loss)
-        )
-        self.model.exits_set(name, profit, stop)
-
-    def leave(self, ticker: str, position: Position, reason: CloseReason, event: PositionReduced) -> None:
-        """By an exit that is due; in the turn of the liquidations, if it is due for that too."""
-        name = position_id(ticker, position.number)
-        assert reason in self.model.exits_due(name)
-        assert abs(event.fill.lots) == abs(self.model.positions[name].lots)
-        if self.model.is_liquidatable(name):
-            assert reason is CloseReason.STOP_LOSS
-            self.model.liquidated(name)
-            self.note(ticker, "forced_stop", event)
-        else:
-            self.model.closed(name, abs(event.fill.lots))
-            self.note(ticker, "close", event)
-
-    def note(
-        self, ticker: str, kind: str, event: PositionOpened | PositionIncreased | PositionReduced, leverage: int = 1
-    ) -> None:
-        """What an outsider sees of a fill, by the strings that REST shows."""
-        lot, lots = self.params[ticker].lot_size, event.fill.lots
-        trade = Trade.of(
-            user=event.position.user,
-            ticker=ticker,
-            position=position_id(ticker, event.position.number),
-            kind=kind,
-            side="buy" if lots > 0 else "sell",
-            quantity=f"{abs(lots) * lot}e-12",
-            index_price=self.unticked(ticker, event.fill.index_price),
-            lot_size=f"{lot}e-12",
-            leverage=leverage,
-            funding_index=event.fill.funding_index,
-        )
-        self.trades.append(trade)
-
     @rule()
     def crash_and_recover(self) -> None:
         state = self.venue.replayed()
@@ -409,63 +365,6 @@ class Exchange(RuleBasedStateMachine):
         for order in resting:
             own[order.user] = Micros(own[order.user] + order.reserve)
         assert {user: books.wallets[user] for user in USERS} == own
-
-    @invariant()
-    def all_accounts_sum_to_nothing_and_no_wallet_is_negative(self) -> None:
-        assert self.venue.ledger.total() == 0
-        assert self.model.total() == 0
-        assert all(self.venue.ledger.wallet(user) >= 0 for user in USERS)
-        assert self.venue.funds.in_flight == (0, 0)
-
-    @invariant()
-    def every_account_is_what_the_slow_model_says(self) -> None:
-        balances, wallets = self.venue.ledger.balances, self.model.wallets
-        assert {user: self.venue.ledger.wallet(user) for user in USERS} == {user: wallets[user] for user in USERS}
-        assert balances.get("fees", 0) == self.model.fees
-        assert balances["world"] == self.model.world
-        for ticker, market in self.model.markets.items():
-            assert balances.get(f"house:{ticker}", 0) == market.house
-            assert balances.get(f"insurance:{ticker}", 0) == market.insurance
-            assert balances.get(f"margin:{ticker}", 0) == self.model.margin(ticker)
-            assert balances.get(f"orders:{ticker}", 0) == self.model.orders.reserved(ticker)
-
-    @invariant()
-    def every_position_is_what_the_slow_model_says(self) -> None:
-        fast = {
-            position_id(ticker, number): (each.user, each.lots, each.cash, each.margin)
-            for ticker, market in self.venue.markets.items()
-            for number, each in market.positions.items()
-        }
-        assert fast == {
-            name: (each.user, each.lots, each.cash, each.margin) for name, each in self.model.positions.items()
-        }
-
-    @invariant()
-    def running_sums_are_the_sums_over_the_positions(self) -> None:
-        for ticker, market in self.venue.markets.items():
-            book = market.positions.values()
-            assert market.skew == sum(each.lots for each in book) == self.model.markets[ticker].skew
-            assert market.long_lots == sum(each.lots for each in book if each.lots > 0)
-            assert market.short_lots == -sum(each.lots for each in book if each.lots < 0)
-            assert (market.cash, market.margin) == (sum(each.cash for each in book), sum(each.margin for each in book))
-            assert len(market.order) == len(book)
-            assert len(market.exits) == sum(
-                (each.take_profit is not None) + (each.stop_loss is not None) for each in book
-            )
-            assert max(market.long_lots, market.short_lots) <= market.params.max_open_interest
-
-    @invariant()
-    def nobody_is_left_who_is_due(self) -> None:
-        for ticker, market in self.venue.markets.items():
-            if market.mode is not Mode.HALTED:
-                names = (position_id(ticker, number) for number in market.positions)
-                due = (name for name in names if self.model.is_liquidatable(name) or self.model.exits_due(name))
-                assert not any(self.model.can_be_paid(name) for name in due)
-
-    @invariant()
-    def the_liability_is_what_all_would_gain_by_leaving(self) -> None:
-        for ticker, market in self.venue.markets.items():
-            assert 0 <= market.liability - self.model.liability(ticker) <= 2
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

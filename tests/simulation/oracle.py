@@ -43,7 +43,8 @@ from perps.rules.orders import EXPIRED, ORDERS_PER_USER_MAX
 from perps.units import PICO
 from perps.venue import VenueState
 from tests.model.rules import rules_of, slow_order
-from tests.model.slow_model import SlowMarket, SlowVenue
+from tests.model.slow_market import SlowMarket
+from tests.model.slow_model import SlowVenue
 
 Complain = Callable[[str], None]
 

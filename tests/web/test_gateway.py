@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 from msgspec.structs import replace
 
-from actors.messages import Failure, FailureKind, Outcome
+from actors.messages import Failure, FailureKind
 from perps.commands import (
     CancelOrder,
     CancelOrders,
@@ -35,13 +35,12 @@ from perps.commands import (
     UpdatePrice,
     Withdraw,
 )
-from perps.journal import Row
 from perps.params import Mode, ParamChanges
-from perps.query_rows import OrderRecord
 from perps.refusals import RejectCode, Rejected
 from perps.units import Micros, Ticks
 from tests.actors.venue import FixedClock, Running, close, listing, open_long, running, set_price
 from tests.support.memory import MemoryQueries
+from tests.web.asked import Asked, Nothing
 from web.answers.errors import RequestError
 from web.auth import ADMIN_SENDER, SCOPES, Principal
 from web.gateway import Done, Gateway, _sender, in_name_of
@@ -87,34 +86,6 @@ COMMANDS: dict[type, Command] = {
     Deposit: Deposit(user="ann", amount=Micros(1)),
     Withdraw: Withdraw(user="ann", amount=Micros(1)),
 }
-
-
-class Asked:
-    """A core that does nothing: it keeps what it was asked and answers what it was told to."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        self.commands: list[Command] = []
-        self.how: list[dict[str, Any]] = []
-
-    async def send(self, command: Command, **how: Any) -> Outcome:
-        """As the bridge."""
-        self.commands.append(command)
-        self.how.append(how)
-        return self.outcome
-
-
-class Nothing:
-    """A journal whose rows have all been archived, and whose positions are nobody's."""
-
-    async def row(self, offset: int) -> Row | None:
-        """None."""
-
-    async def owner(self, position_id: str) -> str | None:
-        """None."""
-
-    async def order(self, order_id: str) -> OrderRecord | None:
-        """None."""
 
 
 BUSY = Failure(FailureKind.OVERLOADED, "busy")

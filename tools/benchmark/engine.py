@@ -29,7 +29,7 @@ from tools.benchmark.process import run_part
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
 from web import compose
-from web.api.commands import list_command
+from web.api.bodies.commands import list_command
 from web.process import affinity as processor
 from web.process import logs
 from web.process.snapshots import SnapshotPolicy

@@ -131,7 +131,7 @@ def _listing(path: Path) -> tuple[MarketParams, int]:
     from perps.wire.listing import MarketBody
     from tools.errors import ToolError
     from web.answers.errors import RequestError
-    from web.api.commands import list_command
+    from web.api.bodies.commands import list_command
 
     try:
         listing = list_command(decoder(MarketBody).decode(path.read_bytes()))

@@ -24,7 +24,6 @@ from web.api import (
     orders,
     page,
     prices,
-    reading,
     reference,
     results,
     streams,
@@ -32,6 +31,7 @@ from web.api import (
     users,
     venue,
 )
+from web.api.bodies import reading
 from web.api.call import Call, Reply, Route
 from web.api.context import Context
 from web.api.request_ids import request_ids

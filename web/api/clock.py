@@ -17,8 +17,8 @@ from perps.wire.venue import AdvanceBody, Advanced
 from web.answers import errors
 from web.answers.errors import RequestError, invalid
 from web.answers.times import rfc3339
+from web.api.bodies.units import number
 from web.api.call import Call, Route
-from web.api.units import number
 
 SECONDS_MAX: Final = 31 * 86_400
 """The most that one request lets pass: 744 hours, each looked at by every market."""

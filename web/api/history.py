@@ -13,9 +13,9 @@ from perps.wire.lists import Page
 from web.answers import decimals
 from web.answers.funding import recorded_hour
 from web.answers.trades import price, trade
+from web.api.bodies.units import moment_ms
 from web.api.call import Call, Route
 from web.api.paging import before, next_cursor
-from web.api.units import moment_ms
 from web.readside.candle_pages import newest_page, page_from
 from web.readside.history import CANDLES_KEPT, INTERVALS
 

@@ -11,8 +11,8 @@ from perps.wire.operation import NoQuery
 from web.answers.errors import RequestError, invalid, not_found
 from web.answers.keys import key, me
 from web.answers.times import rfc3339
+from web.api.bodies.units import printable, time_ms
 from web.api.call import Call, Route
-from web.api.units import printable, time_ms
 
 
 async def who_am_i(call: Call[None, NoQuery]) -> Me:

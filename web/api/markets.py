@@ -12,10 +12,10 @@ from perps.wire.listing import ChangesBody, MarketBody
 from perps.wire.markets import FundBody, Listed, MarketAnswer, MarketList, ModeBody, Settled
 from perps.wire.operation import NoQuery
 from web.answers import markets
+from web.api.bodies.changes import changes_of, check_changes
+from web.api.bodies.commands import list_command
+from web.api.bodies.units import signed_money
 from web.api.call import Call, Reply, Route, replayable
-from web.api.changes import changes_of, check_changes
-from web.api.commands import list_command
-from web.api.units import signed_money
 
 
 async def list_markets(call: Call[None, NoQuery]) -> MarketList:

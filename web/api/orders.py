@@ -37,10 +37,10 @@ from web.answers import orders
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid, not_found, of_item
 from web.answers.rows import own_event
+from web.api.bodies.commands import check_exits, exits
+from web.api.bodies.units import limit_price, number, positive_money, price_ticks, time_ms
 from web.api.call import Call, Reply, Route, replayable
-from web.api.commands import check_exits, exits
 from web.api.paging import before
-from web.api.units import limit_price, number, positive_money, price_ticks, time_ms
 from web.gateway import POSITION_SHOWN_MAX, wallet_of
 
 

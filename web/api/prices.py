@@ -11,8 +11,8 @@ from perps.wire.operation import NoQuery
 from perps.wire.prices import PriceAnswer, PriceBody, PriceItem, PriceRefused, PriceResult, PriceResults
 from web.answers.errors import RequestError, of_item
 from web.answers.markets import market
+from web.api.bodies.commands import check_price, price_command
 from web.api.call import Call, Route
-from web.api.commands import check_price, price_command
 
 
 def one(call: Call[PriceBody, NoQuery]) -> PriceBody:

@@ -12,7 +12,7 @@ from perps.wire.operation import NoQuery
 from perps.wire.streams import MixedStreamQuery, StreamQuery, TicketMade, UserStreamQuery
 from web.answers.errors import RequestError, not_found
 from web.answers.times import rfc3339
-from web.api import reading
+from web.api.bodies import reading
 from web.api.call import Call, Route
 from web.auth import Principal
 from web.streams import sse

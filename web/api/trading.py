@@ -23,8 +23,8 @@ from perps.wire.trading import CloseBody, Closed, OpenBody, Quoted
 from perps.wire.triggers import TRIGGERS, TriggersBody
 from web.answers import errors, positions
 from web.answers.errors import RequestError
+from web.api.bodies.commands import check_exits, close_command, exits, margin_command, open_command, ticker_of_position
 from web.api.call import Call, Reply, Route, replayable
-from web.api.commands import check_exits, close_command, exits, margin_command, open_command, ticker_of_position
 from web.gateway import in_name_of, wallet_of
 
 

@@ -25,9 +25,9 @@ from web.answers import users as user_answers
 from web.answers.errors import invalid, not_found
 from web.answers.times import rfc3339
 from web.answers.trades import user_trade
+from web.api.bodies.units import money_from_zero, positive_money
 from web.api.call import Call, Reply, Route, replayable
 from web.api.paging import before, next_cursor
-from web.api.units import money_from_zero, positive_money
 from web.readside.model import ReadModel
 
 

@@ -19,7 +19,7 @@ from perps.wire.base import NO_LIMIT, Limit, Number
 from perps.wire.listing import MarketBody
 from tests.perps.build import Books, done, opened, reductions
 from web.answers.errors import RequestError
-from web.api.commands import list_command
+from web.api.bodies.commands import list_command
 
 LIVELY = (Preset.GAME, Preset.VOLATILE)
 PRICES = ["0.05", "0.0999999", "0.45", "1", "9.99999", "10", "99.9999", "100", "120.5", "999.99", "3200", "64000"]

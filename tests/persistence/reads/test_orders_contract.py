@@ -8,7 +8,7 @@ from perps.journal import Entry
 from perps.query_rows import OrderRecord
 from tests.persistence.slow_reads import slow_orders
 from tests.persistence.stores import Queries, Store, write
-from tests.persistence.test_folded_fills import NAMES, a_wild_day
+from tests.persistence.wild_days import NAMES, a_wild_day
 
 
 @pytest.fixture(scope="module")

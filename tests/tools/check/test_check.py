@@ -26,7 +26,7 @@ from tools.check.listed import params_of
 from tools.check.match import Outcome, play
 from tools.check.prices import LEAST, of_venue, simulated
 from tools.cli import main
-from web.api.commands import list_command
+from web.api.bodies.commands import list_command
 
 PRICE = 640_000
 SEEDS = (1, 2)

@@ -21,7 +21,7 @@ from tools.benchmark.http import MARKET, TICKERS
 from tools.demo.agents import Agent, wish
 from tools.demo.demo import run_demo
 from tools.demo.setup import AGENTS, MARKETS, PEOPLE, AgentPlan, Style, prepare
-from web.api.commands import list_command
+from web.api.bodies.commands import list_command
 
 PACE = 40.0
 PLAN = AgentPlan("ann", "BTC-PERP", Style.NOISE, 500.0, (2,), 1.0, positions_max=2)

@@ -17,7 +17,7 @@ from aiohttp.web import RequestHandler
 from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.venue import ADMIN_KEY, Running
-from web.api.reading import BODY_BYTES_MAX
+from web.api.bodies.reading import BODY_BYTES_MAX
 from web.compose import Limits
 from web.limits.connections import PART_BYTES, Connection
 

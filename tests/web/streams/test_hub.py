@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, nullcontext
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -13,7 +13,7 @@ from perps.venue import VenueState
 from tests.actors.venue import Running, open_long, running, set_price
 from tests.conftest import Event as LogEvent
 from tests.support.memory import MemoryQueries
-from tests.support.slowness import soon
+from tests.web.streams.follow import Following
 from tests.web.streams.kinds import ALL, ByMarket, Mine, Wire
 from web.readside.model import ReadModel
 from web.streams.deliveries import AT_ONCE, Deliveries
@@ -22,46 +22,6 @@ from web.streams.subscribers import Subscriber
 from web.streams.topics import Topics
 
 A, B = "A-PERP", "B-PERP"
-
-
-class Reader:
-    """Somebody who follows a hub."""
-
-    def __init__(self, hub: Hub, subscriber: Subscriber, blocks: AsyncGenerator[bytes, None]) -> None:
-        self.hub, self.subscriber, self.blocks = hub, subscriber, blocks
-        self.cut = 0
-
-    async def next(self) -> str:
-        """What comes next, in one piece."""
-        async with soon(5):
-            return (await anext(self.blocks)).decode()
-
-    async def rest(self) -> str:
-        """All that comes before the end."""
-        async with soon(5):
-            return "".join([block.decode() async for block in self.blocks])
-
-    def abort(self) -> None:
-        """As a transport: the connection is gone."""
-        self.cut += 1
-
-
-class Following:
-    """Opens readers, and closes them at the end."""
-
-    def __init__(self, venue: Running, stack: AsyncExitStack) -> None:
-        self._venue, self._stack = venue, stack
-
-    async def __call__(
-        self, kind: ByMarket, topics: Topics = ALL, since: str | None = None, *, hub: Hub | None = None
-    ) -> Reader:
-        """A reader of ``hub``, or of the venue's."""
-        hub = hub or self._venue.hub
-        subscriber = hub.subscriber(kind, topics)
-        blocks = hub.follow(subscriber, since, lambda rows_left: nullcontext())
-        reader = Reader(hub, subscriber, await self._stack.enter_async_context(aclosing(blocks)))
-        subscriber.abort = reader.abort
-        return reader
 
 
 @pytest.fixture(params=[20_000, 1], ids=["memory", "journal"])

@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import msgspec
 import pytest
 
 from perps.wire.streams import MARKET_EVENTS, USER_EVENTS
-from tests.web.conftest import Starter
 from tests.web.events import Event, following, listening, read_raw
 from tests.web.shapes import BALANCE, POSITION, TRADE, amount, fits
-from tests.web.venue import Backend, Json, Running
-from web.compose import Limits
-from web.streams import hub as hub_module
+from tests.web.streams.story import of_kind, story
+from tests.web.venue import Json, Running
 
 OWN = "/api/sse/users/me"
 
 
 def _names(events: list[Event]) -> list[str]:
     return [event.name for event in events]
-
-
-def _of(events: list[Event], name: str) -> list[Any]:
-    return [event.data for event in events if event.name == name]
-
-
-async def _story(venue: Running) -> int:
-    """Two traders and a referrer in two markets: everything that can touch a wallet. The offset of the last row."""
-    await venue.market("OTHER", "100")
-    await venue.user("rita", "100")
-    ann, bob = await venue.user("ann", referrer="rita"), await venue.user("bob")
-    await ann.opened(leverage=100)
-    await bob.opened(side="short", leverage=20)
-    await ann.opened("OTHER", "500", side="short")
-    await asyncio.gather(*(trader.opened(size="50") for trader in (ann, bob) for _ in range(4)))
-    (await ann.close("OTHER-1", percentage="0.3")).ok()
-    (await bob.close("BTC-PERP-2", percentage="0.5")).ok()
-    for moved in ("3", "-1"):
-        (await ann.post("/api/markets/perps/OTHER-1/margin", {"amount": moved})).ok()
-    await bob.opened(side="short", size="50", positionId="BTC-PERP-2")
-    await venue.price("45000")
-    (await ann.close("OTHER-1")).ok()
-    (await venue.admin.post("/api/admin/users/ann/deposit", {"amount": "5"})).ok()
-    last = await venue.admin.post("/api/admin/users/bob/withdraw", {"amount": "7"})
-    offset: int = last.ok()["offset"]
-    return offset
 
 
 async def test_a_users_stream_begins_with_what_they_have(venue: Running) -> None:
@@ -77,13 +46,13 @@ async def test_each_event_carries_what_rest_answers(venue: Running) -> None:
         events += await stream.until_offset(rest["offset"])
 
     assert _names(events) == ["trade", "position", "balance"] * 3
-    assert _of(events, "position") == [
+    assert of_kind(events, "position") == [
         {**answer["position"], "offset": answer["offset"]} for answer in (opened, half, rest)
     ]
-    assert _of(events, "balance")[0] == {**balance, "userId": "ann"}
-    assert _of(events, "balance")[-1] == {**await ann.balance(), "userId": "ann"}
+    assert of_kind(events, "balance")[0] == {**balance, "userId": "ann"}
+    assert of_kind(events, "balance")[-1] == {**await ann.balance(), "userId": "ann"}
     shown = (await ann.get("/api/users/me/trades")).ok()["trades"]
-    assert _of(events, "trade") == shown[::-1]
+    assert of_kind(events, "trade") == shown[::-1]
     for event in events:
         fits(event.data, {"trade": TRADE, "position": POSITION, "balance": BALANCE}[event.name])
 
@@ -101,9 +70,9 @@ async def test_margin_in_and_out_is_told_to_the_owner_alone_as_rest_answers_it(v
         public = await markets.until_offset(price["offset"])
 
     assert _names(events) == ["position", "balance"] * 2
-    assert _of(events, "position") == [{**answer["position"], "offset": answer["offset"]} for answer in moved]
-    assert [one["balance"] for one in _of(events, "balance")] == [answer["newBalance"] for answer in moved]
-    assert [one["margin"] for one in _of(events, "balance")] == [answer["position"]["margin"] for answer in moved]
+    assert of_kind(events, "position") == [{**answer["position"], "offset": answer["offset"]} for answer in moved]
+    assert [one["balance"] for one in of_kind(events, "balance")] == [answer["newBalance"] for answer in moved]
+    assert [one["margin"] for one in of_kind(events, "balance")] == [answer["position"]["margin"] for answer in moved]
     assert _names(public) == ["price"]
 
 
@@ -124,7 +93,7 @@ async def test_every_event_is_of_its_type_in_the_contract(venue: Running) -> Non
     """No field is missing, and none is there that the type has not."""
     async with following(venue, "/api/sse/users?since=1-0", venue.admin) as stream, listening(venue) as markets:
         own, public = [], [await markets.next()]
-        await _story(venue)
+        await story(venue)
         order = {"ticker": "OTHER", "type": "limit", "side": "long", "size": "10", "leverage": 2, "price": "50"}
         rests = (await venue.client("ann").post("/api/orders", order)).ok(201)
         own += await stream.until_offset(rests["offset"])
@@ -136,7 +105,7 @@ async def test_every_event_is_of_its_type_in_the_contract(venue: Running) -> Non
         own += await stream.take(2)
 
     for events, types in ((own, USER_EVENTS), (public, MARKET_EVENTS)):
-        shown_elsewhere = {"reset", "funding"} & set(types)  # an hour of funding: tests/web/api/test_funding.py
+        shown_elsewhere = {"reset", "funding"} & set(types)  # an hour of funding: tests/web/api/markets/test_funding.py
         assert {event.name for event in events} | shown_elsewhere == set(types)
         for event in events:
             whole = msgspec.to_builtins(msgspec.convert(event.data, types[event.name]))
@@ -166,13 +135,13 @@ async def test_what_others_cause_is_told_too(venue: Running) -> None:
 
 async def test_the_balance_after_each_row_is_what_the_ledger_has_of_that_row(venue: Running) -> None:
     """Also amid a commit of many rows: each has the wallet that its last leg left, and the sums up to it."""
-    offset = await _story(venue)
+    offset = await story(venue)
 
     async with following(venue, "/api/sse/users?since=1-1", venue.admin) as stream:
         events = await stream.until_offset(offset)
 
     for user in ("ann", "bob", "rita"):
-        balances = [data for data in _of(events, "balance") if data["userId"] == user]
+        balances = [data for data in of_kind(events, "balance") if data["userId"] == user]
         moved = (await venue.admin.get(f"/api/users/{user}/transactions?limit=500")).ok()["transactions"]
         wallet = {int(leg["id"].partition("-")[0]): leg["balanceAfter"] for leg in reversed(moved)}
         assert wallet.keys() <= {data["offset"] for data in balances}
@@ -182,90 +151,11 @@ async def test_the_balance_after_each_row_is_what_the_ledger_has_of_that_row(ven
             assert (data["offset"], data["balance"]) == (data["offset"], held)
         now = (await venue.admin.get(f"/api/users/{user}/balance")).ok()
         assert {**balances[-1], "offset": 0} == {**now, "userId": user, "offset": 0}
-        trades = [data for data in _of(events, "trade") if data["userId"] == user]
+        trades = [data for data in of_kind(events, "trade") if data["userId"] == user]
         for data in balances:
             until = [trade for trade in trades if trade["offset"] <= data["offset"]]
             assert amount(data["lifetimePnL"]) == sum(amount(trade["realizedPnL"]) for trade in until)
             assert amount(data["totalFees"]) == sum(amount(trade["fee"]["amount"]) for trade in until)
-
-
-@pytest.fixture(params=[20_000, 1], ids=["memory", "journal"])
-async def told(request: pytest.FixtureRequest, starter: Starter, backend: Backend) -> tuple[Running, dict[str, bytes]]:
-    """A venue, and what readers of each stream got of a story while it happened: by path, from row 1 on."""
-    venue = await starter(backend, limits=Limits(rows_kept=request.param))
-    await venue.market()
-    paths = ["/api/sse/markets", "/api/sse/users", "/api/sse?tickers=BTC-PERP"]
-    readers = {path: asyncio.create_task(_read_until_deposit(venue, path)) for path in paths}
-    while venue.venue.context.streams.readers < len(paths):  # noqa: ASYNC110 - a plain value
-        await asyncio.sleep(0)
-    await _story(venue)
-    await venue.price("45001")
-    return venue, {path: await reader for path, reader in readers.items()}
-
-
-async def _read_until_deposit(venue: Running, path: str) -> bytes:
-    """All that a stream tells after its snapshot, up to the price that ends the story."""
-    last = b'"indexPrice":"45001.00"' if path != "/api/sse/users" else b'"totalWithdrawn":"7.00"'
-    return await read_raw(venue, path, venue.admin, until=last)
-
-
-async def test_who_comes_back_reads_the_same_bytes_as_who_was_there(
-    told: tuple[Running, dict[str, bytes]], starter: Starter
-) -> None:
-    venue, live = told
-    again = await starter.restart(venue, limits=Limits(rows_kept=1))
-
-    for path, seen in live.items():
-        ids = [block.rpartition(b"id: ")[2].decode() for block in seen.split(b"\n\n") if b"id: " in block]
-        for since in ("1-1", *ids[1:-1:3]):
-            mark = "&" if "?" in path else "?"
-            last = b'"indexPrice":"45001.00"' if path != "/api/sse/users" else b'"totalWithdrawn":"7.00"'
-            missed = await read_raw(again, f"{path}{mark}since={since}", again.admin, until=last)
-            assert missed == (seen if since == "1-1" else seen.split(f"id: {since}\n\n".encode(), 1)[1])
-
-
-@pytest.mark.parametrize("page", [1, 3, 1000])
-async def test_a_user_who_comes_back_misses_nothing_where_a_page_ends(
-    starter: Starter, page: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(hub_module, "RESUME_EVENTS", page)
-    monkeypatch.setattr(hub_module, "RESUME_PAGE", min(page, 7))
-    venue = await starter(limits=Limits(rows_kept=1))
-    await venue.market()
-    offset = await _story(venue)
-    async with following(venue, "/api/sse/users?since=1-1", venue.admin) as stream:
-        everything = await stream.until_offset(offset)
-
-    for user in ("ann", "bob", "rita"):
-        own = [event for event in everything if event.data["userId"] == user]
-        for since in range(1, own[-1].offset, 2):
-            missed = [event.data for event in own if event.offset > since]
-            async with following(venue, f"/api/sse/users/{user}?since=1-{since}", venue.admin) as stream:
-                assert [event.data for event in await stream.take(len(missed))] == missed
-
-
-async def test_rows_that_come_while_a_user_catches_up_are_told_with_their_balance(starter: Starter) -> None:
-    """Somebody whom none of the missed rows touched is touched by one that comes meanwhile."""
-    venue = await starter(limits=Limits(rows_kept=1))
-    await venue.market()
-    ann, bob = await venue.user("ann"), await venue.user("bob")
-    since = (await ann.opened())["offset"] - 1
-    await ann.opened()
-    hub = venue.venue.context.streams
-    pages, rows_after = list[int](), hub._rows_after
-
-    async def meanwhile(after: int, limit: int) -> Any:
-        pages.append(after)
-        if len(pages) == 3:  # its place, then what it missed once to go back; now to tell it
-            await bob.opened()
-        return await rows_after(after, limit)
-
-    hub._rows_after = meanwhile
-    async with following(venue, f"/api/sse/users?since=1-{since}", venue.admin) as stream:
-        events = await stream.until_offset(since + 3)
-
-    assert len(pages) == 3
-    assert _of(events, "balance")[-1] == {**await bob.balance(), "userId": "bob"}
 
 
 async def test_tickers_narrow_trades_and_positions_and_no_balance(venue: Running) -> None:
@@ -281,7 +171,7 @@ async def test_tickers_narrow_trades_and_positions_and_no_balance(venue: Running
 
     assert [position["ticker"] for position in now.data["positions"]] == ["OTHER"]
     assert _names(events) == ["balance", "trade", "position", "balance"]
-    assert {data["ticker"] for name in ("trade", "position") for data in _of(events, name)} == {"OTHER"}
+    assert {data["ticker"] for name in ("trade", "position") for data in of_kind(events, name)} == {"OTHER"}
 
 
 async def test_one_connection_carries_markets_and_ones_own(venue: Running) -> None:

@@ -10,8 +10,8 @@ import pytest
 from tests.web.api.bodies.test_bodies import NOT_JSON, NOT_OURS, OPEN, ROUTES
 from tests.web.conftest import Starter
 from tests.web.venue import Answer, Running
-from web.api import reading
-from web.api.reading import BODY_BYTES_MAX, ITEMS_PER_TURN
+from web.api.bodies import reading
+from web.api.bodies.reading import BODY_BYTES_MAX, ITEMS_PER_TURN
 from web.limits.shares import BODIES_WAITING_MAX
 from web.listener import SHUTDOWN_S
 

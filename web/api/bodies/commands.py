@@ -22,7 +22,7 @@ from perps.wire.trading import CloseBody, OpenBody
 from perps.wire.triggers import TriggersBody
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid
-from web.api.units import (
+from web.api.bodies.units import (
     limit_price,
     lots,
     money_from_zero,

@@ -11,8 +11,8 @@ from perps.params import MarketParams, ParamChanges
 from perps.wire.base import outside
 from perps.wire.listing import ChangesBody
 from web.answers.errors import invalid
-from web.api.commands import age, band, credit_limit, notional_limit, positions_limit, step
-from web.api.units import lots, positive_money, printable, rate, rate_from_zero
+from web.api.bodies.commands import age, band, credit_limit, notional_limit, positions_limit, step
+from web.api.bodies.units import lots, positive_money, printable, rate, rate_from_zero
 
 _LOTS: Final = ("skew_scale", "max_skew", "max_open_interest")
 _RATES: Final = ("maker_fee", "taker_fee", "referral_share", "maintenance_rate", "liquidation_fee", "max_funding_rate")

@@ -23,7 +23,7 @@ from perps.wire.base import decoder
 from perps.wire.operation import ITEMS_MAX, PATH_TYPES, NoQuery, Operation
 from perps.wire.operations import OPERATIONS
 from web.answers.errors import RequestError, invalid, of_item
-from web.api import misfits
+from web.api.bodies import misfits
 from web.api.call import Call
 from web.api.context import Context
 
