@@ -138,7 +138,9 @@ class Api:
         """Take points out of the caller's budget, before anything of the request is read. Raises ``rate_limited``."""
         admission, request = self._context.admission, call.request
         request.spent = admission.spend(call.caller, points)
-        if call.caller.principal is None:
+        if not points:
+            await admission.probe(call.caller, request.remote or "")
+        elif call.caller.principal is None:
             await admission.pace(call.caller, points=points)
 
     async def _shared_answer(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:

@@ -69,7 +69,7 @@ class Context:
 
     def looking_up(self, request: web.BaseRequest) -> AbstractAsyncContextManager[None]:
         """While a request has something read from the database. Raises ``rate_limited``."""
-        return self.read_shares.one(self.keys.payer(request))
+        return self.read_shares.one(self.keys.payer(request), request.remote or "")
 
     def market(self, ticker: str) -> MarketView:
         """A market by ticker. Raises ``market_not_found``."""
