@@ -19,6 +19,7 @@ from perps.market.holding import HeldPrice
 from perps.market.order import Order
 from perps.market.position import Position
 from perps.market.settling import Settling
+from perps.order_events import CancelTimerSet as CancelTimerSet
 from perps.order_events import OrderCancelled as OrderCancelled
 from perps.order_events import OrderPlaced as OrderPlaced
 from perps.order_events import OrderReplaced as OrderReplaced
@@ -305,6 +306,7 @@ MarketEvent = (
     | OrderPlaced
     | OrderReplaced
     | OrderCancelled
+    | CancelTimerSet
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -317,7 +319,8 @@ SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
 1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PositionIncreased``, ``PriceHeld``,
-``HoldEnded``, ``ParamsChanged``, ``MarketSettling``, ``OrderPlaced``, ``OrderReplaced``, ``OrderCancelled``.
+``HoldEnded``, ``ParamsChanged``, ``MarketSettling``, ``OrderPlaced``, ``OrderReplaced``, ``OrderCancelled``,
+``CancelTimerSet``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

@@ -77,3 +77,9 @@ class OrderCalls(Calls):
     async def cancel_orders(self, *, user_id: str | None = None, ticker: str | None = None) -> orders.OrdersCancelled:
         """Cancel all resting orders, in one market or in all."""
         return await self.call(orders.CANCEL_ALL, orders.OrdersCancelled, user_id=user_id, ticker=ticker)
+
+    async def cancel_all_after(
+        self, ticker: str, seconds: Exact | None, *, user_id: str | None = None
+    ) -> orders.CancelsAfter:
+        """Cancel all resting orders of a market in so many seconds, unless this is called again before; None: never."""
+        return await self.call(orders.CANCEL_AFTER, orders.CancelsAfter, **values_of(locals()))

@@ -8,6 +8,7 @@ from perps.events import (
     MarketListed,
     Transfers,
 )
+from perps.market.cancel_timers import CancelTimers
 from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.orders import NoLists, RestingOrders
@@ -30,6 +31,7 @@ class Market:
 
     __slots__ = (
         "at",
+        "cancel_timers",
         "cash",
         "exits",
         "funding_at",
@@ -89,6 +91,7 @@ class Market:
         self.order = LiquidationOrder() if order is None else order
         self.exits = Exits() if order is None else NoExits()
         self.orders = RestingOrders() if order is None else NoLists()
+        self.cancel_timers = CancelTimers()
         self.next_number = 1
         self.next_order = 1
         self.seq = 0
@@ -117,6 +120,7 @@ class Market:
         market.house, market.insurance = head.house, head.insurance
         market.held_price, market.settling = head.held_price, head.settling
         market.next_order = head.next_order
+        market.cancel_timers = CancelTimers(head.cancel_timers)
         market.order.add_all(image.positions, head.params)
         market.exits.enter_all(position for position in image.positions if position.has_exits)
         for position in image.positions:
@@ -150,6 +154,7 @@ class Market:
             self.settling,
             self.next_order,
             len(self.positions) if self.orders.by_number else None,
+            in_order(self.cancel_timers.by_user),
         )
         return MarketImage(head, tuple(self.positions.values()), tuple(self.orders.by_number.values()))
 
@@ -159,7 +164,7 @@ class Market:
         market.order, market.exits = NoOrder(), NoExits()
         market.positions, market.held = dict(self.positions), dict(self.held)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
-        market.orders = NoLists()
+        market.orders, market.cancel_timers = NoLists(), CancelTimers(self.cancel_timers.by_user)
         for order in self.orders.by_number.values():
             market.orders.add(order, self.params)
         return market

@@ -11,6 +11,7 @@ from perps import commands, events
 from perps.commands import Ids, Route
 from perps.effects import Effects
 from perps.rules import (
+    cancel_timers,
     closing,
     funding,
     house,
@@ -34,6 +35,7 @@ MODULES: Final = (
     margin,
     triggers,
     orders,
+    cancel_timers,
     funding,
     prices,
     listing,

@@ -118,6 +118,8 @@ def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
             return f"order {ticker}-o{last} is none: {order}"
         if not 0 <= order.placed_at <= until or (order.expires_at or until) not in TIMES:
             return f"order {ticker}-o{last} was placed at {order.placed_at}, its market stands at {until}"
+    if any(at not in TIMES for at in image.head.cancel_timers.values()):
+        return f"{ticker} has a cancel timer that is no time"
     if last >= image.head.next_order:
         return f"{ticker} has order {last}, but the next one would be {image.head.next_order}"
     return None

@@ -168,6 +168,10 @@ EXAMPLES: Final[dict[str, Example]] = {
  "closedAt": "2026-11-22T17:34:58.502Z"},
  "offset": 12}"""),
     "cancelOrders": Example('{"orders": [], "offset": 12}'),
+    "cancelAllAfter": Example(
+        '{"ticker": "BTC-PERP", "userId": "ann", "cancelsAt": "2026-11-22T17:35:58.512Z", "offset": 13}',
+        '{"ticker": "BTC-PERP", "seconds": "60"}',
+    ),
     "listPositions": Example("""
  {"perpetuals": {"positions": [], "stats": {"totalPositions": 0, "totalPnL": "0.00", "totalFunding": "0.00"}},
  "timestamp": "2026-11-22T17:34:58.492Z", "offset": 9, "nextCursor": null}"""),

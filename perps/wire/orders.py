@@ -101,7 +101,9 @@ class Order(Answer):
     status: Status
     reason: Annotated[
         str | None,
-        Meta(description="Why it was cancelled: `owner`, `expired`, or the code that its fill was refused with."),
+        Meta(
+            description="Why it was cancelled: `owner`, `expired`, `cancel_timer`, or the code that its fill was refused with."
+        ),
     ]
     position_id: Annotated[PositionId | None, Meta(description="The position that its fill began.")]
     average_price: Annotated[Price | None, Meta(description="Of its fill.")]
@@ -188,6 +190,29 @@ class OrdersCancelled(Answer):
     """The orders that were cancelled."""
 
     orders: list[Order]
+    offset: Offset
+
+
+class CancelAfterBody(Body):
+    """When a user's resting orders in a market end by themselves."""
+
+    ticker: Ticker
+    seconds: Annotated[
+        Number | None,
+        Meta(
+            description="From now, 1 to 86400, at most 3 decimals. 0 or null: they do not end by themselves any more.",
+            examples=["60"],
+        ),
+    ] = None
+    user_id: Annotated[UserId | None, Meta(description="For administrators: whose orders.")] = None
+
+
+class CancelsAfter(Answer):
+    """When a user's resting orders in a market end by themselves."""
+
+    ticker: Ticker
+    user_id: UserId
+    cancels_at: Annotated[Time | None, Meta(description="Null: they do not.")]
     offset: Offset
 
 
@@ -284,5 +309,18 @@ CANCEL_ALL: Final = Operation(
     scope="trade",
     query=CancelQuery,
     answers={200: OrdersCancelled},
+    refusals=(Code.MARKET_NOT_FOUND, Code.USER_NOT_FOUND, *COMMAND),
+)
+CANCEL_AFTER: Final = Operation(
+    name="cancelAllAfter",
+    tag="Trading",
+    method="POST",
+    path="/api/orders/cancel-all-after",
+    summary="Cancel a user's resting orders in a market later, unless this is sent again before",
+    description="For a bot that may fall silent: it sends this again and again, and when it stops, its orders end, with the "
+    "reason `cancel_timer`. `takeProfit` and `stopLoss` of positions stay. Each call replaces the one before.",
+    scope="trade",
+    body=CancelAfterBody,
+    answers={200: CancelsAfter},
     refusals=(Code.MARKET_NOT_FOUND, Code.USER_NOT_FOUND, *COMMAND),
 )

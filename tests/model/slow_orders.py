@@ -41,6 +41,8 @@ class SlowOrders:
     """All resting orders, by their ids."""
 
     by_name: dict[str, SlowOrder] = field(default_factory=dict)
+    timers: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    """By user and market: when all end by themselves."""
 
     def reserved(self, ticker: str) -> int:
         """What a market's account of orders holds."""
@@ -49,3 +51,8 @@ class SlowOrders:
     def of(self, user: str, ticker: str) -> int:
         """How many orders of a user rest in a market."""
         return sum((order.user, order.ticker) == (user, ticker) for order in self.by_name.values())
+
+    def timer_set(self, user: str, ticker: str, at: int | None) -> int | None:
+        """A user's orders in a market end then: what was said before."""
+        before, self.timers[user, ticker] = self.timers.get((user, ticker)), at
+        return before

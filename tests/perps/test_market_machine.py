@@ -19,12 +19,14 @@ from perps.commands import (
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
+    SetCancelTimer,
     SetTriggers,
     Side,
     UpdatePrice,
     Withdraw,
 )
 from perps.events import (
+    CancelTimerSet,
     CloseReason,
     Events,
     FundingAccrued,
@@ -42,6 +44,7 @@ from perps.market.order import Order, order_id
 from perps.market.position import position_id
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
+from perps.rules.cancel_timers import BY_TIMER
 from perps.sequencer import Sequencer
 from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
 from perps.venue import replay_market
@@ -238,6 +241,10 @@ class Exchange(Checked):
         if not isinstance(outcome, Rejected):
             self.follow(ticker, outcome)
 
+    @rule(user=st.sampled_from(USERS), ticker=TICKERS, after_ms=st.sampled_from([0, 1_000, 600_000]))
+    def set_cancel_timer(self, user: str, ticker: str, after_ms: int) -> None:
+        self.follow(ticker, self.venue.send(SetCancelTimer(ticker=ticker, user=user, after_ms=after_ms)))
+
     def level(self, ticker: str, bps: int | None) -> Ticks | None:
         return None if bps is None else Ticks(self.venue.markets[ticker].index_price * bps // 10_000 + 1)
 
@@ -294,8 +301,12 @@ class Exchange(Checked):
                     self.model.priced(ticker, self.unticked(ticker, price))
                 case OrderPlaced(order=order) | OrderReplaced(order=order):
                     self.model.rested(order_id(ticker, order.number), slow_order(ticker, order, self.params[ticker]))
-                case OrderCancelled(order=order):
+                case CancelTimerSet(user=user, at=at):
+                    due = self.model.orders.timer_set(user, ticker, at)
+                    assert at is not None or due is not None
+                case OrderCancelled(order=order, reason=reason):
                     self.model.ended(order_id(ticker, order.number))
+                    assert reason != BY_TIMER or self.model.orders.timers[order.user, ticker] is None
                 case PositionOpened(position=position, order=Order() as order):
                     self.filled(ticker, order, event)
                 case PositionOpened(position=position):

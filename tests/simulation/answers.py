@@ -18,6 +18,7 @@ from perps.commands import (
     OpenPosition,
     PlaceOrder,
     ReplaceOrder,
+    SetCancelTimer,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -27,6 +28,7 @@ from perps.commands import (
     Withdraw,
 )
 from perps.events import (
+    CancelTimerSet,
     Deposited,
     Event,
     HouseFunded,
@@ -87,6 +89,8 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return (command.order_id, BY_OWNER) == (order_id(stream, order.number), reason)
         case CancelOrders(), OrderCancelled(order=order, reason=reason):
             return (command.ticker, command.user, BY_OWNER) == (stream, order.user, reason)
+        case SetCancelTimer(after_ms=after), CancelTimerSet(user=user, at=at):
+            return (command.ticker, command.user, bool(after)) == (stream, user, at is not None)
         case UpdatePrice(), PriceUpdated(price=price) | PriceHeld(price=price):
             wanted = price if command.change is not None else command.price
             return (command.ticker, wanted, command.sequence) == (stream, price, event.sequence)

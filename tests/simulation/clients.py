@@ -22,6 +22,7 @@ from perps.commands import (
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
+    SetCancelTimer,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -62,6 +63,7 @@ WEIGHTS = {
     "replace": 4,
     "cancel": 4,
     "cancel_all": 1,
+    "cancel_timer": 1,
     "price": 16,
     "crash_of_price": 2,
     "deposit": 5,
@@ -154,6 +156,9 @@ class Clients:
                 return self._keyed(CancelOrder(ticker=ticker, user=placed, order_id=name), placed)
             case "cancel_all":
                 return self._keyed(CancelOrders(ticker=ticker, user=user), user)
+            case "cancel_timer":
+                after_ms = chance.choice((0, 1_000, 2_500, 60_000))
+                return self._keyed(SetCancelTimer(ticker=ticker, user=user, after_ms=after_ms), user)
             case "triggers":
                 triggers = self._triggers(ticker, user)
                 return self._keyed(triggers, triggers.user)

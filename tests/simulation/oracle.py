@@ -9,6 +9,7 @@ from typing import assert_never
 
 from perps.commands import HouseAccount
 from perps.events import (
+    CancelTimerSet,
     CloseReason,
     Deposited,
     Event,
@@ -39,6 +40,7 @@ from perps.market.order import Order, order_id
 from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from perps.refusals import InvariantViolated
+from perps.rules.cancel_timers import BY_TIMER
 from perps.rules.orders import EXPIRED, ORDERS_PER_USER_MAX
 from perps.units import PICO
 from perps.venue import VenueState
@@ -153,6 +155,10 @@ class Oracle:
             case ParamsChanged(params=params, at=at):
                 self._params[ticker] = params
                 slow.changed(rules_of(params), at)
+            case CancelTimerSet(user=user, at=until):
+                due = slow.orders.timer_set(user, ticker, until)
+                if until is None and row.kind == "time" and (due is None or due > row.at):
+                    self._complain(f"row {row.offset} ends orders of {user} before their time, {due}")
             case FundingAccrued():
                 pass  # before all others: ``_accrue``
             case _:
@@ -181,6 +187,8 @@ class Oracle:
 
     def _end(self, row: Row, event: OrderCancelled) -> None:
         order = self.slow.ended(order_id(row.stream, event.order.number))
+        if event.reason == BY_TIMER and self.slow.orders.timers.get((order.user, row.stream)) is not None:
+            self._complain(f"row {row.offset} ends an order by a timer that runs")
         if event.reason == EXPIRED and (order.expires_at is None or order.expires_at > row.at):
             self._complain(f"row {row.offset} ends an order before its time")
 

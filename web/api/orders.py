@@ -7,12 +7,13 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder
-from perps.events import OrderCancelled
+from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder, SetCancelTimer
+from perps.events import CancelTimerSet, OrderCancelled
 from perps.market.order import Order as DomainOrder
 from perps.market.order import split_order_id
 from perps.params import MarketParams
 from perps.query_rows import OrderRecord
+from perps.rules.cancel_timers import TIMER_MS_MAX, TIMER_MS_MIN
 from perps.rules.orders import BY_OWNER
 from perps.units import Micros, Ticks
 from perps.wire import orders as wire
@@ -21,7 +22,9 @@ from perps.wire.errors import ErrorCode
 from perps.wire.operation import NoQuery
 from perps.wire.orders import (
     BATCH_MAX,
+    CancelAfterBody,
     CancelQuery,
+    CancelsAfter,
     OrderAnswer,
     OrderBody,
     OrderRefused,
@@ -37,6 +40,7 @@ from web.answers import orders
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid, not_found, of_item
 from web.answers.rows import own_event
+from web.answers.times import rfc3339
 from web.api.bodies.commands import check_exits, exits
 from web.api.bodies.units import limit_price, number, positive_money, price_ticks, time_ms
 from web.api.call import Call, Reply, Route, replayable
@@ -151,6 +155,28 @@ async def cancel_all(call: Call[None, CancelQuery]) -> OrdersCancelled:
     tickers = [context.market(query.ticker).market.ticker] if query.ticker else list(context.model.markets)
     done = await asyncio.gather(*(_cancelled(call, ticker, user) for ticker in tickers))
     return OrdersCancelled(orders=[order for ended in done for order in ended], offset=context.model.offset)
+
+
+def cancelling_after(call: Call[CancelAfterBody, NoQuery]) -> int:
+    """In how many milliseconds; 0: never."""
+    after = 0 if call.body.seconds is None else number(call.body.seconds, 3, "seconds")
+    if after and not TIMER_MS_MIN <= after <= TIMER_MS_MAX:
+        raise invalid("seconds must be 0, or from 1 to 86400.", field="seconds")
+    return after
+
+
+async def cancel_after(call: Call[CancelAfterBody, NoQuery], after_ms: int) -> CancelsAfter:
+    """Set a user's cancel timer in a market, or end it."""
+    context, ticker = call.context, call.context.market(call.body.ticker).market.ticker
+    user = wallet_of(call.principal, call.body.user_id)
+    if user not in context.model.users:
+        raise not_found("user", userId=user)
+    answer = await call.do_what_is_left(SetCancelTimer(ticker=ticker, user=user, after_ms=after_ms))
+    if answer is None:
+        return CancelsAfter(ticker=ticker, user_id=user, cancels_at=None, offset=context.model.offset)
+    at = own_event(answer.entry, CancelTimerSet).at
+    ends = None if at is None else rfc3339(at)
+    return CancelsAfter(ticker=ticker, user_id=user, cancels_at=ends, offset=answer.entry.row.offset)
 
 
 async def _cancelled(call: Call[None, CancelQuery], ticker: str, user: str) -> list[wire.Order]:
@@ -268,4 +294,5 @@ ROUTES = (
     Route(wire.REPLACE, replaced, replacing),
     Route(wire.CANCEL, cancel),
     Route(wire.CANCEL_ALL, cancel_all),
+    Route(wire.CANCEL_AFTER, cancel_after, cancelling_after),
 )
