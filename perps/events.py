@@ -94,6 +94,8 @@ class PriceUpdated(Struct, frozen=True, array_like=True, tag=True):
     reason: str | None = None
     sequence: int | None = None
     source_at: Millis | None = None
+    orders_before: Millis | None = None
+    """Where orders wait for the next price: this one decides those that were placed before."""
 
 
 class PriceHeld(Struct, frozen=True, array_like=True, tag=True):
@@ -167,6 +169,8 @@ class PositionIncreased(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     """The referrer's part of ``fee``."""
     transfers: Transfers
+    order: Order | None = None
+    """The order that it fills."""
 
     @property
     def subject(self) -> str:
@@ -195,6 +199,8 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     bad_debt: Micros
     transfers: Transfers
+    order: Order | None = None
+    """The order that it fills."""
 
     @property
     def subject(self) -> str:
@@ -213,6 +219,8 @@ class PositionChanged(Struct, frozen=True, array_like=True, tag=True):
     transfers: Transfers = ()
     mark_price: Ticks = Ticks(0)
     funding_index: FundingIndex = FundingIndex(0)
+    order: Order | None = None
+    """The withdrawal that it fills."""
 
     @property
     def subject(self) -> str:

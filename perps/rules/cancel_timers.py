@@ -11,7 +11,7 @@ from perps.events import CancelTimerSet, OrderCancelled
 from perps.market.state import Market
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import reject
-from perps.rules.orders import cancelled
+from perps.rules.orders import cancelled, pending
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Millis
 
@@ -38,14 +38,17 @@ def decide_timer(market: Market, command: SetCancelTimer, given: Given) -> tuple
 def run_out(market: Market, given: Given, count_max: int) -> tuple[CancelTimerSet | OrderCancelled, ...]:
     """The end of timers that are due and of their users' orders, which may be a few more than ``count_max``.
 
-    The other timers come with the next observation.
+    The other timers come with the next observation; so does one whose user has a limit or a stop that is pending still.
     """
     ended: list[CancelTimerSet | OrderCancelled] = []
     for user in market.cancel_timers.due(given.at):
         if len(ended) >= count_max:
             break
-        ended.append(CancelTimerSet(user, None))
-        ended += [cancelled(market, order, BY_TIMER) for order in market.orders.of(user)]
+        orders = market.orders.of(user)
+        due = [order for order in orders if not pending(market, order, given)]
+        if all(order.is_pending for order in orders if order not in due):
+            ended.append(CancelTimerSet(user, None))
+        ended += [cancelled(market, order, BY_TIMER) for order in due]
     return tuple(ended)
 
 

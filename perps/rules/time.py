@@ -1,6 +1,7 @@
 """Time passes: what is due by now, though nobody trades and no price comes.
 
-Orders end when their time is over; so do those of a user whose cancel timer has run out, in an observation of their own. The sweep that follows every command finds what funding has made due.
+Orders end when their time is over. Those of a user whose cancel timer has run out end in an observation of their own.
+The sweep that follows every command finds what funding has made due.
 """
 
 from typing import Final

@@ -102,7 +102,8 @@ class Order(Answer):
     reason: Annotated[
         str | None,
         Meta(
-            description="Why it was cancelled: `owner`, `expired`, `cancel_timer`, or the code that its fill was refused with."
+            description="Why it was cancelled: `owner`, `expired`, `cancel_timer`, or the code that its fill was "
+            "refused with."
         ),
     ]
     position_id: Annotated[PositionId | None, Meta(description="The position that its fill began.")]
@@ -317,8 +318,8 @@ CANCEL_AFTER: Final = Operation(
     method="POST",
     path="/api/orders/cancel-all-after",
     summary="Cancel a user's resting orders in a market later, unless this is sent again before",
-    description="For a bot that may fall silent: it sends this again and again, and when it stops, its orders end, with the "
-    "reason `cancel_timer`. `takeProfit` and `stopLoss` of positions stay. Each call replaces the one before.",
+    description="For a bot that may fall silent: it sends this again and again; when it stops, its orders end, with "
+    "the reason `cancel_timer`. `takeProfit` and `stopLoss` of positions stay. Each call replaces the one before.",
     scope="trade",
     body=CancelAfterBody,
     answers={200: CancelsAfter},
