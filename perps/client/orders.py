@@ -8,7 +8,7 @@ from typing import Any
 from perps.client.calls import Calls, values_of
 from perps.client.lists import Listing
 from perps.client.requests import Exact
-from perps.wire import orders
+from perps.wire import order, orders
 
 
 class OrderCalls(Calls):
@@ -45,7 +45,7 @@ class OrderCalls(Calls):
         ticker: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Listing[orders.Orders, orders.Order]:
+    ) -> Listing[orders.Orders, order.Order]:
         """A user's orders, those placed last first. ``status``: ``open`` (the default), ``closed`` or ``all``."""
         return self._list(orders.LIST, orders.Orders, lambda page: page.orders, locals())
 

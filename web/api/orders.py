@@ -20,6 +20,7 @@ from perps.wire import orders as wire
 from perps.wire.base import Answer
 from perps.wire.errors import ErrorCode
 from perps.wire.operation import NoQuery
+from perps.wire.order import Order
 from perps.wire.orders import (
     BATCH_MAX,
     CancelAfterBody,
@@ -179,7 +180,7 @@ async def cancel_after(call: Call[CancelAfterBody, NoQuery], after_ms: int) -> C
     return CancelsAfter(ticker=ticker, user_id=user, cancels_at=ends, offset=answer.entry.row.offset)
 
 
-async def _cancelled(call: Call[None, CancelQuery], ticker: str, user: str) -> list[wire.Order]:
+async def _cancelled(call: Call[None, CancelQuery], ticker: str, user: str) -> list[Order]:
     answer = await call.do_what_is_left(CancelOrders(ticker=ticker, user=user))
     if answer is None:
         return []
@@ -208,7 +209,7 @@ def _check(body: OrderBody) -> None:
     """Everything about an order that can be wrong without knowing its market."""
     positive_money(body.size, "size")
     _check_prices(body)
-    if body.acceptable_price is not None and body.type is OrderKind.LIMIT:
+    if body.acceptable_price is not None and body.type == "limit":
         raise invalid("acceptablePrice is for stops: the price of a limit is its bound.", field="acceptablePrice")
 
 
@@ -228,7 +229,7 @@ def _command(body: OrderBody, params: MarketParams) -> PlaceOrder:
     return PlaceOrder(
         ticker=params.ticker,
         user=body.user_id or "",
-        order=body.type,
+        order=OrderKind(body.type),
         side=body.side,
         size=positive_money(body.size, "size"),
         leverage=body.leverage,
