@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from perps.client.calls import Calls, values_of
 from perps.client.lists import Listing
 from perps.client.requests import Exact
 from perps.wire import order, orders
+
+WAIT_S: Final = 60.0
+"""How long ``wait_for_order`` waits: twice what a market's orders wait for their price by default."""
+
+PAUSE_S: Final = 0.05
+PAUSE_S_MAX: Final = 1.0
+"""Between two questions, at first and at most."""
 
 
 class OrderCalls(Calls):
@@ -52,6 +60,18 @@ class OrderCalls(Calls):
     async def get_order(self, order_id: str) -> orders.OrderAnswer:
         """One order, resting or ended."""
         return await self.call(orders.GET, orders.OrderAnswer, order_id=order_id)
+
+    async def wait_for_order(self, order_id: str, *, within_s: float = WAIT_S) -> order.Order:
+        """An order once it has ended: ``filled``, ``cancelled`` or ``expired``. Asks the venue every now and then.
+
+        Raises ``TimeoutError`` if it waits still after ``within_s``.
+        """
+        async with asyncio.timeout(within_s):
+            pause_s = PAUSE_S
+            while (found := (await self.get_order(order_id)).order).status == "open":
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, PAUSE_S_MAX)
+        return found
 
     async def replace_order(
         self,

@@ -70,6 +70,12 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             side = Side.LONG if position.lots > 0 else Side.SHORT
             asked = (command.ticker, command.user, command.side, command.leverage)
             return asked == (stream, position.user, side, position.leverage) and abs(fill.cost) <= command.size
+        case OpenPosition(), OrderPlaced(order=order):
+            about = None if order.position is None else position_id(stream, order.position)
+            said = (command.ticker, command.user, command.side, command.leverage, command.size, command.position)
+            return said == (stream, order.user, order.side, order.leverage, order.size, about)
+        case ClosePosition(position_id=name) | ChangeMargin(position_id=name), OrderPlaced(order=order):
+            return order.reduces and (name, command.user) == (position_id(stream, order.position or 0), order.user)
         case ClosePosition(), PositionReduced(position=position):
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
