@@ -22,6 +22,17 @@ class MarkSource(StrEnum):
     QUOTE = "quote"
 
 
+class Execution(StrEnum):
+    """At which price orders are decided: the one that is there, or the first that is stamped after them."""
+
+    IMMEDIATE = "immediate"
+    NEXT_PRICE = "next_price"
+
+
+PENDING_LIMIT_DEFAULT: Final = Millis(30_000)
+CLOCK_SKEW_DEFAULT: Final = Millis(200)
+
+
 class Mode(StrEnum):
     """What a market lets through. ``reduce_only``: closes. ``halted``: prices and a change of mode.
 
@@ -62,6 +73,9 @@ class ParamChanges(Struct, frozen=True, kw_only=True):
     max_positions_per_user: int | UnsetType | None = UNSET
     max_notional_per_user: Micros | UnsetType | None = UNSET
     max_step: Ppb | UnsetType | None = UNSET
+    execution: Execution | UnsetType = UNSET
+    pending_limit: Millis | UnsetType = UNSET
+    clock_skew: Millis | UnsetType = UNSET
 
 
 FIXED: Final = ("ticker", "tick_size", "lot_size", "mark_source", "maintenance_fixed", "house_deposit", "exact_mark")
@@ -96,6 +110,9 @@ class MarketParams(Struct, frozen=True, kw_only=True):
         "max_notional_per_user",
         "max_step",
         "exact_mark",
+        "execution",
+        "pending_limit",
+        "clock_skew",
     )
 
     ticker: str
@@ -149,6 +166,11 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     exact_mark: bool = False
     """Whether liquidations go by the exact quote; False: by the quote rounded down to its tick, as in markets that were
     listed before there was a choice."""
+    execution: Execution = Execution.IMMEDIATE
+    pending_limit: Millis = PENDING_LIMIT_DEFAULT
+    """With ``NEXT_PRICE``: how long an order waits for its price; then it ends …"""
+    clock_skew: Millis = CLOCK_SKEW_DEFAULT
+    """… and how far a feed's clock may be off: a price decides what was placed this long before its own time."""
 
     @property
     def unit(self) -> int:

@@ -256,6 +256,7 @@ def _changed(row: Row, about: str, position: Position) -> Record:
 
 def _order(row: Row, about: str, ordered: Ordered) -> Record:
     order, fill = ordered.order, ordered.fill
+    about_position = order.position if ordered.position is None else ordered.position
     return (
         about,
         order.user,
@@ -277,9 +278,12 @@ def _order(row: Row, about: str, ordered: Ordered) -> Record:
         order.take_profit,
         order.stop_loss,
         None if ordered.status is OrderStatus.OPEN else row.at,
-        None if ordered.position is None else position_id(row.stream, ordered.position),
+        None if about_position is None else position_id(row.stream, about_position),
         None if fill is None else fill.lots,
         None if fill is None else fill.cost,
+        order.reduces,
+        order.share,
+        order.lots,
     )
 
 

@@ -16,6 +16,7 @@ from perps.client.requests import Exact
 from perps.client.sending import Retry, without_password
 from perps.client.stream import Event, Row
 from perps.client.venue import Venue
+from perps.wire.order import Pending
 
 __all__ = [
     "BadAnswer",
@@ -23,6 +24,7 @@ __all__ = [
     "Exact",
     "Listing",
     "OutcomeUnknown",
+    "Pending",
     "Refused",
     "Retry",
     "Row",

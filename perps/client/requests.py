@@ -14,14 +14,16 @@ from perps.wire.base import encode, outside
 from perps.wire.keys import REVOKE_KEY
 from perps.wire.markets import SET_MODE
 from perps.wire.operation import Operation
-from perps.wire.orders import CANCEL, CANCEL_ALL
+from perps.wire.orders import CANCEL, CANCEL_AFTER, CANCEL_ALL
 from perps.wire.prices import SET_PRICE, SET_PRICES
 from perps.wire.venue import TAKE_SNAPSHOT
 
 Exact = int | str | Decimal
 """A number that goes out. Money and sizes are US dollars, prices are US dollars for one base unit."""
 
-REPEATABLE: Final = frozenset((CANCEL.name, CANCEL_ALL.name, SET_MODE.name, REVOKE_KEY.name, TAKE_SNAPSHOT.name))
+REPEATABLE: Final = frozenset(
+    each.name for each in (CANCEL, CANCEL_ALL, CANCEL_AFTER, SET_MODE, REVOKE_KEY, TAKE_SNAPSHOT)
+)
 """Commands without an id that may be done twice: the second changes nothing that matters."""
 
 

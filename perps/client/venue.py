@@ -7,6 +7,7 @@ raise ``Refused``, ``Unavailable``, ``BadAnswer`` and, if it changes something, 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, urlencode
@@ -20,6 +21,7 @@ from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
 from perps.wire import history, keys, markets, page, prices, results, streams, users, venue
 from perps.wire.operation import Operation
+from perps.wire.order import Pending
 
 TIMEOUT_S: Final = 15.0
 RETRY_S: Final = 45.0
@@ -73,6 +75,14 @@ class Venue(PositionCalls, OrderCalls):
         """
         request = request_of(operation, values)
         return self._sender.decoded(request, await self._sender.send(request), kind)
+
+    async def call_or_wait(self, operation: Operation, kind: type[T], /, **values: object) -> T | Pending:
+        """As ``call``, of an operation that some markets do at the next price only: then its order, ``Pending``."""
+        request = request_of(operation, values)
+        reply = await self._sender.send(request)
+        if reply.status == HTTPStatus.ACCEPTED:
+            return self._sender.decoded(request, reply, Pending)
+        return self._sender.decoded(request, reply, kind)
 
     async def get(self, path: str, kind: type[T], **query: object) -> T:
         """Any GET, its answer as ``kind``: for a route that this version has no method for."""

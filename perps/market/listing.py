@@ -22,6 +22,13 @@ tick, or trades that moved it by one, liquidate nobody who was not about to be.
 CONFIRMATIONS_MAX: Final = 100
 """The most often that a source must say a price that is held."""
 
+CLOCK_SKEW_MS_MAX: Final = 5_000
+"""The most that a feed's clock may be off, where orders wait for the next price."""
+
+PENDING_MS_MIN: Final = 1_000
+PENDING_MS_MAX: Final = 3_600_000
+"""How long they wait, at least (beside the clock's error) and at most."""
+
 Rule = tuple[str, bool, dict[str, Fact]]
 """A rule in words, whether it holds, and what it compares."""
 
@@ -38,6 +45,7 @@ def check_params(params: MarketParams, price: Ticks, present: MarketParams | Non
         _steps(params, price, present),
         _funding(params, price),
         _prices(params),
+        _execution(params),
     ):
         for rule, holds, compared in rules:
             if not holds:
@@ -181,6 +189,18 @@ def _prices(params: MarketParams) -> Iterator[Rule]:
         f"1 ≤ priceConfirmations ≤ {CONFIRMATIONS_MAX}",
         1 <= confirmations <= CONFIRMATIONS_MAX,
         {"price_confirmations": confirmations, "allowed": CONFIRMATIONS_MAX},
+    )
+
+
+def _execution(params: MarketParams) -> Iterator[Rule]:
+    """How long an order waits for the next price: longer than a price may be late, and not for ever."""
+    skew, limit = params.clock_skew, params.pending_limit
+    times: dict[str, Fact] = {"clock_skew_ms": skew, "pending_limit_ms": limit}
+    yield "0 ≤ clockSkew ≤ 5 s", 0 <= skew <= CLOCK_SKEW_MS_MAX, times
+    yield (
+        "clockSkew + 1 s ≤ pendingLimit ≤ 3,600 s: an order needs time until the feed's next price",
+        skew + PENDING_MS_MIN <= limit <= PENDING_MS_MAX,
+        times,
     )
 
 

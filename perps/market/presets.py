@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from perps.market.listing import UNIT_SCALE
-from perps.params import MarkSource, Preset
+from perps.params import Execution, MarkSource, Preset
 from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, div_floor
 
 
@@ -33,6 +33,7 @@ class Recipe(Struct, frozen=True, kw_only=True):
     max_step: Ppb | None = None
     max_price_age: Millis | None = None
     price_band: Ppb | None = None
+    execution: Execution = Execution.IMMEDIATE
     has_usual_steps: bool = True
     """Whether a price of 100 or more has the usual steps."""
 

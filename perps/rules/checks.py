@@ -3,7 +3,9 @@
 from typing import Final
 
 from perps.commands import ClosePosition, OpenPosition, limit_price
+from perps.effects import Ordered, OrderStatus
 from perps.events import Fill, Transfer, TransferKind, Transfers
+from perps.market.order import Order
 from perps.market.position import Position, position_id, split_position_id
 from perps.market.state import Market
 from perps.market.triggers import is_profit_due, is_stop_due
@@ -108,6 +110,11 @@ def fill_of(market: Market, lots: Lots) -> Fill:
         quote_after,
         market.funding_index,
     )
+
+
+def filled(order: Order | None, position: Position, fill: Fill | None = None) -> tuple[Ordered, ...]:
+    """That an order has been filled, if there was one."""
+    return () if order is None else (Ordered(order, OrderStatus.FILLED, position=position.number, fill=fill),)
 
 
 def beyond_limit(market: Market, fill: Fill, command: OpenPosition | ClosePosition) -> Rejected | None:

@@ -1,10 +1,11 @@
 """Closing a position, or a part of it: every check, the money it moves, and what a reduction does."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from perps.commands import ClosePosition
 from perps.effects import Effects, Traded, TradeKind
 from perps.events import CloseReason, Fill, PositionReduced, Transfer, TransferKind, Transfers
+from perps.market.order import Order
 from perps.market.position import (
     Position,
     equity,
@@ -12,19 +13,27 @@ from perps.market.position import (
     funding_owed,
     is_liquidatable,
     maintenance,
+    position_id,
 )
 from perps.market.pricing import most_lots
 from perps.market.state import Market
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee, usable
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, filled, find, reject, shut, trading_fee, usable
 from perps.rules.rule import CommandRule, EventRule, Given
-from perps.units import PPB, Lots, Micros, div_ceil, div_floor
+from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
 
 
-def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[PositionReduced] | Rejected:
-    """Close a part of a position: floor(|q|·share/10⁹) lots, at least one; or as many as are asked for, or as their
+class ToClose(NamedTuple):
+    """A position and how many lots of it are to be closed, unsigned."""
+
+    position: Position
+    size: int
+
+
+def to_close(market: Market, command: ClosePosition, given: Given) -> ToClose | Rejected:
+    """What a close asks for: floor(|q|·share/10⁹) lots, at least one; or as many as are asked for, or as their
     notional allows, and at most all.
     """
     if not 0 < command.share <= PPB:
@@ -39,7 +48,15 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     if not count:
         smallest = abs(market.cost(-1 if found.lots > 0 else 1))
         return reject(RejectCode.POSITION_SIZE_TOO_SMALL, size_micros=command.size, one_lot_micros=smallest)
-    reduced = reduce(market, found, count, CloseReason.OWNER)
+    return ToClose(found, count)
+
+
+def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[PositionReduced] | Rejected:
+    """Close a part of a position, or all of it."""
+    asked = to_close(market, command, given)
+    if isinstance(asked, Rejected):
+        return asked
+    reduced = reduce(market, asked.position, asked.size, CloseReason.OWNER)
     unpaid = house_cannot_pay(market, reduced)
     if unpaid:
         return unpaid
@@ -52,6 +69,21 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
             maintenance_micros=maintenance(rest.lots, mark, market.params, scale),
         )
     return beyond_limit(market, reduced.fill, command) or (reduced,)
+
+
+def close_of(market: Market, order: Order) -> ClosePosition:
+    """The close that a pending order asks for."""
+    by_size = not order.share and not order.lots
+    return ClosePosition(
+        ticker=market.ticker,
+        user=order.user,
+        position_id=position_id(market.ticker, order.position or 0),
+        share=order.share or Ppb(PPB),
+        lots=order.lots,
+        size=order.size if by_size else Micros(0),
+        acceptable_price=order.acceptable_price,
+        acceptable_price_pico=order.acceptable_price_pico,
+    )
 
 
 def reduce(
@@ -164,6 +196,10 @@ def apply_reduced(market: Market, event: PositionReduced) -> None:
     if position.lots:
         market.enter(position)
     market.take_money(event.transfers)
+    if event.order is not None:
+        market.orders.remove(event.order.number)
+    if not position.lots:
+        market.orders.orphan(position.number)
 
 
 def project_reduced(event: PositionReduced) -> Effects:
@@ -183,12 +219,14 @@ def project_reduced(event: PositionReduced) -> Effects:
             event.entry_released,
             event.reason if event.reason in _EXITS else None,
         ),
+        *filled(event.order, event.position, event.fill),
     )
 
 
 _EXITS: Final = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS)
 
-COMMANDS = (CommandRule(ClosePosition, decide_close),)
+COMMANDS: tuple[CommandRule, ...] = ()
+"""A close is decided by ``perps/rules/next_price.py``."""
 EVENTS = (EventRule(PositionReduced, apply_reduced, project_reduced),)
 
 

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from perps.events import CloseReason, PositionReduced
+from perps.market.order import Order
 from perps.market.position import Position, is_liquidatable
 from perps.market.state import Market
 from perps.market.triggers import is_stop_due
 from perps.refusals import Rejected
-from perps.rules.closing import house_cannot_pay, reduce
+from perps.rules.checks import beyond_limit
+from perps.rules.closing import close_of, house_cannot_pay, reduce
 
 
 def next_liquidation(market: Market, unpaid: set[int]) -> PositionReduced | None:
@@ -47,8 +51,20 @@ def decide_liquidation(market: Market, position: Position) -> PositionReduced | 
     """Close the whole position at the present quote. Refused only if the house cannot pay its gain.
 
     If its stop-loss is due at this mark too, it leaves in this turn as a stop: its owner asked for that. The fee is
-    the same, or everybody would set a stop at the price of their liquidation.
+    the same, or everybody would set a stop at the price of their liquidation. So does one that its owner has ordered to
+    be closed whole at this price, as a close.
     """
     reason = CloseReason.STOP_LOSS if is_stop_due(position, market.mark) else CloseReason.LIQUIDATION
     reduced = reduce(market, position, abs(position.lots), reason, is_endangered=True)
+    order = _own_close(market, position, reduced)
+    if order is not None:
+        reduced = replace(reduced, reason=CloseReason.OWNER, order=order)
     return house_cannot_pay(market, reduced) or reduced
+
+
+def _own_close(market: Market, position: Position, reduced: PositionReduced) -> Order | None:
+    """Its owner's order to close all of it, which the present price decides, if it is within its bound."""
+    for order in market.orders.about(position.number):
+        if order.closes_all and order.placed_at < market.decided_before:
+            return None if beyond_limit(market, reduced.fill, close_of(market, order)) else order
+    return None

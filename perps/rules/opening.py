@@ -5,7 +5,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from perps.commands import OpenPosition, Side, signed
-from perps.effects import Effects, Ordered, OrderStatus, Traded, TradeKind
+from perps.effects import Effects, Traded, TradeKind
 from perps.events import Fill, PositionIncreased, PositionOpened, Transfer, TransferKind
 from perps.market.position import Position, equity, is_liquidatable, maintenance
 from perps.market.pricing import most_lots
@@ -14,7 +14,7 @@ from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee, would_trigger
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, filled, find, reject, shut, trading_fee, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
 from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
@@ -116,23 +116,25 @@ def apply_opened(market: Market, event: PositionOpened) -> None:
 def project_opened(event: PositionOpened) -> Effects:
     """A trade that began a position."""
     traded = Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral)
-    if event.order is None:
-        return (traded,)
-    return (traded, Ordered(event.order, OrderStatus.FILLED, position=event.position.number, fill=event.fill))
+    return (traded, *filled(event.order, event.position, event.fill))
 
 
 def apply_increased(market: Market, event: PositionIncreased) -> None:
     """A position stands larger than it was."""
     market.leave(market.positions[event.position.number])
     market.enter(event.position)
+    if event.order is not None:
+        market.orders.remove(event.order.number)
 
 
 def project_increased(event: PositionIncreased) -> Effects:
     """A trade that made a position larger: an open, to everybody but its owner."""
-    return (Traded(TradeKind.OPEN, event.position, event.fill, False, event.fee, event.referral),)
+    traded = Traded(TradeKind.OPEN, event.position, event.fill, False, event.fee, event.referral)
+    return (traded, *filled(event.order, event.position, event.fill))
 
 
-COMMANDS = (CommandRule(OpenPosition, decide_open),)
+COMMANDS: tuple[CommandRule, ...] = ()
+"""An open is decided by ``perps/rules/next_price.py``."""
 EVENTS = (
     EventRule(PositionOpened, apply_opened, project_opened),
     EventRule(PositionIncreased, apply_increased, project_increased),

@@ -7,7 +7,7 @@ from perps.market.funding import index_bound
 from perps.market.listing import check_params
 from perps.market.position import is_liquidatable
 from perps.market.state import Market
-from perps.params import MarketParams, changed
+from perps.params import Execution, MarketParams, changed
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Millis
@@ -55,6 +55,11 @@ def _misfit(market: Market, params: MarketParams) -> Rejected | None:
             {"max_open_interest_lots": params.max_open_interest, "open_interest_lots": side},
         ),
         (
+            "execution changes only while no order waits for the next price",
+            params.execution is market.params.execution or not market.orders.pending,
+            {"pending_orders": len(market.orders.pending)},
+        ),
+        (
             "maxOpenInterest leaves the funding index room",
             abs(market.funding_index) < index_bound(params.max_open_interest),
             {"max_open_interest_lots": params.max_open_interest, "funding_index": market.funding_index},
@@ -82,7 +87,8 @@ def _endangered(market: Market, params: MarketParams) -> int:
 def apply_changed(market: Market, event: ParamsChanged) -> None:
     """These parameters hold from here on. Funding that is switched on counts from now; switched off, its rate is 0."""
     had_funding, market.params = market.params.funding_velocity, event.params
-    market.orders.rekey(event.params)
+    waits = event.params.execution is Execution.NEXT_PRICE
+    market.orders.rekey(event.params, market.decided_before if waits else None)
     if not event.params.funding_velocity:
         market.funding_rate, market.funding_carry, market.funding_at = 0, 0, Millis(0)
     elif not had_funding:

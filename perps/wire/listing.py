@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from perps.params import MarkSource, Preset
+from perps.params import Execution, MarkSource, Preset
 from perps.wire.base import Answer, Body, Limit, Number, Quantity, Text, Ticker, by_default, no_limit
 
 Share = Annotated[Number, Meta(description="A share from 0 to 1, at most 9 decimals.", examples=["0.001"])]
@@ -94,6 +94,16 @@ class MarketBody(Body):
     max_notional_per_user: Annotated[
         Limit, Meta(description='The most notional of one user, both sides added up, US dollars, or "none".')
     ] = no_limit()
+    execution: Annotated[
+        Execution | None, Meta(description="At which price orders fill: the last one (the default), or the next.")
+    ] = None
+    pending_limit: Annotated[
+        Number, Meta(description="With `next_price`: seconds after which an order without a price ends.")
+    ] = by_default("30")
+    clock_skew: Annotated[
+        Number,
+        Meta(description="With `next_price`: seconds, at most 5, that a feed's clock may be off from the venue's."),
+    ] = by_default("0.2")
 
 
 class ChangesBody(Body):
@@ -123,6 +133,9 @@ class ChangesBody(Body):
     max_positions_per_user: Limit | None = None
     max_notional_per_user: Limit | None = None
     max_step: Limit | None = None
+    execution: Annotated[Execution | None, Meta(description="Only while no order waits for the next price.")] = None
+    pending_limit: Number | None = None
+    clock_skew: Number | None = None
     force: Annotated[
         bool, Meta(description="Also if standing positions become liquidatable by it: they are liquidated.")
     ] = False

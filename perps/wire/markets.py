@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, get_args
 from msgspec import Meta
 
 from perps.commands import HouseAccount, PriceSource
-from perps.params import MarkSource
+from perps.params import Execution, MarkSource
 from perps.wire.base import (
     ALLOWED,
     Answer,
@@ -104,6 +104,12 @@ class Parameters(Answer):
         bool,
         Meta(description="With `markSource` quote: liquidations go by the exact quote, not by `markPrice`, its tick."),
     ]
+    execution: Annotated[
+        Execution,
+        Meta(description="`immediate`: orders fill at the last price. `next_price`: at the one after them."),
+    ]
+    pending_limit: Annotated[str, Meta(description="With `next_price`: seconds that an order waits for its price.")]
+    clock_skew: Annotated[str, Meta(description="With `next_price`: seconds that a feed's clock may be off.")]
 
 
 class Market(Parameters, kw_only=True):

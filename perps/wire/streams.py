@@ -14,7 +14,7 @@ from perps.wire.errors import ErrorCode as Code
 from perps.wire.history import FundingHour, Trade, UserTrade
 from perps.wire.markets import HeldPrice, Market, Parameters
 from perps.wire.operation import EVENTS, Operation
-from perps.wire.orders import Order
+from perps.wire.order import Order
 from perps.wire.trading import Position
 from perps.wire.users import Balance
 

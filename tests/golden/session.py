@@ -20,6 +20,7 @@ from perps.commands import (
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
+    SetCancelTimer,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -185,6 +186,10 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, ObserveTime(ticker=BTC), False),
     (ADMIN, _change(FLOW, PPB // 20), False),
     (ADMIN, _change(FLOW, -PPB // 20), False),
+    ("bob", _order("bob", OrderKind.LIMIT, Side.LONG, BTC_PRICE * 80 // 100), True),
+    ("bob", SetCancelTimer(ticker=BTC, user="bob", after_ms=60_000), False),
+    ("ann", SetCancelTimer(ticker=BTC, user="ann", after_ms=86_400_000), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

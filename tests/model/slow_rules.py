@@ -57,6 +57,10 @@ class Rules:
     """None: as the taker's."""
     mark_is_exact: bool = False
     """Otherwise a mark that is the quote is rounded down to its tick."""
+    waits_for_price: bool = False
+    """Whether orders are decided at the next price only."""
+    clock_skew: int = 0
+    """Milliseconds that a feed's clock may be off."""
 
     @staticmethod
     def of(
@@ -81,6 +85,8 @@ class Rules:
         price_confirmations: int = 1,
         maker_fee: Number | None = None,
         mark_is_exact: bool = False,
+        waits_for_price: bool = False,
+        clock_skew: int = 0,
     ) -> Rules:
         """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
         return Rules(
@@ -105,4 +111,6 @@ class Rules:
             price_confirmations=price_confirmations,
             maker_fee=None if maker_fee is None else exact(maker_fee),
             mark_is_exact=mark_is_exact,
+            waits_for_price=waits_for_price,
+            clock_skew=clock_skew,
         )

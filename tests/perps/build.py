@@ -240,6 +240,7 @@ def full_state(ledger: Ledger, markets: dict[str, Market]) -> dict[str, object]:
         fields["order"] = (list(order._longs), list(order._shorts))
         fields["exits"] = market.exits.entries()
         resting = market.orders
+        fields["cancel_timers"] = market.cancel_timers.by_user
         fields["orders"] = (dict(resting.by_number), resting.by_user, resting.reserved, resting.stops.entries())
         state[ticker] = fields
     return state

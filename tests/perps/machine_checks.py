@@ -10,9 +10,11 @@ from perps.events import (
     PositionOpened,
     PositionReduced,
 )
+from perps.market.order import Order, order_id
 from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from tests.model.slow_model import SlowVenue, Trade
+from tests.model.slow_orders import SlowOrder
 from tests.perps.build import (
     Books,
 )
@@ -52,6 +54,25 @@ class Checked(RuleBasedStateMachine):
         else:
             self.model.closed(name, abs(event.fill.lots))
             self.note(ticker, "close", event)
+
+    def filled(self, ticker: str, order: Order, event: PositionOpened) -> None:
+        """A limit within its price, a stop whose price the mark has reached."""
+        made, market = self.taken(ticker, order), self.model.markets[ticker]
+        fill = event.fill
+        within = made.is_within(fill.cost, fill.lots, market.rules.lot_value)
+        assert within if made.is_limit else made.is_reached(market.mark)
+        name = position_id(ticker, event.position.number)
+        self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
+        self.exits(ticker, event.position)
+        self.note(ticker, "open", event, order.leverage)
+
+    def taken(self, ticker: str, order: Order) -> SlowOrder:
+        """An order that is filled: at a price that decides it, and those that wait for nothing else in their turn."""
+        name = order_id(ticker, order.number)
+        assert not order.is_pending or name == self.model.orders.first_in(ticker)
+        made = self.model.ended(name)
+        assert self.model.markets[ticker].decides(made.placed_at)
+        return made
 
     def note(
         self, ticker: str, kind: str, event: PositionOpened | PositionIncreased | PositionReduced, leverage: int = 1

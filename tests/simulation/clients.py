@@ -22,6 +22,7 @@ from perps.commands import (
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
+    SetCancelTimer,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -32,7 +33,7 @@ from perps.commands import (
 )
 from perps.market.order import order_id
 from perps.market.position import Position, position_id, split_position_id
-from perps.params import MarketParams, Mode, ParamChanges
+from perps.params import Execution, MarketParams, Mode, ParamChanges
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
@@ -48,9 +49,14 @@ FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_r
 """So quick that the rate meets its bounds within a run."""
 MAKER: dict[str, Any] = {"maker_fee": Ppb(PPB // 4000), "charges_maker_fee": True}
 BAND: dict[str, Any] = {"price_band": Ppb(PPB // 40), "price_confirmations": 2}
+WAITING: dict[str, Any] = {
+    "execution": Execution.NEXT_PRICE,
+    "clock_skew": Millis(20),
+    "pending_limit": Millis(1_500),
+}
 PRICE_AGE_MS = Millis(4_000)
 """Prices of the later markets grow old within a run."""
-OPENING_MARKETS, OPENING_USERS = 2, 3
+OPENING_MARKETS, OPENING_USERS = 3, 3
 
 WEIGHTS = {
     "open": 34,
@@ -62,6 +68,7 @@ WEIGHTS = {
     "replace": 4,
     "cancel": 4,
     "cancel_all": 1,
+    "cancel_timer": 1,
     "price": 16,
     "crash_of_price": 2,
     "deposit": 5,
@@ -154,6 +161,9 @@ class Clients:
                 return self._keyed(CancelOrder(ticker=ticker, user=placed, order_id=name), placed)
             case "cancel_all":
                 return self._keyed(CancelOrders(ticker=ticker, user=user), user)
+            case "cancel_timer":
+                after_ms = chance.choice((0, 1_000, 2_500, 60_000))
+                return self._keyed(SetCancelTimer(ticker=ticker, user=user, after_ms=after_ms), user)
             case "triggers":
                 triggers = self._triggers(ticker, user)
                 return self._keyed(triggers, triggers.user)
@@ -244,7 +254,7 @@ class Clients:
         return ClosePosition(ticker=ticker, user=user, position_id=name, share=Ppb(share))
 
     def _place(self, user: str, ticker: str) -> PlaceOrder:
-        kind, side = self._random.choice(list(OrderKind)), self._random.choice(list(Side))
+        kind, side = self._random.choice((OrderKind.LIMIT, OrderKind.STOP)), self._random.choice(list(Side))
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **self._terms(ticker))
 
     def _replace(self, user: str, ticker: str, name: str) -> ReplaceOrder:
@@ -299,7 +309,12 @@ class Clients:
         if bps % 7 == 0 and not falls and now < 2 * first:
             change = Ppb((bps - 10_000) * (PPB // 10_000))
             return UpdatePrice(ticker=ticker, change=change, source=PriceSource.EVENT, sequence=sequence)
-        return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
+        said_at = None
+        if market is not None and market.params.execution is Execution.NEXT_PRICE and chance.random() < 0.98:
+            said_at = Millis(market.at + chance.choice((-30, 0, 10, 100, 1_000)))
+        return UpdatePrice(
+            ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence, source_at=said_at
+        )
 
     def _settle(self, ticker: str) -> Command:
         """Halt it, settle it, begin anew."""
@@ -326,6 +341,7 @@ class Clients:
                 {"maintenance_rate": Ppb(params.maintenance_rate * 10 // 11)},
                 {"price_band": chance.choice((None, Ppb(PPB // 40)))},
                 {"max_price_age": chance.choice((None, PRICE_AGE_MS))},
+                {"execution": chance.choice(list(Execution)), "clock_skew": Millis(chance.choice((0, 20)))},
                 chance.choice((FUNDING, {"funding_velocity": Ppb(0), "max_funding_rate": Ppb(0)})),
                 {"skew_scale": Lots(params.skew_scale * lots)},
             )
@@ -350,6 +366,7 @@ class Clients:
             params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
         else:
             more = BAND if ticker == TICKERS[1] else {"max_price_age": PRICE_AGE_MS}
+            more = more | (WAITING if ticker == TICKERS[2] else {})
             params = quote_market(ticker=ticker, **more, **FUNDING, **MAKER, **changes)
         return ListMarket(params=params, price=_first_price(params))
 

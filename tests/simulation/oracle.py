@@ -7,8 +7,9 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import assert_never
 
-from perps.commands import HouseAccount
+from perps.commands import HouseAccount, PriceSource
 from perps.events import (
+    CancelTimerSet,
     CloseReason,
     Deposited,
     Event,
@@ -35,21 +36,21 @@ from perps.events import (
 )
 from perps.journal import LEDGER_STREAM, Entry, Row
 from perps.market.funding import RATE
-from perps.market.order import Order, order_id
+from perps.market.order import order_id
 from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from perps.refusals import InvariantViolated
-from perps.rules.orders import EXPIRED, ORDERS_PER_USER_MAX
 from perps.units import PICO
 from perps.venue import VenueState
-from tests.model.rules import rules_of, slow_order
+from tests.model.rules import rules_of
 from tests.model.slow_market import SlowMarket
 from tests.model.slow_model import SlowVenue
+from tests.simulation.order_checks import OrderChecks
 
 Complain = Callable[[str], None]
 
 
-class Oracle:
+class Oracle(OrderChecks):
     """Follows the durable rows. ``complain`` is told of everything that is not as the slow model has it."""
 
     def __init__(self, complain: Complain) -> None:
@@ -126,6 +127,9 @@ class Oracle:
                 self._same(f"row {row.offset} taken", True, taken)
                 slow.priced(ticker, self._price(ticker, price), at)
                 market = slow.markets[ticker]
+                said_at = row.at if event.source_at is None else event.source_at
+                by_feed = event.source in (PriceSource.ORACLE, PriceSource.AGENT)
+                market.becomes_known(by_feed=by_feed, said_at=said_at, now=row.at)
                 self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
                 self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.shown_mark)
             case PositionOpened():
@@ -153,6 +157,10 @@ class Oracle:
             case ParamsChanged(params=params, at=at):
                 self._params[ticker] = params
                 slow.changed(rules_of(params), at)
+            case CancelTimerSet(user=user, at=until):
+                due = slow.orders.timer_set(user, ticker, until)
+                if until is None and row.kind == "time" and (due is None or due > row.at):
+                    self._complain(f"row {row.offset} ends orders of {user} before their time, {due}")
             case FundingAccrued():
                 pass  # before all others: ``_accrue``
             case _:
@@ -168,26 +176,10 @@ class Oracle:
         expected = None if funding is None else (funding.index, funding.rate * RATE, row.at)
         self._same(f"row {row.offset} funding", said, expected)
 
-    def _rest(self, row: Row, order: Order) -> None:
-        """An order rests. A stop must not be due; a limit may be, and is filled next if it can."""
-        slow, market = self.slow, self.slow.markets[row.stream]
-        made = slow_order(row.stream, order, self._params[row.stream])
-        slow.rested(order_id(row.stream, order.number), made)
-        self._same(f"row {row.offset} reserve", order.reserve, made.reserve)
-        if not made.is_limit and made.is_reached(market.mark):
-            self._complain(f"I7 row {row.offset}: the stop {order.number} of {row.stream} is due at once")
-        if slow.orders.of(order.user, row.stream) > ORDERS_PER_USER_MAX:
-            self._complain(f"row {row.offset}: {order.user} has too many orders in {row.stream}")
-
-    def _end(self, row: Row, event: OrderCancelled) -> None:
-        order = self.slow.ended(order_id(row.stream, event.order.number))
-        if event.reason == EXPIRED and (order.expires_at is None or order.expires_at > row.at):
-            self._complain(f"row {row.offset} ends an order before its time")
-
     def _open(self, row: Row, event: PositionOpened) -> None:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
-        if event.order is not None:
-            order = self.slow.ended(order_id(ticker, event.order.number))
+        order = self._fills(row, event.order)
+        if order is not None:
             lots, cost = event.fill.lots, event.fill.cost
             is_due = order.is_within(cost, lots, market.rules.lot_value) if order.is_limit else None
             if is_due is None:
@@ -232,6 +224,12 @@ class Oracle:
         self._check_fill(row, event.fill, market, is_settled=is_settled)
         if slow.is_stale(row.stream, row.at) and not is_settled:
             self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
+        if event.reason is CloseReason.OWNER:
+            is_forced = slow.is_liquidatable(name) and event.order is not None
+            if not is_forced:
+                self._fills(row, event.order)
+            elif event.order is not None:
+                slow.ended(order_id(row.stream, event.order.number))
         before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         is_due, exits = slow.is_liquidatable(name), slow.exits_due(name)
         if event.reason is CloseReason.LIQUIDATION and (not is_due or "stop_loss" in exits):
@@ -240,7 +238,7 @@ class Oracle:
             self._complain(f"row {row.offset} closes {name} by its {event.reason}; due are {exits}")
         if is_settled:
             slow.settled(name)
-        elif is_due and event.reason is not CloseReason.OWNER:
+        elif is_due and (event.reason is not CloseReason.OWNER or event.order is not None):
             slow.liquidated(name)
         else:
             slow.closed(name, abs(event.fill.lots))
@@ -263,6 +261,7 @@ class Oracle:
     def _increase(self, row: Row, event: PositionIncreased) -> None:
         """The leverage that was asked for is in no row: the margin that was added says what it can have been."""
         name, market = position_id(row.stream, event.position.number), self.slow.markets[row.stream]
+        self._fills(row, event.order)
         self._check_fill(row, event.fill, market)
         cost, margin = abs(event.fill.cost), event.margin_added
         leverage = max(ceil(Fraction(cost, max(margin, 1))), 1)
@@ -287,6 +286,8 @@ class Oracle:
         moved = sum(
             -move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in event.transfers
         )
+        if moved < 0:
+            self._fills(row, event.order)
         if -moved > max(slow.withdrawable(name, self._params[row.stream].max_leverage), 0):
             self._complain(f"row {row.offset} takes {-moved} out of {name}, which needs it")
         slow.margin_moved(name, moved)
@@ -355,7 +356,8 @@ class Oracle:
         for number, order in market.orders.by_number.items():
             made = self.slow.orders.by_name[order_id(ticker, number)]
             mark = self.slow.markets[ticker].mark
-            if market.mode is Mode.ENABLED and not made.is_limit and made.is_reached(mark):
+            may = self.slow.markets[ticker].decides(made.placed_at)
+            if market.mode is Mode.ENABLED and may and not made.is_limit and made.is_reached(mark):
                 self._complain(f"the stop {number} of {ticker} is due and rests: {order}")
         for number in market.positions:
             name = position_id(ticker, number)

@@ -8,7 +8,7 @@ import rich_click as click
 from msgspec import to_builtins
 
 from perps.commands import PriceSource
-from perps.params import Preset
+from perps.params import Execution, Preset
 from perps.wire.listing import ChangesBody
 from perps.wire.markets import (
     LIST_MARKET,
@@ -65,6 +65,9 @@ PARAMETERS: Final = (
     "priceConfirmations",
     "chargesMakerFee",
     "maxStep",
+    "execution",
+    "pendingLimit",
+    "clockSkew",
     "tradingRange.byOpens",
     "tradingRange.byCloses",
     "largest.maxSkew",
@@ -159,6 +162,15 @@ def list_markets(access: Access, as_json: bool) -> None:
     type=AMOUNT,
     help="The largest move that you expect from one price to the next, as a fraction; at most 1/max-leverage.",
 )
+@click.option(
+    "--execution",
+    type=click.Choice([execution.value for execution in Execution]),
+    help="Whether orders fill at the last price, or at the first one after them.  [default: immediate]",
+)
+@click.option(
+    "--pending-limit", type=AMOUNT, help="With next_price: an order without a price ends after so many seconds."
+)
+@click.option("--clock-skew", type=NOT_NEGATIVE, help="With next_price: seconds that a feed may be off, up to 5.")
 @access_options
 @json_option
 def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:
@@ -183,6 +195,7 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
 @click.option(
     "--source", type=click.Choice([source.value for source in PriceSource]), help="Who says so.  [default: system]"
 )
+@click.option("--at", help="The source's own time, RFC 3339: a feed's price in a market with next_price needs it.")
 @click.option("--reason", help="Why, for the history and the streams: a headline, for example.")
 @access_options
 @json_option

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from perps import journal
 from perps.events import (
+    CancelTimerSet,
     CloseReason,
     Deposited,
     Event,
@@ -153,6 +154,8 @@ class _Words:
                 return f"{event.order.user} {did} {self._order(event.order)}"
             case OrderCancelled():
                 return f"{order_id(self._stream, event.order.number)} of {event.order.user} ended: {event.reason}"
+            case CancelTimerSet(user=user, at=at):
+                return f"orders of {user} end " + ("by no timer any more" if at is None else f"at {rfc3339(at)}")
             case UserCreated():
                 deposit = sum(transfer.amount for transfer in event.transfers)
                 referrer = f", referred by {event.referrer}" if event.referrer else ""

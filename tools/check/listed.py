@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from perps.params import MarketParams
-from perps.units import MICRO, PICO, PPB, Lots, Micros, Pico, Ppb
+from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb
 from perps.wire.markets import Market
 
 
@@ -41,6 +41,9 @@ def params_of(market: Market) -> MarketParams:
         max_funding_rate=rate(market.max_funding_rate),
         max_step=None if market.max_step is None else rate(market.max_step),
         exact_mark=market.exact_mark,
+        execution=market.execution,
+        pending_limit=Millis(_count(market.pending_limit, 1000)),
+        clock_skew=Millis(_count(market.clock_skew, 1000)),
     )
 
 

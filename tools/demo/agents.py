@@ -12,6 +12,7 @@ import structlog
 
 from perps.client import OutcomeUnknown, Refused, Unavailable, Venue
 from perps.wire.markets import Market
+from perps.wire.trading import Opened
 from tools.demo.setup import AgentPlan, Style
 
 LOG: Final = structlog.get_logger("demo")
@@ -111,7 +112,8 @@ class Agent:
         size = max(self.plan.size * parts, 2 * float(market.min_order_size))
         leverage = min(self._random.choice(self.plan.leverages), market.max_leverage)
         opened = await self._venue.open(self.plan.ticker, side, f"{size:.2f}", leverage)
-        self.positions.append(opened.position.id)
+        if isinstance(opened, Opened):  # an order that waits for the next price has no position yet
+            self.positions.append(opened.position.id)
 
     async def _close_oldest(self) -> None:
         is_part = not self._must_close and self._random.random() < PART_CHANCE

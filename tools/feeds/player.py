@@ -11,9 +11,11 @@ from itertools import islice
 from typing import Final, TypeVar
 
 from perps.client import Refused, Venue
+from perps.params import Execution
 from perps.wire.markets import Market
 from tools.errors import ToolError
 from tools.feeds.csv_file import Tick
+from tools.times import rfc3339
 
 CHUNK_TICKS: Final = 1024
 """Ticks read from a file at a time, in a thread."""
@@ -47,6 +49,8 @@ class PriceFeed:
     venue: Venue
     ticker: str
     tick_size: Decimal
+    is_timed: bool = False
+    """Whether the market needs each price's own time, because it executes at the next price."""
     sequence: int = 0
     source: str = "oracle"
     sent: int = 0
@@ -58,7 +62,7 @@ class PriceFeed:
     async def of(cls, venue: Venue, ticker: str) -> tuple[PriceFeed, Market]:
         """The feed of a market, and the market as it is now."""
         market = (await venue.get_market(ticker)).market
-        return cls(venue, ticker, Decimal(market.tick_size)), market
+        return cls(venue, ticker, Decimal(market.tick_size), market.execution is Execution.NEXT_PRICE), market
 
     async def send(self, price: Decimal, *, reason: str | None = None) -> None:
         """Set the market's index to the tick nearest to ``price``. Errors: VenueError."""
@@ -66,7 +70,12 @@ class PriceFeed:
         price = on_tick(price, self.tick_size)
         try:
             answer = await self.venue.set_price(
-                self.ticker, price, sequence=self.sequence, source=self.source, reason=reason
+                self.ticker,
+                price,
+                sequence=self.sequence,
+                source=self.source,
+                reason=reason,
+                at=rfc3339(time.time_ns() // 10**6) if self.is_timed else None,
             )
             self.liquidations += answer.liquidations
         except Refused as error:

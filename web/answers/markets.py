@@ -95,6 +95,9 @@ def parameters(params: MarketParams) -> Parameters:
         trading_range=trading_range(params),
         max_step=None if params.max_step is None else _rate(params.max_step),
         exact_mark=params.exact_mark,
+        execution=params.execution,
+        pending_limit=decimals.text(params.pending_limit, 3, 0),
+        clock_skew=decimals.text(params.clock_skew, 3, 0),
     )
 
 
@@ -134,7 +137,7 @@ _WARNINGS: Final = {
     "gap_risk": "A price that moves by more than {} of itself at once can leave bad debt, and maxStep is larger. Lower "
     "maxLeverage, or the caps, or send prices more often.",
     "executes_at_last_price": "Orders fill at the last price. Who sees a move of more than {} before your feed brings "
-    "it earns the rest of it.",
+    "it earns the rest of it. With execution next_price it would not.",
 }
 
 

@@ -317,6 +317,7 @@ def quoted(event: PositionOpened | PositionIncreased, market: Market, offset: in
         offset=offset,
         largest_size=decimals.money(largest_open(market, 1 if position.lots > 0 else -1)),
         trading_range=trading_range(params),
+        execution=params.execution,
         warning=stop_warning(position, params, index),
     )
 

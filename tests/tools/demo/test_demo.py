@@ -15,6 +15,7 @@ from perps.market.listing import check_params
 from perps.wire.base import decoder
 from perps.wire.listing import MarketBody
 from perps.wire.markets import LIST_MARKET
+from perps.wire.trading import Opened
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.benchmark.http import MARKET, TICKERS
@@ -171,7 +172,9 @@ async def test_an_agent_that_cannot_open_closes_what_it_has(running: Running, co
     running.venue.add_market("BTC-PERP")
     async with Venue(running.url, ADMIN_KEY) as venue:
         agent = an_agent(venue)
-        agent.positions.append((await venue.open("BTC-PERP", "long", "500", 2)).position.id)
+        opened = await venue.open("BTC-PERP", "long", "500", 2)
+        assert isinstance(opened, Opened)
+        agent.positions.append(opened.position.id)
         await agent.refused(refusal(code))
         await agent.step()
     assert list(agent.positions) == []

@@ -11,11 +11,12 @@ from perps.params import MarketParams, ParamChanges
 from perps.wire.base import outside
 from perps.wire.listing import ChangesBody
 from web.answers.errors import invalid
-from web.api.bodies.commands import age, band, credit_limit, notional_limit, positions_limit, step
+from web.api.bodies.commands import age, band, credit_limit, notional_limit, positions_limit, seconds, step
 from web.api.bodies.units import lots, positive_money, printable, rate, rate_from_zero
 
 _LOTS: Final = ("skew_scale", "max_skew", "max_open_interest")
 _RATES: Final = ("maker_fee", "taker_fee", "referral_share", "maintenance_rate", "liquidation_fee", "max_funding_rate")
+_SECONDS: Final = ("pending_limit", "clock_skew")
 _LIMITS: Final[dict[str, Callable[[Any], Any]]] = {
     "house_credit_limit": credit_limit,
     "max_price_age": age,
@@ -56,9 +57,11 @@ def _changes(body: ChangesBody, lot_size: int) -> ParamChanges:
             value = _LIMITS[name](value)
         elif name == "funding_velocity":
             value = rate_from_zero(value, field)
+        elif name in _SECONDS:
+            value = seconds(value, field)
         elif name == "min_order_size":
             value = positive_money(value, field)
-        elif isinstance(value, str):
+        elif isinstance(value, str) and name != "execution":
             value = printable(value, field)
         found[name] = value
     return ParamChanges(**found)

@@ -198,6 +198,9 @@ def list_command(body: MarketBody) -> ListMarket:
         max_notional_per_user=notional_limit(body.max_notional_per_user),
         max_step=recipe.max_step if body.max_step is None else rate(body.max_step, "maxStep"),
         exact_mark=mark_source is MarkSource.QUOTE,
+        execution=body.execution or recipe.execution,
+        pending_limit=seconds(body.pending_limit, "pendingLimit"),
+        clock_skew=seconds(body.clock_skew, "clockSkew"),
     )
     return ListMarket(params=params, price=Ticks(price))
 
@@ -237,6 +240,14 @@ def age(limit: Limit) -> Millis | None:
     milliseconds = number(limit, 3, "maxPriceAge")
     if not 0 < milliseconds < 2**53:
         raise invalid("maxPriceAge must be a positive number of seconds, or none.", field="maxPriceAge")
+    return Millis(milliseconds)
+
+
+def seconds(value: Decimal, field: str) -> Millis:
+    """Seconds with at most three decimals, from 0 on."""
+    milliseconds = number(value, 3, field)
+    if not 0 <= milliseconds < 2**53:
+        raise invalid(f"{field} must be a number of seconds, from 0 on.", field=field)
     return Millis(milliseconds)
 
 
