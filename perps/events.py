@@ -194,6 +194,8 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     bad_debt: Micros
     transfers: Transfers
+    kept: Micros = Micros(0)
+    """Of a liquidation in part: settlement less fee, which stays in the position's margin."""
 
     @property
     def subject(self) -> str:

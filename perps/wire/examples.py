@@ -24,7 +24,8 @@ _MARKET: Final = """
  "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
  "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "chargesMakerFee": true,
  "maxPositionsPerUser": null, "maxNotionalPerUser": null, "heldPrice": null,
- "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false}
+ "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false,
+ "tiers": [], "partialLiquidation": null, "liquidationBuffer": "0.25"}
 """
 
 
@@ -66,7 +67,8 @@ EXAMPLES: Final[dict[str, Example]] = {
  "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "entryPrice": "10000.0005005",
  "equity": "99.899955",
  "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3,
- "largestSize": "10005000.00", "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}}""",
+ "largestSize": "10005000.00", "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxLeverage": 100,
+ "maintenanceRate": "0.005"}""",
         '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
     ),
     "closePosition": Example(

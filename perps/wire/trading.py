@@ -85,7 +85,15 @@ class OpenBody(Body):
             examples=["1000"],
         ),
     ]
-    leverage: Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
+    leverage: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="At most the market's `maxLeverage`; with `tiers` that of the position's size.",
+            examples=[10],
+        ),
+    ]
     acceptable_price: AcceptablePrice | None = None
     max_slippage_bps: MaxSlippageBps | None = None
     take_profit: TakeProfit | None = None
@@ -236,6 +244,8 @@ class Quoted(Answer):
     offset: Offset
     largest_size: Annotated[Money, Meta(description="The largest `size` of this side that fits the market's caps now.")]
     trading_range: TradingRange
+    max_leverage: Annotated[int, Meta(description="The highest leverage of a position of this size.")]
+    maintenance_rate: Annotated[Rate, Meta(description="What a position of this size must keep of its notional.")]
     warning: Warning_ = UNSET
 
 
