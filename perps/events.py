@@ -201,6 +201,8 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     transfers: Transfers
     order: Order | None = None
     """The order that it fills."""
+    kept: Micros = Micros(0)
+    """Of a liquidation in part: settlement less fee, which stays in the position's margin."""
 
     @property
     def subject(self) -> str:

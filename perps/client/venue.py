@@ -23,6 +23,9 @@ from perps.wire import history, keys, markets, page, prices, results, streams, u
 from perps.wire.operation import Operation
 from perps.wire.order import Pending
 
+Parameter = Exact | bool | Iterable[Mapping[str, Any]] | None
+"""Of a market."""
+
 TIMEOUT_S: Final = 15.0
 RETRY_S: Final = 45.0
 
@@ -124,12 +127,13 @@ class Venue(PositionCalls, OrderCalls):
         price: Exact | None = None,
         *,
         preset: str | None = None,
-        **parameters: Exact | None,
+        **parameters: Parameter,
     ) -> markets.Listed:
         """List a market: ``list_market("STORY", price=10, preset="game")`` is a whole one.
 
-        ``preset``: ``crypto``, ``game`` or ``volatile``. ``parameters``: ``depth``, ``max_leverage`` and the others of
-        ``docs/api.md``, in snake_case; they win over the preset's.
+        ``preset``: ``crypto``, ``game``, ``volatile`` or ``binance:BTC``. ``parameters``: ``depth``, ``max_leverage``
+        and the others of ``docs/api.md``, in snake_case; they win over the preset's. ``tiers`` are records with the
+        fields of the contract.
         """
         given = {"ticker": ticker, "organization_id": organization_id, "name": name, "price": price, "preset": preset}
         return await self.call(markets.LIST_MARKET, markets.Listed, **given, **parameters)
@@ -138,7 +142,9 @@ class Venue(PositionCalls, OrderCalls):
         """``enabled``, ``reduce_only`` or ``halted``."""
         return await self.call(markets.SET_MODE, markets.MarketAnswer, ticker=ticker, mode=mode)
 
-    async def update_market(self, ticker: str, **parameters: Exact | bool | None) -> markets.MarketAnswer:
+    async def update_market(
+        self, ticker: str, **parameters: Exact | bool | Iterable[Mapping[str, Any]] | None
+    ) -> markets.MarketAnswer:
         """Change parameters: ``max_leverage`` and the others of ``docs/api.md``, in snake_case; ``force=True``."""
         return await self.call(markets.UPDATE, markets.MarketAnswer, ticker=ticker, **parameters)
 

@@ -28,6 +28,8 @@ CLOCK_SKEW_MS_MAX: Final = 5_000
 PENDING_MS_MIN: Final = 1_000
 PENDING_MS_MAX: Final = 3_600_000
 """How long they wait, at least (beside the clock's error) and at most."""
+TIERS_MAX: Final = 32
+"""The most size tiers: with every command the venue asks each whether anybody in it is due."""
 
 Rule = tuple[str, bool, dict[str, Fact]]
 """A rule in words, whether it holds, and what it compares."""
@@ -46,6 +48,8 @@ def check_params(params: MarketParams, price: Ticks, present: MarketParams | Non
         _funding(params, price),
         _prices(params),
         _execution(params),
+        _tiers(params),
+        _parts(params),
     ):
         for rule, holds, compared in rules:
             if not holds:
@@ -202,6 +206,63 @@ def _execution(params: MarketParams) -> Iterator[Rule]:
         skew + PENDING_MS_MIN <= limit <= PENDING_MS_MAX,
         times,
     )
+
+
+def _tiers(params: MarketParams) -> Iterator[Rule]:
+    """By size: what is larger keeps more and may have less leverage. The other rules hold for the first tier's numbers,
+    which are the strictest for the house.
+    """
+    tiers = params.tiers
+    if not tiers:
+        return
+    yield f"there are at most {TIERS_MAX} tiers", len(tiers) <= TIERS_MAX, {"tiers": len(tiers), "allowed": TIERS_MAX}
+    first, last = tiers[0], tiers[-1]
+    yield (
+        "the first tier has the market's maintenanceRate and maxLeverage",
+        (first.maintenance_rate, first.max_leverage) == (params.maintenance_rate, params.max_leverage),
+        {
+            "maintenance_rate_ppb": params.maintenance_rate,
+            "max_leverage": params.max_leverage,
+            "first_maintenance_rate_ppb": first.maintenance_rate,
+            "first_max_leverage": first.max_leverage,
+        },
+    )
+    for number, (before, tier) in enumerate(zip((None, *tiers), tiers, strict=False), start=1):
+        named: dict[str, Fact] = {
+            "tier": number,
+            "max_quantity_lots": tier.max_lots,
+            "maintenance_rate_ppb": tier.maintenance_rate,
+            "max_leverage": tier.max_leverage,
+        }
+        yield "0 < maxQuantity of each tier ≤ 2^63", 0 < tier.max_lots <= INTEGER_MAX, named
+        yield "1 ≤ maxLeverage of each tier", tier.max_leverage >= 1, named
+        yield (
+            "0 < maintenanceRate < 1/maxLeverage in each tier",
+            tier.maintenance_rate > 0 and tier.maintenance_rate * tier.max_leverage < PPB,
+            named,
+        )
+        yield (
+            "from tier to tier maxQuantity rises, maintenanceRate does not fall and maxLeverage does not rise",
+            before is None
+            or (
+                before.max_lots < tier.max_lots
+                and before.maintenance_rate <= tier.maintenance_rate
+                and before.max_leverage >= tier.max_leverage
+            ),
+            named,
+        )
+    yield (
+        "the last tier's maxQuantity is at least maxOpenInterest",
+        last.max_lots >= params.max_open_interest,
+        {"max_quantity_lots": last.max_lots, **_interest(params)},
+    )
+
+
+def _parts(params: MarketParams) -> Iterator[Rule]:
+    """When a liquidation closes a part, and how much of it."""
+    least, buffer = params.partial_liquidation, params.liquidation_buffer
+    yield "0 < partialLiquidation", least is None or least > 0, {"partial_liquidation_micros": least or 0}
+    yield "0 < liquidationBuffer ≤ 1", 0 < buffer <= PPB, {"liquidation_buffer_ppb": buffer}
 
 
 def _depth(params: MarketParams) -> dict[str, Fact]:

@@ -36,10 +36,25 @@ class Recipe(Struct, frozen=True, kw_only=True):
     execution: Execution = Execution.IMMEDIATE
     has_usual_steps: bool = True
     """Whether a price of 100 or more has the usual steps."""
+    has_brackets: bool = False
+    """Whether leverage and maintenance are an exchange's, by size; then the largest step is 1/leverage."""
 
 
 PLAIN: Final = Recipe()
 """A listing without a preset."""
+
+BRACKETED: Final = Recipe(
+    taker_fee=Ppb(PPB // 2000),
+    liquidation_fee=Ppb(3 * PPB // 2000),
+    max_funding_rate=Ppb(2 * PPB // 1000),
+    max_price_age=Millis(10_000),
+    price_band=Ppb(PPB // 10),
+    has_brackets=True,
+)
+"""A market with an exchange's size brackets, which bring leverage and maintenance.
+
+Fees and impact fit the lowest maintenance rate that they have, 0.004, and the funding rate the highest leverage, 150.
+"""
 
 PRESETS: Final[Mapping[Preset, Recipe]] = {
     Preset.CRYPTO: Recipe(
@@ -74,8 +89,9 @@ PRESETS: Final[Mapping[Preset, Recipe]] = {
         max_step=Ppb(10 * PPB // 100),
         has_usual_steps=False,
     ),
+    **{preset: BRACKETED for preset in Preset if preset.coin is not None},
 }
-"""All keep the listing rules, and in ``game`` and ``volatile`` trading alone cannot liquidate a fresh position.
+"""All keep the listing rules; in ``game`` and ``volatile`` trading alone cannot liquidate a fresh position.
 
 For that, with μ = 1/(2·leverage) and o = max_open_interest, 2·o/(1 − o) ≤ μ/(1 + μ).
 """

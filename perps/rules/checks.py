@@ -97,6 +97,27 @@ def would_trigger(position: Position, mark: Ticks) -> Rejected | None:
     return None
 
 
+def leverage_too_high(market: Market, leverage: int, lots: int, held: int = 0, worth: int | None = None) -> Rejected:
+    """Refuse a leverage that a position of this size may not have: what it may have, and what would fit.
+
+    ``lots`` (signed) are to be added to ``held``. ``worth``: of a lot at the price of an order, micros; None: at the
+    present quote.
+    """
+    params = market.params
+    if not params.tiers:
+        return reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=leverage, max_leverage=params.max_leverage)
+    room = max(params.lots_at(leverage) - abs(held), 0)
+    fits = abs(market.cost(room if lots > 0 else -room)) if worth is None else room * worth
+    return reject(
+        RejectCode.LEVERAGE_TOO_HIGH,
+        leverage=leverage,
+        max_leverage=params.leverage_of(held + lots),
+        quantity_lots=abs(held + lots),
+        largest_quantity_lots=params.lots_at(leverage),
+        largest_size_micros=fits,
+    )
+
+
 def fill_of(market: Market, lots: Lots) -> Fill:
     """The trade of ``lots`` (signed) at the present quote."""
     skew = market.skew

@@ -94,6 +94,7 @@ def reduce(
     fill: Fill | None = None,
     *,
     is_endangered: bool = False,
+    is_kept: bool = False,
 ) -> PositionReduced:
     """Close ``count`` lots (unsigned, 1 … |q|) of a position at the present quote: sizes, money and the rest.
 
@@ -107,6 +108,8 @@ def reduce(
     Both are charged on the exit notional |C|, and a listing keeps liquidation fee ≥ taker fee ≥ maker fee: a
     liquidation never pays better. A settlement of the market has no fee.
     ``is_endangered``: the position is due for liquidation, so it pays that fee whatever its reason to leave.
+    ``is_kept``: what the part fetches, less the fee, stays in the position: Q += kept, m += kept. It must leave no bad
+    debt.
     """
     params, index = market.params, market.funding_index
     size = abs(position.lots)
@@ -129,12 +132,13 @@ def reduce(
         if is_liquidated
         else fee_legs(position.user, position.referrer, fee, params)
     )
+    kept = Micros(settlement - fee if is_kept else 0)
     rest = Position(
         number=position.number,
         user=position.user,
         lots=Lots(position.lots - closed),
-        cash=Micros(position.cash - cash),
-        margin=Micros(position.margin - margin),
+        cash=Micros(position.cash - cash + kept),
+        margin=Micros(position.margin - margin + kept),
         leverage=position.leverage,
         entry_cost=Micros(position.entry_cost - entry),
         funding_paid=Micros(position.funding_paid + funding),
@@ -143,7 +147,11 @@ def reduce(
         take_profit=position.take_profit,
         stop_loss=position.stop_loss,
     )
-    settled = _settlement_legs(market, position.user, margin=margin, pnl=pnl, bad_debt=bad_debt)
+    if is_kept:
+        transfers = _kept_legs(params.ticker, pnl, fee)
+    else:
+        settled = _settlement_legs(market, position.user, margin=margin, pnl=pnl, bad_debt=bad_debt)
+        transfers = (*settled, *legs)
     return PositionReduced(
         position=rest,
         fill=fill,
@@ -156,7 +164,8 @@ def reduce(
         fee=fee,
         referral=referral,
         bad_debt=bad_debt,
-        transfers=(*settled, *legs),
+        transfers=transfers,
+        kept=kept,
     )
 
 
@@ -275,3 +284,14 @@ def _settlement_legs(market: Market, user: str, *, margin: Micros, pnl: Micros, 
         (insurance_account(ticker), house, covered, TransferKind.BAD_DEBT),
     )
     return tuple(Transfer(source, target, Micros(amount), kind) for source, target, amount, kind in moves if amount)
+
+
+def _kept_legs(ticker: str, pnl: Micros, fee: Micros) -> Transfers:
+    """margin → house a loss, or house → margin a gain · margin → insurance the fee. The wallet has no part in it."""
+    posted, house = margin_account(ticker), house_account(ticker)
+    moves = (
+        (posted, house, -pnl, TransferKind.LOSS),
+        (house, posted, pnl, TransferKind.PROFIT),
+        (posted, insurance_account(ticker), fee, TransferKind.LIQUIDATION_FEE),
+    )
+    return tuple(Transfer(source, target, Micros(amount), kind) for source, target, amount, kind in moves if amount > 0)

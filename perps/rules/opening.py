@@ -14,7 +14,18 @@ from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, filled, find, reject, shut, trading_fee, would_trigger
+from perps.rules.checks import (
+    beyond_limit,
+    fee_legs,
+    fill_of,
+    filled,
+    find,
+    leverage_too_high,
+    reject,
+    shut,
+    trading_fee,
+    would_trigger,
+)
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
 from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
@@ -183,8 +194,8 @@ def _check_size(market: Market, command: OpenPosition, lots: Lots, held: Lots) -
             max_open_interest_lots=params.max_open_interest,
             largest_size_micros=largest_open(market, sign),
         )
-    if command.leverage > params.max_leverage:
-        return reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=command.leverage, max_leverage=params.max_leverage)
+    if command.leverage > params.leverage_of(held + lots):
+        return leverage_too_high(market, command.leverage, lots, held)
     skew, after = market.skew, market.skew + lots
     if abs(after) > params.max_skew and abs(after) >= abs(skew):
         return reject(

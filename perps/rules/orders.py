@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from perps.commands import CancelOrder, CancelOrders, OpenPosition, OrderKind, PlaceOrder, ReplaceOrder
+from perps.commands import CancelOrder, CancelOrders, OpenPosition, OrderKind, PlaceOrder, ReplaceOrder, signed
 from perps.effects import Effects, Ordered, OrderStatus
 from perps.events import (
     OrderCancelled,
@@ -28,7 +28,7 @@ from perps.market.triggers import valid_exits
 from perps.money.accounts import orders_account, user_account
 from perps.params import Execution, Mode
 from perps.refusals import InvariantViolated, RejectCode, Rejected
-from perps.rules.checks import reject, shut
+from perps.rules.checks import leverage_too_high, reject, shut
 from perps.rules.opening import open_at
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
@@ -307,8 +307,8 @@ def _unfit(market: Market, order: Order, given: Given) -> Rejected | None:
     if lots > params.max_open_interest:
         caps = {"quantity_lots": lots, "max_open_interest_lots": params.max_open_interest}
         return reject(RejectCode.POSITION_SIZE_TOO_LARGE, **caps)
-    if order.leverage > params.max_leverage:
-        return reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=order.leverage, max_leverage=params.max_leverage)
+    if order.leverage > params.leverage_of(lots):
+        return leverage_too_high(market, order.leverage, signed(order.side, lots), worth=worth)
     return None
 
 

@@ -25,7 +25,8 @@ _MARKET: Final = """
  "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "chargesMakerFee": true,
  "maxPositionsPerUser": null, "maxNotionalPerUser": null, "heldPrice": null,
  "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false,
-            "execution": "immediate", "pendingLimit": "30", "clockSkew": "0.2"}
+            "execution": "immediate", "pendingLimit": "30", "clockSkew": "0.2",
+ "tiers": [], "partialLiquidation": null, "liquidationBuffer": "0.25"}
 """
 
 
@@ -67,8 +68,8 @@ EXAMPLES: Final[dict[str, Example]] = {
  "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "entryPrice": "10000.0005005",
  "equity": "99.899955",
  "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3,
- "largestSize": "10005000.00", "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"},
- "execution": "immediate"}""",
+ "largestSize": "10005000.00", "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "execution": "immediate",
+ "maxLeverage": 100, "maintenanceRate": "0.005"}""",
         '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
     ),
     "closePosition": Example(

@@ -15,6 +15,17 @@ Share = Annotated[Number, Meta(description="A share from 0 to 1, at most 9 decim
 Lots = Annotated[Number, Meta(description="Base units, a multiple of the lot size.", examples=["1000"])]
 
 
+class TierBody(Body):
+    """What holds for positions up to a size. The whole position is at the rate of its tier."""
+
+    max_quantity: Annotated[Lots, Meta(description="The largest position of the tier, base units.")]
+    maintenance_rate: Share
+    max_leverage: Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+Tiers = Annotated[list[TierBody], Meta(max_length=32)]
+
+
 class MarketBody(Body):
     """A market to list. Only ticker and price are required; any field that is given wins over its preset."""
 
@@ -104,6 +115,23 @@ class MarketBody(Body):
         Number,
         Meta(description="With `next_price`: seconds, at most 5, that a feed's clock may be off from the venue's."),
     ] = by_default("0.2")
+    tiers: Annotated[
+        Tiers | None,
+        Meta(
+            description="Maintenance rate and highest leverage by the size of a position, the smallest first; the last "
+            "one covers `maxOpenInterest`. By default every size has the same."
+        ),
+    ] = None
+    partial_liquidation: Annotated[
+        Limit,
+        Meta(
+            description="A position of at least this notional, US dollars, is liquidated in part, if that makes it "
+            'sound; or "none".'
+        ),
+    ] = no_limit()
+    liquidation_buffer: Annotated[
+        Share, Meta(description="What such a part leaves has more than 1 + this times its maintenance.")
+    ] = by_default("0.25")
 
 
 class ChangesBody(Body):
@@ -136,6 +164,9 @@ class ChangesBody(Body):
     execution: Annotated[Execution | None, Meta(description="Only while no order waits for the next price.")] = None
     pending_limit: Number | None = None
     clock_skew: Number | None = None
+    tiers: Annotated[Tiers | None, Meta(description="All of them anew; an empty list: none.")] = None
+    partial_liquidation: Limit | None = None
+    liquidation_buffer: Share | None = None
     force: Annotated[
         bool, Meta(description="Also if standing positions become liquidatable by it: they are liquidated.")
     ] = False

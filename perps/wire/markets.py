@@ -67,6 +67,14 @@ class HeldPrice(Answer):
     until: Annotated[Time, Meta(description="It is dropped then, unless it is confirmed before.")]
 
 
+class Tier(Answer):
+    """What holds for positions up to a size. The whole position is at the rate of its tier."""
+
+    max_quantity: Annotated[Quantity, Meta(description="The largest position of the tier.")]
+    maintenance_rate: Rate
+    max_leverage: int
+
+
 class Parameters(Answer):
     """What a market's rules are."""
 
@@ -110,6 +118,23 @@ class Parameters(Answer):
     ]
     pending_limit: Annotated[str, Meta(description="With `next_price`: seconds that an order waits for its price.")]
     clock_skew: Annotated[str, Meta(description="With `next_price`: seconds that a feed's clock may be off.")]
+    tiers: Annotated[
+        list[Tier],
+        Meta(
+            description="By size, the smallest first. None: `maintenanceRate` and `maxLeverage` hold for every size; "
+            "otherwise they are those of the first tier."
+        ),
+    ]
+    partial_liquidation: Annotated[
+        Money | None,
+        Meta(
+            description="A position of at least this notional is liquidated in part, if that makes it sound. "
+            "Null: every one as a whole."
+        ),
+    ]
+    liquidation_buffer: Annotated[
+        Rate, Meta(description="What such a part leaves has more than 1 + this times its maintenance.")
+    ]
 
 
 class Market(Parameters, kw_only=True):

@@ -87,7 +87,15 @@ class OpenBody(Body):
             examples=["1000"],
         ),
     ]
-    leverage: Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
+    leverage: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="At most the market's `maxLeverage`; with `tiers` that of the position's size.",
+            examples=[10],
+        ),
+    ]
     acceptable_price: AcceptablePrice | None = None
     max_slippage_bps: MaxSlippageBps | None = None
     take_profit: TakeProfit | None = None
@@ -242,6 +250,8 @@ class Quoted(Answer):
         Execution,
         Meta(description="`next_price`: this is what it would be at the last price; it fills at the next."),
     ]
+    max_leverage: Annotated[int, Meta(description="The highest leverage of a position of this size.")]
+    maintenance_rate: Annotated[Rate, Meta(description="What a position of this size must keep of its notional.")]
     warning: Warning_ = UNSET
     reserve: Annotated[
         Money | UnsetType, Meta(description="With `next_price`: what leaves the wallet until the fill, its most.")

@@ -31,14 +31,22 @@ from perps.commands import (
 )
 from perps.journal import Row
 from perps.market.position import position_id
-from perps.params import Mode, ParamChanges
-from perps.units import MICRO, NANO, PPB, Micros, Millis, Nano, Ppb, Ticks
+from perps.params import Mode, ParamChanges, Tier
+from perps.units import MICRO, NANO, PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
 from tests.perps.build import BTC, BTC_PRICE, START_MS, STORY, STORY_PRICE, index_market, new_open, quote_market
 from tests.simulation.stage import stage
 
 ADMIN = "@admin"
 FLOW = "FLOW-PERP"
 BAND = "BAND-PERP"
+_PART_FROM = Micros(1_000 * MICRO)
+SIZE = "SIZE-PERP"
+_TIERS = (Tier(Lots(20_000), Ppb(PPB // 200), 100),)
+_SIZE_PARAMS = index_market(
+    ticker=SIZE,
+    tiers=(Tier(Lots(200), Ppb(PPB // 200), 100), Tier(Lots(20_000), Ppb(PPB // 40), 19)),
+    partial_liquidation=_PART_FROM,
+)
 _BAND_PARAMS = index_market(ticker=BAND, price_band=PPB // 10, price_confirmations=2)
 _SIX_HOURS_ON = Millis(START_MS + 6 * 3_600_000)
 _FLOW_PARAMS = quote_market(ticker=FLOW, funding_velocity=PPB // 5, max_funding_rate=PPB // 20)
@@ -190,6 +198,14 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     ("bob", SetCancelTimer(ticker=BTC, user="bob", after_ms=60_000), False),
     ("ann", SetCancelTimer(ticker=BTC, user="ann", after_ms=86_400_000), False),
     (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, ListMarket(params=_SIZE_PARAMS, price=Ticks(BTC_PRICE)), False),
+    ("ann", new_open("ann", Side.LONG, _money(300_000), ticker=SIZE, leverage=20), True),
+    ("ann", new_open("ann", Side.LONG, _money(300_000), ticker=SIZE, leverage=19), True),
+    ("bob", new_open("bob", Side.SHORT, _money(90_000), ticker=SIZE, leverage=50), True),
+    (ADMIN, _price(SIZE, BTC_PRICE * 96 // 100), False),
+    (ADMIN, _price(SIZE, BTC_PRICE * 985 // 1000), False),
+    (ADMIN, UpdateMarket(ticker=SIZE, changes=ParamChanges(tiers=_TIERS[:1], partial_liquidation=None)), False),
+    (ADMIN, _price(SIZE, BTC_PRICE * 103 // 100), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

@@ -34,6 +34,14 @@ def rules_of(params: MarketParams) -> Rules:
         mark_is_exact=params.exact_mark,
         waits_for_price=params.execution is Execution.NEXT_PRICE,
         clock_skew=params.clock_skew,
+        tiers=tuple(
+            (f"{tier.max_lots * params.lot_size}e-12", f"{tier.maintenance_rate}e-9", tier.max_leverage)
+            for tier in params.tiers
+        ),
+        max_leverage=params.max_leverage,
+        min_order_size=f"{params.min_order_size}e-6",
+        parts_from=None if params.partial_liquidation is None else f"{params.partial_liquidation}e-6",
+        buffer=f"{params.liquidation_buffer}e-9",
     )
 
 

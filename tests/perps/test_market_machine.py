@@ -42,15 +42,16 @@ from perps.events import (
 )
 from perps.market.order import Order, order_id
 from perps.market.position import position_id
-from perps.params import Execution, Mode
+from perps.params import Execution, Mode, Tier
 from perps.refusals import RejectCode, Rejected
 from perps.rules.cancel_timers import BY_TIMER
 from perps.sequencer import Sequencer
-from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
+from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import replay_market
 from tests.model.recompute import recompute_balances
 from tests.model.rules import rules_of, slow_order
 from tests.model.slow_model import SlowVenue, Trade
+from tests.model.slow_parts import is_least_part
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -79,24 +80,43 @@ EXITS = st.integers(9_000, 11_000) | st.none()
 BPS_OF_PRICE = st.integers(9_940, 10_060) | st.integers(9_000, 11_000) | st.sampled_from([5_000, 9_960, 20_000])
 
 
+BTC_TIERS = (
+    Tier(Lots(150), Ppb(PPB // 150), 100),
+    Tier(Lots(400), Ppb(PPB // 80), 50),
+    Tier(Lots(20_000), Ppb(PPB // 40), 20),
+)
+STORY_TIERS = (Tier(Lots(250), Ppb(PPB // 10), 5), Tier(Lots(4_000), Ppb(PPB // 5), 3))
+
+
 class Exchange(Checked):
     """The engine and the ledger, driven as the actors drive them, against fractions."""
 
     @initialize(
         deposit=st.sampled_from([START, 20 * START]),
         credit=st.sampled_from([None, 1 * MICRO]),
+        parts=st.sampled_from([None, 1, 200 * MICRO]),
+        tiered=st.booleans(),
         execution=st.sampled_from(list(Execution)),
     )
-    def begin(self, deposit: int, credit: int | None, execution: Execution) -> None:
+    def begin(self, deposit: int, credit: int | None, parts: int | None, tiered: bool, execution: Execution) -> None:
+        """``parts``: from which notional on a position is liquidated in part."""
+        in_parts: dict[str, Any] = {"partial_liquidation": parts}
         self.params = {
             BTC: index_market(
-                house_deposit=7, house_credit_limit=credit, maintenance_rate=PPB // 150, execution=execution
+                house_deposit=7,
+                house_credit_limit=credit,
+                maintenance_rate=PPB // 150,
+                tiers=BTC_TIERS if tiered else (),
+                execution=execution,
+                **in_parts,
             ),
             STORY: quote_market(
                 funding_velocity=200 * PPB,
                 max_funding_rate=PPB // 15,
                 maker_fee=PPB // 4000,
                 charges_maker_fee=True,
+                tiers=STORY_TIERS if tiered else (),
+                **in_parts,
             ),
         }
         self.venue = Books(*((params, FIRST_PRICES[ticker]) for ticker, params in self.params.items()))
@@ -181,7 +201,7 @@ class Exchange(Checked):
         number = own[which % len(own)]
         name, user = position_id(ticker, number), self.venue.markets[ticker].positions[number].user
         if not self.venue.markets[ticker].params.funding_velocity:  # else the command's own time moves what can leave
-            most = self.model.withdrawable(name, self.params[ticker].max_leverage)
+            most = self.model.withdrawable(name)
             amount = amount or min(-most, 0)
         command = ChangeMargin(ticker=ticker, user=user, position_id=name, amount=Micros(amount))
         outcome = self.venue.send(command)
@@ -337,12 +357,12 @@ class Exchange(Checked):
                 case PositionChanged(position=position, order=Order() as order):
                     name = position_id(ticker, position.number)
                     self.taken(ticker, order)
-                    assert order.size <= self.model.withdrawable(name, self.params[ticker].max_leverage)
+                    assert order.size <= self.model.withdrawable(name)
                     self.model.margin_moved(name, -order.size)
                     self.moves.append((len(self.trades), name, -order.size))
                 case PositionChanged(position=position) if isinstance(command, ChangeMargin):
                     name = position_id(ticker, position.number)
-                    assert -command.amount <= max(self.model.withdrawable(name, self.params[ticker].max_leverage), 0)
+                    assert -command.amount <= max(self.model.withdrawable(name), 0)
                     self.model.margin_moved(name, command.amount)
                     self.moves.append((len(self.trades), name, command.amount))
                 case PositionChanged(position=position):
@@ -361,7 +381,8 @@ class Exchange(Checked):
                 case PositionReduced(position=position, reason=CloseReason.LIQUIDATION):
                     name = position_id(ticker, position.number)
                     assert self.model.is_liquidatable(name)
-                    self.model.liquidated(name)
+                    assert is_least_part(self.model, name, abs(event.fill.lots))
+                    self.model.liquidated(name, abs(event.fill.lots))
                     self.note(ticker, "liquidation", event)
                 case PositionReduced(position=position, reason=reason):
                     self.leave(ticker, position, reason, event)

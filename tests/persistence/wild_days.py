@@ -50,7 +50,8 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
     def send(command: Command) -> None:
         found.extend(sequencer.send(command, Millis(now), sender="test").entries)
 
-    for params, price in ((index_market(), 5_000_000), (quote_market(), 10_000)):
+    in_parts = index_market(partial_liquidation=Micros(1))
+    for params, price in ((in_parts, 5_000_000), (quote_market(), 10_000)):
         rate, share = random.choice(RATES), random.choice(SHARES)
         params = replace(
             params,

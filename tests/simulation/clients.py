@@ -38,6 +38,7 @@ from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
 from tests.simulation.orders import Order
+from tests.simulation.tiers import rates, tiers_of, with_tiers
 
 ADMIN = "@admin"
 TICKERS = ("A-PERP", "B-PERP", "C-PERP", "D-PERP")
@@ -215,6 +216,8 @@ class Clients:
     def _leverage(self, ticker: str) -> int:
         market = self._state.markets.get(ticker)
         most = market.params.max_leverage if market is not None else 1
+        if market is not None and market.params.tiers:
+            most = self._random.choice(market.params.tiers).max_leverage
         return self._random.choice((1, 2, most, most, most, most, most // 2, most + (self._random.random() < 0.1)))
 
     def _position(self, ticker: str, user: str) -> tuple[str, str]:
@@ -337,8 +340,11 @@ class Clients:
                 {"max_open_interest": Lots(max(params.max_open_interest * lots // 2, 1))},
                 {"max_skew": Lots(max(params.max_skew * lots // 2, 1))},
                 {"house_credit_limit": chance.choice((None, Micros(0), Micros(1_000 * MICRO)))},
-                {"maintenance_rate": Ppb(params.maintenance_rate * 11 // 10), "max_leverage": params.max_leverage - 1},
-                {"maintenance_rate": Ppb(params.maintenance_rate * 10 // 11)},
+                {**rates(params, 11, 10), "max_leverage": params.max_leverage - 1},
+                rates(params, 10, 11),
+                {"tiers": chance.choice(((), tiers_of(params)))},
+                {"partial_liquidation": chance.choice((None, Micros(1), Micros(200 * MICRO)))},
+                {"liquidation_buffer": chance.choice((Ppb(1), Ppb(PPB // 4), Ppb(PPB)))},
                 {"price_band": chance.choice((None, Ppb(PPB // 40)))},
                 {"max_price_age": chance.choice((None, PRICE_AGE_MS))},
                 {"execution": chance.choice(list(Execution)), "clock_skew": Millis(chance.choice((0, 20)))},
@@ -363,10 +369,12 @@ class Clients:
         if chance.random() < INVALID_LISTINGS and self._state.markets:
             changes["max_skew"] = Lots(0)
         if ticker == TICKERS[0]:
-            params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
+            changes["partial_liquidation"] = Micros(100 * MICRO)
+            params = with_tiers(index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes))
         else:
             more = BAND if ticker == TICKERS[1] else {"max_price_age": PRICE_AGE_MS}
             more = more | (WAITING if ticker == TICKERS[2] else {})
+            changes["partial_liquidation"] = Micros(1) if ticker == TICKERS[1] else None
             params = quote_market(ticker=ticker, **more, **FUNDING, **MAKER, **changes)
         return ListMarket(params=params, price=_first_price(params))
 

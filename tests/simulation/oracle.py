@@ -45,6 +45,7 @@ from perps.venue import VenueState
 from tests.model.rules import rules_of
 from tests.model.slow_market import SlowMarket
 from tests.model.slow_model import SlowVenue
+from tests.model.slow_parts import is_least_part
 from tests.simulation.order_checks import OrderChecks
 
 Complain = Callable[[str], None]
@@ -187,6 +188,8 @@ class Oracle(OrderChecks):
             if not is_due or (order.expires_at is not None and order.expires_at <= row.at):
                 self._complain(f"row {row.offset} fills {order}, which is not due at {row.at}: {event.fill}")
         self._check_fill(row, event.fill, market)
+        if position.leverage > market.rules.leverage(position.lots):
+            self._complain(f"row {row.offset} gives {position.lots} lots a leverage of {position.leverage}")
         if self.slow.is_stale(ticker, row.at):
             self._complain(f"row {row.offset} opens a position at a price that is too old or in doubt")
         name = position_id(ticker, position.number)
@@ -239,18 +242,21 @@ class Oracle(OrderChecks):
         if is_settled:
             slow.settled(name)
         elif is_due and (event.reason is not CloseReason.OWNER or event.order is not None):
-            slow.liquidated(name)
+            count = abs(event.fill.lots)
+            if event.reason is CloseReason.LIQUIDATION and not is_least_part(slow, name, count):
+                self._complain(f"row {row.offset} liquidates {count} of the {abs(stood.lots)} lots of {name}")
+            slow.liquidated(name, count)
         else:
             slow.closed(name, abs(event.fill.lots))
         if market.house < min(house, -market.rules.house_credit):
             self._complain(f"row {row.offset}: the house of {row.stream} pays what it does not have: {market.house}")
-        self._same(f"row {row.offset} margin of {name}", event.margin_released, before[1] - stood.margin)
-        payout = before[0] - stood.cash - market.owed(-event.fill.lots) - event.fill.cost
+        self._same(f"row {row.offset} margin of {name}", event.margin_released, before[1] + event.kept - stood.margin)
+        payout = before[0] + event.kept - stood.cash - market.owed(-event.fill.lots) - event.fill.cost
         self._same(
             f"row {row.offset} settlement", (event.settlement, event.bad_debt), (max(payout, 0), max(-payout, 0))
         )
         gained = slow.wallets[stood.user] - before[2]
-        self._same(f"row {row.offset} net to {stood.user}", event.settlement - event.fee, gained)
+        self._same(f"row {row.offset} net to {stood.user}", event.settlement - event.fee - event.kept, gained)
         rest = slow.positions.get(name)
         self._same(
             f"row {row.offset} rest of {name}",
@@ -265,7 +271,7 @@ class Oracle(OrderChecks):
         self._check_fill(row, event.fill, market)
         cost, margin = abs(event.fill.cost), event.margin_added
         leverage = max(ceil(Fraction(cost, max(margin, 1))), 1)
-        if event.fill.lots * event.position.lots <= 0 or leverage > self._params[row.stream].max_leverage:
+        if event.fill.lots * event.position.lots <= 0 or leverage > market.rules.leverage(event.position.lots):
             self._complain(f"row {row.offset}: {event.fill.lots} lots and {margin} of margin are no increase of {name}")
         self._same(f"row {row.offset} fee", event.fee, market.fee(event.fill.lots))
         self.slow.increased(name, event.fill.lots, leverage)
@@ -288,7 +294,7 @@ class Oracle(OrderChecks):
         )
         if moved < 0:
             self._fills(row, event.order)
-        if -moved > max(slow.withdrawable(name, self._params[row.stream].max_leverage), 0):
+        if -moved > max(slow.withdrawable(name), 0):
             self._complain(f"row {row.offset} takes {-moved} out of {name}, which needs it")
         slow.margin_moved(name, moved)
         said, stands = event.position, slow.positions[name]

@@ -16,7 +16,17 @@ from perps.market.risks import risks
 from perps.params import MarketParams
 from perps.wire.base import encode
 from perps.wire.listing import Largest, Warned
-from perps.wire.markets import Funded, HeldPrice, Market, MarketStatus, OpenInterest, Parameters, Settled, TradingRange
+from perps.wire.markets import (
+    Funded,
+    HeldPrice,
+    Market,
+    MarketStatus,
+    OpenInterest,
+    Parameters,
+    Settled,
+    Tier,
+    TradingRange,
+)
 from web.answers import decimals
 from web.answers.funding import funding_rate
 from web.answers.rows import own_event
@@ -98,6 +108,18 @@ def parameters(params: MarketParams) -> Parameters:
         execution=params.execution,
         pending_limit=decimals.text(params.pending_limit, 3, 0),
         clock_skew=decimals.text(params.clock_skew, 3, 0),
+        tiers=[
+            Tier(
+                max_quantity=decimals.quantity(tier.max_lots, lot),
+                maintenance_rate=_rate(tier.maintenance_rate),
+                max_leverage=tier.max_leverage,
+            )
+            for tier in params.tiers
+        ],
+        partial_liquidation=(
+            None if params.partial_liquidation is None else decimals.money(params.partial_liquidation)
+        ),
+        liquidation_buffer=_rate(params.liquidation_buffer),
     )
 
 
