@@ -1,7 +1,6 @@
 """What a listing is made of where it names nothing itself: the presets, and the steps that suit a price.
 
-Immediate execution is the only one there is: every preset fills at the last price. Where a market could say otherwise,
-its recipe would.
+Every preset fills at the last price; a listing may say otherwise beside it (ARCHITECTURE.md says why they do not).
 """
 
 from collections.abc import Mapping

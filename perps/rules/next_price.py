@@ -102,6 +102,7 @@ def decide_close(
         side=Side.LONG if is_long else Side.SHORT,
         size=command.size or Micros(max(worth, 1)),
         leverage=position.leverage,
+        referrer=position.referrer,
         position=position.number,
         reduces=True,
         share=command.share if by_share else Ppb(0),
@@ -130,6 +131,7 @@ def decide_margin(
         side=Side.LONG if position.lots > 0 else Side.SHORT,
         size=Micros(-command.amount),
         leverage=position.leverage,
+        referrer=position.referrer,
         position=position.number,
         reduces=True,
     )

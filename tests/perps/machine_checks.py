@@ -60,7 +60,7 @@ class Checked(RuleBasedStateMachine):
         made, market = self.taken(ticker, order), self.model.markets[ticker]
         fill = event.fill
         within = made.is_within(fill.cost, fill.lots, market.rules.lot_value)
-        assert within if made.is_limit else made.is_reached(market.mark)
+        assert within if made.is_limit else made.is_reached(market.shown_mark)
         name = position_id(ticker, event.position.number)
         self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
         self.exits(ticker, event.position)

@@ -31,6 +31,7 @@ from perps.events import (
     CancelTimerSet,
     Deposited,
     Event,
+    FundingAccrued,
     HouseFunded,
     MarketListed,
     MarketSettling,
@@ -95,6 +96,8 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return (command.order_id, BY_OWNER) == (order_id(stream, order.number), reason)
         case CancelOrders(), OrderCancelled(order=order, reason=reason):
             return (command.ticker, command.user, BY_OWNER) == (stream, order.user, reason)
+        case CancelOrders() | SetCancelTimer(after_ms=0), FundingAccrued():
+            return command.ticker == stream  # there was nothing to end, and funding was worth a row
         case SetCancelTimer(after_ms=after), CancelTimerSet(user=user, at=at):
             return (command.ticker, command.user, bool(after)) == (stream, user, at is not None)
         case UpdatePrice(), PriceUpdated(price=price) | PriceHeld(price=price):

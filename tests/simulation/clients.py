@@ -53,7 +53,7 @@ BAND: dict[str, Any] = {"price_band": Ppb(PPB // 40), "price_confirmations": 2}
 WAITING: dict[str, Any] = {
     "execution": Execution.NEXT_PRICE,
     "clock_skew": Millis(20),
-    "pending_limit": Millis(1_500),
+    "pending_limit": Millis(20_000),
 }
 PRICE_AGE_MS = Millis(4_000)
 """Prices of the later markets grow old within a run."""
@@ -125,8 +125,10 @@ class Clients:
         return self._keyed(Withdraw(user=user, amount=amount), ADMIN)
 
     def price(self, ticker: str, ticks: int) -> Order:
-        """A price from outside."""
-        return Order(UpdatePrice(ticker=ticker, price=Ticks(ticks), source=PriceSource.ORACLE), ADMIN, None, fresh=True)
+        """A price from outside, of a source that need not say its time."""
+        waits = self._state.markets[ticker].params.execution is Execution.NEXT_PRICE
+        source = PriceSource.EVENT if waits else PriceSource.ORACLE
+        return Order(UpdatePrice(ticker=ticker, price=Ticks(ticks), source=source), ADMIN, None, fresh=True)
 
     def _order(self, kind: str) -> Order:
         chance = self._random
@@ -314,7 +316,7 @@ class Clients:
             return UpdatePrice(ticker=ticker, change=change, source=PriceSource.EVENT, sequence=sequence)
         said_at = None
         if market is not None and market.params.execution is Execution.NEXT_PRICE and chance.random() < 0.98:
-            said_at = Millis(market.at + chance.choice((-30, 0, 10, 100, 1_000)))
+            said_at = Millis(market.at + chance.choice((-30, 0, 100, 1_000, 3_000)))
         return UpdatePrice(
             ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence, source_at=said_at
         )

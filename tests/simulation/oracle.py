@@ -113,8 +113,8 @@ class Oracle(OrderChecks):
                 stands = market.house if account is HouseAccount.HOUSE else market.insurance
                 self._same(f"row {row.offset} {account}", event.balance, stands)
             case PriceHeld(price=price, held=held):
-                # a price without a time of its own is as old as its row
-                at = row.at if event.source_at is None else event.source_at
+                # a price without a time of its own is as old as its row; of others, what is held knows the venue's time
+                at = row.at if event.source_at is None else held.at
                 taken = slow.takes(ticker, self._price(ticker, price), event.source, at, row.at)
                 band = slow.markets[ticker].band
                 said = (False, held.count, held.source, held.until)
@@ -128,9 +128,8 @@ class Oracle(OrderChecks):
                 self._same(f"row {row.offset} taken", True, taken)
                 slow.priced(ticker, self._price(ticker, price), at)
                 market = slow.markets[ticker]
-                said_at = row.at if event.source_at is None else event.source_at
                 by_feed = event.source in (PriceSource.ORACLE, PriceSource.AGENT)
-                market.becomes_known(by_feed=by_feed, said_at=said_at, now=row.at)
+                market.becomes_known(by_feed=by_feed, said_at=at, now=row.at)
                 self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
                 self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.shown_mark)
             case PositionOpened():
@@ -184,7 +183,7 @@ class Oracle(OrderChecks):
             lots, cost = event.fill.lots, event.fill.cost
             is_due = order.is_within(cost, lots, market.rules.lot_value) if order.is_limit else None
             if is_due is None:
-                is_due = order.is_reached(market.mark)
+                is_due = order.is_reached(market.shown_mark)
             if not is_due or (order.expires_at is not None and order.expires_at <= row.at):
                 self._complain(f"row {row.offset} fills {order}, which is not due at {row.at}: {event.fill}")
         self._check_fill(row, event.fill, market)
@@ -361,7 +360,7 @@ class Oracle(OrderChecks):
             return
         for number, order in market.orders.by_number.items():
             made = self.slow.orders.by_name[order_id(ticker, number)]
-            mark = self.slow.markets[ticker].mark
+            mark = self.slow.markets[ticker].shown_mark
             may = self.slow.markets[ticker].decides(made.placed_at)
             if market.mode is Mode.ENABLED and may and not made.is_limit and made.is_reached(mark):
                 self._complain(f"the stop {number} of {ticker} is due and rests: {order}")

@@ -33,7 +33,7 @@ class OrderChecks:
         made = slow_order(row.stream, order, self._params[row.stream])
         slow.rested(order_id(row.stream, order.number), made)
         self._same(f"row {row.offset} reserve", order.reserve, made.reserve)
-        if made.has_trigger and made.is_reached(market.mark):
+        if made.has_trigger and made.is_reached(market.shown_mark):
             self._complain(f"I7 row {row.offset}: the stop {order.number} of {row.stream} is due at once")
         if not made.reduces and slow.orders.of(order.user, row.stream) > ORDERS_PER_USER_MAX:
             self._complain(f"row {row.offset}: {order.user} has too many orders in {row.stream}")

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder, SetCancelTimer
-from perps.events import CancelTimerSet, OrderCancelled
+from perps.events import CancelTimerSet, OrderCancelled, own_of
 from perps.market.order import Order as DomainOrder
 from perps.market.order import split_order_id
 from perps.params import MarketParams
@@ -175,8 +175,8 @@ async def cancel_after(call: Call[CancelAfterBody, NoQuery], after_ms: int) -> C
     answer = await call.do_what_is_left(SetCancelTimer(ticker=ticker, user=user, after_ms=after_ms))
     if answer is None:
         return CancelsAfter(ticker=ticker, user_id=user, cancels_at=None, offset=context.model.offset)
-    at = own_event(answer.entry, CancelTimerSet).at
-    ends = None if at is None else rfc3339(at)
+    event = own_of(answer.entry.events)  # funding, if there was no timer to end
+    ends = rfc3339(event.at) if isinstance(event, CancelTimerSet) and event.at is not None else None
     return CancelsAfter(ticker=ticker, user_id=user, cancels_at=ends, offset=answer.entry.row.offset)
 
 

@@ -125,6 +125,7 @@ def test_the_samples_of_the_documentation_are_the_examples() -> None:
     others = [block for block in blocks if block not in known]
 
     assert [set(block) for block in others if "error" not in block] == [
+        {"order", "newBalance", "clientOrderId", "offset"},
         {"ticker", "price", "preset"},
         {"ticker", "price", "maxOpenInterest", "tiers"},
     ]

@@ -20,6 +20,7 @@ import { useDesk, useKept } from "./desk";
 import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "./exits";
 import { Icon, Tri, arrows } from "./parts";
 import { Leverage, Numbers } from "./ticket-parts";
+import { WAITING, ofWaiting } from "./waiting";
 
 const SHARES = [0.1, 0.25, 0.5, 0.75, 1] as const;
 const FIRST_LEVERAGE = 10;
@@ -104,6 +105,7 @@ export function Ticket({ market }: { market: Market }) {
     if (!isReady || body === null) return;
     const verdict = await open(body);
     if (amount !== null) order.remember(amount);
+    if (verdict.phase === "waiting") tell(ofWaiting(verdict.order));
     if (verdict.phase === "done") {
       tell(toastOf(verdict.answer, market));
       setTyped(NO_EXITS);
@@ -329,6 +331,8 @@ function Go({ side, size, preview, isStale, isReady, progress, words, isUnread }
         ? "Sending…"
         : progress === "retrying"
           ? "No answer yet, trying again"
+          : progress === "waiting"
+            ? WAITING
           : isStale
             ? "Waiting for the venue"
             : words !== null
