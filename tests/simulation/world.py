@@ -23,7 +23,7 @@ from tests.support.twins import twins
 REST_STEPS_MAX = 20_000
 """Steps within which everything in flight must be answered once nothing goes wrong any more."""
 
-TWIN_EVERY = 1
+TWIN_EVERY = 3
 """Every so manieth command of a market is done by one that was restored from its image, too."""
 
 BURSTS = (1, 1, 1, 2, 8)
