@@ -1,5 +1,6 @@
 """What must hold after each step of the market's machine, and what an outsider sees of a fill."""
 
+from contextlib import ExitStack
 from fractions import Fraction
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
@@ -15,9 +16,8 @@ from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from tests.model.slow_model import SlowVenue, Trade
 from tests.model.slow_orders import SlowOrder
-from tests.perps.build import (
-    Books,
-)
+from tests.perps.build import Books
+from tests.support.twins import twins
 
 USERS = ("ann", "bob", "cid")
 
@@ -29,6 +29,20 @@ class Checked(RuleBasedStateMachine):
     venue: Books
     model: SlowVenue
     trades: list[Trade]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._twins = ExitStack()
+        self.unlike: list[str] = []
+        """What markets restored from their images answer otherwise."""
+        self._twins.enter_context(twins(self.unlike.append))
+
+    def teardown(self) -> None:
+        self._twins.close()
+
+    @invariant()
+    def a_market_restored_from_its_image_answers_as_the_live_one_does(self) -> None:
+        assert self.unlike == []
 
     def unticked(self, ticker: str, price: int) -> str:
         return f"{price * self.params[ticker].tick_size}e-12"
