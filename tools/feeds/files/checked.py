@@ -1,8 +1,8 @@
 """Rows to prices: each row is checked as it is read, and the first that cannot be true ends the reading.
 
 Nearly all rows are good. So many are looked at together, column by column, with floats, which keep the order of the
-numbers. Only where something is wrong is each row looked at by itself, and that is what decides. The prices stay the text
-that they came as.
+numbers. Only where something is wrong is each row looked at by itself, and that is what decides. The prices stay the
+text that they came as.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Checker:
         except (ValueError, IndexError):
             return None
         least, most = min(map(min, values)), max(map(max, values))
-        if not (0 < least and most < inf and self._last_ms < at_ms[0] and at_ms[-1] < self.now_ms + AHEAD_MS):
+        if not (least > 0 and most < inf and self._last_ms < at_ms[0] and at_ms[-1] < self.now_ms + AHEAD_MS):
             return None
         if self._last and not max(most, self._last) < min(least, self._last) * self.jump_max:
             return None
@@ -119,7 +119,7 @@ class Checker:
         column = columns[self.layout.time[0]]
         if self.layout.times.is_number:
             whole = list(map(int, column))
-            if MILLIS_FROM <= whole[0] and whole[-1] < MILLIS_BELOW:
+            if whole[0] >= MILLIS_FROM and whole[-1] < MILLIS_BELOW:
                 return whole
         return list(map(self.layout.times.read, column))
 
@@ -152,9 +152,9 @@ class Checker:
     def _good(self, number: int, cells: list[str]) -> _Good | None:
         """A row to play. None: there is nothing to play in it. Errors: BadRow."""
         instrument = self.layout.instrument
-        if instrument is not None and len(cells) > instrument and cells[instrument] != self._seen:
-            if not self._is_ours(number, cells):
-                return None
+        is_other = instrument is not None and len(cells) > instrument and cells[instrument] != self._seen
+        if is_other and not self._is_ours(number, cells):
+            return None
         closely = self._closely(number, cells, self._last_ms)
         if closely is None:
             return None

@@ -113,7 +113,9 @@ INSTRUMENT: Final = (
     "sym",
 )
 
-KNOWN: Final = frozenset((*TIME, *DATE, *CLOCK, *PRICE, *ASK, *BID, *INSTRUMENT, *(n for b in BARS.values() for n in b)))
+KNOWN: Final = frozenset(
+    (*TIME, *DATE, *CLOCK, *PRICE, *ASK, *BID, *INSTRUMENT, *(n for b in BARS.values() for n in b))
+)
 
 
 def normal(name: str) -> str:

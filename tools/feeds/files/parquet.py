@@ -22,7 +22,7 @@ def parquet_rows(path: Path) -> Iterator[Rows]:
         import duckdb
     except ImportError:
         raise BadFile(
-            f"{path}: for Parquet, perps needs DuckDB: pip install 'perps[files]', or pip install duckdb; or save it as CSV"
+            f"{path}: Parquet needs DuckDB: pip install 'perps[files]', or pip install duckdb; or save it as CSV"
         ) from None
     connection = duckdb.connect(config={"threads": 1, "enable_external_access": True})
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
@@ -13,12 +13,14 @@ from statistics import median
 from typing import Final
 
 from tools.feeds.files.checked import Checker, Counts, Priced
-from tools.feeds.files.layout import Layout, Reading, Row, Sample, layout_of
+from tools.feeds.files.layout import Layout, layout_of
 from tools.feeds.files.parquet import parquet_rows
 from tools.feeds.files.problems import BadFile, bad_row
+from tools.feeds.files.reading import Reading, Row, Sample
 from tools.feeds.files.source import blocks, is_pipe, name_of, opened
 from tools.feeds.files.text import NAMES, Rows, delimiter_of, is_beside_the_table
 from tools.feeds.files.text import rows as text_rows
+from tools.feeds.rounding import ROUNDING_BPS_MAX, coarse_tick
 
 SAMPLE_ROWS: Final = 200
 PIPE_ROWS: Final = 3
@@ -28,8 +30,6 @@ REVERSED_ROWS_MAX: Final = 10_000_000
 SINGLE_BAR_MS: Final = 60_000
 """How long a bar lasts if it is the only one."""
 JUMP_MAX: Final = 10.0
-ROUNDING_BPS_MAX: Final = 5
-"""How far, in 1/10,000 of a price, the market's tick may move it."""
 SUSPECT_STEP_MS, SUSPECT_RANGE = 1000, 0.005
 """Bars a second apart that each move so much are days whose dates were misread."""
 
@@ -105,10 +105,15 @@ class PriceFile:
         if self.layout.is_bars:
             yield list(spread.rest())
 
-    def read_through(self, window: Window | None = None, tick_size: Decimal | None = None) -> Understood:
-        """Check every row, without making ticks of them. Errors: as ``ticks``; a tick too coarse for a price.
+    def read_through(
+        self,
+        window: Window | None = None,
+        tick_size: Decimal | None = None,
+        tell: Callable[[int], object] = lambda _: None,
+    ) -> Understood:
+        """Check every row, without making ticks of them. ``tell`` hears how many rows have been read.
 
-        Also an error: no row is left to play.
+        Errors: as ``ticks``; a tick too coarse for a price; no row is left to play.
         """
         window, is_bars = window or Window(), self.layout.is_bars
         coarse = 0.0 if tick_size is None else float(tick_size) * 5000 / ROUNDING_BPS_MAX
@@ -129,6 +134,7 @@ class PriceFile:
             found.first = found.first or Tick(at_ms[0], Decimal(begin[0]), rows.numbers[0])
             found.last = Tick(at_ms[-1], Decimal(end[-1]), rows.numbers[-1])
             found.rows += len(at_ms)
+            tell(found.rows)
         if found.first is None:
             raise BadFile(f"{self.name}: no row with a price is left to play{self._left_out(window)}")
         found.prices, found.counts = found.rows * (4 if is_bars else 1), self._counts
@@ -143,25 +149,19 @@ class PriceFile:
 
     def rounding_problem(self, tick: Tick, tick_size: Decimal) -> str | None:
         """Why a price cannot be put on this tick, and a tick that fits; None if it can."""
-        on_tick = max(round(tick.price / tick_size), 1) * tick_size
-        moved = abs(on_tick - tick.price) / tick.price * 10_000
-        if moved <= ROUNDING_BPS_MAX:
-            return None
-        fits = Decimal(1).scaleb((tick.price * ROUNDING_BPS_MAX / 5000).adjusted())
-        return (
-            f"{self.name} {self._unit} {tick.line}: the market's tick {tick_size:f} would make {on_tick:f} of the price "
-            f"{tick.price:f}, {moved:.0f} bps away. List the market with a --tick-size of {fits:f} or less"
-        )
+        problem = coarse_tick(tick.price, tick_size)
+        return None if problem is None else f"{self.name} {self.unit} {tick.line}: {problem}"
 
     @property
-    def _unit(self) -> str:
+    def unit(self) -> str:
+        """What it is counted in."""
         return "row" if self._separator == "Parquet" else "line"
 
     def _inside(self, window: Window) -> Iterator[Priced]:
         """The checked rows of a window. Nothing after the window is read."""
         layout, count = self.layout, 0
         self._counts = Counts()
-        checker = Checker(self.name, self._unit, layout, self.reading.symbol, self.now_ms, self.jump_max, self._counts)
+        checker = Checker(self.name, self.unit, layout, self.reading.symbol, self.now_ms, self.jump_max, self._counts)
         if self.reading.symbol is not None and layout.instrument is None:
             raise BadFile(f"{self.name}: there is no column of instruments for --symbol {self.reading.symbol}")
         if window.rows_max == 0:
@@ -189,12 +189,16 @@ class PriceFile:
         if not layout.is_newest_first:
             return found
         if is_pipe(self.path):
-            raise BadFile(f"{self.name}: its newest row comes first, and a pipe cannot be turned round; save it as a file")
+            raise BadFile(
+                f"{self.name}: its newest row comes first, and a pipe cannot be turned round; save it as a file"
+            )
         kept: list[Rows] = []
         for rows in found:
             kept.append(rows)
             if sum(len(each.cells) for each in kept[-1:]) + len(kept) * len(kept[0].cells) > REVERSED_ROWS_MAX:
-                raise BadFile(f"{self.name}: its newest row comes first, and it is too long to be turned round; sort it")
+                raise BadFile(
+                    f"{self.name}: its newest row comes first, and it is too long to be turned round; sort it"
+                )
         return (Rows(rows.numbers[::-1], rows.cells[::-1]) for rows in reversed(kept))
 
     def _after(self, found: Iterator[Rows]) -> Iterator[Rows]:
@@ -224,7 +228,7 @@ class PriceFile:
         def every() -> Iterator[Row]:
             return iter(sample) if pipe else (row for rows in self._all() for row in zip(*rows, strict=True))
 
-        look = Sample(self.name, self._unit, sample, every, self._separator in ("commas", "Parquet"), self.now_ms)
+        look = Sample(self.name, self.unit, sample, every, self._separator in ("commas", "Parquet"), self.now_ms)
         layout, self._begin = layout_of(look, self.reading)
         if layout.is_bars:
             self._refuse_seconds(layout, sample)
@@ -262,7 +266,7 @@ class PriceFile:
 
     def _refuse_seconds(self, layout: Layout, sample: list[Row]) -> None:
         """Days that were read as seconds. Errors: BadFile."""
-        checker = Checker(self.name, self._unit, layout, None, self.now_ms, float("inf"))
+        checker = Checker(self.name, self.unit, layout, None, self.now_ms, float("inf"))
         try:
             data = [row for row in sample if row[0] > self._begin]
             found = list(checker.priced([Rows(*map(list, zip(*data, strict=True)))]))
@@ -277,7 +281,7 @@ class PriceFile:
             column = layout.name(layout.time[0])
             problem = f"bars that move {ranges:.1%} each are at most a second apart: these are no seconds"
             hint = "say what the times are with --date-format, or which column has them with --time-column"
-            raise bad_row(self.name, self._unit, found[0].numbers[0], f"{problem}; {hint}", column)
+            raise bad_row(self.name, self.unit, found[0].numbers[0], f"{problem}; {hint}", column)
 
     def _refuse_coarse(self, rows: Priced, tick_size: Decimal) -> None:
         for at, number in enumerate(rows.numbers):

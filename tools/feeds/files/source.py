@@ -41,10 +41,7 @@ _MARKUP: Final = (b"<!doctype", b"<html", b"<?xml")
 def opened(path: Path) -> Iterator[BinaryIO]:
     """The bytes of a file or of standard input, decompressed. Errors: BadFile; OSError."""
     with ExitStack() as stack:
-        if path == STDIN:
-            raw = cast(io.BufferedReader, sys.stdin.buffer)
-        else:
-            raw = stack.enter_context(path.open("rb"))
+        raw = cast(io.BufferedReader, sys.stdin.buffer) if path == STDIN else stack.enter_context(path.open("rb"))
         yield from _unpacked(raw, path, stack)
 
 
@@ -89,7 +86,7 @@ def blocks(file: BinaryIO, name: str) -> Iterator[list[str]]:
 
 
 def _decoder(first: bytes, name: str) -> codecs.IncrementalDecoder:
-    """By the byte-order mark, else UTF-8. Bytes that are none stay as they are: only a cell that counts must be text."""
+    """By the byte-order mark, else UTF-8. Bytes that are no UTF-8 are kept: only a cell that counts must be text."""
     if first[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return codecs.getincrementaldecoder("utf-16")("replace")
     start = first.lstrip()[:16]
@@ -109,7 +106,7 @@ def _unpacked(raw: io.BufferedReader, path: Path, stack: ExitStack) -> Iterator[
     elif first.startswith(b"BZh"):
         yield cast(BinaryIO, stack.enter_context(bz2.BZ2File(raw)))
     elif first.startswith(b"\xfd7zXZ"):
-        yield cast(BinaryIO, stack.enter_context(lzma.LZMAFile(raw)))
+        yield cast(BinaryIO, stack.enter_context(lzma.LZMAFile(raw)))  # noqa: SIM115
     elif first.startswith(b"PK\x03\x04"):
         yield stack.enter_context(_only_member(_seekable(raw, path), name, stack))
     else:

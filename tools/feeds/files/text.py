@@ -6,6 +6,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 DELIMITERS: Final = (";", "\t", "|", ",")
@@ -13,8 +14,7 @@ DELIMITERS: Final = (";", "\t", "|", ",")
 SPACE: Final = " "
 _DATED = re.compile(r"^\d{4}[-/.]?\d{2}[-/.]?\d{2} \d")
 
-_BESIDE: Final = frozenset(("", "#", "/", " ", "\t", "\n"))
-_BEGINS: Final = tuple(f"\n{each}" for each in _BESIDE if each)
+_BESIDE: Final = frozenset(("#", "/", " ", "\t"))
 """How a line may begin that is not one of the table."""
 
 NAMES: Final = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas", SPACE: "spaces"}
@@ -60,8 +60,12 @@ def split(line: str, delimiter: str, most: int = -1) -> list[str]:
 
 def rows(lines: Sequence[str], first: int, delimiter: str, most: int = -1) -> Rows:
     """The rows of some lines, the first of which has this number; without empty lines and comments."""
-    text = "\n".join(lines)
-    if '"' not in text and delimiter != SPACE and text[:1] not in _BESIDE and not any(each in text for each in _BEGINS):
+    if (
+        delimiter != SPACE
+        and all(lines)
+        and _BESIDE.isdisjoint(map(itemgetter(0), lines))
+        and '"' not in "".join(lines)
+    ):
         return Rows(range(first, first + len(lines)), [line.split(delimiter, most) for line in lines])
     kept = [(number, line) for number, line in enumerate(lines, first) if not is_beside_the_table(line)]
     return Rows([number for number, _ in kept], [split(line, delimiter, most) for _, line in kept])

@@ -21,11 +21,15 @@ AHEAD_MS: Final = 366 * DAY_MS
 """How far after now a recorded price may be."""
 CACHE_MAX: Final = 100_000
 
-_EPOCH: Final = datetime(1970, 1, 1)
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - times are UTC here, or local until their zone is applied
 _NUMBER = re.compile(r"[+-]?\d{1,19}(\.\d{0,9})?([eE]\+?\d{1,2})?")
 MILLIS_FROM, MILLIS_BELOW = 10**11, 10**14
 """Numbers between these are milliseconds."""
-_UNITS: Final = ((MILLIS_FROM, "seconds", 1000, 1), (MILLIS_BELOW, "milliseconds", 1, 1), (10**17, "microseconds", 1, 1000))
+_UNITS: Final = (
+    (MILLIS_FROM, "seconds", 1000, 1),
+    (MILLIS_BELOW, "milliseconds", 1, 1),
+    (10**17, "microseconds", 1, 1000),
+)
 _COMPACT = re.compile(r"(20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])((?:[01]\d|2[0-3])(?:[0-5]\d){1,2})?")
 _YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})")
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})")
@@ -37,7 +41,9 @@ _CLOCK = re.compile(
     r"(?:[ -]?([AaPp])\.?[Mm]\.?)?"
     r"(?:\s*(Z|z|(?:UTC|GMT)?\s*[+-]\d{2}:?(?:\d{2})?|UTC|GMT))?"
 )
-_SPLIT = re.compile(r"(.*?\d)(?:[T ,]\s*|\s+)(\d[\d:.,]*(?:[ -]?[AaPp]\.?[Mm]\.?)?(?:\s*[A-Za-z]*\s*(?:[+-]\d[\d:]*)?)?)")
+_SPLIT = re.compile(
+    r"(.*?\d)(?:[T ,]\s*|\s+)(\d[\d:.,]*(?:[ -]?[AaPp]\.?[Mm]\.?)?(?:\s*[A-Za-z]*\s*(?:[+-]\d[\d:]*)?)?)"
+)
 
 Read = Callable[[str], int]
 """A cell's milliseconds since 1970. Errors: ValueError, whose text continues "…, column time: "."""
@@ -207,7 +213,7 @@ class _Dates:
 
     def read(self, text: str) -> int:
         """Milliseconds since 1970. Errors: ValueError."""
-        day, sign, clock = text.partition("T" if text[10:11] == "T" else " ")
+        day, _, clock = text.partition("T" if text[10:11] == "T" else " ")
         day_ms, of_day = self._days.get(day), self._clocks.get(clock)
         if day_ms is not None and of_day is not None:
             self.has_zone = of_day[1]
@@ -250,8 +256,8 @@ def _clock_ms(text: str) -> tuple[int, bool]:
     """A time of day in milliseconds since UTC's midnight, and whether it names its zone. Errors: ValueError."""
     found = _CLOCK.fullmatch(text.strip())
     if found is None:
-        zone = re.search(r"[A-Za-z]{2,5}$", text)
-        hint = f"; for the zone {zone[0]} give --timezone" if zone else ""
+        named = re.search(r"[A-Za-z]{2,5}$", text)
+        hint = f"; for the zone {named[0]} give --timezone" if named else ""
         raise ValueError(f"{text!r} is not a time of day, such as 12:30:00{hint}")
     hour, minute, second, fraction, digits, half, zone = found.groups()
     if digits is not None:
