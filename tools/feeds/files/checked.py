@@ -199,9 +199,9 @@ class Checker:
         values = list(map(float, prices))
         if layout.is_bars and not values[2] == min(values) <= max(values) == values[1]:
             o, h, low, c = prices
-            raise self._bad(
-                number, f"open and close must be between low and high; open {o}, high {h}, low {low}, close {c}"
-            )
+            column = self.layout.name(self.layout.prices[1 if values[1] < max(values) else 2])
+            problem = f"open and close must be between low and high; open {o}, high {h}, low {low}, close {c}"
+            raise self._bad(number, problem, column)
         return at_ms, prices, values
 
     def _time(self, number: int, cells: Sequence[str], last_ms: int) -> int:

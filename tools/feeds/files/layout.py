@@ -118,7 +118,7 @@ def _header(sample: Sample, reading: Reading) -> Row | None:
             return before
         if (len(cells) > 1 and len({*found} & names.KNOWN) >= (before is None)) or (len(cells) > 1 and before is None):
             before = (number, cells)
-    if before is not None:
+    if before is not None and not names.KNOWN.isdisjoint(map(names.normal, before[1])):
         return before
     number, cells = sample.rows[0]
     raise bad_row(

@@ -45,6 +45,8 @@ def has_decimal_comma(cells: Iterable[str], *, commas_separate: bool) -> bool:
     for cell in cells:
         text = cell.strip(_AROUND).lstrip("+-")
         comma, point = text.rfind(","), text.rfind(".")
+        if comma < 0 and text.count(".") > 1:
+            return True
         if comma < 0:
             continue
         if point >= 0:

@@ -119,10 +119,10 @@ def times_of(samples: Sequence[str], every: Iterable[str], choices: DateChoices)
     """
     if choices.date_format is not None:
         return _by_format(choices.date_format, choices.zone)
-    if all(_COMPACT.fullmatch(text) for text in samples):
+    if _most(_COMPACT, samples):
         return _zoned(_compact, "dates such as 20240131", choices.zone)
-    if all(_NUMBER.fullmatch(text) for text in samples):
-        units = sorted({unit_of(text) for text in samples})
+    if _most(_NUMBER, samples):
+        units = sorted({unit_of(text) for text in samples if _NUMBER.fullmatch(text)})
         names = " and ".join([*(each[1] for each in _UNITS), "nanoseconds"][unit] for unit in units)
         return Times(_whole_or_epoch, f"{names} since 1970", is_number=True)
     is_month_first = None
@@ -137,6 +137,10 @@ def times_of(samples: Sequence[str], every: Iterable[str], choices: DateChoices)
     dates = _Dates(is_month_first=bool(is_month_first))
     order = {None: "dates", True: "dates, month first", False: "dates, day first"}[is_month_first]
     return _zoned(dates.read, order, choices.zone, dates)
+
+
+def _most(pattern: re.Pattern[str], samples: Sequence[str]) -> bool:
+    return 2 * sum(pattern.fullmatch(text) is not None for text in samples) > len(samples)
 
 
 def shown(at_ms: int) -> str:
