@@ -100,7 +100,7 @@ class Checker:
         least, most = min(map(min, values)), max(map(max, values))
         if not (least > 0 and most < inf and self._last_ms < at_ms[0] and at_ms[-1] < self.now_ms + AHEAD_MS):
             return None
-        if self._last and not max(most, self._last) < min(least, self._last) * self.jump_max:
+        if not max(most, self._last) < min(least, self._last or least) * self.jump_max:
             return None
         if max(max(map(len, column)) for column in prices) > LONG_TEXT or not all(map(lt, at_ms, at_ms[1:])):
             return None

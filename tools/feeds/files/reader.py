@@ -272,7 +272,8 @@ class PriceFile:
             found = list(checker.priced([Rows(*map(list, zip(*data, strict=True)))]))
         except BadFile:
             return  # the reading itself says it
-        steps = [step for rows in found for step in map(sub, rows.at_ms[1:], rows.at_ms)]
+        at_ms = [each for rows in found for each in rows.at_ms]
+        steps = list(map(sub, at_ms[1:], at_ms))
         if not steps or max(steps) > SUSPECT_STEP_MS:
             return
         pairs = [(float(high), float(low)) for rows in found for high, low in zip(*rows.prices[1:3], strict=True)]

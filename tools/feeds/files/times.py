@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -22,7 +22,7 @@ AHEAD_MS: Final = 366 * DAY_MS
 CACHE_MAX: Final = 100_000
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - times are UTC here, or local until their zone is applied
-_NUMBER = re.compile(r"[+-]?\d{1,19}(\.\d{0,9})?([eE]\+?\d{1,2})?")
+_NUMBER = re.compile(r"[+-]?\d{1,19}(\.\d{0,18})?([eE]\+?\d{1,2})?")
 MILLIS_FROM, MILLIS_BELOW = 10**11, 10**14
 """Numbers between these are milliseconds."""
 _UNITS: Final = (
@@ -101,10 +101,9 @@ def unit_of(text: str) -> int:
 
 def epoch_ms(text: str) -> int:
     """A number since 1970 in s, ms, µs or ns, by its size, as milliseconds, rounded down. Errors: ValueError."""
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not a number since 1970, as the rows above have") from None
+    if _NUMBER.fullmatch(text.strip()) is None:
+        raise ValueError(f"{text!r} is not a number since 1970, as the rows above have")
+    number = Decimal(text)
     size = abs(number)
     for below, _, times, parts in _UNITS:
         if size < below:

@@ -52,9 +52,7 @@ PLAYS = {
     "dukascopy_ticks": Plays(2, (FX_MS + 123, "1.10435"), (FX_MS + 456, "1.10436"), per_row=1),
     "dups": Plays(2, (START_MS, "42283"), (START_MS + MINUTE, "42551"), skipped={"repeated": 1, "replaced": 1}),
     "excel_date": Plays(1, (START_MS, "42283"), (START_MS, "42283"), per_row=1),
-    "finam_1m": Plays(
-        3, (START_MS + 2 * DAY + 658 * MINUTE, "274.6"), (START_MS + 2 * DAY + 660 * MINUTE, "274.8")
-    ),
+    "finam_1m": Plays(3, (START_MS + 2 * DAY + 658 * MINUTE, "274.6"), (START_MS + 2 * DAY + 660 * MINUTE, "274.8")),
     "gap": Plays(3, (START_MS, "42283"), (START_MS + 121 * MINUTE, "42550")),
     "histdata": Plays(2, (START_MS + 17 * HOUR, "1.104270"), (START_MS + 17 * HOUR + MINUTE, "1.104340")),
     "kaiko_empty": SKIPS_ONE,
@@ -71,9 +69,7 @@ PLAYS = {
     "shib": Plays(2, (START_MS, "0.00001033"), (START_MS + MINUTE, "0.00001042")),
     "tab": ONE,
     "tradingview": Plays(2, (START_MS, "42283"), (START_MS + HOUR, "42550")),
-    "investing": Plays(
-        2, (START_MS, "42280.2"), (START_MS + DAY, "44957.9"), told={"date_format": "%m/%d/%Y"}
-    ),
+    "investing": Plays(2, (START_MS, "42280.2"), (START_MS + DAY, "44957.9"), told={"date_format": "%m/%d/%Y"}),
     "dst_naive": Plays(
         4,
         (1_730_613_480_000, "1"),
@@ -84,7 +80,11 @@ PLAYS = {
         2, (START_MS, "2283"), (START_MS + MINUTE, "2300"), skipped={"others": 2}, told={"symbol": "ETHUSDT"}
     ),
     "gresearch": Plays(
-        1, (1_514_764_860_000, "13835.194"), (1_514_764_860_000, "13850.176"), skipped={"others": 2}, told={"symbol": "1"}
+        1,
+        (1_514_764_860_000, "13835.194"),
+        (1_514_764_860_000, "13850.176"),
+        skipped={"others": 2},
+        told={"symbol": "1"},
     ),
 }
 
