@@ -190,6 +190,7 @@ class _Speed(click.ParamType[float | None]):
 
 OFFSET: Final = _Offset()
 KEY_ID: Final = _Pattern("key", re.compile(r"[A-Za-z0-9._-]{1,64}"), "a key id; perps key list shows them")
+POSITION_ID: Final = _Pattern("id", re.compile(r"[A-Za-z0-9._-]{1,64}"), "the id of a position or an order")
 CURSOR: Final = _Pattern("cursor", re.compile(r"[\x21-\x7e]{1,128}"), "a cursor that an earlier page printed")
 AMOUNT: Final = _Decimal(may_be_zero=False)
 NOT_NEGATIVE: Final = _Decimal(may_be_zero=True)

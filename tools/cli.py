@@ -24,6 +24,7 @@ COMMANDS = {
     "snapshot": "tools.snapshot:snapshot",
     "archive": "tools.archive.archive:archive",
     "restore": "tools.archive.restore:restore",
+    "trade": "tools.trade.command:trade",
     "feed": "tools.feeds.command:feed",
     "bench": "tools.benchmark.command:bench",
 }

@@ -22,7 +22,8 @@ from perps.client import Venue, VenueError
 from tools.demo.agents import Agent, pause
 from tools.demo.setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, STORIES, STORY_TICKER, AgentPlan, prepare
 from tools.errors import ToolError
-from tools.feeds.player import PriceFeed, simulate
+from tools.feeds.market_feed import PriceFeed
+from tools.feeds.player import simulate
 from tools.feeds.price_process import Process, price_path
 from tools.times import rfc3339
 
