@@ -25,6 +25,7 @@ COMMANDS = {
     "archive": "tools.archive.archive:archive",
     "restore": "tools.archive.restore:restore",
     "feed": "tools.feeds.command:feed",
+    "agents": "tools.agents.command:agents",
     "bench": "tools.benchmark.command:bench",
 }
 """Where each command is: ``module:name``, imported when it is needed. ``tools.commands`` puts them into groups."""
