@@ -26,6 +26,8 @@ COMMANDS = {
     "restore": "tools.archive.restore:restore",
     "trade": "tools.trade.command:trade",
     "feed": "tools.feeds.command:feed",
+    "agents": "tools.agents.command:agents",
+    "mcp": "tools.mcp.command:mcp",
     "bench": "tools.benchmark.command:bench",
 }
 """Where each command is: ``module:name``, imported when it is needed. ``tools.commands`` puts them into groups."""

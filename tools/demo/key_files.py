@@ -10,7 +10,7 @@ from perps.client import Refused, Venue
 from tools.errors import ToolError
 
 
-async def key_of(admin: Venue, person: str, file: Path) -> str:
+async def key_of(admin: Venue, person: str, file: Path, *, label: str = "demo") -> str:
     """The key in the person's file, if the venue accepts it; else a new one, put there.
 
     Errors: ToolError, VenueError.
@@ -18,7 +18,7 @@ async def key_of(admin: Venue, person: str, file: Path) -> str:
     kept = await asyncio.to_thread(_read, file)
     if kept and await _is_valid(admin.url, person, kept):
         return kept
-    made = await admin.create_key(["read", "trade"], user_id=person, label="demo")
+    made = await admin.create_key(["read", "trade"], user_id=person, label=label)
     await asyncio.to_thread(_write, file, made.key)
     return made.key
 
