@@ -17,6 +17,7 @@ COMMANDS = {
     "market": "tools.admin.markets:market",
     "user": "tools.admin.users:user",
     "key": "tools.admin.keys:key",
+    "apply": "tools.worlds.command:apply",
     "stats": "tools.admin.stats:stats",
     "verify": "tools.audit.verify:verify",
     "journal": "tools.audit.journal:journal",

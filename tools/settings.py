@@ -111,6 +111,8 @@ class Access:
     key: str | None
     key_from: str = ""
     """Where the key was found, in words for an error message."""
+    data_dir: Path = DATA_DIR
+    """The venue's directory, as far as anybody said."""
 
 
 def url_option(function: Decorated) -> Decorated:
@@ -184,8 +186,8 @@ def access_to(url: str | None, key: str | None, data_dir: Path | None, *, needs_
     has_key = key is not None or not needs_key
     place = place_of(url, data_dir, _own_url(), is_own_named=is_own_named, has_key=has_key)
     if key is None and not needs_key:
-        return Access(place.url, None)
-    return Access(place.url, find_key(key, place.data_dir), _key_from(key, place.data_dir))
+        return Access(place.url, None, data_dir=place.data_dir)
+    return Access(place.url, find_key(key, place.data_dir), _key_from(key, place.data_dir), place.data_dir)
 
 
 def key_option(function: Decorated) -> Decorated:

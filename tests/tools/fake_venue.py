@@ -58,6 +58,7 @@ class FakeVenue:
                 web.post("/api/markets/perps/{ticker}/price", self._price, name="price"),
                 web.get("/api/markets/positions/{user}", self._positions, name="positions"),
                 web.get("/api/users/{user}/balance", self._balance, name="balance"),
+                web.get("/api/me", self._me, name="me"),
                 web.post("/api/admin/markets", self._create_market, name="create_market"),
                 web.post("/api/admin/users", self._create_user, name="create_user"),
                 web.post("/api/admin/users/{user}/deposit", self._deposit, name="deposit"),
@@ -128,7 +129,8 @@ class FakeVenue:
         body = await request.json()
         if body["ticker"] in self.markets:
             return self._refuse(409, "market_exists")
-        self.add_market(body["ticker"], body["price"], body.get("tickSize", "0.01"))
+        self.add_market(body["ticker"], str(body["price"]), body.get("tickSize", "0.01"))
+        self.markets[body["ticker"]].update({name: body[name] for name in ("organizationId", "name") if name in body})
         largest = {"maxSkew": "1.00", "maxOpenInterest": "1.00"}
         answer = {"market": self.markets[body["ticker"]], "offset": 1, "largest": largest, "warnings": []}
         return web.json_response(answer, status=201)
@@ -142,6 +144,8 @@ class FakeVenue:
             return self._refuse(409, "price_stale")
         self.prices.append({"ticker": ticker, **body})
         market = self.markets[ticker]
+        if "change" in body:
+            body["price"] = f"{Decimal(market['indexPrice']) * (1 + Decimal(body['change'])):.2f}"
         market["indexPrice"] = market["markPrice"] = body["price"]
         return web.json_response({"market": market, "liquidations": 0, "offset": len(self.prices)})
 
@@ -163,7 +167,14 @@ class FakeVenue:
 
     def _wallet(self, user: str) -> dict[str, Any]:
         amount = f"{self.users[user]:.2f}"
-        return {**sample("balance", "available"), "userId": user, "balance": amount, "available": amount}
+        sums = {"balance": amount, "available": amount, "totalDeposited": amount}
+        return {**sample("balance", "available"), "userId": user, **sums}
+
+    async def _me(self, request: web.Request) -> web.Response:
+        key = self._key(request)
+        scopes = ["admin"] if key == ADMIN_KEY else ["read", "trade"]
+        me = {"userId": self.keys[key], "scopes": scopes, "keyId": "key", "label": "", "expiresAt": None}
+        return web.json_response(me)
 
     async def _create_key(self, request: web.Request) -> web.Response:
         number = next(self._numbers)

@@ -62,13 +62,20 @@ class PriceFeed:
 
     async def send(self, price: Decimal, *, reason: str | None = None) -> None:
         """Set the market's index to the tick nearest to ``price``. Errors: VenueError."""
+        await self._send(on_tick(price, self.tick_size), None, reason)
+
+    async def send_change(self, change: Decimal, *, reason: str | None = None) -> None:
+        """Move the market's index by a fraction of itself: 0.03 is 3 % up. Errors: VenueError."""
+        await self._send(None, change, reason)
+
+    async def _send(self, price: Decimal | None, change: Decimal | None, reason: str | None) -> None:
         self.sequence = next_sequence(self.sequence)
-        price = on_tick(price, self.tick_size)
         try:
             answer = await self.venue.set_price(
-                self.ticker, price, sequence=self.sequence, source=self.source, reason=reason
+                self.ticker, price, change=change, sequence=self.sequence, source=self.source, reason=reason
             )
             self.liquidations += answer.liquidations
+            price = price or Decimal(answer.market.index_price)
         except Refused as error:
             if error.code != "price_stale":
                 raise
@@ -76,7 +83,7 @@ class PriceFeed:
                 self.overtaken += 1
                 return
         self.sent += 1
-        self.last = price
+        self.last = price or self.last
 
     async def send_float(self, price: float, *, reason: str | None = None) -> None:
         """As ``send``, for a simulated price: its shortest decimal is sent exactly."""
