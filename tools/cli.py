@@ -19,6 +19,7 @@ COMMANDS = {
     "key": "tools.admin.keys:key",
     "apply": "tools.worlds.command:apply",
     "stats": "tools.admin.stats:stats",
+    "monitor": "tools.monitor.command:monitor",
     "verify": "tools.audit.verify:verify",
     "journal": "tools.audit.journal:journal",
     "reconcile": "tools.audit.reconcile:reconcile",
