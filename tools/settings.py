@@ -111,6 +111,8 @@ class Access:
     key: str | None
     key_from: str = ""
     """Where the key was found, in words for an error message."""
+    data_dir: Path = DATA_DIR
+    """The venue's directory, as far as anybody said."""
 
 
 def url_option(function: Decorated) -> Decorated:
@@ -182,8 +184,8 @@ def access_to(url: str | None, key: str | None, data_dir: Path | None, *, needs_
     """
     place = find_place(url, data_dir, has_key=key is not None or not needs_key)
     if key is None and not needs_key:
-        return Access(place.url, None)
-    return Access(place.url, find_key(key, place.data_dir), _key_from(key, place.data_dir))
+        return Access(place.url, None, data_dir=place.data_dir)
+    return Access(place.url, find_key(key, place.data_dir), _key_from(key, place.data_dir), place.data_dir)
 
 
 def find_place(url: str | None, data_dir: Path | None, *, has_key: bool) -> Place:

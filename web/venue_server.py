@@ -130,7 +130,15 @@ class VenueServer:
         metrics.gauge("perps_offset", "The last durable row.", lambda: model.offset)
         metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
         metrics.gauge("perps_snapshot_problem", "1: the last one failed.", lambda: self._snapshots.problem is not None)
+        metrics.gauge(
+            "perps_snapshot_age_seconds",
+            "Since the last snapshot, if there is a newer row.",
+            lambda: self._snapshots.age_s,
+        )
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
+        metrics.by_market(
+            "perps_price_age_seconds", "How old each market's price is.", lambda: model.price_ages(time.now_ms())
+        )
         metrics.by_market("perps_house_available", "What each house could pay, US dollars.", model.houses_available)
         metrics.by_market("perps_house_liability", "What each house would pay if all left.", model.houses_liable)
         self._listener = Listener(

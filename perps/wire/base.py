@@ -174,5 +174,13 @@ def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, dec_hook=_read, float_hook=_literal)
 
 
+def converted(value: object, kind: Any) -> Any:
+    """A value as another reader than JSON's made it (``Decimal`` for what is not whole), as ``kind``.
+
+    Raises ``msgspec.ValidationError``.
+    """
+    return msgspec.convert(value, kind, dec_hook=_read)
+
+
 encode: Final = msgspec.json.Encoder(enc_hook=_written).encode
 """A struct of the contract as JSON."""

@@ -63,6 +63,7 @@ class FakeVenue:
                 web.post("/api/markets/prices", self._prices, name="prices"),
                 web.get("/api/markets/positions/{user}", self._positions, name="positions"),
                 web.get("/api/users/{user}/balance", self._balance, name="balance"),
+                web.get("/api/me", self._me, name="me"),
                 web.post("/api/admin/markets", self._create_market, name="create_market"),
                 web.post("/api/admin/users", self._create_user, name="create_user"),
                 web.post("/api/admin/users/{user}/deposit", self._deposit, name="deposit"),
@@ -134,7 +135,8 @@ class FakeVenue:
         body = await request.json()
         if body["ticker"] in self.markets:
             return self._refuse(409, "market_exists")
-        self.add_market(body["ticker"], body["price"], body.get("tickSize", "0.01"))
+        self.add_market(body["ticker"], str(body["price"]), body.get("tickSize", "0.01"))
+        self.markets[body["ticker"]].update({name: body[name] for name in ("organizationId", "name") if name in body})
         largest = {"maxSkew": "1.00", "maxOpenInterest": "1.00"}
         answer = {"market": self.markets[body["ticker"]], "offset": 1, "largest": largest, "warnings": []}
         return web.json_response(answer, status=201)
@@ -165,10 +167,12 @@ class FakeVenue:
         if self.is_behind and "at" in item:
             details = {"rule": "at is not in the future"}
             return {"error": {"code": "validation_error", "message": "No.", "details": details}}
+        market = self.markets[item["ticker"]]
+        if "change" in item:
+            item["price"] = f"{Decimal(market['indexPrice']) * (1 + Decimal(item['change'])):.2f}"
         if self.limit is not None and Decimal(item["price"]) > self.limit:
             return {"error": {"code": "validation_error", "message": "No.", "details": {}}}
         self.prices.append(item)
-        market = self.markets[item["ticker"]]
         market["indexPrice"] = market["markPrice"] = item["price"]
         return {"market": market, "liquidations": 0, "offset": len(self.prices)}
 
@@ -190,7 +194,14 @@ class FakeVenue:
 
     def _wallet(self, user: str) -> dict[str, Any]:
         amount = f"{self.users[user]:.2f}"
-        return {**sample("balance", "available"), "userId": user, "balance": amount, "available": amount}
+        sums = {"balance": amount, "available": amount, "totalDeposited": amount}
+        return {**sample("balance", "available"), "userId": user, **sums}
+
+    async def _me(self, request: web.Request) -> web.Response:
+        key = self._key(request)
+        scopes = ["admin"] if key == ADMIN_KEY else ["read", "trade"]
+        me = {"userId": self.keys[key], "scopes": scopes, "keyId": "key", "label": "", "expiresAt": None}
+        return web.json_response(me)
 
     async def _create_key(self, request: web.Request) -> web.Response:
         number = next(self._numbers)

@@ -8,8 +8,10 @@ from typing import Final
 from perps.client import OutcomeUnknown, Refused, Venue
 from tools.agents.jobs import SeatPlan
 from tools.agents.settings import RunSettings
-from tools.demo.key_files import key_of
 from tools.errors import ToolError
+from tools.key_files import kept_key, make_key
+
+SCOPES: Final = ("read", "trade")
 
 AT_ONCE: Final = 8
 """Users that are made at the same time."""
@@ -39,7 +41,8 @@ async def populate(admin: Venue, settings: RunSettings, tickers: tuple[str, ...]
         user = settings.user(number)
         async with turns:
             await _user(admin, user, settings.deposit)
-            key = await key_of(admin, user, settings.keys_dir / f"{user}.key", label="agent")
+            file = settings.keys_dir / f"{user}.key"
+            key = await kept_key(admin, file, user, SCOPES) or await make_key(admin, file, user, SCOPES, "agent")
         return SeatPlan(number, user, key, settings.strategy(number), settings.ticker(number, tickers))
 
     return list(await asyncio.gather(*(make(number) for number in range(settings.count))))

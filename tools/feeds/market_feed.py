@@ -71,15 +71,24 @@ class PriceFeed:
 
         ``at_ms``: when the price was made, in ms since 1970; None: now.
         """
-        price = on_tick(price, self.tick_size)
+        await self._send(on_tick(price, self.tick_size), None, reason, at_ms)
+
+    async def send_change(self, change: Decimal, *, reason: str | None = None) -> None:
+        """Move the market's index by a fraction of itself: 0.03 is 3 % up. Errors: VenueError, ToolError."""
+        await self._send(None, change, reason, None)
+
+    async def _send(
+        self, price: Decimal | None, change: Decimal | None, reason: str | None, at_ms: int | None
+    ) -> None:
         try:
             answer = await self.venue.set_price(
-                self.ticker, price, source=self.source, reason=reason, **self._marks(at_ms)
+                self.ticker, price, change=change, source=self.source, reason=reason, **self._marks(at_ms)
             )
             self.liquidations += answer.liquidations
+            price = price or Decimal(answer.market.index_price)
         except Refused as error:
             if self._goes_on_without_time(error.code, error.details):
-                await self.send(price, reason=reason)
+                await self._send(price, change, reason, None)
                 return
             if error.code != "price_stale":
                 raise
@@ -88,7 +97,7 @@ class PriceFeed:
                 self.overtaken += 1
                 return
         self.sent += 1
-        self.last = price
+        self.last = price or self.last
 
     async def send_many(self, prices: Sequence[Decimal]) -> None:
         """As ``send``, for prices that are all due, in one request. Errors: VenueError, ToolError, RefusedPrice."""

@@ -200,6 +200,11 @@ class ReadModel:
             return None
         return self._recent[offset - oldest]
 
+    def price_ages(self, now_ms: int) -> Iterator[tuple[str, float]]:
+        """How old each market's price is, seconds."""
+        for ticker, view in self.markets.items():
+            yield ticker, max(now_ms - view.market.price_at, 0) / 1000
+
     def houses_available(self) -> Iterator[tuple[str, float]]:
         """What each market's house could pay now, its credit included, US dollars."""
         for ticker, view in self.markets.items():

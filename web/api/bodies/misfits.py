@@ -134,6 +134,9 @@ def _takes(info: inspect.Type) -> str:
             return "text" if length is None else f"text of at most {length} characters"
         case inspect.CustomType(cls=kind) if issubclass(kind, Number):
             return NO_NUMBER.removeprefix("must be ")
+        case inspect.FloatType(gt=low, le=high):
+            bounds = "" if low is None else f" above {low:g}" + ("" if high is None else f", at most {high:g}")
+            return f"a number{bounds}"
         case inspect.BoolType():
             return "true or false"
         case _:

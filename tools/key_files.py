@@ -1,37 +1,38 @@
-"""The keys of the demo's people: a file of the data directory keeps each, so that the next start shows it again."""
+"""Keys in files: each is kept, so that the next start has the same one again."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from perps.client import Refused, Venue
 from tools.errors import ToolError
 
 
-async def key_of(admin: Venue, person: str, file: Path, *, label: str = "demo") -> str:
-    """The key in the person's file, if the venue accepts it; else a new one, put there.
-
-    Errors: ToolError, VenueError.
-    """
+async def kept_key(admin: Venue, file: Path, user: str | None, scopes: Collection[str]) -> str | None:
+    """The key in the file, if the venue accepts it as this one: the same user, all these scopes. Errors: VenueError."""
     kept = await asyncio.to_thread(_read, file)
-    if kept and await _is_valid(admin.url, person, kept):
-        return kept
-    made = await admin.create_key(["read", "trade"], user_id=person, label=label)
+    return kept if kept and await _is_valid(admin.url, kept, user, scopes) else None
+
+
+async def make_key(admin: Venue, file: Path, user: str | None, scopes: Sequence[str], label: str) -> str:
+    """A new key, put into the file. Errors: ToolError, VenueError."""
+    made = await admin.create_key(scopes, user_id=user, label=label)
     await asyncio.to_thread(_write, file, made.key)
     return made.key
 
 
-async def _is_valid(url: str, person: str, key: str) -> bool:
+async def _is_valid(url: str, kept: str, user: str | None, scopes: Collection[str]) -> bool:
     try:
-        async with Venue(url, key) as venue:
-            await venue.get_balance(person)
+        async with Venue(url, kept) as venue:
+            me = await venue.get_me()
     except Refused as error:
         if error.status in (401, 403):
             return False
         raise
-    return True
+    return me.user_id == user and set(me.scopes) >= set(scopes)
 
 
 def _read(file: Path) -> str | None:

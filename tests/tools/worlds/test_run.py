@@ -1,4 +1,4 @@
-"""The demo: made once however often it starts, moving, calm about refusals, and gone when it is told to stop."""
+"""A world that runs: made once however often it starts, moving, calm about refusals, gone when it is told to stop."""
 
 import asyncio
 import stat
@@ -10,21 +10,18 @@ from random import Random
 import pytest
 
 from perps.client import Refused, Venue
-from perps.client.requests import request_of
-from perps.market.listing import check_params
-from perps.wire.base import decoder
-from perps.wire.listing import MarketBody
-from perps.wire.markets import LIST_MARKET
 from perps.wire.trading import Opened
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
-from tools.benchmark.http import MARKET, TICKERS
-from tools.demo.agents import Agent, wish
-from tools.demo.demo import run_demo
-from tools.demo.setup import AGENTS, MARKETS, PEOPLE, AgentPlan, Style, prepare
-from web.api.bodies.commands import list_command
+from tools.worlds.agent import Agent, AgentPlan, Style, wish
+from tools.worlds.agents import users_of
+from tools.worlds.reading import path_of, read_world
+from tools.worlds.run import applied, run_world
 
 PACE = 40.0
+DEMO = read_world(path_of("demo"))
+AGENTS = list(users_of(DEMO))
+PEOPLE = [user.user_id for user in DEMO.users]
 PLAN = AgentPlan("ann", "BTC-PERP", Style.NOISE, 500.0, (2,), 1.0, positions_max=2)
 
 
@@ -35,7 +32,8 @@ class Demo:
         self.venue = running.venue
         self.people: list[Mapping[str, str]] = []
         self._stop = asyncio.Event()
-        work = run_demo(running.url, ADMIN_KEY, self._stop, data_dir=data_dir, ready=self.people.append, pace=PACE)
+        ready = self.people.append
+        work = run_world(running.url, ADMIN_KEY, self._stop, DEMO, keys_in=data_dir, ready=ready, pace=PACE)
         self._task = asyncio.create_task(work)
 
     async def until_it_trades(self) -> None:
@@ -62,22 +60,16 @@ def refusal(code: str) -> Refused:
     return Refused(code, "No.", {}, 422)
 
 
-@pytest.mark.parametrize("parameters", [*MARKETS, {"ticker": TICKERS[0], **MARKET}], ids=lambda p: str(p["ticker"]))
-def test_the_sample_markets_keep_the_listing_rules(parameters: Mapping[str, object]) -> None:
-    command = list_command(decoder(MarketBody).decode(request_of(LIST_MARKET, parameters).body or b""))
-    assert check_params(command.params, command.price) is None
-
-
 async def test_a_demo_lists_markets_makes_users_moves_prices_and_trades(running: Running, tmp_path: Path) -> None:
     demo = Demo(running, tmp_path)
     await demo.until_it_trades()
     await demo.stop()
     venue = running.venue
-    assert list(venue.markets) == [market["ticker"] for market in MARKETS]
-    assert set(venue.users) == {plan.user for plan in AGENTS} | set(PEOPLE)
+    assert list(venue.markets) == DEMO.tickers
+    assert set(venue.users) == {*AGENTS, *PEOPLE}
     assert {price["ticker"] for price in venue.prices} >= {"BTC-PERP", "ETH-PERP"}
     (people,) = demo.people
-    assert {venue.keys[key]: person for person, key in people.items()} == {person: person for person in PEOPLE}
+    assert {person: venue.keys[key] for person, key in people.items()} == {f"{name}.key": name for name in PEOPLE}
 
 
 async def test_a_second_start_makes_nothing_twice_and_has_the_same_keys(running: Running, tmp_path: Path) -> None:
@@ -88,17 +80,17 @@ async def test_a_second_start_makes_nothing_twice_and_has_the_same_keys(running:
         await demo.stop()
         people += demo.people
     assert people[0] == people[1]
-    assert list(people[0]) == list(PEOPLE)
+    assert list(people[0]) == [f"{name}.key" for name in PEOPLE]
     assert len(running.venue.users) == len(AGENTS) + len(PEOPLE)
 
 
 async def test_a_second_start_asks_for_nothing_that_would_be_refused(running: Running, tmp_path: Path) -> None:
     async with Venue(running.url, ADMIN_KEY) as admin:
-        await prepare(admin, tmp_path)
+        await applied(admin, DEMO, tmp_path)
         made = {name: running.venue.seen[name] for name in ("create_market", "create_user", "create_key")}
-        await prepare(admin, tmp_path)
+        await applied(admin, DEMO, tmp_path)
     assert {name: running.venue.seen[name] for name in made} == made
-    assert len(running.venue.markets) == len(MARKETS)
+    assert len(running.venue.markets) == len(DEMO.markets)
 
 
 @pytest.mark.parametrize("kept", [None, b"", b"a-key-of-another-venue", b"two\nlines", b"\xff"])
@@ -110,9 +102,9 @@ async def test_a_key_that_the_venue_does_not_accept_is_made_again(
         await asyncio.to_thread(file.write_bytes, kept)
         await asyncio.to_thread(file.chmod, 0o644)
     async with Venue(running.url, ADMIN_KEY) as admin:
-        people = await prepare(admin, tmp_path)
-    assert running.venue.keys[people["alice"]] == "alice"
-    assert await asyncio.to_thread(file.read_text) == people["alice"] + "\n"
+        people = await applied(admin, DEMO, tmp_path)
+    assert running.venue.keys[people["alice.key"]] == "alice"
+    assert await asyncio.to_thread(file.read_text) == people["alice.key"] + "\n"
     assert stat.S_IMODE((await asyncio.to_thread(file.stat)).st_mode) == 0o600
 
 
@@ -124,7 +116,8 @@ async def test_keys_are_told_once_when_all_agents_have_begun(running: Running, t
         seen.append(running.venue.seen["create_key"])
         stop.set()
 
-    await asyncio.wait_for(run_demo(running.url, ADMIN_KEY, stop, data_dir=tmp_path, ready=ready, pace=PACE), 10)
+    work = run_world(running.url, ADMIN_KEY, stop, DEMO, keys_in=tmp_path, ready=ready, pace=PACE)
+    await asyncio.wait_for(work, 10)
     assert seen == [len(AGENTS) + len(PEOPLE)]
 
 

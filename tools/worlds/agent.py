@@ -1,21 +1,19 @@
-"""The demo's trading agents. Each watches one market, opens and closes positions, and carries on after a refusal."""
+"""One trading agent. It watches one market, opens and closes positions, and carries on after a refusal."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from random import Random
 from typing import Final
-
-import structlog
 
 from perps.client import OutcomeUnknown, Refused, Unavailable, Venue
 from perps.wire.markets import Market
 from perps.wire.trading import Opened
-from tools.demo.setup import AgentPlan, Style
-
-LOG: Final = structlog.get_logger("demo")
+from tools.worlds.waiting import LOG, pause
 
 MEMORY: Final = 40
 """How many marks an agent remembers."""
@@ -32,6 +30,30 @@ SIZE_SPREAD: Final = 0.7
 SIZE_PARTS_MAX: Final = 6.0
 """The largest size, as a multiple of the typical one."""
 PAUSE_S_MAX: Final = 30.0
+
+
+class Style(StrEnum):
+    """How an agent decides what to do."""
+
+    MOMENTUM = "momentum"
+    """Follows the last move."""
+    REVERSION = "reversion"
+    """Expects a return to the mean."""
+    NOISE = "noise"
+    """Tosses a coin."""
+
+
+@dataclass(frozen=True)
+class AgentPlan:
+    """One agent: who, where and how. Sizes are USD notional."""
+
+    user: str
+    ticker: str
+    style: Style
+    size: float
+    leverages: tuple[int, ...]
+    pause_s: float
+    positions_max: int = 4
 
 
 class Agent:
@@ -85,8 +107,8 @@ class Agent:
             case "rate_limited" | "price_beyond_limit" | "house_cannot_pay":
                 pass
             case _:
-                LOG.warning("demo.agent_refused", agent=self.plan.user, code=error.code, reason=str(error))
-        LOG.debug("demo.agent_refused", agent=self.plan.user, code=error.code)
+                LOG.warning("world.agent_refused", agent=self.plan.user, code=error.code, reason=str(error))
+        LOG.debug("world.agent_refused", agent=self.plan.user, code=error.code)
 
     async def _attempt(self, what: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -97,10 +119,10 @@ class Agent:
             try:
                 await self.refused(error)
             except (Unavailable, OutcomeUnknown):
-                LOG.debug("demo.agent_cut_off", agent=self.plan.user)
+                LOG.debug("world.agent_cut_off", agent=self.plan.user)
         except (Unavailable, OutcomeUnknown) as error:
             self.failures += 1
-            LOG.debug("demo.agent_cut_off", agent=self.plan.user, reason=str(error))
+            LOG.debug("world.agent_cut_off", agent=self.plan.user, reason=str(error))
 
     async def _refresh(self) -> None:
         """Ask which positions are open: after a restart, or when one is gone."""
@@ -135,11 +157,3 @@ def wish(style: Style, marks: Sequence[float], random: Random) -> str | None:
     if abs(move) < SIGNAL:
         return None
     return "long" if move > 0 else "short"
-
-
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait, but no longer than until ``stop``."""
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
