@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any, Final, get_args, get_origin
 
@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw, Struct
 
-from perps.wire.base import decoder
+from perps.wire.base import decoder, unpacker
 from perps.wire.operation import ITEMS_MAX, PATH_TYPES, NoQuery, Operation
 from perps.wire.operations import OPERATIONS
 from web.answers.errors import RequestError, invalid, of_item
@@ -40,6 +40,9 @@ ITEMS_PER_TURN: Final = 100
 
 DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 
+MAP_16: Final = 0xDE
+"""How MessagePack begins a map whose length is in the two bytes behind; one less than that, in the byte itself."""
+
 JSON: Final = "application/json"
 
 OTHER_TYPES: Final = ("text/", "multipart/")
@@ -51,7 +54,7 @@ class Reader:
 
     def __init__(self, kind: type[Struct]) -> None:
         self.fields = misfits.fields_of(kind)
-        self._decode = decoder(kind).decode
+        self._decode: Callable[[bytes | Raw], Any] = decoder(kind).decode
         self._names = [f'"{name}"'.encode() for name in self.fields]
 
     def read(self, raw: bytes | Raw) -> Any:
@@ -59,9 +62,9 @@ class Reader:
         try:
             body = self._decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise misfits.of_body(bytes(raw), self.fields, error) from error
+            raise self._misfit(bytes(raw), error) from error
         text = bytes(raw)
-        if b"\\" in text:
+        if self._may_repeat(text):
             self._check_repeated(text)
             return body
         for name in self._names:
@@ -69,6 +72,13 @@ class Reader:
                 self._check_repeated(text)
                 break
         return body
+
+    def _misfit(self, raw: bytes, error: Exception) -> RequestError:
+        return misfits.of_body(raw, self.fields, error)
+
+    def _may_repeat(self, text: bytes) -> bool:
+        """Whether a name may be written in other ways than the one that is looked for."""
+        return b"\\" in text
 
     def _check_repeated(self, raw: bytes) -> None:
         """Raise unless every name is there once: ``msgspec`` takes the last of two."""
@@ -81,6 +91,30 @@ class Reader:
                 seen.add(name)
 
         json.JSONDecoder(object_pairs_hook=check).decode(raw.decode())
+
+
+class PackedReader(Reader):
+    """The same of MessagePack."""
+
+    def __init__(self, kind: type[Struct]) -> None:
+        super().__init__(kind)
+        self._decode = unpacker(kind).decode
+        self._names = [name.encode() for name in self.fields]
+
+    def _misfit(self, raw: bytes, error: Exception) -> RequestError:
+        if isinstance(error, msgspec.ValidationError):
+            return misfits.of_value(self.fields, error)
+        return RequestError("invalid_json", "The body is not valid MessagePack, or is nested too deeply.")
+
+    def _may_repeat(self, text: bytes) -> bool:
+        return False
+
+    def _check_repeated(self, raw: bytes) -> None:
+        """Raise unless there are as many names as the map says."""
+        first, names = raw[0], msgspec.msgpack.decode(raw, type=dict[str, Raw])
+        said = first & 0x0F if first < MAP_16 else int.from_bytes(raw[1 : 3 if first == MAP_16 else 5], "big")
+        if said != len(names):
+            raise invalid("A name appears twice.")
 
 
 def _kinds() -> Iterator[type[Struct]]:
