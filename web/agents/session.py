@@ -78,8 +78,11 @@ class Session:
 
     def __init__(self, desk: Desk, hub: Hub, line: Line, form: JsonFrames | PackedFrames, close: Close) -> None:
         self._desk, self._hub, self._line, self._form, self._close = desk, hub, line, form, close
-        self._under_way: set[asyncio.Task[None]] = set()
-        """Envelopes that run beside each other, and the line of reads while there is one."""
+        self._loop = asyncio.get_running_loop()
+        self._begun = 0
+        self._under_way: dict[int, asyncio.Task[None]] = {}
+        """Envelopes that run beside each other, and the line of those that run one after the other, while there is one.
+        By their number; each takes itself out: a callback for each would cost a turn of the loop."""
         self._in_flight = 0
         self._in_turn: deque[Envelope] = deque()
         """Envelopes that run one after the other."""
@@ -109,24 +112,23 @@ class Session:
             self._answer(self._desk.over_the_limit(envelope))
             return
         self._in_flight += 1
+        self._begun = number = self._begun + 1
         if self._desk.is_read(envelope.kind):
             self._in_turn.append(envelope)
-            if len(self._in_turn) == 1:
-                self._run(self._one_after_the_other())
+            if len(self._in_turn) > 1:
+                return
+            work = self._one_after_the_other(number)
         else:
-            self._run(self._one(envelope))
+            work = self._one(number, envelope)
+        self._under_way[number] = self._loop.create_task(work)
 
-    def _run(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-
-    async def _one(self, envelope: Envelope) -> None:
+    async def _one(self, number: int, envelope: Envelope) -> None:
         replied = await self._desk.answer(envelope)
+        del self._under_way[number]
         self._in_flight -= 1
         self._answer(replied)
 
-    async def _one_after_the_other(self) -> None:
+    async def _one_after_the_other(self, number: int) -> None:
         try:
             while self._in_turn:
                 envelope = self._in_turn[0]
@@ -142,10 +144,11 @@ class Session:
                 await self._line.drained()
         except ConnectionError:
             self._in_turn.clear()  # the agent has left, or has been cut off
+        del self._under_way[number]
 
     def _answer(self, replied: Replied) -> None:
         if not self._answers:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
         self._answers.append(replied)
 
     def _flush(self) -> None:
@@ -204,11 +207,11 @@ class Session:
         """The channel has ended: nothing is answered any more. ``is_patient``: wait for what is under way."""
         self._in_turn.clear()
         if not is_patient:
-            for task in self._under_way:
+            for task in self._under_way.values():
                 task.cancel()
         await self._stop_following()
         if self._under_way:
-            await asyncio.wait(tuple(self._under_way))
+            await asyncio.wait(tuple(self._under_way.values()))
 
 
 class Sessions:

@@ -63,22 +63,21 @@ class Reader:
             body = self._decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._misfit(bytes(raw), error) from error
-        text = bytes(raw)
-        if self._may_repeat(text):
-            self._check_repeated(text)
-            return body
-        for name in self._names:
-            if text.count(name) > 1:
-                self._check_repeated(text)
-                break
+        self._check_names(bytes(raw))
         return body
 
     def _misfit(self, raw: bytes, error: Exception) -> RequestError:
         return misfits.of_body(raw, self.fields, error)
 
-    def _may_repeat(self, text: bytes) -> bool:
-        """Whether a name may be written in other ways than the one that is looked for."""
-        return b"\\" in text
+    def _check_names(self, text: bytes) -> None:
+        """Raise if a name is there twice. Without an escape, each is written in one way only."""
+        if b"\\" in text:
+            self._check_repeated(text)
+            return
+        for name in self._names:
+            if text.count(name) > 1:
+                self._check_repeated(text)
+                return
 
     def _check_repeated(self, raw: bytes) -> None:
         """Raise unless every name is there once: ``msgspec`` takes the last of two."""
@@ -99,21 +98,17 @@ class PackedReader(Reader):
     def __init__(self, kind: type[Struct]) -> None:
         super().__init__(kind)
         self._decode = unpacker(kind).decode
-        self._names = [name.encode() for name in self.fields]
 
     def _misfit(self, raw: bytes, error: Exception) -> RequestError:
         if isinstance(error, msgspec.ValidationError):
             return misfits.of_value(self.fields, error)
         return RequestError("invalid_json", "The body is not valid MessagePack, or is nested too deeply.")
 
-    def _may_repeat(self, text: bytes) -> bool:
-        return False
-
-    def _check_repeated(self, raw: bytes) -> None:
+    def _check_names(self, text: bytes) -> None:
         """Raise unless there are as many names as the map says."""
-        first, names = raw[0], msgspec.msgpack.decode(raw, type=dict[str, Raw])
-        said = first & 0x0F if first < MAP_16 else int.from_bytes(raw[1 : 3 if first == MAP_16 else 5], "big")
-        if said != len(names):
+        first = text[0]
+        said = first & 0x0F if first < MAP_16 else int.from_bytes(text[1 : 3 if first == MAP_16 else 5], "big")
+        if said != len(_names(text)):
             raise invalid("A name appears twice.")
 
 
@@ -126,6 +121,7 @@ def _kinds() -> Iterator[type[Struct]]:
 
 _NO_QUERY: Final = NoQuery()
 _READERS: Final = {kind: Reader(kind) for kind in _kinds()}
+_names: Final = msgspec.msgpack.Decoder(dict[str, Raw]).decode
 _items: Final = msgspec.json.Decoder(list[Raw])
 
 
