@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 from yarl import URL
 
-from perps.client.errors import BadAnswer
+from perps.client.errors import BadAnswer, Refused
 from perps.client.requests import Asked, Request
 from perps.client.sending import ANSWER_BYTES_MAX, CONNECT_S_MAX, NoVerdict, Reply, Sender
 from perps.client.stream import BACK_S, Event, Row
@@ -275,7 +275,7 @@ class Channel:
                     first = await socket.receive()
         except NoVerdict as failed:
             if isinstance(failed.__cause__, aiohttp.WSServerHandshakeError):
-                await sender.once(request)  # without a WebSocket it says why
+                await self._say_why(failed.__cause__.status)
             raise NoVerdict(
                 str(failed), failed.code, may_be_done=False, is_connected=failed.is_connected, pause_s=failed.pause_s
             ) from failed
@@ -285,6 +285,20 @@ class Channel:
         except (msgspec.MsgspecError, TypeError, ValueError) as error:
             await socket.close()
             raise BadAnswer(f"{sender.shown_url}{request.target} is no agents' channel: {error}") from error
+
+    async def _say_why(self, status: int) -> None:
+        """Raise ``Refused`` if the venue refuses the channel for good.
+
+        The hand-shake has no body here, so the same is asked without one; by then it may be something else that is
+        wrong: a venue that has just started misses the hand-shake.
+        """
+        if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return
+        try:
+            await self._sender.once(self._request)
+        except Refused as refused:
+            if refused.status == status:
+                raise
 
 
 class Subscription:
