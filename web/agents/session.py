@@ -127,6 +127,8 @@ class Session:
         del self._under_way[number]
         self._in_flight -= 1
         self._answer(replied)
+        if not self._in_flight:
+            self._flush()  # nothing else can come with it, so it need not wait for the next turn
 
     async def _one_after_the_other(self, number: int) -> None:
         try:
