@@ -10,6 +10,8 @@ from msgspec import Struct
 from actors.clock import VenueClock
 from actors.limits import IN_FLIGHT_MAX
 from actors.ports import Clock, History
+from web.agents.frames import FORMS
+from web.agents.session import Sessions
 from web.api.app import Api
 from web.api.context import Context
 from web.auth import Keys, KeyStore
@@ -112,6 +114,8 @@ class VenueServer:
             tickets=Tickets(keys, time),
             streams=streams,
             stream_events=VenueEvents(model, time),
+            agents=Sessions(),
+            agent_events={name: VenueEvents(model, time, form) for name, form in FORMS.items()},
             heartbeat_s=limits.heartbeat_s,
             snapshots=self._snapshots,
             metrics=metrics,
@@ -139,6 +143,7 @@ class VenueServer:
         metrics.by_market(
             "perps_price_age_seconds", "How old each market's price is.", lambda: model.price_ages(time.now_ms())
         )
+        metrics.gauge("perps_agents", "Open agents' channels.", lambda: len(self.context.agents))
         metrics.by_market("perps_house_available", "What each house could pay, US dollars.", model.houses_available)
         metrics.by_market("perps_house_liability", "What each house would pay if all left.", model.houses_liable)
         self._listener = Listener(
@@ -165,6 +170,7 @@ class VenueServer:
         await self._snapshots.stop()
         await self._observations.stop()
         await self.host.stop()
+        await self.context.agents.close()
         self.context.streams.close()
         await self._listener.close()
         await self._queries.close()

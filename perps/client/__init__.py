@@ -6,10 +6,12 @@
             ...
 
 Reading order: ``venue`` (every operation as a method), ``requests`` (an operation and its values as one request),
-``sending`` (one request until there is a verdict), ``stream`` (events, row by row), ``errors``. It needs aiohttp,
+``sending`` (one request until there is a verdict), ``stream`` (events, row by row), ``errors``; ``agent`` and
+``channel`` (the same on one WebSocket). It needs aiohttp,
 msgspec and ``perps.wire``, and nothing of the process that serves the venue.
 """
 
+from perps.client.agent import Agent
 from perps.client.errors import BadAnswer, OutcomeUnknown, Refused, Unavailable, VenueError
 from perps.client.lists import Listing
 from perps.client.requests import Exact
@@ -19,6 +21,7 @@ from perps.client.venue import Venue
 from perps.wire.order import Pending
 
 __all__ = [
+    "Agent",
     "BadAnswer",
     "Event",
     "Exact",

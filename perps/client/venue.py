@@ -109,7 +109,7 @@ class Venue(PositionCalls, OrderCalls):
         else:
             path, query = "/api/sse", {**query, "user": user}
         request = Request("GET", path + (f"?{urlencode(query, safe=',')}" if query else ""))
-        return stream.rows(self._sender, request, since)
+        return stream.rows(self._sender, stream.ServerSent(self._sender, request), since)
 
     async def list_markets(self) -> markets.MarketList:
         """Every market, as of one offset."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from perps.wire import (
+    agents,
     close_all,
     history,
     keys,
@@ -39,6 +40,7 @@ MODULES: Final = (
     results,
     keys,
     streams,
+    agents,
     venue,
     page,
 )

@@ -24,6 +24,7 @@ WEIGHTS: Final[dict[str, int]] = {
     "streamUser": 2,
     "streamUsers": 2,
     "stream": 2,
+    "connectAgent": 2,
     "setPrices": 20,
     "closeAllPositions": 20,
     "getMetrics": 20,

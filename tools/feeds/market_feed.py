@@ -77,9 +77,7 @@ class PriceFeed:
         """Move the market's index by a fraction of itself: 0.03 is 3 % up. Errors: VenueError, ToolError."""
         await self._send(None, change, reason, None)
 
-    async def _send(
-        self, price: Decimal | None, change: Decimal | None, reason: str | None, at_ms: int | None
-    ) -> None:
+    async def _send(self, price: Decimal | None, change: Decimal | None, reason: str | None, at_ms: int | None) -> None:
         try:
             answer = await self.venue.set_price(
                 self.ticker, price, change=change, source=self.source, reason=reason, **self._marks(at_ms)

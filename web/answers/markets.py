@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from functools import lru_cache
+from typing import Final, TypeVar, cast
 
+import msgspec
 from msgspec import Raw
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from perps.candles import MINUTE_MS
 from perps.events import HouseFunded, MarketSettling
@@ -14,7 +16,7 @@ from perps.market import holding
 from perps.market.reach import largest_interest, largest_skew, reach
 from perps.market.risks import risks
 from perps.params import MarketParams
-from perps.wire.base import encode
+from perps.wire.base import Answer, encode, pack
 from perps.wire.listing import Largest, Warned
 from perps.wire.markets import (
     Funded,
@@ -33,6 +35,11 @@ from web.answers.rows import own_event
 from web.answers.times import rfc3339
 from web.readside.model import MarketView
 
+AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
+
+PACKED_MAX: Final = 4_096
+"""Markets whose MessagePack is kept."""
+
 
 def market(view: MarketView, now_ms: int) -> Market:
     """A market as committed, and its last 24 hours, as JSON already: it can be encoded, and has no fields to read.
@@ -44,6 +51,22 @@ def market(view: MarketView, now_ms: int) -> Market:
     if view.shown is None or view.shown[0] != key:
         view.shown = (key, encode(_rendered(view, now_ms)))
     return cast(Market, Raw(view.shown[1]))
+
+
+def packable(answer: AnyAnswer) -> AnyAnswer:
+    """An answer with its markets as MessagePack already, instead of JSON. One without markets as it is."""
+    one, many = getattr(answer, "market", None), getattr(answer, "markets", None)
+    if isinstance(one, Raw):
+        return replace(answer, market=Raw(_transcoded(bytes(one))))
+    if isinstance(many, list):
+        return replace(answer, markets=[Raw(_transcoded(bytes(shown))) for shown in many])
+    return answer
+
+
+@lru_cache(maxsize=PACKED_MAX)
+def _transcoded(text: bytes) -> bytes:
+    """JSON of the contract as MessagePack: it has no numbers but whole ones."""
+    return pack(msgspec.json.decode(text))
 
 
 def _rendered(view: MarketView, now_ms: int) -> Market:

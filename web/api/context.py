@@ -11,6 +11,7 @@ from aiohttp import web
 
 from actors.bridge import Bridge
 from actors.clock import VenueClock
+from web.agents.session import Sessions
 from web.answers.errors import RequestError, not_found
 from web.auth import Keys
 from web.gateway import Gateway
@@ -44,6 +45,9 @@ class Context:
     tickets: Tickets
     streams: Hub
     stream_events: VenueEvents
+    agents: Sessions
+    agent_events: Mapping[str, VenueEvents]
+    """As ``stream_events``, by the subprotocol that the agents' channel speaks."""
     heartbeat_s: float
     snapshots: Snapshots
     metrics: Metrics
