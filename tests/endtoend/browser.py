@@ -19,6 +19,7 @@ BROWSERS: Final = ("chromium-headless-shell", "chromium", "google-chrome")
 INSTALL: Final = "apt-get install chromium-headless-shell, or name a browser in PERPS_BROWSER"
 AXE: Final = PAGE / "node_modules" / "axe-core" / "axe.min.js"
 DESK: Final = {"width": 1440, "height": 900}
+WIDTHS: Final = (360, 390, 720, 1024, 1280, 1440, 1920, 3840)
 SHOWN_MS: Final = 10_000
 
 
@@ -89,7 +90,14 @@ class Visitor:
             "axe.run(document, {resultTypes: ['violations']}).then(({violations}) => violations.map("
             "({id, nodes}) => `${id}: ${nodes.map(({target}) => target).join(' ')}`))"
         )
-        assert found == []
+        assert not found, found
+
+    async def fits(self) -> None:
+        """Nothing is wider than the window, however wide that is."""
+        for width in WIDTHS:
+            await self.page.set_viewport_size({"width": width, "height": 900})
+            wide = await self.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"at {width} px the page is {wide} px wide"
 
     def asked_nobody_else(self) -> None:
         """Every request went to the venue."""

@@ -23,7 +23,7 @@ export type Order<T> = {
 };
 
 /** A command that is sent until there is a verdict. What is on its way goes on when the component has gone. */
-function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) => Promise<T>) {
+export function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) => Promise<T>) {
   const [progress, setProgress] = useState<Progress<T>>({ phase: "idle" });
   const mounted = useRef<AbortController | null>(null);
   useEffect(() => {

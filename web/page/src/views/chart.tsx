@@ -282,7 +282,10 @@ function fit(chart: IChartApi, count: number, width: number): void {
 }
 
 const setTestHandle = (place: HTMLElement, { prices }: Parts) =>
-  Object.assign(place, { lastCandle: () => prices.data().at(-1) ?? null });
+  Object.assign(place, {
+    lastCandle: () => prices.data().at(-1) ?? null,
+    yOf: (price: number) => prices.priceToCoordinate(price),
+  });
 
 /** Where a position was opened: nothing, if that was before the first candle. */
 function entryMark({ side, openedAt }: LivePosition, begun: number, interval: Interval) {

@@ -7,6 +7,7 @@ import { vars } from "./parts";
 const SLIPPAGES = ["10", "50", "100", "300", ""] as const;
 
 type LeverageProps = {
+  id?: string;
   market: Market;
   leverage: number;
   onPick: (leverage: number) => void;
@@ -14,7 +15,7 @@ type LeverageProps = {
   isBad: boolean;
 };
 
-export function Leverage({ market, leverage, onPick, isLocked, isBad }: LeverageProps) {
+export function Leverage({ id = "leverage", market, leverage, onPick, isLocked, isBad }: LeverageProps) {
   const most = market.maxLeverage;
   const [text, setText] = useState<string | null>(null);
   const at = (value: number) => (most === 1 ? 0 : ((value - 1) / (most - 1)) * 100);
@@ -22,13 +23,13 @@ export function Leverage({ market, leverage, onPick, isLocked, isBad }: Leverage
   return (
     <div>
       <div className="row">
-        <label htmlFor="leverage" className="muted">
+        <label htmlFor={id} className="muted">
           Leverage
         </label>
         <span className="field mini" data-bad={isBad || undefined}>
           <input
-            id="leverage"
-            data-testid="ticket-leverage"
+            id={id}
+            data-testid={id === "leverage" ? "ticket-leverage" : id}
             inputMode="numeric"
             autoComplete="off"
             value={text ?? leverage}
