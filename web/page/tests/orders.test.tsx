@@ -15,7 +15,16 @@ import {
 } from "../src/hooks";
 import { byMarket } from "../src/hooks/useByMarket";
 import { liquidationAbout, reserveOf } from "../src/live/money";
-import { endOf, isReached, ofOrder, offsetsOf, purpose } from "../src/words/orders";
+import {
+  endOf,
+  isForNextPrice,
+  isReached,
+  ofOrder,
+  ofOwnExits,
+  offsetsOf,
+  purpose,
+  typeName,
+} from "../src/words/orders";
 import { Refused } from "../src/api/venue";
 import { ALICE, BALANCE, FakeVenue, MARKET, ORDER, POSITION, refusal, wire } from "./fake";
 
@@ -221,6 +230,19 @@ describe("words of orders", () => {
       /^The market had no room for it\./,
     );
     expect(ended({ status: "cancelled", reason: "owner" })).toBeNull();
+  });
+
+  it("name an order of a market that trades at the next price, which cannot be taken back", () => {
+    expect([ORDER, { type: "market" }, { type: "withdrawal" }].map(isForNextPrice)).toEqual([false, true, true]);
+    expect(typeName({ type: "market", reduceOnly: true })).toBe("Close");
+    expect(typeName({ type: "market", reduceOnly: false })).toBe("Market");
+  });
+
+  it("say of an order whose own exit would close it at once which one", () => {
+    const order = { ...limit, price: "9800" };
+    expect(ofOwnExits(order, { stopLoss: "9800" }, MARKET)).toMatchObject({ field: "stopLoss" });
+    expect(ofOwnExits(order, { takeProfit: "9700" }, MARKET)).toMatchObject({ field: "takeProfit" });
+    expect(ofOwnExits({ ...order, side: "short" }, { stopLoss: "9900", takeProfit: "9700" }, MARKET)).toBeNull();
   });
 
   it("offer prices on the side where the order waits", () => {

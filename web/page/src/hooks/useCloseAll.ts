@@ -22,7 +22,7 @@ export function useCloseAll(): Order<AllClosed> & { closeAll: (ticker?: string) 
       const asked = body(venue.POST("/api/positions/close-all", { body: ticker === undefined ? {} : { ticker } }));
       const answer = await asked;
       results.push(...answer.results);
-      const isStuck = answer.results.every((one) => one.closed === undefined);
+      const isStuck = answer.results.every((one) => one.error !== undefined);
       if (answer.remaining === 0 || isStuck || round >= ROUNDS_MAX) return { results, remaining: answer.remaining };
     }
   });

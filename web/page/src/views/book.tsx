@@ -12,6 +12,8 @@ import { Tape } from "./tape";
 
 /** Below this share of the way to the entry a position is near its liquidation. */
 const NEAR = 1 / 3;
+/** Less money than this is shown as 0.00. */
+const LEAST_SHOWN = 0.005;
 type Tab = "open" | "history" | "trades";
 
 /** What one holds and held; on narrow screens also the trades of all. */
@@ -21,7 +23,7 @@ export const Book = memo(function Book({ ticker, tickSize }: { ticker: string; t
   const orders = useOrders();
   const { show } = useDesk();
   const [tab, setTab] = useState<Tab>("open");
-  const count = (positions?.length ?? 0) + (orders?.length ?? 0);
+  const [count, waiting] = [positions?.length ?? 0, orders?.length ?? 0];
   return (
     <section className="book" aria-labelledby="h-book">
       <h2 className="vh" id="h-book">
@@ -33,7 +35,7 @@ export const Book = memo(function Book({ ticker, tickSize }: { ticker: string; t
           now={tab}
           onPick={setTab}
           all={[
-            { name: "open", title: <>Open{count > 0 && <span className="n">{count}</span>}</> },
+            { name: "open", title: <Counts open={count} orders={waiting} /> },
             { name: "history", title: "History" },
             { name: "trades", title: "Trades", className: "small-only" },
           ]}
@@ -69,6 +71,19 @@ export const Book = memo(function Book({ ticker, tickSize }: { ticker: string; t
   );
 });
 
+function Counts({ open, orders }: { open: number; orders: number }) {
+  return (
+    <>
+      Open{open > 0 && <span className="n">{open}</span>}
+      {orders > 0 && (
+        <>
+          , orders<span className="n">{orders}</span>
+        </>
+      )}
+    </>
+  );
+}
+
 type OpenProps = { positions: readonly LivePosition[] | null; orders: readonly Order[] | null };
 
 /** Positions, and below them the orders that wait: no hunting. */
@@ -102,7 +117,11 @@ function Positions({ positions, total }: { positions: readonly LivePosition[]; t
             <th>To liquidation</th>
             <th className="num wide-only opt">Margin</th>
             <th className="num exits">Profit, stop</th>
-            <th className="num">PnL</th>
+            <th className="num">
+              <abbr className="term" title="Profit and loss by now, before fees, and as per cent of the margin.">
+                PnL
+              </abbr>
+            </th>
             <th>
               <span className="vh">Actions</span>
             </th>
@@ -171,7 +190,7 @@ function Row({ position }: { position: LivePosition }) {
       </td>
       <td className="num wide-only opt">
         {say.money(position.margin)}
-        {Number(position.fundingPaid) !== 0 && <small>funding {paid(position.fundingPaid)}</small>}
+        {Math.abs(Number(position.fundingPaid)) >= LEAST_SHOWN && <small>funding {paid(position.fundingPaid)}</small>}
       </td>
       <td className="num exits" data-k="Profit, stop" data-testid={`position-exits-${position.id}`}>
         <Exit price={position.takeProfit} tick={tick} />

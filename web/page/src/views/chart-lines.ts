@@ -5,7 +5,7 @@ import type { Order } from "../api/venue";
 import { type LivePosition, useMarket, useOrders, useReplace, useTriggers, useUserPositions } from "../hooks";
 import { type Decimal, onTick, pnlNow } from "../live/money";
 import * as say from "../words/numbers";
-import { TYPES, ofOrder } from "../words/orders";
+import { isForNextPrice, ofOrder, typeName } from "../words/orders";
 import { ofExits } from "../words/refusals";
 import type { Parts } from "./chart";
 import { useDesk } from "./desk";
@@ -21,7 +21,13 @@ type Kind = "entry" | "liq" | "tp" | "sl" | "order";
 type Placed<K, T> = { readonly id: string; readonly kind: K; readonly price: Decimal; readonly of: T };
 type Line = Placed<Exclude<Kind, "order">, LivePosition> | Placed<"order", Order>;
 type Dragged = { readonly id: string; readonly price: Decimal };
-export type Far = { readonly id: string; readonly kind: Kind; readonly price: number; readonly where: "up" | "down" };
+export type Far = {
+  readonly id: string;
+  readonly kind: Kind;
+  readonly name: string;
+  readonly price: number;
+  readonly where: "up" | "down";
+};
 
 export const NAMES = { entry: "Entry", liq: "Liquidation", tp: "Profit", sl: "Stop", order: "Order" } as const;
 
@@ -55,7 +61,10 @@ export function useOwnLines(
   const positions = useUserPositions();
   const own = useMemo(() => (positions ?? []).filter(({ ticker }) => ticker === at.ticker), [positions, at.ticker]);
   const all = useOrders();
-  const waiting = useMemo(() => (all ?? []).filter(({ ticker }) => ticker === at.ticker), [all, at.ticker]);
+  const waiting = useMemo(
+    () => (all ?? []).filter((one) => one.ticker === at.ticker && !isForNextPrice(one)),
+    [all, at.ticker],
+  );
   const [dragged, drag] = useState<Dragged | null>(null);
   const lines = useMemo(
     () => [...own.flatMap((one) => linesOf(one, dragged)), ...waiting.map((one) => lineOf(one, dragged))],
@@ -172,15 +181,22 @@ function useDrag(
   }, [parts, place, at.tickSize, at.ticker, set, replace, tell, drag]);
 }
 
-/** Own lines that are off the scale: they stick to its edge. */
+/** Own lines that are off the scale: they stick to its edge, those that are nearest first. */
 export function farOf(parts: Parts | null, lines: readonly Line[], height: number): Far[] {
   if (parts === null || parts.prices.data().length === 0) return [];
   const floor = height - TIMES_PX;
-  return lines.flatMap(({ id, kind, price }) => {
-    const y = parts.prices.priceToCoordinate(Number(price));
-    if (y !== null && y >= 0 && y <= floor) return [];
-    return [{ id, kind, price: Number(price), where: y !== null && y < 0 ? ("up" as const) : ("down" as const) }];
-  });
+  const last = parts.prices.data().at(-1) as { close?: number } | undefined;
+  return lines
+    .flatMap((line) => {
+      const price = Number(line.price);
+      const y = parts.prices.priceToCoordinate(price);
+      if (y !== null && y >= 0 && y <= floor) return [];
+      const name = line.kind === "order" ? typeName(line.of) : NAMES[line.kind];
+      return [
+        { id: line.id, kind: line.kind, name, price, where: y !== null && y < 0 ? ("up" as const) : ("down" as const) },
+      ];
+    })
+    .sort((a, b) => Math.abs(a.price - (last?.close ?? 0)) - Math.abs(b.price - (last?.close ?? 0)));
 }
 
 const LOOKS = {
@@ -206,7 +222,7 @@ function lookOf(line: Line) {
 function titleOf({ kind, price, of }: Line): string {
   const gain = (value: Decimal) => say.money(value, { isSigned: true });
   if (kind === "liq") return NAMES.liq;
-  if (kind === "order") return `${of.side === "long" ? "▲" : "▼"} ${TYPES[of.type]} ${say.plain(of.size)}`;
+  if (kind === "order") return `${of.side === "long" ? "▲" : "▼"} ${typeName(of)} ${say.plain(of.size)}`;
   if (kind === "entry") return `${of.side === "long" ? "▲ Long" : "▼ Short"} ${gain(of.pnl)}`;
   return `${NAMES[kind]} ${gain(pnlNow(of, price))}`;
 }

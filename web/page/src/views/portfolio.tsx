@@ -88,10 +88,13 @@ function Worth() {
             <dt id="h-equity">Equity</dt>
             <dd data-testid="portfolio-equity" data-value={wallet.equity}>
               {say.money(wallet.equity)}{" "}
-              <small className={tone(gain)}>
-                {tone(gain) !== "faint" && <Tri isDown={tone(gain) === "down"} />}
-                {say.money(gain, { isSigned: true })} in {WINDOWS.find(([name]) => name === window_)![1].toLowerCase()}
-              </small>
+              {points.length > 1 && (
+                <small className={tone(gain)}>
+                  {tone(gain) !== "faint" && <Tri isDown={tone(gain) === "down"} />}
+                  {say.money(gain, { isSigned: true })} in{" "}
+                  {WINDOWS.find(([name]) => name === window_)![1].toLowerCase()}
+                </small>
+              )}
             </dd>
           </dl>
           <Total name="Available">{say.spendable(wallet.available)}</Total>

@@ -111,6 +111,9 @@ export function SizeField({ market, draft, at, most, isLocked, words }: SizeProp
           ))}
         </div>
       )}
+      {market.maxNotionalPerUser !== null && (
+        <p className="under">One person may hold {say.plain(market.maxNotionalPerUser)} here.</p>
+      )}
       {isBad ? (
         <Bad words={words} onUse={draft.use} id="size-note" />
       ) : (

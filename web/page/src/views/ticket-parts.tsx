@@ -6,6 +6,8 @@ import { vars } from "./parts";
 
 const SLIPPAGES = ["10", "50", "100", "300", ""] as const;
 
+export const LIQUIDATED = "If the mark price gets here, the venue closes the position and its margin is used up.";
+
 type LeverageProps = {
   id?: string;
   market: Market;
@@ -24,7 +26,12 @@ export function Leverage({ id = "leverage", market, leverage, onPick, isLocked, 
     <div>
       <div className="row">
         <label htmlFor={id} className="muted">
-          Leverage
+          <abbr
+            className="term"
+            title="How many times the margin the position is. The more, the nearer its liquidation."
+          >
+            Leverage
+          </abbr>
         </label>
         <span className="field mini" data-bad={isBad || undefined}>
           <input
@@ -134,7 +141,11 @@ export function Numbers({ market, preview: { quote, isOld }, order, isLocked }: 
         </dd>
       </div>
       <div className="liqrow">
-        <dt>Liquidation</dt>
+        <dt>
+          <abbr className="term" title={LIQUIDATED}>
+            Liquidation
+          </abbr>
+        </dt>
         <dd className="warn">
           {quote ? say.price(quote.liquidationPrice, market.tickSize) : dash}{" "}
           {away !== null && <span>{say.percent(away, 1)} away</span>}

@@ -1,6 +1,6 @@
 import Big from "big.js";
 import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
-import type { Market, OpenBody, Opened, Side } from "../api/venue";
+import type { Market, OpenBody, Opened, Order, Side } from "../api/venue";
 import { Refused } from "../api/venue";
 import {
   type Preview,
@@ -8,12 +8,14 @@ import {
   useConnection,
   useNow,
   useOpen,
+  useOrders,
   usePreview,
   useSession,
   useWalletBalance,
 } from "../hooks";
 import { isLess } from "../live/money";
 import * as say from "../words/numbers";
+import { isForNextPrice, orderName } from "../words/orders";
 import { affordable, ofOpen, unconfirmed } from "../words/refusals";
 import { useDesk } from "./desk";
 import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "./exits";
@@ -66,6 +68,7 @@ function MarketForm({ market, draft, wallet, onLock }: FormProps) {
   const { say: tell, show, liftTicket } = useDesk();
   const { open, progress, isPending, reset } = useOpen();
   const { side, amount, leverage, slippage } = draft;
+  const isWaiting = useOrders()?.some((order) => order.ticker === market.ticker && isForNextPrice(order));
   const exits = exitsOf(draft.exits);
   const exitText = JSON.stringify(exits);
   const body = useMemo<OpenBody | null>(
@@ -156,6 +159,12 @@ function MarketForm({ market, draft, wallet, onLock }: FormProps) {
           <span>{unconfirmed(market)}</span>
         </p>
       )}
+      {isWaiting && (
+        <p className="note caution" role="status" data-testid="ticket-waiting">
+          <Icon name="info" />
+          <span>Waiting for the next price. Your order trades at it and cannot be taken back.</span>
+        </p>
+      )}
       <Go side={side} text={text} isReady={isReady} progress={progress.phase} />
       {isRight && wallet && preview.quote && (
         <p className="under middle">
@@ -179,7 +188,16 @@ function gainOf(fill: Opened["fill"], side: Side, price: string): string {
   return (side === "long" ? moved : moved.times(-1)).toFixed();
 }
 
-function toastOf(opened: Opened, market: Market) {
+/** A market that trades at the next price answers an open with an order. */
+type Answer = Opened | { readonly order: Order };
+
+function toastOf(opened: Answer, market: Market) {
+  if (!("fill" in opened))
+    return {
+      kind: "done" as const,
+      title: "Waiting for the next price",
+      text: `${orderName(opened.order, market)} or near it.`,
+    };
   const { position, fill } = opened;
   const title = `${position.side === "long" ? "Long" : "Short"} ${say.plain(fill.notional)} ${say.base(market.ticker)}`;
   const text = `Filled at ${say.price(fill.price, market.tickSize)}, fee ${say.money(opened.fee.amount)}`;

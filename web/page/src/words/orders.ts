@@ -1,13 +1,26 @@
 /** Orders that wait, in words: what they are for, why one was refused, and how one ended. */
-import type { ErrorCode, Market, Order } from "../api/venue";
+import type { ErrorCode, Market, Order, Side } from "../api/venue";
 import { Refused } from "../api/venue";
 import type { Decimal } from "../live/money";
 import * as say from "./numbers";
 import { type Words, ofExits, ofOpen, plainly } from "./refusals";
 
-export type Waits = Pick<Order, "type" | "side">;
+export type Waits = { readonly type: string; readonly side: Side };
 
-export const TYPES = { limit: "Limit", stop: "Stop" } as const;
+const TYPES: Readonly<Record<string, string>> = {
+  limit: "Limit",
+  stop: "Stop",
+  market: "Market",
+  withdrawal: "Margin out",
+};
+
+/** What an order is called. Of a market that trades at the next price, a close is an order, too. */
+export const typeName = ({ type, reduceOnly }: { readonly type: string; readonly reduceOnly?: boolean }): string =>
+  type === "market" && reduceOnly ? "Close" : (TYPES[type] ?? type);
+
+/** Whether an order waits for the next price, whatever that is: it cannot be changed or taken back meanwhile. */
+export const isForNextPrice = ({ type }: { readonly type: string }): boolean => type !== "limit" && type !== "stop";
+
 export const SIDES = { long: "Long", short: "Short" } as const;
 
 /** Whether the price has to fall to it: a limit waits for a better price, a stop for one that goes its way. */
@@ -19,7 +32,7 @@ export function orderName(
   market: Market | null,
 ): string {
   const price = say.price(order.price, market?.tickSize ?? "0.01");
-  return `${TYPES[order.type]} ${order.side} ${say.plain(order.size)} ${say.base(order.ticker)} at ${price}`;
+  return `${typeName(order)} ${order.side} ${say.plain(order.size)} ${say.base(order.ticker)} at ${price}`;
 }
 
 /** What an order waits for. */
@@ -84,7 +97,7 @@ export function ofOrder(refusal: Refused, market: Market, order: Waits & { reado
 
 /** How an order ended, for whoever looks on; null: its owner cancelled it and knows. */
 export function endOf(order: Order, market: Market | null): { title: string; text: string; isGood: boolean } | null {
-  const name = `${say.base(order.ticker)} ${order.type}`;
+  const name = `${say.base(order.ticker)} ${typeName(order).toLowerCase()}`;
   const back = `${say.money(order.reserve)} are back in your wallet.`;
   if (order.status === "filled") {
     const at = order.averagePrice ?? order.price;

@@ -180,6 +180,8 @@ const PLAIN: Readonly<Partial<Record<string, string>>> = {
   price_stale: "The last price is too old. This goes on with the next one.",
   house_cannot_pay: "The market's house cannot pay this now. Nothing was done: try again when it has been funded.",
   price_beyond_limit: "The price moved further than you accept. Nothing was done.",
+  order_pending: "It waits for the next price and cannot be taken back before that.",
+  cancel_timer: "Its cancel timer ran out.",
   order_closed: "This order has ended already.",
   order_not_found: "This order has ended already.",
   too_many_open_orders: "There are as many orders here as there can be. Cancel one first.",

@@ -1,6 +1,7 @@
 import Big from "big.js";
 import { useState } from "react";
 import { useCloseAll, useConnection, useMarkets, useUserPositions } from "../../hooks";
+import type { AllClosed } from "../../hooks/useCloseAll";
 import { sum } from "../../live/money";
 import * as say from "../../words/numbers";
 import { plainly } from "../../words/refusals";
@@ -35,21 +36,14 @@ export function CloseAllSheet({ onClose }: { onClose: () => void }) {
     const verdict = await closeAll(isHere && hasChoice ? ticker : undefined);
     if (verdict.phase !== "done") return;
     const { results, remaining } = verdict.answer;
-    const closed = results.filter((one) => one.closed !== undefined);
-    const refused = results.find((one) => one.error !== undefined);
+    const taken = results.filter((one) => one.error === undefined);
+    const closed = taken.filter((one) => one.closed !== undefined);
+    const [waiting, left] = [taken.length - closed.length, results.length - taken.length + remaining];
     const brought = sum("0", ...closed.map((one) => one.closed!.pnl));
-    tell({
-      kind: "done",
-      title: `${closed.length} closed`,
-      text: `${say.money(brought, { isSigned: true })} before fees.`,
-    });
-    if (refused?.error || remaining > 0)
-      tell({
-        kind: "note",
-        stays: true,
-        title: `${results.length - closed.length + remaining} not closed`,
-        text: refused?.error ? `${say.base(refused.positionId)}: ${refused.error.message}` : "Close all once more.",
-      });
+    const text = `${say.money(brought, { isSigned: true })} before fees.`;
+    if (waiting > 0) tell({ kind: "done", title: `${waiting} will be closed`, text: "Waiting for the next price." });
+    if (closed.length > 0) tell({ kind: "done", title: `${closed.length} closed`, text });
+    if (left > 0) tell({ kind: "note", stays: true, title: `${left} not closed`, text: whyNot(results) });
     onClose();
   };
   return (
@@ -111,4 +105,9 @@ export function CloseAllSheet({ onClose }: { onClose: () => void }) {
       </button>
     </Sheet>
   );
+}
+
+function whyNot(results: AllClosed["results"]): string {
+  const refused = results.find((one) => one.error !== undefined);
+  return refused?.error ? `${say.base(refused.positionId)}: ${refused.error.message}` : "Close all once more.";
 }

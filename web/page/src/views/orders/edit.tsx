@@ -4,7 +4,7 @@ import type { Market, Order, ReplaceBody } from "../../api/venue";
 import { useConnection, useMarket, useOrders, useReplace, useWalletBalance } from "../../hooks";
 import { decimal, reserveOf } from "../../live/money";
 import * as say from "../../words/numbers";
-import { TYPES, ofOrder, orderName } from "../../words/orders";
+import { typeName, ofOrder, orderName } from "../../words/orders";
 import { useDesk } from "../desk";
 import { Bad, ExitFields, exitsOf } from "../exits";
 import { Icon } from "../parts";
@@ -24,8 +24,8 @@ export function OrderSheet({ id, onClose }: { id: string; onClose: () => void })
   if (isGone) return null;
   const name = say.base(order.ticker);
   return (
-    <Sheet label={`Change ${TYPES[order.type].toLowerCase()} ${name} ${order.side}`} onClose={onClose}>
-      <SheetHead title={`${TYPES[order.type]} ${name}`} onClose={onClose}>
+    <Sheet label={`Change ${typeName(order).toLowerCase()} ${name} ${order.side}`} onClose={onClose}>
+      <SheetHead title={`${typeName(order)} ${name}`} onClose={onClose}>
         <SideTag position={order} />
       </SheetHead>
       <Form order={order} market={market} onClose={onClose} />
@@ -146,9 +146,7 @@ function Form({ order, market, onClose }: Parts) {
           <span>An order keeps its profit and stop. To take one away, cancel the order and place it anew.</span>
         </p>
       )}
-      <p className="under">
-        It keeps its place in your list and is placed anew, behind other orders at the same price.
-      </p>
+      <p className="under">Its new terms hold at once. It goes behind other orders at the same price.</p>
       <button className="btn big primary" data-testid="order-submit" aria-disabled={isOff || isStale}>
         {said}
       </button>

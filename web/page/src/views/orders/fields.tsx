@@ -7,9 +7,9 @@ import { EXPIRIES, type Waits, isReached, offsetsOf, purpose } from "../../words
 import type { Words } from "../../words/refusals";
 import { Bad } from "../exits";
 
-/** The price that an order of this kind begins with: now, or a little on for a stop. */
+/** The price that an order of this kind begins with: one per cent away, so that it waits. */
 export function firstPrice(market: Market, order: Waits): Decimal {
-  return priceBy(market, order, offsetsOf(order)[0]!.by);
+  return priceBy(market, order, (order.type === "limit" ? offsetsOf(order)[1] : offsetsOf(order)[0])!.by);
 }
 
 function priceBy(market: Market, { type }: Waits, by: number): Decimal {

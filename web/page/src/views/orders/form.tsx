@@ -1,20 +1,20 @@
 import Big from "big.js";
 import { type FormEvent, useEffect, useState } from "react";
-import type { Order, OrderBody, Placed } from "../../api/venue";
+import type { OrderBody, Placed } from "../../api/venue";
 import { Refused } from "../../api/venue";
 import { useConnection, usePlace, useSession } from "../../hooks";
 import { type Decimal, decimal, isLess, isTooLate, liquidationAbout, reserveOf } from "../../live/money";
 import * as say from "../../words/numbers";
-import { SIDES, TYPES, ofOrder, ofOwnExits, orderName, whyOf } from "../../words/orders";
+import { SIDES, typeName, ofOrder, ofOwnExits, orderName, whyOf } from "../../words/orders";
 import { type Words, affordable } from "../../words/refusals";
 import { useDesk } from "../desk";
 import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "../exits";
 import type { FormProps } from "../ticket";
 import { Go, SizeField } from "../ticket-fields";
-import { Leverage } from "../ticket-parts";
+import { LIQUIDATED, Leverage } from "../ticket-parts";
 import { Expiry, PriceField, WorstPrice, expiresAt, firstPrice, wouldBeReached, worstOf } from "./fields";
 
-type Props = FormProps & { readonly type: Order["type"] };
+type Props = FormProps & { readonly type: OrderBody["type"] };
 
 /** The ticket of an order that waits for its price. */
 export function OrderForm({ market, draft, wallet, type, onLock }: Props) {
@@ -88,12 +88,12 @@ export function OrderForm({ market, draft, wallet, type, onLock }: Props) {
         ? "Check the prices"
         : !isSized
           ? "Type a size"
-          : `${TYPES[type]} ${side} ${say.plain(amount)} at ${say.price(price, market.tickSize)}`;
+          : `${typeName(waits)} ${side} ${say.plain(amount)} at ${say.price(price, market.tickSize)}`;
   const isElsewhere =
     words !== null && (words.field === null || words.field === "slippage" || words.field === "expiresAt");
   const late = exits?.stopLoss !== undefined && isTooLate(side, exits.stopLoss, end);
   return (
-    <form onSubmit={submit} aria-label={`${TYPES[type]} order, ${market.ticker}`} noValidate>
+    <form onSubmit={submit} aria-label={`${typeName(waits)} order, ${market.ticker}`} noValidate>
       <PriceField id="ticket-price" {...{ market, text, words }} order={waits} onType={setTyped} isLocked={isPending} />
       <SizeField {...{ market, draft, most, words }} at={isPriced ? price : market.currentPrice} isLocked={isPending} />
       <Leverage
@@ -135,7 +135,12 @@ export function OrderForm({ market, draft, wallet, type, onLock }: Props) {
             <Expiry id="ticket-expiry" value={hours} onPick={setHours} isLocked={isPending} />
             {type === "stop" && <WorstPrice id="ticket-worst" value={worst} onPick={setWorst} isLocked={isPending} />}
             <div className="liqrow">
-              <dt>Liquidation, about</dt>
+              <dt>
+                <abbr className="term" title={LIQUIDATED}>
+                  Liquidation
+                </abbr>
+                , about
+              </dt>
               <dd className="warn">{end ? say.price(end, market.tickSize) : "–"}</dd>
             </div>
           </dl>
@@ -171,7 +176,7 @@ function toastOf({ order, fill }: Placed, market: FormProps["market"]) {
     return { kind: "done" as const, title, text: `Filled at once, at ${say.price(fill.price, market.tickSize)}.` };
   }
   if (order.closedAt !== null)
-    return { kind: "note" as const, title: `${TYPES[order.type]} order ended at once`, text: whyOf(order, market) };
+    return { kind: "note" as const, title: `${typeName(order)} order ended at once`, text: whyOf(order, market) };
   const text = `${say.money(order.reserve)} set aside. You find it below the chart.`;
   return { kind: "done" as const, title: orderName(order, market), text };
 }

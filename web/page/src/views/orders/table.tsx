@@ -2,7 +2,7 @@ import { memo, useEffect } from "react";
 import type { Order } from "../../api/venue";
 import { useCancel, useCancelAll, useConnection, useMarket } from "../../hooks";
 import * as say from "../../words/numbers";
-import { TYPES, falls } from "../../words/orders";
+import { falls, isForNextPrice, typeName } from "../../words/orders";
 import { plainly } from "../../words/refusals";
 import { useDesk } from "../desk";
 import { SideTag } from "../sidetag";
@@ -62,9 +62,6 @@ export function OrdersTable({ orders }: { orders: readonly Order[] }) {
   );
 }
 
-/** An order of a market that trades at the next price: it has none of its own and cannot be cancelled. */
-export const isForNextPrice = ({ status }: Order): boolean => (status as string) === "pending";
-
 const Row = memo(function Row({ order }: { order: Order }) {
   const { show, say: tell } = useDesk();
   const { isStale } = useConnection();
@@ -87,7 +84,7 @@ const Row = memo(function Row({ order }: { order: Order }) {
           <b>{name}</b>
         </a>{" "}
         <SideTag position={order} />
-        <small>{TYPES[order.type]}</small>
+        <small>{typeName(order)}</small>
       </td>
       <td className="num" data-k="Size, USD">
         {say.money(order.size)}
@@ -97,9 +94,10 @@ const Row = memo(function Row({ order }: { order: Order }) {
           <span className="warn">Waiting for the next price</span>
         ) : (
           <>
-            {falls(order) ? "≤ " : "≥ "}
             {say.price(order.price, tick)}
-            <small>{say.percent(away, 1)} away</small>
+            <small>
+              or {falls(order) ? "lower" : "higher"}, {say.percent(away, 1)} away
+            </small>
           </>
         )}
       </td>
@@ -117,7 +115,7 @@ const Row = memo(function Row({ order }: { order: Order }) {
             <button
               className="btn quiet"
               data-testid={`order-edit-${order.id}`}
-              aria-label={`Edit ${TYPES[order.type].toLowerCase()} ${name} ${order.side}`}
+              aria-label={`Edit ${typeName(order).toLowerCase()} ${name} ${order.side}`}
               onClick={() => show({ name: "order", orderId: order.id })}
             >
               Edit
@@ -125,7 +123,7 @@ const Row = memo(function Row({ order }: { order: Order }) {
             <button
               className="btn"
               data-testid={`order-cancel-${order.id}`}
-              aria-label={`Cancel ${TYPES[order.type].toLowerCase()} ${name} ${order.side}`}
+              aria-label={`Cancel ${typeName(order).toLowerCase()} ${name} ${order.side}`}
               aria-disabled={isPending || isStale}
               onClick={() => void (isPending || isStale || cancel(order.id))}
             >
