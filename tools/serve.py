@@ -36,6 +36,12 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
     "--demo/--no-demo", default=False, show_default=True, help="Add sample markets, users, moving prices and agents."
 )
 @click.option(
+    "--demo-sign-in/--no-demo-sign-in",
+    default=True,
+    show_default=True,
+    help="Let browsers on this machine trade as the demo's people. Say no before a proxy here lets others in.",
+)
+@click.option(
     "--snapshot-rows",
     type=Whole(1),
     default=100_000,
@@ -113,6 +119,7 @@ def serve(
     data_dir: Path | None,
     database_url: str | None,
     demo: bool,
+    demo_sign_in: bool,
     snapshot_rows: int,
     snapshot_seconds: float,
     partition_rows: int | None,
@@ -174,7 +181,7 @@ def serve(
         requests=RequestLimits(key_points_per_s=rate_limit, address_points_per_s=rate_limit_address),
         sites=sites(host, allowed_hosts, cors_origins),
         public_leaderboard=public_leaderboard,
-        demo_keys=demo_keys,
+        demo_keys=demo_keys if demo_sign_in else {},
         on_port=serve_on,
     )
     return run(settings, _companion(settings, demo_keys if demo else None))

@@ -181,7 +181,7 @@ function useDrag(
   }, [parts, place, at.tickSize, at.ticker, set, replace, tell, drag]);
 }
 
-/** Own lines that are off the scale: they stick to its edge, those that are nearest first. */
+/** Own lines that are off the scale: they stick to its edge. Liquidations come first, then what is nearest. */
 export function farOf(parts: Parts | null, lines: readonly Line[], height: number): Far[] {
   if (parts === null || parts.prices.data().length === 0) return [];
   const floor = height - TIMES_PX;
@@ -196,7 +196,10 @@ export function farOf(parts: Parts | null, lines: readonly Line[], height: numbe
         { id: line.id, kind: line.kind, name, price, where: y !== null && y < 0 ? ("up" as const) : ("down" as const) },
       ];
     })
-    .sort((a, b) => Math.abs(a.price - (last?.close ?? 0)) - Math.abs(b.price - (last?.close ?? 0)));
+    .sort((a, b) => rank(a) - rank(b));
+  function rank({ kind, price }: Far): number {
+    return kind === "liq" ? -1 : Math.abs(price - (last?.close ?? 0));
+  }
 }
 
 const LOOKS = {
