@@ -45,6 +45,12 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
     help="Add the markets, users, prices and agents of a world's file; or of demo, game or crypto, which are there.",
 )
 @click.option(
+    "--demo-sign-in/--no-demo-sign-in",
+    default=True,
+    show_default=True,
+    help="Let browsers on this machine trade as the demo's people. Say no before a proxy here lets others in.",
+)
+@click.option(
     "--snapshot-rows",
     type=Whole(1),
     default=100_000,
@@ -123,6 +129,7 @@ def serve(
     database_url: str | None,
     demo: bool,
     world: str | None,
+    demo_sign_in: bool,
     snapshot_rows: int,
     snapshot_seconds: float,
     partition_rows: int | None,
@@ -187,7 +194,7 @@ def serve(
         requests=RequestLimits(key_points_per_s=rate_limit, address_points_per_s=rate_limit_address),
         sites=sites(host, allowed_hosts, cors_origins),
         public_leaderboard=public_leaderboard,
-        demo_keys=page_keys,
+        demo_keys=page_keys if demo_sign_in else {},
         on_port=serve_on,
     )
     return run(settings, _companion(settings, asked, page_keys))

@@ -6,19 +6,30 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.async_api import Locator, Page, Request, async_playwright, expect
+from playwright.async_api import Locator, Page, Request, TimeoutError, async_playwright, expect
 
 PAGE: Final = Path(__file__).parents[2] / "web" / "page"
 BROWSERS: Final = ("chromium-headless-shell", "chromium", "google-chrome")
 INSTALL: Final = "apt-get install chromium-headless-shell, or name a browser in PERPS_BROWSER"
 AXE: Final = PAGE / "node_modules" / "axe-core" / "axe.min.js"
 DESK: Final = {"width": 1440, "height": 900}
+WIDTHS: Final = (360, 390, 720, 1024, 1280, 1440, 1920, 3840)
+TOO_WIDE: Final = """
+(() => {
+  const named = (found) => found.map((one) => `${one.tagName} ${one.className}`);
+  const cut = [...document.querySelectorAll(".book .scroll")].filter((one) => one.scrollWidth > one.clientWidth);
+  const beyond = [...document.querySelectorAll("body *")]
+    .filter((one) => one.getBoundingClientRect().right > innerWidth && !one.closest(".over, .scroll, .canvas"));
+  return document.documentElement.scrollWidth > innerWidth ? ["the page", ...named(beyond)] : named(cut);
+})()"""
+"""What reaches beyond the window, if the page can be scrolled sideways; positions and orders that do not show whole."""
+SETTLED_MS: Final = 2_000
 SHOWN_MS: Final = 10_000
 
 
@@ -89,7 +100,16 @@ class Visitor:
             "axe.run(document, {resultTypes: ['violations']}).then(({violations}) => violations.map("
             "({id, nodes}) => `${id}: ${nodes.map(({target}) => target).join(' ')}`))"
         )
-        assert found == []
+        assert not found, found
+
+    async def fits(self) -> None:
+        """Nothing is wider than the window, however wide that is."""
+        for width in WIDTHS:
+            await self.page.set_viewport_size({"width": width, "height": 900})
+            with suppress(TimeoutError):
+                await self.page.wait_for_function(f"({TOO_WIDE}).length === 0", timeout=SETTLED_MS)
+            wide = await self.page.evaluate(TOO_WIDE)
+            assert not wide, f"at {width} px these are wider: {wide}"
 
     def asked_nobody_else(self) -> None:
         """Every request went to the venue."""

@@ -10,49 +10,15 @@ import aiohttp
 import pytest
 from playwright.async_api import expect
 
-from tests.endtoend.browser import Visitor, visiting
+from tests.endtoend.browser import visiting
 from tests.endtoend.conftest import Venues
+from tests.endtoend.rest import Json, Rest
 from tests.endtoend.venue_process import ADMIN_KEY, VenueProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
-Json = dict[str, Any]
 ANY_NUMBER = re.compile(r"\d")
-WIDTHS = (360, 390, 720, 1024, 1280, 1440, 1920, 3840)
 CUT_MS = 2_000
-
-
-class Rest:
-    """The same venue, asked over HTTP."""
-
-    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
-        self._session, self._url = session, url
-
-    async def ask(self, method: str, path: str, body: Json | None = None, key: str = ADMIN_KEY) -> Json:
-        """One request that must succeed."""
-        headers = {"Authorization": f"Bearer {key}"}
-        async with self._session.request(method, self._url + path, json=body, headers=headers) as answer:
-            found: Json = await answer.json()
-            assert answer.status < 300, found
-            return found
-
-    async def price(self, price: str) -> None:
-        """A new index price."""
-        await self.ask("POST", "/api/markets/perps/BTC-PERP/price", {"price": price})
-
-    async def position(self, user: str) -> Json:
-        """A user's only position."""
-        found = await self.ask("GET", f"/api/markets/positions/{user}")
-        (position,) = found["perpetuals"]["positions"]
-        return dict(position)
-
-    async def begin(self) -> str:
-        """A market at 10,000 and a user with 1,000: the user's key."""
-        market = {"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "10000"}
-        await self.ask("POST", "/api/admin/markets", market | {"maxLeverage": 20, "houseDeposit": "100000"})
-        await self.ask("POST", "/api/admin/users", {"userId": "ann", "deposit": "1000"})
-        made = await self.ask("POST", "/api/admin/keys", {"userId": "ann", "scopes": ["read", "trade"]})
-        return str(made["key"])
 
 
 async def test_a_visitor_of_the_demo_trades_with_two_clicks_and_the_money_is_what_the_venue_has(venues: Venues) -> None:
@@ -135,7 +101,7 @@ async def test_prices_refusals_and_modes_are_shown_as_the_venue_has_them(venues:
         await expect(visitor.at("toast").last).to_contain_text("BTC short was liquidated")
         await expect(visitor.at("position-BTC-PERP-1")).to_have_count(0)
         await visitor.is_accessible()
-        await _fits(visitor)
+        await visitor.fits()
 
 
 async def _of(rest: Rest, row: Any) -> Json:
@@ -181,7 +147,7 @@ async def test_exits_fire_while_somebody_looks_and_an_operator_sees_the_books(ve
         await expect(visitor.page.get_by_role("region", name="Rows")).to_contain_text("BTC")
         await expect(visitor.at("leaderboard")).to_have_count(0)
         await visitor.is_accessible()
-        await _fits(visitor)
+        await visitor.fits()
 
         await visitor.page.get_by_role("button", name="open the wallet").click()
         await visitor.page.get_by_role("button", name="Sign out").click()
@@ -196,15 +162,7 @@ async def test_exits_fire_while_somebody_looks_and_an_operator_sees_the_books(ve
         await visitor.at("mode-BTC-PERP").select_option("reduce_only")
         await expect(visitor.at("mode-BTC-PERP")).to_have_value("reduce_only")
         await visitor.is_accessible()
-        await _fits(visitor)
-
-
-async def _fits(visitor: Visitor) -> None:
-    """Nothing is wider than the window."""
-    for width in WIDTHS:
-        await visitor.page.set_viewport_size({"width": width, "height": 900})
-        wide = await visitor.page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= width, f"at {width} px the page is {wide} px wide"
+        await visitor.fits()
 
 
 async def test_a_killed_venue_is_noticed_within_two_seconds_and_nothing_is_lost_or_doubled(venues: Venues) -> None:

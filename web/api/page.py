@@ -19,6 +19,7 @@ from perps.wire.page import Demo, DemoPerson
 from web.answers.errors import RequestError
 from web.api.call import Call, Reply, Route
 from web.limits.budgets import is_loopback
+from web.limits.origins import LOOPBACK_HOSTS, host_name
 
 BUILT: Final = Path(__file__).parents[1] / "page" / "built"
 FRONT: Final = "index.html"
@@ -127,7 +128,11 @@ async def file(call: Call[None, NoQuery]) -> web.Response:
 async def demo(call: Call[None, NoQuery]) -> Reply:
     """In whose name a visitor may trade: on a venue with a demo, and from its own machine."""
     request = call.request
-    is_near = is_loopback(request.remote or "") and not any(name in request.headers for name in FORWARDED)
+    is_near = (
+        is_loopback(request.remote or "")
+        and host_name(request.headers.get("Host", "")) in LOOPBACK_HOSTS
+        and not any(name in request.headers for name in FORWARDED)
+    )
     people = [DemoPerson(user_id=user, key=key) for user, key in call.context.demo_keys.items() if is_near]
     return Reply(Demo(people=people), headers={"Cache-Control": "no-store"})
 

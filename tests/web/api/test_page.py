@@ -94,6 +94,8 @@ async def test_only_a_demo_gives_keys_away_and_only_on_its_own_machine(venue: Ru
     for name in page.FORWARDED:
         far = await venue.anybody.ask("GET", "/api/demo", headers={name: "203.0.113.7"})
         assert far.ok() == {"people": []}, "a proxy on this machine speaks for others"
+    named = await venue.anybody.ask("GET", "/api/demo", headers={"Host": "venue.example"})
+    assert named.ok() == {"people": []}, "who knows the venue by a name of its own may be elsewhere"
 
 
 async def test_a_stream_that_asks_for_it_shows_more_often_that_it_lives(starter: Starter) -> None:

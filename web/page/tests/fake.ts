@@ -1,5 +1,5 @@
 /** A venue that answers as a test says, and whose stream a test writes. */
-import type { Balance, Market, Position } from "../src/api/venue";
+import type { Balance, Market, Order, Position } from "../src/api/venue";
 
 export const MARKET: Market = {
   ticker: "BTC-PERP",
@@ -79,6 +79,31 @@ export const POSITION: Position = {
   status: "open",
   openedAt: "2026-01-01T00:00:00.000Z",
   closedAt: null,
+};
+
+export const ORDER: Order = {
+  id: "BTC-PERP-o1",
+  userId: "alice",
+  ticker: "BTC-PERP",
+  type: "limit",
+  side: "long",
+  size: "1000.00",
+  leverage: 10,
+  price: "9800.00",
+  reserve: "101.00",
+  acceptablePrice: null,
+  takeProfit: null,
+  stopLoss: null,
+  status: "open",
+  reason: null,
+  positionId: null,
+  averagePrice: null,
+  placedAt: "2026-01-01T00:00:10.000Z",
+  expiresAt: null,
+  closedAt: null,
+  reduceOnly: false,
+  percentage: null,
+  quantity: null,
 };
 
 export const BALANCE: Balance = {

@@ -139,7 +139,7 @@ describe("useUserPositions, useWalletBalance", () => {
     const result = await shown(() => ({ positions: useUserPositions(), wallet: useWalletBalance() }));
     const [closed, balance] = [
       { ...POSITION, status: "closed" },
-      { ...BALANCE, balance: "998.00", margin: "0.00" },
+      { ...BALANCE, balance: "998.00", total: "998.00", margin: "0.00" },
     ];
     await say(wire(6, ["position", closed]).replace("id: 1-6\n", ""));
     expect(result.current.positions).toHaveLength(1);

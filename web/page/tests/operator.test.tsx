@@ -3,7 +3,7 @@ import type { ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { venueAt } from "../src/api/venue";
 import { VenueProvider, tabAt, useHolder, useSession } from "../src/hooks";
-import { cushionOf, useOperate, useReady, useStats } from "../src/hooks/useOperator";
+import { cushionOf, useOperate, useReady, useStats, useUsers } from "../src/hooks/useOperator";
 import { Sessions } from "../src/live/session";
 import { FakeVenue, refusal } from "./fake";
 
@@ -85,6 +85,16 @@ describe("figures", () => {
     await pass(3_100);
     await until(() => expect(result.current.data).toEqual({ users: 2 }));
     expect(venue.of(STATS)[0]!.headers.get("Authorization")).toBe("Bearer perps_admin");
+  });
+
+  it("list users page by page, and read all pages that are shown again", async () => {
+    const page = (userId: string, nextCursor: string | null) => ({ users: [{ userId }], offset: 1, nextCursor });
+    venue.on("GET /api/admin/users", page("zoe", "c1"), page("ann", null));
+    const result = await shown(() => useUsers());
+    await until(() => expect(result.current.data).toEqual([{ userId: "zoe" }]));
+    act(() => result.current.more!());
+    await until(() => expect(result.current.data).toEqual([{ userId: "zoe" }, { userId: "ann" }]));
+    expect(result.current.more).toBeNull();
   });
 
   it("have what is not ready, although the venue answers 503", async () => {

@@ -7,6 +7,7 @@ import { MARKET } from "./fake";
 
 const refused = (code: ErrorCode, details: Record<string, unknown> = {}) =>
   new Refused(code, "Said.", details, "id", null);
+const REACH = "Trading may move the price 0.1 % from the index, no further.";
 const words = (code: ErrorCode, details = {}) => ofOpen(refused(code, details), MARKET, "long", 10);
 
 describe("numbers", () => {
@@ -51,13 +52,30 @@ describe("refusals of an open", () => {
   it.each([
     ["leverage_too_high", "leverage", "This market goes up to 100×."],
     ["position_size_too_small", "size", "The least here is 10.00."],
-    ["open_interest_exceeded", "size", "The long side has room for 19,990,000 more."],
-    ["max_skew_exceeded", "size", "The long side has room for 9,995,000 more."],
+    ["open_interest_exceeded", "size", `The long side has room for 19,990,000 more. ${REACH}`],
+    ["max_skew_exceeded", "size", `The long side has room for 9,995,000 more. ${REACH}`],
     ["would_be_liquidated", "leverage", "At 10× this would be liquidated at once."],
     ["price_beyond_limit", "slippage", "The price moved further than you accept. Nothing was spent."],
     ["market_halted", null, "Halted. Nothing trades and nobody is liquidated."],
     ["internal_error", null, "Said."],
   ] as const)("say %s beside %s", (code, field, text) => expect(words(code)).toMatchObject({ field, text }));
+});
+
+describe("refusals of an open by limits", () => {
+  it("offer the largest size that the venue names", () => {
+    expect(words("max_skew_exceeded", { largestSize: "54600.90" })).toMatchObject({ use: { size: "54600" } });
+    expect(words("open_interest_exceeded", { largestSize: "0.00" }).text).toBe("The long side of this market is full.");
+  });
+
+  it("say what one person may hold", () => {
+    const market = { ...MARKET, maxPositionsPerUser: 2, maxNotionalPerUser: "5000.00" };
+    const said = (details: object) => ofOpen(refused("user_limit_exceeded", { ...details }), market, "long", 10);
+    expect(said({ positions: 3, maxPositionsPerUser: 2 }).text).toMatch(/^One person may have 2 positions here/);
+    expect(said({ notional: "6000.00", maxNotionalPerUser: "5000.00" })).toMatchObject({
+      field: "size",
+      text: "One person may hold 5,000.00 here, all positions together.",
+    });
+  });
 });
 
 describe("refusals of exits and margin", () => {

@@ -4,6 +4,8 @@
 export { VenueProvider, tabAt, useHolder, useSession, useTab, useKnown, useNow } from "./provider";
 export { useConnection } from "./useConnection";
 export { useMarket, useMarkets, useStories, useTickers, useTicks, useTrades } from "./useMarkets";
+export { useCancel, useCancelAll, useEndedOrders, useOrders, usePlace, useReplace } from "./useOrders";
+export { useCloseAll } from "./useCloseAll";
 export { useCandles } from "./useCandles";
 export { useClose, useMargin, useOpen, usePerpTrade, usePreview, useTriggers } from "./usePerpTrade";
 export {

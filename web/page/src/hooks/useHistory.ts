@@ -1,7 +1,7 @@
 /** What a user had and did, page by page; and who does best. */
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { useCallback, useMemo } from "react";
-import type { EquityPoint, Leaderboard, Position, Transaction, UserTrade, Venue } from "../api/venue";
+import type { EquityPoint, Leaderboard, Order, Position, Transaction, UserTrade, Venue } from "../api/venue";
 import { Refused, body } from "../api/venue";
 import { minus } from "../live/money";
 import { carriedOut } from "../live/order";
@@ -9,7 +9,7 @@ import { useKnown, useNow, useSession, useTab } from "./provider";
 import { useFills, useWalletBalance } from "./useUser";
 
 export type Window = "24h" | "7d" | "all";
-export type Rows = { positions: Position; trades: UserTrade; money: Transaction };
+export type Rows = { positions: Position; orders: Order; trades: UserTrade; money: Transaction };
 export type Kind = keyof Rows;
 type PageOf<K extends Kind> = { readonly rows: readonly Rows[K][]; readonly next: string | null };
 
@@ -28,6 +28,11 @@ async function page<K extends Kind>(venue: Venue, kind: K, limit: number, cursor
       const { perpetuals, nextCursor } = await body(venue.GET("/api/markets/positions/{userId}", { params }));
       return { rows: perpetuals.positions, next: nextCursor };
     }
+    if (kind === "orders") {
+      const params = { query: { ...query, status: "closed" as const } };
+      const { orders, nextCursor } = await body(venue.GET("/api/orders", { params }));
+      return { rows: orders, next: nextCursor };
+    }
     const params = { path, query };
     if (kind === "trades") {
       const { trades, nextCursor } = await body(venue.GET("/api/users/{userId}/trades", { params }));
@@ -40,7 +45,7 @@ async function page<K extends Kind>(venue: Venue, kind: K, limit: number, cursor
 }
 
 /** A long page, asked for until there is a verdict. */
-async function surely<K extends Kind>(venue: Venue, kind: K, cursor: string | null): Promise<PageOf<K>> {
+export async function surely<K extends Kind>(venue: Venue, kind: K, cursor: string | null): Promise<PageOf<K>> {
   const never = new AbortController().signal;
   const verdict = await carriedOut(
     "",
@@ -69,7 +74,7 @@ export function useHistory<K extends Kind>(kind: K): History<K> {
   const offset = useKnown((known) => known.state.user?.balance.offset ?? 0);
   const isKnown = useKnown((known) => known.state.user !== null);
   const { data, isLoading, hasNextPage, fetchNextPage } = useInfiniteQuery({
-    queryKey: ["own", session?.userId, "history", kind, kind === "money" ? offset : fills[0]?.id],
+    queryKey: ["own", session?.userId, "history", kind, kind === "money" || kind === "orders" ? offset : fills[0]?.id],
     enabled: session !== null && isKnown,
     initialPageParam: null as string | null,
     placeholderData: (before) => before,

@@ -1,5 +1,5 @@
 /** What runs the venue: its figures, its problems, and the commands of administrators. */
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useCallback, useState } from "react";
 import type { ChangesBody, Market, MarketBody, Ready, Stats, User, Venue } from "../api/venue";
 import { NoAnswer, Refused, body, newOrderId } from "../api/venue";
@@ -28,12 +28,28 @@ function useFigures<T>(name: string, read: (venue: Venue) => Promise<T>): Figure
 /** The venue in numbers. */
 export const useStats = (): Figures<Stats> => useFigures("stats", (venue) => body(venue.GET("/api/admin/stats")));
 
-/** Every user, the newest first: the first 500. */
-export const useUsers = (): Figures<readonly User[]> =>
-  useFigures("users", async (venue) => {
-    const params = { query: { limit: 500 } };
-    return (await body(venue.GET("/api/admin/users", { params }))).users;
+export const USERS_SHOWN = 100;
+
+/** Every user, the newest first, page by page. `more` reads the next page; null: these are all. */
+export function useUsers(): { readonly data: readonly User[] | null; readonly more: (() => void) | null } {
+  const { venue } = useTab();
+  const holder = useHolder();
+  const { data, hasNextPage, fetchNextPage } = useInfiniteQuery({
+    queryKey: ["own", holder?.userId, "operator", "users"],
+    enabled: holder?.isOperator === true,
+    refetchInterval: FIGURES_MS,
+    staleTime: 0,
+    retry: false,
+    initialPageParam: null as string | null,
+    queryFn: ({ pageParam: cursor }) => {
+      const params = { query: { limit: USERS_SHOWN, ...(cursor !== null && { cursor }) } };
+      return body(venue.GET("/api/admin/users", { params }));
+    },
+    getNextPageParam: (last) => last.nextCursor,
   });
+  const users = data?.pages.flatMap((page) => page.users) ?? null;
+  return { data: users, more: hasNextPage ? () => void fetchNextPage() : null };
+}
 
 /** What is not ready and why, and what stops nothing yet: also of a venue that answers 503. */
 export const useReady = (): Figures<Ready> =>

@@ -10,7 +10,7 @@ import type {
   Quoted,
   TriggersBody,
   TriggersSet,
-  VenueOrder,
+  Order as VenueOrder,
 } from "../api/venue";
 import { Refused, type Venue, body, isNoVerdict, newOrderId } from "../api/venue";
 import { type Progress, carriedOut } from "../live/order";
@@ -42,7 +42,7 @@ async function ended(venue: Venue, order: VenueOrder): Promise<VenueOrder> {
 /** A command that is sent until there is a verdict. What is on its way goes on when the component has gone.
  *
  * In a market that executes at the next price the verdict is an order; then it is waited for. */
-function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) => Promise<T | Pending>) {
+export function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) => Promise<T | Pending>) {
   const { venue } = useTab();
   const [progress, setProgress] = useState<Progress<T>>({ phase: "idle" });
   const mounted = useRef<AbortController | null>(null);

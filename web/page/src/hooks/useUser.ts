@@ -52,7 +52,7 @@ function marksOf(positions: ReadonlyMap<string, Position> | undefined, markets: 
 export type WalletNow = Balance & {
   /** What all open positions have gained or lost by now. */
   readonly unrealized: Decimal;
-  /** The wallet, the margin and what the positions have gained. */
+  /** The wallet, what orders keep, the margin and what the positions have gained. */
   readonly equity: Decimal;
 };
 
@@ -63,7 +63,7 @@ export function useWalletBalance(): WalletNow | null {
   return useMemo(() => {
     if (balance === null || positions === null) return null;
     const unrealized = sum("0", ...positions.map((position) => position.pnl));
-    return { ...balance, unrealized, equity: sum(balance.balance, balance.margin, unrealized) };
+    return { ...balance, unrealized, equity: sum(balance.total, balance.margin, unrealized) };
   }, [balance, positions]);
 }
 

@@ -66,6 +66,23 @@ export function onTick(price: number, tick: Decimal): Decimal {
     .toFixed();
 }
 
+/** What an order keeps for its fill, USD: the margin and the fee of its whole size. */
+export function reserveOf(size: Decimal, leverage: number, takerFee: Decimal): Decimal {
+  return Big(size).div(leverage).plus(Big(size).times(takerFee)).toFixed(6);
+}
+
+/** About where a position that begins at a price is liquidated, on the tick; null: nowhere. The venue says it exactly. */
+export function liquidationAbout(
+  market: Market,
+  side: Position["side"],
+  price: Decimal,
+  leverage: number,
+): Decimal | null {
+  const [by, margin, kept] = [side === "long" ? 1 : -1, 1 / leverage, Number(market.maintenanceRate)];
+  const at = (Number(price) * (1 - by * margin)) / (1 - by * kept);
+  return at > 0 ? onTick(at, market.tickSize) : null;
+}
+
 export type Room = {
   /** How far the mark is from the liquidation price, as a share of the mark; below 0 it is due. */
   readonly away: number;

@@ -1,5 +1,5 @@
 /** One command on its way: sent again with the same id until the venue has given its verdict. */
-import { NoAnswer, Refused, type Pending, type VenueOrder, isNoVerdict } from "../api/venue";
+import { NoAnswer, Refused, type Pending, type Order, isNoVerdict } from "../api/venue";
 
 export const AGAIN_MS = [500, 1_000, 2_000, 4_000] as const;
 
@@ -10,7 +10,7 @@ export type Progress<T> =
   | { readonly phase: "retrying"; readonly id: string; readonly tries: number; readonly why: string }
   | { readonly phase: "done"; readonly id: string; readonly answer: T }
   /** Taken, and waiting for the next price; or, once that has come, as it ended. */
-  | { readonly phase: "waiting"; readonly id: string; readonly order: VenueOrder }
+  | { readonly phase: "waiting"; readonly id: string; readonly order: Order }
   | { readonly phase: "refused"; readonly id: string; readonly refusal: Refused };
 
 /**
@@ -22,7 +22,7 @@ export async function carriedOut<T>(
   send: (id: string) => Promise<T | Pending>,
   tell: (progress: Progress<T>) => void,
   signal: AbortSignal,
-  ended: (order: VenueOrder) => Promise<VenueOrder> = async (order) => order,
+  ended: (order: Order) => Promise<Order> = async (order) => order,
 ): Promise<Progress<T>> {
   tell({ phase: "sending", id });
   for (let tries = 1; ; tries++) {

@@ -1,12 +1,13 @@
 /** What a tab knows of the venue: a snapshot, and every row since, each taken once. All of it is pure. */
 import Big from "big.js";
-import type { Balance, Market, Position, Trade, UserTrade } from "../api/venue";
+import type { Balance, Market, Order, Position, Trade, UserTrade } from "../api/venue";
 import { minus, share, sum } from "./money";
 import { type Row, offsetOf } from "./rows";
 
 export const TICKS_MAX = 600;
 export const TRADES_MAX = 100;
 export const FILLS_MAX = 50;
+export const ENDED_MAX = 50;
 export const STORIES_MAX = 20;
 
 /** What moved a market's quote: a price from outside, or a trade. */
@@ -30,6 +31,10 @@ export type UserState = {
   /** Open ones by id. */
   readonly positions: ReadonlyMap<string, Position>;
   readonly openPositions: number;
+  /** Those that wait, by id. */
+  readonly orders: ReadonlyMap<string, Order>;
+  /** Orders that waited and ended while the tab looked on, newest first. */
+  readonly ended: readonly Order[];
   /** Own trades seen live, newest first. */
   readonly fills: readonly UserTrade[];
 };
@@ -56,7 +61,7 @@ export const NOTHING: LiveState = {
 };
 
 type Snapshot = { markets?: Market[]; user?: UserNow; offset: number };
-type UserNow = { userId: string; balance: Balance; positions: Position[]; openPositions: number };
+type UserNow = { userId: string; balance: Balance; positions: Position[]; openPositions: number; orders: Order[] };
 type PriceEvent = Pick<Market, "ticker" | "indexPrice" | "markPrice"> & {
   quotePrice: string;
   source: string;
@@ -89,6 +94,8 @@ function begun(state: LiveState, now: Snapshot, offset: number): LiveState {
     balance: now.user.balance,
     positions: new Map(now.user.positions.map((position) => [position.id, position])),
     openPositions: now.user.openPositions,
+    orders: new Map(now.user.orders.map((order) => [order.id, order])),
+    ended: [],
     fills: [],
   };
   return { markets, told, user: user ?? null, offset, resets: state.resets + 1, isBehind: false };
@@ -118,6 +125,7 @@ class Draft {
     else if (name === "hold") this.hold(data as HoldEvent);
     else if (name === "parameters") this.parameters(data as ParametersEvent);
     else if (name === "position") this.position(data as Position);
+    else if (name === "order") this.order(data as Order);
     else if (name === "balance" && this.user !== null) this.user = { ...this.user, balance: data as Balance };
   }
 
@@ -210,6 +218,17 @@ class Draft {
     if (position.status === "open") positions.set(position.id, position);
     const more = Number(position.status === "open") - Number(wasOpen);
     this.user = { ...this.user, positions, openPositions: this.user.openPositions + more };
+  }
+
+  /** One that filled in the row that placed it has never waited. */
+  private order(order: Order): void {
+    if (this.user === null) return;
+    const orders = new Map(this.user.orders);
+    const waited = orders.delete(order.id);
+    if (order.closedAt === null) orders.set(order.id, order);
+    const isEnd = waited && order.closedAt !== null;
+    const ended = isEnd ? [order, ...this.user.ended].slice(0, ENDED_MAX) : this.user.ended;
+    this.user = { ...this.user, orders, ended };
   }
 
   private fill(trade: UserTrade): void {

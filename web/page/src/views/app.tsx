@@ -1,7 +1,8 @@
-import { type ComponentType, Suspense, lazy, memo, useEffect } from "react";
+import { memo, useEffect } from "react";
 import { useConnection, useHolder, useMarket, useSession, useTickers } from "../hooks";
 import { Book } from "./book";
 import { Chart, INTERVALS } from "./chart";
+import { later, readAhead } from "./later";
 import { DeskProvider, useDesk } from "./desk";
 import { MarketHead } from "./head";
 import { Markets } from "./markets";
@@ -10,6 +11,7 @@ import { Icon, Tri } from "./parts";
 import { Sheets } from "./sheets";
 import { Flow, Tape } from "./tape";
 import { Ticket } from "./ticket";
+import type { Kind } from "./ticket-fields";
 import { Toasts } from "./toasts";
 import { LateBar, TopBar } from "./topbar";
 
@@ -22,28 +24,17 @@ export function App() {
   );
 }
 
-/** A part of the page that is read when somebody goes there. */
-const later = (part: () => Promise<{ default: ComponentType }>) =>
-  lazy(() => part().catch(() => ({ default: NotRead })));
-const Portfolio = later(() => import("./portfolio"));
-const Operator = later(() => import("./operator"));
-
-function NotRead() {
-  return (
-    <main className="panel empty" id="main" tabIndex={-1} role="alert">
-      <b>This part of the page could not be read</b>
-      <button className="btn primary" onClick={() => location.reload()}>
-        Load the page again
-      </button>
-    </main>
-  );
-}
+const Portfolio = later(async () => (await import("./portfolio")).default);
+const Operator = later(async () => (await import("./operator")).default);
 
 function Page() {
   const { place, isTicketUp } = useDesk();
   const { isStale } = useConnection();
   const session = useSession();
   useKeys();
+  useEffect(() => {
+    if (session !== null) (window.requestIdleCallback ?? setTimeout)(readAhead);
+  }, [session]);
   useEffect(() => {
     const states = [isStale && "stale", session === null && "signedout", isTicketUp && "ticket"];
     document.documentElement.dataset["state"] = states.filter(Boolean).join(" ");
@@ -59,13 +50,7 @@ function Page() {
       </a>
       <TopBar />
       <LateBar />
-      {place === "trade" ? (
-        <Trade />
-      ) : (
-        <Suspense fallback={<main className="doc" id="main" tabIndex={-1} aria-busy="true" />}>
-          {place === "portfolio" ? <Portfolio /> : <Operator />}
-        </Suspense>
-      )}
+      {place === "trade" ? <Trade /> : place === "portfolio" ? <Portfolio /> : <Operator />}
       <Toasts />
       <Dock />
       <Sheets />
@@ -150,6 +135,13 @@ const pick = (side: "long" | "short") => {
   document.getElementById("size")?.focus();
 };
 
+const KIND_KEYS: Readonly<Record<string, Kind>> = { m: "market", i: "limit", t: "stop" };
+const pickKind = (kind: Kind) => {
+  const button = document.querySelector<HTMLElement>(`[data-testid="ticket-type-${kind}"]`);
+  button?.click();
+  button?.focus();
+};
+
 /** What is under the thumb on a phone. */
 function Dock() {
   const { show, liftTicket, isTicketUp, place, ticker } = useDesk();
@@ -219,6 +211,7 @@ function useKeys(): void {
       else if (key === "w") show({ name: "wallet" });
       else if (key === "l") pick("long");
       else if (key === "s") pick("short");
+      else if (key in KIND_KEYS) pickKind(KIND_KEYS[key]!);
       else if (key === "[" || key === "]") step(key === "]" ? 1 : -1);
       else if (/^[1-6]$/.test(key)) choose(INTERVALS[Number(key) - 1]);
       else return;

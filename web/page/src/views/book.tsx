@@ -1,23 +1,29 @@
 import { memo, useState } from "react";
-import { type LivePosition, useKnown, useMarket, useSession, useUserPositions } from "../hooks";
+import { type LivePosition, useKnown, useMarket, useOrders, useSession, useUserPositions } from "../hooks";
+import type { Order } from "../api/venue";
 import { sum } from "../live/money";
 import * as say from "../words/numbers";
 import { useDesk } from "./desk";
-import { Gain, Tabs, vars } from "./parts";
+import { OrdersTable } from "./later";
+import { Gain, Tabs, paid, vars } from "./parts";
 import { Past } from "./past";
 import { SideTag } from "./sidetag";
 import { Tape } from "./tape";
 
 /** Below this share of the way to the entry a position is near its liquidation. */
 const NEAR = 1 / 3;
+/** Less money than this is shown as 0.00. */
+const LEAST_SHOWN = 0.005;
 type Tab = "open" | "history" | "trades";
 
 /** What one holds and held; on narrow screens also the trades of all. */
 export const Book = memo(function Book({ ticker, tickSize }: { ticker: string; tickSize: string }) {
   const session = useSession();
   const positions = useUserPositions();
+  const orders = useOrders();
+  const { show } = useDesk();
   const [tab, setTab] = useState<Tab>("open");
-  const count = positions?.length ?? 0;
+  const [count, waiting] = [positions?.length ?? 0, orders?.length ?? 0];
   return (
     <section className="book" aria-labelledby="h-book">
       <h2 className="vh" id="h-book">
@@ -29,14 +35,21 @@ export const Book = memo(function Book({ ticker, tickSize }: { ticker: string; t
           now={tab}
           onPick={setTab}
           all={[
-            { name: "open", title: <>Open{count > 0 && <span className="n">{count}</span>}</> },
+            { name: "open", title: <Counts open={count} orders={waiting} /> },
             { name: "history", title: "History" },
             { name: "trades", title: "Trades", className: "small-only" },
           ]}
         />
-        {tab === "open" && positions && count > 0 && (
-          <span className="muted ages">
-            Unrealised <Gain id="unrealised" value={sum("0", ...positions.map((position) => position.pnl))} />
+        {tab === "open" && positions && positions.length > 0 && (
+          <span className="muted ages row">
+            <span>
+              Unrealised <Gain id="unrealised" value={sum("0", ...positions.map((position) => position.pnl))} />
+            </span>
+            {positions.length > 1 && (
+              <button className="btn quiet" data-testid="close-all" onClick={() => show({ name: "close-all" })}>
+                Close all
+              </button>
+            )}
           </span>
         )}
       </div>
@@ -50,7 +63,7 @@ export const Book = memo(function Book({ ticker, tickSize }: { ticker: string; t
           <span>Sign in to trade.</span>
         </div>
       ) : tab === "open" ? (
-        <Open positions={positions} />
+        <Open positions={positions} orders={orders} />
       ) : (
         <Past />
       )}
@@ -58,10 +71,26 @@ export const Book = memo(function Book({ ticker, tickSize }: { ticker: string; t
   );
 });
 
-function Open({ positions }: { positions: readonly LivePosition[] | null }) {
+function Counts({ open, orders }: { open: number; orders: number }) {
+  return (
+    <>
+      Open{open > 0 && <span className="n">{open}</span>}
+      {orders > 0 && (
+        <>
+          , orders<span className="n">{orders}</span>
+        </>
+      )}
+    </>
+  );
+}
+
+type OpenProps = { positions: readonly LivePosition[] | null; orders: readonly Order[] | null };
+
+/** Positions, and below them the orders that wait: no hunting. */
+function Open({ positions, orders }: OpenProps) {
   const total = useKnown((known) => known.state.user?.openPositions ?? 0);
-  if (positions === null) return <div className="empty" aria-busy="true" />;
-  if (positions.length === 0)
+  if (positions === null || orders === null) return <div className="empty" aria-busy="true" />;
+  if (positions.length + orders.length === 0)
     return (
       <div className="empty">
         <b>No open positions</b>
@@ -69,7 +98,16 @@ function Open({ positions }: { positions: readonly LivePosition[] | null }) {
       </div>
     );
   return (
-    <div className="scroll ages" tabIndex={0} role="region" aria-label="Open positions">
+    <div className="scroll ages" tabIndex={0} role="region" aria-label="Open positions and orders">
+      {positions.length > 0 && <Positions positions={positions} total={total} />}
+      {orders.length > 0 && <OrdersTable orders={orders} />}
+    </div>
+  );
+}
+
+function Positions({ positions, total }: { positions: readonly LivePosition[]; total: number }) {
+  return (
+    <>
       <table className="t">
         <thead>
           <tr>
@@ -79,7 +117,11 @@ function Open({ positions }: { positions: readonly LivePosition[] | null }) {
             <th>To liquidation</th>
             <th className="num wide-only opt">Margin</th>
             <th className="num exits">Profit, stop</th>
-            <th className="num">PnL</th>
+            <th className="num">
+              <abbr className="term" title="Profit and loss by now, before fees, and as per cent of the margin.">
+                PnL
+              </abbr>
+            </th>
             <th>
               <span className="vh">Actions</span>
             </th>
@@ -96,7 +138,7 @@ function Open({ positions }: { positions: readonly LivePosition[] | null }) {
           The newest {positions.length} of {total}.
         </p>
       )}
-    </div>
+    </>
   );
 }
 
@@ -146,7 +188,10 @@ function Row({ position }: { position: LivePosition }) {
           </div>
         )}
       </td>
-      <td className="num wide-only opt">{say.money(position.margin)}</td>
+      <td className="num wide-only opt">
+        {say.money(position.margin)}
+        {Math.abs(Number(position.fundingPaid)) >= LEAST_SHOWN && <small>funding {paid(position.fundingPaid)}</small>}
+      </td>
       <td className="num exits" data-k="Profit, stop" data-testid={`position-exits-${position.id}`}>
         <Exit price={position.takeProfit} tick={tick} />
         <small>

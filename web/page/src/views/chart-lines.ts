@@ -1,9 +1,11 @@
 /** What is one's own on the chart: entries, liquidation prices, and the exits, which a pointer can move. */
 import { type AutoscaleInfo, type IPriceLine, LineStyle } from "lightweight-charts";
 import { type RefObject, useEffect, useMemo, useRef, useState } from "react";
-import { type LivePosition, useMarket, useTriggers, useUserPositions } from "../hooks";
+import type { Order } from "../api/venue";
+import { type LivePosition, useMarket, useOrders, useReplace, useTriggers, useUserPositions } from "../hooks";
 import { type Decimal, onTick, pnlNow } from "../live/money";
 import * as say from "../words/numbers";
+import { isForNextPrice, ofOrder, typeName } from "../words/orders";
 import { ofExits } from "../words/refusals";
 import type { Parts } from "./chart";
 import { useDesk } from "./desk";
@@ -15,22 +17,36 @@ const REACH = 0.4;
 /** How near to a line a pointer takes hold of it. */
 const GRAB_PX = 8;
 
-type Kind = "entry" | "liq" | "tp" | "sl";
-type Line = { readonly id: string; readonly kind: Kind; readonly price: Decimal; readonly position: LivePosition };
+type Kind = "entry" | "liq" | "tp" | "sl" | "order";
+type Placed<K, T> = { readonly id: string; readonly kind: K; readonly price: Decimal; readonly of: T };
+type Line = Placed<Exclude<Kind, "order">, LivePosition> | Placed<"order", Order>;
 type Dragged = { readonly id: string; readonly price: Decimal };
-export type Far = { readonly id: string; readonly kind: Kind; readonly price: number; readonly where: "up" | "down" };
+export type Far = {
+  readonly id: string;
+  readonly kind: Kind;
+  readonly name: string;
+  readonly price: number;
+  readonly where: "up" | "down";
+};
 
-export const NAMES = { entry: "Entry", liq: "Liquidation", tp: "Profit", sl: "Stop" } as const;
+export const NAMES = { entry: "Entry", liq: "Liquidation", tp: "Profit", sl: "Stop", order: "Order" } as const;
 
 function linesOf(position: LivePosition, dragged: Dragged | null): Line[] {
   const { entryPrice, liquidationPrice, takeProfit, stopLoss } = position;
   const all = { entry: entryPrice, liq: liquidationPrice, tp: takeProfit, sl: stopLoss } as const;
-  return (Object.entries(all) as [Kind, Decimal | null][]).flatMap(([kind, price]) => {
+  return (Object.entries(all) as [Exclude<Kind, "order">, Decimal | null][]).flatMap(([kind, price]) => {
     const id = `${position.id} ${kind}`;
     const shown = dragged?.id === id ? dragged.price : price;
-    return shown === null ? [] : [{ id, kind, price: shown, position }];
+    return shown === null ? [] : [{ id, kind, price: shown, of: position }];
   });
 }
+
+function lineOf(order: Order, dragged: Dragged | null): Line {
+  const id = `${order.id} order`;
+  return { id, kind: "order", price: dragged?.id === id ? dragged.price : order.price, of: order };
+}
+
+const MOVES: ReadonlySet<Kind> = new Set(["tp", "sl", "order"]);
 
 type At = { readonly ticker: string; readonly tickSize: string };
 type Held<T> = { readonly current: T };
@@ -44,8 +60,16 @@ export function useOwnLines(
 ): { readonly own: readonly LivePosition[]; readonly lines: readonly Line[] } {
   const positions = useUserPositions();
   const own = useMemo(() => (positions ?? []).filter(({ ticker }) => ticker === at.ticker), [positions, at.ticker]);
+  const all = useOrders();
+  const waiting = useMemo(
+    () => (all ?? []).filter((one) => one.ticker === at.ticker && !isForNextPrice(one)),
+    [all, at.ticker],
+  );
   const [dragged, drag] = useState<Dragged | null>(null);
-  const lines = useMemo(() => own.flatMap((position) => linesOf(position, dragged)), [own, dragged]);
+  const lines = useMemo(
+    () => [...own.flatMap((one) => linesOf(one, dragged)), ...waiting.map((one) => lineOf(one, dragged))],
+    [own, waiting, dragged],
+  );
   useDrag(parts, place, lines, at, drag);
   const drawn = useRef(new Map<string, { line: IPriceLine; on: unknown }>());
   useEffect(() => {
@@ -68,7 +92,7 @@ export function useOwnLines(
   return { own, lines };
 }
 
-/** Take hold of an exit, move it, let go: then it is sent. A refusal puts it back and says why. Esc lets go of it. */
+/** Take hold of an exit or of an order, move it, let go: then it is sent. A refusal puts it back and says why. Esc lets go of it. */
 function useDrag(
   parts: Held<Parts | null>,
   place: RefObject<HTMLDivElement>,
@@ -77,6 +101,7 @@ function useDrag(
   drag: (to: Dragged | null) => void,
 ): void {
   const { set } = useTriggers();
+  const { replace } = useReplace();
   const { say: tell } = useDesk();
   const market = useMarket(at.ticker);
   const known = useRef({ lines, market });
@@ -90,7 +115,7 @@ function useDrag(
     const under = (event: PointerEvent): Line | null => {
       const y = yOf(event);
       const near = known.current.lines.filter(({ kind, price }) => {
-        const there = kind === "tp" || kind === "sl" ? parts.current?.prices.priceToCoordinate(Number(price)) : null;
+        const there = MOVES.has(kind) ? parts.current?.prices.priceToCoordinate(Number(price)) : null;
         return there !== null && there !== undefined && Math.abs(there - y) <= GRAB_PX;
       });
       return near[0] ?? null;
@@ -118,11 +143,18 @@ function useDrag(
       const [moved, to] = [held, price];
       end();
       if (moved === null || to === null) return;
-      const { takeProfit, stopLoss, id } = moved.position;
+      const { market: now } = known.current;
+      const { takeProfit, stopLoss, id } = moved.of;
+      if (moved.kind === "order") {
+        const verdict = await replace(id, { price: to });
+        drag(null);
+        if (verdict.phase === "refused" && now !== null)
+          tell({ kind: "note", title: "Order not moved", text: ofOrder(verdict.refusal, now, moved.of).text });
+        return;
+      }
       const exits = moved.kind === "tp" ? { takeProfit: to, stopLoss } : { takeProfit, stopLoss: to };
       const verdict = await set(id, exits);
       drag(null);
-      const { market: now } = known.current;
       if (verdict.phase === "refused" && now !== null)
         tell({ kind: "note", title: `${NAMES[moved.kind]} not moved`, text: ofExits(verdict.refusal, now).text });
       if (verdict.phase === "done" && verdict.answer.warning)
@@ -146,18 +178,28 @@ function useDrag(
       here.removeEventListener("pointercancel", letGo);
       removeEventListener("keydown", onKey);
     };
-  }, [parts, place, at.tickSize, at.ticker, set, tell, drag]);
+  }, [parts, place, at.tickSize, at.ticker, set, replace, tell, drag]);
 }
 
-/** Own lines that are off the scale: they stick to its edge. */
+/** Own lines that are off the scale: they stick to its edge. Liquidations come first, then what is nearest. */
 export function farOf(parts: Parts | null, lines: readonly Line[], height: number): Far[] {
   if (parts === null || parts.prices.data().length === 0) return [];
   const floor = height - TIMES_PX;
-  return lines.flatMap(({ id, kind, price }) => {
-    const y = parts.prices.priceToCoordinate(Number(price));
-    if (y !== null && y >= 0 && y <= floor) return [];
-    return [{ id, kind, price: Number(price), where: y !== null && y < 0 ? ("up" as const) : ("down" as const) }];
-  });
+  const last = parts.prices.data().at(-1) as { close?: number } | undefined;
+  return lines
+    .flatMap((line) => {
+      const price = Number(line.price);
+      const y = parts.prices.priceToCoordinate(price);
+      if (y !== null && y >= 0 && y <= floor) return [];
+      const name = line.kind === "order" ? typeName(line.of) : NAMES[line.kind];
+      return [
+        { id: line.id, kind: line.kind, name, price, where: y !== null && y < 0 ? ("up" as const) : ("down" as const) },
+      ];
+    })
+    .sort((a, b) => rank(a) - rank(b));
+  function rank({ kind, price }: Far): number {
+    return kind === "liq" ? -1 : Math.abs(price - (last?.close ?? 0));
+  }
 }
 
 const LOOKS = {
@@ -165,25 +207,27 @@ const LOOKS = {
   liq: { token: "warn", lineStyle: LineStyle.Solid, lineWidth: 2 },
   tp: { token: "up", lineStyle: LineStyle.Dashed, lineWidth: 1 },
   sl: { token: "down", lineStyle: LineStyle.Dashed, lineWidth: 1 },
+  order: { token: "faint", lineStyle: LineStyle.Dashed, lineWidth: 1 },
 } as const;
 
-function lookOf({ kind, price, position }: Line) {
-  const { token, lineStyle, lineWidth } = LOOKS[kind];
-  const gain = (of: Decimal) => say.money(of, { isSigned: true });
-  const title =
-    kind === "liq"
-      ? NAMES.liq
-      : kind === "entry"
-        ? `${position.side === "long" ? "▲ Long" : "▼ Short"} ${gain(position.pnl)}`
-        : `${NAMES[kind]} ${gain(pnlNow(position, price))}`;
+function lookOf(line: Line) {
+  const { token, lineStyle, lineWidth } = LOOKS[line.kind];
   return {
-    price: Number(price),
+    price: Number(line.price),
     color: colour(`--${token}`),
-    axisLabelTextColor: colour(`--on-${token}`),
+    axisLabelTextColor: colour(line.kind === "order" ? "--surface" : `--on-${token}`),
     lineStyle,
     lineWidth,
-    title,
+    title: titleOf(line),
   };
+}
+
+function titleOf({ kind, price, of }: Line): string {
+  const gain = (value: Decimal) => say.money(value, { isSigned: true });
+  if (kind === "liq") return NAMES.liq;
+  if (kind === "order") return `${of.side === "long" ? "▲" : "▼"} ${typeName(of)} ${say.plain(of.size)}`;
+  if (kind === "entry") return `${of.side === "long" ? "▲ Long" : "▼ Short"} ${gain(of.pnl)}`;
+  return `${NAMES[kind]} ${gain(pnlNow(of, price))}`;
 }
 
 /** The scale, with own lines in it that are not far off: they would press the candles flat. */

@@ -15,7 +15,7 @@ import type { Interval } from "../api/venue";
 import { type LivePosition, useCandles, useNow, useStories } from "../hooks";
 import { type Candle, WIDTH_MS } from "../live/candles";
 import * as say from "../words/numbers";
-import { type Far, NAMES, farOf, useOwnLines } from "./chart-lines";
+import { type Far, farOf, useOwnLines } from "./chart-lines";
 import { useKept } from "./desk";
 import { Icon } from "./parts";
 import { colour, onTheme } from "./theme";
@@ -23,6 +23,9 @@ import { colour, onTheme } from "./theme";
 export const INTERVALS = Object.keys(WIDTH_MS) as Interval[];
 const ROOM = 4;
 const NARROW = 40;
+const WIDE = 160;
+/** Lines beyond an edge that are named. */
+const FAR_MAX = 2;
 
 /** Axis times are the reader's own: the canvas knows no zones. */
 const seconds = (at: number): UTCTimestamp => (at / 1_000 - new Date(at).getTimezoneOffset() * 60) as UTCTimestamp;
@@ -261,28 +264,38 @@ function Drawing(props: {
     <>
       <div ref={place} className="drawing" aria-hidden="true" />
       {(["up", "down"] as const).map((where) => (
-        <div key={where} className={`far ${where}`} aria-hidden="true">
-          {far
-            .filter((one) => one.where === where)
-            .map((one) => (
-              <span key={one.id} className={one.kind}>
-                {where === "up" ? "▲" : "▼"} {NAMES[one.kind]} {say.price(one.price, market.tickSize)}
-              </span>
-            ))}
-        </div>
+        <Beyond key={where} where={where} all={far.filter((one) => one.where === where)} tick={market.tickSize} />
       ))}
     </>
   );
 }
 
+/** Lines beyond an edge of the chart: the nearest in words, how many more there are. */
+function Beyond({ where, all, tick }: { where: "up" | "down"; all: readonly Far[]; tick: string }) {
+  const more = all.length - FAR_MAX;
+  return (
+    <div className={`far ${where}`} aria-hidden="true">
+      {all.slice(0, FAR_MAX).map((one) => (
+        <span key={one.id} className={one.kind}>
+          {where === "up" ? "▲" : "▼"} {one.name} {say.price(one.price, tick)}
+        </span>
+      ))}
+      {more > 0 && <span className="order">{more} more</span>}
+    </div>
+  );
+}
+
 /** The newest candles, with some room at their right. */
 function fit(chart: IChartApi, count: number, width: number): void {
-  const shown = width < 560 ? NARROW : Math.max(NARROW, Math.min(count, Math.floor(width / 9), 160));
+  const shown = width < 560 ? NARROW : Math.max(NARROW, Math.min(Math.floor(width / 9), WIDE));
   chart.timeScale().setVisibleLogicalRange({ from: count - shown, to: count + ROOM });
 }
 
 const setTestHandle = (place: HTMLElement, { prices }: Parts) =>
-  Object.assign(place, { lastCandle: () => prices.data().at(-1) ?? null });
+  Object.assign(place, {
+    lastCandle: () => prices.data().at(-1) ?? null,
+    yOf: (price: number) => prices.priceToCoordinate(price),
+  });
 
 /** Where a position was opened: nothing, if that was before the first candle. */
 function entryMark({ side, openedAt }: LivePosition, begun: number, interval: Interval) {

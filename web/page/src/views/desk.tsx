@@ -20,7 +20,8 @@ export type Toast = {
   readonly stays?: boolean;
 };
 export type SheetNow =
-  | { readonly name: "signin" | "switcher" | "wallet" | "keys" }
+  | { readonly name: "signin" | "switcher" | "wallet" | "keys" | "close-all" }
+  | { readonly name: "order"; readonly orderId: string }
   | { readonly name: "close"; readonly positionId: string }
   | { readonly name: "edit"; readonly positionId: string; readonly tab?: EditTab }
   | null;

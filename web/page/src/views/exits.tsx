@@ -30,45 +30,58 @@ type Props = {
   readonly words: Words | null;
   /** What leaving at a price would bring in all, USD; null: not known yet. */
   readonly gainAt: (price: Decimal) => Decimal | null;
+  readonly title?: string;
 };
 
 /** Where the position is to leave by itself, with what that would bring. */
-export function ExitFields({ id, typed, onType, market, isLocked, words, gainAt }: Props) {
+export function ExitFields({
+  id,
+  typed,
+  onType,
+  market,
+  isLocked,
+  words,
+  gainAt,
+  title = "Close by itself at",
+}: Props) {
   return (
-    <div className="pair">
-      {NAMES.map(([name, title, testid]) => {
-        const price = decimal(typed[name]);
-        const gain = price === null ? null : gainAt(price);
-        const isBad = words?.field === name || (price === null && typed[name].trim() !== "");
-        return (
-          <div key={name}>
-            <div className="field" data-bad={isBad || undefined}>
-              <label htmlFor={`${id}-${name}`}>{title}</label>
-              <input
-                id={`${id}-${name}`}
-                data-testid={testid}
-                inputMode="decimal"
-                autoComplete="off"
-                value={typed[name]}
-                disabled={isLocked}
-                aria-invalid={isBad}
-                aria-describedby={`${id}-${name}-note`}
-                onChange={(event) => onType({ ...typed, [name]: event.target.value })}
-                onFocus={(event) => event.target.select()}
-                onBlur={() => price !== null && onType({ ...typed, [name]: say.price(price, market.tickSize) })}
-              />
+    <>
+      <p className="under above">{title}</p>
+      <div className="pair">
+        {NAMES.map(([name, title, testid]) => {
+          const price = decimal(typed[name]);
+          const gain = price === null ? null : gainAt(price);
+          const isBad = words?.field === name || (price === null && typed[name].trim() !== "");
+          return (
+            <div key={name}>
+              <div className="field" data-bad={isBad || undefined}>
+                <label htmlFor={`${id}-${name}`}>{title}</label>
+                <input
+                  id={`${id}-${name}`}
+                  data-testid={testid}
+                  inputMode="decimal"
+                  autoComplete="off"
+                  value={typed[name]}
+                  disabled={isLocked}
+                  aria-invalid={isBad}
+                  aria-describedby={`${id}-${name}-note`}
+                  onChange={(event) => onType({ ...typed, [name]: event.target.value })}
+                  onFocus={(event) => event.target.select()}
+                  onBlur={() => price !== null && onType({ ...typed, [name]: say.price(price, market.tickSize) })}
+                />
+              </div>
+              <p className="under num" id={`${id}-${name}-note`}>
+                {gain === null ? (
+                  <span>{typed[name].trim() === "" ? "none" : price === null ? "no price" : "\u00a0"}</span>
+                ) : (
+                  <span className={tone(gain)}>about {say.money(gain, { isSigned: true })}</span>
+                )}
+              </p>
             </div>
-            <p className="under num" id={`${id}-${name}-note`}>
-              {gain === null ? (
-                <span>{typed[name].trim() === "" ? "none" : price === null ? "no price" : "\u00a0"}</span>
-              ) : (
-                <span className={tone(gain)}>about {say.money(gain, { isSigned: true })}</span>
-              )}
-            </p>
-          </div>
-        );
-      })}
-    </div>
+          );
+        })}
+      </div>
+    </>
   );
 }
 

@@ -7,7 +7,7 @@ import { Gain, Icon } from "./parts";
 
 /** Everybody who has a wallet. */
 export function Users({ act }: WithActs) {
-  const { data: users } = useUsers();
+  const { data: users, more } = useUsers();
   const [text, setText] = useState("");
   const wanted = text.trim().toLowerCase();
   const found = (users ?? []).filter(({ userId }) => userId.toLowerCase().includes(wanted));
@@ -57,6 +57,14 @@ export function Users({ act }: WithActs) {
           <p className="empty">{users.length === 0 ? "No users yet." : `No user is called ‘${text}’.`}</p>
         )}
       </div>
+      {more && (
+        <p className="under pad">
+          The newest {users?.length ?? 0} users are shown{wanted && ", and these are searched"}.{" "}
+          <button className="link" data-testid="more-users" onClick={more}>
+            Show more
+          </button>
+        </p>
+      )}
     </>
   );
 }

@@ -62,6 +62,9 @@ export function Gain({ value, id, label }: { value: Decimal; id?: string; label?
   );
 }
 
+/** Funding as what it did to the wallet: what was paid is below 0. */
+export const paid = (funding: Decimal): string => say.money(-Number(funding), { isSigned: true });
+
 /** Text whose ground fades when it changes, at most once a second. */
 export function Fading({ children, className }: { children: string; className?: string }) {
   const here = useRef<HTMLSpanElement>(null);

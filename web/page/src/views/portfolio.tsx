@@ -1,24 +1,14 @@
 import { useEffect, useState } from "react";
-import { NoAnswer, Refused } from "../api/venue";
-import { useSession, useUserPositions, useWalletBalance } from "../hooks";
-import {
-  type History,
-  type Kind,
-  type Rows,
-  type Window,
-  useEquity,
-  useHistory,
-  useLeaderboard,
-} from "../hooks/useHistory";
+import { useOrders, useSession, useUserPositions, useWalletBalance } from "../hooks";
+import { type Window, useEquity, useLeaderboard } from "../hooks/useHistory";
 import { gained } from "../live/equity";
 import { minus, sum } from "../live/money";
-import { csv, save } from "../words/csv";
 import * as say from "../words/numbers";
-import { plainly } from "../words/refusals";
 import { EquityCurve } from "./curve";
 import { useDesk } from "./desk";
-import { Gain, Tabs, Tri, tone } from "./parts";
-import { MoneyTable, PositionsTable, SHEETS, TradesTable, paid } from "./tables";
+import { Past } from "./history";
+import { OrdersTable } from "./later";
+import { Gain, Tabs, Tri, paid, tone } from "./parts";
 
 const WINDOWS = [
   ["24h", "24 h"],
@@ -50,8 +40,22 @@ export default function Portfolio() {
       <h1 className="vh">Portfolio of {session.userId}</h1>
       <Worth />
       <Leaders userId={session.userId} />
+      <Waiting />
       <Past />
     </main>
+  );
+}
+
+/** Orders that wait. */
+function Waiting() {
+  const orders = useOrders();
+  if (orders === null || orders.length === 0) return null;
+  return (
+    <div className="panel book">
+      <div className="over">
+        <OrdersTable orders={orders} />
+      </div>
+    </div>
   );
 }
 
@@ -84,10 +88,13 @@ function Worth() {
             <dt id="h-equity">Equity</dt>
             <dd data-testid="portfolio-equity" data-value={wallet.equity}>
               {say.money(wallet.equity)}{" "}
-              <small className={tone(gain)}>
-                {tone(gain) !== "faint" && <Tri isDown={tone(gain) === "down"} />}
-                {say.money(gain, { isSigned: true })} in {WINDOWS.find(([name]) => name === window_)![1].toLowerCase()}
-              </small>
+              {points.length > 1 && (
+                <small className={tone(gain)}>
+                  {tone(gain) !== "faint" && <Tri isDown={tone(gain) === "down"} />}
+                  {say.money(gain, { isSigned: true })} in{" "}
+                  {WINDOWS.find(([name]) => name === window_)![1].toLowerCase()}
+                </small>
+              )}
             </dd>
           </dl>
           <Total name="Available">{say.spendable(wallet.available)}</Total>
@@ -199,137 +206,5 @@ function Leaders({ userId }: { userId: string }) {
         {say.time(board.at)}.
       </p>
     </section>
-  );
-}
-
-const EMPTY = {
-  positions: ["Nothing closed yet", "Positions that you close, and those that are liquidated, are listed here."],
-  trades: ["No trades yet", "What you trade is listed here."],
-  money: ["Nothing has moved yet", "What enters and leaves your wallet is listed here."],
-} as const;
-
-function Past() {
-  const [kind, setKind] = useState<Kind>("positions");
-  return (
-    <section className="panel" aria-labelledby="h-history">
-      <h2 className="vh" id="h-history">
-        History
-      </h2>
-      {kind === "positions" ? (
-        <Positions kind={kind} onPick={setKind} />
-      ) : kind === "trades" ? (
-        <Trades kind={kind} onPick={setKind} />
-      ) : (
-        <Money kind={kind} onPick={setKind} />
-      )}
-    </section>
-  );
-}
-
-type PastProps = { kind: Kind; onPick: (kind: Kind) => void };
-
-function Positions(props: PastProps) {
-  const history = useHistory("positions");
-  return (
-    <Listed {...props} history={history} sheet={SHEETS.positions}>
-      <PositionsTable rows={history.rows} />
-    </Listed>
-  );
-}
-
-function Trades(props: PastProps) {
-  const history = useHistory("trades");
-  return (
-    <Listed {...props} history={history} sheet={SHEETS.trades}>
-      <TradesTable rows={history.rows} />
-    </Listed>
-  );
-}
-
-function Money(props: PastProps) {
-  const history = useHistory("money");
-  return (
-    <Listed {...props} history={history} sheet={SHEETS.money}>
-      <MoneyTable rows={history.rows} />
-    </Listed>
-  );
-}
-
-type ListedProps<K extends Kind> = PastProps & {
-  history: History<K>;
-  sheet: {
-    readonly heads: readonly string[];
-    readonly cells: (row: Rows[K]) => readonly (string | number | null | undefined)[];
-  };
-  children: React.ReactNode;
-};
-
-function Listed<K extends Kind>({ kind, onPick, history, sheet, children }: ListedProps<K>) {
-  const { say: tell } = useDesk();
-  const [isSaving, setSaving] = useState(false);
-  const { rows, more, all, isLoading } = history;
-  const keep = async () => {
-    setSaving(true);
-    try {
-      const text = csv(sheet.heads, (await all()).map(sheet.cells));
-      save(`perps-${kind}-${new Date().toISOString().slice(0, 10)}.csv`, text);
-    } catch (error) {
-      const isKnown = error instanceof Refused || error instanceof NoAnswer;
-      if (!isKnown) throw error;
-      tell({ kind: "note", title: "Not saved", text: error instanceof Refused ? plainly(error) : "No answer." });
-    } finally {
-      setSaving(false);
-    }
-  };
-  return (
-    <>
-      <div className="head lined">
-        <Tabs
-          label="History"
-          now={kind}
-          onPick={onPick}
-          all={[
-            { name: "positions", title: "Closed" },
-            { name: "trades", title: "Trades" },
-            { name: "money", title: "Money" },
-          ]}
-        />
-        <button
-          className="btn"
-          data-testid="save-csv"
-          disabled={isSaving || rows.length === 0}
-          onClick={() => void keep()}
-        >
-          {isSaving ? "Reading…" : "Save as CSV"}
-        </button>
-      </div>
-      {rows.length === 0 ? (
-        <div className="empty">
-          {isLoading ? (
-            <span>Reading…</span>
-          ) : (
-            <>
-              <b>{EMPTY[kind][0]}</b>
-              <span>{EMPTY[kind][1]}</span>
-            </>
-          )}
-        </div>
-      ) : (
-        <div className="over ages" role="region" tabIndex={0} aria-label="Rows">
-          {children}
-        </div>
-      )}
-      {rows.length > 0 && (
-        <p className="under pad">
-          {more ? (
-            <button className="link" onClick={more}>
-              Show more
-            </button>
-          ) : (
-            `All ${rows.length}.`
-          )}
-        </p>
-      )}
-    </>
   );
 }

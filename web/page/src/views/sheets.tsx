@@ -18,11 +18,12 @@ import { plainly } from "../words/refusals";
 import { SideTag } from "./sidetag";
 import { useDesk } from "./desk";
 import { EditSheet } from "./edit";
+import { CloseAllSheet, OrderSheet } from "./later";
 import { Gain, Icon } from "./parts";
 import { Sheet, SheetHead } from "./sheet";
 import { Switcher } from "./switcher";
 import { MoneyTable } from "./tables";
-import { nameOf } from "./ticket";
+import { nameOf } from "./ticket-fields";
 import { WAITING, ofWaiting } from "./waiting";
 
 /** Whatever sheet is open. */
@@ -35,6 +36,8 @@ export function Sheets() {
   if (sheet.name === "wallet") return <Wallet onClose={close} />;
   if (sheet.name === "edit") return <EditSheet id={sheet.positionId} first={sheet.tab ?? "exits"} onClose={close} />;
   if (sheet.name === "close") return <CloseSheet id={sheet.positionId} onClose={close} />;
+  if (sheet.name === "close-all") return <CloseAllSheet onClose={close} />;
+  if (sheet.name === "order") return <OrderSheet id={sheet.orderId} onClose={close} />;
   return <Keys onClose={close} />;
 }
 
@@ -340,6 +343,7 @@ function Wallet({ onClose }: { onClose: () => void }) {
 const KEYS: readonly (readonly [string, string])[] = [
   ["/", "Find a market"],
   ["L  S", "Long, short, and into the size"],
+  ["M  I  T", "Market, limit, stop"],
   ["[  ]", "Less, more leverage"],
   ["1 – 6", "Interval of the chart"],
   ["W", "Wallet"],

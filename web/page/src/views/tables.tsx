@@ -1,8 +1,10 @@
 /** Tables of what is past: positions, trades, money. */
-import type { Position, Transaction, UserTrade } from "../api/venue";
+import type { Order, Position, Transaction, UserTrade } from "../api/venue";
+import type { ByMarket } from "../hooks/useByMarket";
 import type { Cell } from "../words/csv";
 import * as say from "../words/numbers";
-import { Gain } from "./parts";
+import { whyOf } from "../words/orders";
+import { Gain, paid } from "./parts";
 import { SideTag } from "./sidetag";
 
 export const KINDS: Readonly<Record<string, string>> = {
@@ -15,6 +17,8 @@ export const KINDS: Readonly<Record<string, string>> = {
   fee: "Fee",
   referral: "Referral share",
   liquidation_fee: "Liquidation fee",
+  order_reserve: "Set aside for an order",
+  order_return: "Back from an order",
 };
 
 function When({ at, className = "faint" }: { at: string; className?: string }) {
@@ -63,8 +67,91 @@ export function PositionsTable({ rows }: { rows: readonly Position[] }) {
   );
 }
 
-/** Funding as what it did to the wallet: what was paid is below 0. */
-export const paid = (funding: string): string => say.money(-Number(funding), { isSigned: true });
+const ENDED = { open: "waits", filled: "filled", expired: "expired" } as const;
+
+/** Orders that have ended. */
+export function EndedTable({ rows }: { rows: readonly Order[] }) {
+  return (
+    <table className="t thin">
+      <thead>
+        <tr>
+          <th>Ended</th>
+          <th>Order</th>
+          <th className="num">Size, USD</th>
+          <th className="num">Price</th>
+          <th className="num">Filled at</th>
+          <th>How it ended</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((order) => (
+          <tr key={order.id}>
+            <When at={order.closedAt ?? order.placedAt} />
+            <td>
+              <b>{say.base(order.ticker)}</b> <SideTag position={order} /> {order.type}
+            </td>
+            <td className="num">{say.money(order.size)}</td>
+            <td className="num">{say.money(order.price)}</td>
+            <td className="num">{order.averagePrice === null ? "" : say.money(order.averagePrice)}</td>
+            <td>
+              {order.status !== "cancelled"
+                ? ENDED[order.status]
+                : order.reason === "owner"
+                  ? "cancelled by you"
+                  : whyOf(order, null)}
+            </td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+/** What each market has brought, USD. */
+export function MarketsTable({ rows }: { rows: readonly ByMarket[] }) {
+  return (
+    <table className="t thin" data-testid="by-market">
+      <thead>
+        <tr>
+          <th>Market</th>
+          <th className="num">In all</th>
+          <th className="num">Realised</th>
+          <th className="num">Open now</th>
+          <th className="num">Fees</th>
+          <th className="num" title="It is in the realised profit already.">
+            Funding
+          </th>
+          <th className="num">Volume</th>
+          <th className="num">Trades</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map((row) => (
+          <tr key={row.ticker}>
+            <td>
+              <a href={`#${row.ticker}`}>
+                <b>{say.base(row.ticker)}</b>
+              </a>
+            </td>
+            <td className="num">
+              <Gain value={row.all} id={`by-market-${row.ticker}`} />
+            </td>
+            <td className="num">
+              <Gain value={row.realised} />
+            </td>
+            <td className="num">
+              <Gain value={row.unrealised} />
+            </td>
+            <td className="num">{say.money(row.fees)}</td>
+            <td className="num">{paid(row.funding)}</td>
+            <td className="num">{say.compact(row.volume)}</td>
+            <td className="num">{row.trades}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
 
 const DID = { open: "opened", close: "closed", liquidation: "liquidated", settlement: "settled" } as const;
 const BY = { take_profit: " by its take-profit", stop_loss: " by its stop" } as const;
@@ -142,6 +229,7 @@ type Table<T> = { readonly heads: readonly string[]; readonly cells: (row: T) =>
 /** The same tables for a spreadsheet: exact values, times in UTC. */
 export const SHEETS: {
   readonly positions: Table<Position>;
+  readonly orders: Table<Order>;
   readonly trades: Table<UserTrade>;
   readonly money: Table<Transaction>;
 } = {
@@ -163,6 +251,30 @@ export const SHEETS: {
       one.realizedPnL,
       one.status,
       one.openedAt,
+      one.closedAt,
+    ],
+  },
+  orders: {
+    heads:
+      "id,market,type,side,size,leverage,price,averagePrice,takeProfit,stopLoss,status,reason,position,placedAt,expiresAt,closedAt".split(
+        ",",
+      ),
+    cells: (one) => [
+      one.id,
+      one.ticker,
+      one.type,
+      one.side,
+      one.size,
+      one.leverage,
+      one.price,
+      one.averagePrice,
+      one.takeProfit,
+      one.stopLoss,
+      one.status,
+      one.reason,
+      one.positionId,
+      one.placedAt,
+      one.expiresAt,
       one.closedAt,
     ],
   },

@@ -6,7 +6,10 @@ import { vars } from "./parts";
 
 const SLIPPAGES = ["10", "50", "100", "300", ""] as const;
 
+export const LIQUIDATED = "If the mark price gets here, the venue closes the position and its margin is used up.";
+
 type LeverageProps = {
+  id?: string;
   market: Market;
   leverage: number;
   onPick: (leverage: number) => void;
@@ -14,7 +17,7 @@ type LeverageProps = {
   isBad: boolean;
 };
 
-export function Leverage({ market, leverage, onPick, isLocked, isBad }: LeverageProps) {
+export function Leverage({ id = "leverage", market, leverage, onPick, isLocked, isBad }: LeverageProps) {
   const most = market.maxLeverage;
   const [text, setText] = useState<string | null>(null);
   const at = (value: number) => (most === 1 ? 0 : ((value - 1) / (most - 1)) * 100);
@@ -22,13 +25,18 @@ export function Leverage({ market, leverage, onPick, isLocked, isBad }: Leverage
   return (
     <div>
       <div className="row">
-        <label htmlFor="leverage" className="muted">
-          Leverage
+        <label htmlFor={id} className="muted">
+          <abbr
+            className="term"
+            title="How many times the margin the position is. The more, the nearer its liquidation."
+          >
+            Leverage
+          </abbr>
         </label>
         <span className="field mini" data-bad={isBad || undefined}>
           <input
-            id="leverage"
-            data-testid="ticket-leverage"
+            id={id}
+            data-testid={id === "leverage" ? "ticket-leverage" : id}
             inputMode="numeric"
             autoComplete="off"
             value={text ?? leverage}
@@ -133,7 +141,11 @@ export function Numbers({ market, preview: { quote, isOld }, order, isLocked }: 
         </dd>
       </div>
       <div className="liqrow">
-        <dt>Liquidation</dt>
+        <dt>
+          <abbr className="term" title={LIQUIDATED}>
+            Liquidation
+          </abbr>
+        </dt>
         <dd className="warn">
           {quote ? say.price(quote.liquidationPrice, market.tickSize) : dash}{" "}
           {away !== null && <span>{say.percent(away, 1)} away</span>}

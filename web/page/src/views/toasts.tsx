@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "react";
-import { useConnection, useFills } from "../hooks";
+import { useConnection, useEndedOrders, useFills, useTab } from "../hooks";
 import * as say from "../words/numbers";
+import { endOf } from "../words/orders";
 import { type Toast, useDesk } from "./desk";
 import { Icon } from "./parts";
 
@@ -11,6 +12,7 @@ const EXITS = { take_profit: "take-profit", stop_loss: "stop" } as const;
 export function Toasts() {
   const { toasts, forget } = useDesk();
   useNews();
+  useOrderNews();
   return (
     <div className="toasts" role="status" aria-live="polite">
       {toasts.map((toast) => (
@@ -48,6 +50,23 @@ function Card({ toast, forget }: { toast: Toast; forget: (id: number) => void })
       {toast.text && <p>{toast.text}</p>}
     </div>
   );
+}
+
+/** Orders that waited and have ended by themselves. */
+function useOrderNews(): void {
+  const { say: tell } = useDesk();
+  const { stream } = useTab();
+  const ended = useEndedOrders();
+  const seen = useRef(ended);
+  useEffect(() => {
+    const [news, markets] = [ended.filter((order) => !seen.current.includes(order)), stream.get().state.markets];
+    seen.current = ended;
+    for (const order of news) {
+      const end = endOf(order, markets.get(order.ticker) ?? null);
+      if (end !== null)
+        tell({ kind: end.isGood ? "done" : "note", stays: !end.isGood, title: end.title, text: end.text });
+    }
+  }, [ended, stream, tell]);
 }
 
 /** Liquidations, and that a cut line is back. */

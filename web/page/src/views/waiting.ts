@@ -1,5 +1,5 @@
 /** What is said of an order that waited for the next price, once that has come. */
-import type { VenueOrder } from "../api/venue";
+import type { Order } from "../api/venue";
 import * as say from "../words/numbers";
 import type { Toast } from "./desk";
 
@@ -11,7 +11,7 @@ const REASONS: Readonly<Record<string, string>> = {
   price_beyond_limit: "The next price was beyond your limit.",
 };
 
-export function ofWaiting(order: VenueOrder): Omit<Toast, "id"> {
+export function ofWaiting(order: Order): Omit<Toast, "id"> {
   const name = say.base(order.ticker);
   if (order.status !== "filled")
     return { kind: "note", title: `${name}: nothing done`, text: REASONS[order.reason ?? ""] ?? `Refused: ${order.reason}.` };

@@ -4,7 +4,7 @@ import type { Market, Side } from "../api/venue";
 import { Refused } from "../api/venue";
 import * as say from "./numbers";
 
-export type Field = "size" | "leverage" | "slippage" | "takeProfit" | "stopLoss" | "amount";
+export type Field = "size" | "leverage" | "slippage" | "takeProfit" | "stopLoss" | "amount" | "price" | "expiresAt";
 
 export type Words = {
   readonly field: Field | null;
@@ -32,11 +32,15 @@ export function ofOpen(refusal: Refused, market: Market, side: Side, leverage: n
     ...(use && { use }),
   });
   const room = (used: string, most: string) => {
-    const left = Big(most).minus(used).times(market.currentPrice).round(0, Big.roundDown);
+    const said = details["largestSize"];
+    const left = (said === undefined ? Big(most).minus(used).times(market.currentPrice) : Big(String(said))).round(
+      0,
+      Big.roundDown,
+    );
     const size = left.lt(0) ? "0" : left.toFixed();
     const many = `No room for that many ${side}s`;
     return left.gt(market.minOrderSize)
-      ? words("size", `The ${side} side has room for ${say.plain(size)} more.`, many, { size })
+      ? words("size", `The ${side} side has room for ${say.plain(size)} more. ${reach(market)}`, many, { size })
       : words("size", `The ${side} side of this market is full.`, many);
   };
   switch (code) {
@@ -63,6 +67,8 @@ export function ofOpen(refusal: Refused, market: Market, side: Side, leverage: n
       return room(side === "long" ? market.skew : Big(market.skew).times(-1).toFixed(), market.maxSkew);
     case "price_beyond_limit":
       return words("slippage", "The price moved further than you accept. Nothing was spent.", "Price moved");
+    case "user_limit_exceeded":
+      return limitOf(details, market, words);
     case "would_be_liquidated":
       return words("leverage", `At ${leverage}× this would be liquidated at once.`, "Too close to liquidation");
     case "order_would_trigger":
@@ -88,9 +94,33 @@ export function ofOpen(refusal: Refused, market: Market, side: Side, leverage: n
   }
 }
 
-const FIELDS: readonly string[] = ["size", "leverage", "takeProfit", "stopLoss"] satisfies Field[];
+/** Why a market has only so much room. */
+export const reach = ({ tradingRange }: Market): string =>
+  `Trading may move the price ${say.percent(Number(tradingRange.byOpens), 1)} from the index, no further.`;
 
-function fieldOf(details: Readonly<Record<string, unknown>>): Field {
+/** What one person may hold in a market has been reached. */
+function limitOf(
+  details: Readonly<Record<string, unknown>>,
+  market: Market,
+  words: (field: Words["field"], said: string, button: string) => Words,
+): Words {
+  const { maxPositionsPerUser: count, maxNotionalPerUser: most } = market;
+  if ("maxPositionsPerUser" in details && count !== null)
+    return words(null, `One person may have ${count} positions here. Close one, or add to one.`, "No more positions");
+  const limit = most ?? text(details, "maxNotionalPerUser");
+  return words("size", `One person may hold ${say.money(limit)} here, all positions together.`, "Size is too large");
+}
+
+const FIELDS: readonly string[] = [
+  "size",
+  "leverage",
+  "takeProfit",
+  "stopLoss",
+  "price",
+  "expiresAt",
+] satisfies Field[];
+
+export function fieldOf(details: Readonly<Record<string, unknown>>): Field {
   const named = text(details, "field");
   return FIELDS.includes(named) ? (named as Field) : "size";
 }
@@ -150,6 +180,18 @@ const PLAIN: Readonly<Partial<Record<string, string>>> = {
   price_stale: "The last price is too old. This goes on with the next one.",
   house_cannot_pay: "The market's house cannot pay this now. Nothing was done: try again when it has been funded.",
   price_beyond_limit: "The price moved further than you accept. Nothing was done.",
+  order_pending: "It waits for the next price and cannot be taken back before that.",
+  cancel_timer: "Its cancel timer ran out.",
+  order_closed: "This order has ended already.",
+  order_not_found: "This order has ended already.",
+  too_many_open_orders: "There are as many orders here as there can be. Cancel one first.",
+  position_size_too_small: "The size was below what this market takes.",
+  position_size_too_large: "The size was more than this market takes.",
+  max_skew_exceeded: "The market had no room for it.",
+  open_interest_exceeded: "The market had no room for it.",
+  would_be_liquidated: "It would have been liquidated at once.",
+  order_would_trigger: "Its own profit or stop would have closed it at once.",
+  user_limit_exceeded: "You hold the most that one person may hold in this market.",
   unauthorized: "This key is not known or has ended. Sign in again.",
   forbidden: "This key may not do that.",
 };

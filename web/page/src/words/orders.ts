@@ -1,0 +1,140 @@
+/** Orders that wait, in words: what they are for, why one was refused, and how one ended. */
+import type { ErrorCode, Market, Order, Side } from "../api/venue";
+import { Refused } from "../api/venue";
+import type { Decimal } from "../live/money";
+import * as say from "./numbers";
+import { type Words, ofExits, ofOpen, plainly } from "./refusals";
+
+export type Waits = { readonly type: string; readonly side: Side };
+
+const TYPES: Readonly<Record<string, string>> = {
+  limit: "Limit",
+  stop: "Stop",
+  market: "Market",
+  withdrawal: "Margin out",
+};
+
+/** What an order is called. Of a market that trades at the next price, a close is an order, too. */
+export const typeName = ({ type, reduceOnly }: { readonly type: string; readonly reduceOnly?: boolean }): string =>
+  type === "market" && reduceOnly ? "Close" : (TYPES[type] ?? type);
+
+/** Whether an order waits for the next price, whatever that is: it cannot be changed or taken back meanwhile. */
+export const isForNextPrice = ({ type }: { readonly type: string }): boolean => type !== "limit" && type !== "stop";
+
+export const SIDES = { long: "Long", short: "Short" } as const;
+
+/** Whether the price has to fall to it: a limit waits for a better price, a stop for one that goes its way. */
+export const falls = ({ type, side }: Waits): boolean => (type === "limit") === (side === "long");
+
+/** `Limit long 1,000 BTC at 9,800.00` */
+export function orderName(
+  order: Waits & { readonly ticker: string; readonly size: Decimal; readonly price: Decimal },
+  market: Market | null,
+): string {
+  const price = say.price(order.price, market?.tickSize ?? "0.01");
+  return `${typeName(order)} ${order.side} ${say.plain(order.size)} ${say.base(order.ticker)} at ${price}`;
+}
+
+/** What an order waits for. */
+export function purpose(order: Waits & { readonly price: Decimal }, market: Market): string {
+  const [now, at] = [Number(order.type === "limit" ? market.currentPrice : market.markPrice), Number(order.price)];
+  const price = say.price(order.price, market.tickSize);
+  const away = say.percent(Math.abs(at / now - 1), 1);
+  if (order.type === "stop")
+    return `When the mark price ${falls(order) ? "falls" : "rises"} to ${price} (${away} from now), this opens a ${order.side} at the market.`;
+  if (falls(order) ? at > now : at < now)
+    return `The price is better already: this fills at once, at about ${say.price(now, market.tickSize)}.`;
+  return `This opens a ${order.side} at ${price} or ${falls(order) ? "lower" : "higher"}, ${away} from now. Until then it waits.`;
+}
+
+/** Whether the mark has reached a stop that is not placed yet: the venue would refuse it. */
+export function isReached(order: Waits & { readonly price: Decimal }, market: Market): boolean {
+  if (order.type !== "stop") return false;
+  const [mark, at] = [Number(market.markPrice), Number(order.price)];
+  return falls(order) ? mark <= at : mark >= at;
+}
+
+/** Whether an order's own profit or stop lies on the wrong side of its price; null: neither does. */
+export function ofOwnExits(
+  order: Waits & { readonly price: Decimal },
+  exits: { readonly takeProfit?: Decimal; readonly stopLoss?: Decimal },
+  market: Market,
+): Words | null {
+  const [at, way] = [Number(order.price), order.side === "long" ? 1 : -1];
+  const wrong = (field: "takeProfit" | "stopLoss", name: string, price: Decimal): Words => ({
+    field,
+    text: `A position that begins at ${say.price(at, market.tickSize)} would close at once by this ${name} at ${say.price(price, market.tickSize)}.`,
+    button: `${name === "stop" ? "Stop" : "Profit"} is on the wrong side`,
+  });
+  if (exits.stopLoss !== undefined && way * (Number(exits.stopLoss) - at) >= 0)
+    return wrong("stopLoss", "stop", exits.stopLoss);
+  if (exits.takeProfit !== undefined && way * (Number(exits.takeProfit) - at) <= 0)
+    return wrong("takeProfit", "take-profit", exits.takeProfit);
+  return null;
+}
+
+/** What to say of a refused order, or of one that would be. */
+export function ofOrder(refusal: Refused, market: Market, order: Waits & { readonly leverage: number }): Words {
+  const { code, details } = refusal;
+  if (code === "order_would_trigger" && "price" in details) {
+    const mark = say.price(String(details["markPrice"] ?? market.markPrice), market.tickSize);
+    const where = falls(order) ? "below" : "above";
+    return {
+      field: "price",
+      text: `A stop to go ${order.side} waits ${where} the price. The mark price is ${mark}. To trade now, use Market.`,
+      button: `The price must be ${where} ${mark}`,
+    };
+  }
+  if (code === "order_would_trigger") return ofExits(refusal, market);
+  if (code === "too_many_open_orders" || code === "order_closed" || code === "order_not_found")
+    return {
+      field: null,
+      text: plainly(refusal, market),
+      button: code === "too_many_open_orders" ? "Too many orders" : "It has ended",
+    };
+  return ofOpen(refusal, market, order.side, order.leverage);
+}
+
+/** How an order ended, for whoever looks on; null: its owner cancelled it and knows. */
+export function endOf(order: Order, market: Market | null): { title: string; text: string; isGood: boolean } | null {
+  const name = `${say.base(order.ticker)} ${typeName(order).toLowerCase()}`;
+  const back = `${say.money(order.reserve)} are back in your wallet.`;
+  if (order.status === "filled") {
+    const at = order.averagePrice ?? order.price;
+    const price = say.price(at, market?.tickSize ?? "0.01");
+    return {
+      title: `${name} filled`,
+      text: `${SIDES[order.side]} ${say.plain(order.size)} at ${price}.`,
+      isGood: true,
+    };
+  }
+  if (order.status === "expired") return { title: `${name} expired`, text: `It did not fill. ${back}`, isGood: false };
+  if (order.reason === null || order.reason === "owner") return null;
+  return { title: `${name} could not fill`, text: `${whyOf(order, market)} ${back}`, isGood: false };
+}
+
+/** Why an order was cancelled. */
+export function whyOf({ reason }: Order, market: Market | null): string {
+  return reason === null || reason === "owner"
+    ? "You cancelled it."
+    : plainly(new Refused(reason as ErrorCode, `The venue says: ${reason}.`, {}, "", null), market);
+}
+
+/** How long an order may wait, in hours; null: until it is cancelled. */
+export const EXPIRIES: readonly (readonly [hours: number | null, words: string])[] = [
+  [null, "you cancel it"],
+  [1, "1 hour from now"],
+  [24, "1 day from now"],
+  [168, "1 week from now"],
+  [720, "30 days from now"],
+];
+
+/** The prices that are one click away: below the present one where the order waits for a fall, else above. */
+export function offsetsOf(order: Waits): readonly { readonly by: number; readonly name: string }[] {
+  const way = falls(order) ? -1 : 1;
+  const shares = order.type === "limit" ? [0, 0.01, 0.02, 0.05] : [0.01, 0.02, 0.05, 0.1];
+  return shares.map((share) => ({
+    by: way * share,
+    name: share === 0 ? "Now" : say.percent(way * share, 0, { isSigned: true }),
+  }));
+}
