@@ -333,17 +333,17 @@ function Go({ side, size, preview, isStale, isReady, progress, words, isUnread }
           ? "No answer yet, trying again"
           : progress === "waiting"
             ? WAITING
-          : isStale
-            ? "Waiting for the venue"
-            : words !== null
-              ? words.button
-              : isUnread
-                ? "Check the prices"
-                : size === null || preview.quote === null
-                  ? size === null || Number(size) === 0
-                    ? "Type a size"
-                    : "Asking the venue…"
-                  : `${title} ${say.plain(size)} for ${say.money(preview.quote.totalRequired)}`;
+            : isStale
+              ? "Waiting for the venue"
+              : words !== null
+                ? words.button
+                : isUnread
+                  ? "Check the prices"
+                  : size === null || preview.quote === null
+                    ? size === null || Number(size) === 0
+                      ? "Type a size"
+                      : "Asking the venue…"
+                    : `${title} ${say.plain(size)} for ${say.money(preview.quote.totalRequired)}`;
   const isOn = isReady || session === null;
   const shade =
     session === null ? "primary" : isOn || progress === "sending" ? (side === "long" ? "go-up" : "go-down") : "";
