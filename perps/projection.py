@@ -85,7 +85,7 @@ def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
             for effect in effects:
                 if isinstance(effect, Traded):
                     about = position_id(row.stream, effect.position.number)
-                    if fold and len(effects) == 1:
+                    if fold and all(isinstance(other, Ordered) for other in effects[1:]):
                         inside = folded(row, effect, moved, first)
                     fills.append(_fill(row, n, about, effect) + inside)
                     positions.take(row, about, effect, is_said=says_position(inside))

@@ -52,11 +52,20 @@ export function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) 
   }, []);
   const sending = useRef(send);
   sending.current = send;
-  const run = useCallback((...args: A): Promise<Progress<T>> => {
-    const tell = (now: Progress<T>) => mounted.current?.signal.aborted || setProgress(now);
-    const never = new AbortController().signal;
-    return carriedOut(newOrderId(), (id) => sending.current(id, ...args), tell, never, (order) => ended(venue, order));
-  }, [venue]);
+  const run = useCallback(
+    (...args: A): Promise<Progress<T>> => {
+      const tell = (now: Progress<T>) => mounted.current?.signal.aborted || setProgress(now);
+      const never = new AbortController().signal;
+      return carriedOut(
+        newOrderId(),
+        (id) => sending.current(id, ...args),
+        tell,
+        never,
+        (order) => ended(venue, order),
+      );
+    },
+    [venue],
+  );
   const reset = useCallback(() => setProgress({ phase: "idle" }), []);
   const isPending =
     progress.phase === "sending" ||

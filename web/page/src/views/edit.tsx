@@ -172,7 +172,7 @@ function MarginForm({ position, market, onClose }: Parts) {
     event.preventDefault();
     if (isOff || isStale) return;
     const verdict = await change(position.id, moved.toFixed());
-    if (verdict.phase === "waiting") return tell(ofWaiting(verdict.order)), onClose();
+    if (verdict.phase === "waiting") return (tell(ofWaiting(verdict.order)), onClose());
     if (verdict.phase !== "done") return;
     const { position: now } = verdict.answer;
     const end =
@@ -268,7 +268,7 @@ function MoreForm({ position, market, onClose }: Parts) {
     event.preventDefault();
     if (isOff || isStale) return;
     const verdict = await open(order);
-    if (verdict.phase === "waiting") return tell(ofWaiting(verdict.order)), onClose();
+    if (verdict.phase === "waiting") return (tell(ofWaiting(verdict.order)), onClose());
     if (verdict.phase !== "done") return;
     const { fill, position: now } = verdict.answer;
     const size = `${say.quantity(now.quantity, market.lotSize)} ${say.base(ticker)}`;

@@ -138,7 +138,7 @@ function CloseSheet({ id, onClose }: { id: string; onClose: () => void }) {
   if (last === undefined) return null;
   const close = async (percentage: string) => {
     const verdict = await order.close(id, { percentage });
-    if (verdict.phase === "waiting") return tell(ofWaiting(verdict.order)), onClose();
+    if (verdict.phase === "waiting") return (tell(ofWaiting(verdict.order)), onClose());
     if (verdict.phase !== "done") return;
     const { fill, pnl, netSettlement, position: left } = verdict.answer;
     const name = say.base(left.ticker);

@@ -14,7 +14,11 @@ const REASONS: Readonly<Record<string, string>> = {
 export function ofWaiting(order: Order): Omit<Toast, "id"> {
   const name = say.base(order.ticker);
   if (order.status !== "filled")
-    return { kind: "note", title: `${name}: nothing done`, text: REASONS[order.reason ?? ""] ?? `Refused: ${order.reason}.` };
+    return {
+      kind: "note",
+      title: `${name}: nothing done`,
+      text: REASONS[order.reason ?? ""] ?? `Refused: ${order.reason}.`,
+    };
   const at = order.averagePrice === null ? "" : ` at ${say.money(order.averagePrice)}`;
   const what = order.type === "withdrawal" ? "margin taken out" : order.reduceOnly ? "closed" : `${order.side} filled`;
   return { kind: "done", title: `${name}: ${what}`, text: `At the next price${at}.` };
