@@ -146,10 +146,13 @@ def _may_be_due(market: Market) -> bool:
     mark, scale = market.exact_mark(market.skew)
     if market.order.may_be_due(mark, market.params, market.funding_index, scale):
         return True
+    has_orders = bool(market.orders.by_number)
+    if not has_orders and market.exits.are_none:
+        return False
     mark = market.mark
     if market.exits.reached(mark):
         return True
-    return bool(market.orders.by_number) and (is_pending_due(market) or is_an_entry_due(market, mark))
+    return has_orders and (is_pending_due(market) or is_an_entry_due(market, mark))
 
 
 def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:

@@ -22,6 +22,9 @@ from perps.units import (
 
 LEVERAGE_MAX: Final = 1_000
 
+UNIT_SCALE: Final = PICO * MICRO
+"""Tick size × lot size, both pico, of one micro per tick·lot."""
+
 LIQUIDATION_BUFFER: Final = Ppb(PPB // 4)
 
 
@@ -255,7 +258,7 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     @property
     def unit(self) -> int:
         """u: micros per tick·lot. A listing rule holds it whole and ≥ 1."""
-        return div_floor(self.tick_size * self.lot_size, PICO * MICRO)
+        return div_floor(self.tick_size * self.lot_size, UNIT_SCALE)
 
     @property
     def house_credit(self) -> Micros:

@@ -7,6 +7,7 @@ positions. κ says nothing of the maintenance rate, so positions of each size ti
 from collections.abc import Iterable, Iterator
 from heapq import merge
 from operator import itemgetter
+from typing import Final
 
 from sortedcontainers import SortedList
 
@@ -19,45 +20,98 @@ NUMBER_MAX = (1 << _NUMBER_BITS) - 1
 """No position of a market has a higher number."""
 
 
-class LiquidationOrder:
-    """For each tier longs by κ descending, shorts by κ ascending, each entry one integer: the key, then the number."""
+NOBODY_LONG: Final = -(1 << 200)
+NOBODY_SHORT: Final = 1 << 200
+"""The head of an empty list: due at no price."""
+
+
+class _Lists:
+    """Longs by κ descending and shorts by κ ascending, each entry one integer: the key, then the number."""
+
+    __slots__ = ("least", "longs", "most", "shorts")
 
     def __init__(self) -> None:
-        self._tiers: list[tuple[SortedList[int], SortedList[int]]] = [(SortedList(), SortedList())]
-        """Longs and shorts, by the place of their tier; the first one without tiers."""
+        self.longs: SortedList[int] = SortedList()
+        self.shorts: SortedList[int] = SortedList()
+        self.most = NOBODY_LONG
+        """The greatest κ of a long …"""
+        self.least = NOBODY_SHORT
+        """… and the least of a short: who is due first."""
+
+    def add(self, position: Position, params: MarketParams) -> None:
+        key = kappa(position, params)
+        if position.lots > 0:
+            self.longs.add((-key << _NUMBER_BITS) | position.number)
+            if key > self.most:
+                self.most = key
+        else:
+            self.shorts.add((key << _NUMBER_BITS) | position.number)
+            if key < self.least:
+                self.least = key
+
+    def add_all(self, positions: list[Position], params: MarketParams) -> None:
+        entries: tuple[list[int], list[int]] = ([], [])
+        for position in positions:
+            key, is_long = kappa(position, params), position.lots > 0
+            entries[is_long].append(((-key if is_long else key) << _NUMBER_BITS) | position.number)
+        self.shorts.update(entries[False])
+        self.longs.update(entries[True])
+        self._look()
+
+    def remove(self, position: Position, params: MarketParams) -> None:
+        key = kappa(position, params)
+        if position.lots > 0:
+            self.longs.remove((-key << _NUMBER_BITS) | position.number)
+        else:
+            self.shorts.remove((key << _NUMBER_BITS) | position.number)
+        if key in (self.most, self.least):
+            self._look()
+
+    def _look(self) -> None:
+        self.most = -(self.longs[0] >> _NUMBER_BITS) if self.longs else NOBODY_LONG
+        self.least = self.shorts[0] >> _NUMBER_BITS if self.shorts else NOBODY_SHORT
+
+
+class LiquidationOrder:
+    """Lists for each size tier, by its place; one pair without tiers."""
+
+    def __init__(self) -> None:
+        self._tiers = [_Lists()]
 
     def add(self, position: Position, params: MarketParams) -> None:
         """Enter a position. Its place follows from its lots, cash and ``params`` alone."""
-        self._side(position, params).add(_entry(position, params))
+        lists = self._of(params.tier_of(position.lots)) if params.tiers else self._tiers[0]
+        lists.add(position, params)
 
     def add_all(self, positions: Iterable[Position], params: MarketParams) -> None:
         """Enter many at once, for less than one by one."""
-        entries: dict[tuple[int, bool], list[int]] = {}
+        by_tier: dict[int, list[Position]] = {}
         for position in positions:
-            place = (params.tier_of(position.lots), position.lots < 0)
-            entries.setdefault(place, []).append(_entry(position, params))
-        for (tier, is_short), found in entries.items():
-            self._of(tier)[is_short].update(found)
+            by_tier.setdefault(params.tier_of(position.lots), []).append(position)
+        for tier, found in by_tier.items():
+            self._of(tier).add_all(found, params)
 
     def remove(self, position: Position, params: MarketParams) -> None:
         """Take out a position that was entered with the same lots, cash and ``params``."""
-        self._side(position, params).remove(_entry(position, params))
+        self._of(params.tier_of(position.lots)).remove(position, params)
 
     def rekey(self, positions: Iterable[Position], params: MarketParams) -> None:
         """The market has other tiers: every position gets its place anew."""
-        self._tiers = [(SortedList(), SortedList())]
+        self._tiers = [_Lists()]
         self.add_all(positions, params)
 
     def may_be_due(self, price: int, params: MarketParams, index: FundingIndex, scale: int = 1) -> bool:
         """Whether there is any candidate: one comparison a side and tier, whatever the number of positions."""
         value = price * params.unit
-        for tier, (longs, shorts) in enumerate(self._tiers):
-            rate = params.tiers[tier].maintenance_rate if params.tiers else params.maintenance_rate
-            if longs and -(longs[0] >> _NUMBER_BITS) >= _long_due(value, scale, rate, index):
-                return True
-            if shorts and shorts[0] >> _NUMBER_BITS <= _short_due(value, scale, rate, index):
-                return True
-        return False
+        if not params.tiers:
+            lists, rate = self._tiers[0], params.maintenance_rate
+            longs_due, shorts_due = div_ceil(value * (PPB - rate), scale), div_floor(value * (PPB + rate), scale)
+            return lists.most >= longs_due - index or lists.least <= shorts_due - index
+        return any(
+            lists.most >= _long_due(value, scale, tier.maintenance_rate, index)
+            or lists.least <= _short_due(value, scale, tier.maintenance_rate, index)
+            for lists, tier in zip(self._tiers, params.tiers, strict=False)
+        )
 
     def candidates(self, price: int, params: MarketParams, index: FundingIndex, scale: int = 1) -> Iterator[int]:
         """Numbers of the positions whose κ says they are due at ``price``/``scale`` ticks, longs then shorts.
@@ -68,35 +122,27 @@ class LiquidationOrder:
         """
         value = price * params.unit
         rates = [tier.maintenance_rate for tier in params.tiers] or [params.maintenance_rate]
-        beyond = [_longs_beyond(longs, _long_due(value, scale, rates[n], index)) for n, (longs, _) in self._numbered()]
-        yield from _in_turn(beyond)
-        beyond = [
-            _shorts_beyond(shorts, _short_due(value, scale, rates[n], index)) for n, (_, shorts) in self._numbered()
-        ]
-        yield from _in_turn(beyond)
+        rated = list(zip(self._tiers, rates, strict=False))
+        yield from _in_turn([_longs_beyond(lists.longs, _long_due(value, scale, rate, index)) for lists, rate in rated])
+        yield from _in_turn(
+            [_shorts_beyond(lists.shorts, _short_due(value, scale, rate, index)) for lists, rate in rated]
+        )
 
     def entries(self) -> list[tuple[list[int], list[int]]]:
         """Everything in it, as it lies: equal for equal contents, whatever stood in later tiers before."""
-        found = [(list(longs), list(shorts)) for longs, shorts in self._tiers]
+        found = [(list(lists.longs), list(lists.shorts)) for lists in self._tiers]
         while len(found) > 1 and found[-1] == ([], []):
             found.pop()
         return found
 
     def __len__(self) -> int:
-        return sum(len(longs) + len(shorts) for longs, shorts in self._tiers)
+        return sum(len(lists.longs) + len(lists.shorts) for lists in self._tiers)
 
-    def _numbered(self) -> Iterator[tuple[int, "tuple[SortedList[int], SortedList[int]]"]]:
-        return enumerate(self._tiers)
-
-    def _of(self, tier: int) -> "tuple[SortedList[int], SortedList[int]]":
+    def _of(self, tier: int) -> _Lists:
         tiers = self._tiers
         while len(tiers) <= tier:
-            tiers.append((SortedList(), SortedList()))
+            tiers.append(_Lists())
         return tiers[tier]
-
-    def _side(self, position: Position, params: MarketParams) -> "SortedList[int]":
-        tier = params.tier_of(position.lots) if params.tiers else 0
-        return self._of(tier)[position.lots < 0]
 
 
 class NoOrder(LiquidationOrder):
@@ -144,8 +190,3 @@ def _shorts_beyond(shorts: "SortedList[int]", due: int) -> Iterator[tuple[int, i
 
 def _in_turn(beyond: list[Iterator[tuple[int, int]]]) -> Iterator[int]:
     return map(itemgetter(1), beyond[0] if len(beyond) == 1 else merge(*beyond))
-
-
-def _entry(position: Position, params: MarketParams) -> int:
-    key = kappa(position, params)
-    return ((-key if position.lots > 0 else key) << _NUMBER_BITS) | position.number

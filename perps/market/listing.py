@@ -7,16 +7,18 @@ from msgspec.structs import astuple
 
 from perps.market.funding import FUNDING_DAYS, INDEX_MAX
 from perps.market.reach import largest_interest, largest_skew
-from perps.params import LEVERAGE_MAX, MarketParams, MarkSource
+from perps.params import LEVERAGE_MAX, UNIT_SCALE, MarketParams, MarkSource
 from perps.refusals import Fact, RejectCode, Rejected
-from perps.units import AMOUNT_MAX, INTEGER_MAX, MICRO, PICO, PPB, Ppb, Ticks, div_ceil, div_floor
-
-UNIT_SCALE: Final = PICO * MICRO
-"""Tick size × lot size, both pico, of one micro per tick·lot."""
+from perps.units import AMOUNT_MAX, INTEGER_MAX, PPB, Ppb, Ticks, div_ceil, div_floor
 
 TICKS_IN_MAINTENANCE: Final = 10
 """One tick of the price is at most so small a part of the maintenance margin: a price that had to be rounded to its
 tick, or trades that moved it by one, liquidate nobody who was not about to be.
+"""
+
+BUFFER_MIN: Final = Ppb(PPB // 100)
+"""The least liquidation buffer: with less, the parts of two large positions at one mark that trading makes could push
+each other over the edge lot by lot, in one sweep.
 """
 
 CONFIRMATIONS_MAX: Final = 100
@@ -262,7 +264,11 @@ def _parts(params: MarketParams) -> Iterator[Rule]:
     """When a liquidation closes a part, and how much of it."""
     least, buffer = params.partial_liquidation, params.liquidation_buffer
     yield "0 < partialLiquidation", least is None or least > 0, {"partial_liquidation_micros": least or 0}
-    yield "0 < liquidationBuffer ≤ 1", 0 < buffer <= PPB, {"liquidation_buffer_ppb": buffer}
+    yield (
+        "0.01 ≤ liquidationBuffer ≤ 1",
+        BUFFER_MIN <= buffer <= PPB,
+        {"liquidation_buffer_ppb": buffer, "least_buffer_ppb": BUFFER_MIN},
+    )
 
 
 def _depth(params: MarketParams) -> dict[str, Fact]:

@@ -120,7 +120,8 @@ def is_liquidatable(position: Position, price: int, params: MarketParams, index:
     """
     spare = position.cash - params.maintenance_fixed - funding_owed(position.lots, index)
     value = position.lots * price * params.unit
-    return spare * scale + value <= div_ceil(abs(value) * params.rate_of(position.lots), PPB)
+    rate = params.rate_of(position.lots) if params.tiers else params.maintenance_rate
+    return spare * scale + value <= div_ceil(abs(value) * rate, PPB)
 
 
 def kappa(position: Position, params: MarketParams) -> int:

@@ -8,8 +8,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from perps.market.listing import UNIT_SCALE
-from perps.params import Execution, MarkSource, Preset
+from perps.params import UNIT_SCALE, Execution, MarkSource, Preset
 from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, div_floor
 
 

@@ -13,7 +13,7 @@ from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.orders import NoLists, RestingOrders
 from perps.market.position import Position
-from perps.market.pricing import quote_price, trade_cost
+from perps.market.pricing import trade_cost
 from perps.market.settling import Settling
 from perps.market.triggers import Exits, NoExits
 from perps.money.accounts import house_account, insurance_account
@@ -194,10 +194,10 @@ class Market:
         return self.quote_at(self.skew)
 
     def quote_at(self, skew: int, index_price: Ticks | None = None) -> Ticks:
-        """The quote at another skew, and at another index price if one is given; ticks, rounded down, at least 1."""
-        index_price = self.index_price if index_price is None else index_price
-        price = quote_price(index_price=index_price, skew=Lots(skew), skew_scale=self.params.skew_scale)
-        return max(price, Ticks(1))
+        """S·(1 + K/Ks) at another skew, and at another index price if one is given; ticks, rounded down, at least 1."""
+        scale = self.params.skew_scale
+        price = div_floor((self.index_price if index_price is None else index_price) * (scale + skew), scale)
+        return Ticks(price if price > 1 else 1)
 
     @property
     def mark(self) -> Ticks:

@@ -7,6 +7,7 @@ from perps.effects import Ordered, OrderStatus
 from perps.events import Fill, Transfer, TransferKind, Transfers
 from perps.market.order import Order
 from perps.market.position import Position, position_id, split_position_id
+from perps.market.pricing import trade_cost
 from perps.market.state import Market
 from perps.market.triggers import is_profit_due, is_stop_due
 from perps.money.accounts import FEES, user_account
@@ -120,13 +121,13 @@ def leverage_too_high(market: Market, leverage: int, lots: int, held: int = 0, w
 
 def fill_of(market: Market, lots: Lots) -> Fill:
     """The trade of ``lots`` (signed) at the present quote."""
-    skew = market.skew
+    skew, index_price, scale = market.skew, market.index_price, market.params.skew_scale
     quote_after = market.quote_at(skew + lots)
     return Fill(
         lots,
-        market.cost(lots),
-        market.index_price,
-        market.mark_given(quote_after, market.index_price),
+        trade_cost(lots, index_price=index_price, unit=market.unit, skew=skew, skew_scale=scale),
+        index_price,
+        market.mark_given(quote_after, index_price),
         market.quote_at(skew),
         quote_after,
         market.funding_index,

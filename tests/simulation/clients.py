@@ -346,7 +346,7 @@ class Clients:
                 rates(params, 10, 11),
                 {"tiers": chance.choice(((), tiers_of(params)))},
                 {"partial_liquidation": chance.choice((None, Micros(1), Micros(200 * MICRO)))},
-                {"liquidation_buffer": chance.choice((Ppb(1), Ppb(PPB // 4), Ppb(PPB)))},
+                {"liquidation_buffer": chance.choice((Ppb(PPB // 100), Ppb(PPB // 4), Ppb(PPB)))},
                 {"price_band": chance.choice((None, Ppb(PPB // 40)))},
                 {"max_price_age": chance.choice((None, PRICE_AGE_MS))},
                 {"execution": chance.choice(list(Execution)), "clock_skew": Millis(chance.choice((0, 20)))},

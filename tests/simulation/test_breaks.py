@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import pytest
 
 from tests.simulation.breaks import BREAKS, broken
@@ -43,7 +45,7 @@ def test_a_break_is_found(name: str) -> None:
 @pytest.mark.parametrize("name", OF_IMAGES)
 def test_what_an_image_forgets_is_found_by_a_twin(name: str) -> None:
     """Before anything else of the run stumbles over it."""
-    with broken(name):
+    with broken(name), patch("tests.simulation.world.TWIN_EVERY", 1):
         violation = first_failure(SEEDS_MAX)
     assert violation is not None
     assert "restored before" in violation.problem

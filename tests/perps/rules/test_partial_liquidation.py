@@ -13,13 +13,14 @@ from perps.commands import FundMarket, HouseAccount, Side
 from perps.effects import TradeKind
 from perps.engine import effects_of
 from perps.events import CloseReason, PositionReduced, TransferKind
+from perps.market.listing import BUFFER_MIN, check_params
 from perps.market.part import least_part
 from perps.market.position import Position, equity, is_liquidatable
 from perps.market.state import Market
 from perps.params import MarketParams, Tier
 from perps.rules.closing import reduce
 from perps.rules.liquidation import decide_liquidation
-from perps.units import MICRO, PPB, FundingIndex, Lots, Micros, Ppb
+from perps.units import MICRO, PPB, FundingIndex, Lots, Micros, Ppb, Ticks
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -45,7 +46,7 @@ MARKETS: dict[str, tuple[MarketParams, int]] = {
     "quote": (quote_market(**PARTS), STORY_PRICE),
     "quote with tiers": (quote_market(**PARTS, tiers=STEEP), STORY_PRICE),
     "quote on its tick": (quote_market(**PARTS, exact_mark=False), STORY_PRICE),
-    "small buffer": (index_market(**PARTS, liquidation_buffer=Ppb(1)), BTC_PRICE),
+    "small buffer": (index_market(**PARTS, liquidation_buffer=BUFFER_MIN), BTC_PRICE),
     "large buffer, no least order": (
         quote_market(**PARTS, liquidation_buffer=Ppb(PPB), min_order_size=Micros(1)),
         STORY_PRICE,
@@ -270,3 +271,28 @@ def test_an_insurance_that_has_been_filled_by_parts_can_be_taken_out() -> None:
     done(venue.send(FundMarket(ticker=BTC, account=HouseAccount.INSURANCE, amount=Micros(-event.fee))))
     assert venue.ledger.balances[f"insurance:{BTC}"] == 0
     assert STORY not in venue.markets
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"partial_liquidation": Micros(0)}, "0 < partialLiquidation"),
+        ({"liquidation_buffer": Ppb(BUFFER_MIN - 1)}, "liquidationBuffer"),
+        ({"liquidation_buffer": Ppb(PPB + 1)}, "liquidationBuffer"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_at_a_listing(changes: dict[str, Any], rule: str) -> None:
+    broken = check_params(index_market(**changes), Ticks(BTC_PRICE))
+
+    assert broken is not None
+    assert rule in str(broken.facts["rule"])
+
+
+def test_two_large_positions_at_a_mark_of_their_own_making_are_done_in_few_parts() -> None:
+    """Each part moves the mark towards the other one; each leaves a buffer, so they do not take turns lot by lot."""
+    venue = Books((quote_market(**PARTS, liquidation_buffer=BUFFER_MIN, min_order_size=Micros(1)), STORY_PRICE))
+    for user in ("ann", "bob"):
+        venue.add_user(user)
+        opened(venue.open(user, LONG, 1_900 * MICRO, ticker=STORY, leverage=5))
+    for price in range(STORY_PRICE, STORY_PRICE * 80 // 100, -25):
+        assert len(reductions(venue.price(price, ticker=STORY))) <= 20
