@@ -14,6 +14,7 @@ import pytest
 from perps.client import Agent, Venue
 from tests.endtoend.conftest import Venues
 from tests.endtoend.venue_process import ADMIN_KEY, VenueProcess
+from tests.support.faults import fault
 from tests.support.slowness import slowness, soon
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -87,6 +88,7 @@ class _Trader:
             self.closed |= {f"{self.name}-{answer.position.id}": answer.position.id for answer in closed}
 
 
+@fault("kill -9 under fifty agents, whose clients send again by themselves", "I1", "I3", "I4")
 async def test_a_venue_killed_under_fifty_busy_agents_loses_nothing_and_does_nothing_twice(venues: Venues) -> None:
     venue = venues()
     keys = await _prepared(venue, AGENTS)

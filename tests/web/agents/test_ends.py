@@ -7,9 +7,12 @@ import base64
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
+from actors.messages import Outcome
+from perps.commands import Command, PlaceOrder
 from perps.wire.agents import ENVELOPES_MAX, MSGPACK
 from perps.wire.base import pack
 from tests.support.slowness import soon
@@ -149,16 +152,39 @@ async def test_orders_are_cancelled_when_a_channel_ends_that_asked_for_it(venue:
         assert len((await bob.get("/api/orders")).ok()["orders"]) == 1, "others' orders stay"
 
 
-async def test_orders_that_are_under_way_when_the_line_is_cut_are_cancelled_too(venue: Running) -> None:
+async def test_orders_that_are_under_way_when_the_line_is_cut_are_cancelled_too(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The core may be slower with an order than with a cancel: the cancel goes when the orders have ended."""
     ann = await venue.user("ann", "1000000")
+    core, may_go = venue.venue.context.bridge, asyncio.Event()
+    real, going = core.send, list[asyncio.Task[Outcome]]()
+
+    async def slowly(command: Command, **how: Any) -> Outcome:
+        await may_go.wait()
+        return await real(command, **how)
+
+    async def send(command: Command, **how: Any) -> Outcome:
+        if not isinstance(command, PlaceOrder):
+            return await real(command, **how)
+        going.append(asyncio.create_task(slowly(command, **how)))
+        return await asyncio.shield(going[-1])  # it goes on whether or not somebody waits
+
+    monkeypatch.setattr(core, "send", send)
     async with channel(ann, query="?cancelOnDisconnect=1") as agent:
         await agent.send(*((number, "order.place", {**ORDER, "size": "20"}) for number in range(1, 21)))
-        while not venue.venue.context.bridge.in_flight:  # noqa: ASYNC110 - a plain value
+        while len(going) < 20:  # noqa: ASYNC110 - a plain value
             await asyncio.sleep(0)
         (one,) = venue.venue.context.agents._open
         one._line.abort()
+        while len(venue.venue.context.agents):  # noqa: ASYNC110 - a plain value
+            await asyncio.sleep(0)
+        for _ in range(200):  # a cancel that did not wait would go now
+            await asyncio.sleep(0)
+        may_go.set()
+        await asyncio.wait(going)
         await none_left(venue)
-    assert venue.venue.context.model.offset > 4, "they were placed"
+    assert venue.venue.context.model.offset > 22, "they were placed"
     assert (await ann.get("/api/orders")).ok()["orders"] == []
 
 
@@ -240,6 +266,23 @@ async def test_an_agent_that_does_not_read_is_cut_at_a_limit_and_keeps_nobody_wa
                 await asyncio.sleep(0.01)
 
 
+async def test_large_answers_wait_for_the_agent_and_do_not_pile_up(venue: Running) -> None:
+    """Together they are far more than may wait for one that does not read."""
+    for number in range(300):
+        await venue.market(f"M{number}-PERP")
+    ann = await venue.user("ann")
+    async with raw(ann) as (reader, writer):
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(framed(pack([(number, "markets") for number in range(1, 41)])))
+        for _ in range(3_000):
+            await asyncio.sleep(0)
+        assert len(venue.venue.context.agents) == 1, "it is not cut"
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        async with soon(20):
+            for _ in range(40):
+                await reader.readuntil(b"\xa5count")
+
+
 async def test_events_that_are_not_read_cut_the_channel_at_a_byte_limit(starter: Starter) -> None:
     venue = await starter(OnMemory(), limits=Limits(behind_bytes_max=2_000))
     await venue.market()
@@ -278,6 +321,16 @@ async def test_a_flood_of_tiny_frames_and_of_pings_holds_up_nobody(
                 await agent.ask((number, "ping"))
         assert taken.count(tiny) < count // 2
     await none_left(venue)
+
+
+async def test_all_frames_are_answered_that_come_at_once(venue: Running) -> None:
+    """More than is kept of them: reading pauses, and goes on without anything more having to come."""
+    ann = await venue.user("ann")
+    count, answered = 12_000, 0
+    async with raw(ann) as (reader, writer), soon(15):
+        writer.write(b"".join(framed(pack([(number, "ping")])) for number in range(1, count + 1)))
+        while answered < count:
+            answered += (await reader.read(1 << 20)).count(b"\xa4time")
 
 
 async def test_after_a_cut_events_go_on_where_they_were(venue: Running) -> None:

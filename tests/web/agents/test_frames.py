@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 
 from actors import bridge
 from actors.messages import Envelope as Sent
+from actors.messages import Outcome
+from perps.commands import Command
 from perps.wire.agents import ENVELOPES_MAX, FRAME_BYTES_MAX, IN_FLIGHT_MAX, JSON, MSGPACK
 from tests.web.agents.channel import PROTOCOLS, channel, none_left
 from tests.web.agents.test_envelopes import OPEN
@@ -166,20 +169,30 @@ async def test_commands_on_one_market_are_decided_in_the_order_of_their_frame(ve
     assert [answer["position"]["id"] for _, answer in answers] == [f"BTC-PERP-{n}" for n in range(1, len(answers) + 1)]
 
 
-async def test_beyond_its_credits_an_envelope_is_refused_and_the_others_are_done(venue: Running) -> None:
+async def test_beyond_its_credits_an_envelope_is_refused_and_the_others_are_done(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ann = await venue.user("ann", "1000000")
+    core, may_go = venue.venue.context.bridge, asyncio.Event()
+    real = core.send
+
+    async def send(command: Command, **how: Any) -> Outcome:
+        await may_go.wait()
+        return await real(command, **how)
+
+    monkeypatch.setattr(core, "send", send)
+    opening = {**OPEN, "size": "20"}
     async with channel(ann) as agent:
-        for start in (0, 1):
-            first = 1 + start * ENVELOPES_MAX
-            await agent.send(*((n, "open", {**OPEN, "size": "20"}) for n in range(first, first + ENVELOPES_MAX)))
-        answers = await agent.until(*range(1, 2 * ENVELOPES_MAX + 1))
-        again = await agent.ask((9_999, "open", OPEN))
-    refused = [answer for status, answer in answers if status == 429]
-    done = [answer for status, answer in answers if status == 201]
-    assert len(done) + len(refused) == 2 * ENVELOPES_MAX
-    assert len(done) >= IN_FLIGHT_MAX
-    assert all(answer["error"]["details"] == {"limit": IN_FLIGHT_MAX} for answer in refused)
-    assert again[0][0] == 201
+        await agent.send(*((number, "open", opening) for number in range(1, IN_FLIGHT_MAX + 1)))
+        beyond = range(IN_FLIGHT_MAX + 1, IN_FLIGHT_MAX + 11)
+        refused = await agent.ask(*((number, "open", opening) for number in beyond))
+        may_go.set()
+        done = await agent.until(*range(1, IN_FLIGHT_MAX + 1))
+        again = await agent.ask((9_999, "open", opening))
+    assert {status for status, _ in refused} == {429}
+    assert all(answer["error"]["details"] == {"limit": IN_FLIGHT_MAX} for _, answer in refused)
+    assert agent.headers[beyond[0]] == {"Retry-After": "1"}
+    assert {status for status, _ in [*done, *again]} == {201}
 
 
 async def test_a_message_pack_of_any_width_is_read(venue: Running) -> None:
