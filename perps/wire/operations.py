@@ -10,6 +10,7 @@ from typing import Final
 
 from perps.wire import (
     close_all,
+    flows,
     history,
     keys,
     margin,
@@ -34,6 +35,7 @@ MODULES: Final = (
     orders,
     markets,
     history,
+    flows,
     prices,
     users,
     results,
