@@ -7,7 +7,8 @@ Sums by minute, for the minutes in which something was traded, of a day at most.
 from __future__ import annotations
 
 from collections import OrderedDict
-from itertools import takewhile
+from collections.abc import Iterator
+from itertools import islice, takewhile
 from typing import Final, NamedTuple
 
 from perps.candles import MINUTE_MS
@@ -86,15 +87,18 @@ class _Minute(Flow):
 class MarketFlows:
     """The flows of one market, built from its committed rows in order."""
 
-    __slots__ = ("_by_end", "_minutes", "_traders", "is_whole")
+    __slots__ = ("_by_end", "_minutes", "_newest", "_past", "_traders", "is_whole")
 
     def __init__(self) -> None:
         self.is_whole = True
         self._minutes: OrderedDict[int, _Minute] = OrderedDict()
         """By their starts, the oldest first."""
+        self._newest: _Minute | None = None
         self._traders: OrderedDict[str, int] = OrderedDict()
         """The minute of each user's last trade, in the order of these."""
         self._by_end: dict[int, _Minute] = {}
+        self._past: dict[int, tuple[tuple[int, int], Flow]] = {}
+        """Of each window, the minutes before the newest one: added up once a minute, not at every request."""
 
     @classmethod
     def from_image(cls, image: FlowsImage | None) -> MarketFlows:
@@ -109,7 +113,7 @@ class MarketFlows:
             minute.bought, minute.sold, minute.liquidated = map(unpacked, (stored[1], stored[2], stored[6]))
             minute.opens, minute.closes, minute.liquidations = stored[3:6]
             minute.traders, minute.latest, minute.ended_by = stored[7:]
-            flows._minutes[minute.start] = minute
+            flows._minutes[minute.start] = flows._newest = minute
             if minute.ended_by:
                 flows._by_end[minute.ended_by] = minute
         flows._traders.update(image.traders)
@@ -136,7 +140,7 @@ class MarketFlows:
 
     def row(self, offset: int, at: int) -> None:
         """A row of the market begins: it may be the first one after a minute."""
-        minute = next(reversed(self._minutes.values()), None)
+        minute = self._newest
         if minute is not None and not minute.ended_by and at - minute.start >= MINUTE_MS:
             minute.ended_by = offset
             self._by_end[offset] = minute
@@ -145,9 +149,9 @@ class MarketFlows:
     def trade(self, at: int, traded: Traded) -> None:
         """A trade of the row that has begun."""
         start = at - at % MINUTE_MS
-        minute = next(reversed(self._minutes.values()), None)
+        minute = self._newest
         if minute is None or start > minute.start:
-            minute = self._minutes[start] = _Minute(start)
+            minute = self._newest = self._minutes[start] = _Minute(start)
         volume = abs(traded.fill.cost)
         if traded.fill.lots > 0:
             minute.bought += volume
@@ -169,10 +173,17 @@ class MarketFlows:
     def window(self, now_ms: int, minutes: int) -> Flow:
         """The present minute and those before it, so many in all."""
         start = now_ms - now_ms % MINUTE_MS - (minutes - 1) * MINUTE_MS
+        newest = self._newest
         found = Flow(start)
-        for minute in takewhile(lambda each: each.start >= start, reversed(self._minutes.values())):
-            found.add(minute)
-            found.traders += minute.latest
+        if newest is None or newest.start < start:
+            return found
+        key = start, newest.start
+        if minutes not in self._past or self._past[minutes][0] != key:
+            self._past[minutes] = key, _sum(start, islice(reversed(self._minutes.values()), 1, None))
+        past = self._past[minutes][1]
+        found.add(past)
+        found.add(newest)
+        found.traders = past.traders + newest.latest
         return found
 
     def _traded(self, user: str, minute: _Minute) -> None:
@@ -192,6 +203,8 @@ class MarketFlows:
         before = self._minutes.get(start)
         if before is not None:
             before.latest -= 1
+            for (begin, _), past in self._past.values():
+                past.traders -= start >= begin
 
     def _forget(self, at: int) -> None:
         """What no window shows any more; but the newest minute, which its next row has yet to tell."""
@@ -201,3 +214,12 @@ class MarketFlows:
         for user, last in list(takewhile(lambda item: item[1] < oldest, self._traders.items())):
             del self._traders[user]
             self._leaves(last)
+
+
+def _sum(start: int, newest_first: Iterator[_Minute]) -> Flow:
+    """The minutes from ``start`` on, each trader in the minute of the last trade."""
+    found = Flow(start)
+    for minute in takewhile(lambda each: each.start >= start, newest_first):
+        found.add(minute)
+        found.traders += minute.latest
+    return found

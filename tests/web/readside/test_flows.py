@@ -98,7 +98,10 @@ def test_live_after_a_restart_and_counted_anew_they_are_the_same(
 ) -> None:
     rows = timed(drawn)
     live, again = MarketFlows(), MarketFlows()
-    follow(live, rows)
+    for at, row in enumerate(rows, start=1):
+        follow(live, [row])
+        for minutes in WINDOWS.values():
+            assert shown(live.window(row.at, minutes)) == recounted(rows[:at], row.at, minutes)
     follow(again, rows[:cut])
     again = restarted(again)
     follow(again, rows[cut:])
