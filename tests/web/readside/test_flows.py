@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 import web.readside.flows as flows
 from perps.candles import MINUTE_MS
@@ -17,6 +18,7 @@ from perps.effects import Traded, TradeKind
 from perps.units import PPB
 from tests.persistence.wild_days import a_wild_day
 from tests.support.snapshots import snapshot_of
+from tools.audit.views import first_difference
 from web.readside.flows import MINUTES_KEPT, WINDOWS, Flow, FlowsImage, MarketFlows
 from web.readside.image import views_of
 from web.readside.loading import load_views
@@ -172,3 +174,21 @@ def test_sentiment_is_rounded_toward_0_on_either_side(bought: int, sold: int, se
     flow = Flow(0)
     flow.bought, flow.sold = bought, sold
     assert flow.sentiment == sentiment
+
+
+def test_verify_finds_a_wrong_flow_and_leaves_out_those_of_an_older_snapshot() -> None:
+    model = ReadModel()
+    for entry in a_wild_day(1):
+        model.apply(entry)
+    right = views_of(model)
+    ticker, image = next((ticker, image) for ticker, image in right.markets.items() if image.flows)
+    assert image.flows is not None
+    without = replace(right, markets={**right.markets, ticker: image._replace(flows=None)})
+    partly = replace(right, markets={**right.markets, ticker: image._replace(flows=FlowsImage([], [], False))})
+    wrong = replace(right, markets={**right.markets, ticker: image._replace(flows=FlowsImage([], []))})
+    assert first_difference(right, right) is None
+    assert first_difference(without, right) is None
+    assert first_difference(partly, right) is None
+    assert f"market {ticker}: flows is" in (first_difference(wrong, right) or "")
+    begun = MarketFlows.from_image(None)
+    assert not begun.image().is_whole, "and so are those of all snapshots after it"
