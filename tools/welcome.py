@@ -65,7 +65,6 @@ class Welcome:
         markets = ", ".join(world.tickers[:NAMED_MAX]) + (" and others" if len(world.tickers) > NAMED_MAX else "")
         lines = [
             f"The {world.name} is on. The prices of {markets} move, and {agents} trade.",
-            f"To trade in a browser, open {self._url(base_url)}",
         ]
         traders = [key for key in world.keys if key.user_id and "trade" in key.scopes]
         if traders and world.markets:
@@ -106,6 +105,7 @@ class Welcome:
 
     def _places(self, base_url: str) -> Iterator[Row]:
         where = "in PERPS_ADMIN_KEY" if self.is_key_in_environment else shown(self.data_dir / "admin.key")
+        yield "Page", f"{self._url(base_url)} in a browser"
         yield "Admin key", where
         yield "Try it", f"{self._url(base_url)}/docs in a browser: the API, with a key to trade by hand"
         if docs := [shown(ROOT / page) for page in DOCS if (ROOT / page).exists()]:

@@ -19,7 +19,7 @@ from perps.client.orders import OrderCalls
 from perps.client.positions import PositionCalls
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import history, keys, markets, page, prices, results, streams, users, venue
+from perps.wire import flows, history, keys, markets, page, prices, results, streams, users, venue
 from perps.wire.operation import Operation
 from perps.wire.order import Pending
 
@@ -200,6 +200,10 @@ class Venue(PositionCalls, OrderCalls):
     ) -> Listing[history.Funding, history.FundingHour]:
         """Funding, hour by hour, newest first."""
         return self._list(history.FUNDING, history.Funding, lambda page: page.funding, locals())
+
+    async def get_flows(self, ticker: str, window: str | None = None) -> flows.Flows:
+        """What was bought, sold, opened, closed, liquidated, and by how many: in ``1m``, ``5m``, ``1h`` or ``24h``."""
+        return await self.call(flows.FLOWS, flows.Flows, **values_of(locals()))
 
     def list_user_trades(
         self, user_id: str, *, limit: int | None = None, cursor: str | None = None

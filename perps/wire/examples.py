@@ -221,6 +221,10 @@ EXAMPLES: Final[dict[str, Example]] = {
         '{"funding": [{"at": "2026-11-22T17:00:00.000Z", "rate": "0.00008", "payment": "0.84", "fundingIndex": "3.12",'
         ' "indexPrice": "10500.00"}], "nextCursor": "6-0"}'
     ),
+    "getFlows": Example("""
+ {"ticker": "BTC-PERP", "window": "1h", "start": "2026-11-22T16:35:00.000Z", "longVolume": "2522.890078",
+ "shortVolume": "1573.010117", "netSentiment": "0.231909944", "opens": 2, "closes": 2, "liquidations": 1,
+ "liquidatedVolume": "1048.950053", "traders": 2, "offset": 9}"""),
     "listUserTrades": Example("""
  {"trades": [{"id": "8-0", "ticker": "BTC-PERP", "kind": "close", "side": "long", "price": "10500.00026",
  "quantity": "0.05", "size": "525.000013", "markPrice": "10500.00", "quotePrice": "10500.00",

@@ -11,6 +11,7 @@ from typing import Final
 from perps.wire import (
     agents,
     close_all,
+    flows,
     history,
     keys,
     margin,
@@ -35,6 +36,7 @@ MODULES: Final = (
     orders,
     markets,
     history,
+    flows,
     prices,
     users,
     results,

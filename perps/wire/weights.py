@@ -12,6 +12,7 @@ WEIGHTS: Final[dict[str, int]] = {
     "listPositions": 5,
     "listUsers": 5,
     "listCandles": 5,
+    "getFlows": 5,
     "listTrades": 10,
     "listLiquidations": 10,
     "listPrices": 10,

@@ -72,6 +72,7 @@ def test_a_bare_venue_says_how_to_list_a_market_and_then_no_more(venues: Venues)
     assert "market create" not in again
     assert "Admin key  in PERPS_ADMIN_KEY" in again
     assert "/docs in a browser" in again
+    assert re.search(rf"^  Page +{venue.url} in a browser$", again, re.MULTILINE)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the command needs curl")

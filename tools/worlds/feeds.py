@@ -68,7 +68,7 @@ async def _file(admin: Venue, asked: FileFeed, folder: Path, stop: asyncio.Event
 async def _stories(admin: Venue, asked: Stories, folder: Path, stop: asyncio.Event, pace: float) -> None:
     stories = await asyncio.to_thread(read_stories, folder / asked.file)
     feeds: dict[str, PriceFeed] = {}
-    for wait, story in _timed(stories, asked):
+    for wait, story in timed(stories, asked):
         await pause(stop, wait / pace)
         if stop.is_set():
             return
@@ -79,7 +79,7 @@ async def _stories(admin: Venue, asked: Stories, folder: Path, stop: asyncio.Eve
     await stop.wait()
 
 
-def _timed(stories: list[Story], asked: Stories) -> Iterator[tuple[float, Story]]:
+def timed(stories: list[Story], asked: Stories) -> Iterator[tuple[float, Story]]:
     """Stories, each with the pause before it, seconds."""
     if asked.every is not None:
         random = Random(randbits(SEED_BITS))

@@ -141,7 +141,7 @@ class Reply(Struct, frozen=True, gc=False):
     headers: Mapping[str, str] = {}
 
 
-SHARED: Final = frozenset(("listMarkets", "getMarket", "listCandles"))
+SHARED: Final = frozenset(("listMarkets", "getMarket", "listCandles", "getFlows"))
 """Operations whose answer depends neither on the caller nor on the moment within a minute: see ``web/api/shared``."""
 
 Handler = Callable[..., Awaitable[Answer | Reply | web.StreamResponse]]

@@ -17,9 +17,11 @@ from perps.effects import Ordered
 from perps.journal import Entry, Row
 from perps.params import MarketParams
 from perps.wire.base import Answer
+from perps.wire.flows import FlowEvent
 from perps.wire.lists import LIMIT_MAX
 from perps.wire.streams import EverybodyNow, MarketsNow, MixedNow, Reset, UserNow
 from web.answers import orders, positions, users
+from web.answers.flows import flow_fields
 from web.answers.markets import market
 from web.answers.stream_events import Owned, own_events, public_events
 from web.readside.model import ReadModel
@@ -95,6 +97,10 @@ class VenueEvents:
         view = self._model.markets.get(ticker)
         if view is not None and (ticker in wanted or MARKETS in wanted):
             events = [self._form.event(name, data) for name, data in public_events(entry, view.market.params)]
+            ended = view.flows.ended_by(entry.row.offset)
+            if ended is not None:
+                told = FlowEvent(**flow_fields(ticker, "1m", ended, entry.row.offset))
+                events.insert(0, self._form.event("flow", told))
             if events:
                 yield (ticker, MARKETS), self._form.block(events)
 

@@ -4,6 +4,7 @@ import asyncio
 import stat
 from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -15,8 +16,11 @@ from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.worlds.agent import Agent, AgentPlan, Style, wish
 from tools.worlds.agents import users_of
-from tools.worlds.reading import path_of, read_world
+from tools.worlds.feeds import timed
+from tools.worlds.reading import PACKAGED, path_of, read_world
 from tools.worlds.run import applied, run_world
+from tools.worlds.stories import read_stories
+from tools.worlds.world import Stories, World
 
 PACE = 40.0
 DEMO = read_world(path_of("demo"))
@@ -215,3 +219,69 @@ async def test_an_agent_waits_longer_after_each_failure_in_a_row(running: Runnin
 )
 def test_momentum_goes_with_a_move_and_reversion_against_it(style: Style, marks: list[float], side: str | None) -> None:
     assert wish(style, marks, Random(1)) == side
+
+
+STORIES = """\
+at,ticker,change,reason
+0,NOVA,0.1,first
+2,NOVA,-0.1,second
+"""
+WORLD = """\
+[[markets]]
+ticker = "NOVA"
+price = 100
+preset = "game"
+[[markets]]
+ticker = "BTC"
+price = 100
+[[feeds]]
+kind = "stories"
+file = "stories.csv"
+[[feeds]]
+kind = "file"
+market = "BTC"
+file = "prices.csv"
+repeat = true
+"""
+
+
+async def test_stories_come_at_their_time_once_and_a_file_of_prices_again_and_again(
+    running: Running, tmp_path: Path
+) -> None:
+    def write() -> World:
+        (tmp_path / "stories.csv").write_text(STORIES)
+        (tmp_path / "prices.csv").write_text("time,price\n0,101\n60,102\n")
+        (tmp_path / "world.toml").write_text(WORLD)
+        return read_world(tmp_path / "world.toml")
+
+    world, stop, begun = await asyncio.to_thread(write), asyncio.Event(), asyncio.Event()
+    work = run_world(running.url, ADMIN_KEY, stop, world, keys_in=tmp_path, ready=lambda _: begun.set(), pace=PACE)
+    task = asyncio.create_task(work)
+    venue = running.venue
+    await venue.until(lambda: len(venue.prices) >= 8)
+    stop.set()
+    await asyncio.wait_for(task, 3)
+    told = [(price["change"], price["reason"], price["source"]) for price in venue.prices if price["ticker"] == "NOVA"]
+    assert told == [("0.1", "first", "event"), ("-0.1", "second", "event")]
+    played = [price["price"] for price in venue.prices if price["ticker"] == "BTC"]
+    assert played[:4] == ["101.00", "102.00"] * 2
+    assert begun.is_set(), "a world without agents is ready at once"
+
+
+def test_a_round_of_stories_in_any_order_has_each_once() -> None:
+    stories = read_stories(PACKAGED / "demo-stories.csv")
+    asked = Stories(file="demo-stories.csv", every=[15, 45])
+    for _ in range(2):
+        told = list(islice(timed(stories, asked), 2 * len(stories)))
+        assert {story for _, story in told[: len(stories)]} == set(stories)
+        assert {story for _, story in told[len(stories) :]} == set(stories)
+        assert all(15 <= wait <= 45 for wait, _ in told)
+
+
+def test_stories_that_repeat_begin_again_a_minute_after_the_last() -> None:
+    stories = read_stories(PACKAGED / "game-stories.csv")
+    told = list(islice(timed(stories, Stories(file="game-stories.csv", repeat=True)), 2 * len(stories)))
+    assert [story for _, story in told] == stories * 2
+    assert [wait for wait, _ in told[:2]] == [10, 12]
+    assert told[len(stories)][0] == 60 + 10
+    assert list(timed(stories, Stories(file="game-stories.csv")))[-1][1] == stories[-1]
