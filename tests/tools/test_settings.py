@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import rich_click as click
 
+import tools.serve
 import web.compose
 from tools import commands
 from tools.cli import COMMANDS, main
@@ -126,6 +127,16 @@ def test_a_demo_has_a_data_directory_of_its_own(
 ) -> None:
     assert main(["serve", *words]) == 0
     assert served[0].data_dir == Path(data_dir)
+
+
+@pytest.mark.parametrize(("words", "are_given"), [([], True), (["--no-demo-sign-in"], False)])
+def test_the_demo_gives_its_keys_to_browsers_unless_it_is_told_not_to(
+    words: list[str], *, are_given: bool, served: list[web.compose.ServeSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled: list[object] = []
+    monkeypatch.setattr(tools.serve, "_companion", lambda _, keys: filled.append(keys))
+    assert main(["serve", "--demo", *words]) == 0
+    assert (served[0].demo_keys is filled[0]) is are_given
 
 
 def test_a_line_for_another_command_is_no_mistake(

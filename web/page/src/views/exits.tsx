@@ -45,7 +45,7 @@ export function ExitFields({
   title = "Close by itself at",
 }: Props) {
   return (
-    <>
+    <div>
       <p className="under above">{title}</p>
       <div className="pair">
         {NAMES.map(([name, title, testid]) => {
@@ -81,7 +81,7 @@ export function ExitFields({
           );
         })}
       </div>
-    </>
+    </div>
   );
 }
 
