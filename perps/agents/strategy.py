@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 from perps.agents.desk import Desk
 from perps.agents.views import Account, Markets, MarketView
 from perps.client import Event, Exact, Refused
+from perps.wire.order import Pending
 from perps.wire.orders import Placed
 from perps.wire.trading import Closed, Opened, Position
 
@@ -121,8 +122,11 @@ class Strategy:
         take_profit: Exact | None = None,
         stop_loss: Exact | None = None,
         max_slippage_bps: int | None = None,
-    ) -> Opened:
-        """Open a position at market: ``long`` or ``short``. Errors: VenueError."""
+    ) -> Opened | Pending:
+        """Open a position at market: ``long`` or ``short``. The answer is an order where that waits for the next price.
+
+        Errors: VenueError.
+        """
         return await self.venue.open(
             self.ticker,
             side,
@@ -133,7 +137,7 @@ class Strategy:
             max_slippage_bps=max_slippage_bps,
         )
 
-    async def leave(self, position: Position, share: Exact | None = None) -> Closed:
+    async def leave(self, position: Position, share: Exact | None = None) -> Closed | Pending:
         """Close a position, or a share of it: ``"0.5"`` is half. Errors: VenueError."""
         return await self.venue.close(position.id, share)
 

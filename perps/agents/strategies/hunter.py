@@ -27,8 +27,7 @@ class Hunter(Strategy):
     async def decide(self) -> None:
         side, self.prey = self.prey, None
         if side is not None and not self.is_full:
-            opened = await self.enter(side)
-            self.age[opened.position.id] = 0
+            await self.enter(side)
             return
         self.age = {one.id: self.age.get(one.id, 0) + 1 for one in self.positions}
         old = [one for one in self.positions if self.age[one.id] >= HOLD]
