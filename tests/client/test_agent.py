@@ -9,6 +9,7 @@ import pytest
 
 from perps.client import Agent, OutcomeUnknown, Refused, Row, Unavailable, Venue
 from perps.wire.agents import IN_FLIGHT_MAX
+from tests.support.answers import at_once
 from tests.support.slowness import soon
 from tests.web.agents.channel import none_left
 from tests.web.conftest import Starter, clock, no_fault_goes_unnoticed, session, starter, venue
@@ -34,7 +35,7 @@ async def test_every_trading_method_goes_over_the_channel_and_answers_as_http(ve
     await venue.user("ann", "1000000")
     key = (await venue.key("read", "trade", "price", userId="ann")).key or ""
     async with Agent(venue.url, key) as agent, Venue(venue.url, key) as http:
-        opened = await agent.open("BTC-PERP", "long", size=1000, leverage=10)
+        opened = at_once(await agent.open("BTC-PERP", "long", size=1000, leverage=10))
         await agent.open("BTC-PERP", "long", size=1000, leverage=10, position_id=opened.position.id)
         await agent.quote("BTC-PERP", "long", size=1000, leverage=10)
         await agent.change_margin(opened.position.id, 5)
@@ -49,7 +50,7 @@ async def test_every_trading_method_goes_over_the_channel_and_answers_as_http(ve
         assert await agent.list_markets() == await http.list_markets()
         assert await agent.list_positions("me") == await http.list_positions("me")
         assert [position.id async for position in agent.list_positions("me")] == [opened.position.id]
-        closed = await agent.close(opened.position.id)
+        closed = at_once(await agent.close(opened.position.id))
         assert closed.position.status == "closed"
         assert (await agent.ping()).offset == closed.offset
         assert (await agent.get_me()).user_id == "ann", "what has no envelope goes over HTTP"
@@ -74,7 +75,7 @@ async def test_what_is_asked_at_once_goes_in_one_frame_and_more_than_the_credits
         opened = await asyncio.gather(*(agent.open("BTC-PERP", "long", 20, 10) for _ in range(count)))
     assert frames[0] == IN_FLIGHT_MAX
     assert sum(frames) == count
-    assert len({one.position.id for one in opened}) == count, "nothing was refused, nothing done twice"
+    assert len({at_once(one).position.id for one in opened}) == count, "nothing was refused, nothing done twice"
 
 
 async def test_a_refusal_is_final_and_says_what_http_says(venue: Running) -> None:
@@ -110,7 +111,7 @@ async def test_a_line_that_is_cut_amid_a_batch_loses_nothing_and_does_nothing_tw
             cut(venue)
             async with soon(15):
                 opened = await asyncio.gather(*opening)
-            assert len({one.position.id for one in opened}) == IN_FLIGHT_MAX
+            assert len({at_once(one).position.id for one in opened}) == IN_FLIGHT_MAX
         positions = [position.id async for position in agent.list_positions("me", limit=500)]
     assert len(positions) == len(set(positions)) == 5 * IN_FLIGHT_MAX
 
@@ -161,7 +162,7 @@ async def test_its_stream_has_the_rows_of_http(venue: Running, tickers: list[str
         ]
         while not (mine and theirs):  # noqa: ASYNC110 - plain values
             await asyncio.sleep(0.001)
-        opened = await agent.open("BTC-PERP", "long", 20, 10)
+        opened = at_once(await agent.open("BTC-PERP", "long", 20, 10))
         await agent.open("BTC-PERP", "short", 20, 10)
         await agent.close(opened.position.id)
         async with soon(10):

@@ -14,6 +14,7 @@ import pytest
 from perps.client import Agent, Venue
 from tests.endtoend.conftest import Venues
 from tests.endtoend.venue_process import ADMIN_KEY, VenueProcess
+from tests.support.answers import at_once
 from tests.support.faults import fault
 from tests.support.slowness import slowness, soon
 
@@ -80,12 +81,12 @@ class _Trader:
             opened = await asyncio.gather(
                 *(self.agent.open("BTC-PERP", "long", 20, 10, client_order_id=one) for one in ids)
             )
-            self.opened |= {one: answer.position.id for one, answer in zip(ids, opened, strict=True)}
-            leaving = self._chance.sample([answer.position.id for answer in opened], len(opened) // 2)
+            self.opened |= {one: at_once(answer).position.id for one, answer in zip(ids, opened, strict=True)}
+            leaving = self._chance.sample([at_once(answer).position.id for answer in opened], len(opened) // 2)
             closed = await asyncio.gather(
                 *(self.agent.close(one, client_order_id=f"{self.name}-{one}") for one in leaving)
             )
-            self.closed |= {f"{self.name}-{answer.position.id}": answer.position.id for answer in closed}
+            self.closed |= {f"{self.name}-{one}": one for one in (at_once(answer).position.id for answer in closed)}
 
 
 @fault("kill -9 under fifty agents, whose clients send again by themselves", "I1", "I3", "I4")
@@ -142,7 +143,7 @@ async def _come_back_at_once(venue: VenueProcess, count: int) -> float:
         took_s = time.monotonic() - began
     finally:
         await asyncio.gather(*(agent.__aexit__(None, None, None) for agent in agents))
-    assert len({one.position.id for one in opened}) == count
+    assert len({at_once(one).position.id for one in opened}) == count
     return took_s
 
 
