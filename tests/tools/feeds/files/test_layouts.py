@@ -82,7 +82,8 @@ def tables(draw: st.DrawFn, of_bars: bool | None = None) -> list[tuple[int, tupl
     """Rows in order of time: bars a minute or more apart, or single prices."""
     is_bars = draw(st.booleans()) if of_bars is None else of_bars
     steps = draw(st.lists(st.integers(1, 50), min_size=2, max_size=12))
-    rows, at = [], START_S
+    rows: list[tuple[int, tuple[Decimal, ...]]] = []
+    at = START_S
     for step in steps:
         at += step * 60
         found = sorted(draw(st.lists(PRICES, min_size=4, max_size=4)))
