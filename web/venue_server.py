@@ -135,7 +135,7 @@ class VenueServer:
         metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
         metrics.gauge("perps_snapshot_problem", "1: the last one failed.", lambda: self._snapshots.problem is not None)
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
-        metrics.gauge("perps_agents", "Open agents' channels.", lambda: len(self.context.agents))
+        metrics.gauge("perps_agents", "Agents on their sockets.", lambda: len(self.context.agents))
         metrics.by_market("perps_house_available", "What each house could pay, US dollars.", model.houses_available)
         metrics.by_market("perps_house_liability", "What each house would pay if all left.", model.houses_liable)
         self._listener = Listener(
