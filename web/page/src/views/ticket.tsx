@@ -1,6 +1,6 @@
 import Big from "big.js";
 import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
-import type { Market, OpenBody, Opened, Order, Side } from "../api/venue";
+import type { Market, OpenBody, Opened, Side } from "../api/venue";
 import { Refused } from "../api/venue";
 import {
   type Preview,
@@ -15,7 +15,7 @@ import {
 } from "../hooks";
 import { isLess } from "../live/money";
 import * as say from "../words/numbers";
-import { isForNextPrice, orderName } from "../words/orders";
+import { isForNextPrice } from "../words/orders";
 import { affordable, ofOpen, unconfirmed } from "../words/refusals";
 import { useDesk } from "./desk";
 import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "./exits";
@@ -188,16 +188,7 @@ function gainOf(fill: Opened["fill"], side: Side, price: string): string {
   return (side === "long" ? moved : moved.times(-1)).toFixed();
 }
 
-/** A market that trades at the next price answers an open with an order. */
-type Answer = Opened | { readonly order: Order };
-
-function toastOf(opened: Answer, market: Market) {
-  if (!("fill" in opened))
-    return {
-      kind: "done" as const,
-      title: "Waiting for the next price",
-      text: `${orderName(opened.order, market)} or near it.`,
-    };
+function toastOf(opened: Opened, market: Market) {
   const { position, fill } = opened;
   const title = `${position.side === "long" ? "Long" : "Short"} ${say.plain(fill.notional)} ${say.base(market.ticker)}`;
   const text = `Filled at ${say.price(fill.price, market.tickSize)}, fee ${say.money(opened.fee.amount)}`;
