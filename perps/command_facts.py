@@ -64,6 +64,10 @@ class OrderKind(StrEnum):
     """The quote: it fills when its average price is at the limit or better."""
     STOP = "stop"
     """The mark: it fills at market once the mark has reached its price."""
+    MARKET = "market"
+    """The next price: an open, an increase or a close in a market that executes at it."""
+    WITHDRAWAL = "withdrawal"
+    """The next price: margin out of a position in such a market."""
 
 
 def most_to_pay(size: Micros, leverage: int, taker_fee: Ppb) -> Micros:

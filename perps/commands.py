@@ -35,6 +35,7 @@ from perps.order_commands import CancelOrder as CancelOrder
 from perps.order_commands import CancelOrders as CancelOrders
 from perps.order_commands import PlaceOrder as PlaceOrder
 from perps.order_commands import ReplaceOrder as ReplaceOrder
+from perps.order_commands import SetCancelTimer as SetCancelTimer
 from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import Lots, Micros, Millis, Nano, Pico, Ppb, Ticks
 
@@ -339,6 +340,7 @@ MarketCommand = (
     | UpdateMarket
     | SettleMarket
     | ObserveTime
+    | SetCancelTimer
 )
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand

@@ -18,6 +18,7 @@ from perps.refusals import Rejected
 from perps.rules.checks import CLOSED, not_to_be_used
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
+from perps.rules.next_price import is_pending_due, next_orphan, next_pending
 from perps.rules.orders import is_an_entry_due, next_entry
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
@@ -145,8 +146,13 @@ def _may_be_due(market: Market) -> bool:
     mark, scale = market.exact_mark(market.skew)
     if market.order.may_be_due(mark, market.params, market.funding_index, scale):
         return True
+    has_orders = bool(market.orders.by_number)
+    if not has_orders and market.exits.are_none:
+        return False
     mark = market.mark
-    return market.exits.reached(mark) or (bool(market.orders.by_number) and is_an_entry_due(market, mark))
+    if market.exits.reached(mark):
+        return True
+    return has_orders and (is_pending_due(market) or is_an_entry_due(market, mark))
 
 
 def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
@@ -170,11 +176,11 @@ def _consequence(market: Market, given: Given, unpaid: Unpaid, tries: list[int])
     """What is due first; None when nothing is. A market in which nobody trades does nothing.
 
     Liquidations come before exits, the most endangered position first: those with the least margin leave at the best
-    quotes, so that there is the least bad debt. Entries come last, when everybody who had to leave has left. Numbers
-    of positions that the house cannot pay are added to ``unpaid``, and whoever is in it is passed over. ``tries``: see
-    ``next_entry``.
+    quotes, so that there is the least bad debt. Then come orders that waited for this price, first in first out.
+    Entries come last, when everybody who had to leave has left. Numbers of positions that the house cannot pay are
+    added to ``unpaid``, and whoever is in it is passed over. ``tries``: see ``next_entry``.
     """
     if market.mode in CLOSED:
         return None
-    leaving = next_liquidation(market, unpaid) or next_exit(market, market.mark, unpaid)
-    return leaving or next_entry(market, given, tries)
+    ending = next_orphan(market) or next_liquidation(market, unpaid) or next_exit(market, market.mark, unpaid)
+    return ending or next_pending(market, given) or next_entry(market, given, tries)

@@ -19,6 +19,7 @@ from perps.market.holding import HeldPrice
 from perps.market.order import Order
 from perps.market.position import Position
 from perps.market.settling import Settling
+from perps.order_events import CancelTimerSet as CancelTimerSet
 from perps.order_events import OrderCancelled as OrderCancelled
 from perps.order_events import OrderPlaced as OrderPlaced
 from perps.order_events import OrderReplaced as OrderReplaced
@@ -93,6 +94,8 @@ class PriceUpdated(Struct, frozen=True, array_like=True, tag=True):
     reason: str | None = None
     sequence: int | None = None
     source_at: Millis | None = None
+    orders_before: Millis | None = None
+    """Where orders wait for the next price: this one decides those that were placed before."""
 
 
 class PriceHeld(Struct, frozen=True, array_like=True, tag=True):
@@ -166,6 +169,8 @@ class PositionIncreased(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     """The referrer's part of ``fee``."""
     transfers: Transfers
+    order: Order | None = None
+    """The order that it fills."""
 
     @property
     def subject(self) -> str:
@@ -194,6 +199,10 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     bad_debt: Micros
     transfers: Transfers
+    order: Order | None = None
+    """The order that it fills."""
+    kept: Micros = Micros(0)
+    """Of a liquidation in part: settlement less fee, which stays in the position's margin."""
 
     @property
     def subject(self) -> str:
@@ -212,6 +221,8 @@ class PositionChanged(Struct, frozen=True, array_like=True, tag=True):
     transfers: Transfers = ()
     mark_price: Ticks = Ticks(0)
     funding_index: FundingIndex = FundingIndex(0)
+    order: Order | None = None
+    """The withdrawal that it fills."""
 
     @property
     def subject(self) -> str:
@@ -305,6 +316,7 @@ MarketEvent = (
     | OrderPlaced
     | OrderReplaced
     | OrderCancelled
+    | CancelTimerSet
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -317,7 +329,8 @@ SCHEMA_VERSION: Final = 2
 """The version of the events that this program writes. Rows of every version before it are read for ever.
 
 1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PositionIncreased``, ``PriceHeld``,
-``HoldEnded``, ``ParamsChanged``, ``MarketSettling``, ``OrderPlaced``, ``OrderReplaced``, ``OrderCancelled``.
+``HoldEnded``, ``ParamsChanged``, ``MarketSettling``, ``OrderPlaced``, ``OrderReplaced``, ``OrderCancelled``,
+``CancelTimerSet``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

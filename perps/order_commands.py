@@ -104,3 +104,21 @@ class CancelOrders(Struct, frozen=True, kw_only=True, tag=True):
 
     ticker: str
     user: str
+
+
+class SetCancelTimer(Struct, frozen=True, kw_only=True, tag=True):
+    """End all resting orders of a user in a market ``after_ms`` from now, unless this is sent again before; 0: never.
+
+    The time counts from the command's own row, by the venue's clock.
+    """
+
+    kind: ClassVar[str] = "cancel_timer"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = False
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    after_ms: int

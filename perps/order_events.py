@@ -1,9 +1,12 @@
 """Events of resting orders: a part of ``perps/events.py``. The fill of one is a ``PositionOpened``."""
 
+from typing import ClassVar
+
 from msgspec import Struct
 
 from perps.market.order import Order
 from perps.transfers import Transfers
+from perps.units import Millis
 
 
 class OrderPlaced(Struct, frozen=True, array_like=True, tag=True):
@@ -33,7 +36,7 @@ class OrderReplaced(Struct, frozen=True, array_like=True, tag=True):
 class OrderCancelled(Struct, frozen=True, array_like=True, tag=True):
     """An order has ended without a fill; its reserve is back in the wallet.
 
-    ``reason``: ``owner``, ``expired``, or the code that its fill was refused with.
+    ``reason``: ``owner``, ``expired``, ``cancel_timer``, or the code that its fill was refused with.
     """
 
     order: Order
@@ -44,3 +47,17 @@ class OrderCancelled(Struct, frozen=True, array_like=True, tag=True):
     def subject(self) -> str:
         """The order's owner."""
         return self.order.user
+
+
+class CancelTimerSet(Struct, frozen=True, array_like=True, tag=True):
+    """A user's resting orders in this market end at ``at``, unless another one of these comes before; None: no more."""
+
+    transfers: ClassVar[Transfers] = ()
+
+    user: str
+    at: Millis | None
+
+    @property
+    def subject(self) -> str:
+        """Whose orders they are."""
+        return self.user

@@ -6,9 +6,26 @@ from typing import ClassVar, Final
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import asdict, replace
 
-from perps.units import HOUSE_CREDIT_DEFAULT, HOUSE_DEBT_MAX, MICRO, PICO, Lots, Micros, Millis, Pico, Ppb, div_floor
+from perps.units import (
+    HOUSE_CREDIT_DEFAULT,
+    HOUSE_DEBT_MAX,
+    MICRO,
+    PICO,
+    PPB,
+    Lots,
+    Micros,
+    Millis,
+    Pico,
+    Ppb,
+    div_floor,
+)
 
 LEVERAGE_MAX: Final = 1_000
+
+UNIT_SCALE: Final = PICO * MICRO
+"""Tick size × lot size, both pico, of one micro per tick·lot."""
+
+LIQUIDATION_BUFFER: Final = Ppb(PPB // 4)
 
 
 class MarkSource(StrEnum):
@@ -22,6 +39,17 @@ class MarkSource(StrEnum):
     QUOTE = "quote"
 
 
+class Execution(StrEnum):
+    """At which price orders are decided: the one that is there, or the first that is stamped after them."""
+
+    IMMEDIATE = "immediate"
+    NEXT_PRICE = "next_price"
+
+
+PENDING_LIMIT_DEFAULT: Final = Millis(30_000)
+CLOCK_SKEW_DEFAULT: Final = Millis(200)
+
+
 class Mode(StrEnum):
     """What a market lets through. ``reduce_only``: closes. ``halted``: prices and a change of mode.
 
@@ -32,6 +60,15 @@ class Mode(StrEnum):
     REDUCE_ONLY = "reduce_only"
     HALTED = "halted"
     SETTLED = "settled"
+
+
+class Tier(Struct, frozen=True, array_like=True):
+    """What holds for positions up to a size: the whole position is at the rate of its tier."""
+
+    max_lots: Lots
+    """The most |q| of it; what is larger is in a later tier."""
+    maintenance_rate: Ppb
+    max_leverage: int
 
 
 class ParamChanges(Struct, frozen=True, kw_only=True):
@@ -62,6 +99,12 @@ class ParamChanges(Struct, frozen=True, kw_only=True):
     max_positions_per_user: int | UnsetType | None = UNSET
     max_notional_per_user: Micros | UnsetType | None = UNSET
     max_step: Ppb | UnsetType | None = UNSET
+    execution: Execution | UnsetType = UNSET
+    pending_limit: Millis | UnsetType = UNSET
+    clock_skew: Millis | UnsetType = UNSET
+    tiers: tuple[Tier, ...] | UnsetType = UNSET
+    partial_liquidation: Micros | UnsetType | None = UNSET
+    liquidation_buffer: Ppb | UnsetType = UNSET
 
 
 FIXED: Final = ("ticker", "tick_size", "lot_size", "mark_source", "maintenance_fixed", "house_deposit", "exact_mark")
@@ -72,12 +115,31 @@ class Preset(StrEnum):
     """Markets that fit together, for three purposes.
 
     ``crypto``: follows an outside feed. ``game``: lively, its price is made by trades and stories. ``volatile``: the
-    same, wilder.
+    same, wilder. ``binance:…``: leverage, maintenance and size tiers as Binance has them for a coin; for the rest a
+    feed of seconds.
     """
 
     CRYPTO = "crypto"
     GAME = "game"
     VOLATILE = "volatile"
+    BINANCE_BTC = "binance:BTC"
+    BINANCE_ETH = "binance:ETH"
+    BINANCE_SOL = "binance:SOL"
+    BINANCE_BNB = "binance:BNB"
+    BINANCE_XRP = "binance:XRP"
+    BINANCE_DOGE = "binance:DOGE"
+    BINANCE_ADA = "binance:ADA"
+    BINANCE_LINK = "binance:LINK"
+    BINANCE_AVAX = "binance:AVAX"
+    BINANCE_LTC = "binance:LTC"
+    BINANCE_1000PEPE = "binance:1000PEPE"
+    BINANCE_WIF = "binance:WIF"
+
+    @property
+    def coin(self) -> str | None:
+        """Of a ``binance:…`` preset, which one."""
+        exchange, _, coin = self.value.partition(":")
+        return coin if exchange == "binance" and coin else None
 
 
 class MarketParams(Struct, frozen=True, kw_only=True):
@@ -96,6 +158,12 @@ class MarketParams(Struct, frozen=True, kw_only=True):
         "max_notional_per_user",
         "max_step",
         "exact_mark",
+        "execution",
+        "pending_limit",
+        "clock_skew",
+        "tiers",
+        "partial_liquidation",
+        "liquidation_buffer",
     )
 
     ticker: str
@@ -149,11 +217,48 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     exact_mark: bool = False
     """Whether liquidations go by the exact quote; False: by the quote rounded down to its tick, as in markets that were
     listed before there was a choice."""
+    execution: Execution = Execution.IMMEDIATE
+    pending_limit: Millis = PENDING_LIMIT_DEFAULT
+    """With ``NEXT_PRICE``: how long an order waits for its price; then it ends …"""
+    clock_skew: Millis = CLOCK_SKEW_DEFAULT
+    """… and how far a feed's clock may be off: a price decides what was placed this long before its own time."""
+    tiers: tuple[Tier, ...] = ()
+    """By size, the smallest first; none: ``maintenance_rate`` and ``max_leverage`` hold for every size."""
+    partial_liquidation: Micros | None = None
+    """A position of at least this notional is liquidated in part, if that is enough; None: every one as a whole."""
+    liquidation_buffer: Ppb = LIQUIDATION_BUFFER
+    """b: what a part leaves has more than 1 + b times its maintenance."""
+
+    def tier_of(self, lots: int) -> int:
+        """The place in ``tiers`` of a position of ``lots``, either sign; 0 without tiers. What no tier covers is in the
+        last one.
+        """
+        tiers, size = self.tiers, abs(lots)
+        for place, tier in enumerate(tiers):
+            if size <= tier.max_lots:
+                return place
+        return max(len(tiers) - 1, 0)
+
+    def rate_of(self, lots: int) -> Ppb:
+        """μ of a position of ``lots``, either sign."""
+        tiers = self.tiers
+        return tiers[self.tier_of(lots)].maintenance_rate if tiers else self.maintenance_rate
+
+    def leverage_of(self, lots: int) -> int:
+        """The highest leverage of a position of ``lots``, either sign."""
+        tiers = self.tiers
+        return tiers[self.tier_of(lots)].max_leverage if tiers else self.max_leverage
+
+    def lots_at(self, leverage: int) -> Lots:
+        """The largest position that may have this leverage; 0: none may."""
+        if not self.tiers:
+            return self.max_open_interest if leverage <= self.max_leverage else Lots(0)
+        return max((tier.max_lots for tier in self.tiers if leverage <= tier.max_leverage), default=Lots(0))
 
     @property
     def unit(self) -> int:
         """u: micros per tick·lot. A listing rule holds it whole and ≥ 1."""
-        return div_floor(self.tick_size * self.lot_size, PICO * MICRO)
+        return div_floor(self.tick_size * self.lot_size, UNIT_SCALE)
 
     @property
     def house_credit(self) -> Micros:

@@ -196,7 +196,7 @@ class OrderRecord(Struct, frozen=True, gc=False):
     """``open``, ``filled``, ``cancelled`` or ``expired``."""
     reason: str | None
     kind: str
-    """``limit`` or ``stop``."""
+    """An ``OrderKind``."""
     side: str
     size: int
     """Micros."""
@@ -215,9 +215,15 @@ class OrderRecord(Struct, frozen=True, gc=False):
     stop_loss: int | None
     closed_at: int | None
     position_id: str | None
-    """The position that its fill began, with lots (signed) and cost (micros, signed) of the fill."""
+    """The position that its fill began or changed, with lots (signed) and cost (micros, signed) of the fill."""
     filled_lots: int | None
     filled_cost: int | None
+    reduces: bool = False
+    """Whether it takes from its position; then ``position_id`` is set from the beginning …"""
+    share: int = 0
+    """… and of a close this is the share of it, ppb …"""
+    lots: int = 0
+    """… or this the lots."""
 
 
 class Candle(Struct, gc=False):

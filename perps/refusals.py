@@ -29,6 +29,7 @@ class RejectCode(StrEnum):
     PRICE_UNCONFIRMED = "price_unconfirmed"
     POSITION_CLOSED = "position_closed"
     ORDER_CLOSED = "order_closed"
+    ORDER_PENDING = "order_pending"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
     HOUSE_CANNOT_PAY = "house_cannot_pay"
     POSITION_SIZE_TOO_SMALL = "position_size_too_small"
@@ -74,6 +75,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.POSITION_NOT_FOUND
                 | RejectCode.ORDER_NOT_FOUND
                 | RejectCode.USER_NOT_FOUND
+                | RejectCode.ORDER_PENDING
                 | RejectCode.MARKET_HALTED
                 | RejectCode.MARKET_NOT_HALTED
                 | RejectCode.MARKET_REDUCE_ONLY

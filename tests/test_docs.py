@@ -121,8 +121,9 @@ def test_every_example_is_json(block: str) -> None:
     json.loads(block)
 
 
-def test_the_market_of_a_preset_can_be_listed() -> None:
-    (block,) = [block for block in JSON_BLOCKS if '"preset"' in block]
+@pytest.mark.parametrize("told", ['"preset"', '"maxQuantity"'])
+def test_the_listings_that_are_shown_can_be_listed(told: str) -> None:
+    (block,) = [block for block in JSON_BLOCKS if told in block]
     command = list_command(decoder(MarketBody).decode(block))
     assert check_params(command.params, command.price) is None
 

@@ -138,6 +138,23 @@ class _Address(click.ParamType[str]):
         return text.rstrip("/")
 
 
+class _Tier(click.ParamType[dict[str, str | int] | None]):
+    """A size tier: its largest quantity, its maintenance rate and its highest leverage; None for ``none``."""
+
+    name = "tier"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, str | int] | None:
+        text = str(value)
+        if text == "none":
+            return None
+        parts = text.split(":")
+        if len(parts) != 3 or not all(_DECIMAL.fullmatch(part) for part in parts) or not parts[2].isdigit():
+            self.fail(f"{text!r} is not maxQuantity:maintenanceRate:maxLeverage, such as 10:0.005:100", param, ctx)
+        return {"maxQuantity": parts[0], "maintenanceRate": parts[1], "maxLeverage": int(parts[2])}
+
+
 class _Moment(click.ParamType[int]):
     """A time, as milliseconds since 1970: see ``times.parse_time_ms``."""
 
@@ -173,6 +190,7 @@ class _Speed(click.ParamType[float | None]):
 
 OFFSET: Final = _Offset()
 KEY_ID: Final = _Pattern("key", re.compile(r"[A-Za-z0-9._-]{1,64}"), "a key id; perps key list shows them")
+POSITION_ID: Final = _Pattern("id", re.compile(r"[A-Za-z0-9._-]{1,64}"), "the id of a position or an order")
 CURSOR: Final = _Pattern("cursor", re.compile(r"[\x21-\x7e]{1,128}"), "a cursor that an earlier page printed")
 AMOUNT: Final = _Decimal(may_be_zero=False)
 NOT_NEGATIVE: Final = _Decimal(may_be_zero=True)
@@ -180,5 +198,6 @@ TICKER: Final = _Pattern("ticker", _TICKER, "a ticker: 1 to 32 of A-Z 0-9 . _ -,
 USER_ID: Final = _Pattern("user", _USER_ID, "a user id: 1 to 64 of A-Z a-z 0-9 . _ : @ -")
 VENUE_URL: Final = _Address("http", "https", needs_host=True)
 DATABASE_URL: Final = _Address("postgresql", "postgres", needs_host=False)
+TIER: Final = _Tier()
 MOMENT: Final = _Moment()
 SPEED: Final = _Speed()

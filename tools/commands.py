@@ -33,7 +33,10 @@ class _LazyGroup(SettingsGroup):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version("perps"), prog_name="perps")
 @click.command_panel("Run a venue", commands=["serve"])
-@click.command_panel("Administer a running venue", commands=["market", "user", "key", "stats", "feed"])
+@click.command_panel(
+    "Administer a running venue", commands=["apply", "market", "user", "key", "stats", "monitor", "feed"]
+)
+@click.command_panel("Trade", commands=["trade", "agents", "mcp"])
 @click.command_panel("Check what is stored", commands=["verify", "journal", "reconcile"])
 @click.command_panel("Keep it", commands=["snapshot", "archive", "restore"])
 @click.command_panel("Measure this machine", commands=["bench"])

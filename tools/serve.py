@@ -10,6 +10,7 @@ import rich_click as click
 
 from tools.addresses import HOST, PORT, PORT_MAX
 from tools.argument_types import Real, Whole
+from tools.errors import ToolError
 from tools.invocation import serve_on
 from tools.settings import ServeCommand, data_dir_option_else, database_url_option
 from tools.venues import DATA_DIR, DEMO_DATA_DIR
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
+    from tools.worlds.world import World
     from web.compose import Companion, ServeSettings
 
 PARTITION_ROWS_MIN: Final = 100
 PARTITION_ROWS_MAX: Final = 1_000_000_000
+DEMO: Final = "demo"
+"""The world of ``--demo``."""
 CLOCKS: Final = ("real", "manual")
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -30,10 +34,15 @@ LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 @click.command(cls=ServeCommand)
 @click.option("--host", default=HOST, show_default=True, help="The address to listen on; 0.0.0.0 is every address.")
 @click.option("--port", type=Whole(0, PORT_MAX), default=PORT, show_default=True, help="The port; 0 is any free one.")
-@data_dir_option_else(f"{DATA_DIR}, or {DEMO_DATA_DIR} with --demo")
+@data_dir_option_else(f"{DATA_DIR}; {DEMO_DATA_DIR} with --demo, game-data with --world game")
 @database_url_option
 @click.option(
     "--demo/--no-demo", default=False, show_default=True, help="Add sample markets, users, moving prices and agents."
+)
+@click.option(
+    "--world",
+    metavar="FILE|NAME",
+    help="Add the markets, users, prices and agents of a world's file; or of demo, game or crypto, which are there.",
 )
 @click.option(
     "--demo-sign-in/--no-demo-sign-in",
@@ -119,6 +128,7 @@ def serve(
     data_dir: Path | None,
     database_url: str | None,
     demo: bool,
+    world: str | None,
     demo_sign_in: bool,
     snapshot_rows: int,
     snapshot_seconds: float,
@@ -134,8 +144,8 @@ def serve(
 ) -> int:
     """Run the venue until SIGTERM or Ctrl-C.
 
-    A new venue is bare: list a market, or start with --demo to see markets that move. Once it is ready, the venue says
-    what to do next.
+    A new venue is bare: list a market, or start with --demo to see markets that move, or with --world game for a game.
+    Once it is ready, the venue says what to do next.
 
     Without --database-url the venue runs its own PostgreSQL server in the data directory.
 
@@ -156,7 +166,10 @@ def serve(
             f" use {ADMIN_KEY_CHARACTERS_MIN} random ones or more"
         )
 
-    data_dir = data_dir or (DEMO_DATA_DIR if demo else DATA_DIR)
+    from tools.worlds.reading import path_of, read_world
+
+    asked = read_world(path_of(world or DEMO)) if world or demo else None
+    data_dir = data_dir or (Path(f"{asked.name}-data") if asked else DATA_DIR)
 
     from tools.snapshot_follower import FOLLOWER
     from web.compose import ServeSettings
@@ -165,7 +178,7 @@ def serve(
     from web.limits.origins import sites
     from web.process.snapshots import SnapshotPolicy
 
-    demo_keys: dict[str, str] = {}
+    page_keys: dict[str, str] = {}
     settings = ServeSettings(
         host=host,
         port=port,
@@ -181,19 +194,19 @@ def serve(
         requests=RequestLimits(key_points_per_s=rate_limit, address_points_per_s=rate_limit_address),
         sites=sites(host, allowed_hosts, cors_origins),
         public_leaderboard=public_leaderboard,
-        demo_keys=demo_keys if demo_sign_in else {},
+        demo_keys=page_keys if demo_sign_in else {},
         on_port=serve_on,
     )
-    return run(settings, _companion(settings, demo_keys if demo else None))
+    return run(settings, _companion(settings, asked, page_keys))
 
 
-def _companion(settings: ServeSettings, demo_keys: dict[str, str] | None) -> Companion:
-    """What runs beside the venue: the demo, which puts its people's keys into ``demo_keys``; without a demo (None), the
-    one that says what to do next.
+def _companion(settings: ServeSettings, world: World | None, page_keys: dict[str, str]) -> Companion:
+    """What runs beside the venue: the world, which puts the keys that the page may use into ``page_keys``; without a
+    world, the one that says what to do next.
     """
-    from tools.demo.demo import run_demo
-    from tools.demo.setup import AGENTS, MARKETS
     from tools.welcome import Welcome
+    from tools.worlds.run import run_world
+    from web.process.log_sink import say
 
     welcome = Welcome(
         settings.host,
@@ -201,15 +214,17 @@ def _companion(settings: ServeSettings, demo_keys: dict[str, str] | None) -> Com
         is_key_in_environment=settings.admin_key is not None,
         has_own_database=settings.database_url is not None,
     )
-    if demo_keys is None:
+    if world is None:
         return welcome.bare
-    tickers = [str(market["ticker"]) for market in MARKETS]
 
-    async def demo(base_url: str, admin_key: str, stop: asyncio.Event) -> None:
+    async def run(base_url: str, admin_key: str, stop: asyncio.Event) -> None:
         def ready(keys: Mapping[str, str]) -> None:
-            demo_keys.update(keys)
-            welcome.demo(base_url, keys, tickers, len(AGENTS))
+            page_keys.update({key.user_id: keys[key.file] for key in world.keys if key.on_page and key.user_id})
+            welcome.world(base_url, world, keys)
 
-        await run_demo(base_url, admin_key, stop, data_dir=settings.data_dir, ready=ready)
+        try:
+            await run_world(base_url, admin_key, stop, world, keys_in=settings.data_dir, ready=ready)
+        except ToolError as error:
+            say(f"perps: error: {error}. The venue runs without the world")
 
-    return demo
+    return run

@@ -24,7 +24,7 @@ from tools.addresses import HOST, PORT, PORT_MAX, reachable_host
 from tools.argument_types import DATABASE_URL, VENUE_URL, Whole
 from tools.errors import ToolError
 from tools.output import show_line
-from tools.venues import DATA_DIR, place_of
+from tools.venues import DATA_DIR, Place, place_of
 
 ENV_PREFIX: Final = "PERPS_"
 CONFIG_VARIABLE: Final = "PERPS_CONFIG"
@@ -111,6 +111,8 @@ class Access:
     key: str | None
     key_from: str = ""
     """Where the key was found, in words for an error message."""
+    data_dir: Path = DATA_DIR
+    """The venue's directory, as far as anybody said."""
 
 
 def url_option(function: Decorated) -> Decorated:
@@ -180,12 +182,16 @@ def access_to(url: str | None, key: str | None, data_dir: Path | None, *, needs_
 
     Errors: UsageError; VenueUnreachable if no venue runs where one is looked for.
     """
-    is_own_named = any(_said_to_serve(name) is not None for name in ("host", "port"))
-    has_key = key is not None or not needs_key
-    place = place_of(url, data_dir, _own_url(), is_own_named=is_own_named, has_key=has_key)
+    place = find_place(url, data_dir, has_key=key is not None or not needs_key)
     if key is None and not needs_key:
-        return Access(place.url, None)
-    return Access(place.url, find_key(key, place.data_dir), _key_from(key, place.data_dir))
+        return Access(place.url, None, data_dir=place.data_dir)
+    return Access(place.url, find_key(key, place.data_dir), _key_from(key, place.data_dir), place.data_dir)
+
+
+def find_place(url: str | None, data_dir: Path | None, *, has_key: bool) -> Place:
+    """The venue that is meant. ``has_key``: no key from a data directory is needed. Errors: as ``access_to``."""
+    is_own_named = any(_said_to_serve(name) is not None for name in ("host", "port"))
+    return place_of(url, data_dir, _own_url(), is_own_named=is_own_named, has_key=has_key)
 
 
 def key_option(function: Decorated) -> Decorated:
@@ -246,7 +252,12 @@ def find_key(key: str | None, data_dir: Path) -> str:
             raise click.UsageError(
                 f"no key: {path} cannot be read ({reason}); give --key, or the venue's --data-dir"
             ) from None
-    key = key.strip()
+    return read_key(key)
+
+
+def read_key(text: str) -> str:
+    """A key as it was given, without white space around it. Errors: UsageError."""
+    key = text.strip()
     if not key or not key.isascii() or not key.isprintable():
         raise click.UsageError("the key is empty, or has characters that no key has: check --key or admin.key")
     return key

@@ -7,22 +7,30 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from perps.client import Venue, VenueError
+from perps.params import Preset
+from perps.wire.listing import MarketBody
 from tools.addresses import reachable_host
 from tools.invocation import program, shown
+from tools.output import counted
 from tools.venues import DATA_DIR
+from tools.worlds.agents import users_of
+from tools.worlds.world import World
 from web.process.log_sink import say
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ("README.md", "docs/running.md", "docs/api.md")
 """They are there in a clone of the project."""
-FIRST_ORDER: Final = {"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10}
+NAMED_MAX: Final = 4
+"""So many markets of a world are named."""
+LEVERAGE: Final = {Preset.CRYPTO: 10, Preset.GAME: 3, Preset.VOLATILE: 2}
+"""What a first order takes in a market of a preset."""
 FIRST_MARKET: Final = "market create BTC-PERP --price 10000"
 
 Row = tuple[str, str]
@@ -49,34 +57,43 @@ class Welcome:
         if not stop.is_set():
             say(_text(() if count else self._next(), self._places(base_url)))
 
-    def demo(self, base_url: str, keys: Mapping[str, str], markets: Sequence[str], agents: int) -> None:
-        """Say it for a demo that trades. ``keys``: of each person. Only a terminal shows them: a log is kept."""
-        person = next(iter(keys))
-        lines = (
-            f"The demo is on. The prices of {', '.join(markets)} move, and {agents} agents trade.",
-            f"To trade in a browser, open http://{reachable_host(self.host)}:{urlsplit(base_url).port}",
-            f"To trade as {person}, in another terminal:",
-            self._order(base_url, person),
-        )
-        say(_text(lines, [*self._keys(keys), *self._places(base_url)]))
+    def world(self, base_url: str, world: World, keys: Mapping[str, str]) -> None:
+        """Say it for a world that moves. ``keys``: by the names of their files. Only a terminal shows them: a log is
+        kept.
+        """
+        agents = counted(len(users_of(world)), "agent")
+        markets = ", ".join(world.tickers[:NAMED_MAX]) + (" and others" if len(world.tickers) > NAMED_MAX else "")
+        lines = [
+            f"The {world.name} is on. The prices of {markets} move, and {agents} trade.",
+        ]
+        traders = [key for key in world.keys if key.user_id and "trade" in key.scopes]
+        if traders and world.markets:
+            lines += [
+                f"To trade as {traders[0].user_id}, in another terminal:",
+                self._order(base_url, traders[0].file, world.markets[0].body),
+            ]
+        say(_text(lines, [*self._keys(world, keys), *self._places(base_url)]))
 
-    def _order(self, base_url: str, person: str) -> str:
+    def _order(self, base_url: str, key_file: str, market: MarketBody) -> str:
         """The command that opens a position."""
         url = f"{self._url(base_url)}/api/markets/perps/open"
-        key_file = shlex.quote(os.path.abspath(self.data_dir / f"{person}.key"))
-        body = json.dumps(FIRST_ORDER, separators=(",", ":"))
+        path = shlex.quote(os.path.abspath(self.data_dir / key_file))
+        most = LEVERAGE[market.preset] if market.preset else 10
+        order = {"ticker": market.ticker, "side": "long", "size": "1000", "leverage": market.max_leverage or most}
+        body = json.dumps(order, separators=(",", ":"))
         return f"""  curl -sS {url} -w '\\n' \\
-      -H "Authorization: Bearer $(cat {key_file})" \\
+      -H "Authorization: Bearer $(cat {path})" \\
       -d '{body}'"""
 
     def _url(self, base_url: str) -> str:
         """Where a caller on this machine reaches the venue."""
         return f"http://{reachable_host(self.host)}:{urlsplit(base_url).port}"
 
-    def _keys(self, keys: Mapping[str, str]) -> Iterator[Row]:
-        for at, (person, key) in enumerate(keys.items()):
-            place = shown(self.data_dir / f"{person}.key")
-            yield "" if at else "Keys", f"{person}: {key if sys.stderr.isatty() else place}"
+    def _keys(self, world: World, keys: Mapping[str, str]) -> Iterator[Row]:
+        for at, key in enumerate(world.keys):
+            place = shown(self.data_dir / key.file)
+            shown_key = keys[key.file] if sys.stderr.isatty() else place
+            yield "" if at else "Keys", f"{key.user_id or ', '.join(key.scopes)}: {shown_key}"
 
     def _next(self) -> Iterator[str]:
         """What to do with a venue that has no market."""
@@ -88,6 +105,7 @@ class Welcome:
 
     def _places(self, base_url: str) -> Iterator[Row]:
         where = "in PERPS_ADMIN_KEY" if self.is_key_in_environment else shown(self.data_dir / "admin.key")
+        yield "Page", f"{self._url(base_url)} in a browser"
         yield "Admin key", where
         yield "Try it", f"{self._url(base_url)}/docs in a browser: the API, with a key to trade by hand"
         if docs := [shown(ROOT / page) for page in DOCS if (ROOT / page).exists()]:

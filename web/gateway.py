@@ -27,6 +27,7 @@ from perps.commands import (
     OpenPosition,
     PlaceOrder,
     ReplaceOrder,
+    SetCancelTimer,
     SetTriggers,
 )
 from perps.engine import entry_of
@@ -211,7 +212,7 @@ def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
     the command's scope, and as ``wallet_of`` does.
     """
     principal.require(command.scope)
-    if isinstance(command, OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | CancelOrders):
+    if isinstance(command, OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | CancelOrders | SetCancelTimer):
         if command.user and command.user == principal.user:
             return command
         return replace(command, user=wallet_of(principal, command.user or None))

@@ -10,6 +10,8 @@ from msgspec import Struct
 from actors.clock import VenueClock
 from actors.limits import IN_FLIGHT_MAX
 from actors.ports import Clock, History
+from web.agents.frames import FORMS
+from web.agents.session import Sessions
 from web.api.app import Api
 from web.api.context import Context
 from web.auth import Keys, KeyStore
@@ -112,6 +114,8 @@ class VenueServer:
             tickets=Tickets(keys, time),
             streams=streams,
             stream_events=VenueEvents(model, time),
+            agents=Sessions(),
+            agent_events={name: VenueEvents(model, time, form) for name, form in FORMS.items()},
             heartbeat_s=limits.heartbeat_s,
             snapshots=self._snapshots,
             metrics=metrics,
@@ -130,7 +134,16 @@ class VenueServer:
         metrics.gauge("perps_offset", "The last durable row.", lambda: model.offset)
         metrics.gauge("perps_snapshot_offset", "The newest snapshot.", lambda: self._snapshots.last_offset)
         metrics.gauge("perps_snapshot_problem", "1: the last one failed.", lambda: self._snapshots.problem is not None)
+        metrics.gauge(
+            "perps_snapshot_age_seconds",
+            "Since the last snapshot, if there is a newer row.",
+            lambda: self._snapshots.age_s,
+        )
         metrics.gauge("perps_streams", "Open event streams.", lambda: streams.readers)
+        metrics.by_market(
+            "perps_price_age_seconds", "How old each market's price is.", lambda: model.price_ages(time.now_ms())
+        )
+        metrics.gauge("perps_agents", "Open agents' channels.", lambda: len(self.context.agents))
         metrics.by_market("perps_house_available", "What each house could pay, US dollars.", model.houses_available)
         metrics.by_market("perps_house_liability", "What each house would pay if all left.", model.houses_liable)
         self._listener = Listener(
@@ -157,6 +170,7 @@ class VenueServer:
         await self._snapshots.stop()
         await self._observations.stop()
         await self.host.stop()
+        await self.context.agents.close()
         self.context.streams.close()
         await self._listener.close()
         await self._queries.close()

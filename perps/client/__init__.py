@@ -6,23 +6,28 @@
             ...
 
 Reading order: ``venue`` (every operation as a method), ``requests`` (an operation and its values as one request),
-``sending`` (one request until there is a verdict), ``stream`` (events, row by row), ``errors``. It needs aiohttp,
+``sending`` (one request until there is a verdict), ``stream`` (events, row by row), ``errors``; ``agent`` and
+``channel`` (the same on one WebSocket). It needs aiohttp,
 msgspec and ``perps.wire``, and nothing of the process that serves the venue.
 """
 
+from perps.client.agent import Agent
 from perps.client.errors import BadAnswer, OutcomeUnknown, Refused, Unavailable, VenueError
 from perps.client.lists import Listing
 from perps.client.requests import Exact
 from perps.client.sending import Retry, without_password
 from perps.client.stream import Event, Row
 from perps.client.venue import Venue
+from perps.wire.order import Pending
 
 __all__ = [
+    "Agent",
     "BadAnswer",
     "Event",
     "Exact",
     "Listing",
     "OutcomeUnknown",
+    "Pending",
     "Refused",
     "Retry",
     "Row",

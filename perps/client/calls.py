@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from perps.client.lists import Listing
 from perps.wire.operation import Operation
+from perps.wire.order import Pending
 
 T = TypeVar("T")
 
@@ -16,6 +17,10 @@ class Calls:
 
     async def call(self, operation: Operation, kind: type[T], /, **values: object) -> T:
         """Any operation."""
+        raise NotImplementedError
+
+    async def call_or_wait(self, operation: Operation, kind: type[T], /, **values: object) -> T | Pending:
+        """An operation that some markets do at once and others at the next price: then an order, ``Pending``."""
         raise NotImplementedError
 
     def _list(

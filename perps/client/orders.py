@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from perps.client.calls import Calls, values_of
 from perps.client.lists import Listing
 from perps.client.requests import Exact
-from perps.wire import orders
+from perps.wire import order, orders
+
+WAIT_S: Final = 60.0
+"""How long ``wait_for_order`` waits: twice what a market's orders wait for their price by default."""
+
+PAUSE_S: Final = 0.05
+PAUSE_S_MAX: Final = 1.0
+"""Between two questions, at first and at most."""
 
 
 class OrderCalls(Calls):
@@ -45,13 +53,25 @@ class OrderCalls(Calls):
         ticker: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Listing[orders.Orders, orders.Order]:
+    ) -> Listing[orders.Orders, order.Order]:
         """A user's orders, those placed last first. ``status``: ``open`` (the default), ``closed`` or ``all``."""
         return self._list(orders.LIST, orders.Orders, lambda page: page.orders, locals())
 
     async def get_order(self, order_id: str) -> orders.OrderAnswer:
         """One order, resting or ended."""
         return await self.call(orders.GET, orders.OrderAnswer, order_id=order_id)
+
+    async def wait_for_order(self, order_id: str, *, within_s: float = WAIT_S) -> order.Order:
+        """An order once it has ended: ``filled``, ``cancelled`` or ``expired``. Asks the venue every now and then.
+
+        Raises ``TimeoutError`` if it waits still after ``within_s``.
+        """
+        async with asyncio.timeout(within_s):
+            pause_s = PAUSE_S
+            while (found := (await self.get_order(order_id)).order).status == "open":
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, PAUSE_S_MAX)
+        return found
 
     async def replace_order(
         self,
@@ -77,3 +97,9 @@ class OrderCalls(Calls):
     async def cancel_orders(self, *, user_id: str | None = None, ticker: str | None = None) -> orders.OrdersCancelled:
         """Cancel all resting orders, in one market or in all."""
         return await self.call(orders.CANCEL_ALL, orders.OrdersCancelled, user_id=user_id, ticker=ticker)
+
+    async def cancel_all_after(
+        self, ticker: str, seconds: Exact | None, *, user_id: str | None = None
+    ) -> orders.CancelsAfter:
+        """Cancel all resting orders of a market in so many seconds, unless this is called again before; None: never."""
+        return await self.call(orders.CANCEL_AFTER, orders.CancelsAfter, **values_of(locals()))

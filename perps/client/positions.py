@@ -8,6 +8,7 @@ from perps.client.requests import Exact
 from perps.wire import trading
 from perps.wire.close_all import CLOSE_ALL, ClosedAll
 from perps.wire.margin import MARGIN, MarginChanged
+from perps.wire.order import Pending
 from perps.wire.triggers import TRIGGERS, TriggersSet
 
 
@@ -28,12 +29,13 @@ class PositionCalls(Calls):
         client_order_id: str | None = None,
         user_id: str | None = None,
         position_id: str | None = None,
-    ) -> trading.Opened:
+    ) -> trading.Opened | Pending:
         """Open a position of at most ``size`` US dollars of notional. ``side``: ``long`` or ``short``.
 
-        With ``position_id`` it is added to that one.
+        With ``position_id`` it is added to that one. In a market that executes at the next price the answer is the
+        order, ``Pending``: ``wait_for_order`` says what becomes of it.
         """
-        return await self.call(trading.OPEN, trading.Opened, **values_of(locals()))
+        return await self.call_or_wait(trading.OPEN, trading.Opened, **values_of(locals()))
 
     async def quote_position(
         self,
@@ -61,15 +63,21 @@ class PositionCalls(Calls):
         acceptable_price: Exact | None = None,
         max_slippage_bps: int | None = None,
         client_order_id: str | None = None,
-    ) -> trading.Closed:
-        """Close a position, or a share of it: 1 is all, 0.5 is half. Or a ``quantity``, or a ``size`` in US dollars."""
-        return await self.call(trading.CLOSE, trading.Closed, **values_of(locals()))
+    ) -> trading.Closed | Pending:
+        """Close a position, or a share of it: 1 is all, 0.5 is half. Or a ``quantity``, or a ``size`` in US dollars.
+
+        ``Pending``: see ``open_position``.
+        """
+        return await self.call_or_wait(trading.CLOSE, trading.Closed, **values_of(locals()))
 
     async def change_margin(
         self, position_id: str, amount: Exact, *, client_order_id: str | None = None, user_id: str | None = None
-    ) -> MarginChanged:
-        """Pay ``amount`` US dollars into a position's margin; with an amount below 0, take them out of it."""
-        return await self.call(MARGIN, MarginChanged, **values_of(locals()))
+    ) -> MarginChanged | Pending:
+        """Pay ``amount`` US dollars into a position's margin; with an amount below 0, take them out of it.
+
+        ``Pending``, of a withdrawal: see ``open_position``.
+        """
+        return await self.call_or_wait(MARGIN, MarginChanged, **values_of(locals()))
 
     async def close_all_positions(self, *, ticker: str | None = None, user_id: str | None = None) -> ClosedAll:
         """Close what is open, each position by itself: see each one's result, and ``remaining``."""

@@ -10,18 +10,21 @@ from uuid import uuid4
 
 from msgspec import Struct
 
+from perps.wire.agents import AGENTS, KINDS
 from perps.wire.base import encode, outside
 from perps.wire.keys import REVOKE_KEY
 from perps.wire.markets import SET_MODE
 from perps.wire.operation import Operation
-from perps.wire.orders import CANCEL, CANCEL_ALL
+from perps.wire.orders import CANCEL, CANCEL_AFTER, CANCEL_ALL
 from perps.wire.prices import SET_PRICE, SET_PRICES
 from perps.wire.venue import TAKE_SNAPSHOT
 
 Exact = int | str | Decimal
 """A number that goes out. Money and sizes are US dollars, prices are US dollars for one base unit."""
 
-REPEATABLE: Final = frozenset((CANCEL.name, CANCEL_ALL.name, SET_MODE.name, REVOKE_KEY.name, TAKE_SNAPSHOT.name))
+REPEATABLE: Final = frozenset(
+    each.name for each in (CANCEL, CANCEL_ALL, CANCEL_AFTER, SET_MODE, REVOKE_KEY, TAKE_SNAPSHOT)
+)
 """Commands without an id that may be done twice: the second changes nothing that matters."""
 
 
@@ -40,6 +43,35 @@ class Request(Struct, frozen=True):
     """Statuses that are no failure."""
 
 
+class Asked(Request, frozen=True, kw_only=True):
+    """The same on an agent's channel, where it is an envelope."""
+
+    kind: str
+    fields: dict[str, Any]
+    """Its body, with the values that a path or a query has."""
+
+
+KIND_OF: Final = {asking.operation.name: kind for kind, asking in KINDS.items() if kind != "increase"}
+"""Operations that can be asked on the channel, by name. (An increase is an open with a position.)"""
+
+
+def asked_of(operation: Operation, values: Mapping[str, object]) -> Asked:
+    """The envelope for an operation of ``KIND_OF``. ``values`` and errors as of ``request_of``."""
+    given = {name: _exact(name, value) for name, value in values.items() if value is not None}
+    order_id, is_repeatable = _repeatable(operation, given)
+    kind = KIND_OF[operation.name]
+    return Asked(
+        method="the envelope",
+        target=f"{AGENTS.path} {kind}",
+        client_order_id=order_id,
+        has_effect=operation.has_effect,
+        is_repeatable=is_repeatable,
+        accepts=tuple(operation.answers),
+        kind=kind,
+        fields=_named(operation, KINDS[kind].body, given),
+    )
+
+
 def request_of(operation: Operation, values: Mapping[str, object]) -> Request:
     """The request for an operation. ``values`` by their names in snake_case; None is left out.
 
@@ -52,13 +84,12 @@ def request_of(operation: Operation, values: Mapping[str, object]) -> Request:
         place = f"{{{outside(name)}}}"
         if place in target:
             target = target.replace(place, quote(str(given.pop(name)), safe=""))
+    order_id, is_repeatable = _repeatable(operation, given)
     if operation.body is None:
         query = _named(operation, operation.query, given)
         target += f"?{urlencode(query)}" if query else ""
-        body = order_id = None
-        is_repeatable = operation.method == "GET" or operation.name in REPEATABLE
+        body = None
     else:
-        order_id, is_repeatable = _repeatable(operation, given)
         items = given.get("items") if get_origin(operation.body) is list else None
         fields = _named(operation, operation.body, given) if items is None else items
         body = encode(fields) if fields or not operation.body_optional else None
@@ -77,6 +108,8 @@ def _repeatable(operation: Operation, given: dict[str, Any]) -> tuple[str | None
     """A command's client order id, made here if none is ``given``, and whether the command may be done twice."""
     if not operation.has_effect:
         return None, True
+    if operation.body is None:
+        return None, operation.name in REPEATABLE
     if operation is SET_PRICES:
         return None, all("sequence" in item for item in given["items"])
     if get_origin(operation.body) is list:

@@ -14,8 +14,8 @@ import os
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -42,6 +42,7 @@ NOT_BEGUN: Final = SEND_AGAIN - {ErrorCode.OUTCOME_UNKNOWN}
 """Codes that say that nothing was done."""
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Request)
 
 
 class Retry(Struct, frozen=True):
@@ -84,6 +85,12 @@ class Reply(Struct, frozen=True):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    def decoded(self, kind: type[T]) -> T:
+        """The body in this form. Raises what msgspec does, ``UnicodeDecodeError`` or ``RecursionError``."""
+        if kind is msgspec.Raw:
+            msgspec.json.decode(self.body)
+        return msgspec.json.decode(self.body, type=kind)
 
     def described(self) -> str:
         """What came, for an error message."""
@@ -132,11 +139,15 @@ class Sender:
 
         No try begins later than ``retry_s`` after the first; each lasts at most ``timeout_s``. Raises ``VenueError``.
         """
+        return await self.until_verdict(request, self.once)
+
+    async def until_verdict(self, request: R, once: Callable[[R], Awaitable[Reply]]) -> Reply:
+        """As ``send``; ``once`` is one try, which raises ``NoVerdict`` if it was in vain."""
         begun, tries, in_doubt = time.monotonic(), 0, False
         while True:
             tries += 1
             try:
-                return await self._once(request)
+                return await once(request)
             except Refused as refused:
                 refused.is_repeated, refused.client_order_id = in_doubt, request.client_order_id
                 raise
@@ -157,15 +168,26 @@ class Sender:
         self, request: Request, limits: aiohttp.ClientTimeout, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """One try, as far as the answer's head. Raises ``NoVerdict``, also for what fails inside."""
-        if self._session is None:
-            raise RuntimeError("use the venue as an async context manager: async with Venue(…) as venue")
         sent = {**(headers or {}), **({} if request.body is None else {"Content-Type": "application/json"})}
-        try:
+        with self.failing(limits):
             url = URL(self.url + request.target, encoded=True)
-            async with self._session.request(
+            async with self.session.request(
                 request.method, url, data=request.body, headers=sent, timeout=limits, allow_redirects=False
             ) as answer:
                 yield answer
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The connections. Raises ``RuntimeError`` before ``open``."""
+        if self._session is None:
+            raise RuntimeError("use the venue as an async context manager: async with Venue(…) as venue")
+        return self._session
+
+    @contextmanager
+    def failing(self, limits: aiohttp.ClientTimeout) -> Iterator[None]:
+        """While a try goes on: what fails there is ``NoVerdict``."""
+        try:
+            yield
         except aiohttp.ClientConnectorError as error:
             number = error.os_error.errno or 0
             why = os.strerror(number) if number > 0 else error.os_error.strerror or error
@@ -202,7 +224,7 @@ class Sender:
                 " give the venue's own address"
             )
         try:
-            error = msgspec.json.decode(reply.body, type=_ErrorBody).error
+            error = reply.decoded(_ErrorBody).error
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             problem = f"{said} answered {reply.described()}. {NO_VENUE}"
             if reply.status < 500:
@@ -219,11 +241,9 @@ class Sender:
     def decoded(self, request: Request, reply: Reply, kind: type[T]) -> T:
         """The answer in this form. ``msgspec.Raw`` is any JSON, as it came. Raises ``BadAnswer``."""
         try:
-            if kind is msgspec.Raw:
-                msgspec.json.decode(reply.body)
-            return msgspec.json.decode(reply.body, type=kind)
+            return reply.decoded(kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            if isinstance(error, msgspec.ValidationError) and _is_json(reply.body):
+            if isinstance(error, msgspec.ValidationError) and _is_readable(reply):
                 said = f"{self.shown_url} gave an answer that this version of perps does not know: {error}"
             else:
                 said = f"{request.method} {self.shown_url}{request.target} answered {reply.described()}. {NO_VENUE}"
@@ -231,7 +251,8 @@ class Sender:
         bad.client_order_id = request.client_order_id
         raise bad
 
-    async def _once(self, request: Request) -> Reply:
+    async def once(self, request: Request) -> Reply:
+        """One try. Raises ``NoVerdict``, ``Refused``, ``BadAnswer``."""
         limits = aiohttp.ClientTimeout(total=self.timeout_s, sock_connect=min(self.timeout_s, CONNECT_S_MAX))
         async with self.answering(request, limits) as answer:
             reply = await self.read(answer)
@@ -254,9 +275,9 @@ def without_password(url: str) -> str:
     return re.sub(r"(//[^/:@]*):[^@]*@", r"\1:…@", url)
 
 
-def _is_json(body: bytes) -> bool:
+def _is_readable(reply: Reply) -> bool:
     try:
-        msgspec.json.decode(body)
+        reply.decoded(object)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return True

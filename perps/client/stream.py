@@ -10,7 +10,8 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncGenerator, Iterator
-from typing import Any, Final
+from contextlib import aclosing
+from typing import Any, Final, Protocol
 
 import aiohttp
 import msgspec
@@ -96,30 +97,57 @@ class RowReader:
         return Row(fields["id"], events)
 
 
-async def rows(sender: Sender, request: Request, since: str | None) -> AsyncGenerator[Row, None]:
+class Source(Protocol):
+    """Where rows come from, one connection after the other."""
+
+    back_s: float
+    """When to come back after a cut."""
+
+    def rows(self, since: str | None) -> AsyncGenerator[Row, None]:
+        """The rows behind an id, from one connection. Ends with ``NoVerdict``, or with what is final."""
+        ...
+
+
+class ServerSent:
+    """Rows as server-sent events."""
+
+    def __init__(self, sender: Sender, request: Request) -> None:
+        self._sender, self._request = sender, request
+        self.back_s = BACK_S
+
+    async def rows(self, since: str | None) -> AsyncGenerator[Row, None]:
+        """The rows of one answer."""
+        sender, request, reader = self._sender, self._request, RowReader(self.back_s)
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S_MAX, sock_read=SILENCE_S_MAX)
+        async with sender.answering(request, limits, _place(since)) as answer:
+            if answer.status != 200:
+                sender.checked(request, await sender.read(answer))
+            if answer.content_type != "text/event-stream":
+                raise BadAnswer(f"{sender.shown_url}{request.target} answered {answer.content_type}, not a stream")
+            async for data in answer.content.iter_any():
+                for row in reader.feed(data):
+                    self.back_s = reader.back_s
+                    yield row
+            raise NoVerdict(f"{sender.shown_url} ended the stream")
+
+
+async def rows(sender: Sender, source: Source, since: str | None) -> AsyncGenerator[Row, None]:
     """The rows of a stream, for ever, each once and in order.
 
     It connects again by itself, after the last row that was read. Raises ``Refused``, ``BadAnswer``, and before the
     first row also ``Unavailable``.
     """
-    limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S_MAX, sock_read=SILENCE_S_MAX)
-    begun, failures, is_first, reader = time.monotonic(), 0, True, RowReader()
+    begun, failures, is_first = time.monotonic(), 0, True
     while True:
-        reader = RowReader(reader.back_s)
         try:
-            async with sender.answering(request, limits, _place(since)) as answer:
-                if answer.status != 200:
-                    sender.checked(request, await sender.read(answer))
-                if answer.content_type != "text/event-stream":
-                    raise BadAnswer(f"{sender.shown_url}{request.target} answered {answer.content_type}, not a stream")
-                async for data in answer.content.iter_any():
-                    for row in reader.feed(data):
-                        since, failures, is_first = row.id, 0, False
-                        yield row
-                raise NoVerdict(f"{sender.shown_url} ended the stream")
+            async with aclosing(source.rows(since)) as found:
+                async for row in found:
+                    since, failures, is_first = row.id, 0, False
+                    yield row
+            raise NoVerdict(f"{sender.shown_url} ended the stream")
         except NoVerdict as failed:
             failures += 1
-            pause_s = min(reader.back_s * float(1 << min(failures - 1, 10)), BACK_S_MAX) * random.uniform(0.5, 1.0)
+            pause_s = min(source.back_s * float(1 << min(failures - 1, 10)), BACK_S_MAX) * random.uniform(0.5, 1.0)
             if failed.pause_s is not None:
                 pause_s = max(pause_s, pause_after(failures, failed))
             if is_first and time.monotonic() - begun + pause_s > sender.retry_s:

@@ -7,6 +7,7 @@ raise ``Refused``, ``Unavailable``, ``BadAnswer`` and, if it changes something, 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote, urlencode
@@ -18,8 +19,12 @@ from perps.client.orders import OrderCalls
 from perps.client.positions import PositionCalls
 from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Retry, Sender
-from perps.wire import history, keys, markets, page, prices, results, streams, users, venue
+from perps.wire import flows, history, keys, markets, page, prices, results, streams, users, venue
 from perps.wire.operation import Operation
+from perps.wire.order import Pending
+
+Parameter = Exact | bool | Iterable[Mapping[str, Any]] | None
+"""Of a market."""
 
 TIMEOUT_S: Final = 15.0
 RETRY_S: Final = 45.0
@@ -74,6 +79,14 @@ class Venue(PositionCalls, OrderCalls):
         request = request_of(operation, values)
         return self._sender.decoded(request, await self._sender.send(request), kind)
 
+    async def call_or_wait(self, operation: Operation, kind: type[T], /, **values: object) -> T | Pending:
+        """As ``call``, of an operation that some markets do at the next price only: then its order, ``Pending``."""
+        request = request_of(operation, values)
+        reply = await self._sender.send(request)
+        if reply.status == HTTPStatus.ACCEPTED:
+            return self._sender.decoded(request, reply, Pending)
+        return self._sender.decoded(request, reply, kind)
+
     async def get(self, path: str, kind: type[T], **query: object) -> T:
         """Any GET, its answer as ``kind``: for a route that this version has no method for."""
         request = Request("GET", path + (f"?{urlencode(query)}" if query else ""))
@@ -96,7 +109,7 @@ class Venue(PositionCalls, OrderCalls):
         else:
             path, query = "/api/sse", {**query, "user": user}
         request = Request("GET", path + (f"?{urlencode(query, safe=',')}" if query else ""))
-        return stream.rows(self._sender, request, since)
+        return stream.rows(self._sender, stream.ServerSent(self._sender, request), since)
 
     async def list_markets(self) -> markets.MarketList:
         """Every market, as of one offset."""
@@ -114,12 +127,13 @@ class Venue(PositionCalls, OrderCalls):
         price: Exact | None = None,
         *,
         preset: str | None = None,
-        **parameters: Exact | None,
+        **parameters: Parameter,
     ) -> markets.Listed:
         """List a market: ``list_market("STORY", price=10, preset="game")`` is a whole one.
 
-        ``preset``: ``crypto``, ``game`` or ``volatile``. ``parameters``: ``depth``, ``max_leverage`` and the others of
-        ``docs/api.md``, in snake_case; they win over the preset's.
+        ``preset``: ``crypto``, ``game``, ``volatile`` or ``binance:BTC``. ``parameters``: ``depth``, ``max_leverage``
+        and the others of ``docs/api.md``, in snake_case; they win over the preset's. ``tiers`` are records with the
+        fields of the contract.
         """
         given = {"ticker": ticker, "organization_id": organization_id, "name": name, "price": price, "preset": preset}
         return await self.call(markets.LIST_MARKET, markets.Listed, **given, **parameters)
@@ -128,7 +142,9 @@ class Venue(PositionCalls, OrderCalls):
         """``enabled``, ``reduce_only`` or ``halted``."""
         return await self.call(markets.SET_MODE, markets.MarketAnswer, ticker=ticker, mode=mode)
 
-    async def update_market(self, ticker: str, **parameters: Exact | bool | None) -> markets.MarketAnswer:
+    async def update_market(
+        self, ticker: str, **parameters: Exact | bool | Iterable[Mapping[str, Any]] | None
+    ) -> markets.MarketAnswer:
         """Change parameters: ``max_leverage`` and the others of ``docs/api.md``, in snake_case; ``force=True``."""
         return await self.call(markets.UPDATE, markets.MarketAnswer, ticker=ticker, **parameters)
 
@@ -184,6 +200,10 @@ class Venue(PositionCalls, OrderCalls):
     ) -> Listing[history.Funding, history.FundingHour]:
         """Funding, hour by hour, newest first."""
         return self._list(history.FUNDING, history.Funding, lambda page: page.funding, locals())
+
+    async def get_flows(self, ticker: str, window: str | None = None) -> flows.Flows:
+        """What was bought, sold, opened, closed, liquidated, and by how many: in ``1m``, ``5m``, ``1h`` or ``24h``."""
+        return await self.call(flows.FLOWS, flows.Flows, **values_of(locals()))
 
     def list_user_trades(
         self, user_id: str, *, limit: int | None = None, cursor: str | None = None

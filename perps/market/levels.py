@@ -69,6 +69,11 @@ class Levels:
         """Whether anything is due at ``price``."""
         return price <= self.falls_to or price >= self.rises_to
 
+    @property
+    def are_none(self) -> bool:
+        """Whether nothing waits."""
+        return self.falls_to == NOTHING_BELOW and self.rises_to == NOTHING_ABOVE
+
     def due(self, price: int, places: Places | None = None) -> Iterator[int]:
         """What is due at ``price``, in the order in which a price on its way there would have met it.
 

@@ -7,20 +7,31 @@ from msgspec.structs import astuple
 
 from perps.market.funding import FUNDING_DAYS, INDEX_MAX
 from perps.market.reach import largest_interest, largest_skew
-from perps.params import LEVERAGE_MAX, MarketParams, MarkSource
+from perps.params import LEVERAGE_MAX, UNIT_SCALE, MarketParams, MarkSource
 from perps.refusals import Fact, RejectCode, Rejected
-from perps.units import AMOUNT_MAX, INTEGER_MAX, MICRO, PICO, PPB, Ppb, Ticks, div_ceil, div_floor
-
-UNIT_SCALE: Final = PICO * MICRO
-"""Tick size × lot size, both pico, of one micro per tick·lot."""
+from perps.units import AMOUNT_MAX, INTEGER_MAX, PPB, Ppb, Ticks, div_ceil, div_floor
 
 TICKS_IN_MAINTENANCE: Final = 10
 """One tick of the price is at most so small a part of the maintenance margin: a price that had to be rounded to its
 tick, or trades that moved it by one, liquidate nobody who was not about to be.
 """
 
+BUFFER_MIN: Final = Ppb(PPB // 100)
+"""The least liquidation buffer: with less, the parts of two large positions at one mark that trading makes could push
+each other over the edge lot by lot, in one sweep.
+"""
+
 CONFIRMATIONS_MAX: Final = 100
 """The most often that a source must say a price that is held."""
+
+CLOCK_SKEW_MS_MAX: Final = 5_000
+"""The most that a feed's clock may be off, where orders wait for the next price."""
+
+PENDING_MS_MIN: Final = 1_000
+PENDING_MS_MAX: Final = 3_600_000
+"""How long they wait, at least (beside the clock's error) and at most."""
+TIERS_MAX: Final = 32
+"""The most size tiers: with every command the venue asks each whether anybody in it is due."""
 
 Rule = tuple[str, bool, dict[str, Fact]]
 """A rule in words, whether it holds, and what it compares."""
@@ -38,6 +49,9 @@ def check_params(params: MarketParams, price: Ticks, present: MarketParams | Non
         _steps(params, price, present),
         _funding(params, price),
         _prices(params),
+        _execution(params),
+        _tiers(params),
+        _parts(params),
     ):
         for rule, holds, compared in rules:
             if not holds:
@@ -181,6 +195,79 @@ def _prices(params: MarketParams) -> Iterator[Rule]:
         f"1 ≤ priceConfirmations ≤ {CONFIRMATIONS_MAX}",
         1 <= confirmations <= CONFIRMATIONS_MAX,
         {"price_confirmations": confirmations, "allowed": CONFIRMATIONS_MAX},
+    )
+
+
+def _execution(params: MarketParams) -> Iterator[Rule]:
+    """How long an order waits for the next price: longer than a price may be late, and not for ever."""
+    skew, limit = params.clock_skew, params.pending_limit
+    times: dict[str, Fact] = {"clock_skew_ms": skew, "pending_limit_ms": limit}
+    yield "0 ≤ clockSkew ≤ 5 s", 0 <= skew <= CLOCK_SKEW_MS_MAX, times
+    yield (
+        "clockSkew + 1 s ≤ pendingLimit ≤ 3,600 s: an order needs time until the feed's next price",
+        skew + PENDING_MS_MIN <= limit <= PENDING_MS_MAX,
+        times,
+    )
+
+
+def _tiers(params: MarketParams) -> Iterator[Rule]:
+    """By size: what is larger keeps more and may have less leverage. The other rules hold for the first tier's numbers,
+    which are the strictest for the house.
+    """
+    tiers = params.tiers
+    if not tiers:
+        return
+    yield f"there are at most {TIERS_MAX} tiers", len(tiers) <= TIERS_MAX, {"tiers": len(tiers), "allowed": TIERS_MAX}
+    first, last = tiers[0], tiers[-1]
+    yield (
+        "the first tier has the market's maintenanceRate and maxLeverage",
+        (first.maintenance_rate, first.max_leverage) == (params.maintenance_rate, params.max_leverage),
+        {
+            "maintenance_rate_ppb": params.maintenance_rate,
+            "max_leverage": params.max_leverage,
+            "first_maintenance_rate_ppb": first.maintenance_rate,
+            "first_max_leverage": first.max_leverage,
+        },
+    )
+    for number, (before, tier) in enumerate(zip((None, *tiers), tiers, strict=False), start=1):
+        named: dict[str, Fact] = {
+            "tier": number,
+            "max_quantity_lots": tier.max_lots,
+            "maintenance_rate_ppb": tier.maintenance_rate,
+            "max_leverage": tier.max_leverage,
+        }
+        yield "0 < maxQuantity of each tier ≤ 2^63", 0 < tier.max_lots <= INTEGER_MAX, named
+        yield "1 ≤ maxLeverage of each tier", tier.max_leverage >= 1, named
+        yield (
+            "0 < maintenanceRate < 1/maxLeverage in each tier",
+            tier.maintenance_rate > 0 and tier.maintenance_rate * tier.max_leverage < PPB,
+            named,
+        )
+        yield (
+            "from tier to tier maxQuantity rises, maintenanceRate does not fall and maxLeverage does not rise",
+            before is None
+            or (
+                before.max_lots < tier.max_lots
+                and before.maintenance_rate <= tier.maintenance_rate
+                and before.max_leverage >= tier.max_leverage
+            ),
+            named,
+        )
+    yield (
+        "the last tier's maxQuantity is at least maxOpenInterest",
+        last.max_lots >= params.max_open_interest,
+        {"max_quantity_lots": last.max_lots, **_interest(params)},
+    )
+
+
+def _parts(params: MarketParams) -> Iterator[Rule]:
+    """When a liquidation closes a part, and how much of it."""
+    least, buffer = params.partial_liquidation, params.liquidation_buffer
+    yield "0 < partialLiquidation", least is None or least > 0, {"partial_liquidation_micros": least or 0}
+    yield (
+        "0.01 ≤ liquidationBuffer ≤ 1",
+        BUFFER_MIN <= buffer <= PPB,
+        {"liquidation_buffer_ppb": buffer, "least_buffer_ppb": BUFFER_MIN},
     )
 
 

@@ -1,15 +1,17 @@
-"""One resting order: an entry that waits for its price; and its id."""
+"""One order that waits for its price, or for the next one; and its id."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from msgspec import Struct
 
 from perps.command_facts import OrderKind, Side
-from perps.units import Micros, Millis, Nano, Ppb, Ticks
+from perps.units import PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
 
 
 class Order(Struct, frozen=True, array_like=True, gc=False):
-    """An entry that rests. Frozen: a replacement makes a new one with the same number."""
+    """An order that rests. Frozen: a replacement makes a new one with the same number."""
 
     number: int
     """Its number in its market; its id is ``<ticker>-o<number>``."""
@@ -20,7 +22,7 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     """The most notional that it takes."""
     leverage: int
     price: Ticks
-    """Of a limit the worst average fill price, of a stop the mark that sets it off."""
+    """Of a limit the worst average fill price, of a stop the mark that sets it off, of others the quote before them."""
     reserve: Micros
     """What the market keeps for it: the most that its fill can take."""
     taker_fee: Ppb
@@ -28,17 +30,39 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     placed_at: Millis
     expires_at: Millis | None = None
     acceptable_price: Nano | None = None
-    """Of a stop: the worst average fill price, whole nanos …"""
+    """Of a stop or a market order: the worst average fill price, whole nanos …"""
     acceptable_price_pico: int = 0
     """… and the rest below them."""
     take_profit: Ticks | None = None
     stop_loss: Ticks | None = None
     referrer: str | None = None
+    position: int | None = None
+    """Number of the position that it is about; None: its fill begins one."""
+    reduces: bool = False
+    """Whether it takes from that position. Then ``size`` of a close by ``share`` or ``lots`` is what it would have been
+    worth when it was placed, and of a withdrawal the margin that comes out."""
+    share: Ppb = Ppb(0)
+    """Of a close: the share of the position …"""
+    lots: Lots = Lots(0)
+    """… or the lots (unsigned); both 0: as many as ``size`` pays for."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it waits for nothing but the next price."""
+        return self.kind in _PENDING
+
+    @property
+    def closes_all(self) -> bool:
+        """Whether it closes a whole position."""
+        return self.kind is OrderKind.MARKET and self.reduces and self.share == PPB
 
     @property
     def falls(self) -> bool:
         """Whether it waits for a price to fall: to buy at a limit, or to sell behind a stop."""
         return (self.kind is OrderKind.LIMIT) is (self.side is Side.LONG)
+
+
+_PENDING: Final = (OrderKind.MARKET, OrderKind.WITHDRAWAL)
 
 
 def order_id(ticker: str, number: int) -> str:

@@ -1,12 +1,13 @@
-"""Resting orders: entries that wait for a price, and the lists in which they wait.
+"""Resting orders: what waits for a price, and the lists in which it waits.
 
 A limit waits for the quote, because that is what its fill pays; a stop waits for the mark, as exits do. An entry fills
-whole or not at all.
+whole or not at all. A market order, where orders are decided at the next price, waits for nothing else; and there every
+other order is in no list before a price has come that is stamped after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Final
 
 from sortedcontainers import SortedList
@@ -30,11 +31,35 @@ _NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
 class RestingOrders:
     """A market's resting orders by number, and what is counted over them. Nothing here can refuse."""
 
-    __slots__ = ("_crowded", "_expiries", "_keys", "by_number", "by_user", "limits", "reserved", "stops")
+    __slots__ = (
+        "_by_time",
+        "_crowded",
+        "_expiries",
+        "_keys",
+        "by_number",
+        "by_position",
+        "by_user",
+        "limits",
+        "orphans",
+        "pending",
+        "ready_before",
+        "reserved",
+        "stops",
+    )
 
     def __init__(self) -> None:
         self.by_number: dict[int, Order] = {}
         self.by_user: dict[str, set[int]] = {}
+        self.by_position: dict[int, set[int]] = {}
+        """Orders about an open position, by its number."""
+        self.orphans: set[int] = set()
+        """Orders about a position that is gone: they end next."""
+        self.pending: SortedList[int] = SortedList()
+        """Orders that wait for nothing but the next price, first in first out."""
+        self.ready_before: Millis | None = None
+        """Limits and stops that were placed before this wait in their lists, the others in none; None: all do."""
+        self._by_time: SortedList[int] = SortedList()
+        """Those limits and stops by the time of their placing, where ``ready_before`` counts."""
         self.stops = Levels()
         """By the mark."""
         self.limits = Levels()
@@ -51,6 +76,8 @@ class RestingOrders:
         """An order rests from here on."""
         self.by_number[order.number] = order
         self.by_user.setdefault(order.user, set()).add(order.number)
+        if order.position is not None:
+            self.by_position.setdefault(order.position, set()).add(order.number)
         self.reserved = Micros(self.reserved + order.reserve)
         self._wait(order, params)
 
@@ -61,27 +88,83 @@ class RestingOrders:
         own.remove(number)
         if not own:
             del self.by_user[order.user]
+        self._about_no_more(order)
         self.reserved = Micros(self.reserved - order.reserve)
         self._wait_no_more(order)
         return order
 
+    def _about_no_more(self, order: Order) -> None:
+        about = self.by_position.get(order.position or 0)
+        if about is not None:
+            about.discard(order.number)
+            if not about:
+                del self.by_position[order.position or 0]
+        self.orphans.discard(order.number)
+
+    def orphan(self, position: int) -> None:
+        """A position is gone: what was ordered about it ends next."""
+        self.orphans |= self.by_position.pop(position, set())
+
+    def find_orphans(self, positions: Container[int]) -> None:
+        """After a start: which orders are about none of the positions that are open."""
+        for position in [each for each in self.by_position if each not in positions]:
+            self.orphan(position)
+
+    def about(self, position: int) -> list[Order]:
+        """Orders about an open position, the oldest first."""
+        return [self.by_number[number] for number in sorted(self.by_position.get(position, ()))]
+
+    def make_ready(self, before: Millis, params: MarketParams) -> None:
+        """A price has come: limits and stops that were placed before ``before`` wait in their lists, no others do."""
+        since, self.ready_before = self.ready_before, before
+        if since is None or since == before:
+            return
+        between = (min(since, before) << _NUMBER_BITS, max(since, before) << _NUMBER_BITS)
+        for entry in self._by_time.irange(*between, inclusive=(True, False)):
+            order = self.by_number[entry & _NUMBER_MASK]
+            if before > since:
+                self._enter(order, params)
+            else:
+                self._leave(order)
+
+    def _is_ready(self, order: Order) -> bool:
+        return self.ready_before is None or order.placed_at < self.ready_before
+
     def _wait(self, order: Order, params: MarketParams) -> None:
+        if order.is_pending:
+            self.pending.add(order.number)
+        else:
+            if self._is_ready(order):
+                self._enter(order, params)
+            if self.ready_before is not None:
+                self._by_time.add(_by_time(order))
+        if order.expires_at is not None:
+            self._expiries.add(_expiry(order))
+
+    def _wait_no_more(self, order: Order) -> None:
+        if order.is_pending:
+            self.pending.remove(order.number)
+        else:
+            if self._is_ready(order):
+                self._leave(order)
+            if self.ready_before is not None:
+                self._by_time.remove(_by_time(order))
+        if order.expires_at is not None:
+            self._expiries.remove(_expiry(order))
+
+    def _enter(self, order: Order, params: MarketParams) -> None:
         if order.kind is OrderKind.STOP:
             self.stops.add(order.price, order.number, falls=order.falls)
         else:
             key = self._keys[order.number] = limit_key(order, params)
             self.limits.add(key, order.number, falls=order.falls)
-        if order.expires_at is not None:
-            self._expiries.add(_expiry(order))
 
-    def _wait_no_more(self, order: Order) -> None:
+    def _leave(self, order: Order) -> None:
         if order.kind is OrderKind.STOP:
             self.stops.remove(order.price, order.number, falls=order.falls)
         else:
             self.limits.remove(self._keys.pop(order.number), order.number, falls=order.falls)
             self._crowded[order.falls].discard(_by_size(order))
-        if order.expires_at is not None:
-            self._expiries.remove(_expiry(order))
 
     def defer(self, order: Order, quote_key: int, *, lacks_room: bool = False) -> None:
         """A limit could not fill at this quote: let it wait for a better one; or for room, if it ``lacks_room``.
@@ -120,17 +203,27 @@ class RestingOrders:
                 break
             yield self.by_number[entry & _NUMBER_MASK]
 
-    def rekey(self, params: MarketParams) -> None:
-        """The market has other parameters: its limits wait at other levels."""
-        self.limits, self._keys = Levels(), {}
+    def rekey(self, params: MarketParams, ready_before: Millis | None = None) -> None:
+        """The market has other parameters: its limits wait at other levels, and perhaps all orders for a price."""
+        self.limits, self.stops, self._keys, self.ready_before = Levels(), Levels(), {}, ready_before
         for crowded in self._crowded:
             crowded.clear()
-        entries = []
+        limits, stops, times = [], [], []
         for number, order in self.by_number.items():
-            if order.kind is OrderKind.LIMIT:
+            if order.is_pending:
+                continue
+            if ready_before is not None:
+                times.append(_by_time(order))
+            if not self._is_ready(order):
+                continue
+            if order.kind is OrderKind.STOP:
+                stops.append((order.price, number, order.falls))
+            else:
                 key = self._keys[number] = limit_key(order, params)
-                entries.append((key, number, order.falls))
-        self.limits.add_all(entries)
+                limits.append((key, number, order.falls))
+        self.limits.add_all(limits)
+        self.stops.add_all(stops)
+        self._by_time = SortedList(times)
 
     def of(self, user: str) -> list[Order]:
         """A user's resting orders, oldest first."""
@@ -145,7 +238,10 @@ class NoLists(RestingOrders):
 
     __slots__ = ()
 
-    def rekey(self, params: MarketParams) -> None:
+    def rekey(self, params: MarketParams, ready_before: Millis | None = None) -> None:
+        """Nothing waits."""
+
+    def make_ready(self, before: Millis, params: MarketParams) -> None:
         """Nothing waits."""
 
     def _wait(self, order: Order, params: MarketParams) -> None:
@@ -188,3 +284,7 @@ def _by_size(order: Order) -> int:
 
 def _expiry(order: Order) -> int:
     return ((order.expires_at or 0) << _NUMBER_BITS) | order.number
+
+
+def _by_time(order: Order) -> int:
+    return (order.placed_at << _NUMBER_BITS) | order.number

@@ -83,8 +83,11 @@ def notional(lots: int, price: int, unit: int) -> Micros:
 
 
 def maintenance(lots: int, price: int, params: MarketParams, scale: int = 1) -> Micros:
-    """ceil(|q|·P·u·μ) + L, micros, P = ``price``/``scale``: equity at or below this is liquidated. Rounded up."""
-    exact = notional(lots, price, params.unit) * params.maintenance_rate
+    """ceil(|q|·P·u·μ) + L, micros, P = ``price``/``scale``: equity at or below this is liquidated. Rounded up.
+
+    μ is the rate of the position's size.
+    """
+    exact = notional(lots, price, params.unit) * params.rate_of(lots)
     return Micros(div_ceil(exact, PPB * scale) + params.maintenance_fixed)
 
 
@@ -102,8 +105,11 @@ def withdrawable(position: Position, price: int, params: MarketParams, index: Fu
 
 
 def initial_margin(lots: int, price: int, params: MarketParams, scale: int = 1) -> Micros:
-    """ceil(|q|·P·u / maxLeverage), micros: what an open of this size would need at ``price``, before its impact."""
-    return Micros(div_ceil(notional(lots, price, params.unit), params.max_leverage * scale))
+    """ceil(|q|·P·u / maxLeverage), micros: what an open of this size would need at ``price``, before its impact.
+
+    maxLeverage is that of the size.
+    """
+    return Micros(div_ceil(notional(lots, price, params.unit), params.leverage_of(lots) * scale))
 
 
 def is_liquidatable(position: Position, price: int, params: MarketParams, index: FundingIndex, scale: int = 1) -> bool:
@@ -114,7 +120,8 @@ def is_liquidatable(position: Position, price: int, params: MarketParams, index:
     """
     spare = position.cash - params.maintenance_fixed - funding_owed(position.lots, index)
     value = position.lots * price * params.unit
-    return spare * scale + value <= div_ceil(abs(value) * params.maintenance_rate, PPB)
+    rate = params.rate_of(position.lots) if params.tiers else params.maintenance_rate
+    return spare * scale + value <= div_ceil(abs(value) * rate, PPB)
 
 
 def kappa(position: Position, params: MarketParams) -> int:
@@ -137,10 +144,10 @@ def liquidation_price(position: Position, params: MarketParams, index: FundingIn
     Agrees with dYdX ``(e − s·p)/(|s|·MMF − s)``.
     """
     spare = position.cash - funding_owed(position.lots, index) - params.maintenance_fixed
-    worth = abs(position.lots) * params.unit
+    worth, rate = abs(position.lots) * params.unit, params.rate_of(position.lots)
     if position.lots > 0:
-        return Ticks(max(0, div_floor((1 - spare) * PPB - 1, worth * (PPB - params.maintenance_rate))))
-    return Ticks(max(0, div_floor((spare - 1) * PPB, worth * (PPB + params.maintenance_rate)) + 1))
+        return Ticks(max(0, div_floor((1 - spare) * PPB - 1, worth * (PPB - rate))))
+    return Ticks(max(0, div_floor((spare - 1) * PPB, worth * (PPB + rate)) + 1))
 
 
 def bankruptcy_price(position: Position, params: MarketParams, index: FundingIndex) -> Ticks:

@@ -1,7 +1,6 @@
 """What a listing is made of where it names nothing itself: the presets, and the steps that suit a price.
 
-Immediate execution is the only one there is: every preset fills at the last price. Where a market could say otherwise,
-its recipe would.
+Every preset fills at the last price; a listing may say otherwise beside it (ARCHITECTURE.md says why they do not).
 """
 
 from collections.abc import Mapping
@@ -9,8 +8,7 @@ from typing import Final, NamedTuple
 
 from msgspec import Struct
 
-from perps.market.listing import UNIT_SCALE
-from perps.params import MarkSource, Preset
+from perps.params import UNIT_SCALE, Execution, MarkSource, Preset
 from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb, div_floor
 
 
@@ -33,12 +31,28 @@ class Recipe(Struct, frozen=True, kw_only=True):
     max_step: Ppb | None = None
     max_price_age: Millis | None = None
     price_band: Ppb | None = None
+    execution: Execution = Execution.IMMEDIATE
     has_usual_steps: bool = True
     """Whether a price of 100 or more has the usual steps."""
+    has_brackets: bool = False
+    """Whether leverage and maintenance are an exchange's, by size; then the largest step is 1/leverage."""
 
 
 PLAIN: Final = Recipe()
 """A listing without a preset."""
+
+BRACKETED: Final = Recipe(
+    taker_fee=Ppb(PPB // 2000),
+    liquidation_fee=Ppb(3 * PPB // 2000),
+    max_funding_rate=Ppb(2 * PPB // 1000),
+    max_price_age=Millis(10_000),
+    price_band=Ppb(PPB // 10),
+    has_brackets=True,
+)
+"""A market with an exchange's size brackets, which bring leverage and maintenance.
+
+Fees and impact fit the lowest maintenance rate that they have, 0.004, and the funding rate the highest leverage, 150.
+"""
 
 PRESETS: Final[Mapping[Preset, Recipe]] = {
     Preset.CRYPTO: Recipe(
@@ -73,8 +87,9 @@ PRESETS: Final[Mapping[Preset, Recipe]] = {
         max_step=Ppb(10 * PPB // 100),
         has_usual_steps=False,
     ),
+    **{preset: BRACKETED for preset in Preset if preset.coin is not None},
 }
-"""All keep the listing rules, and in ``game`` and ``volatile`` trading alone cannot liquidate a fresh position.
+"""All keep the listing rules; in ``game`` and ``volatile`` trading alone cannot liquidate a fresh position.
 
 For that, with μ = 1/(2·leverage) and o = max_open_interest, 2·o/(1 − o) ≤ μ/(1 + μ).
 """

@@ -20,11 +20,6 @@ def trade_cost(lots: int, *, index_price: Ticks, unit: int, skew: Lots, skew_sca
     return Micros(div_ceil(numerator, 2 * skew_scale))
 
 
-def quote_price(*, index_price: Ticks, skew: Lots, skew_scale: Lots) -> Ticks:
-    """The price of the next small trade in ticks: floor(S·(Ks + K)/Ks)."""
-    return Ticks(div_floor(index_price * (skew_scale + skew), skew_scale))
-
-
 def most_lots(size: Micros, sign: int, *, index_price: Ticks, unit: int, skew: Lots, skew_scale: Lots) -> Lots:
     """The largest |d| with |C(sign·|d|)| ≤ size, unsigned lots; 0 when one lot already costs more.
 

@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-from perps.params import MarketParams
+from perps.params import Execution, MarketParams
 from perps.units import PPB, Ppb, div_ceil, div_floor
 
 
@@ -38,5 +38,6 @@ def risks(params: MarketParams) -> tuple[Risk, ...]:
         found.append(Risk("max_step_undeclared", safe_step(params)))
     elif step > safe_step(params):
         found.append(Risk("gap_risk", safe_step(params)))
-    found.append(Risk("executes_at_last_price", one_way_fee(params)))
+    if params.execution is Execution.IMMEDIATE:
+        found.append(Risk("executes_at_last_price", one_way_fee(params)))
     return tuple(found)

@@ -8,15 +8,16 @@ from perps.events import (
     MarketListed,
     Transfers,
 )
+from perps.market.cancel_timers import CancelTimers
 from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.orders import NoLists, RestingOrders
 from perps.market.position import Position
-from perps.market.pricing import quote_price, trade_cost
+from perps.market.pricing import trade_cost
 from perps.market.settling import Settling
 from perps.market.triggers import Exits, NoExits
 from perps.money.accounts import house_account, insurance_account
-from perps.params import MarketParams, MarkSource, Mode
+from perps.params import Execution, MarketParams, MarkSource, Mode
 from perps.snapshot.images import MarketHead, MarketImage, in_order
 from perps.units import PPB, FundingIndex, Lots, Micros, Millis, Ticks, div_ceil, div_floor
 
@@ -30,7 +31,9 @@ class Market:
 
     __slots__ = (
         "at",
+        "cancel_timers",
         "cash",
+        "decided_before",
         "exits",
         "funding_at",
         "funding_carry",
@@ -89,6 +92,11 @@ class Market:
         self.order = LiquidationOrder() if order is None else order
         self.exits = Exits() if order is None else NoExits()
         self.orders = RestingOrders() if order is None else NoLists()
+        self.cancel_timers = CancelTimers()
+        self.decided_before = Millis(0)
+        """Where orders wait for the next price: the present one decides those that were placed before this."""
+        if listing.params.execution is Execution.NEXT_PRICE:
+            self.orders.ready_before = self.decided_before
         self.next_number = 1
         self.next_order = 1
         self.seq = 0
@@ -117,6 +125,9 @@ class Market:
         market.house, market.insurance = head.house, head.insurance
         market.held_price, market.settling = head.held_price, head.settling
         market.next_order = head.next_order
+        market.cancel_timers, market.decided_before = CancelTimers(head.cancel_timers), head.decided_before
+        if head.params.execution is Execution.NEXT_PRICE:
+            market.orders.ready_before = head.decided_before
         market.order.add_all(image.positions, head.params)
         market.exits.enter_all(position for position in image.positions if position.has_exits)
         for position in image.positions:
@@ -124,6 +135,7 @@ class Market:
             market._count(position, 1)
         for each in image.orders:
             market.orders.add(each, head.params)
+        market.orders.find_orphans(market.positions)
         return market
 
     def image(self) -> MarketImage:
@@ -150,6 +162,8 @@ class Market:
             self.settling,
             self.next_order,
             len(self.positions) if self.orders.by_number else None,
+            in_order(self.cancel_timers.by_user),
+            self.decided_before,
         )
         return MarketImage(head, tuple(self.positions.values()), tuple(self.orders.by_number.values()))
 
@@ -159,7 +173,7 @@ class Market:
         market.order, market.exits = NoOrder(), NoExits()
         market.positions, market.held = dict(self.positions), dict(self.held)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
-        market.orders = NoLists()
+        market.orders, market.cancel_timers = NoLists(), CancelTimers(self.cancel_timers.by_user)
         for order in self.orders.by_number.values():
             market.orders.add(order, self.params)
         return market
@@ -180,10 +194,10 @@ class Market:
         return self.quote_at(self.skew)
 
     def quote_at(self, skew: int, index_price: Ticks | None = None) -> Ticks:
-        """The quote at another skew, and at another index price if one is given; ticks, rounded down, at least 1."""
-        index_price = self.index_price if index_price is None else index_price
-        price = quote_price(index_price=index_price, skew=Lots(skew), skew_scale=self.params.skew_scale)
-        return max(price, Ticks(1))
+        """S·(1 + K/Ks) at another skew, and at another index price if one is given; ticks, rounded down, at least 1."""
+        scale = self.params.skew_scale
+        price = div_floor((self.index_price if index_price is None else index_price) * (scale + skew), scale)
+        return Ticks(price if price > 1 else 1)
 
     @property
     def mark(self) -> Ticks:

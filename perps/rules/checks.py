@@ -3,8 +3,11 @@
 from typing import Final
 
 from perps.commands import ClosePosition, OpenPosition, limit_price
+from perps.effects import Ordered, OrderStatus
 from perps.events import Fill, Transfer, TransferKind, Transfers
+from perps.market.order import Order
 from perps.market.position import Position, position_id, split_position_id
+from perps.market.pricing import trade_cost
 from perps.market.state import Market
 from perps.market.triggers import is_profit_due, is_stop_due
 from perps.money.accounts import FEES, user_account
@@ -95,19 +98,45 @@ def would_trigger(position: Position, mark: Ticks) -> Rejected | None:
     return None
 
 
+def leverage_too_high(market: Market, leverage: int, lots: int, held: int = 0, worth: int | None = None) -> Rejected:
+    """Refuse a leverage that a position of this size may not have: what it may have, and what would fit.
+
+    ``lots`` (signed) are to be added to ``held``. ``worth``: of a lot at the price of an order, micros; None: at the
+    present quote.
+    """
+    params = market.params
+    if not params.tiers:
+        return reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=leverage, max_leverage=params.max_leverage)
+    room = max(params.lots_at(leverage) - abs(held), 0)
+    fits = abs(market.cost(room if lots > 0 else -room)) if worth is None else room * worth
+    return reject(
+        RejectCode.LEVERAGE_TOO_HIGH,
+        leverage=leverage,
+        max_leverage=params.leverage_of(held + lots),
+        quantity_lots=abs(held + lots),
+        largest_quantity_lots=params.lots_at(leverage),
+        largest_size_micros=fits,
+    )
+
+
 def fill_of(market: Market, lots: Lots) -> Fill:
     """The trade of ``lots`` (signed) at the present quote."""
-    skew = market.skew
+    skew, index_price, scale = market.skew, market.index_price, market.params.skew_scale
     quote_after = market.quote_at(skew + lots)
     return Fill(
         lots,
-        market.cost(lots),
-        market.index_price,
-        market.mark_given(quote_after, market.index_price),
+        trade_cost(lots, index_price=index_price, unit=market.unit, skew=skew, skew_scale=scale),
+        index_price,
+        market.mark_given(quote_after, index_price),
         market.quote_at(skew),
         quote_after,
         market.funding_index,
     )
+
+
+def filled(order: Order | None, position: Position, fill: Fill | None = None) -> tuple[Ordered, ...]:
+    """That an order has been filled, if there was one."""
+    return () if order is None else (Ordered(order, OrderStatus.FILLED, position=position.number, fill=fill),)
 
 
 def beyond_limit(market: Market, fill: Fill, command: OpenPosition | ClosePosition) -> Rejected | None:

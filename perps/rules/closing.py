@@ -1,10 +1,11 @@
 """Closing a position, or a part of it: every check, the money it moves, and what a reduction does."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from perps.commands import ClosePosition
 from perps.effects import Effects, Traded, TradeKind
 from perps.events import CloseReason, Fill, PositionReduced, Transfer, TransferKind, Transfers
+from perps.market.order import Order
 from perps.market.position import (
     Position,
     equity,
@@ -12,19 +13,27 @@ from perps.market.position import (
     funding_owed,
     is_liquidatable,
     maintenance,
+    position_id,
 )
 from perps.market.pricing import most_lots
 from perps.market.state import Market
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee, usable
+from perps.rules.checks import beyond_limit, fee_legs, fill_of, filled, find, reject, shut, trading_fee, usable
 from perps.rules.rule import CommandRule, EventRule, Given
-from perps.units import PPB, Lots, Micros, div_ceil, div_floor
+from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
 
 
-def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[PositionReduced] | Rejected:
-    """Close a part of a position: floor(|q|·share/10⁹) lots, at least one; or as many as are asked for, or as their
+class ToClose(NamedTuple):
+    """A position and how many lots of it are to be closed, unsigned."""
+
+    position: Position
+    size: int
+
+
+def to_close(market: Market, command: ClosePosition, given: Given) -> ToClose | Rejected:
+    """What a close asks for: floor(|q|·share/10⁹) lots, at least one; or as many as are asked for, or as their
     notional allows, and at most all.
     """
     if not 0 < command.share <= PPB:
@@ -39,7 +48,15 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     if not count:
         smallest = abs(market.cost(-1 if found.lots > 0 else 1))
         return reject(RejectCode.POSITION_SIZE_TOO_SMALL, size_micros=command.size, one_lot_micros=smallest)
-    reduced = reduce(market, found, count, CloseReason.OWNER)
+    return ToClose(found, count)
+
+
+def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[PositionReduced] | Rejected:
+    """Close a part of a position, or all of it."""
+    asked = to_close(market, command, given)
+    if isinstance(asked, Rejected):
+        return asked
+    reduced = reduce(market, asked.position, asked.size, CloseReason.OWNER)
     unpaid = house_cannot_pay(market, reduced)
     if unpaid:
         return unpaid
@@ -54,6 +71,21 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     return beyond_limit(market, reduced.fill, command) or (reduced,)
 
 
+def close_of(market: Market, order: Order) -> ClosePosition:
+    """The close that a pending order asks for."""
+    by_size = not order.share and not order.lots
+    return ClosePosition(
+        ticker=market.ticker,
+        user=order.user,
+        position_id=position_id(market.ticker, order.position or 0),
+        share=order.share or Ppb(PPB),
+        lots=order.lots,
+        size=order.size if by_size else Micros(0),
+        acceptable_price=order.acceptable_price,
+        acceptable_price_pico=order.acceptable_price_pico,
+    )
+
+
 def reduce(
     market: Market,
     position: Position,
@@ -62,6 +94,7 @@ def reduce(
     fill: Fill | None = None,
     *,
     is_endangered: bool = False,
+    is_kept: bool = False,
 ) -> PositionReduced:
     """Close ``count`` lots (unsigned, 1 … |q|) of a position at the present quote: sizes, money and the rest.
 
@@ -75,6 +108,8 @@ def reduce(
     Both are charged on the exit notional |C|, and a listing keeps liquidation fee ≥ taker fee ≥ maker fee: a
     liquidation never pays better. A settlement of the market has no fee.
     ``is_endangered``: the position is due for liquidation, so it pays that fee whatever its reason to leave.
+    ``is_kept``: what the part fetches, less the fee, stays in the position: Q += kept, m += kept. It must leave no bad
+    debt.
     """
     params, index = market.params, market.funding_index
     size = abs(position.lots)
@@ -97,12 +132,13 @@ def reduce(
         if is_liquidated
         else fee_legs(position.user, position.referrer, fee, params)
     )
+    kept = Micros(settlement - fee if is_kept else 0)
     rest = Position(
         number=position.number,
         user=position.user,
         lots=Lots(position.lots - closed),
-        cash=Micros(position.cash - cash),
-        margin=Micros(position.margin - margin),
+        cash=Micros(position.cash - cash + kept),
+        margin=Micros(position.margin - margin + kept),
         leverage=position.leverage,
         entry_cost=Micros(position.entry_cost - entry),
         funding_paid=Micros(position.funding_paid + funding),
@@ -111,7 +147,11 @@ def reduce(
         take_profit=position.take_profit,
         stop_loss=position.stop_loss,
     )
-    settled = _settlement_legs(market, position.user, margin=margin, pnl=pnl, bad_debt=bad_debt)
+    if is_kept:
+        transfers = _kept_legs(params.ticker, pnl, fee)
+    else:
+        settled = _settlement_legs(market, position.user, margin=margin, pnl=pnl, bad_debt=bad_debt)
+        transfers = (*settled, *legs)
     return PositionReduced(
         position=rest,
         fill=fill,
@@ -124,7 +164,8 @@ def reduce(
         fee=fee,
         referral=referral,
         bad_debt=bad_debt,
-        transfers=(*settled, *legs),
+        transfers=transfers,
+        kept=kept,
     )
 
 
@@ -164,6 +205,10 @@ def apply_reduced(market: Market, event: PositionReduced) -> None:
     if position.lots:
         market.enter(position)
     market.take_money(event.transfers)
+    if event.order is not None:
+        market.orders.remove(event.order.number)
+    if not position.lots:
+        market.orders.orphan(position.number)
 
 
 def project_reduced(event: PositionReduced) -> Effects:
@@ -183,12 +228,14 @@ def project_reduced(event: PositionReduced) -> Effects:
             event.entry_released,
             event.reason if event.reason in _EXITS else None,
         ),
+        *filled(event.order, event.position, event.fill),
     )
 
 
 _EXITS: Final = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS)
 
-COMMANDS = (CommandRule(ClosePosition, decide_close),)
+COMMANDS: tuple[CommandRule, ...] = ()
+"""A close is decided by ``perps/rules/next_price.py``."""
 EVENTS = (EventRule(PositionReduced, apply_reduced, project_reduced),)
 
 
@@ -237,3 +284,14 @@ def _settlement_legs(market: Market, user: str, *, margin: Micros, pnl: Micros, 
         (insurance_account(ticker), house, covered, TransferKind.BAD_DEBT),
     )
     return tuple(Transfer(source, target, Micros(amount), kind) for source, target, amount, kind in moves if amount)
+
+
+def _kept_legs(ticker: str, pnl: Micros, fee: Micros) -> Transfers:
+    """margin → house a loss, or house → margin a gain · margin → insurance the fee. The wallet has no part in it."""
+    posted, house = margin_account(ticker), house_account(ticker)
+    moves = (
+        (posted, house, -pnl, TransferKind.LOSS),
+        (house, posted, pnl, TransferKind.PROFIT),
+        (posted, insurance_account(ticker), fee, TransferKind.LIQUIDATION_FEE),
+    )
+    return tuple(Transfer(source, target, Micros(amount), kind) for source, target, amount, kind in moves if amount > 0)

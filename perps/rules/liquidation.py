@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
 from perps.events import CloseReason, PositionReduced
+from perps.market.order import Order
+from perps.market.part import least_part
 from perps.market.position import Position, is_liquidatable
 from perps.market.state import Market
 from perps.market.triggers import is_stop_due
 from perps.refusals import Rejected
-from perps.rules.closing import house_cannot_pay, reduce
+from perps.rules.checks import beyond_limit
+from perps.rules.closing import can_be_paid, close_of, house_cannot_pay, reduce
 
 
 def next_liquidation(market: Market, unpaid: set[int]) -> PositionReduced | None:
@@ -44,11 +49,28 @@ def _all_due(market: Market) -> Iterator[Position]:
 
 
 def decide_liquidation(market: Market, position: Position) -> PositionReduced | Rejected:
-    """Close the whole position at the present quote. Refused only if the house cannot pay its gain.
+    """Close a position at the present quote: as much as makes it sound, where the market liquidates in part; else all.
 
-    If its stop-loss is due at this mark too, it leaves in this turn as a stop: its owner asked for that. The fee is
-    the same, or everybody would set a stop at the price of their liquidation.
+    Refused only if the house cannot pay its gain. If its stop-loss is due at this mark too, all of it leaves in this
+    turn as a stop: its owner asked for that. The fee is the same, or everybody would set a stop at the price of their
+    liquidation. So does one that its owner has ordered to be closed whole at this price, as a close.
     """
     reason = CloseReason.STOP_LOSS if is_stop_due(position, market.mark) else CloseReason.LIQUIDATION
+    if reason is CloseReason.LIQUIDATION and market.params.partial_liquidation is not None:
+        part = least_part(market, position)
+        reduced = reduce(market, position, part, reason, is_kept=True) if part else None
+        if reduced is not None and can_be_paid(market, reduced.pnl):
+            return reduced
     reduced = reduce(market, position, abs(position.lots), reason, is_endangered=True)
+    order = _own_close(market, position, reduced)
+    if order is not None:
+        reduced = replace(reduced, reason=CloseReason.OWNER, order=order)
     return house_cannot_pay(market, reduced) or reduced
+
+
+def _own_close(market: Market, position: Position, reduced: PositionReduced) -> Order | None:
+    """Its owner's order to close all of it, which the present price decides, if it is within its bound."""
+    for order in market.orders.about(position.number):
+        if order.closes_all and order.placed_at < market.decided_before:
+            return None if beyond_limit(market, reduced.fill, close_of(market, order)) else order
+    return None

@@ -10,7 +10,7 @@ from perps.market.state import Market
 from perps.money.accounts import margin_account, user_account
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import find, reject, shut, usable
+from perps.rules.checks import filled, find, reject, shut, usable
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import AMOUNT_MAX, Micros
 
@@ -46,14 +46,18 @@ def apply_changed(market: Market, event: PositionChanged) -> None:
     """The position stands as it is now."""
     market.leave(market.positions[event.position.number])
     market.enter(event.position)
+    if event.order is not None:
+        market.orders.remove(event.order.number)
 
 
 def project_changed(event: PositionChanged) -> Effects:
     """A position that is not what it was."""
-    return (Changed(event.position, event.mark_price, event.funding_index),)
+    changed = Changed(event.position, event.mark_price, event.funding_index)
+    return (changed, *filled(event.order, event.position))
 
 
-COMMANDS = (CommandRule(ChangeMargin, decide_margin),)
+COMMANDS: tuple[CommandRule, ...] = ()
+"""Margin is decided by ``perps/rules/next_price.py``."""
 EVENTS = (EventRule(PositionChanged, apply_changed, project_changed),)
 
 

@@ -1,11 +1,9 @@
 """Opening a position, or adding to one: every check, and what that does."""
 
-from typing import Final
-
 from msgspec.structs import replace
 
 from perps.commands import OpenPosition, Side, signed
-from perps.effects import Effects, Ordered, OrderStatus, Traded, TradeKind
+from perps.effects import Effects, Traded, TradeKind
 from perps.events import Fill, PositionIncreased, PositionOpened, Transfer, TransferKind
 from perps.market.position import Position, equity, is_liquidatable, maintenance
 from perps.market.pricing import most_lots
@@ -14,12 +12,21 @@ from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, find, reject, shut, trading_fee, would_trigger
+from perps.rules.checks import (
+    beyond_limit,
+    fee_legs,
+    fill_of,
+    filled,
+    find,
+    leverage_too_high,
+    reject,
+    shut,
+    trading_fee,
+    would_trigger,
+)
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
 from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
-
-_NO_EXITS: Final = (None, None)
 
 
 def decide_open(
@@ -41,17 +48,14 @@ def open_at(
     params = market.params
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
-    exits = (command.take_profit, command.stop_loss)
-    if exits != _NO_EXITS and not valid_exits(*exits):
-        return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
-    if exits != _NO_EXITS and command.position is not None:
-        return reject(RejectCode.VALIDATION_ERROR, rule="takeProfit and stopLoss are for a new position")
-    grown = None if command.position is None else find(market, command.position, command.user)
+    if command.take_profit is not None or command.stop_loss is not None:
+        if not valid_exits(command.take_profit, command.stop_loss):
+            return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
+        if command.position is not None:
+            return reject(RejectCode.VALIDATION_ERROR, rule="takeProfit and stopLoss are for a new position")
+    grown = None if command.position is None else _grown(market, command)
     if isinstance(grown, Rejected) and grown.code is not RejectCode.POSITION_CLOSED:
         return grown
-    if isinstance(grown, Position) and (grown.lots > 0) is not (command.side is Side.LONG):
-        rule = "what is added to a position is on its side: close it, or open another one"
-        return reject(RejectCode.VALIDATION_ERROR, rule=rule, position=str(command.position))
     closed_doors = shut(market, given, opening=True)
     if closed_doors:
         return closed_doors
@@ -63,16 +67,16 @@ def open_at(
             size_micros=command.size,
             min_order_size_micros=params.min_order_size,
         )
-    sign = 1 if command.side is Side.LONG else -1
+    skew, sign = market.skew, 1 if command.side is Side.LONG else -1
     count = most_lots(
         command.size,
         sign,
         index_price=market.index_price,
         unit=market.unit,
-        skew=market.skew,
+        skew=skew,
         skew_scale=params.skew_scale,
     )
-    lots = signed(command.side, count)
+    lots = Lots(sign * count)
     refused = _check_size(market, command, lots, Lots(0) if grown is None else grown.lots)
     refused = refused or _check_user(market, command.user, lots, is_new=grown is None)
     if refused:
@@ -81,20 +85,21 @@ def open_at(
     margin = Micros(div_ceil(abs(fill.cost), command.leverage))
     added = _new(market, command, given, fill, margin)
     position = added if grown is None else _sum(grown, added)
-    if (position.take_profit, position.stop_loss) != _NO_EXITS:
+    if position.take_profit is not None or position.stop_loss is not None:
         triggered = would_trigger(position, fill.mark_price)
         if triggered:
             return triggered
-    mark, scale = market.exact_mark(market.skew + lots)
+    mark, scale = market.exact_mark(skew + lots)
     if is_liquidatable(position, mark, params, market.funding_index, scale):
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
             equity_micros=equity(position, mark, params.unit, market.funding_index, scale),
             maintenance_micros=maintenance(position.lots, mark, params, scale),
         )
-    beyond = beyond_limit(market, fill, command)
-    if beyond:
-        return beyond
+    if command.acceptable_price is not None or command.max_slippage_bps is not None:
+        beyond = beyond_limit(market, fill, command)
+        if beyond:
+            return beyond
     fee = trading_fee(market, fill, fee_rate)
     if margin + fee > given.held:
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=margin + fee, available_micros=given.held)
@@ -116,27 +121,38 @@ def apply_opened(market: Market, event: PositionOpened) -> None:
 def project_opened(event: PositionOpened) -> Effects:
     """A trade that began a position."""
     traded = Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral)
-    if event.order is None:
-        return (traded,)
-    return (traded, Ordered(event.order, OrderStatus.FILLED, position=event.position.number, fill=event.fill))
+    return (traded, *filled(event.order, event.position, event.fill))
 
 
 def apply_increased(market: Market, event: PositionIncreased) -> None:
     """A position stands larger than it was."""
     market.leave(market.positions[event.position.number])
     market.enter(event.position)
+    if event.order is not None:
+        market.orders.remove(event.order.number)
 
 
 def project_increased(event: PositionIncreased) -> Effects:
     """A trade that made a position larger: an open, to everybody but its owner."""
-    return (Traded(TradeKind.OPEN, event.position, event.fill, False, event.fee, event.referral),)
+    traded = Traded(TradeKind.OPEN, event.position, event.fill, False, event.fee, event.referral)
+    return (traded, *filled(event.order, event.position, event.fill))
 
 
-COMMANDS = (CommandRule(OpenPosition, decide_open),)
+COMMANDS: tuple[CommandRule, ...] = ()
+"""An open is decided by ``perps/rules/next_price.py``."""
 EVENTS = (
     EventRule(PositionOpened, apply_opened, project_opened),
     EventRule(PositionIncreased, apply_increased, project_increased),
 )
+
+
+def _grown(market: Market, command: OpenPosition) -> Position | Rejected:
+    """The position that is to be made larger: its owner's, and on the side of what is added."""
+    grown = find(market, str(command.position), command.user)
+    if isinstance(grown, Position) and (grown.lots > 0) is not (command.side is Side.LONG):
+        rule = "what is added to a position is on its side: close it, or open another one"
+        return reject(RejectCode.VALIDATION_ERROR, rule=rule, position=str(command.position))
+    return grown
 
 
 def _new(market: Market, command: OpenPosition, given: Given, fill: Fill, margin: Micros) -> Position:
@@ -181,8 +197,8 @@ def _check_size(market: Market, command: OpenPosition, lots: Lots, held: Lots) -
             max_open_interest_lots=params.max_open_interest,
             largest_size_micros=largest_open(market, sign),
         )
-    if command.leverage > params.max_leverage:
-        return reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=command.leverage, max_leverage=params.max_leverage)
+    if command.leverage > (params.leverage_of(held + lots) if params.tiers else params.max_leverage):
+        return leverage_too_high(market, command.leverage, lots, held)
     skew, after = market.skew, market.skew + lots
     if abs(after) > params.max_skew and abs(after) >= abs(skew):
         return reject(

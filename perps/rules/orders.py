@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from perps.commands import CancelOrder, CancelOrders, OpenPosition, OrderKind, PlaceOrder, ReplaceOrder
+from perps.commands import CancelOrder, CancelOrders, OpenPosition, OrderKind, PlaceOrder, ReplaceOrder, signed
 from perps.effects import Effects, Ordered, OrderStatus
 from perps.events import (
     OrderCancelled,
@@ -21,13 +21,14 @@ from perps.events import (
 )
 from perps.market.order import Order, order_id, split_order_id
 from perps.market.orders import quote_key
+from perps.market.position import position_id
 from perps.market.reach import too_large
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import orders_account, user_account
-from perps.params import Mode
+from perps.params import Execution, Mode
 from perps.refusals import InvariantViolated, RejectCode, Rejected
-from perps.rules.checks import reject, shut
+from perps.rules.checks import leverage_too_high, reject, shut
 from perps.rules.opening import open_at
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
@@ -70,12 +71,12 @@ def decide_place(market: Market, command: PlaceOrder, given: Given) -> tuple[Ord
         stop_loss=command.stop_loss,
         referrer=given.referrer,
     )
-    refused = _unfit(market, order, given) or _too_many(market, command.user) or _due_already(market, order)
+    refused = _unfit(market, order, given) or too_many(market, command.user) or _due_already(market, order)
     if refused:
         return refused
     if order.reserve > given.held:
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=order.reserve, available_micros=given.held)
-    return (OrderPlaced(order, _reserved(market, order.user, order.reserve)),)
+    return (OrderPlaced(order, reserved(market, order.user, order.reserve)),)
 
 
 def decide_replace(market: Market, command: ReplaceOrder, given: Given) -> tuple[OrderReplaced] | Rejected:
@@ -88,6 +89,9 @@ def decide_replace(market: Market, command: ReplaceOrder, given: Given) -> tuple
         return found
     if isinstance(found, Rejected):
         return shut(market, given, opening=True) or found
+    waiting = pending(market, found, given)
+    if waiting:
+        return waiting
     params = market.params
     order = replace(
         found,
@@ -109,18 +113,21 @@ def decide_replace(market: Market, command: ReplaceOrder, given: Given) -> tuple
     more = Micros(order.reserve - found.reserve)
     if more > given.held:
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=more, available_micros=given.held)
-    return (OrderReplaced(order, _reserved(market, order.user, more)),)
+    return (OrderReplaced(order, reserved(market, order.user, more)),)
 
 
-def decide_cancel(market: Market, command: CancelOrder, _: Given) -> tuple[OrderCancelled] | Rejected:
+def decide_cancel(market: Market, command: CancelOrder, given: Given) -> tuple[OrderCancelled] | Rejected:
     """End a resting order: in every mode, and at every price."""
     found = found_order(market, command)
-    return found if isinstance(found, Rejected) else (cancelled(market, found, BY_OWNER),)
+    if isinstance(found, Rejected):
+        return found
+    return pending(market, found, given) or (cancelled(market, found, BY_OWNER),)
 
 
-def decide_cancel_all(market: Market, command: CancelOrders, _: Given) -> tuple[OrderCancelled, ...]:
-    """End all resting orders of a user; no event when there are none."""
-    return tuple(cancelled(market, order, BY_OWNER) for order in market.orders.of(command.user))
+def decide_cancel_all(market: Market, command: CancelOrders, given: Given) -> tuple[OrderCancelled, ...]:
+    """End all resting orders of a user but those that are pending; no event when there are none."""
+    resting = market.orders.of(command.user)
+    return tuple(cancelled(market, order, BY_OWNER) for order in resting if not pending(market, order, given))
 
 
 def found_order(market: Market, command: CancelOrder | ReplaceOrder) -> Order | Rejected:
@@ -137,9 +144,21 @@ def found_order(market: Market, command: CancelOrder | ReplaceOrder) -> Order | 
     return reject(RejectCode.ORDER_NOT_FOUND, order=command.order_id)
 
 
+def pending(market: Market, order: Order, given: Given) -> Rejected | None:
+    """Refuse to touch an order that waits for the next price: to take it back then would be a look ahead for free.
+
+    A limit or a stop waits for one, too, where the market executes at it, and no longer than a market order does.
+    """
+    if not order.is_pending:
+        waits = market.params.execution is Execution.NEXT_PRICE and order.placed_at >= market.decided_before
+        if not waits or given.at >= order.placed_at + market.params.pending_limit:
+            return None
+    return reject(RejectCode.ORDER_PENDING, order=order_id(market.ticker, order.number))
+
+
 def cancelled(market: Market, order: Order, reason: str) -> OrderCancelled:
     """The end of an order that was not filled: its reserve goes back."""
-    return OrderCancelled(order, reason, _reserved(market, order.user, Micros(-order.reserve)))
+    return OrderCancelled(order, reason, reserved(market, order.user, Micros(-order.reserve)))
 
 
 def expired(market: Market, given: Given, count_max: int) -> tuple[OrderCancelled, ...]:
@@ -161,7 +180,9 @@ def is_an_entry_due(market: Market, mark: Ticks) -> bool:
     return any(_is_there_room(market, falls=falls) for falls in (True, False))
 
 
-def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened | OrderCancelled | None:
+def next_entry(
+    market: Market, given: Given, tries: list[int]
+) -> PositionOpened | PositionIncreased | OrderCancelled | None:
     """What the order that is due first leads to: its fill or its end; None when none is due.
 
     Stops before limits, and of each first what waits for a fall: the highest first, then what waits for a rise, the
@@ -193,7 +214,9 @@ def next_entry(market: Market, given: Given, tries: list[int]) -> PositionOpened
     return None
 
 
-def decide_fill(market: Market, order: Order, given: Given) -> PositionOpened | OrderCancelled | Rejected:
+def decide_fill(
+    market: Market, order: Order, given: Given
+) -> PositionOpened | PositionIncreased | OrderCancelled | Rejected:
     """Fill an order that is due: whole, as an open at the present quote, paid from its reserve. Rejected: it rests on.
 
     The rest of the reserve goes back. An order whose time is over ends instead; so does one that is refused, but for
@@ -206,7 +229,7 @@ def decide_fill(market: Market, order: Order, given: Given) -> PositionOpened | 
     if isinstance(outcome, Rejected):
         is_patient = order.kind is OrderKind.LIMIT and outcome.code in _RESTS_ON
         return outcome if is_patient else cancelled(market, order, outcome.code)
-    if isinstance(outcome, PositionIncreased):
+    if isinstance(outcome, PositionIncreased) and order.position is None:
         raise InvariantViolated(f"order {order.number} of {market.ticker} begins no position")
     account = orders_account(market.ticker)
     transfers = [replace(transfer, source=account) for transfer in outcome.transfers]
@@ -262,6 +285,8 @@ def _unfit(market: Market, order: Order, given: Given) -> Rejected | None:
     params = market.params
     if order.leverage < 1 or order.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
+    if order.is_pending:
+        return reject(RejectCode.VALIDATION_ERROR, rule="a placed order is a limit or a stop")
     if not 1 <= order.price <= INTEGER_MAX:
         return reject(RejectCode.VALIDATION_ERROR, rule="price is at least one tick, and below 2^63 ticks")
     if not valid_exits(order.take_profit, order.stop_loss):
@@ -282,12 +307,13 @@ def _unfit(market: Market, order: Order, given: Given) -> Rejected | None:
     if lots > params.max_open_interest:
         caps = {"quantity_lots": lots, "max_open_interest_lots": params.max_open_interest}
         return reject(RejectCode.POSITION_SIZE_TOO_LARGE, **caps)
-    if order.leverage > params.max_leverage:
-        return reject(RejectCode.LEVERAGE_TOO_HIGH, leverage=order.leverage, max_leverage=params.max_leverage)
+    if order.leverage > params.leverage_of(lots):
+        return leverage_too_high(market, order.leverage, signed(order.side, lots), worth=worth)
     return None
 
 
-def _too_many(market: Market, user: str) -> Rejected | None:
+def too_many(market: Market, user: str) -> Rejected | None:
+    """Refuse more orders of a user, or of a market, than there may be."""
     own, orders = len(market.orders.by_user.get(user, ())), len(market.orders)
     if own >= ORDERS_PER_USER_MAX:
         return reject(RejectCode.TOO_MANY_OPEN_ORDERS, open_orders=own, maximum=ORDERS_PER_USER_MAX)
@@ -327,10 +353,11 @@ def _open_of(market: Market, order: Order) -> OpenPosition:
         acceptable_price_pico=rest,
         take_profit=order.take_profit,
         stop_loss=order.stop_loss,
+        position=None if order.position is None else position_id(market.ticker, order.position),
     )
 
 
-def _reserved(market: Market, user: str, amount: Micros) -> tuple[Transfer, ...]:
+def reserved(market: Market, user: str, amount: Micros) -> tuple[Transfer, ...]:
     """The transfer that adds to a reserve, or (< 0) gives back."""
     wallet, account = user_account(user), orders_account(market.ticker)
     if amount > 0:

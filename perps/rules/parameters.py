@@ -1,13 +1,15 @@
 """An administrator changes a market's parameters while it runs."""
 
+from collections.abc import Iterable
+
 from perps.commands import UpdateMarket
 from perps.effects import Effects, ParamsSet
 from perps.events import HoldEnded, ParamsChanged
 from perps.market.funding import index_bound
 from perps.market.listing import check_params
-from perps.market.position import is_liquidatable
+from perps.market.position import Position, is_liquidatable
 from perps.market.state import Market
-from perps.params import MarketParams, changed
+from perps.params import Execution, MarketParams, changed
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Millis
@@ -55,6 +57,11 @@ def _misfit(market: Market, params: MarketParams) -> Rejected | None:
             {"max_open_interest_lots": params.max_open_interest, "open_interest_lots": side},
         ),
         (
+            "execution changes only while no order waits for the next price",
+            params.execution is market.params.execution or not market.orders.pending,
+            {"pending_orders": len(market.orders.pending)},
+        ),
+        (
             "maxOpenInterest leaves the funding index room",
             abs(market.funding_index) < index_bound(params.max_open_interest),
             {"max_open_interest_lots": params.max_open_interest, "funding_index": market.funding_index},
@@ -70,9 +77,13 @@ def _endangered(market: Market, params: MarketParams) -> int:
     """How many positions are liquidatable under the new parameters, and are not under the present ones."""
     mark, scale = market.exact_mark(market.skew)
     now, index = market.params, market.funding_index
-    if not market.order.may_be_due(mark, params, index, scale):
+    due: Iterable[Position]
+    if params.tiers != now.tiers:  # the order knows who is due by its own tiers only
+        due = market.positions.values()
+    elif not market.order.may_be_due(mark, params, index, scale):
         return 0
-    due = (market.positions[number] for number in market.order.candidates(mark, params, index, scale))
+    else:
+        due = (market.positions[number] for number in market.order.candidates(mark, params, index, scale))
     return sum(
         is_liquidatable(each, mark, params, index, scale) and not is_liquidatable(each, mark, now, index, scale)
         for each in due
@@ -81,8 +92,12 @@ def _endangered(market: Market, params: MarketParams) -> int:
 
 def apply_changed(market: Market, event: ParamsChanged) -> None:
     """These parameters hold from here on. Funding that is switched on counts from now; switched off, its rate is 0."""
-    had_funding, market.params = market.params.funding_velocity, event.params
-    market.orders.rekey(event.params)
+    had_funding, had_tiers = market.params.funding_velocity, market.params.tiers
+    market.params = event.params
+    waits = event.params.execution is Execution.NEXT_PRICE
+    market.orders.rekey(event.params, market.decided_before if waits else None)
+    if event.params.tiers != had_tiers:
+        market.order.rekey(market.positions.values(), event.params)
     if not event.params.funding_velocity:
         market.funding_rate, market.funding_carry, market.funding_at = 0, 0, Millis(0)
     elif not had_funding:

@@ -7,6 +7,7 @@ from perps.effects import Effects, Holding, Priced
 from perps.events import HoldEnded, PriceHeld, PriceUpdated
 from perps.market.holding import HeldPrice, is_near
 from perps.market.state import Market
+from perps.params import Execution
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import AMOUNT_MAX, PPB, Millis, Ppb, Ticks, div_floor
@@ -14,6 +15,13 @@ from perps.units import AMOUNT_MAX, PPB, Millis, Ppb, Ticks, div_floor
 SOURCE_CLOCK_AHEAD_MS_MAX: Final = 5_000
 """How far a price's own time may run ahead of the venue's before it is refused as nonsense."""
 
+
+FEEDS: Final = (PriceSource.ORACLE, PriceSource.AGENT)
+"""Sources that report what has happened elsewhere; the others say what happens here."""
+
+NEEDS_TIME: Final = (
+    "a feed's price has at, its own time, in a market with execution next_price: it decides older orders"
+)
 
 HOLD_MS: Final = 30_000
 """How long a price is held for another one that confirms it. Then the index counts again."""
@@ -38,6 +46,9 @@ def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[Pr
     if source_at is not None and source_at > now + SOURCE_CLOCK_AHEAD_MS_MAX:
         facts: dict[str, Fact] = {"rule": "at is not in the future", "at_ms": source_at, "now_ms": now}
         return Rejected(code=RejectCode.VALIDATION_ERROR, facts=facts)
+    if source_at is None and is_timed(market, command.source):
+        facts = {"rule": NEEDS_TIME, "source": command.source}
+        return Rejected(code=RejectCode.VALIDATION_ERROR, facts=facts)
     known_at = market.source_times.get(command.source)
     if source_at is not None and known_at is not None and source_at < known_at:
         facts = {"at_ms": source_at, "known_at_ms": known_at}
@@ -61,8 +72,25 @@ def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[Pr
             command.reason,
             command.sequence,
             source_at,
+            _orders_before(market, command.source, at, given),
         ),
     )
+
+
+def is_timed(market: Market, source: PriceSource) -> bool:
+    """Whether prices of this source must say their own time: a feed's, where orders are decided at the next price."""
+    return market.params.execution is Execution.NEXT_PRICE and source in FEEDS
+
+
+def _orders_before(market: Market, source: PriceSource, at: Millis, given: Given) -> Millis | None:
+    """Which orders a price decides: those placed before this. None where it decides whatever there is.
+
+    A feed's counts from its own time, less what its clock may be off: one that arrives late is no gift to whoever
+    knows it already. What the venue itself says counts from its receipt: nobody knew it before.
+    """
+    if market.params.execution is not Execution.NEXT_PRICE:
+        return None
+    return Millis(at - market.params.clock_skew) if source in FEEDS else given.at
 
 
 def changed(price: Ticks, change: Ppb) -> Ticks:
@@ -124,6 +152,9 @@ def apply_price(market: Market, event: PriceUpdated) -> None:
     """The index price is this from here on; nothing is held."""
     market.index_price, market.price_at, market.held_price = event.price, event.at, None
     _note_source(market, event)
+    if event.orders_before is not None:
+        market.decided_before = event.orders_before
+        market.orders.make_ready(event.orders_before, market.params)
 
 
 def apply_held(market: Market, event: PriceHeld) -> None:

@@ -11,12 +11,14 @@ from perps import commands, events
 from perps.commands import Ids, Route
 from perps.effects import Effects
 from perps.rules import (
+    cancel_timers,
     closing,
     funding,
     house,
     listing,
     margin,
     modes,
+    next_price,
     opening,
     orders,
     parameters,
@@ -34,6 +36,8 @@ MODULES: Final = (
     margin,
     triggers,
     orders,
+    next_price,
+    cancel_timers,
     funding,
     prices,
     listing,

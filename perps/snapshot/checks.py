@@ -113,11 +113,14 @@ def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
         if order.number <= last:
             return f"{ticker} has order {order.number} behind {last}"
         last = order.number
-        sound = 1 <= order.price <= INTEGER_MAX and min(order.size, order.leverage, order.reserve) >= 1
+        reserved = order.position is not None and not order.reserve if order.reduces else order.reserve >= 1
+        sound = 1 <= order.price <= INTEGER_MAX and min(order.size, order.leverage) >= 1 and reserved
         if not sound or not valid_exits(order.take_profit, order.stop_loss):
             return f"order {ticker}-o{last} is none: {order}"
         if not 0 <= order.placed_at <= until or (order.expires_at or until) not in TIMES:
             return f"order {ticker}-o{last} was placed at {order.placed_at}, its market stands at {until}"
+    if any(at not in TIMES for at in image.head.cancel_timers.values()):
+        return f"{ticker} has a cancel timer that is no time"
     if last >= image.head.next_order:
         return f"{ticker} has order {last}, but the next one would be {image.head.next_order}"
     return None

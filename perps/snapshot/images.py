@@ -54,6 +54,9 @@ class MarketHead(Struct, frozen=True, array_like=True):
     next_order: int = 1
     position_count: int | None = None
     """Of what stands behind the head: so many positions, then orders. None: positions only."""
+    cancel_timers: dict[str, Millis] = {}
+    """By user, sorted."""
+    decided_before: Millis = Millis(0)
 
 
 class MarketImage(Struct, frozen=True):

@@ -24,6 +24,8 @@ ALLOWED: Final = "allowed"
 
 NO_NUMBER: Final = 'must be a decimal number, such as 12.5 or "12.5"'
 
+NO_FLOAT: Final = 'must be text, such as "12.5", or a whole number: a float of MessagePack is not exact'
+
 
 def outside(name: str) -> str:
     """``entry_price`` as the contract has it: ``entryPrice``. ``pnl`` is ``PnL``."""
@@ -146,6 +148,8 @@ def _read(kind: type[Any], given: object) -> object:
             return NO_LIMIT
         if not LITERAL.fullmatch(given):
             raise ValueError(NO_NUMBER)
+    elif type(given) is float:
+        raise ValueError(NO_FLOAT)
     elif type(given) is not int and type(given) is not Decimal:
         raise ValueError(NO_NUMBER)
     try:
@@ -174,5 +178,21 @@ def decoder(kind: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind, dec_hook=_read, float_hook=_literal)
 
 
+def converted(value: object, kind: Any) -> Any:
+    """A value as another reader than JSON's made it (``Decimal`` for what is not whole), as ``kind``.
+
+    Raises ``msgspec.ValidationError``.
+    """
+    return msgspec.convert(value, kind, dec_hook=_read)
+
+
+def unpacker(kind: Any) -> msgspec.msgpack.Decoder[Any]:
+    """As ``decoder``, of MessagePack. A float is no number here: what was meant is not known any more."""
+    return msgspec.msgpack.Decoder(kind, dec_hook=_read)
+
+
 encode: Final = msgspec.json.Encoder(enc_hook=_written).encode
 """A struct of the contract as JSON."""
+
+pack: Final = msgspec.msgpack.Encoder(enc_hook=_written).encode
+"""The same as MessagePack."""

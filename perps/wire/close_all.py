@@ -10,6 +10,7 @@ from perps.wire.base import Answer, Body, Offset, PositionId, Ticker, UserId
 from perps.wire.errors import ErrorCode
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.operation import COMMAND, Operation
+from perps.wire.order import Order
 from perps.wire.trading import Closed
 
 CLOSES_MAX: Final = 100
@@ -32,10 +33,13 @@ class CloseRefused(Answer):
 
 
 class CloseResult(Answer):
-    """What became of one of many positions: its close, or an error."""
+    """What became of one of many positions: its close, the order to close it, or an error."""
 
     position_id: PositionId
     closed: Closed | UnsetType = UNSET
+    order: Annotated[
+        Order | UnsetType, Meta(description="With `execution` `next_price`: what will close it at the next price.")
+    ] = UNSET
     error: CloseRefused | UnsetType = UNSET
 
 

@@ -33,6 +33,7 @@ class ErrorCode(StrEnum):
     PRICE_UNCONFIRMED = "price_unconfirmed"
     POSITION_CLOSED = "position_closed"
     ORDER_CLOSED = "order_closed"
+    ORDER_PENDING = "order_pending"
     CLOCK_NOT_MANUAL = "clock_not_manual"
     PAYLOAD_TOO_LARGE = "payload_too_large"
     PARAMETERS_INCONSISTENT = "parameters_inconsistent"
@@ -74,6 +75,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.PRICE_UNCONFIRMED,
         _C.POSITION_CLOSED,
         _C.ORDER_CLOSED,
+        _C.ORDER_PENDING,
         _C.CLOCK_NOT_MANUAL,
     ),
     413: (_C.PAYLOAD_TOO_LARGE,),
@@ -121,6 +123,7 @@ MEANING: Final = {
     _C.PRICE_STALE: "The price is too old.",
     _C.PRICE_UNCONFIRMED: "A price far from the last one waits to be confirmed. Nothing trades until then.",
     _C.POSITION_CLOSED: "The position is already closed.",
+    _C.ORDER_PENDING: "The order waits for the next price, and cannot be taken back before it has come.",
     _C.ORDER_CLOSED: "The order rests no more: it was filled, cancelled or has expired.",
     _C.CLOCK_NOT_MANUAL: "The venue's clock is real. Start it with `--clock manual` to advance it.",
     _C.PAYLOAD_TOO_LARGE: "The body is too large.",

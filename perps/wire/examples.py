@@ -24,7 +24,9 @@ _MARKET: Final = """
  "priceAt": "2026-11-22T17:34:58.482Z", "fundingVelocity": "0.0115", "maxFundingRate": "0.0065",
  "maxPriceAge": null, "priceBand": "0.1", "priceConfirmations": 3, "chargesMakerFee": true,
  "maxPositionsPerUser": null, "maxNotionalPerUser": null, "heldPrice": null,
- "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false}
+ "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false,
+            "execution": "immediate", "pendingLimit": "30", "clockSkew": "0.2",
+ "tiers": [], "partialLiquidation": null, "liquidationBuffer": "0.25"}
 """
 
 
@@ -66,7 +68,8 @@ EXAMPLES: Final[dict[str, Example]] = {
  "platformPaid": "0.999001", "referrerPaid": "0.00"}, "totalRequired": "100.899006", "entryPrice": "10000.0005005",
  "equity": "99.899955",
  "liquidationPrice": "9045.22", "bankruptcyPrice": "9000.00", "offset": 3,
- "largestSize": "10005000.00", "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}}""",
+ "largestSize": "10005000.00", "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "execution": "immediate",
+ "maxLeverage": 100, "maintenanceRate": "0.005"}""",
         '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
     ),
     "closePosition": Example(
@@ -127,7 +130,8 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
  "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
  "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
- "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null},
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null, "reduceOnly": false,
+           "percentage": null, "quantity": null},
  "newBalance": "947.401549", "clientOrderId": "o-1", "offset": 10}""",
         '{"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "1000", "leverage": 10, "price": "9800",'
         ' "takeProfit": "11000", "clientOrderId": "o-1"}',
@@ -143,20 +147,23 @@ EXAMPLES: Final[dict[str, Example]] = {
  {"orders": [{"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
  "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
  "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
- "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null}],
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null, "reduceOnly": false,
+           "percentage": null, "quantity": null}],
  "offset": 10, "nextCursor": null}"""),
     "getOrder": Example("""
  {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
  "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
  "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
- "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null},
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null, "reduceOnly": false,
+           "percentage": null, "quantity": null},
  "offset": 10}"""),
     "replaceOrder": Example(
         """
  {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
  "size": "1000.00", "leverage": 10, "price": "9700.00", "reserve": "101.00", "acceptablePrice": null,
  "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
- "averagePrice": null, "placedAt": "2026-11-22T17:34:58.462Z", "expiresAt": null, "closedAt": null},
+ "averagePrice": null, "placedAt": "2026-11-22T17:34:58.462Z", "expiresAt": null, "closedAt": null, "reduceOnly": false,
+           "percentage": null, "quantity": null},
  "newBalance": "947.401549", "clientOrderId": "o-2", "offset": 11}""",
         '{"price": "9700", "clientOrderId": "o-2"}',
     ),
@@ -165,9 +172,14 @@ EXAMPLES: Final[dict[str, Example]] = {
  "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
  "takeProfit": "11000.00", "stopLoss": null, "status": "cancelled", "reason": "owner", "positionId": null,
  "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null,
- "closedAt": "2026-11-22T17:34:58.502Z"},
+ "closedAt": "2026-11-22T17:34:58.502Z", "reduceOnly": false,
+           "percentage": null, "quantity": null},
  "offset": 12}"""),
     "cancelOrders": Example('{"orders": [], "offset": 12}'),
+    "cancelAllAfter": Example(
+        '{"ticker": "BTC-PERP", "userId": "ann", "cancelsAt": "2026-11-22T17:35:58.512Z", "offset": 13}',
+        '{"ticker": "BTC-PERP", "seconds": "60"}',
+    ),
     "listPositions": Example("""
  {"perpetuals": {"positions": [], "stats": {"totalPositions": 0, "totalPnL": "0.00", "totalFunding": "0.00"}},
  "timestamp": "2026-11-22T17:34:58.492Z", "offset": 9, "nextCursor": null}"""),
@@ -209,6 +221,10 @@ EXAMPLES: Final[dict[str, Example]] = {
         '{"funding": [{"at": "2026-11-22T17:00:00.000Z", "rate": "0.00008", "payment": "0.84", "fundingIndex": "3.12",'
         ' "indexPrice": "10500.00"}], "nextCursor": "6-0"}'
     ),
+    "getFlows": Example("""
+ {"ticker": "BTC-PERP", "window": "1h", "start": "2026-11-22T16:35:00.000Z", "longVolume": "2522.890078",
+ "shortVolume": "1573.010117", "netSentiment": "0.231909944", "opens": 2, "closes": 2, "liquidations": 1,
+ "liquidatedVolume": "1048.950053", "traders": 2, "offset": 9}"""),
     "listUserTrades": Example("""
  {"trades": [{"id": "8-0", "ticker": "BTC-PERP", "kind": "close", "side": "long", "price": "10500.00026",
  "quantity": "0.05", "size": "525.000013", "markPrice": "10500.00", "quotePrice": "10500.00",

@@ -6,13 +6,24 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from perps.params import MarkSource, Preset
+from perps.params import Execution, MarkSource, Preset
 from perps.wire.base import Answer, Body, Limit, Number, Quantity, Text, Ticker, by_default, no_limit
 
 Share = Annotated[Number, Meta(description="A share from 0 to 1, at most 9 decimals.", examples=["0.001"])]
 
 
 Lots = Annotated[Number, Meta(description="Base units, a multiple of the lot size.", examples=["1000"])]
+
+
+class TierBody(Body):
+    """What holds for positions up to a size. The whole position is at the rate of its tier."""
+
+    max_quantity: Annotated[Lots, Meta(description="The largest position of the tier, base units.")]
+    maintenance_rate: Share
+    max_leverage: Annotated[int, Meta(ge=1, le=1_000_000)]
+
+
+Tiers = Annotated[list[TierBody], Meta(max_length=32)]
 
 
 class MarketBody(Body):
@@ -94,6 +105,33 @@ class MarketBody(Body):
     max_notional_per_user: Annotated[
         Limit, Meta(description='The most notional of one user, both sides added up, US dollars, or "none".')
     ] = no_limit()
+    execution: Annotated[
+        Execution | None, Meta(description="At which price orders fill: the last one (the default), or the next.")
+    ] = None
+    pending_limit: Annotated[
+        Number, Meta(description="With `next_price`: seconds after which an order without a price ends.")
+    ] = by_default("30")
+    clock_skew: Annotated[
+        Number,
+        Meta(description="With `next_price`: seconds, at most 5, that a feed's clock may be off from the venue's."),
+    ] = by_default("0.2")
+    tiers: Annotated[
+        Tiers | None,
+        Meta(
+            description="Maintenance rate and highest leverage by the size of a position, the smallest first; the last "
+            "one covers `maxOpenInterest`. By default every size has the same."
+        ),
+    ] = None
+    partial_liquidation: Annotated[
+        Limit,
+        Meta(
+            description="A position of at least this notional, US dollars, is liquidated in part, if that makes it "
+            'sound; or "none".'
+        ),
+    ] = no_limit()
+    liquidation_buffer: Annotated[
+        Share, Meta(description="What such a part leaves has more than 1 + this times its maintenance.")
+    ] = by_default("0.25")
 
 
 class ChangesBody(Body):
@@ -123,6 +161,12 @@ class ChangesBody(Body):
     max_positions_per_user: Limit | None = None
     max_notional_per_user: Limit | None = None
     max_step: Limit | None = None
+    execution: Annotated[Execution | None, Meta(description="Only while no order waits for the next price.")] = None
+    pending_limit: Number | None = None
+    clock_skew: Number | None = None
+    tiers: Annotated[Tiers | None, Meta(description="All of them anew; an empty list: none.")] = None
+    partial_liquidation: Limit | None = None
+    liquidation_buffer: Share | None = None
     force: Annotated[
         bool, Meta(description="Also if standing positions become liquidatable by it: they are liquidated.")
     ] = False

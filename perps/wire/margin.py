@@ -9,6 +9,7 @@ from msgspec import Meta
 from perps.wire.base import Answer, Body, ClientOrderId, Money, Number, Offset, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.operation import COMMAND, Operation
+from perps.wire.order import Pending
 from perps.wire.trading import Position
 
 
@@ -46,10 +47,11 @@ MARGIN: Final = Operation(
     description="Size, entry price and profit stay as they are; the liquidation price moves. Margin goes in whenever "
     "the market is not halted. It comes out only where an open would be let through, and never profit that is not "
     "realized: margin and equity each stay at the market's initial margin or above. "
-    "Only the position's owner pays, and is paid.",
+    "Only the position's owner pays, and is paid. In a market with `execution` `next_price` margin comes out by an "
+    "order (202), which the first price after it decides.",
     scope="trade",
     body=MarginBody,
-    answers={200: MarginChanged},
+    answers={200: MarginChanged, 202: Pending},
     links={"closePosition": {"positionId": "/position/id"}, "getBalance": {"userId": "/position/userId"}},
     refusals=(
         Code.MARKET_NOT_FOUND,
@@ -60,6 +62,7 @@ MARGIN: Final = Operation(
         Code.MARKET_REDUCE_ONLY,
         Code.PRICE_STALE,
         Code.POSITION_CLOSED,
+        Code.TOO_MANY_OPEN_ORDERS,
         Code.INSUFFICIENT_MARGIN,
         Code.INSUFFICIENT_FUNDS,
         *COMMAND,

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, get_args
 from msgspec import Meta
 
 from perps.commands import HouseAccount, PriceSource
-from perps.params import MarkSource
+from perps.params import Execution, MarkSource
 from perps.wire.base import (
     ALLOWED,
     Answer,
@@ -67,6 +67,14 @@ class HeldPrice(Answer):
     until: Annotated[Time, Meta(description="It is dropped then, unless it is confirmed before.")]
 
 
+class Tier(Answer):
+    """What holds for positions up to a size. The whole position is at the rate of its tier."""
+
+    max_quantity: Annotated[Quantity, Meta(description="The largest position of the tier.")]
+    maintenance_rate: Rate
+    max_leverage: int
+
+
 class Parameters(Answer):
     """What a market's rules are."""
 
@@ -103,6 +111,29 @@ class Parameters(Answer):
     exact_mark: Annotated[
         bool,
         Meta(description="With `markSource` quote: liquidations go by the exact quote, not by `markPrice`, its tick."),
+    ]
+    execution: Annotated[
+        Execution,
+        Meta(description="`immediate`: orders fill at the last price. `next_price`: at the one after them."),
+    ]
+    pending_limit: Annotated[str, Meta(description="With `next_price`: seconds that an order waits for its price.")]
+    clock_skew: Annotated[str, Meta(description="With `next_price`: seconds that a feed's clock may be off.")]
+    tiers: Annotated[
+        list[Tier],
+        Meta(
+            description="By size, the smallest first. None: `maintenanceRate` and `maxLeverage` hold for every size; "
+            "otherwise they are those of the first tier."
+        ),
+    ]
+    partial_liquidation: Annotated[
+        Money | None,
+        Meta(
+            description="A position of at least this notional is liquidated in part, if that makes it sound. "
+            "Null: every one as a whole."
+        ),
+    ]
+    liquidation_buffer: Annotated[
+        Rate, Meta(description="What such a part leaves has more than 1 + this times its maintenance.")
     ]
 
 

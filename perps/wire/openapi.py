@@ -17,7 +17,7 @@ from perps.wire.base import END, LITERAL, Limit, Number, encode
 from perps.wire.errors import MEANING, STATUS, ErrorAnswer
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.examples import EXAMPLES
-from perps.wire.operation import EVENTS, ITEMS_MAX, NOTHING, PATH_TYPES, TAGS, Operation, refusals_of
+from perps.wire.operation import EVENTS, ITEMS_MAX, NOTHING, PATH_TYPES, TAGS, UPGRADE, Operation, refusals_of
 from perps.wire.operations import OPERATIONS
 
 Json = dict[str, Any]
@@ -175,6 +175,9 @@ def _answers(operation: Operation) -> Iterator[tuple[str, Json]]:
             lines = [f"- `{name}`: {_about(data)}" for name, data in operation.events.items()]
             schema: Json = {"type": "string", "description": "\n".join(lines), "x-events": events}
             answer["content"] = {EVENTS: {"schema": schema}}
+        elif kind == UPGRADE:
+            lines = [f"- `{name}`: {_about(data)}" for name, data in operation.events.items()]
+            answer["description"] = "\n".join(["The WebSocket is open. Its events:", "", *lines])
         elif kind == NOTHING:
             answer["description"] = "Nothing has changed since the answer that `If-None-Match` names."
         elif isinstance(kind, str):

@@ -28,6 +28,7 @@ EVENTS: Final = "text/event-stream"
 PAGE: Final = "text/html"
 FILE: Final = "*/*"
 NOTHING: Final = ""
+UPGRADE: Final = "websocket"
 """What an answer can be, if it is no JSON."""
 
 ITEMS_MAX: Final = 1_000
@@ -77,9 +78,9 @@ class Operation(Struct, frozen=True, kw_only=True):
     body_optional: bool = False
     query: type[Query] = NoQuery
     answers: Mapping[int, Any]
-    """By status: a struct, or ``TEXT`` or ``EVENTS``. The first is the success."""
+    """By status: a struct, or ``TEXT``, ``EVENTS`` or ``UPGRADE``. The first is the success."""
     events: Mapping[str, Any] = {}
-    """Of a stream: what each event carries, by the event's name."""
+    """Of a stream or a channel: what each event carries, by the event's name."""
     links: Mapping[str, Mapping[str, str]] = {}
     """Operations that can follow a success, by name: where in its body their path's places are, as JSON pointers."""
     refusals: tuple[Code, ...] = ()

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from perps.wire import (
+    agents,
     close_all,
+    flows,
     history,
     keys,
     margin,
@@ -34,11 +36,13 @@ MODULES: Final = (
     orders,
     markets,
     history,
+    flows,
     prices,
     users,
     results,
     keys,
     streams,
+    agents,
     venue,
     page,
 )

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from msgspec import UNSET, Meta, UnsetType
 
-from perps.commands import OrderKind, Side
+from perps.commands import Side
 from perps.wire.base import (
     ALLOWED,
     Answer,
@@ -16,8 +16,6 @@ from perps.wire.base import (
     Money,
     Number,
     Offset,
-    PositionId,
-    Price,
     Query,
     Ticker,
     Time,
@@ -26,12 +24,12 @@ from perps.wire.base import (
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.lists import Page
 from perps.wire.operation import COMMAND, Operation
+from perps.wire.order import Order, Pending
 from perps.wire.trading import AcceptablePrice, Fill, Position, StopLoss, TakeProfit
 
 BATCH_MAX: Final = 20
 """Orders in one request."""
 
-OrderId = Annotated[str, Meta(description="An order: its ticker, `-o` and its number.", examples=["BTC-PERP-o1"])]
 Size = Annotated[Number, Meta(description="The most notional to take, in US dollars.", examples=["1000"])]
 Leverage = Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
 OrderPrice = Annotated[
@@ -49,11 +47,14 @@ ExpiresAt = Annotated[
 StopsPrice = Annotated[AcceptablePrice, Meta(description="Of a stop: the worst average fill price that you accept.")]
 
 
+RestingKind = Literal["limit", "stop"]
+
+
 class OrderBody(Body):
     """An order that waits for its price."""
 
     ticker: Ticker
-    type: OrderKind
+    type: Annotated[RestingKind, Meta(extra={ALLOWED: get_args(RestingKind)})]
     side: Side
     size: Size
     leverage: Leverage
@@ -80,43 +81,9 @@ class ReplaceBody(Body):
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose order it is.")] = None
 
 
-Status = Literal["open", "filled", "cancelled", "expired"]
-
-
-class Order(Answer):
-    """One order, resting or ended."""
-
-    id: OrderId
-    user_id: UserId
-    ticker: Ticker
-    type: OrderKind
-    side: Side
-    size: Money
-    leverage: int
-    price: Price
-    reserve: Annotated[Money, Meta(description="What it keeps for its fill. Of an ended order what it kept.")]
-    acceptable_price: Price | None
-    take_profit: Price | None
-    stop_loss: Price | None
-    status: Status
-    reason: Annotated[
-        str | None,
-        Meta(description="Why it was cancelled: `owner`, `expired`, or the code that its fill was refused with."),
-    ]
-    position_id: Annotated[PositionId | None, Meta(description="The position that its fill began.")]
-    average_price: Annotated[Price | None, Meta(description="Of its fill.")]
-    placed_at: Annotated[Time, Meta(description="Or replaced.")]
-    expires_at: Time | None
-    closed_at: Time | None
-
-
-class Placed(Answer):
+class Placed(Pending):
     """An order as its own row left it: resting, filled at once, or ended at once."""
 
-    order: Order
-    new_balance: Annotated[Money, Meta(description="What the wallet held after the row.")]
-    client_order_id: str | None
-    offset: Offset
     position: Annotated[Position | UnsetType, Meta(description="Filled at once: the position.")] = UNSET
     fill: Annotated[Fill | UnsetType, Meta(description="Filled at once: the fill.")] = UNSET
 
@@ -191,6 +158,29 @@ class OrdersCancelled(Answer):
     offset: Offset
 
 
+class CancelAfterBody(Body):
+    """When a user's resting orders in a market end by themselves."""
+
+    ticker: Ticker
+    seconds: Annotated[
+        Number | None,
+        Meta(
+            description="From now, 1 to 86400, at most 3 decimals. 0 or null: they do not end by themselves any more.",
+            examples=["60"],
+        ),
+    ] = None
+    user_id: Annotated[UserId | None, Meta(description="For administrators: whose orders.")] = None
+
+
+class CancelsAfter(Answer):
+    """When a user's resting orders in a market end by themselves."""
+
+    ticker: Ticker
+    user_id: UserId
+    cancels_at: Annotated[Time | None, Meta(description="Null: they do not.")]
+    offset: Offset
+
+
 _TERMS: Final = (
     Code.USER_NOT_FOUND,
     Code.MARKET_HALTED,
@@ -262,7 +252,7 @@ REPLACE: Final = Operation(
     scope="trade",
     body=ReplaceBody,
     answers={200: Placed},
-    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, *_TERMS),
+    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, Code.ORDER_PENDING, *_TERMS),
 )
 CANCEL: Final = Operation(
     name="cancelOrder",
@@ -270,10 +260,11 @@ CANCEL: Final = Operation(
     method="DELETE",
     path="/api/orders/{orderId}",
     summary="Cancel a resting order",
-    description="Works in every mode of the market and at every price. The reserve goes back to the wallet.",
+    description="Works in every mode of the market and at every price. The reserve goes back to the wallet. Where the "
+    "market executes at the next price, it cannot be cancelled before a price has come after it: `order_pending`.",
     scope="trade",
     answers={200: OrderAnswer},
-    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, *COMMAND),
+    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, Code.ORDER_PENDING, *COMMAND),
 )
 CANCEL_ALL: Final = Operation(
     name="cancelOrders",
@@ -284,5 +275,18 @@ CANCEL_ALL: Final = Operation(
     scope="trade",
     query=CancelQuery,
     answers={200: OrdersCancelled},
+    refusals=(Code.MARKET_NOT_FOUND, Code.USER_NOT_FOUND, *COMMAND),
+)
+CANCEL_AFTER: Final = Operation(
+    name="cancelAllAfter",
+    tag="Trading",
+    method="POST",
+    path="/api/orders/cancel-all-after",
+    summary="Cancel a user's resting orders in a market later, unless this is sent again before",
+    description="For a bot that may fall silent: it sends this again and again; when it stops, its orders end, with "
+    "the reason `cancel_timer`. `takeProfit` and `stopLoss` of positions stay. Each call replaces the one before.",
+    scope="trade",
+    body=CancelAfterBody,
+    answers={200: CancelsAfter},
     refusals=(Code.MARKET_NOT_FOUND, Code.USER_NOT_FOUND, *COMMAND),
 )

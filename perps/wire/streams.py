@@ -11,10 +11,11 @@ from perps.commands import PriceSource
 from perps.params import Mode
 from perps.wire.base import Answer, Offset, Price, Query, Ticker, Time, UserId
 from perps.wire.errors import ErrorCode as Code
+from perps.wire.flows import FlowEvent
 from perps.wire.history import FundingHour, Trade, UserTrade
 from perps.wire.markets import HeldPrice, Market, Parameters
 from perps.wire.operation import EVENTS, Operation
-from perps.wire.orders import Order
+from perps.wire.order import Order
 from perps.wire.trading import Position
 from perps.wire.users import Balance
 
@@ -163,6 +164,7 @@ MARKET_EVENTS: Final[Mapping[str, type[Answer]]] = {
     "trade": Trade,
     "liquidation": Trade,
     "funding": FundingEvent,
+    "flow": FlowEvent,
     "market": MarketEvent,
     "hold": HoldEvent,
     "parameters": ParametersEvent,

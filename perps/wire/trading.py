@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal, get_args
 from msgspec import UNSET, Meta, UnsetType
 
 from perps.commands import Side
+from perps.params import Execution
 from perps.wire.base import (
     ALLOWED,
     Answer,
@@ -29,6 +30,7 @@ from perps.wire.errors import ErrorCode as Code
 from perps.wire.lists import Page
 from perps.wire.markets import TradingRange
 from perps.wire.operation import COMMAND, Operation
+from perps.wire.order import Pending
 
 AcceptablePrice = Annotated[
     Number,
@@ -85,7 +87,15 @@ class OpenBody(Body):
             examples=["1000"],
         ),
     ]
-    leverage: Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
+    leverage: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="At most the market's `maxLeverage`; with `tiers` that of the position's size.",
+            examples=[10],
+        ),
+    ]
     acceptable_price: AcceptablePrice | None = None
     max_slippage_bps: MaxSlippageBps | None = None
     take_profit: TakeProfit | None = None
@@ -236,7 +246,16 @@ class Quoted(Answer):
     offset: Offset
     largest_size: Annotated[Money, Meta(description="The largest `size` of this side that fits the market's caps now.")]
     trading_range: TradingRange
+    execution: Annotated[
+        Execution,
+        Meta(description="`next_price`: this is what it would be at the last price; it fills at the next."),
+    ]
+    max_leverage: Annotated[int, Meta(description="The highest leverage of a position of this size.")]
+    maintenance_rate: Annotated[Rate, Meta(description="What a position of this size must keep of its notional.")]
     warning: Warning_ = UNSET
+    reserve: Annotated[
+        Money | UnsetType, Meta(description="With `next_price`: what leaves the wallet until the fill, its most.")
+    ] = UNSET
 
 
 Selection = Literal["open", "closed", "all"]
@@ -307,13 +326,15 @@ OPEN: Final = Operation(
     summary="Open a position",
     description="Each open makes a new position, unless it names one by `positionId`: then it is added to that one. "
     "Nothing is netted. `minOrderSize` limits `size`, before rounding to "
-    "whole lots, so a fill may be smaller. `marginPaid` and `fee.amount` have left the wallet.",
+    "whole lots, so a fill may be smaller. `marginPaid` and `fee.amount` have left the wallet. "
+    "In a market with `execution` `next_price` the answer is 202 with an order: the first price after it fills it.",
     scope="trade",
     body=OpenBody,
-    answers={201: Opened},
+    answers={201: Opened, 202: Pending},
     links={"closePosition": {"positionId": "/position/id"}, "listPositions": {"userId": "/position/userId"}},
     refusals=(
         *_OPEN,
+        Code.TOO_MANY_OPEN_ORDERS,
         Code.CLIENT_ORDER_ID_REUSED,
         Code.INSUFFICIENT_FUNDS,
         *COMMAND,
@@ -337,11 +358,12 @@ CLOSE: Final = Operation(
     path="/api/markets/perps/{positionId}/close",
     summary="Close a position, or a share of it",
     description="The body may be empty: then the venue closes the whole position at any price. "
-    "Only the owner's key and an administrator's may close it.",
+    "Only the owner's key and an administrator's may close it. "
+    "In a market with `execution` `next_price` the answer is 202 with an order: the first price after it fills it.",
     scope="trade",
     body=CloseBody,
     body_optional=True,
-    answers={200: Closed},
+    answers={200: Closed, 202: Pending},
     links={"listPositions": {"userId": "/position/userId"}, "getBalance": {"userId": "/position/userId"}},
     refusals=(
         *_TRADE,
@@ -349,6 +371,7 @@ CLOSE: Final = Operation(
         Code.POSITION_CLOSED,
         Code.POSITION_SIZE_TOO_SMALL,
         Code.HOUSE_CANNOT_PAY,
+        Code.TOO_MANY_OPEN_ORDERS,
         Code.CLIENT_ORDER_ID_REUSED,
         *COMMAND,
     ),

@@ -9,6 +9,7 @@ from decimal import Decimal
 import pytest
 
 from perps.client import BadAnswer, OutcomeUnknown, Refused, Retry, Unavailable, Venue, sending
+from perps.wire.trading import Opened
 from tests.client.scripted import Scripted, Step, refusal, serving
 from tests.tools.fake_venue import sample
 
@@ -35,6 +36,7 @@ def client(server: Scripted, *, retry_s: float = 10.0, timeout_s: float = 5.0) -
 
 async def an_open(venue: Venue, order_id: str | None = None) -> str:
     opened = await venue.open("BTC-PERP", "long", size=1000, leverage=10, client_order_id=order_id)
+    assert isinstance(opened, Opened)
     return opened.position.id
 
 

@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from perps.client import Refused, Row, Venue
+from perps.client import Pending, Refused, Row, Venue
+from perps.wire.trading import Opened
 from tests.client.scripted import Relay, listening
 from tests.web.venue import ADMIN_KEY, OnMemory, Running, start
 
@@ -54,6 +55,7 @@ async def test_however_often_an_answer_is_lost_the_journal_has_one_row_for_an_id
             opened = await venue.open("BTC-PERP", "long", size=100, leverage=10)
             assert opened.offset == before == lines.running.venue.context.model.offset
         opened = await venue.open("BTC-PERP", "long", size=100, leverage=10)
+        assert isinstance(opened, Opened)
         before += 1
         lines.relay.lost = 3
         closed = await venue.close(opened.position.id)
@@ -121,3 +123,20 @@ async def test_a_market_that_is_not_there_ends_a_stream(lines: Lines) -> None:
         with pytest.raises(Refused, match="market_not_found"):
             async for _ in venue.stream(["NONE"]):
                 pass
+
+
+async def test_where_orders_wait_an_open_is_an_order_and_its_end_can_be_awaited(lines: Lines) -> None:
+    await lines.running.market("NEXT-PERP", price="10000", execution="next_price")
+    async with Venue(lines.url, lines.running.keys["ann"]) as venue, Venue(lines.url, ADMIN_KEY) as admin:
+        waiting = await venue.open("NEXT-PERP", "long", size=100, leverage=10)
+        assert isinstance(waiting, Pending)
+        with pytest.raises(TimeoutError):
+            await venue.wait_for_order(waiting.order.id, within_s=0.01)
+        ending = asyncio.create_task(venue.wait_for_order(waiting.order.id))
+        lines.running.clock.advance(1)  # type: ignore[union-attr]
+        await admin.set_price("NEXT-PERP", 10_001, source="event")
+        filled = await ending
+        assert (filled.status, filled.position_id) == ("filled", "NEXT-PERP-1")
+        closing = await venue.close("NEXT-PERP-1")
+        assert isinstance(closing, Pending)
+        assert closing.order.reduce_only

@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from tests.endtoend.api import Answer, Api, Json
-from tests.endtoend.candles import dollars
+from tests.support.bitcoin import dollars
 
 PRICES: Final = {"AAA": 10_000, "BBB": 250_000, "CCC": 1_000_000, "DDD": 5_000_000}
 """The markets and their first prices, cents."""

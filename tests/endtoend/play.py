@@ -11,14 +11,19 @@ from random import Random
 from typing import Final
 
 from tests.endtoend.api import Answer, Api
-from tests.endtoend.candles import DOWN, UP_AND_CRASH, Candle, dollars, read
 from tests.endtoend.traders import Request, Strategy, Trader
+from tests.support.bitcoin import Candle, dollars, months
 
 HOME: Final = (Strategy.TREND, Strategy.CONTRARIAN, Strategy.GAMBLER, Strategy.SCALER)
 TRADERS_PER_MARKET: Final = 12
 WHALES: Final = ("whale-1", "whale-2")
 WHALE_DEPOSIT: Final = "1000000000"
 ATTEMPTS_MAX: Final = 1_000
+
+UP_AND_CRASH: Final = ("2017-11", "2018-01")
+"""The way up from 6,445 to 19,891.99, and the crash of December: one hour spans 30 %."""
+DOWN: Final = ("2018-11", "2018-12")
+"""From 6,540 to 3,457.81."""
 
 HOUSE_DEPOSITS: Final = {"BTC17-DEEP": "1000000"}
 MARKETS: Final = {
@@ -139,8 +144,8 @@ async def prepare(api: Api, seed: int, before_step: Before, *, hours: int = WHOL
     keys = {whale: await api.add_user(whale, WHALE_DEPOSIT) for whale in WHALES}
     markets: list[Market] = []
     referrers: dict[str, str] = {}
-    for ticker, (path, parameters) in MARKETS.items():
-        candles = read(path)[-hours:]
+    for ticker, (stretch, parameters) in MARKETS.items():
+        candles = months(*stretch)[-hours:]
         await api.list_market(ticker, dollars(candles[0].open), **parameters)
         random = Random(f"{seed} {ticker}")
         traders: list[Trader] = []

@@ -12,9 +12,9 @@ from typing import Final
 from perps.venue import VenueState
 from persistence.journal.history import PostgresHistory
 from tests.endtoend.api import Api
-from tests.endtoend.candles import dollars
 from tests.endtoend.load import CASHIER, PRICES, Acknowledged, Cashier, Client, Storm
 from tests.model.slow_rules import micros
+from tests.support.bitcoin import dollars
 from tests.support.postgres import sql
 
 CLIENTS: Final = 64

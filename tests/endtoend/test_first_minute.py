@@ -72,6 +72,7 @@ def test_a_bare_venue_says_how_to_list_a_market_and_then_no_more(venues: Venues)
     assert "market create" not in again
     assert "Admin key  in PERPS_ADMIN_KEY" in again
     assert "/docs in a browser" in again
+    assert re.search(rf"^  Page +{venue.url} in a browser$", again, re.MULTILINE)
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the command needs curl")
@@ -88,6 +89,22 @@ def test_the_demo_says_what_to_paste_and_keeps_its_keys(venues: Venues) -> None:
     text_of(venue, 2)
     assert keys == [(venue.data_dir / f"{person}.key").read_text().strip() for person in ("alice", "bob")]
     assert '"userId":"alice"' in shell(command_in(log, "curl "), venue)
+
+
+def test_one_command_gives_a_game_whose_prices_move_by_per_cents(venues: Venues) -> None:
+    venue = venues(environment={"PERPS_WORLD": "game"}, admin_key=None)
+    venue.start()
+    log = text_of(venue)
+
+    def lively() -> int | None:
+        moved = [float(market["high24h"]) / float(market["low24h"]) for market in markets_of(venue)]
+        return len(moved) if sum(each > 1.02 for each in moved) >= len(moved) // 2 else None
+
+    assert until(lively, within_s=25, what="half of the prices to have moved by 2 %") == 20
+    assert "The game is on. The prices of AURA, BOLT, CERES, DELTA and others move, and 50 agents trade." in log
+    assert '"userId":"ann"' in shell(command_in(log, "curl "), venue)
+    said = shell(f"{PERPS} apply game", venue)
+    assert said == "nothing to change: 20 markets, 52 users, 3 keys are as the file says\n"
 
 
 def test_commands_find_the_only_venue_and_ask_which_of_two(venues: Venues) -> None:
@@ -140,6 +157,13 @@ def all_of(terminal: RawIOBase) -> str:
         while part := terminal.read(4096):
             said += part
     return said.decode()
+
+
+def markets_of(venue: VenueProcess) -> list[dict[str, str]]:
+    """The venue's markets."""
+    with urlopen(f"{venue.url}/api/markets/perps", timeout=5) as answer:
+        found: list[dict[str, str]] = json.load(answer)["markets"]
+        return found
 
 
 def offset_of(venue: VenueProcess) -> int:

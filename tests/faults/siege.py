@@ -18,7 +18,6 @@ from typing import Final
 import aiohttp
 
 from tests.endtoend.api import Answer, Api, client
-from tests.endtoend.candles import dollars
 from tests.endtoend.load import PRICES, Client, Command, Record, Storm, acknowledged
 from tests.endtoend.rounds import (
     Journal,
@@ -30,6 +29,7 @@ from tests.endtoend.rounds import (
 )
 from tests.endtoend.venue_process import VenueProcess
 from tests.faults.reader import Reader, Told, beside
+from tests.support.bitcoin import dollars
 from tests.support.slowness import in_time, soon
 
 CLIENTS: Final = 16

@@ -20,6 +20,7 @@ from perps.commands import (
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
+    SetCancelTimer,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -30,14 +31,24 @@ from perps.commands import (
 )
 from perps.journal import Row
 from perps.market.position import position_id
-from perps.params import Mode, ParamChanges
-from perps.units import MICRO, NANO, PPB, Micros, Millis, Nano, Ppb, Ticks
+from perps.params import Execution, Mode, ParamChanges, Tier
+from perps.units import MICRO, NANO, PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
 from tests.perps.build import BTC, BTC_PRICE, START_MS, STORY, STORY_PRICE, index_market, new_open, quote_market
 from tests.simulation.stage import stage
 
 ADMIN = "@admin"
 FLOW = "FLOW-PERP"
 BAND = "BAND-PERP"
+_PART_FROM = Micros(1_000 * MICRO)
+SIZE = "SIZE-PERP"
+_TIERS = (Tier(Lots(20_000), Ppb(PPB // 200), 100),)
+_SIZE_PARAMS = index_market(
+    ticker=SIZE,
+    tiers=(Tier(Lots(200), Ppb(PPB // 200), 100), Tier(Lots(20_000), Ppb(PPB // 40), 19)),
+    partial_liquidation=_PART_FROM,
+)
+NEXT = "NEXT-PERP"
+_NEXT_PARAMS = index_market(ticker=NEXT, execution=Execution.NEXT_PRICE)
 _BAND_PARAMS = index_market(ticker=BAND, price_band=PPB // 10, price_confirmations=2)
 _SIX_HOURS_ON = Millis(START_MS + 6 * 3_600_000)
 _FLOW_PARAMS = quote_market(ticker=FLOW, funding_velocity=PPB // 5, max_funding_rate=PPB // 20)
@@ -67,11 +78,15 @@ def _terms(price: int, cents: int = 50_000) -> dict[str, Any]:
 def _order(user: str, order: OrderKind, side: Side, price: int, *, limit: int | None = None, **more: Any) -> PlaceOrder:
     nano = None if limit is None else Nano(limit * NANO // 100)
     fields = {**_terms(price), "order": order, "side": side, "acceptable_price": nano, **more}
-    return PlaceOrder(ticker=BTC, user=user, **fields)
+    return PlaceOrder(**{"ticker": BTC, "user": user, **fields})
 
 
 def _price(ticker: str, ticks: int) -> UpdatePrice:
     return UpdatePrice(ticker=ticker, price=Ticks(ticks), source=PriceSource.ORACLE)
+
+
+def _story(ticker: str, ticks: int) -> UpdatePrice:
+    return UpdatePrice(ticker=ticker, price=Ticks(ticks), source=PriceSource.EVENT)
 
 
 def _change(ticker: str, parts: int) -> UpdatePrice:
@@ -185,6 +200,32 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, ObserveTime(ticker=BTC), False),
     (ADMIN, _change(FLOW, PPB // 20), False),
     (ADMIN, _change(FLOW, -PPB // 20), False),
+    ("bob", _order("bob", OrderKind.LIMIT, Side.LONG, BTC_PRICE * 80 // 100), True),
+    ("bob", SetCancelTimer(ticker=BTC, user="bob", after_ms=60_000), False),
+    ("ann", SetCancelTimer(ticker=BTC, user="ann", after_ms=86_400_000), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, ListMarket(params=_SIZE_PARAMS, price=Ticks(BTC_PRICE)), False),
+    ("ann", new_open("ann", Side.LONG, _money(300_000), ticker=SIZE, leverage=20), True),
+    ("ann", new_open("ann", Side.LONG, _money(300_000), ticker=SIZE, leverage=19), True),
+    ("bob", new_open("bob", Side.SHORT, _money(90_000), ticker=SIZE, leverage=50), True),
+    (ADMIN, _price(SIZE, BTC_PRICE * 96 // 100), False),
+    (ADMIN, _price(SIZE, BTC_PRICE * 985 // 1000), False),
+    (ADMIN, UpdateMarket(ticker=SIZE, changes=ParamChanges(tiers=_TIERS[:1], partial_liquidation=None)), False),
+    (ADMIN, _price(SIZE, BTC_PRICE * 103 // 100), False),
+    (ADMIN, ListMarket(params=_NEXT_PARAMS, price=Ticks(BTC_PRICE)), False),
+    ("bob", new_open("bob", Side.LONG, _money(20_000), ticker=NEXT, leverage=10, max_slippage_bps=50), True),
+    ("ann", new_open("ann", Side.SHORT, _money(10_000), ticker=NEXT, leverage=2), True),
+    (ADMIN, _story(NEXT, BTC_PRICE + 77), False),
+    ("bob", new_open("bob", Side.LONG, _money(5_000), ticker=NEXT, leverage=5, position=position_id(NEXT, 1)), True),
+    ("bob", _close("bob", NEXT, 1, PPB // 4), True),
+    ("ann", _margin("ann", NEXT, 2, -1_000), True),
+    ("ann", _order("ann", OrderKind.LIMIT, Side.LONG, BTC_PRICE * 2, ticker=NEXT), True),
+    (ADMIN, _story(NEXT, BTC_PRICE - 3), False),
+    ("bob", _close("bob", NEXT, 1), True),
+    ("bob", _close("bob", NEXT, 1, PPB // 2), True),
+    (ADMIN, _story(NEXT, BTC_PRICE + 3), False),
+    ("ann", _close("ann", NEXT, 2), True),
+    (ADMIN, ObserveTime(ticker=NEXT), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

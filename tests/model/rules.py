@@ -4,7 +4,7 @@ from fractions import Fraction
 
 from perps.commands import OrderKind, Side
 from perps.market.order import Order
-from perps.params import MarketParams, MarkSource
+from perps.params import Execution, MarketParams, MarkSource
 from perps.units import PICO, PPB
 from tests.model.slow_orders import SlowOrder
 from tests.model.slow_rules import Rules
@@ -32,6 +32,16 @@ def rules_of(params: MarketParams) -> Rules:
         price_confirmations=params.price_confirmations,
         house_credit=f"{params.house_credit}e-6",
         mark_is_exact=params.exact_mark,
+        waits_for_price=params.execution is Execution.NEXT_PRICE,
+        clock_skew=params.clock_skew,
+        tiers=tuple(
+            (f"{tier.max_lots * params.lot_size}e-12", f"{tier.maintenance_rate}e-9", tier.max_leverage)
+            for tier in params.tiers
+        ),
+        max_leverage=params.max_leverage,
+        min_order_size=f"{params.min_order_size}e-6",
+        parts_from=None if params.partial_liquidation is None else f"{params.partial_liquidation}e-6",
+        buffer=f"{params.liquidation_buffer}e-9",
     )
 
 
@@ -47,4 +57,8 @@ def slow_order(ticker: str, order: Order, params: MarketParams) -> SlowOrder:
         leverage=order.leverage,
         taker_fee=Fraction(order.taker_fee, PPB),
         expires_at=order.expires_at,
+        placed_at=order.placed_at,
+        has_trigger=order.kind is OrderKind.STOP,
+        waits_for_next=order.kind in (OrderKind.MARKET, OrderKind.WITHDRAWAL),
+        reduces=order.reduces,
     )

@@ -42,6 +42,16 @@ class SlowMarket:
     """Quote currency per base unit."""
     funding: SlowFunding | None = None
     band: SlowBand | None = None
+    true_since: int = 0
+    """Everybody can have known the price only from then on: it decides what was ordered before."""
+
+    def becomes_known(self, *, by_feed: bool, said_at: int, now: int) -> None:
+        """A price is there: a feed's is as old as it says, and its clock may be off; the venue's own is of now."""
+        self.true_since = min(said_at, now) - self.rules.clock_skew if by_feed else now
+
+    def decides(self, placed_at: int) -> bool:
+        """Whether the present price may decide what was ordered then."""
+        return not self.rules.waits_for_price or placed_at < self.true_since
 
     def owed(self, lots: int) -> int:
         """What lots owe at the funding index, counted from 0: rounded up, against the trader."""

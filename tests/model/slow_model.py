@@ -185,14 +185,15 @@ class SlowVenue:
         stands.cash += amount
         stands.margin += amount
 
-    def withdrawable(self, name: str, max_leverage: int) -> int:
+    def withdrawable(self, name: str) -> int:
         """How much margin can leave: what is left, of the margin and of the equity, pays for an open of this size."""
         position = self.positions[name]
         market = self.markets[position.ticker]
         value = position.lots * market.mark * market.rules.lot_value
         worth = floor(position.cash + value - market.owed(position.lots))
-        maintenance = ceil(abs(value) * market.rules.maintenance_rate) + market.rules.maintenance_fixed
-        needed = max(ceil(abs(value) / max_leverage), 1)
+        rules = market.rules
+        maintenance = ceil(abs(value) * rules.rate(position.lots)) + rules.maintenance_fixed
+        needed = max(ceil(abs(value) / rules.leverage(position.lots)), 1)
         return min(position.margin - needed, worth - needed, worth - maintenance - 1)
 
     def closed(self, position: str, count: int) -> None:
@@ -202,12 +203,18 @@ class SlowVenue:
         market, user, settlement, _ = self._reduce(position, count)
         self._pay_fee(user, min(fee, settlement), market)
 
-    def liquidated(self, position: str) -> None:
-        """The whole position goes; the fee goes to the insurance."""
-        market, user, settlement, cost = self._reduce(position, abs(self.positions[position].lots))
+    def liquidated(self, position: str, count: int | None = None) -> None:
+        """The whole position goes, or ``count`` lots of it; the fee goes to the insurance.
+
+        What a part brings, less the fee, does not reach the owner: it becomes margin of the rest.
+        """
+        stands = self.positions[position]
+        market, user, settlement, cost = self._reduce(position, abs(stands.lots) if count is None else count)
         fee = min(ceil(abs(cost) * market.rules.liquidation_fee), settlement)
         self.wallets[user] -= fee
         market.insurance += fee
+        if position in self.positions:
+            self.margin_moved(position, settlement - fee)
 
     def settling(self, ticker: str) -> None:
         """Everybody leaves at the mean of the quote now and at a skew of 0."""
@@ -263,7 +270,7 @@ class SlowVenue:
         rules = market.rules
         value = position.lots * market.mark * rules.lot_value
         parts = rules.skew_scale if rules.mark_is_quote and rules.mark_is_exact else Fraction(1)
-        maintenance = ceil(abs(value) * rules.maintenance_rate * parts) / parts + rules.maintenance_fixed
+        maintenance = ceil(abs(value) * rules.rate(position.lots) * parts) / parts + rules.maintenance_fixed
         return position.cash + value - market.owed(position.lots) <= maintenance
 
     def can_be_paid(self, name: str) -> bool:
@@ -340,6 +347,6 @@ class SlowVenue:
         elif trade.kind == "close":
             self.closed(trade.position, abs(trade.lots))
         elif trade.kind in ("liquidation", "forced_stop"):
-            self.liquidated(trade.position)
+            self.liquidated(trade.position, abs(trade.lots))
         else:
             raise ValueError(f"there is no kind {trade.kind!r}")

@@ -20,14 +20,25 @@ class SlowOrder:
     leverage: int
     taker_fee: Fraction
     expires_at: int | None = None
+    placed_at: int = 0
+    has_trigger: bool = True
+    """It is a stop."""
+    waits_for_next: bool = False
+    """It waits for the next price, whatever that is."""
+    reduces: bool = False
+    """It takes from a position, and keeps no money."""
 
     @property
     def reserve(self) -> int:
         """Margin and fee of the whole size, each rounded up."""
+        if self.reduces:
+            return 0
         return ceil(Fraction(self.size, self.leverage)) + ceil(self.size * self.taker_fee)
 
     def is_reached(self, mark: Fraction) -> bool:
-        """Of a stop: whether the mark has come to its price."""
+        """Whether the mark has come to the price of a stop; whatever is no stop has none to wait for."""
+        if not self.has_trigger:
+            return True
         return mark >= self.price if self.is_long else mark <= self.price
 
     def is_within(self, cost: int, lots: int, lot_value: Fraction) -> bool:
@@ -41,6 +52,8 @@ class SlowOrders:
     """All resting orders, by their ids."""
 
     by_name: dict[str, SlowOrder] = field(default_factory=dict)
+    timers: dict[tuple[str, str], int | None] = field(default_factory=dict)
+    """By user and market: when all end by themselves."""
 
     def reserved(self, ticker: str) -> int:
         """What a market's account of orders holds."""
@@ -49,3 +62,13 @@ class SlowOrders:
     def of(self, user: str, ticker: str) -> int:
         """How many orders of a user rest in a market."""
         return sum((order.user, order.ticker) == (user, ticker) for order in self.by_name.values())
+
+    def timer_set(self, user: str, ticker: str, at: int | None) -> int | None:
+        """A user's orders in a market end then: what was said before."""
+        before, self.timers[user, ticker] = self.timers.get((user, ticker)), at
+        return before
+
+    def first_in(self, ticker: str) -> str | None:
+        """The oldest order of a market that waits for the next price, whatever that is; None: there is none."""
+        waiting = (name for name, order in self.by_name.items() if order.ticker == ticker and order.waits_for_next)
+        return min(waiting, key=lambda name: int(name.rpartition("-o")[2]), default=None)

@@ -57,6 +57,28 @@ class Rules:
     """None: as the taker's."""
     mark_is_exact: bool = False
     """Otherwise a mark that is the quote is rounded down to its tick."""
+    waits_for_price: bool = False
+    """Whether orders are decided at the next price only."""
+    clock_skew: int = 0
+    """Milliseconds that a feed's clock may be off."""
+    tiers: tuple[tuple[int, Fraction, int], ...] = ()
+    """By size: the most lots, the maintenance rate, the highest leverage."""
+    max_leverage: int = 1
+    min_order_size: int = 0
+    parts_from: int | None = None
+    """The notional from which on a position is liquidated in part, micros."""
+    buffer: Fraction = Fraction(0)
+    """What a part leaves has more than 1 + this times its maintenance."""
+
+    def rate(self, lots: int) -> Fraction:
+        """The maintenance rate of a position: that of the first tier that is large enough."""
+        fitting = [rate for most, rate, _ in self.tiers if abs(lots) <= most]
+        return fitting[0] if fitting else self.maintenance_rate
+
+    def leverage(self, lots: int) -> int:
+        """The highest leverage of a position."""
+        fitting = [leverage for most, _, leverage in self.tiers if abs(lots) <= most]
+        return fitting[0] if fitting else self.max_leverage
 
     @staticmethod
     def of(
@@ -81,6 +103,13 @@ class Rules:
         price_confirmations: int = 1,
         maker_fee: Number | None = None,
         mark_is_exact: bool = False,
+        waits_for_price: bool = False,
+        clock_skew: int = 0,
+        tiers: tuple[tuple[Number, Number, int], ...] = (),
+        max_leverage: int = 1,
+        min_order_size: Number = 0,
+        parts_from: Number | None = None,
+        buffer: Number = 0,
     ) -> Rules:
         """From the numbers of the listing request: ``skew_scale`` and ``lot_size`` in base units, money in units."""
         return Rules(
@@ -105,4 +134,11 @@ class Rules:
             price_confirmations=price_confirmations,
             maker_fee=None if maker_fee is None else exact(maker_fee),
             mark_is_exact=mark_is_exact,
+            waits_for_price=waits_for_price,
+            clock_skew=clock_skew,
+            tiers=tuple((int(exact(most) / exact(lot_size)), exact(rate), best) for most, rate, best in tiers),
+            max_leverage=max_leverage,
+            min_order_size=micros(min_order_size),
+            parts_from=None if parts_from is None else micros(parts_from),
+            buffer=exact(buffer),
         )

@@ -236,10 +236,10 @@ def full_state(ledger: Ledger, markets: dict[str, Market]) -> dict[str, object]:
     for ticker, market in markets.items():
         fields = {name: getattr(market, name) for name in Market.__slots__ if name not in ("order", "exits", "orders")}
         fields["params"] = asdict(market.params)
-        order = market.order
-        fields["order"] = (list(order._longs), list(order._shorts))
+        fields["order"] = market.order.entries()
         fields["exits"] = market.exits.entries()
         resting = market.orders
+        fields["cancel_timers"] = market.cancel_timers.by_user
         fields["orders"] = (dict(resting.by_number), resting.by_user, resting.reserved, resting.stops.entries())
         state[ticker] = fields
     return state

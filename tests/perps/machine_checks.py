@@ -1,5 +1,6 @@
 """What must hold after each step of the market's machine, and what an outsider sees of a fill."""
 
+from contextlib import ExitStack
 from fractions import Fraction
 
 from hypothesis.stateful import RuleBasedStateMachine, invariant
@@ -10,12 +11,13 @@ from perps.events import (
     PositionOpened,
     PositionReduced,
 )
+from perps.market.order import Order, order_id
 from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from tests.model.slow_model import SlowVenue, Trade
-from tests.perps.build import (
-    Books,
-)
+from tests.model.slow_orders import SlowOrder
+from tests.perps.build import Books
+from tests.support.twins import twins
 
 USERS = ("ann", "bob", "cid")
 
@@ -27,6 +29,20 @@ class Checked(RuleBasedStateMachine):
     venue: Books
     model: SlowVenue
     trades: list[Trade]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._twins = ExitStack()
+        self.unlike: list[str] = []
+        """What markets restored from their images answer otherwise."""
+        self._twins.enter_context(twins(self.unlike.append))
+
+    def teardown(self) -> None:
+        self._twins.close()
+
+    @invariant()
+    def a_market_restored_from_its_image_answers_as_the_live_one_does(self) -> None:
+        assert self.unlike == []
 
     def unticked(self, ticker: str, price: int) -> str:
         return f"{price * self.params[ticker].tick_size}e-12"
@@ -52,6 +68,25 @@ class Checked(RuleBasedStateMachine):
         else:
             self.model.closed(name, abs(event.fill.lots))
             self.note(ticker, "close", event)
+
+    def filled(self, ticker: str, order: Order, event: PositionOpened) -> None:
+        """A limit within its price, a stop whose price the mark has reached."""
+        made, market = self.taken(ticker, order), self.model.markets[ticker]
+        fill = event.fill
+        within = made.is_within(fill.cost, fill.lots, market.rules.lot_value)
+        assert within if made.is_limit else made.is_reached(market.shown_mark)
+        name = position_id(ticker, event.position.number)
+        self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
+        self.exits(ticker, event.position)
+        self.note(ticker, "open", event, order.leverage)
+
+    def taken(self, ticker: str, order: Order) -> SlowOrder:
+        """An order that is filled: at a price that decides it, and those that wait for nothing else in their turn."""
+        name = order_id(ticker, order.number)
+        assert not order.is_pending or name == self.model.orders.first_in(ticker)
+        made = self.model.ended(name)
+        assert self.model.markets[ticker].decides(made.placed_at)
+        return made
 
     def note(
         self, ticker: str, kind: str, event: PositionOpened | PositionIncreased | PositionReduced, leverage: int = 1

@@ -19,12 +19,14 @@ from perps.commands import (
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
+    SetCancelTimer,
     SetTriggers,
     Side,
     UpdatePrice,
     Withdraw,
 )
 from perps.events import (
+    CancelTimerSet,
     CloseReason,
     Events,
     FundingAccrued,
@@ -40,14 +42,16 @@ from perps.events import (
 )
 from perps.market.order import Order, order_id
 from perps.market.position import position_id
-from perps.params import Mode
+from perps.params import Execution, Mode, Tier
 from perps.refusals import RejectCode, Rejected
+from perps.rules.cancel_timers import BY_TIMER
 from perps.sequencer import Sequencer
-from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
+from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import replay_market
 from tests.model.recompute import recompute_balances
 from tests.model.rules import rules_of, slow_order
 from tests.model.slow_model import SlowVenue, Trade
+from tests.model.slow_parts import is_least_part
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -76,18 +80,43 @@ EXITS = st.integers(9_000, 11_000) | st.none()
 BPS_OF_PRICE = st.integers(9_940, 10_060) | st.integers(9_000, 11_000) | st.sampled_from([5_000, 9_960, 20_000])
 
 
+BTC_TIERS = (
+    Tier(Lots(150), Ppb(PPB // 150), 100),
+    Tier(Lots(400), Ppb(PPB // 80), 50),
+    Tier(Lots(20_000), Ppb(PPB // 40), 20),
+)
+STORY_TIERS = (Tier(Lots(250), Ppb(PPB // 10), 5), Tier(Lots(4_000), Ppb(PPB // 5), 3))
+
+
 class Exchange(Checked):
     """The engine and the ledger, driven as the actors drive them, against fractions."""
 
-    @initialize(deposit=st.sampled_from([START, 20 * START]), credit=st.sampled_from([None, 1 * MICRO]))
-    def begin(self, deposit: int, credit: int | None) -> None:
+    @initialize(
+        deposit=st.sampled_from([START, 20 * START]),
+        credit=st.sampled_from([None, 1 * MICRO]),
+        parts=st.sampled_from([None, 1, 200 * MICRO]),
+        tiered=st.booleans(),
+        execution=st.sampled_from(list(Execution)),
+    )
+    def begin(self, deposit: int, credit: int | None, parts: int | None, tiered: bool, execution: Execution) -> None:
+        """``parts``: from which notional on a position is liquidated in part."""
+        in_parts: dict[str, Any] = {"partial_liquidation": parts}
         self.params = {
-            BTC: index_market(house_deposit=7, house_credit_limit=credit, maintenance_rate=PPB // 150),
+            BTC: index_market(
+                house_deposit=7,
+                house_credit_limit=credit,
+                maintenance_rate=PPB // 150,
+                tiers=BTC_TIERS if tiered else (),
+                execution=execution,
+                **in_parts,
+            ),
             STORY: quote_market(
                 funding_velocity=200 * PPB,
                 max_funding_rate=PPB // 15,
                 maker_fee=PPB // 4000,
                 charges_maker_fee=True,
+                tiers=STORY_TIERS if tiered else (),
+                **in_parts,
             ),
         }
         self.venue = Books(*((params, FIRST_PRICES[ticker]) for ticker, params in self.params.items()))
@@ -172,7 +201,7 @@ class Exchange(Checked):
         number = own[which % len(own)]
         name, user = position_id(ticker, number), self.venue.markets[ticker].positions[number].user
         if not self.venue.markets[ticker].params.funding_velocity:  # else the command's own time moves what can leave
-            most = self.model.withdrawable(name, self.params[ticker].max_leverage)
+            most = self.model.withdrawable(name)
             amount = amount or min(-most, 0)
         command = ChangeMargin(ticker=ticker, user=user, position_id=name, amount=Micros(amount))
         outcome = self.venue.send(command)
@@ -196,7 +225,7 @@ class Exchange(Checked):
         user=st.sampled_from(USERS),
         ticker=TICKERS,
         side=st.sampled_from(list(Side)),
-        kind=st.sampled_from(list(OrderKind)),
+        kind=st.sampled_from([OrderKind.LIMIT, OrderKind.STOP]),
         size=SIZES,
         bps=BPS_OF_PRICE,
         wait_ms=st.integers(1, 3_600_000) | st.none(),
@@ -238,6 +267,10 @@ class Exchange(Checked):
         if not isinstance(outcome, Rejected):
             self.follow(ticker, outcome)
 
+    @rule(user=st.sampled_from(USERS), ticker=TICKERS, after_ms=st.sampled_from([0, 1_000, 600_000]))
+    def set_cancel_timer(self, user: str, ticker: str, after_ms: int) -> None:
+        self.follow(ticker, self.venue.send(SetCancelTimer(ticker=ticker, user=user, after_ms=after_ms)))
+
     def level(self, ticker: str, bps: int | None) -> Ticks | None:
         return None if bps is None else Ticks(self.venue.markets[ticker].index_price * bps // 10_000 + 1)
 
@@ -245,7 +278,9 @@ class Exchange(Checked):
     def move_price(self, ticker: str, bps: int) -> None:
         price = max(self.venue.markets[ticker].index_price * bps // 10_000, 1)
         price = min(price, 3 * FIRST_PRICES[ticker])
-        self.follow(ticker, self.venue.price(price, ticker=ticker))
+        self.venue.at = Millis(self.venue.at + 1)
+        told = UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.EVENT)
+        self.follow(ticker, self.venue.send(told))
 
     @rule(ticker=TICKERS, parts=st.integers(-PPB // 100, PPB // 100))
     def change_price(self, ticker: str, parts: int) -> None:
@@ -292,10 +327,15 @@ class Exchange(Checked):
                     self.model.switched(ticker, is_halted=mode is Mode.HALTED)
                 case PriceUpdated(price=price):
                     self.model.priced(ticker, self.unticked(ticker, price))
+                    self.model.markets[ticker].becomes_known(by_feed=False, said_at=0, now=self.venue.at)
                 case OrderPlaced(order=order) | OrderReplaced(order=order):
                     self.model.rested(order_id(ticker, order.number), slow_order(ticker, order, self.params[ticker]))
-                case OrderCancelled(order=order):
+                case CancelTimerSet(user=user, at=at):
+                    due = self.model.orders.timer_set(user, ticker, at)
+                    assert at is not None or due is not None
+                case OrderCancelled(order=order, reason=reason):
                     self.model.ended(order_id(ticker, order.number))
+                    assert reason != BY_TIMER or self.model.orders.timers[order.user, ticker] is None
                 case PositionOpened(position=position, order=Order() as order):
                     self.filled(ticker, order, event)
                 case PositionOpened(position=position):
@@ -305,41 +345,49 @@ class Exchange(Checked):
                     assert abs(event.fill.cost) <= command.size
                     self.exits(ticker, position)
                     self.note(ticker, "open", event, command.leverage)
+                case PositionIncreased(position=position, order=Order() as order):
+                    self.taken(ticker, order)
+                    self.model.increased(position_id(ticker, position.number), event.fill.lots, order.leverage)
+                    self.note(ticker, "open", event, order.leverage)
                 case PositionIncreased(position=position, fill=fill):
                     assert isinstance(command, OpenPosition)
                     self.model.increased(position_id(ticker, position.number), fill.lots, command.leverage)
                     assert abs(fill.cost) <= command.size
                     self.note(ticker, "open", event, command.leverage)
+                case PositionChanged(position=position, order=Order() as order):
+                    name = position_id(ticker, position.number)
+                    self.taken(ticker, order)
+                    assert order.size <= self.model.withdrawable(name)
+                    self.model.margin_moved(name, -order.size)
+                    self.moves.append((len(self.trades), name, -order.size))
                 case PositionChanged(position=position) if isinstance(command, ChangeMargin):
                     name = position_id(ticker, position.number)
-                    assert -command.amount <= max(self.model.withdrawable(name, self.params[ticker].max_leverage), 0)
+                    assert -command.amount <= max(self.model.withdrawable(name), 0)
                     self.model.margin_moved(name, command.amount)
                     self.moves.append((len(self.trades), name, command.amount))
                 case PositionChanged(position=position):
                     self.exits(ticker, position)
-                case PositionReduced(position=position, reason=CloseReason.OWNER):
+                case PositionReduced(position=position, reason=CloseReason.OWNER, order=Order() as order) if (
+                    self.model.is_liquidatable(position_id(ticker, position.number))
+                ):
+                    self.model.ended(order_id(ticker, order.number))
+                    self.model.liquidated(position_id(ticker, position.number))
+                    self.note(ticker, "forced_stop", event)
+                case PositionReduced(position=position, reason=CloseReason.OWNER, order=order):
+                    if order is not None:
+                        self.taken(ticker, order)
                     self.model.closed(position_id(ticker, position.number), abs(event.fill.lots))
                     self.note(ticker, "close", event)
                 case PositionReduced(position=position, reason=CloseReason.LIQUIDATION):
                     name = position_id(ticker, position.number)
                     assert self.model.is_liquidatable(name)
-                    self.model.liquidated(name)
+                    assert is_least_part(self.model, name, abs(event.fill.lots))
+                    self.model.liquidated(name, abs(event.fill.lots))
                     self.note(ticker, "liquidation", event)
                 case PositionReduced(position=position, reason=reason):
                     self.leave(ticker, position, reason, event)
                 case _:
                     pass
-
-    def filled(self, ticker: str, order: Order, event: PositionOpened) -> None:
-        """A limit within its price, a stop whose price the mark has reached."""
-        made, market = self.model.ended(order_id(ticker, order.number)), self.model.markets[ticker]
-        fill = event.fill
-        within = made.is_within(fill.cost, fill.lots, market.rules.lot_value)
-        assert within if made.is_limit else made.is_reached(market.mark)
-        name = position_id(ticker, event.position.number)
-        self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
-        self.exits(ticker, event.position)
-        self.note(ticker, "open", event, order.leverage)
 
     @rule()
     def crash_and_recover(self) -> None:

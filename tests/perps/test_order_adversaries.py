@@ -16,7 +16,7 @@ STEPS = st.lists(
     st.tuples(
         st.sampled_from(GANG),
         st.sampled_from(["place", "place", "place", "open", "replace", "cancel", "withdraw"]),
-        st.sampled_from(list(OrderKind)),
+        st.sampled_from([OrderKind.LIMIT, OrderKind.STOP]),
         st.sampled_from([LONG, SHORT]),
         st.integers(1, 60_000),  # ppm of twice the skew cap
         st.integers(9_700, 10_300) | st.sampled_from([9_990, 10_000, 10_010]),  # 1/10,000 of the price

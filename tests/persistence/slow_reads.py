@@ -104,16 +104,25 @@ def slow_orders(entries: Iterable[Entry]) -> dict[str, OrderRecord]:
                 case OrderCancelled():
                     order, ended = event.order, row.at
                     status, reason = ("expired" if event.reason == "expired" else "cancelled"), event.reason
-                case PositionOpened(order=Order() as order):
+                case (
+                    PositionOpened(order=Order() as order)
+                    | PositionIncreased(order=Order() as order)
+                    | PositionReduced(order=Order() as order)
+                ):
                     status, ended = "filled", row.at
                     filled = (f"{row.stream}-{event.position.number}", event.fill.lots, event.fill.cost)
+                case PositionChanged(order=Order() as order):
+                    status, ended = "filled", row.at
                 case _:
                     continue
             name = f"{row.stream}-o{order.number}"
+            if order.position is not None:
+                filled = (f"{row.stream}-{order.position}", *filled[1:])
             placed = found[name].placed_offset if name in found else row.offset
             found[name] = OrderRecord(
                 name, order.user, row.stream, placed, row.offset, status, reason, order.kind.value, order.side.value,
                 order.size, order.leverage, order.price, order.reserve, order.placed_at, order.expires_at,
                 order.acceptable_price, order.acceptable_price_pico, order.take_profit, order.stop_loss, ended, *filled,
+                order.reduces, order.share, order.lots,
             )  # fmt: skip
     return found

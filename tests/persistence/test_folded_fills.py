@@ -85,9 +85,9 @@ def test_legs_and_positions_follow_from_fills_as_their_events_say(database_url: 
 
 def _pays_another_fee(event: PositionOpened | PositionIncreased | PositionReduced) -> bool:
     """A close whose fee goes to the insurance, or a fill that an order's reserve pays: their legs are stored."""
-    if isinstance(event, PositionOpened):
+    if isinstance(event, PositionOpened | PositionIncreased):
         return event.order is not None
-    is_close = isinstance(event, PositionReduced) and event.reason is not CloseReason.LIQUIDATION
+    is_close = event.reason is not CloseReason.LIQUIDATION
     return is_close and TransferKind.LIQUIDATION_FEE in [transfer.kind for transfer in event.transfers]
 
 

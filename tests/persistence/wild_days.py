@@ -33,7 +33,7 @@ from perps.journal import Entry
 from perps.market.order import order_id
 from perps.market.position import position_id
 from perps.market.state import Market
-from perps.params import Mode
+from perps.params import Execution, Mode
 from perps.sequencer import Sequencer
 from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
 from tests.perps.build import START_MS, index_market, quote_market
@@ -50,7 +50,9 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
     def send(command: Command) -> None:
         found.extend(sequencer.send(command, Millis(now), sender="test").entries)
 
-    for params, price in ((index_market(), 5_000_000), (quote_market(), 10_000)):
+    in_parts = index_market(partial_liquidation=Micros(1))
+    waiting = index_market(ticker="NEXT-PERP", execution=Execution.NEXT_PRICE)
+    for params, price in ((in_parts, 5_000_000), (quote_market(), 10_000), (waiting, 5_000_000)):
         rate, share = random.choice(RATES), random.choice(SHARES)
         params = replace(
             params,
@@ -98,7 +100,7 @@ def a_wild_day(seed: int, rows: int = 300) -> list[Entry]:
         elif what < 17:
             step = random.choice([90, 97, 99, 100, 101, 103, 111])
             price = max(1, min(market.index_price * step // 100, 10**7))
-            send(UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE))
+            send(UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.EVENT))
         elif what == 17:
             send(Deposit(user=user, amount=Micros(random.randrange(1, 10**10))))
             send(Withdraw(user=user, amount=Micros(random.randrange(1, 10**6))))
@@ -120,7 +122,7 @@ def _an_order(random: Random, market: Market, user: str) -> Command:
     step, size = random.choice([95, 99, 100, 101, 105]), Micros(random.randrange(1, 50_000) * MICRO // 10)
     price = Ticks(market.index_price * step // 100)
     if not resting or random.random() < 0.6:
-        kind, side = random.choice(list(OrderKind)), random.choice(list(Side))
+        kind, side = random.choice((OrderKind.LIMIT, OrderKind.STOP)), random.choice(list(Side))
         expires_at = random.choice([None, Millis(market.at + 90_000)])
         terms: dict[str, Any] = {"size": size, "leverage": 2, "price": price, "expires_at": expires_at}
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **terms)

@@ -18,6 +18,7 @@ from perps.commands import (
     OpenPosition,
     PlaceOrder,
     ReplaceOrder,
+    SetCancelTimer,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -27,8 +28,10 @@ from perps.commands import (
     Withdraw,
 )
 from perps.events import (
+    CancelTimerSet,
     Deposited,
     Event,
+    FundingAccrued,
     HouseFunded,
     MarketListed,
     MarketSettling,
@@ -68,6 +71,12 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             side = Side.LONG if position.lots > 0 else Side.SHORT
             asked = (command.ticker, command.user, command.side, command.leverage)
             return asked == (stream, position.user, side, position.leverage) and abs(fill.cost) <= command.size
+        case OpenPosition(), OrderPlaced(order=order):
+            about = None if order.position is None else position_id(stream, order.position)
+            said = (command.ticker, command.user, command.side, command.leverage, command.size, command.position)
+            return said == (stream, order.user, order.side, order.leverage, order.size, about)
+        case ClosePosition(position_id=name) | ChangeMargin(position_id=name), OrderPlaced(order=order):
+            return order.reduces and (name, command.user) == (position_id(stream, order.position or 0), order.user)
         case ClosePosition(), PositionReduced(position=position):
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
@@ -87,6 +96,10 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return (command.order_id, BY_OWNER) == (order_id(stream, order.number), reason)
         case CancelOrders(), OrderCancelled(order=order, reason=reason):
             return (command.ticker, command.user, BY_OWNER) == (stream, order.user, reason)
+        case CancelOrders() | SetCancelTimer(after_ms=0), FundingAccrued():
+            return command.ticker == stream  # there was nothing to end, and funding was worth a row
+        case SetCancelTimer(after_ms=after), CancelTimerSet(user=user, at=at):
+            return (command.ticker, command.user, bool(after)) == (stream, user, at is not None)
         case UpdatePrice(), PriceUpdated(price=price) | PriceHeld(price=price):
             wanted = price if command.change is not None else command.price
             return (command.ticker, wanted, command.sequence) == (stream, price, event.sequence)

@@ -11,6 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pykka
+from msgspec.structs import replace
 
 import actors.core
 import actors.market
@@ -34,14 +35,18 @@ from actors.messages import Address, Envelope, ImageTaken, Refused, Sequenced, S
 from actors.supervisor import Supervisor
 from perps.events import Fill
 from perps.market.funding import Funding, advanced
+from perps.market.levels import Levels
+from perps.market.liquidation_order import LiquidationOrder
 from perps.market.position import Position
 from perps.market.settling import Settling
 from perps.market.state import Market
+from perps.market.triggers import Exits
 from perps.money.funds import Funds
 from perps.params import Mode
 from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
+from perps.snapshot.images import MarketImage
 from perps.units import PPB, Micros, Ppb, div_ceil, div_floor
 from perps.venue import replay_market
 
@@ -271,6 +276,38 @@ def _at_the_index(lots: int, settling: Settling, unit: int) -> int:
     return lots * settling.index_price * unit
 
 
+def _restored(forget: Callable[[Market], None]) -> Change:
+    """A market that is made of an image has forgotten something."""
+    from_image = Market.from_image
+
+    def broken(image: MarketImage, order: LiquidationOrder | None = None) -> Market:
+        market = from_image(image, order)
+        forget(market)
+        return market
+
+    return Market, "from_image", broken
+
+
+def _exits(market: Market) -> None:
+    market.exits = Exits()
+
+
+def _stops(market: Market) -> None:
+    market.orders.stops = Levels()
+
+
+def _limits(market: Market) -> None:
+    market.orders.limits = Levels()
+
+
+def _tiers(market: Market) -> None:
+    market.order.rekey(market.positions.values(), replace(market.params, tiers=()))
+
+
+def _remainder(market: Market) -> None:
+    market.funding_carry = 0
+
+
 def _nothing_wrong(*_: object) -> None:
     """What is checked always passes."""
 
@@ -315,6 +352,11 @@ BREAKS: dict[str, Sequence[Change]] = {
     "funding counts while a price is held": [(perps.rules.funding, "counted_until", _never_waits)],
     "a settlement pays winners first": [(perps.engine, "settlement", _backwards(settlement))],
     "a settlement is at the index": [(perps.rules.settling, "settlement_cost", _at_the_index)],
+    "a restored market forgets exits": [_restored(_exits)],
+    "a restored market forgets stops": [_restored(_stops)],
+    "a restored market forgets limits": [_restored(_limits)],
+    "a restored market forgets tiers": [_restored(_tiers)],
+    "a restored market forgets what is left of its funding": [_restored(_remainder)],
     "a failed listing takes the next one along": [(Supervisor, "_forget", _listing_forgotten(Supervisor._forget))],
 }
 

@@ -18,7 +18,7 @@ from actors.messages import (
     Unchanged,
 )
 from actors.recovery import Recovered
-from perps.commands import CancelOrders
+from perps.commands import CancelOrders, SetCancelTimer
 from perps.events import decode_events, own_of
 from perps.journal import Entry, Row
 from perps.refusals import Rejected
@@ -145,7 +145,7 @@ class Checks(Listener):
                 attempt.status = Status.UNKNOWN
             case Failure():
                 self.orders.refused(attempt, for_good=False)
-            case Unchanged() if isinstance(attempt.order.command, CancelOrders):
+            case Unchanged() if isinstance(attempt.order.command, CancelOrders | SetCancelTimer):
                 self.orders.refused(attempt, for_good=False)
             case Unchanged():
                 self.complain(f"{attempt.order} is said to have changed nothing")

@@ -22,6 +22,7 @@ from perps.commands import (
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
+    SetCancelTimer,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -32,11 +33,12 @@ from perps.commands import (
 )
 from perps.market.order import order_id
 from perps.market.position import Position, position_id, split_position_id
-from perps.params import MarketParams, Mode, ParamChanges
+from perps.params import Execution, MarketParams, Mode, ParamChanges
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
 from tests.simulation.orders import Order
+from tests.simulation.tiers import rates, tiers_of, with_tiers
 
 ADMIN = "@admin"
 TICKERS = ("A-PERP", "B-PERP", "C-PERP", "D-PERP")
@@ -48,9 +50,14 @@ FUNDING: dict[str, Any] = {"funding_velocity": Ppb(20_000 * PPB), "max_funding_r
 """So quick that the rate meets its bounds within a run."""
 MAKER: dict[str, Any] = {"maker_fee": Ppb(PPB // 4000), "charges_maker_fee": True}
 BAND: dict[str, Any] = {"price_band": Ppb(PPB // 40), "price_confirmations": 2}
+WAITING: dict[str, Any] = {
+    "execution": Execution.NEXT_PRICE,
+    "clock_skew": Millis(20),
+    "pending_limit": Millis(20_000),
+}
 PRICE_AGE_MS = Millis(4_000)
 """Prices of the later markets grow old within a run."""
-OPENING_MARKETS, OPENING_USERS = 2, 3
+OPENING_MARKETS, OPENING_USERS = 3, 3
 
 WEIGHTS = {
     "open": 34,
@@ -62,6 +69,7 @@ WEIGHTS = {
     "replace": 4,
     "cancel": 4,
     "cancel_all": 1,
+    "cancel_timer": 1,
     "price": 16,
     "crash_of_price": 2,
     "deposit": 5,
@@ -117,8 +125,10 @@ class Clients:
         return self._keyed(Withdraw(user=user, amount=amount), ADMIN)
 
     def price(self, ticker: str, ticks: int) -> Order:
-        """A price from outside."""
-        return Order(UpdatePrice(ticker=ticker, price=Ticks(ticks), source=PriceSource.ORACLE), ADMIN, None, fresh=True)
+        """A price from outside, of a source that need not say its time."""
+        waits = self._state.markets[ticker].params.execution is Execution.NEXT_PRICE
+        source = PriceSource.EVENT if waits else PriceSource.ORACLE
+        return Order(UpdatePrice(ticker=ticker, price=Ticks(ticks), source=source), ADMIN, None, fresh=True)
 
     def _order(self, kind: str) -> Order:
         chance = self._random
@@ -154,6 +164,9 @@ class Clients:
                 return self._keyed(CancelOrder(ticker=ticker, user=placed, order_id=name), placed)
             case "cancel_all":
                 return self._keyed(CancelOrders(ticker=ticker, user=user), user)
+            case "cancel_timer":
+                after_ms = chance.choice((0, 1_000, 2_500, 60_000))
+                return self._keyed(SetCancelTimer(ticker=ticker, user=user, after_ms=after_ms), user)
             case "triggers":
                 triggers = self._triggers(ticker, user)
                 return self._keyed(triggers, triggers.user)
@@ -205,6 +218,8 @@ class Clients:
     def _leverage(self, ticker: str) -> int:
         market = self._state.markets.get(ticker)
         most = market.params.max_leverage if market is not None else 1
+        if market is not None and market.params.tiers:
+            most = self._random.choice(market.params.tiers).max_leverage
         return self._random.choice((1, 2, most, most, most, most, most // 2, most + (self._random.random() < 0.1)))
 
     def _position(self, ticker: str, user: str) -> tuple[str, str]:
@@ -244,7 +259,7 @@ class Clients:
         return ClosePosition(ticker=ticker, user=user, position_id=name, share=Ppb(share))
 
     def _place(self, user: str, ticker: str) -> PlaceOrder:
-        kind, side = self._random.choice(list(OrderKind)), self._random.choice(list(Side))
+        kind, side = self._random.choice((OrderKind.LIMIT, OrderKind.STOP)), self._random.choice(list(Side))
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **self._terms(ticker))
 
     def _replace(self, user: str, ticker: str, name: str) -> ReplaceOrder:
@@ -299,7 +314,12 @@ class Clients:
         if bps % 7 == 0 and not falls and now < 2 * first:
             change = Ppb((bps - 10_000) * (PPB // 10_000))
             return UpdatePrice(ticker=ticker, change=change, source=PriceSource.EVENT, sequence=sequence)
-        return UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence)
+        said_at = None
+        if market is not None and market.params.execution is Execution.NEXT_PRICE and chance.random() < 0.98:
+            said_at = Millis(market.at + chance.choice((-30, 0, 100, 1_000, 3_000)))
+        return UpdatePrice(
+            ticker=ticker, price=Ticks(price), source=PriceSource.ORACLE, sequence=sequence, source_at=said_at
+        )
 
     def _settle(self, ticker: str) -> Command:
         """Halt it, settle it, begin anew."""
@@ -322,10 +342,14 @@ class Clients:
                 {"max_open_interest": Lots(max(params.max_open_interest * lots // 2, 1))},
                 {"max_skew": Lots(max(params.max_skew * lots // 2, 1))},
                 {"house_credit_limit": chance.choice((None, Micros(0), Micros(1_000 * MICRO)))},
-                {"maintenance_rate": Ppb(params.maintenance_rate * 11 // 10), "max_leverage": params.max_leverage - 1},
-                {"maintenance_rate": Ppb(params.maintenance_rate * 10 // 11)},
+                {**rates(params, 11, 10), "max_leverage": params.max_leverage - 1},
+                rates(params, 10, 11),
+                {"tiers": chance.choice(((), tiers_of(params)))},
+                {"partial_liquidation": chance.choice((None, Micros(1), Micros(200 * MICRO)))},
+                {"liquidation_buffer": chance.choice((Ppb(PPB // 100), Ppb(PPB // 4), Ppb(PPB)))},
                 {"price_band": chance.choice((None, Ppb(PPB // 40)))},
                 {"max_price_age": chance.choice((None, PRICE_AGE_MS))},
+                {"execution": chance.choice(list(Execution)), "clock_skew": Millis(chance.choice((0, 20)))},
                 chance.choice((FUNDING, {"funding_velocity": Ppb(0), "max_funding_rate": Ppb(0)})),
                 {"skew_scale": Lots(params.skew_scale * lots)},
             )
@@ -347,9 +371,12 @@ class Clients:
         if chance.random() < INVALID_LISTINGS and self._state.markets:
             changes["max_skew"] = Lots(0)
         if ticker == TICKERS[0]:
-            params = index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes)
+            changes["partial_liquidation"] = Micros(100 * MICRO)
+            params = with_tiers(index_market(ticker=ticker, maintenance_rate=Ppb(PPB // 150), **changes))
         else:
             more = BAND if ticker == TICKERS[1] else {"max_price_age": PRICE_AGE_MS}
+            more = more | (WAITING if ticker == TICKERS[2] else {})
+            changes["partial_liquidation"] = Micros(1) if ticker == TICKERS[1] else None
             params = quote_market(ticker=ticker, **more, **FUNDING, **MAKER, **changes)
         return ListMarket(params=params, price=_first_price(params))
 

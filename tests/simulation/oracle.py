@@ -7,8 +7,9 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import assert_never
 
-from perps.commands import HouseAccount
+from perps.commands import HouseAccount, PriceSource
 from perps.events import (
+    CancelTimerSet,
     CloseReason,
     Deposited,
     Event,
@@ -35,21 +36,22 @@ from perps.events import (
 )
 from perps.journal import LEDGER_STREAM, Entry, Row
 from perps.market.funding import RATE
-from perps.market.order import Order, order_id
+from perps.market.order import order_id
 from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from perps.refusals import InvariantViolated
-from perps.rules.orders import EXPIRED, ORDERS_PER_USER_MAX
 from perps.units import PICO
 from perps.venue import VenueState
-from tests.model.rules import rules_of, slow_order
+from tests.model.rules import rules_of
 from tests.model.slow_market import SlowMarket
 from tests.model.slow_model import SlowVenue
+from tests.model.slow_parts import is_least_part
+from tests.simulation.order_checks import OrderChecks
 
 Complain = Callable[[str], None]
 
 
-class Oracle:
+class Oracle(OrderChecks):
     """Follows the durable rows. ``complain`` is told of everything that is not as the slow model has it."""
 
     def __init__(self, complain: Complain) -> None:
@@ -111,8 +113,8 @@ class Oracle:
                 stands = market.house if account is HouseAccount.HOUSE else market.insurance
                 self._same(f"row {row.offset} {account}", event.balance, stands)
             case PriceHeld(price=price, held=held):
-                # a price without a time of its own is as old as its row
-                at = row.at if event.source_at is None else event.source_at
+                # a price without a time of its own is as old as its row; of others, what is held knows the venue's time
+                at = row.at if event.source_at is None else held.at
                 taken = slow.takes(ticker, self._price(ticker, price), event.source, at, row.at)
                 band = slow.markets[ticker].band
                 said = (False, held.count, held.source, held.until)
@@ -126,6 +128,8 @@ class Oracle:
                 self._same(f"row {row.offset} taken", True, taken)
                 slow.priced(ticker, self._price(ticker, price), at)
                 market = slow.markets[ticker]
+                by_feed = event.source in (PriceSource.ORACLE, PriceSource.AGENT)
+                market.becomes_known(by_feed=by_feed, said_at=at, now=row.at)
                 self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
                 self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.shown_mark)
             case PositionOpened():
@@ -153,6 +157,10 @@ class Oracle:
             case ParamsChanged(params=params, at=at):
                 self._params[ticker] = params
                 slow.changed(rules_of(params), at)
+            case CancelTimerSet(user=user, at=until):
+                due = slow.orders.timer_set(user, ticker, until)
+                if until is None and row.kind == "time" and (due is None or due > row.at):
+                    self._complain(f"row {row.offset} ends orders of {user} before their time, {due}")
             case FundingAccrued():
                 pass  # before all others: ``_accrue``
             case _:
@@ -168,33 +176,19 @@ class Oracle:
         expected = None if funding is None else (funding.index, funding.rate * RATE, row.at)
         self._same(f"row {row.offset} funding", said, expected)
 
-    def _rest(self, row: Row, order: Order) -> None:
-        """An order rests. A stop must not be due; a limit may be, and is filled next if it can."""
-        slow, market = self.slow, self.slow.markets[row.stream]
-        made = slow_order(row.stream, order, self._params[row.stream])
-        slow.rested(order_id(row.stream, order.number), made)
-        self._same(f"row {row.offset} reserve", order.reserve, made.reserve)
-        if not made.is_limit and made.is_reached(market.mark):
-            self._complain(f"I7 row {row.offset}: the stop {order.number} of {row.stream} is due at once")
-        if slow.orders.of(order.user, row.stream) > ORDERS_PER_USER_MAX:
-            self._complain(f"row {row.offset}: {order.user} has too many orders in {row.stream}")
-
-    def _end(self, row: Row, event: OrderCancelled) -> None:
-        order = self.slow.ended(order_id(row.stream, event.order.number))
-        if event.reason == EXPIRED and (order.expires_at is None or order.expires_at > row.at):
-            self._complain(f"row {row.offset} ends an order before its time")
-
     def _open(self, row: Row, event: PositionOpened) -> None:
         position, ticker, market = event.position, row.stream, self.slow.markets[row.stream]
-        if event.order is not None:
-            order = self.slow.ended(order_id(ticker, event.order.number))
+        order = self._fills(row, event.order)
+        if order is not None:
             lots, cost = event.fill.lots, event.fill.cost
             is_due = order.is_within(cost, lots, market.rules.lot_value) if order.is_limit else None
             if is_due is None:
-                is_due = order.is_reached(market.mark)
+                is_due = order.is_reached(market.shown_mark)
             if not is_due or (order.expires_at is not None and order.expires_at <= row.at):
                 self._complain(f"row {row.offset} fills {order}, which is not due at {row.at}: {event.fill}")
         self._check_fill(row, event.fill, market)
+        if position.leverage > market.rules.leverage(position.lots):
+            self._complain(f"row {row.offset} gives {position.lots} lots a leverage of {position.leverage}")
         if self.slow.is_stale(ticker, row.at):
             self._complain(f"row {row.offset} opens a position at a price that is too old or in doubt")
         name = position_id(ticker, position.number)
@@ -232,6 +226,12 @@ class Oracle:
         self._check_fill(row, event.fill, market, is_settled=is_settled)
         if slow.is_stale(row.stream, row.at) and not is_settled:
             self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
+        if event.reason is CloseReason.OWNER:
+            is_forced = slow.is_liquidatable(name) and event.order is not None
+            if not is_forced:
+                self._fills(row, event.order)
+            elif event.order is not None:
+                slow.ended(order_id(row.stream, event.order.number))
         before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         is_due, exits = slow.is_liquidatable(name), slow.exits_due(name)
         if event.reason is CloseReason.LIQUIDATION and (not is_due or "stop_loss" in exits):
@@ -240,19 +240,22 @@ class Oracle:
             self._complain(f"row {row.offset} closes {name} by its {event.reason}; due are {exits}")
         if is_settled:
             slow.settled(name)
-        elif is_due and event.reason is not CloseReason.OWNER:
-            slow.liquidated(name)
+        elif is_due and (event.reason is not CloseReason.OWNER or event.order is not None):
+            count = abs(event.fill.lots)
+            if event.reason is CloseReason.LIQUIDATION and not is_least_part(slow, name, count):
+                self._complain(f"row {row.offset} liquidates {count} of the {abs(stood.lots)} lots of {name}")
+            slow.liquidated(name, count)
         else:
             slow.closed(name, abs(event.fill.lots))
         if market.house < min(house, -market.rules.house_credit):
             self._complain(f"row {row.offset}: the house of {row.stream} pays what it does not have: {market.house}")
-        self._same(f"row {row.offset} margin of {name}", event.margin_released, before[1] - stood.margin)
-        payout = before[0] - stood.cash - market.owed(-event.fill.lots) - event.fill.cost
+        self._same(f"row {row.offset} margin of {name}", event.margin_released, before[1] + event.kept - stood.margin)
+        payout = before[0] + event.kept - stood.cash - market.owed(-event.fill.lots) - event.fill.cost
         self._same(
             f"row {row.offset} settlement", (event.settlement, event.bad_debt), (max(payout, 0), max(-payout, 0))
         )
         gained = slow.wallets[stood.user] - before[2]
-        self._same(f"row {row.offset} net to {stood.user}", event.settlement - event.fee, gained)
+        self._same(f"row {row.offset} net to {stood.user}", event.settlement - event.fee - event.kept, gained)
         rest = slow.positions.get(name)
         self._same(
             f"row {row.offset} rest of {name}",
@@ -263,10 +266,11 @@ class Oracle:
     def _increase(self, row: Row, event: PositionIncreased) -> None:
         """The leverage that was asked for is in no row: the margin that was added says what it can have been."""
         name, market = position_id(row.stream, event.position.number), self.slow.markets[row.stream]
+        self._fills(row, event.order)
         self._check_fill(row, event.fill, market)
         cost, margin = abs(event.fill.cost), event.margin_added
         leverage = max(ceil(Fraction(cost, max(margin, 1))), 1)
-        if event.fill.lots * event.position.lots <= 0 or leverage > self._params[row.stream].max_leverage:
+        if event.fill.lots * event.position.lots <= 0 or leverage > market.rules.leverage(event.position.lots):
             self._complain(f"row {row.offset}: {event.fill.lots} lots and {margin} of margin are no increase of {name}")
         self._same(f"row {row.offset} fee", event.fee, market.fee(event.fill.lots))
         self.slow.increased(name, event.fill.lots, leverage)
@@ -287,7 +291,9 @@ class Oracle:
         moved = sum(
             -move.amount if move.kind is TransferKind.MARGIN_RETURN else move.amount for move in event.transfers
         )
-        if -moved > max(slow.withdrawable(name, self._params[row.stream].max_leverage), 0):
+        if moved < 0:
+            self._fills(row, event.order)
+        if -moved > max(slow.withdrawable(name), 0):
             self._complain(f"row {row.offset} takes {-moved} out of {name}, which needs it")
         slow.margin_moved(name, moved)
         said, stands = event.position, slow.positions[name]
@@ -354,8 +360,9 @@ class Oracle:
             return
         for number, order in market.orders.by_number.items():
             made = self.slow.orders.by_name[order_id(ticker, number)]
-            mark = self.slow.markets[ticker].mark
-            if market.mode is Mode.ENABLED and not made.is_limit and made.is_reached(mark):
+            mark = self.slow.markets[ticker].shown_mark
+            may = self.slow.markets[ticker].decides(made.placed_at)
+            if market.mode is Mode.ENABLED and may and not made.is_limit and made.is_reached(mark):
                 self._complain(f"the stop {number} of {ticker} is due and rests: {order}")
         for number in market.positions:
             name = position_id(ticker, number)

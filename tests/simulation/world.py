@@ -18,9 +18,13 @@ from tests.simulation.journal import Store
 from tests.simulation.orders import Order, Status
 from tests.simulation.runtime import on_scheduler
 from tests.simulation.scheduler import NS_PER_MS, Scheduler, Time
+from tests.support.twins import twins
 
 REST_STEPS_MAX = 20_000
 """Steps within which everything in flight must be answered once nothing goes wrong any more."""
+
+TWIN_EVERY = 3
+"""Every so manieth command of a market is done by one that was restored from its image, too."""
 
 BURSTS = (1, 1, 1, 2, 8)
 """Commands that come at once."""
@@ -55,7 +59,10 @@ def run(seed: int, *, steps: int | None = None, without: tuple[str, ...] = (), t
     random = Random(seed)
     plan = draw(random).without(without)
     world = World(seed, random, plan, trace)
-    with on_scheduler(world.scheduler, plan.limits, world.faults.at_a_message, world.checks.sequenced) as runtime:
+    with (
+        on_scheduler(world.scheduler, plan.limits, world.faults.at_a_message, world.checks.sequenced) as runtime,
+        twins(world.checks.complain, every=TWIN_EVERY),
+    ):
         world.checks.runtime = runtime
         try:
             world.live(plan.steps if steps is None else min(steps, plan.steps))

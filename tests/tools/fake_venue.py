@@ -41,6 +41,10 @@ class FakeVenue:
         self.bodies: list[tuple[str, dict[str, Any]]] = []
         self.refusals: dict[str, deque[Refusal]] = {}
         self.retry_after = "0"
+        self.is_behind = False
+        """Whether the venue's clock is behind everybody's."""
+        self.limit: Decimal | None = None
+        """The largest price that a market takes."""
         self.hang_ups: Counter[str] = Counter()
         """How often the line is cut instead of an answer, by route."""
         self.changed = asyncio.Condition()
@@ -56,8 +60,10 @@ class FakeVenue:
                 web.post("/api/markets/perps/open", self._open, name="open"),
                 web.post("/api/markets/perps/{id}/close", self._close, name="close"),
                 web.post("/api/markets/perps/{ticker}/price", self._price, name="price"),
+                web.post("/api/markets/prices", self._prices, name="prices"),
                 web.get("/api/markets/positions/{user}", self._positions, name="positions"),
                 web.get("/api/users/{user}/balance", self._balance, name="balance"),
+                web.get("/api/me", self._me, name="me"),
                 web.post("/api/admin/markets", self._create_market, name="create_market"),
                 web.post("/api/admin/users", self._create_user, name="create_user"),
                 web.post("/api/admin/users/{user}/deposit", self._deposit, name="deposit"),
@@ -112,8 +118,9 @@ class FakeVenue:
             async with self.changed:
                 self.changed.notify_all()
 
-    def _refuse(self, status: int, code: str) -> web.Response:
-        body = {"error": {"code": code, "message": "No.", "details": {"required": "2.00"}, "requestId": "r"}}
+    def _refuse(self, status: int, code: str, details: dict[str, Any] | None = None) -> web.Response:
+        details = {"required": "2.00"} if details is None else details
+        body = {"error": {"code": code, "message": "No.", "details": details, "requestId": "r"}}
         headers = {"Retry-After": self.retry_after} if status == 503 else {}
         return web.json_response(body, status=status, headers=headers)
 
@@ -128,22 +135,46 @@ class FakeVenue:
         body = await request.json()
         if body["ticker"] in self.markets:
             return self._refuse(409, "market_exists")
-        self.add_market(body["ticker"], body["price"], body.get("tickSize", "0.01"))
+        self.add_market(body["ticker"], str(body["price"]), body.get("tickSize", "0.01"))
+        self.markets[body["ticker"]].update({name: body[name] for name in ("organizationId", "name") if name in body})
         largest = {"maxSkew": "1.00", "maxOpenInterest": "1.00"}
         answer = {"market": self.markets[body["ticker"]], "offset": 1, "largest": largest, "warnings": []}
         return web.json_response(answer, status=201)
 
     async def _price(self, request: web.Request) -> web.Response:
-        body, ticker = await request.json(), request.match_info["ticker"]
-        newest = max(
-            (p["sequence"] for p in self.prices if (p["ticker"], p["source"]) == (ticker, body["source"])), default=-1
+        taken = self._take({"ticker": request.match_info["ticker"], **await request.json()})
+        if (error := taken.get("error")) is not None:
+            return self._refuse(409 if error["code"] == "price_stale" else 400, error["code"], error["details"])
+        return web.json_response(taken)
+
+    async def _prices(self, request: web.Request) -> web.Response:
+        results = []
+        for item in await request.json():
+            results.append(self._take(item))
+        return web.json_response({"results": results, "offset": len(self.prices)})
+
+    def _take(self, item: dict[str, Any]) -> dict[str, Any]:
+        """The market after a price, or why it is refused."""
+        of_source = (
+            price["sequence"]
+            for price in reversed(self.prices)
+            if (price["ticker"], price["source"]) == (item["ticker"], item["source"]) and "sequence" in price
         )
-        if body["sequence"] <= newest:
-            return self._refuse(409, "price_stale")
-        self.prices.append({"ticker": ticker, **body})
-        market = self.markets[ticker]
-        market["indexPrice"] = market["markPrice"] = body["price"]
-        return web.json_response({"market": market, "liquidations": 0, "offset": len(self.prices)})
+        newest = next(of_source, -1)
+        if item.get("sequence", newest + 1) <= newest:
+            details = {"sequence": item["sequence"], "knownSequence": newest}
+            return {"error": {"code": "price_stale", "message": "No.", "details": details}}
+        if self.is_behind and "at" in item:
+            details = {"rule": "at is not in the future"}
+            return {"error": {"code": "validation_error", "message": "No.", "details": details}}
+        market = self.markets[item["ticker"]]
+        if "change" in item:
+            item["price"] = f"{Decimal(market['indexPrice']) * (1 + Decimal(item['change'])):.2f}"
+        if self.limit is not None and Decimal(item["price"]) > self.limit:
+            return {"error": {"code": "validation_error", "message": "No.", "details": {}}}
+        self.prices.append(item)
+        market["indexPrice"] = market["markPrice"] = item["price"]
+        return {"market": market, "liquidations": 0, "offset": len(self.prices)}
 
     async def _create_user(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -163,7 +194,14 @@ class FakeVenue:
 
     def _wallet(self, user: str) -> dict[str, Any]:
         amount = f"{self.users[user]:.2f}"
-        return {**sample("balance", "available"), "userId": user, "balance": amount, "available": amount}
+        sums = {"balance": amount, "available": amount, "totalDeposited": amount}
+        return {**sample("balance", "available"), "userId": user, **sums}
+
+    async def _me(self, request: web.Request) -> web.Response:
+        key = self._key(request)
+        scopes = ["admin"] if key == ADMIN_KEY else ["read", "trade"]
+        me = {"userId": self.keys[key], "scopes": scopes, "keyId": "key", "label": "", "expiresAt": None}
+        return web.json_response(me)
 
     async def _create_key(self, request: web.Request) -> web.Response:
         number = next(self._numbers)

@@ -118,6 +118,7 @@ def test_a_file_is_named_by_its_path(served: list[web.compose.ServeSettings], tm
         (["--no-demo"], "data"),
         (["--demo"], "demo-data"),
         (["--demo", "--no-demo"], "data"),
+        (["--demo", "--world", "game"], "game-data"),
         (["--demo", "--data-dir", "data"], "data"),
     ],
 )

@@ -8,7 +8,7 @@ import rich_click as click
 from msgspec import to_builtins
 
 from perps.commands import PriceSource
-from perps.params import Preset
+from perps.params import Execution, Preset
 from perps.wire.listing import ChangesBody
 from perps.wire.markets import (
     LIST_MARKET,
@@ -22,8 +22,8 @@ from perps.wire.markets import (
     Settled,
 )
 from perps.wire.prices import SET_PRICE, PriceAnswer
-from tools.admin.answers import show_as, show_rows
-from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, Whole
+from tools.admin.answers import Record, show_as, show_rows
+from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, TIER, Whole
 from tools.check.command import check_market
 from tools.output import flat, show_line, show_record
 from tools.settings import Access, SettingsGroup, access_options, json_option, public_access_options
@@ -65,6 +65,11 @@ PARAMETERS: Final = (
     "priceConfirmations",
     "chargesMakerFee",
     "maxStep",
+    "execution",
+    "pendingLimit",
+    "clockSkew",
+    "partialLiquidation",
+    "liquidationBuffer",
     "tradingRange.byOpens",
     "tradingRange.byCloses",
     "largest.maxSkew",
@@ -85,6 +90,11 @@ def _show_parameters(made: MarketAnswer) -> None:
     answer = to_builtins(made)
     record = dict(flat({**answer["market"], "largest": answer.get("largest", {})}))
     show_record({name: record[name] for name in PARAMETERS if name in record})
+
+
+def _tiers(given: tuple[Record | None, ...]) -> list[Record] | None:
+    """All tiers; None if there are none on the command line, and an empty list if it says so."""
+    return [tier for tier in given if tier is not None] if given else None
 
 
 @click.group(cls=SettingsGroup)
@@ -109,7 +119,8 @@ def list_markets(access: Access, as_json: bool) -> None:
 @click.option(
     "--preset",
     type=click.Choice([preset.value for preset in Preset]),
-    help="A market that fits together: one that follows a feed, a lively one of a game, or a wilder one.",
+    help="A market that fits together: one that follows a feed, a lively one of a game, a wilder one, or one with the "
+    "leverage and maintenance that Binance gives a coin by size.",
 )
 @click.option("--depth", type=AMOUNT, help="The notional that moves the quote by 100 %, USD. Instead of --skew-scale.")
 @click.option("--organization-id", help="The organization that the market belongs to.  [default: the ticker]")
@@ -159,6 +170,33 @@ def list_markets(access: Access, as_json: bool) -> None:
     type=AMOUNT,
     help="The largest move that you expect from one price to the next, as a fraction; at most 1/max-leverage.",
 )
+@click.option(
+    "--execution",
+    type=click.Choice([execution.value for execution in Execution]),
+    help="Whether orders fill at the last price, or at the first one after them.  [default: immediate]",
+)
+@click.option(
+    "--pending-limit", type=AMOUNT, help="With next_price: an order without a price ends after so many seconds."
+)
+@click.option("--clock-skew", type=NOT_NEGATIVE, help="With next_price: seconds that a feed may be off, up to 5.")
+@click.option(
+    "--tier",
+    "tiers",
+    type=TIER,
+    multiple=True,
+    callback=lambda _, __, given: _tiers(given),
+    help="A size tier as maxQuantity:maintenanceRate:maxLeverage: 10:0.005:100. Repeat it, the smallest first; "
+    "none: there are no tiers.",
+)
+@click.option(
+    "--partial-liquidation",
+    help="A position of at least this notional, USD, is liquidated in part; or none.",
+)
+@click.option(
+    "--liquidation-buffer",
+    type=AMOUNT,
+    help="What a liquidation in part leaves has more than 1 + this times its maintenance.",
+)
 @access_options
 @json_option
 def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:
@@ -183,6 +221,7 @@ def create_market(ticker: str, access: Access, as_json: bool, **parameters: str 
 @click.option(
     "--source", type=click.Choice([source.value for source in PriceSource]), help="Who says so.  [default: system]"
 )
+@click.option("--at", help="The source's own time, RFC 3339: a feed's price in a market with next_price needs it.")
 @click.option("--reason", help="Why, for the history and the streams: a headline, for example.")
 @access_options
 @json_option

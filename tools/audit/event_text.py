@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from perps import journal
 from perps.events import (
+    CancelTimerSet,
     CloseReason,
     Deposited,
     Event,
@@ -153,6 +154,8 @@ class _Words:
                 return f"{event.order.user} {did} {self._order(event.order)}"
             case OrderCancelled():
                 return f"{order_id(self._stream, event.order.number)} of {event.order.user} ended: {event.reason}"
+            case CancelTimerSet(user=user, at=at):
+                return f"orders of {user} end " + ("by no timer any more" if at is None else f"at {rfc3339(at)}")
             case UserCreated():
                 deposit = sum(transfer.amount for transfer in event.transfers)
                 referrer = f", referred by {event.referrer}" if event.referrer else ""
@@ -186,15 +189,17 @@ class _Words:
         position, money = event.position, decimals.money
         name = position_id(self._stream, position.number)
         debt = f", bad debt {money(event.bad_debt)}" if event.bad_debt else ""
+        kept = f", {money(event.kept)} stays in its margin" if event.kept else ""
         if event.reason is CloseReason.LIQUIDATION:
-            begin = f"{position.user} was liquidated in {name}"
+            part = " in part" if position.lots else ""
+            begin = f"{position.user} was liquidated{part} in {name}"
         elif event.reason is CloseReason.SETTLEMENT:
             begin = f"{position.user} was settled in {name}"
         elif event.reason is not CloseReason.OWNER:
             begin = f"{event.reason.replace('_', '-')} closed {name} of {position.user}"
         else:
             begin = f"{position.user} {'reduced' if position.lots else 'closed'} {name}"
-        return f"{begin}: {self._traded(event)}, pnl {money(event.pnl)}, fee {money(event.fee)}{debt}"
+        return f"{begin}: {self._traded(event)}, pnl {money(event.pnl)}, fee {money(event.fee)}{debt}{kept}"
 
     def _order(self, order: Order) -> str:
         name, size = order_id(self._stream, order.number), decimals.money(order.size)

@@ -10,7 +10,7 @@ from web.readside.image import UserImage, ViewImage, ViewsImage
 def first_difference(found: ViewsImage, right: ViewsImage) -> str | None:
     """The first place where the stored image is not what the rows lead to; None if they are equal.
 
-    Volumes that do not count from the first row, as in a snapshot of an older version, are not compared.
+    Volumes and flows that do not count from the first row, as in a snapshot of an older version, are not compared.
     """
     counts = found.volume_from == right.volume_from
     names, order = [user.user for user in found.users], [user.user for user in right.users]
@@ -24,8 +24,10 @@ def first_difference(found: ViewsImage, right: ViewsImage) -> str | None:
         if shown != of_rows:
             return _field(f"user {user.user}", UserImage._fields, shown, of_rows)
     for ticker, market in found.markets.items():
-        if market != right.markets[ticker]:
-            return _market(ticker, market, right.markets[ticker])
+        of_rows_too = market.flows is not None and market.flows.is_whole
+        shown_market = market if of_rows_too else market._replace(flows=right.markets[ticker].flows)
+        if shown_market != right.markets[ticker]:
+            return _market(ticker, shown_market, right.markets[ticker])
     return None
 
 

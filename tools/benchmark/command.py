@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tools.benchmark.report import Figure
 
 
-PART_NAMES: Final = ("postgres", "engine", "http", "domain", "recovery")
+PART_NAMES: Final = ("postgres", "engine", "http", "channel", "domain", "recovery")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def bench(
     database_url: str | None,
     as_json: bool,
 ) -> None:
-    """Measure this machine: commits, orders over HTTP, price updates.
+    """Measure this machine: commits, orders over HTTP and over the agents' channel, price updates.
 
     Each figure comes with a yardstick, such as what PostgreSQL does alone. The benchmark makes its own databases and
     drops them at the end: on a temporary server, or on the server at --database-url. Your data is not touched.
@@ -125,6 +125,15 @@ def _http(setting: Setting) -> Iterator[Figure]:
         yield from http.figures(setting.tell)
 
 
+def _channel(setting: Setting) -> Iterator[Figure]:
+    from tools.benchmark import postgres
+    from tools.benchmark.http import HttpBench
+
+    with postgres.database(setting.server_url, f"{setting.run}_channel") as url:
+        http = HttpBench(setting.directory, url, setting.client, seconds=1.0 if setting.is_quick else 5.0)
+        yield from http.channel(setting.tell)
+
+
 def _domain(setting: Setting) -> Iterator[Figure]:
     from tools.benchmark.prices import POSITIONS, figures
     from tools.output import progress
@@ -146,6 +155,7 @@ PARTS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "postgres": _postgres,
     "engine": _engine,
     "http": _http,
+    "channel": _channel,
     "domain": _domain,
     "recovery": _recovery,
 }

@@ -1,4 +1,4 @@
-"""Opens over HTTP: ``perps serve`` in a process of its own, beside an empty handler under the same load."""
+"""Opens over HTTP and over the agents' channel: ``perps serve`` in a process of its own, beside an empty handler."""
 
 from __future__ import annotations
 
@@ -18,13 +18,18 @@ from typing import Final
 import msgspec
 
 from perps.client import Venue, VenueError
+from perps.wire.agents import AGENTS
 from perps.wire.markets import LIST_MARKET, MarketAnswer
 from tools.benchmark import wrk
+from tools.benchmark.channel import ChannelSpec
 from tools.benchmark.load import LoadResult, LoadSpec
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
 
 IN_FLIGHT: Final = (1, 16, 64, 256)
+CHANNELS: Final = ((1, 1), (4, 64))
+"""Sockets, and opens in flight on each."""
+ROUNDS: Final = 3
 WARM_UP_S: Final = 1.0
 READY_S_MAX: Final = 60.0
 STOP_S_MAX: Final = 30.0
@@ -74,6 +79,38 @@ class HttpBench:
                 share = result.per_second / empty[count].per_second if empty[count].succeeded else 0.0
                 yield _figure("opens", count, result, f"{100 * share:.0f} % of the empty handler")
 
+    def channel(self, tell: Callable[[str], None]) -> Iterator[Figure]:
+        """Measure opens over HTTP and over the agents' channel, by turns on one venue: of each the median round."""
+        users = [f"agent-{number}" for number in range(max(IN_FLIGHT))]
+        found: dict[tuple[str, int], list[LoadResult]] = {}
+        with _venue(self.directory, self.database_url) as (port, admin_key):
+            tell("making users and keys")
+            keys = asyncio.run(_prepare(f"http://127.0.0.1:{port}", admin_key, users))
+            for turn in range(1, ROUNDS + 1):
+                for sockets, each in CHANNELS:
+                    count = sockets * each
+                    tell(f"HTTP and channel, {count} in flight, round {turn} of {ROUNDS}")
+                    found.setdefault(("HTTP opens", count), []).append(self._load(port, keys[:count]))
+                    over = self._channel_load(port, keys[:sockets], each)
+                    found.setdefault((f"opens, {sockets} × {each}", count), []).append(over)
+        for (name, count), results in found.items():
+            result = sorted(results, key=lambda one: one.per_second)[len(results) // 2]
+            yield _figure(name, count, result, f"median of {ROUNDS} rounds, HTTP and channel by turns", part="channel")
+
+    def _channel_load(self, port: int, keys: Sequence[str], each: int) -> LoadResult:
+        spec = ChannelSpec(
+            host="127.0.0.1",
+            port=port,
+            path=AGENTS.path,
+            keys=list(keys),
+            tickers=list(TICKERS),
+            run=secrets.token_hex(4),
+            warm_up_s=WARM_UP_S,
+            seconds=self.seconds,
+            in_flight=each,
+        )
+        return _run("tools.benchmark.channel", spec)
+
     def _load(self, port: int, keys: Sequence[str]) -> LoadResult:
         spec = LoadSpec(
             host="127.0.0.1",
@@ -87,11 +124,16 @@ class HttpBench:
         )
         if self.client == "wrk":
             return wrk.run(spec, self.directory)
-        command = [sys.executable, "-m", "tools.benchmark.load"]
-        done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=False)
-        if done.returncode != 0:
-            raise ToolError(f"the program that sends the requests failed: {_last_line(done.stderr)}")
-        return msgspec.json.decode(done.stdout, type=LoadResult)
+        return _run("tools.benchmark.load", spec)
+
+
+def _run(module: str, spec: LoadSpec) -> LoadResult:
+    """Send a load from a process of its own."""
+    command = [sys.executable, "-m", module]
+    done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=False)
+    if done.returncode != 0:
+        raise ToolError(f"the program that sends the requests failed: {_last_line(done.stderr)}")
+    return msgspec.json.decode(done.stdout, type=LoadResult)
 
 
 @contextlib.contextmanager
@@ -162,10 +204,10 @@ async def _prepare(url: str, admin_key: str, users: Sequence[str]) -> list[str]:
         return list(await asyncio.gather(*map(make, users)))
 
 
-def _figure(name: str, in_flight: int, result: LoadResult, note: str) -> Figure:
+def _figure(name: str, in_flight: int, result: LoadResult, note: str, *, part: str = "http") -> Figure:
     failed = ", ".join(f"{count} × {code}" for code, count in sorted(result.failures.items()))
     return Figure(
-        "http",
+        part,
         f"{name}, {in_flight} in flight",
         result.per_second,
         "/s",

@@ -55,7 +55,7 @@ class LoadResult(Struct, frozen=True, kw_only=True):
         return self.succeeded / self.seconds
 
 
-class _Load:
+class Load:
     """What all connections share: begin and end of the measurement, and the results."""
 
     def __init__(self, begin_ns: int, end_ns: int) -> None:
@@ -65,6 +65,7 @@ class _Load:
         self.failures: Counter[str] = Counter()
 
     def answered(self, sent_ns: int, now_ns: int, status: int) -> None:
+        """An answer has come."""
         if not self.begin_ns <= now_ns <= self.end_ns:
             return
         if 200 <= status < 300:
@@ -72,11 +73,22 @@ class _Load:
         else:
             self.failures[str(status)] += 1
 
+    def result(self, seconds: float) -> LoadResult:
+        """What has been measured in so many seconds."""
+        waits_ns = sorted(self.waits_ns)
+        return LoadResult(
+            succeeded=len(waits_ns),
+            seconds=seconds,
+            p50_ms=percentile(waits_ns, 50) / 1e6,
+            p99_ms=percentile(waits_ns, 99) / 1e6,
+            failures={code: count for code, count in self.failures.items() if count},
+        )
+
 
 class _Connection(asyncio.Protocol):
     """One client: sends a request, reads the whole answer, sends the next."""
 
-    def __init__(self, load: _Load, requests: tuple[tuple[bytes, bytes], ...], done: asyncio.Future[None]) -> None:
+    def __init__(self, load: Load, requests: tuple[tuple[bytes, bytes], ...], done: asyncio.Future[None]) -> None:
         self._load = load
         self._requests = requests
         self._done = done
@@ -161,7 +173,7 @@ def request_parts(spec: LoadSpec, connection: int) -> tuple[tuple[bytes, bytes],
 async def run(spec: LoadSpec) -> LoadResult:
     """Send the load, one connection for each key. Errors: OSError if nobody listens."""
     loop = asyncio.get_running_loop()
-    load = _Load(begin_ns=0, end_ns=0)
+    load = Load(begin_ns=0, end_ns=0)
     connections: list[_Connection] = []
     ends: list[asyncio.Future[None]] = []
     together = asyncio.Semaphore(CONNECT_TOGETHER)
@@ -183,14 +195,7 @@ async def run(spec: LoadSpec) -> LoadResult:
     load.failures["lost"] += sum(not end.done() for end in ends)
     for connection in connections:
         connection.stop()
-    waits_ns = sorted(load.waits_ns)
-    return LoadResult(
-        succeeded=len(waits_ns),
-        seconds=spec.seconds,
-        p50_ms=percentile(waits_ns, 50) / 1e6,
-        p99_ms=percentile(waits_ns, 99) / 1e6,
-        failures={code: count for code, count in load.failures.items() if count},
-    )
+    return load.result(spec.seconds)
 
 
 def percentile(ordered: list[int], percent: int) -> float:

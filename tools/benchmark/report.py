@@ -18,6 +18,10 @@ PGBENCH: Final = ("postgres", "pgbench TPC-B-like")
 INSERT: Final = ("postgres", "one client, one-row INSERT")
 MILLION: Final = ("domain", "price update, 1,000,000 positions")
 THOUSAND: Final = ("domain", "price update, 1,000 positions")
+AGENTS: Final = ("channel", "opens, 4 × 64, 256 in flight")
+HTTP: Final = ("channel", "HTTP opens, 256 in flight")
+ONE_AGENT: Final = ("channel", "opens, 1 × 1, 1 in flight")
+ONE_HTTP: Final = ("channel", "HTTP opens, 1 in flight")
 
 COLUMNS = ("part", "what", "result", "p50", "p99", "note")
 
@@ -51,6 +55,9 @@ RATIOS: Final = (
         "goal: ≥ 4",
     ),
     ("opens over HTTP, 64 in flight / pgbench", ("http", "opens, 64 in flight"), PGBENCH, "goal: ≥ 1"),
+    ("opens over the channel / over HTTP, 256 in flight", AGENTS, HTTP, "goal: ≥ 2.5"),
+    ("opens over the channel, 256 in flight / pgbench", AGENTS, PGBENCH, "goal: ≥ 2"),
+    ("one open's wait over the channel / over HTTP (p50)", ONE_AGENT, ONE_HTTP, "goal: ≤ 0.8"),
     ("one open's wait / one INSERT's wait (p50)", ("engine", "opens, 1 in flight"), INSERT, "goal: ≤ 3"),
     ("price update, 1,000,000 / 1,000 positions", MILLION, THOUSAND, "goal: ≤ 1.5"),
 )

@@ -19,7 +19,7 @@ from perps.commands import (
 from perps.events import CloseReason, PositionOpened, PositionReduced
 from perps.market.position import position_id
 from perps.market.state import Market
-from perps.params import MarketParams
+from perps.params import Execution, MarketParams
 from perps.refusals import Rejected
 from perps.sequencer import Sequencer
 from perps.units import PPB, Micros, Millis, Ppb, Ticks
@@ -42,7 +42,8 @@ class Arena:
         """The number of the newest position, if the last open made one."""
         self._sequencer = Sequencer()
         self._gang: list[str] = []
-        params = replace(params, price_band=None)  # what is played are prices that a market took
+        # What is played are prices that a market took, and traders who need not wait for the next one.
+        params = replace(params, price_band=None, execution=Execution.IMMEDIATE)
         listed = self.send(ListMarket(params=params, price=price))
         if isinstance(listed, Rejected):
             raise ToolError(f"these parameters list no market: {listed.facts.get('rule', listed.code)}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from perps.params import MarketParams
-from perps.units import MICRO, PICO, PPB, Lots, Micros, Pico, Ppb
+from perps.params import MarketParams, Tier
+from perps.units import MICRO, PICO, PPB, Lots, Micros, Millis, Pico, Ppb
 from perps.wire.markets import Market
 
 
@@ -41,6 +41,16 @@ def params_of(market: Market) -> MarketParams:
         max_funding_rate=rate(market.max_funding_rate),
         max_step=None if market.max_step is None else rate(market.max_step),
         exact_mark=market.exact_mark,
+        execution=market.execution,
+        pending_limit=Millis(_count(market.pending_limit, 1000)),
+        clock_skew=Millis(_count(market.clock_skew, 1000)),
+        tiers=tuple(
+            Tier(lots(tier.max_quantity), rate(tier.maintenance_rate), tier.max_leverage) for tier in market.tiers
+        ),
+        partial_liquidation=(
+            None if market.partial_liquidation is None else Micros(_count(market.partial_liquidation, MICRO))
+        ),
+        liquidation_buffer=rate(market.liquidation_buffer),
     )
 
 

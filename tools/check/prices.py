@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import islice, pairwise
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from perps.params import MarketParams
 from perps.units import PICO
 from tools.errors import ToolError
-from tools.feeds.csv_file import count_ticks, read_ticks
+from tools.feeds.files import PriceFile, Reading
 from tools.feeds.price_process import Process, price_path
 
 if TYPE_CHECKING:
@@ -37,9 +38,10 @@ class Played(NamedTuple):
 
 
 def of_file(path: Path, params: MarketParams, most: int) -> Played:
-    """The newest prices of a CSV file. Errors: ToolError."""
-    skipped = max(count_ticks(path) - most, 0)
-    ticks = list(islice(read_ticks(path), skipped, None))
+    """The newest prices of a file. Errors: ToolError."""
+    file = PriceFile(path, Reading(), time.time_ns() // 1_000_000)
+    skipped = max(file.read_through().prices - most, 0)
+    ticks = list(islice(file.ticks(), skipped, None))
     return _played([(tick.at_ms, tick.price) for tick in ticks], params, str(path))
 
 

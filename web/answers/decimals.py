@@ -85,10 +85,13 @@ def average_price(cost: int, lots: int, params: MarketParams) -> str:
     It has 8 decimals where the tick size has at most 6, else 6 more than the tick size, and as many more as it takes to
     tell it from 0.
     """
-    if not lots:
-        return "0.00"
-    worth, size = abs(cost) * MICRO, abs(lots) * params.lot_size
-    places = _average_places(params.tick_size)
+    return _average(abs(cost), abs(lots) * params.lot_size, params.tick_size) if lots else "0.00"
+
+
+@lru_cache(maxsize=1024)
+def _average(cost: int, size: int, tick_size: int) -> str:
+    """``cost`` micros over ``size`` pico base units. A fill is said in several places of one answer and its events."""
+    worth, places = cost * MICRO, _average_places(tick_size)
     while worth and not worth * 10**places // size:
         places += AVERAGE_PLACES_MORE
     return text(worth * 10**places // size, places)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from functools import lru_cache
+from typing import Final, TypeVar, cast
 
+import msgspec
 from msgspec import Raw
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from perps.candles import MINUTE_MS
 from perps.events import HouseFunded, MarketSettling
@@ -14,14 +16,29 @@ from perps.market import holding
 from perps.market.reach import largest_interest, largest_skew, reach
 from perps.market.risks import risks
 from perps.params import MarketParams
-from perps.wire.base import encode
+from perps.wire.base import Answer, encode, pack
 from perps.wire.listing import Largest, Warned
-from perps.wire.markets import Funded, HeldPrice, Market, MarketStatus, OpenInterest, Parameters, Settled, TradingRange
+from perps.wire.markets import (
+    Funded,
+    HeldPrice,
+    Market,
+    MarketStatus,
+    OpenInterest,
+    Parameters,
+    Settled,
+    Tier,
+    TradingRange,
+)
 from web.answers import decimals
 from web.answers.funding import funding_rate
 from web.answers.rows import own_event
 from web.answers.times import rfc3339
 from web.readside.model import MarketView
+
+AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
+
+PACKED_MAX: Final = 4_096
+"""Markets whose MessagePack is kept."""
 
 
 def market(view: MarketView, now_ms: int) -> Market:
@@ -34,6 +51,22 @@ def market(view: MarketView, now_ms: int) -> Market:
     if view.shown is None or view.shown[0] != key:
         view.shown = (key, encode(_rendered(view, now_ms)))
     return cast(Market, Raw(view.shown[1]))
+
+
+def packable(answer: AnyAnswer) -> AnyAnswer:
+    """An answer with its markets as MessagePack already, instead of JSON. One without markets as it is."""
+    one, many = getattr(answer, "market", None), getattr(answer, "markets", None)
+    if isinstance(one, Raw):
+        return replace(answer, market=Raw(_transcoded(bytes(one))))
+    if isinstance(many, list):
+        return replace(answer, markets=[Raw(_transcoded(bytes(shown))) for shown in many])
+    return answer
+
+
+@lru_cache(maxsize=PACKED_MAX)
+def _transcoded(text: bytes) -> bytes:
+    """JSON of the contract as MessagePack: it has no numbers but whole ones."""
+    return pack(msgspec.json.decode(text))
 
 
 def _rendered(view: MarketView, now_ms: int) -> Market:
@@ -95,6 +128,21 @@ def parameters(params: MarketParams) -> Parameters:
         trading_range=trading_range(params),
         max_step=None if params.max_step is None else _rate(params.max_step),
         exact_mark=params.exact_mark,
+        execution=params.execution,
+        pending_limit=decimals.text(params.pending_limit, 3, 0),
+        clock_skew=decimals.text(params.clock_skew, 3, 0),
+        tiers=[
+            Tier(
+                max_quantity=decimals.quantity(tier.max_lots, lot),
+                maintenance_rate=_rate(tier.maintenance_rate),
+                max_leverage=tier.max_leverage,
+            )
+            for tier in params.tiers
+        ],
+        partial_liquidation=(
+            None if params.partial_liquidation is None else decimals.money(params.partial_liquidation)
+        ),
+        liquidation_buffer=_rate(params.liquidation_buffer),
     )
 
 
@@ -134,7 +182,7 @@ _WARNINGS: Final = {
     "gap_risk": "A price that moves by more than {} of itself at once can leave bad debt, and maxStep is larger. Lower "
     "maxLeverage, or the caps, or send prices more often.",
     "executes_at_last_price": "Orders fill at the last price. Who sees a move of more than {} before your feed brings "
-    "it earns the rest of it.",
+    "it earns the rest of it. With execution next_price it would not.",
 }
 
 

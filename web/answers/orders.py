@@ -15,7 +15,8 @@ from perps.market.order import order_id
 from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.query_rows import OrderRecord
-from perps.wire.orders import Order, OrderResult, Placed, Status
+from perps.wire.order import Order, Pending, Status
+from perps.wire.orders import OrderResult, Placed
 from perps.wire.streams import OrderEvent
 from web.answers import decimals
 from web.answers.positions import open_position
@@ -68,6 +69,22 @@ def recorded(record: OrderRecord, params: MarketParams) -> Order:
         placed_at=rfc3339(record.placed_at),
         expires_at=None if record.expires_at is None else rfc3339(record.expires_at),
         closed_at=None if record.closed_at is None else rfc3339(record.closed_at),
+        reduce_only=record.reduces,
+        percentage=decimals.text(record.share, 9, 0) if record.share else None,
+        quantity=decimals.quantity(record.lots, params.lot_size) if record.lots else None,
+    )
+
+
+def pending(entry: Entry, params: MarketParams) -> Pending | None:
+    """The answer to an open, a close or a withdrawal that waits for the next price; None: it was done at once."""
+    row, event = entry.row, own_of(entry.events)
+    if not isinstance(event, OrderPlaced):
+        return None
+    return Pending(
+        order=resting(event.order, params),
+        new_balance=decimals.money(row.user_balance or 0),
+        client_order_id=row.client_order_id,
+        offset=row.offset,
     )
 
 
@@ -122,11 +139,14 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         stop_loss=_price_or_none(order.stop_loss, params),
         status=status.value,
         reason=reason,
-        position_id=None,
+        position_id=None if order.position is None else position_id(params.ticker, order.position),
         average_price=None,
         placed_at=rfc3339(order.placed_at),
         expires_at=None if order.expires_at is None else rfc3339(order.expires_at),
         closed_at=None,
+        reduce_only=order.reduces,
+        percentage=decimals.text(order.share, 9, 0) if order.share else None,
+        quantity=decimals.quantity(order.lots, params.lot_size) if order.lots else None,
     )
 
 

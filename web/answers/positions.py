@@ -317,6 +317,9 @@ def quoted(event: PositionOpened | PositionIncreased, market: Market, offset: in
         offset=offset,
         largest_size=decimals.money(largest_open(market, 1 if position.lots > 0 else -1)),
         trading_range=trading_range(params),
+        execution=params.execution,
+        max_leverage=params.leverage_of(position.lots),
+        maintenance_rate=decimals.text(params.rate_of(position.lots), 9, 0),
         warning=stop_warning(position, params, index),
     )
 

@@ -7,15 +7,14 @@ import contextlib
 from itertools import chain
 from typing import Any, Final
 
-import structlog
 from aiohttp import web
 
-from perps.journal import JournalUnavailable
 from perps.wire import venue as wire
 from perps.wire.base import Answer, encode
 from perps.wire.weights import WEIGHT
 from web.answers.errors import RequestError
 from web.api import (
+    agents,
     clock,
     error_responses,
     history,
@@ -33,6 +32,7 @@ from web.api import (
 )
 from web.api.bodies import reading
 from web.api.call import Call, Reply, Route
+from web.api.carrying import carry_out, note, refusal_of
 from web.api.context import Context
 from web.api.request_ids import request_ids
 from web.api.responses import JsonResponse, json_response
@@ -40,8 +40,6 @@ from web.api.routing import Routes
 from web.api.shared import SharedAnswers
 from web.limits.connections import Request
 from web.limits.origins import PREFLIGHT
-
-log = structlog.get_logger()
 
 MODULES: Final = (
     trading,
@@ -54,6 +52,7 @@ MODULES: Final = (
     results,
     keys,
     streams,
+    agents,
     venue,
     reference,
     page,
@@ -79,18 +78,14 @@ class Api:
         call: Call[Any, Any] = Call(context, request, request_id)
         try:
             response = await self._answer(call)
-        except RequestError as error:
-            if error.code == "rate_limited":
-                await context.admission.hold_back(call.caller, request.remote or "")
-            response = self._refuse(call, error)
-        except JournalUnavailable as error:
-            log.warning("database_unavailable", trace=request_id, path=request.path, error=str(error))
-            response = self._refuse(call, RequestError("unavailable", "The database does not answer. Retry in 1 s."))
         except ConnectionError:
             response = web.Response(status=400)  # the client is gone: nobody reads this
-        except Exception as error:
-            log.exception("request.failed", trace=request_id, path=request.path, error=repr(error))
-            response = self._refuse(call, _fault_of_ours(is_done=call.is_done))
+        except Exception as error:  # noqa: BLE001 - logged there
+            refusal = refusal_of(call, request.path, error)
+            if refusal.code == "rate_limited":
+                await context.admission.hold_back(call.caller, request.remote or "")
+            note(call, refusal, method=request.method, path=request.path)
+            response = error_responses.response(refusal, request_id)
         if not request.content.is_eof() and (context.draining or _is_endless(request)):
             await _close_behind(request, response)
         return response
@@ -138,7 +133,9 @@ class Api:
         """Take points out of the caller's budget, before anything of the request is read. Raises ``rate_limited``."""
         admission, request = self._context.admission, call.request
         request.spent = admission.spend(call.caller, points)
-        if call.caller.principal is None:
+        if not points:
+            await admission.probe(call.caller, request.remote or "")
+        elif call.caller.principal is None:
             await admission.pace(call.caller, points=points)
 
     async def _shared_answer(self, call: Call[Any, Any], route: Route) -> web.StreamResponse:
@@ -165,26 +162,7 @@ class Api:
         if call.path:
             reading.check_path(call.path.items())
         call.query = reading.query(request, operation)
-        if route.reads is None:
-            call.authorise(operation)
-            return await route.handler(call)
-        asked = route.reads(call)
-        call.authorise(operation)
-        return await route.handler(call, asked)
-
-    def _refuse(self, call: Call[Any, Any], error: RequestError) -> web.Response:
-        self._context.metrics.refusals.labels(error.code).inc()
-        log.info(
-            "refused",
-            trace=call.request_id,
-            method=call.request.method,
-            path=call.request.path,
-            user=getattr(call.command, "user", None),
-            ticker=getattr(call.command, "ticker", None),
-            code=error.code,
-            details=error.details,
-        )
-        return error_responses.response(error, call.request_id)
+        return await carry_out(call, route)
 
 
 def _size(response: web.StreamResponse) -> int:
@@ -225,12 +203,3 @@ async def _close_behind(request: web.BaseRequest, response: web.StreamResponse) 
             except (web.RequestPayloadError, web.HTTPException):
                 await asyncio.sleep(LINGER_S)
     request.protocol.force_close()
-
-
-def _fault_of_ours(*, is_done: bool) -> RequestError:
-    if is_done:
-        return RequestError(
-            "outcome_unknown",
-            "The command was done, but the venue failed to answer. Send it again with the same clientOrderId.",
-        )
-    return RequestError("internal_error", "The venue failed on this request. Nothing was done.")

@@ -14,7 +14,7 @@ from perps.commands import Command, ListMarket, MarketCommand
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
 from perps.wire.base import Answer
-from perps.wire.operation import EVENTS, Operation
+from perps.wire.operation import EVENTS, UPGRADE, Operation
 from perps.wire.streams import UserStreamQuery
 from perps.wire.users import ME
 from perps.wire.weights import WEIGHT, WEIGHTS
@@ -141,7 +141,7 @@ class Reply(Struct, frozen=True, gc=False):
     headers: Mapping[str, str] = {}
 
 
-SHARED: Final = frozenset(("listMarkets", "getMarket", "listCandles"))
+SHARED: Final = frozenset(("listMarkets", "getMarket", "listCandles", "getFlows"))
 """Operations whose answer depends neither on the caller nor on the moment within a minute: see ``web/api/shared``."""
 
 Handler = Callable[..., Awaitable[Answer | Reply | web.StreamResponse]]
@@ -163,7 +163,7 @@ class Route:
         self.status = operation.status
         self.weight = WEIGHTS.get(operation.name, WEIGHT)
         self.is_read = operation.method == "GET"
-        self.is_stream = operation.answers[operation.status] == EVENTS
+        self.is_stream = operation.answers[operation.status] in (EVENTS, UPGRADE)
         self.is_shared = operation.name in SHARED
 
 

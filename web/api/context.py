@@ -11,6 +11,7 @@ from aiohttp import web
 
 from actors.bridge import Bridge
 from actors.clock import VenueClock
+from web.agents.session import Sessions
 from web.answers.errors import RequestError, not_found
 from web.auth import Keys
 from web.gateway import Gateway
@@ -44,6 +45,9 @@ class Context:
     tickets: Tickets
     streams: Hub
     stream_events: VenueEvents
+    agents: Sessions
+    agent_events: Mapping[str, VenueEvents]
+    """As ``stream_events``, by the subprotocol that the agents' channel speaks."""
     heartbeat_s: float
     snapshots: Snapshots
     metrics: Metrics
@@ -69,7 +73,7 @@ class Context:
 
     def looking_up(self, request: web.BaseRequest) -> AbstractAsyncContextManager[None]:
         """While a request has something read from the database. Raises ``rate_limited``."""
-        return self.read_shares.one(self.keys.payer(request))
+        return self.read_shares.one(self.keys.payer(request), request.remote or "")
 
     def market(self, ticker: str) -> MarketView:
         """A market by ticker. Raises ``market_not_found``."""

@@ -8,15 +8,18 @@ from typing import Final
 from perps.query_rows import Candle, FillRecord
 from perps.units import Pico
 from perps.wire import history as wire
+from perps.wire.flows import FLOWS, Flows, FlowsQuery
 from perps.wire.history import CandleRow, Candles, CandlesQuery, Funding, Liquidations, Prices, Trades
 from perps.wire.lists import Page
 from web.answers import decimals
+from web.answers.flows import flow_fields
 from web.answers.funding import recorded_hour
 from web.answers.trades import price, trade
 from web.api.bodies.units import moment_ms
 from web.api.call import Call, Route
 from web.api.paging import before, next_cursor
 from web.readside.candle_pages import newest_page, page_from
+from web.readside.flows import WINDOWS
 from web.readside.history import CANDLES_KEPT, INTERVALS
 
 LIQUIDATION: Final = ("liquidation",)
@@ -95,6 +98,14 @@ async def funding(call: Call[None, Page]) -> Funding:
     return Funding(funding=shown, next_cursor=next_cursor(records, query.limit))
 
 
+async def flows(call: Call[None, FlowsQuery]) -> Flows:
+    """What was traded in the last minute, five, hour or day."""
+    context, window = call.context, call.query.window
+    view = context.market(call.path["ticker"])
+    flow = view.flows.window(context.clock.now_ms(), WINDOWS[window])
+    return Flows(**flow_fields(view.market.ticker, window, flow, context.model.offset))
+
+
 async def _fills(call: Call[None, Page], kinds: tuple[str, ...] | None) -> list[FillRecord]:
     context, query = call.context, call.query
     ticker = context.market(call.path["ticker"]).market.ticker
@@ -108,4 +119,5 @@ ROUTES = (
     Route(wire.LIQUIDATIONS, liquidations),
     Route(wire.PRICES, prices),
     Route(wire.FUNDING, funding),
+    Route(FLOWS, flows),
 )

@@ -7,21 +7,25 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder
-from perps.events import OrderCancelled
+from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder, SetCancelTimer
+from perps.events import CancelTimerSet, OrderCancelled, own_of
 from perps.market.order import Order as DomainOrder
 from perps.market.order import split_order_id
 from perps.params import MarketParams
 from perps.query_rows import OrderRecord
+from perps.rules.cancel_timers import TIMER_MS_MAX, TIMER_MS_MIN
 from perps.rules.orders import BY_OWNER
 from perps.units import Micros, Ticks
 from perps.wire import orders as wire
 from perps.wire.base import Answer
 from perps.wire.errors import ErrorCode
 from perps.wire.operation import NoQuery
+from perps.wire.order import Order
 from perps.wire.orders import (
     BATCH_MAX,
+    CancelAfterBody,
     CancelQuery,
+    CancelsAfter,
     OrderAnswer,
     OrderBody,
     OrderRefused,
@@ -37,6 +41,7 @@ from web.answers import orders
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid, not_found, of_item
 from web.answers.rows import own_event
+from web.answers.times import rfc3339
 from web.api.bodies.commands import check_exits, exits
 from web.api.bodies.units import limit_price, number, positive_money, price_ticks, time_ms
 from web.api.call import Call, Reply, Route, replayable
@@ -153,7 +158,29 @@ async def cancel_all(call: Call[None, CancelQuery]) -> OrdersCancelled:
     return OrdersCancelled(orders=[order for ended in done for order in ended], offset=context.model.offset)
 
 
-async def _cancelled(call: Call[None, CancelQuery], ticker: str, user: str) -> list[wire.Order]:
+def cancelling_after(call: Call[CancelAfterBody, NoQuery]) -> int:
+    """In how many milliseconds; 0: never."""
+    after = 0 if call.body.seconds is None else number(call.body.seconds, 3, "seconds")
+    if after and not TIMER_MS_MIN <= after <= TIMER_MS_MAX:
+        raise invalid("seconds must be 0, or from 1 to 86400.", field="seconds")
+    return after
+
+
+async def cancel_after(call: Call[CancelAfterBody, NoQuery], after_ms: int) -> CancelsAfter:
+    """Set a user's cancel timer in a market, or end it."""
+    context, ticker = call.context, call.context.market(call.body.ticker).market.ticker
+    user = wallet_of(call.principal, call.body.user_id)
+    if user not in context.model.users:
+        raise not_found("user", userId=user)
+    answer = await call.do_what_is_left(SetCancelTimer(ticker=ticker, user=user, after_ms=after_ms))
+    if answer is None:
+        return CancelsAfter(ticker=ticker, user_id=user, cancels_at=None, offset=context.model.offset)
+    event = own_of(answer.entry.events)  # funding, if there was no timer to end
+    ends = rfc3339(event.at) if isinstance(event, CancelTimerSet) and event.at is not None else None
+    return CancelsAfter(ticker=ticker, user_id=user, cancels_at=ends, offset=answer.entry.row.offset)
+
+
+async def _cancelled(call: Call[None, CancelQuery], ticker: str, user: str) -> list[Order]:
     answer = await call.do_what_is_left(CancelOrders(ticker=ticker, user=user))
     if answer is None:
         return []
@@ -182,7 +209,7 @@ def _check(body: OrderBody) -> None:
     """Everything about an order that can be wrong without knowing its market."""
     positive_money(body.size, "size")
     _check_prices(body)
-    if body.acceptable_price is not None and body.type is OrderKind.LIMIT:
+    if body.acceptable_price is not None and body.type == "limit":
         raise invalid("acceptablePrice is for stops: the price of a limit is its bound.", field="acceptablePrice")
 
 
@@ -202,7 +229,7 @@ def _command(body: OrderBody, params: MarketParams) -> PlaceOrder:
     return PlaceOrder(
         ticker=params.ticker,
         user=body.user_id or "",
-        order=body.type,
+        order=OrderKind(body.type),
         side=body.side,
         size=positive_money(body.size, "size"),
         leverage=body.leverage,
@@ -268,4 +295,5 @@ ROUTES = (
     Route(wire.REPLACE, replaced, replacing),
     Route(wire.CANCEL, cancel),
     Route(wire.CANCEL_ALL, cancel_all),
+    Route(wire.CANCEL_AFTER, cancel_after, cancelling_after),
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote
 
-from perps.wire.operation import EVENTS
+from perps.wire.operation import EVENTS, UPGRADE
 from perps.wire.operations import OPERATIONS
 from web.answers.errors import RequestError, method_not_allowed
 from web.api.call import Route
@@ -71,6 +71,6 @@ def _by_method(route: Route) -> _Methods:
     """The methods that a route answers: of what can be got, also the head alone; a stream has no end to give it."""
     method, answer = route.operation.method, route.operation.answers[route.operation.status]
     methods: _Methods = {method: route}
-    if method == "GET" and answer != EVENTS:
+    if method == "GET" and answer not in (EVENTS, UPGRADE):
         methods["HEAD"] = route
     return methods

@@ -23,6 +23,11 @@ KEPT_MAX: Final = 256
 Stamp = tuple[int, int, int]
 
 
+def stamp(context: Context) -> Stamp:
+    """What an answer that is made now, and is the same for all, depends on."""
+    return context.model.offset, context.clock.now_ms() // MINUTE_MS, context.model.health_changes
+
+
 class SharedAnswers:
     """The answers made for the present row and minute. On one event loop."""
 
@@ -34,8 +39,7 @@ class SharedAnswers:
 
     def stamp(self) -> Stamp:
         """What an answer that is made now depends on."""
-        model = self._context.model
-        return model.offset, self._context.clock.now_ms() // MINUTE_MS, model.health_changes
+        return stamp(self._context)
 
     def find(self, operation: Operation, request: web.BaseRequest, request_id: str) -> web.Response | None:
         """The answer, if it has been made since the last row."""

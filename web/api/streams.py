@@ -14,6 +14,7 @@ from web.answers.errors import RequestError, not_found
 from web.answers.times import rfc3339
 from web.api.bodies import reading
 from web.api.call import Call, Route
+from web.api.context import Context
 from web.auth import Principal
 from web.streams import sse
 from web.streams.hub import SUBSCRIBERS_MAX
@@ -40,18 +41,35 @@ async def all_users_stream(call: Call[None, UserStreamQuery]) -> web.StreamRespo
 async def mixed_stream(call: Call[None, MixedStreamQuery]) -> web.StreamResponse:
     """Markets, and of one user everything."""
     query = call.query
-    user = None if query.user is None else call.as_user(query.user)
-    topics = of_markets(_tickers(call, query.tickers))
-    if user is None:
-        return await _serve(call, topics, None)
-    topics |= of_user(_existing(call, user), None) | {MIXED}
-    return await _serve(call, topics, call.principal)
+    topics = _mixed(call, query.tickers, query.user)
+    return await _serve(call, topics, None if query.user is None else call.principal)
 
 
 async def make_ticket(call: Call[None, NoQuery]) -> TicketMade:
     """A ticket that opens one stream soon, in the name of the key that asks."""
     ticket, expires_at = call.context.tickets.make(call.principal)
     return TicketMade(ticket=ticket, expires_at=rfc3339(expires_at))
+
+
+def followed(call: Call[None, Any], tickers: str | None, user: str | None) -> Topics:
+    """What an agent follows: with ``user`` alone that user, else as ``mixed_stream``. Raises ``RequestError``."""
+    if user is not None and tickers is None:
+        return of_user(_existing(call, call.as_user(user)), None)
+    return _mixed(call, tickers, user)
+
+
+def check_room(context: Context) -> None:
+    """Raise ``overloaded`` if there is no room for another stream."""
+    if context.streams.is_full:
+        raise RequestError(
+            "overloaded", f"The venue has no free stream of its {SUBSCRIBERS_MAX}, or is stopping. Retry in 1 s."
+        )
+
+
+def _mixed(call: Call[None, Any], tickers: str | None, user: str | None) -> Topics:
+    whose = None if user is None else call.as_user(user)
+    topics = of_markets(_tickers(call, tickers))
+    return topics if whose is None else topics | of_user(_existing(call, whose), None) | {MIXED}
 
 
 def _tickers(call: Call[None, Any], names: str | None) -> Tickers:
@@ -75,10 +93,7 @@ async def _serve(call: Call[None, Any], topics: Topics, principal: Principal | N
     """What is said on these topics, until the reader leaves or its key ends. ``principal``: None for what is public."""
     context, request = call.context, call.request
     hub = context.streams
-    if hub.is_full:
-        raise RequestError(
-            "overloaded", f"The venue has no free stream of its {SUBSCRIBERS_MAX}, or is stopping. Retry in 1 s."
-        )
+    check_room(context)
     payer = context.keys.payer(request) if principal is None else principal.payer
     subscriber = hub.subscriber(context.stream_events, topics)
     with nullcontext() if principal is None else context.keys.while_good(principal, subscriber.dismiss):

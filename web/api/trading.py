@@ -8,7 +8,9 @@ from msgspec.structs import replace
 
 from perps.commands import ChangeMargin, ClosePosition, OpenPosition, SetTriggers
 from perps.market.position import position_id
+from perps.params import MarketParams
 from perps.refusals import Rejected
+from perps.rules.next_price import executes_later, unbounded
 from perps.rules.opening import decide_open
 from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX, PPB, Ppb
@@ -19,13 +21,14 @@ from perps.wire.close_all import CLOSES_MAX, CloseAllBody, ClosedAll, CloseRefus
 from perps.wire.errors import ErrorCode
 from perps.wire.margin import MarginBody
 from perps.wire.operation import NoQuery
+from perps.wire.order import Pending
 from perps.wire.trading import CloseBody, Closed, OpenBody, Quoted
 from perps.wire.triggers import TRIGGERS, TriggersBody
-from web.answers import errors, positions
+from web.answers import decimals, errors, orders, positions
 from web.answers.errors import RequestError
 from web.api.bodies.commands import check_exits, close_command, exits, margin_command, open_command, ticker_of_position
-from web.api.call import Call, Reply, Route, replayable
-from web.gateway import in_name_of, wallet_of
+from web.api.call import REPLAYED, Call, Reply, Route, replayable
+from web.gateway import Done, in_name_of, wallet_of
 
 
 def opening(call: Call[OpenBody, NoQuery]) -> OpenPosition:
@@ -37,7 +40,8 @@ async def open_position(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> A
     """Open a position: what it became, or a refusal."""
     asked = _with_exits(call, asked)
     answer = await call.do(asked, call.body.client_order_id)
-    return replayable(positions.opened(answer.entry, call.context.market(asked.ticker).market.params), answer)
+    params = call.context.market(asked.ticker).market.params
+    return _waits(answer, params) or replayable(positions.opened(answer.entry, params), answer)
 
 
 async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
@@ -53,10 +57,14 @@ async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     if theirs is not None:
         raise errors.of_rejected(theirs, view.market.params)
     given = Given(now_ms, view.price_in_doubt, held=AMOUNT_MAX, referrer=user.referrer)
-    outcome = decide_open(view.market, command, given)
+    later, params = executes_later(view.market), view.market.params
+    outcome = decide_open(view.market, unbounded(command) if later else command, given)
     if isinstance(outcome, Rejected):
-        raise errors.of_rejected(outcome, view.market.params)
-    return positions.quoted(outcome[0], view.market, context.model.offset)
+        raise errors.of_rejected(outcome, params)
+    quoted = positions.quoted(outcome[0], view.market, context.model.offset)
+    if later:
+        quoted.reserve = decimals.money(command.bound(params.taker_fee))
+    return quoted
 
 
 def closing(call: Call[CloseBody, NoQuery]) -> ClosePosition:
@@ -67,7 +75,8 @@ def closing(call: Call[CloseBody, NoQuery]) -> ClosePosition:
 async def close_position(call: Call[CloseBody, NoQuery], asked: ClosePosition) -> Answer | Reply:
     """Close a position or a share of it: what was paid out, or a refusal."""
     answer = await call.do(asked, call.body.client_order_id)
-    return replayable(positions.reduced(answer.entry, call.context.market(asked.ticker).market.params), answer)
+    params = call.context.market(asked.ticker).market.params
+    return _waits(answer, params) or replayable(positions.reduced(answer.entry, params), answer)
 
 
 async def close_all_positions(call: Call[CloseAllBody, NoQuery]) -> ClosedAll:
@@ -91,18 +100,27 @@ async def close_all_positions(call: Call[CloseAllBody, NoQuery]) -> ClosedAll:
     return ClosedAll(results=results, remaining=len(found) - len(asked), offset=context.model.offset)
 
 
-async def _closed(call: Call[CloseAllBody, NoQuery], ticker: str, name: str, part: int) -> Closed:
+async def _closed(call: Call[CloseAllBody, NoQuery], ticker: str, name: str, part: int) -> Closed | Pending:
     answer = await call.do(ClosePosition(ticker=ticker, user="", position_id=name, share=Ppb(PPB)), part=part)
-    return positions.reduced(answer.entry, call.context.market(ticker).market.params)
+    params = call.context.market(ticker).market.params
+    return orders.pending(answer.entry, params) or positions.reduced(answer.entry, params)
 
 
-def _result(name: str, outcome: Closed | BaseException) -> CloseResult:
+def _result(name: str, outcome: Closed | Pending | BaseException) -> CloseResult:
     if isinstance(outcome, RequestError):
         refused = CloseRefused(code=ErrorCode(outcome.code), message=outcome.message, details=dict(outcome.details))
         return CloseResult(position_id=name, error=refused)
     if isinstance(outcome, BaseException):
         raise outcome
+    if isinstance(outcome, Pending):
+        return CloseResult(position_id=name, order=outcome.order)
     return CloseResult(position_id=name, closed=outcome)
+
+
+def _waits(answer: Done, params: MarketParams) -> Reply | None:
+    """The answer 202 to what waits for the next price; None: it was done at once."""
+    waiting = orders.pending(answer.entry, params)
+    return None if waiting is None else Reply(waiting, status=202, headers=REPLAYED if answer.repeated else {})
 
 
 def margin(call: Call[MarginBody, NoQuery]) -> ChangeMargin:
@@ -113,7 +131,8 @@ def margin(call: Call[MarginBody, NoQuery]) -> ChangeMargin:
 async def change_margin(call: Call[MarginBody, NoQuery], asked: ChangeMargin) -> Answer | Reply:
     """Pay margin into a position or take some out: how it stands now, or a refusal."""
     answer = await call.do(asked, call.body.client_order_id)
-    return replayable(positions.margin_changed(answer.entry, call.context.market(asked.ticker).market.params), answer)
+    params = call.context.market(asked.ticker).market.params
+    return _waits(answer, params) or replayable(positions.margin_changed(answer.entry, params), answer)
 
 
 def leaving(call: Call[TriggersBody, NoQuery]) -> str:

@@ -39,6 +39,10 @@ LARGE_BYTES: Final = 64 * 1024
 POINT_BYTES: Final = 16 * 1024
 """As so many bytes each point of a request without a key counts: 2,048 of a point each take a fifth of the loop."""
 
+PROBES_PER_S: Final = 500
+"""How often in a second an address may ask whether the venue is well, which costs no points. A monitor asks once a
+second. Without this, 400 connections that ask as fast as they can would hold up everybody."""
+
 WAIT_S_MAX: Final = 5.0
 
 REFUSALS_PER_S: Final = 200
@@ -87,7 +91,7 @@ class Admission:
         self._of_addresses = Budget(limits.address_points_per_s) if limits.address_points_per_s else None
         self._failed_keys = FailedKeys()
         self._streams = Shares(STREAMS_EACH_MAX)
-        self._pace, self._refusals = Pace(BYTES_PER_S), Pace(REFUSALS_PER_S)
+        self._pace, self._refusals, self._probes = Pace(BYTES_PER_S), Pace(REFUSALS_PER_S), Pace(PROBES_PER_S)
 
     def caller(self, request: web.BaseRequest) -> Caller:
         """Who asks. Raises ``rate_limited`` while the address is slowed for its keys and this one fails too."""
@@ -150,9 +154,21 @@ class Admission:
             return
         wait_s = self._pace.next(caller.name, units, _now_ns(), WAIT_S_MAX)
         if wait_s > WAIT_S_MAX:
-            error = RequestError("rate_limited", "You ask for too much at once. Nothing was done; retry in 5 s.")
-            error.headers = {"Retry-After": f"{WAIT_S_MAX:.0f}"}
-            raise error
+            raise _too_much()
+        if wait_s:
+            await asyncio.sleep(wait_s)
+
+    async def probe(self, caller: Caller, address: str) -> None:
+        """Let an address wait that asks too often whether the venue is well; not an administrator, nor a user.
+
+        It has a pace of its own, so that no other request keeps a monitor waiting. Raises ``rate_limited``: the wait
+        would be too long.
+        """
+        if caller.principal is not None:
+            return
+        wait_s = self._probes.next(site(address), 1, _now_ns(), WAIT_S_MAX)
+        if wait_s > WAIT_S_MAX:
+            raise _too_much()
         if wait_s:
             await asyncio.sleep(wait_s)
 
@@ -170,6 +186,12 @@ class Admission:
             error.headers = {"Retry-After": str(wait_s)}
             raise error
         self._failed_keys.failed(address, now_ns)
+
+
+def _too_much() -> RequestError:
+    error = RequestError("rate_limited", "You ask for too much at once. Nothing was done; retry in 5 s.")
+    error.headers = {"Retry-After": f"{WAIT_S_MAX:.0f}"}
+    return error
 
 
 def _now_ns() -> int:

@@ -78,6 +78,7 @@ class Connection(web.RequestHandler):
         "_connections",
         "_giving_up",
         "_is_deaf",
+        "_is_socket",
         "_unparsed",
         "known_caller",
         "known_host",
@@ -94,6 +95,8 @@ class Connection(web.RequestHandler):
         self._body_bytes_left = 0
         self._is_deaf = False
         """What comes now is thrown away: nobody will read this body, or it is not HTTP."""
+        self._is_socket = False
+        """It has become a WebSocket, whose parser bounds what it keeps by itself."""
         self.known_host: str | None = None
         """The ``Host`` that the venue was asked under last, and that it goes by."""
         self.known_caller: object = None
@@ -104,6 +107,9 @@ class Connection(web.RequestHandler):
 
         What is queued, and whether ``aiohttp`` wants more, can be seen in private attributes only.
         """
+        if self._is_socket:
+            super().data_received(data)
+            return
         data, self._unparsed, begin = self._unparsed + data, b"", 0
         while not self._is_deaf:
             part = data[begin : begin + PART_BYTES]
@@ -115,6 +121,11 @@ class Connection(web.RequestHandler):
             if self._buffer_paused or self._reading_paused:
                 self._unparsed = data[begin:]
                 return
+
+    def become_a_socket(self) -> None:
+        """From now on, all that comes goes to the parser of the WebSocket, without a pause between its parts."""
+        self._is_socket, data, self._unparsed = True, self._unparsed, b""
+        super().data_received(data)
 
     def _look_at_last(self, size: int) -> None:
         """Look at the last request after ``size`` bytes more: is it HTTP, and is its body as long as it may be?

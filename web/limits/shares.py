@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Final
 
 from actors.shares import Shares
 from web.answers.errors import RequestError
 from web.auth import STRANGERS
+from web.limits.budgets import is_loopback, site
 
 BODIES_WAITING_MAX: Final = 16
 """Large bodies of one sender that may wait for their turn: some 100 ms of everybody else's time."""
@@ -27,6 +28,10 @@ LOOK_UPS_MAX: Final = 64
 
 STRANGERS_LOOK_UPS_MAX: Final = 64
 """Of all callers without a key together: market data is public, and past rows come from the database."""
+
+ADDRESS_LOOK_UPS_MAX: Final = 16
+"""Of those, of one address, so that it takes several to keep everybody else without a key waiting. An address of this
+machine has them all: it may be a proxy, which speaks for many."""
 
 STRANGERS_LOOKING_UP: Final = 2
 """How many of those are in the database at a time, of the four connections there are; the others wait for these."""
@@ -62,12 +67,17 @@ class ReadShares:
         self._places = asyncio.Semaphore(STRANGERS_LOOKING_UP)
 
     @asynccontextmanager
-    async def one(self, sender: str | None) -> AsyncIterator[None]:
-        """While a sender has something looked up. ``sender``: None for a stranger. Raises ``rate_limited``."""
-        with _share(self._shares, sender, LOOK_UPS_MAX if sender else STRANGERS_LOOK_UPS_MAX, "look-ups"):
-            if sender:
+    async def one(self, sender: str | None, address: str = "") -> AsyncIterator[None]:
+        """While a sender has something looked up. ``sender``: None for a stranger, who has an address.
+
+        Raises ``rate_limited``.
+        """
+        if sender:
+            with _share(self._shares, sender, LOOK_UPS_MAX, "look-ups"):
                 yield
-                return
+            return
+        own = nullcontext() if is_loopback(address) else self._of_address(site(address))
+        with own, _share(self._shares, None, STRANGERS_LOOK_UPS_MAX, "look-ups"):
             wait = asyncio.timeout(STRANGERS_WAIT_S)
             try:
                 async with wait, self._places:
@@ -77,6 +87,9 @@ class ReadShares:
                 if wait.expired():
                     raise _refused("look-ups", sender, STRANGERS_LOOKING_UP) from error
                 raise
+
+    def _of_address(self, address: str) -> AbstractContextManager[None]:
+        return _share(self._shares, f"@{address}", ADDRESS_LOOK_UPS_MAX, "look-ups")
 
 
 class Arrivals:

@@ -60,6 +60,13 @@ class Snapshots:
         self._last_s = asyncio.get_running_loop().time()
         self._hold(asyncio.create_task(self._run()))
 
+    @property
+    def age_s(self) -> float:
+        """Seconds since the last one was taken; since the start, if none was; 0 while there is no row to take."""
+        if not self._last_s or self._model.offset == self.last_offset:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._last_s
+
     async def stop(self) -> None:
         """Take no more. One that is being taken is given up: a snapshot is stored whole or not at all."""
         self._stopped = True

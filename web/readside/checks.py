@@ -14,6 +14,7 @@ from perps.commands import PriceSource
 from perps.market.state import Market
 from perps.money.accounts import WORLD, user_account
 from perps.venue import VenueState
+from web.readside.flows import MINUTES_KEPT, FlowsImage
 from web.readside.history import CANDLES_KEPT, INTERVALS, CandleImage, HistoryImage
 from web.readside.image import UserImage, ViewImage, ViewsImage
 from web.readside.sums import unpacked
@@ -93,9 +94,30 @@ def _markets_flaw(views: Mapping[str, ViewImage], state: VenueState) -> str | No
             return f"{ticker} stands at row {view.offset}, its price at row {view.price_offset}"
         if view.price_source not in frozenset(PriceSource):
             return f"{ticker} has its price from {view.price_source!r}"
-        flaw = _history_flaw(view.history, state.markets[ticker])
+        flaw = _history_flaw(view.history, state.markets[ticker]) or _flows_flaw(view.flows, view.offset)
         if flaw:
             return f"{ticker}: {flaw}"
+    return None
+
+
+def _flows_flaw(flows: FlowsImage | None, last: int) -> str | None:
+    """Why these flows cannot be; sums of minutes follow from nothing that the state has."""
+    if flows is None:
+        return None
+    latest: dict[int, int] = {}
+    for _, start in flows.traders:
+        latest[start] = latest.get(start, 0) + 1
+    for minute in flows.minutes:
+        bought, sold, liquidated = (unpacked(minute[at]) for at in (1, 2, 6))
+        start, (*_, told, stands, ended_by) = minute[0], minute
+        if min(bought, sold, *minute[3:6]) < 0 or not 0 <= liquidated <= bought + sold or start % MINUTE_MS:
+            return f"the flow of a minute cannot be: {minute}"
+        if not 0 <= stands <= told or stands != latest.get(start, 0) or not 0 <= ended_by <= last:
+            return f"the traders of a minute cannot be: {minute}"
+    if any(one[0] >= other[0] or not one[9] for one, other in pairwise(flows.minutes)):
+        return "the minutes of its flows are not in order"
+    if len(flows.minutes) > MINUTES_KEPT + 1 or any(one[1] > other[1] for one, other in pairwise(flows.traders)):
+        return "its flows have too many minutes, or traders in no order"
     return None
 
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from perps.snapshot.format import Snapshot, SnapshotBroken
+from web.readside.flows import FlowsImage
 from web.readside.history import HistoryImage
 from web.readside.model import ReadModel
 from web.readside.sums import Sum, packed
@@ -38,6 +39,8 @@ class ViewImage(NamedTuple):
     history: HistoryImage
     funded: Sum = 0
     """Micros that administrators paid into its house and insurance, less what they took out."""
+    flows: FlowsImage | None = None
+    """None: the snapshot is older than flows."""
 
 
 class ViewsImage(Struct, frozen=True):
@@ -64,7 +67,14 @@ def views_of(model: ReadModel) -> ViewsImage:
         for name, user in model.users.items()
     ]
     markets = {
-        ticker: ViewImage(view.offset, view.price_offset, view.price_source, view.history.image(), packed(view.funded))
+        ticker: ViewImage(
+            view.offset,
+            view.price_offset,
+            view.price_source,
+            view.history.image(),
+            packed(view.funded),
+            view.flows.image(),
+        )
         for ticker, view in model.markets.items()
     }
     return ViewsImage(users, markets, model.volume_from)

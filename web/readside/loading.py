@@ -8,6 +8,7 @@ from perps.market.state import Market
 from perps.snapshot.format import Snapshot, SnapshotBroken
 from perps.venue import VenueState
 from web.readside.checks import views_flaw
+from web.readside.flows import MarketFlows
 from web.readside.history import MarketHistory
 from web.readside.image import UserImage, ViewImage, ViewsImage, decode_views
 from web.readside.model import MarketView, ReadModel, UserView
@@ -39,6 +40,7 @@ def _market_view(market: Market, image: ViewImage) -> MarketView:
     view = MarketView(market.follower())
     view.offset, view.price_offset, view.price_source = image.offset, image.price_offset, image.price_source
     view.history, view.funded = MarketHistory.from_image(image.history), unpacked(image.funded)
+    view.flows = MarketFlows.from_image(image.flows)
     return view
 
 

@@ -35,6 +35,7 @@ from perps.money.accounts import user_account
 from perps.refusals import InvariantViolated
 from perps.units import MICRO, Micros, Millis
 from perps.venue import VenueState
+from web.readside.flows import MarketFlows
 from web.readside.history import MarketHistory
 
 ROWS_KEPT: Final = 20_000
@@ -81,6 +82,7 @@ class MarketView:
     """One market as committed: its state, its history, and whether it is up."""
 
     __slots__ = (
+        "flows",
         "funded",
         "history",
         "market",
@@ -95,6 +97,7 @@ class MarketView:
     def __init__(self, market: Market) -> None:
         self.market = market
         self.history = MarketHistory()
+        self.flows = MarketFlows()
         self.offset = 0
         self.price_offset = 0
         """The row that set the present index price, and what its source was."""
@@ -170,6 +173,8 @@ class ReadModel:
 
     def _take(self, entry: Entry, view: MarketView | None) -> None:
         row = entry.row
+        if view is not None:
+            view.flows.row(row.offset, row.at)
         for effects in entry.effects:
             for effect in effects:
                 self._follow(row, view, effect)
@@ -199,6 +204,11 @@ class ReadModel:
         if oldest is None or not oldest <= offset <= self.offset:
             return None
         return self._recent[offset - oldest]
+
+    def price_ages(self, now_ms: int) -> Iterator[tuple[str, float]]:
+        """How old each market's price is, seconds."""
+        for ticker, view in self.markets.items():
+            yield ticker, max(now_ms - view.market.price_at, 0) / 1000
 
     def houses_available(self) -> Iterator[tuple[str, float]]:
         """What each market's house could pay now, its credit included, US dollars."""
@@ -269,6 +279,7 @@ class ReadModel:
         volume = Micros(abs(trade.fill.cost))
         if view is not None:
             view.history.trade(row.at, trade.fill.quote_after, volume)
+            view.flows.trade(row.at, trade)
         user = self.users[trade.position.user]
         user.volume += volume
         user.fees += trade.fee

@@ -1,4 +1,4 @@
-"""All that a row tells, as server-sent events: of its market to everybody, of its users to them. A ``Kind`` of stream.
+"""All that a row tells, as events: of its market to everybody, of its users to them. A ``Kind`` of stream.
 
 An event's id is its row's place, ``<epoch>-<offset>``, and comes with the last event of the row that the reader gets.
 So a reader who resumes after it misses nothing and sees nothing twice.
@@ -16,15 +16,18 @@ from actors.ports import Clock
 from perps.effects import Ordered
 from perps.journal import Entry, Row
 from perps.params import MarketParams
-from perps.wire.base import Answer, encode
+from perps.wire.base import Answer
+from perps.wire.flows import FlowEvent
 from perps.wire.lists import LIMIT_MAX
 from perps.wire.streams import EverybodyNow, MarketsNow, MixedNow, Reset, UserNow
 from web.answers import orders, positions, users
+from web.answers.flows import flow_fields
 from web.answers.markets import market
 from web.answers.stream_events import Owned, own_events, public_events
 from web.readside.model import ReadModel
 from web.readside.money import PastMoney
 from web.streams import topics
+from web.streams.forms import SERVER_SENT, Form
 from web.streams.subscribers import Block, Place
 from web.streams.topics import MARKETS, Topics
 
@@ -33,10 +36,10 @@ SINCE_SHOWN_MAX: Final = 64
 
 
 class VenueEvents:
-    """The streams of markets and users. One object for all readers."""
+    """The streams of markets and users, written in one form. One object for all its readers."""
 
-    def __init__(self, model: ReadModel, clock: Clock) -> None:
-        self._model, self._clock = model, clock
+    def __init__(self, model: ReadModel, clock: Clock, form: Form = SERVER_SENT) -> None:
+        self._model, self._clock, self._form = model, clock, form
 
     def concerns(self, row: Row, wanted: Topics) -> bool:
         """Whether a row may say something on these topics. Quick: a row's payload names the users whom it touches."""
@@ -64,12 +67,13 @@ class VenueEvents:
 
     def row(self, blocks: Sequence[bytes], place: Place) -> bytes:
         """Blocks of one row, in order, as a reader gets them: with the row's place on the last event."""
-        return b"\n".join(blocks) + b"id: %d-%d\n\n" % place
+        return self._form.row(blocks, place)
 
     def reset(self, since: str, offset: int) -> bytes:
         """The event ``reset``."""
         shown = since.encode("ascii", "replace")[:SINCE_SHOWN_MAX].decode()
-        return _event("reset", Reset(since=shown, offset=offset)) + b"\n"
+        event = self._form.event("reset", Reset(since=shown, offset=offset))
+        return self._form.row([self._form.block([event])], None)
 
     def snapshot(self, wanted: Topics) -> bytes:
         """The event ``snapshot``: markets and users as they are now."""
@@ -85,16 +89,20 @@ class VenueEvents:
             now = MixedNow(markets=markets.markets, user=self._user_now(user, wanted), offset=model.offset)
         else:
             now = self._user_now(user, wanted)
-        return self.row([_event("snapshot", now)], (model.epoch, model.offset))
+        return self.row([self._form.block([self._form.event("snapshot", now)])], (model.epoch, model.offset))
 
     def _of_market(self, entry: Entry, wanted: Container[str]) -> Iterator[Block]:
         """Its public events; nothing for a row that belongs to no market."""
         ticker = entry.row.stream
         view = self._model.markets.get(ticker)
         if view is not None and (ticker in wanted or MARKETS in wanted):
-            events = [_event(name, data) for name, data in public_events(entry, view.market.params)]
+            events = [self._form.event(name, data) for name, data in public_events(entry, view.market.params)]
+            ended = view.flows.ended_by(entry.row.offset)
+            if ended is not None:
+                told = FlowEvent(**flow_fields(ticker, "1m", ended, entry.row.offset))
+                events.insert(0, self._form.event("flow", told))
             if events:
-                yield (ticker, MARKETS), b"\n".join(events)
+                yield (ticker, MARKETS), self._form.block(events)
 
     def _of_users(self, entry: Entry, wanted: Container[str], past: PastMoney) -> Iterator[Block]:
         """Trades with the positions that they left, other changes of positions; then the balances after the row."""
@@ -104,10 +112,27 @@ class VenueEvents:
             for n, effects in enumerate(entry.effects):
                 for effect in effects:
                     if isinstance(effect, Owned):
-                        yield from _of_user(row, n, effect, params, wanted)
+                        yield from self._of_user(row, n, effect, params, wanted)
         for user, money in past.after(entry).items():
             about = topics.money(user), topics.ALL_MONEY
-            yield about, _event("balance", users.balance_event(user, money, row.offset))
+            yield about, self._form.block([self._form.event("balance", users.balance_event(user, money, row.offset))])
+
+    def _of_user(
+        self, row: Row, n: int, effect: Owned, params: MarketParams, wanted: Container[str]
+    ) -> Iterator[Block]:
+        """What an effect tells those who follow its user, or all users; of its market, or of all markets."""
+        user = effect.order.user if isinstance(effect, Ordered) else effect.position.user
+        about = (
+            topics.user(user),
+            topics.user(user, row.stream),
+            topics.user(None),
+            topics.user(None, row.stream),
+        )
+        if any(topic in wanted for topic in about):
+            yield (
+                about,
+                self._form.block([self._form.event(name, data) for name, data in own_events(row, n, effect, params)]),
+            )
 
     def _past(self, wanted: Container[str]) -> PastMoney:
         if topics.ALL_MONEY in wanted:
@@ -142,27 +167,9 @@ class VenueEvents:
         )
 
 
-def _of_user(row: Row, n: int, effect: Owned, params: MarketParams, wanted: Container[str]) -> Iterator[Block]:
-    """What an effect tells those who follow its user, or all users; of its market, or of all markets."""
-    user = effect.order.user if isinstance(effect, Ordered) else effect.position.user
-    about = (
-        topics.user(user),
-        topics.user(user, row.stream),
-        topics.user(None),
-        topics.user(None, row.stream),
-    )
-    if any(topic in wanted for topic in about):
-        yield about, b"\n".join(_event(name, data) for name, data in own_events(row, n, effect, params))
-
-
 _MONEY: Final = topics.money("")
 
 
 def _users(wanted: Topics) -> Iterator[str]:
     """The users that are followed by name."""
     return (topic[len(_MONEY) :] for topic in wanted if topic.startswith(_MONEY))
-
-
-def _event(name: str, data: Answer) -> bytes:
-    """One event in SSE format, without the empty line that ends it."""
-    return b"event: %s\ndata: %s\n" % (name.encode(), encode(data))

@@ -110,7 +110,8 @@ def test_what_is_given_wins_over_the_preset(preset: Preset) -> None:
     }
     params = listed("50", preset, organization_id="acme", name="A name", **given).params
 
-    assert (params.max_leverage, params.taker_fee, params.maintenance_rate) == (2, PPB // 2000, PPB // 4)
+    maintenance = PPB // 4 if preset.coin is None else params.tiers[0].maintenance_rate
+    assert (params.max_leverage, params.taker_fee, params.maintenance_rate) == (2, PPB // 2000, maintenance)
     assert params.skew_scale * params.lot_size == 140_000 * PICO
     assert params.max_skew * params.lot_size == PICO
     assert (params.mark_source, params.max_step, params.max_price_age) == (MarkSource.INDEX, 4 * PPB // 10, 5_000)
@@ -123,7 +124,7 @@ def test_only_a_market_with_a_feed_holds_a_far_price() -> None:
     """A tenth away, three times. It can be listed without, too."""
     bands = {preset: listed("50", preset).params.price_band for preset in Preset}
 
-    assert bands == {Preset.CRYPTO: PPB // 10, Preset.GAME: None, Preset.VOLATILE: None}
+    assert bands == {preset: None if preset in LIVELY else PPB // 10 for preset in Preset}
     assert listed("50", Preset.CRYPTO).params.price_confirmations == 3
     assert listed("50", Preset.CRYPTO, price_band=NO_LIMIT).params.price_band is None
 
@@ -258,7 +259,7 @@ def test_with_a_little_more_open_interest_than_the_presets_trading_can() -> None
     assert victim.position.number not in venue.markets["T"].positions
 
 
-@pytest.mark.parametrize("preset", Preset)
+@pytest.mark.parametrize("preset", [Preset.CRYPTO, *LIVELY])
 def test_the_reach_of_trading_is_what_the_presets_say(preset: Preset) -> None:
     reached = reach(listed("100", preset).params)
     expected = {Preset.CRYPTO: (1, 2), Preset.GAME: (65, 65), Preset.VOLATILE: (90, 90)}[preset]

@@ -6,9 +6,11 @@ from math import ceil, floor
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from perps.market.pricing import most_lots, quote_price, trade_cost
+from perps.market.pricing import most_lots, trade_cost
 from perps.units import Lots, Micros, Ticks, div_ceil, div_floor
+from tests.perps.build import index_market, new_market
 
 SCALES = st.integers(2, 10**12)
 PRICES = st.integers(1, 10**9)
@@ -108,9 +110,11 @@ def test_a_closed_loop_at_a_constant_index_never_pays(at: dict[str, int], parts:
 
 @given(markets())
 def test_the_quote_is_rounded_down(at: dict[str, int]) -> None:
-    quote = quote_price(index_price=Ticks(at["index_price"]), skew=Lots(at["skew"]), skew_scale=Lots(at["skew_scale"]))
+    market = new_market(index_market(), at["index_price"])
+    market.params = replace(market.params, skew_scale=Lots(at["skew_scale"]))
+    exact = at["index_price"] * (1 + Fraction(at["skew"], at["skew_scale"]))
 
-    assert quote == floor(at["index_price"] * (1 + Fraction(at["skew"], at["skew_scale"])))
+    assert market.quote_at(at["skew"]) == max(floor(exact), 1)
 
 
 @given(markets(), st.integers(0, 10**18), st.sampled_from([1, -1]))

@@ -258,5 +258,5 @@ def test_an_increase_is_placed_anew_in_the_liquidation_order() -> None:
     position: Position = market.positions[1]
     fresh_market = new_market(index_market(), BTC_PRICE)
     fresh_market.enter(position)
-    assert list(market.order._longs) == list(fresh_market.order._longs)
+    assert market.order.entries() == fresh_market.order.entries()
     assert must_open(market).position.number == 2

@@ -14,7 +14,7 @@ from tests.persistence.wild_days import NAMES, a_wild_day
 @pytest.fixture(scope="module")
 def day() -> list[Entry]:
     """Rows of a day on which many orders were placed, changed and ended."""
-    return a_wild_day(0, rows=500)
+    return a_wild_day(2, rows=500)
 
 
 @pytest.fixture

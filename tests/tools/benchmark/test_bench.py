@@ -1,15 +1,19 @@
 """The benchmark's own parts: its load client counts what it gets, its market liquidates nobody, its report is whole."""
 
+import asyncio
 import json
 from pathlib import Path
 
+import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from tools.benchmark import echo, prices, report
+from tests.web.venue import OnMemory, start
+from tools.benchmark import channel, echo, prices, report
 from tools.benchmark import load as bench_load
+from tools.benchmark.channel import ChannelSpec
 from tools.benchmark.load import LoadResult, LoadSpec, answer_end, percentile, request_parts
 from tools.benchmark.report import Figure, interpreter, machine, show
 
@@ -159,3 +163,38 @@ def test_the_machine_says_how_its_python_was_built(
     monkeypatch.setattr("sysconfig.get_config_var", lambda _: options)
 
     assert interpreter() == said
+
+
+async def test_the_load_on_the_channel_measures_answers_and_keeps_so_many_in_flight() -> None:
+    async with aiohttp.ClientSession() as session:
+        venue = await start(OnMemory(), session)
+        await venue.market("A", "1000")
+        await venue.market("B", "1000")
+        users = [await venue.user(name, "1000000") for name in ("ann", "bob")]
+        spec = ChannelSpec(
+            host="127.0.0.1",
+            port=int(venue.url.rpartition(":")[2]),
+            path="",
+            keys=[user.key or "" for user in users],
+            tickers=["A", "B"],
+            run="r",
+            warm_up_s=0.02,
+            seconds=0.3,
+            in_flight=32,
+        )
+        most = 0
+
+        async def watch() -> None:
+            nonlocal most
+            while True:
+                most = max(most, venue.venue.context.bridge.in_flight)
+                await asyncio.sleep(0)
+
+        watching = asyncio.create_task(watch())
+        result = await channel.run(spec)
+        watching.cancel()
+        rows = venue.venue.context.model.offset
+        await venue.venue.close()
+    assert result.failures == {}
+    assert 20 < result.succeeded <= rows
+    assert 32 < most <= 64

@@ -16,15 +16,24 @@ from tests.tools.fake_venue import ADMIN_KEY
 from tools import output
 from tools.cli import main
 from tools.errors import ToolError
-from tools.feeds.csv_file import Tick
-from tools.feeds.player import CHUNK_TICKS, Pacer, PriceFeed, on_tick, replay, simulate
+from tools.feeds import player
+from tools.feeds.files import Tick
+from tools.feeds.market_feed import PriceFeed
+from tools.feeds.player import BATCH_MAX, Pacer, replay, simulate
 from tools.feeds.price_process import price_path
+from tools.feeds.rounding import on_tick
 
-BARS = "open_time_ms,open,high,low,close,volume\n0,10.004,14,9,12,1\n3600000,12,13,8,9,1\n"
+T = 1_704_067_200
+BARS = f"open_time_ms,open,high,low,close,volume\n{T}000,10.004,14,9,12,1\n{T + 3600}000,12,13,8,9,1\n"
 
 
 def tick(at_ms: int, price: str) -> Tick:
     return Tick(at_ms, Decimal(price), at_ms // 1000 + 2)
+
+
+def ticks_file(*prices: str) -> str:
+    """A file of a price a second."""
+    return "time,price\n" + "".join(f"{T + at},{price}\n" for at, price in enumerate(prices, 1))
 
 
 async def write(name: str, text: str) -> None:
@@ -74,7 +83,7 @@ async def test_a_second_replay_goes_on_above_the_first(running: Running) -> None
 async def test_a_window_of_a_file_can_be_replayed(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     running.venue.add_market("BTC-PERP")
     await write("bars.csv", BARS)
-    options = ("--speed", "max", "--from", "1970-01-01T01:00:00Z", "--limit", "1", "--json")
+    options = ("--speed", "max", "--from", "2024-01-01T01:00:00Z", "--limit", "1", "--json")
     assert await run(running, "feed", "replay", "bars.csv", "--ticker", "BTC-PERP", *options) == 0
     answer = {"ticker": "BTC-PERP", "prices": 4, "overtaken": 0, "lastPrice": "9.00", "liquidations": 0}
     assert json.loads(capsys.readouterr().out) == {"feeds": [answer]}
@@ -82,11 +91,12 @@ async def test_a_window_of_a_file_can_be_replayed(running: Running, capsys: pyte
 
 async def test_a_bad_row_ends_a_replay_with_its_line(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
     running.venue.add_market("BTC-PERP")
-    await write("ticks.csv", "time,price\n1,1\n2,oops\n")
+    await write("ticks.csv", ticks_file("1", "oops"))
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP", "--speed", "max") == 1
     assert (
         capsys.readouterr().err
-        == "perps: error: ticks.csv line 3: price must be a number above 0, such as 12.5; it is 'oops'\n"
+        == "perps: error: ticks.csv line 3, column price: a price must be a number above 0, such as 12.5; "
+        "it is 'oops'\n"
     )
 
 
@@ -94,10 +104,10 @@ async def test_a_file_with_a_bad_row_anywhere_is_refused_before_a_price_is_sent(
     running: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:
     running.venue.add_market("BTC-PERP")
-    rows = 2 * CHUNK_TICKS
-    await write("ticks.csv", "time,price\n" + "1,1\n" * rows + "2,oops\n")
+    rows = 50_000
+    await write("ticks.csv", ticks_file(*["1"] * rows, "oops"))
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP", "--speed", "max") == 1
-    assert f"ticks.csv line {rows + 2}: price must be" in capsys.readouterr().err
+    assert f"ticks.csv line {rows + 2}, column price: a price must be" in capsys.readouterr().err
     assert running.venue.prices == []
 
 
@@ -107,12 +117,15 @@ async def test_of_a_pipe_it_is_told_how_many_prices_were_sent_before_a_bad_row(
     running.venue.add_market("BTC-PERP")
     os.mkfifo("ticks")
     arguments = ("feed", "replay", "ticks", "--ticker", "BTC-PERP", "--speed", "max")
-    text = "time,price\n" + "1,1\n" * CHUNK_TICKS + "2,oops\n"
+    rows = 10_000
     async with soon(15):
-        code, _ = await asyncio.gather(run(running, *arguments), write("ticks", text))
+        code, _ = await asyncio.gather(run(running, *arguments), write("ticks", ticks_file(*["1"] * rows, "oops")))
     assert code == 1
-    assert f"; {CHUNK_TICKS} prices sent before that\n" in capsys.readouterr().err
-    assert len(running.venue.prices) == CHUNK_TICKS
+    error = capsys.readouterr().err
+    sent = len(running.venue.prices)
+    assert f"ticks line {rows + 2}, column price" in error
+    assert f"; {sent} prices sent before that\n" in error
+    assert 0 < sent <= rows
 
 
 async def test_progress_elsewhere_than_on_a_terminal_is_of_the_prices_sent(
@@ -120,10 +133,12 @@ async def test_progress_elsewhere_than_on_a_terminal_is_of_the_prices_sent(
 ) -> None:
     monkeypatch.setattr(output, "PLAIN_EVERY_S", 0.0)
     running.venue.add_market("A")
-    await write("ticks.csv", "time,price\n1,1\n2,2\n3,3\n4,4\n5,5\n")
+    monkeypatch.setattr(player, "BATCH_MAX", 1)
+    await write("ticks.csv", ticks_file("1", "2", "3", "4", "5"))
     options = ("--ticker", "A", "--speed", "max")
-    assert await run(running, "feed", "replay", "ticks.csv", *options, "--from", "2") == 0
+    assert await run(running, "feed", "replay", "ticks.csv", *options, "--from", f"{T + 2}") == 0
     assert capsys.readouterr().err.splitlines() == [
+        "checking the file 4 rows",
         "sending prices 25% A 2.00 · line 3 · 0 liquidations",
         "sending prices 50% A 3.00 · line 4 · 0 liquidations",
         "sending prices 75% A 4.00 · line 5 · 0 liquidations",
@@ -132,7 +147,7 @@ async def test_progress_elsewhere_than_on_a_terminal_is_of_the_prices_sent(
 
 
 async def test_an_unknown_market_ends_a_replay(running: Running, capsys: pytest.CaptureFixture[str]) -> None:
-    await write("ticks.csv", "time,price\n1,1\n")
+    await write("ticks.csv", ticks_file("1"))
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "NONE") == 1
     assert "market_not_found" in capsys.readouterr().err
 
@@ -154,7 +169,7 @@ async def test_two_feeds_into_one_market_take_turns_and_a_late_price_is_no_failu
 async def test_a_replay_of_which_nothing_was_taken_is_a_failure(running: Running) -> None:
     running.venue.add_market("BTC-PERP")
     running.venue.refusals["price"] = deque([(409, "price_stale")])
-    await write("ticks.csv", "time,price\n1,1\n")
+    await write("ticks.csv", ticks_file("1"))
     assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "BTC-PERP") == 1
 
 
@@ -164,7 +179,7 @@ async def test_a_refused_price_names_its_line(running: Running) -> None:
     async with Venue(running.url, ADMIN_KEY) as venue:
         feed, _ = await PriceFeed.of(venue, "BTC-PERP")
         with pytest.raises(ToolError, match=r"line 2, price 1: validation_error"):
-            await replay(feed, iter([tick(0, "1")]), Pacer(None), lambda _: None)
+            await replay(feed, iter([[tick(0, "1")]]), Pacer(None), lambda _: None)
 
 
 async def test_a_replay_keeps_recorded_time_divided_by_its_speed() -> None:
@@ -254,7 +269,7 @@ async def test_a_feed_without_patience_ends_with_the_venue(running: Running) -> 
 async def test_a_replay_outlives_a_restart_of_the_venue(running: Running) -> None:
     running.venue.add_market("BTC-PERP")
     await write("bars.csv", BARS)
-    running.venue.refusals["price"] = deque([(503, "unavailable")] * 12)
+    running.venue.refusals["prices"] = deque([(503, "unavailable")] * 12)
     assert await run(running, "feed", "replay", "bars.csv", "--ticker", "BTC-PERP", "--speed", "max") == 0
     assert len(running.venue.prices) == 8
 
@@ -270,3 +285,124 @@ async def test_a_simulated_feed_tells_its_seed_also_to_programs(
     assert json.loads(out)["seed"].bit_length() > 64, "nobody finds it by trying"
     assert await run(running, *arguments, "--seed", "7") == 0
     assert json.loads(capsys.readouterr().out)["seed"] == 7
+
+
+async def test_prices_that_are_due_go_together_and_keep_their_order(running: Running) -> None:
+    running.venue.add_market("A")
+    async with Venue(running.url, ADMIN_KEY) as venue:
+        feed, _ = await PriceFeed.of(venue, "A")
+        ticks = [tick(at, f"{at + 1}") for at in range(2 * BATCH_MAX + 1)]
+        await replay(feed, iter([ticks]), Pacer(None), lambda _: None)
+    assert (running.venue.seen["prices"], running.venue.seen["price"]) == (2, 1)
+    assert [price["price"] for price in running.venue.prices] == [f"{at + 1}.00" for at in range(len(ticks))]
+    sequences = [price["sequence"] for price in running.venue.prices]
+    assert sequences == sorted(set(sequences))
+    assert feed.sent == len(ticks)
+
+
+async def test_a_refused_price_among_many_names_its_line(running: Running) -> None:
+    running.venue.add_market("A")
+    running.venue.limit = Decimal(3)
+    async with Venue(running.url, ADMIN_KEY) as venue:
+        feed, _ = await PriceFeed.of(venue, "A")
+        with pytest.raises(ToolError, match=r"line 4, price 4: validation_error"):
+            await replay(
+                feed, iter([[tick(at * 1000 - 1000, f"{at + 1}") for at in range(4)]]), Pacer(None), lambda _: None
+            )
+    assert (feed.sent, feed.last) == (3, Decimal("3.00"))
+
+
+async def test_prices_carry_their_time(running: Running) -> None:
+    running.venue.add_market("A")
+    await write("ticks.csv", ticks_file("1", "2", "3"))
+    assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "A", "--speed", "max") == 0
+    sent = [price["at"] for price in running.venue.prices]
+    assert sent == sorted(sent)
+    assert all(at.startswith("20") and at.endswith("Z") for at in sent)
+    assert not any(at.startswith("2024-01-01") for at in sent), "a recorded price is as new as its replay"
+
+
+async def test_a_feed_goes_on_without_a_time_where_the_venues_clock_is_behind(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.venue.add_market("A")
+    running.venue.is_behind = True
+    await write("ticks.csv", ticks_file("1", "2", "3"))
+    assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "A", "--speed", "max") == 0
+    assert [price.get("at") for price in running.venue.prices] == [None] * 3
+    assert [price["price"] for price in running.venue.prices] == ["1.00", "2.00", "3.00"]
+    assert "the venue's clock is behind this machine's" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rows", [("1",), ("1", "2")])
+async def test_a_feed_that_its_source_shuts_out_says_how_to_go_on(
+    running: Running, capsys: pytest.CaptureFixture[str], rows: tuple[str, ...]
+) -> None:
+    running.venue.add_market("A")
+    far = {"ticker": "A", "price": "5.00", "source": "oracle", "sequence": 2**62}
+    running.venue.prices.append(far)
+    await write("ticks.csv", ticks_file(*rows))
+    arguments = ("feed", "replay", "ticks.csv", "--ticker", "A", "--speed", "max")
+
+    assert await run(running, *arguments) == 1
+    assert running.venue.prices == [far]
+    error = capsys.readouterr().err
+    assert f"its source oracle has already sent a price with the sequence {2**62}" in error
+    assert "--source system or agent, or without a sequence: --no-sequence" in error
+
+    assert await run(running, *arguments, "--source", "system") == 0
+    assert await run(running, *arguments, "--no-sequence") == 0
+    assert [(p["source"], "sequence" in p) for p in running.venue.prices[1:]] == [
+        *[("system", True)] * len(rows),
+        *[("oracle", False)] * len(rows),
+    ]
+
+
+async def test_a_file_into_a_market_of_a_coarse_tick_is_refused_before_a_price_is_sent(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.venue.add_market("SHIB")
+    await write("ticks.csv", ticks_file("50", "0.00001033", "0.0000104").replace("50", "0.000011"))
+    assert await run(running, "feed", "replay", "ticks.csv", "--ticker", "SHIB", "--speed", "max") == 1
+    assert "line 2: the market's tick 0.01 would make 0.01 of the price 0.000011" in capsys.readouterr().err
+    assert running.venue.prices == []
+
+
+async def test_a_dry_run_says_what_was_understood_and_sends_nothing(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.venue.add_market("A")
+    await write("bars.csv", BARS)
+    assert await run(running, "feed", "replay", "bars.csv", "--ticker", "A", "--dry-run", "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["rows"], told["prices"], told["first"]["price"], told["last"]["price"]) == (2, 8, "10.004", "9")
+    assert running.venue.prices == []
+
+
+async def test_a_file_is_checked_without_a_venue(capsys: pytest.CaptureFixture[str]) -> None:
+    await write("bars.csv", BARS + f"{T + 7200}000,nan,nan,nan,nan,0\n")
+    assert await asyncio.to_thread(main, ["feed", "check", "bars.csv", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "file": "bars.csv",
+        "columns": {
+            "separatedBy": "commas",
+            "time": "open_time_ms",
+            "open": "open",
+            "high": "high",
+            "low": "low",
+            "close": "close",
+        },
+        "times": "milliseconds since 1970",
+        "order": "oldest first",
+        "rows": 2,
+        "prices": 8,
+        "skipped": {"withoutPrice": 1, "repeated": 0, "replaced": 0, "headers": 0, "otherInstruments": 0},
+        "first": {"price": "10.004", "at": "2024-01-01T00:00:00Z", "line": 2},
+        "last": {"price": "9", "at": "2024-01-01T01:00:00Z", "line": 3},
+        "lowest": "8",
+        "highest": "14",
+        "longestGapSeconds": 3600.0,
+    }
+    assert await asyncio.to_thread(main, ["feed", "check", "bars.csv", "--tick-size", "0.1"]) == 0
+    assert await asyncio.to_thread(main, ["feed", "check", "bars.csv", "--tick-size", "0.3"]) == 1
+    assert "bars.csv line 2: the market's tick 0.3 would make 9.9 of the price 10.004" in capsys.readouterr().err

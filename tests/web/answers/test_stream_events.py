@@ -17,6 +17,7 @@ from perps.commands import (
     OrderKind,
     PlaceOrder,
     ReplaceOrder,
+    SetCancelTimer,
     SetMode,
     SettleMarket,
     SetTriggers,
@@ -25,6 +26,7 @@ from perps.commands import (
 )
 from perps.engine import effects_of, entry_of
 from perps.events import (
+    CancelTimerSet,
     CloseReason,
     Event,
     FundingAccrued,
@@ -67,6 +69,7 @@ async def rows() -> list[Row]:
         await venue.do(PlaceOrder(ticker=BTC, user="ann", order=OrderKind.LIMIT, side=Side.LONG, **terms))
         await venue.do(ReplaceOrder(ticker=BTC, user="ann", order_id=f"{BTC}-o1", **terms))
         await venue.do(CancelOrder(ticker=BTC, user="ann", order_id=f"{BTC}-o1"))
+        await venue.do(SetCancelTimer(ticker=BTC, user="ann", after_ms=1_000))
         await venue.do(set_price(BTC, 50))
         await venue.list_market("BANDED-PERP", price_band=Limit("0.1"))
         await venue.do(set_price("BANDED-PERP", 1))
@@ -108,7 +111,7 @@ async def test_every_event_of_a_market_is_told(rows: list[Row]) -> None:
 
     assert set(told) == set(get_args(MarketEvent)), "a market's event without an example here"
     untold = {kind for kind, names in told.items() if not names}
-    theirs = {HouseFunded, PositionChanged, OrderPlaced, OrderReplaced, OrderCancelled}
+    theirs = {HouseFunded, PositionChanged, OrderPlaced, OrderReplaced, OrderCancelled, CancelTimerSet}
     assert untold == theirs, "a market's event that the public is not told"
 
 

@@ -13,13 +13,13 @@ from typing import Any, Final
 import pytest
 
 from perps.wire.openapi import document
-from perps.wire.operation import EVENTS
+from perps.wire.operation import EVENTS, UPGRADE
 from perps.wire.operations import OPERATIONS
 from tests.web.venue import ADMIN_KEY, Running
 from web.limits.budgets import FailedKeys
 
 HERE: Final = Path(__file__).parent
-STREAMS: Final = [each.name for each in OPERATIONS if each.answers[each.status] == EVENTS]
+STREAMS: Final = [each.name for each in OPERATIONS if each.answers[each.status] in (EVENTS, UPGRADE)]
 LOOK_S: Final = 0.2
 """Between two looks at the sum of all accounts."""
 

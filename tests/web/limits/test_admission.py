@@ -291,3 +291,17 @@ async def test_a_key_that_expires_is_looked_at_each_time(starter: Starter, clock
         (await ann.get("/api/me")).ok()
         clock.advance(10)
         (await ann.get("/api/me")).refused(401, "unauthorized")
+
+
+async def test_who_asks_too_often_whether_the_venue_is_well_waits_and_nobody_else_does(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.limits.admission.PROBES_PER_S", 0.1)
+    venue = await starter()
+    ann = await venue.user("ann")
+
+    (await venue.anybody.get("/healthz")).ok()
+    (await venue.anybody.get("/readyz")).refused(429, "rate_limited")
+    (await venue.anybody.get("/api/markets/perps")).ok()
+    for _ in range(3):
+        (await ann.get("/readyz")).ok()

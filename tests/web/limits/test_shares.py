@@ -15,8 +15,15 @@ from perps.query_rows import FillRecord
 from tests.support.memory import MemoryJournal, MemoryQueries, MemoryStore
 from tests.web.conftest import Starter
 from tests.web.venue import Answer, OnMemory, Running
+from web.answers.errors import RequestError
 from web.compose import Limits
-from web.limits.shares import LOOK_UPS_MAX, STRANGERS_LOOK_UPS_MAX, STRANGERS_LOOKING_UP
+from web.limits.shares import (
+    ADDRESS_LOOK_UPS_MAX,
+    LOOK_UPS_MAX,
+    STRANGERS_LOOK_UPS_MAX,
+    STRANGERS_LOOKING_UP,
+    ReadShares,
+)
 from web.readside.queries import Page
 
 SHARE = 2
@@ -267,3 +274,30 @@ async def test_a_stranger_waits_for_the_others_only_so_long(starter: Starter, mo
     for task in first:
         (await task).ok()
     (await venue.anybody.get(TRADES)).ok()
+
+
+@pytest.mark.parametrize(
+    ("address", "limit"), [("203.0.113.9", ADDRESS_LOOK_UPS_MAX), ("127.0.0.1", STRANGERS_LOOK_UPS_MAX)]
+)
+async def test_one_address_cannot_have_all_that_strangers_may_look_up(address: str, limit: int) -> None:
+    shares, let_go = ReadShares(), asyncio.Event()
+
+    async def looks_up(address: str) -> str:
+        async with shares.one(None, address):
+            await let_go.wait()
+        return "found"
+
+    waiting = [asyncio.create_task(looks_up(address)) for _ in range(limit)]
+    await asyncio.sleep(0)
+    with pytest.raises(RequestError) as refused:
+        await looks_up(address)
+    other = asyncio.create_task(looks_up("203.0.113.10"))
+    let_go.set()
+
+    assert refused.value.details == {"limit": limit}
+    assert set(await asyncio.gather(*waiting)) == {"found"}
+    if limit < STRANGERS_LOOK_UPS_MAX:
+        assert await other == "found"
+    else:
+        with pytest.raises(RequestError):
+            await other

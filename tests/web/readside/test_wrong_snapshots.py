@@ -142,6 +142,12 @@ VIEWS: Final[dict[str, tuple[Callable[[ViewsImage], ViewsImage], str]]] = {
         _market(lambda image: image["history"][1][60_000][0].__setitem__(2, 1)),
         "a candle of 60000 ms cannot be",
     ),
+    "a flow below 0": (
+        _market(lambda image: image["flows"][0][0].__setitem__(1, -1)),
+        "the flow of a minute cannot be",
+    ),
+    "traders of nowhere": (_market(lambda image: image["flows"][1].clear()), "the traders of a minute cannot be"),
+    "flows in another order": (_market(lambda image: image["flows"][0].reverse()), "its flows are not in order"),
     "candles in another order": (_market(lambda image: image["history"][1][60_000].reverse()), "not in order"),
 }
 

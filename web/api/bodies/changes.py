@@ -11,11 +11,30 @@ from perps.params import MarketParams, ParamChanges
 from perps.wire.base import outside
 from perps.wire.listing import ChangesBody
 from web.answers.errors import invalid
-from web.api.bodies.commands import age, band, credit_limit, notional_limit, positions_limit, step
+from web.api.bodies.commands import (
+    age,
+    band,
+    credit_limit,
+    least_in_part,
+    notional_limit,
+    positions_limit,
+    seconds,
+    step,
+)
+from web.api.bodies.tiers import tiers_of
 from web.api.bodies.units import lots, positive_money, printable, rate, rate_from_zero
 
 _LOTS: Final = ("skew_scale", "max_skew", "max_open_interest")
-_RATES: Final = ("maker_fee", "taker_fee", "referral_share", "maintenance_rate", "liquidation_fee", "max_funding_rate")
+_RATES: Final = (
+    "maker_fee",
+    "taker_fee",
+    "referral_share",
+    "maintenance_rate",
+    "liquidation_fee",
+    "max_funding_rate",
+    "liquidation_buffer",
+)
+_SECONDS: Final = ("pending_limit", "clock_skew")
 _LIMITS: Final[dict[str, Callable[[Any], Any]]] = {
     "house_credit_limit": credit_limit,
     "max_price_age": age,
@@ -23,6 +42,7 @@ _LIMITS: Final[dict[str, Callable[[Any], Any]]] = {
     "max_positions_per_user": positions_limit,
     "max_notional_per_user": notional_limit,
     "max_step": step,
+    "partial_liquidation": least_in_part,
 }
 _LOT_ANY: Final = 1
 """For a check without a market: a lot that every quantity is a multiple of."""
@@ -56,9 +76,13 @@ def _changes(body: ChangesBody, lot_size: int) -> ParamChanges:
             value = _LIMITS[name](value)
         elif name == "funding_velocity":
             value = rate_from_zero(value, field)
+        elif name in _SECONDS:
+            value = seconds(value, field)
+        elif name == "tiers":
+            value = tiers_of(value, lot_size)
         elif name == "min_order_size":
             value = positive_money(value, field)
-        elif isinstance(value, str):
+        elif isinstance(value, str) and name != "execution":
             value = printable(value, field)
         found[name] = value
     return ParamChanges(**found)

@@ -22,6 +22,7 @@ from perps.wire.trading import CloseBody, OpenBody
 from perps.wire.triggers import TriggersBody
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid
+from web.api.bodies.tiers import leverage_of
 from web.api.bodies.units import (
     limit_price,
     lots,
@@ -152,16 +153,23 @@ def list_command(body: MarketBody) -> ListMarket:
         raise invalid("price must be positive.", field="price")
     tick, lot = steps(worth, _step(body.tick_size, "tickSize"), _step(body.lot_size, "lotSize"), recipe)
     price = price_ticks(body.price, tick)
+    lot_worth = max(div_floor(price * tick * lot, PICO * MICRO), 1)
     scale = lots(body.skew_scale, lot, "skewScale")
     if body.depth is not None and scale is not None:
         raise invalid("Give depth or skewScale, not both.", field="depth")
     if scale is None:
         depth = recipe.depth if body.depth is None else positive_money(body.depth, "depth")
-        scale = scale_of(depth, div_floor(price * tick * lot, PICO * MICRO))
+        scale = scale_of(depth, lot_worth)
     max_skew = lots(body.max_skew, lot, "maxSkew")
     interest = lots(body.max_open_interest, lot, "maxOpenInterest")
-    leverage = recipe.max_leverage if body.max_leverage is None else body.max_leverage
-    maintenance = rate_or(div_floor(PPB, 2 * leverage), body.maintenance_rate, "maintenanceRate")
+    leverage = leverage_of(body, recipe, lot, lot_worth)
+    if interest is None:
+        interest = cap_of(scale, recipe.max_open_interest)
+        if body.tiers is None and leverage.tiers:
+            interest = min(interest, leverage.tiers[-1].max_lots)
+    largest_step = recipe.max_step
+    if recipe.has_brackets:
+        largest_step = Ppb(div_floor(PPB, leverage.highest))
     funding = rate_or(recipe.max_funding_rate, body.max_funding_rate, "maxFundingRate")
     if body.funding_velocity is None:
         velocity = Ppb(recipe.velocity_parts * funding)
@@ -178,13 +186,13 @@ def list_command(body: MarketBody) -> ListMarket:
         mark_source=mark_source,
         skew_scale=scale,
         max_skew=cap_of(scale, recipe.max_skew) if max_skew is None else max_skew,
-        max_open_interest=cap_of(scale, recipe.max_open_interest) if interest is None else interest,
-        max_leverage=leverage,
+        max_open_interest=interest,
+        max_leverage=leverage.highest,
         min_order_size=positive_money(body.min_order_size, "minOrderSize"),
         maker_fee=taker_fee if body.maker_fee is None else rate(body.maker_fee, "makerFee"),
         taker_fee=taker_fee,
         referral_share=rate(body.referral_share, "referralShare"),
-        maintenance_rate=maintenance,
+        maintenance_rate=leverage.maintenance,
         liquidation_fee=rate_or(recipe.liquidation_fee, body.liquidation_fee, "liquidationFee"),
         house_deposit=money_from_zero(body.house_deposit, "houseDeposit"),
         house_credit_limit=credit_limit(body.house_credit_limit),
@@ -196,8 +204,14 @@ def list_command(body: MarketBody) -> ListMarket:
         charges_maker_fee=True,
         max_positions_per_user=body.max_positions_per_user,
         max_notional_per_user=notional_limit(body.max_notional_per_user),
-        max_step=recipe.max_step if body.max_step is None else rate(body.max_step, "maxStep"),
+        max_step=largest_step if body.max_step is None else rate(body.max_step, "maxStep"),
         exact_mark=mark_source is MarkSource.QUOTE,
+        execution=body.execution or recipe.execution,
+        pending_limit=seconds(body.pending_limit, "pendingLimit"),
+        clock_skew=seconds(body.clock_skew, "clockSkew"),
+        tiers=leverage.tiers,
+        partial_liquidation=least_in_part(body.partial_liquidation),
+        liquidation_buffer=rate(body.liquidation_buffer, "liquidationBuffer"),
     )
     return ListMarket(params=params, price=Ticks(price))
 
@@ -230,6 +244,11 @@ def notional_limit(limit: Limit) -> Micros | None:
     return positive_money(limit, "maxNotionalPerUser") if limit.is_finite() else None
 
 
+def least_in_part(limit: Limit) -> Micros | None:
+    """From which notional on a position is liquidated in part; None: none is."""
+    return positive_money(limit, "partialLiquidation") if limit.is_finite() else None
+
+
 def age(limit: Limit) -> Millis | None:
     """How old a price may be; None: a price never grows old."""
     if not limit.is_finite():
@@ -237,6 +256,14 @@ def age(limit: Limit) -> Millis | None:
     milliseconds = number(limit, 3, "maxPriceAge")
     if not 0 < milliseconds < 2**53:
         raise invalid("maxPriceAge must be a positive number of seconds, or none.", field="maxPriceAge")
+    return Millis(milliseconds)
+
+
+def seconds(value: Decimal, field: str) -> Millis:
+    """Seconds with at most three decimals, from 0 on."""
+    milliseconds = number(value, 3, field)
+    if not 0 <= milliseconds < 2**53:
+        raise invalid(f"{field} must be a number of seconds, from 0 on.", field=field)
     return Millis(milliseconds)
 
 

@@ -26,12 +26,15 @@ class Field(NamedTuple):
     takes: str
     allowed: list[str]
     is_whole: bool = False
+    inner: Mapping[str, Field] = {}
+    """Of a list of objects: the fields of one."""
 
 
 Fields = Mapping[str, Field]
 """By their names in JSON."""
 
 _PLACE: Final = re.compile(r" - at `\$\.?([^`\[]*)(?:\[[^`]*)?`$")
+_INNER: Final = re.compile(r" - at `\$\.(\w+)\[(\d+)\](?:\.(\w+))?(?:\[[^`]*)?`$")
 _NAMED: Final = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 _OWN: Final = re.compile(r"(must|has) ")
 """How the messages of the contract's own types begin."""
@@ -64,6 +67,9 @@ def of_list(raw: bytes, error: Exception) -> RequestError:
 def of_value(fields: Fields, error: msgspec.ValidationError) -> RequestError:
     """``validation_error``: which field, and what it takes."""
     text = str(error)
+    within = _INNER.search(text)
+    if within is not None and fields.get(within[1], Field("", [])).inner:
+        return _of_item(fields[within[1]].inner, text[: within.start()], f"{within[1]}[{within[2]}]", within[3])
     named = _NAMED.match(text)
     if named is not None:
         name = named[2]
@@ -82,6 +88,14 @@ def of_value(fields: Fields, error: msgspec.ValidationError) -> RequestError:
     return invalid(f"{name} {said}." if _OWN.match(said) else f"{name} must be {field.takes}.", field=name)
 
 
+def _of_item(fields: Fields, said: str, item: str, name: str | None) -> RequestError:
+    """What is wrong with one object of a list, or with a field of it."""
+    if name is None and _NAMED.match(said) is None:
+        return invalid(f"{item} must be a JSON object.", field=item)
+    of = of_value(fields, msgspec.ValidationError(said if name is None else f"{said} - at `$.{name}`"))
+    return RequestError(of.code, f"{item}: {of.message}", {**of.details, "field": f"{item}.{of.details['field']}"})
+
+
 def of_place(name: str, kind: Any) -> RequestError:
     """``validation_error`` for something in a path."""
     return invalid(f"{name} must be {_field(inspect.type_info(kind)).takes}.", field=name)
@@ -91,7 +105,8 @@ def _field(info: inspect.Type) -> Field:
     if isinstance(info, inspect.Metadata):
         extra = info.extra or {}
         inner = _field(info.type)
-        return Field(extra.get(TAKES) or inner.takes, list(extra.get(ALLOWED, inner.allowed)), inner.is_whole)
+        takes, allowed = extra.get(TAKES) or inner.takes, list(extra.get(ALLOWED, inner.allowed))
+        return Field(takes, allowed, inner.is_whole, inner.inner)
     if isinstance(info, inspect.UnionType):
         return _field(next(part for part in info.types if not isinstance(part, inspect.NoneType)))
     if isinstance(info, inspect.EnumType):
@@ -99,8 +114,12 @@ def _field(info: inspect.Type) -> Field:
     if isinstance(info, inspect.LiteralType):
         return Field("", [str(value) for value in info.values])
     if isinstance(info, inspect.ListType):
-        item = _field(info.item_type)
-        return Field(f"a list of {', '.join(item.allowed) or item.takes}", [])
+        item = info.item_type
+        most = "" if info.max_length is None else f"at most {info.max_length} "
+        if isinstance(item, inspect.StructType):
+            return Field(f"a list of {most}objects", [], inner=fields_of(item.cls))
+        of = _field(item)
+        return Field(f"a list of {most}{', '.join(of.allowed) or of.takes}", [])
     return Field(_takes(info), [], isinstance(info, inspect.IntType))
 
 
@@ -115,6 +134,9 @@ def _takes(info: inspect.Type) -> str:
             return "text" if length is None else f"text of at most {length} characters"
         case inspect.CustomType(cls=kind) if issubclass(kind, Number):
             return NO_NUMBER.removeprefix("must be ")
+        case inspect.FloatType(gt=low, le=high):
+            bounds = "" if low is None else f" above {low:g}" + ("" if high is None else f", at most {high:g}")
+            return f"a number{bounds}"
         case inspect.BoolType():
             return "true or false"
         case _:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any, Final, get_args, get_origin
 
@@ -19,7 +19,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Raw, Struct
 
-from perps.wire.base import decoder
+from perps.wire.base import decoder, unpacker
 from perps.wire.operation import ITEMS_MAX, PATH_TYPES, NoQuery, Operation
 from perps.wire.operations import OPERATIONS
 from web.answers.errors import RequestError, invalid, of_item
@@ -40,6 +40,9 @@ ITEMS_PER_TURN: Final = 100
 
 DIGITS: Final = re.compile(r"\d{1,18}", re.ASCII)
 
+MAP_16: Final = 0xDE
+"""How MessagePack begins a map whose length is in the two bytes behind; one less than that, in the byte itself."""
+
 JSON: Final = "application/json"
 
 OTHER_TYPES: Final = ("text/", "multipart/")
@@ -51,7 +54,7 @@ class Reader:
 
     def __init__(self, kind: type[Struct]) -> None:
         self.fields = misfits.fields_of(kind)
-        self._decode = decoder(kind).decode
+        self._decode: Callable[[bytes | Raw], Any] = decoder(kind).decode
         self._names = [f'"{name}"'.encode() for name in self.fields]
 
     def read(self, raw: bytes | Raw) -> Any:
@@ -59,16 +62,22 @@ class Reader:
         try:
             body = self._decode(raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise misfits.of_body(bytes(raw), self.fields, error) from error
-        text = bytes(raw)
+            raise self._misfit(bytes(raw), error) from error
+        self._check_names(bytes(raw))
+        return body
+
+    def _misfit(self, raw: bytes, error: Exception) -> RequestError:
+        return misfits.of_body(raw, self.fields, error)
+
+    def _check_names(self, text: bytes) -> None:
+        """Raise if a name is there twice. Without an escape, each is written in one way only."""
         if b"\\" in text:
             self._check_repeated(text)
-            return body
+            return
         for name in self._names:
             if text.count(name) > 1:
                 self._check_repeated(text)
-                break
-        return body
+                return
 
     def _check_repeated(self, raw: bytes) -> None:
         """Raise unless every name is there once: ``msgspec`` takes the last of two."""
@@ -83,6 +92,26 @@ class Reader:
         json.JSONDecoder(object_pairs_hook=check).decode(raw.decode())
 
 
+class PackedReader(Reader):
+    """The same of MessagePack."""
+
+    def __init__(self, kind: type[Struct]) -> None:
+        super().__init__(kind)
+        self._decode = unpacker(kind).decode
+
+    def _misfit(self, raw: bytes, error: Exception) -> RequestError:
+        if isinstance(error, msgspec.ValidationError):
+            return misfits.of_value(self.fields, error)
+        return RequestError("invalid_json", "The body is not valid MessagePack, or is nested too deeply.")
+
+    def _check_names(self, text: bytes) -> None:
+        """Raise unless there are as many names as the map says."""
+        first = text[0]
+        said = first & 0x0F if first < MAP_16 else int.from_bytes(text[1 : 3 if first == MAP_16 else 5], "big")
+        if said != len(_names(text)):
+            raise invalid("A name appears twice.")
+
+
 def _kinds() -> Iterator[type[Struct]]:
     for operation in OPERATIONS:
         yield operation.query
@@ -92,6 +121,7 @@ def _kinds() -> Iterator[type[Struct]]:
 
 _NO_QUERY: Final = NoQuery()
 _READERS: Final = {kind: Reader(kind) for kind in _kinds()}
+_names: Final = msgspec.msgpack.Decoder(dict[str, Raw]).decode
 _items: Final = msgspec.json.Decoder(list[Raw])
 
 

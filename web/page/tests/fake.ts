@@ -46,6 +46,12 @@ export const MARKET: Market = {
   tradingRange: { byOpens: "0.001", byCloses: "0.002" },
   maxStep: null,
   exactMark: false,
+  tiers: [],
+  partialLiquidation: null,
+  liquidationBuffer: "0.25",
+  execution: "immediate",
+  pendingLimit: "30",
+  clockSkew: "0.2",
   chargesMakerFee: true,
   maxPositionsPerUser: null,
   maxNotionalPerUser: null,
@@ -95,6 +101,9 @@ export const ORDER: Order = {
   placedAt: "2026-01-01T00:00:10.000Z",
   expiresAt: null,
   closedAt: null,
+  reduceOnly: false,
+  percentage: null,
+  quantity: null,
 };
 
 export const BALANCE: Balance = {

@@ -197,6 +197,22 @@ describe("usePerpTrade", () => {
     );
   });
 
+  it("waits for the next price where the venue answers with an order", async () => {
+    const order = { id: "BTC-PERP-o1", type: "market", status: "open", ticker: "BTC-PERP" };
+    const filled = { ...order, status: "filled" };
+    venue.on(SENT, { order, newBalance: "899.00", clientOrderId: "one", offset: 6 });
+    venue.on("GET /api/orders/BTC-PERP-o1", { order }, { order: filled });
+    const result = await shown(() => usePerpTrade().opening);
+    act(() => void result.current.open(OPEN));
+    await pass(100);
+    expect(result.current).toMatchObject({ isPending: true, progress: { phase: "waiting", order } });
+    await pass(1_000);
+    await until(() =>
+      expect(result.current).toMatchObject({ isPending: false, progress: { phase: "waiting", order: filled } }),
+    );
+    expect(venue.of(SENT)).toHaveLength(1);
+  });
+
   it("says why the venue refused, and does not send it again", async () => {
     venue.on(SENT, refusal("insufficient_funds", 422, { required: "101.00", available: "3.20" }));
     const result = await shown(() => usePerpTrade().opening);

@@ -36,6 +36,8 @@ EVERYTHING: dict[str, Any] = {
     "priceConfirmations": 4,
     "maxPositionsPerUser": 3,
     "maxNotionalPerUser": "7500",
+    "partialLiquidation": "5000",
+    "liquidationBuffer": "0.5",
 }
 
 

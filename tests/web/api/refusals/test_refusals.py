@@ -54,6 +54,7 @@ COMMANDS: list[tuple[str, object]] = [
     ("/api/admin/snapshots", {}),
     ("/api/orders", {"type": "limit", "price": "1", **open_body()}),
     ("/api/orders/batch", [{"type": "limit", "price": "1", **open_body()}]),
+    ("/api/orders/cancel-all-after", {"ticker": "BTC-PERP", "seconds": 60}),
     ("/api/admin/clock/advance", {"seconds": 1}),
 ]
 

@@ -13,6 +13,7 @@ export type OpenBody = Schemas["OpenBody"];
 export type CloseBody = Schemas["CloseBody"];
 export type Opened = Schemas["Opened"];
 export type Closed = Schemas["Closed"];
+export type Pending = Schemas["Pending"];
 export type Quoted = Schemas["Quoted"];
 export type EquityPoint = Schemas["EquityPoint"];
 export type Leaderboard = Schemas["Leaderboard"];

@@ -6,11 +6,13 @@ import type {
   MarginChanged,
   OpenBody,
   Opened,
+  Pending,
   Quoted,
   TriggersBody,
   TriggersSet,
+  Order as VenueOrder,
 } from "../api/venue";
-import { Refused, body, isNoVerdict, newOrderId } from "../api/venue";
+import { Refused, type Venue, body, isNoVerdict, newOrderId } from "../api/venue";
 import { type Progress, carriedOut } from "../live/order";
 import { useSession, useTab } from "./provider";
 
@@ -22,8 +24,26 @@ export type Order<T> = {
   readonly reset: () => void;
 };
 
-/** A command that is sent until there is a verdict. What is on its way goes on when the component has gone. */
-export function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) => Promise<T>) {
+export const WAITING_MS = 250;
+
+/** How an order that waits for the next price ends: asked for until it has. */
+async function ended(venue: Venue, order: VenueOrder): Promise<VenueOrder> {
+  while (order.status === "open") {
+    await new Promise((resolve) => setTimeout(resolve, WAITING_MS));
+    const asked = venue.GET("/api/orders/{orderId}", { params: { path: { orderId: order.id } } });
+    order = await body<{ order: VenueOrder }>(asked).then(
+      (found) => found.order,
+      () => order,
+    );
+  }
+  return order;
+}
+
+/** A command that is sent until there is a verdict. What is on its way goes on when the component has gone.
+ *
+ * In a market that executes at the next price the verdict is an order; then it is waited for. */
+export function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) => Promise<T | Pending>) {
+  const { venue } = useTab();
   const [progress, setProgress] = useState<Progress<T>>({ phase: "idle" });
   const mounted = useRef<AbortController | null>(null);
   useEffect(() => {
@@ -32,13 +52,25 @@ export function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) 
   }, []);
   const sending = useRef(send);
   sending.current = send;
-  const run = useCallback((...args: A): Promise<Progress<T>> => {
-    const tell = (now: Progress<T>) => mounted.current?.signal.aborted || setProgress(now);
-    const never = new AbortController().signal;
-    return carriedOut(newOrderId(), (id) => sending.current(id, ...args), tell, never);
-  }, []);
+  const run = useCallback(
+    (...args: A): Promise<Progress<T>> => {
+      const tell = (now: Progress<T>) => mounted.current?.signal.aborted || setProgress(now);
+      const never = new AbortController().signal;
+      return carriedOut(
+        newOrderId(),
+        (id) => sending.current(id, ...args),
+        tell,
+        never,
+        (order) => ended(venue, order),
+      );
+    },
+    [venue],
+  );
   const reset = useCallback(() => setProgress({ phase: "idle" }), []);
-  const isPending = progress.phase === "sending" || progress.phase === "retrying";
+  const isPending =
+    progress.phase === "sending" ||
+    progress.phase === "retrying" ||
+    (progress.phase === "waiting" && progress.order.status === "open");
   return { run, progress, isPending, reset };
 }
 
@@ -46,7 +78,7 @@ export function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) 
 export function useOpen(): Order<Opened> & { open: (order: OpenBody) => Promise<Progress<Opened>> } {
   const { venue } = useTab();
   const { run, ...order } = useOrder((id, asked: OpenBody) =>
-    body<Opened>(venue.POST("/api/markets/perps/open", { body: { ...asked, clientOrderId: id } })),
+    body<Opened | Pending>(venue.POST("/api/markets/perps/open", { body: { ...asked, clientOrderId: id } })),
   );
   return { ...order, open: run };
 }
@@ -57,7 +89,7 @@ export function useClose(): Order<Closed> & {
 } {
   const { venue } = useTab();
   const { run, ...order } = useOrder((id, positionId: string, how: CloseBody = {}) =>
-    body<Closed>(
+    body<Closed | Pending>(
       venue.POST("/api/markets/perps/{positionId}/close", {
         params: { path: { positionId } },
         body: { ...how, clientOrderId: id },
@@ -89,7 +121,7 @@ export function useMargin(): Order<MarginChanged> & {
 } {
   const { venue } = useTab();
   const { run, ...order } = useOrder((id, positionId: string, amount: string) =>
-    body<MarginChanged>(
+    body<MarginChanged | Pending>(
       venue.POST("/api/markets/perps/{positionId}/margin", {
         params: { path: { positionId } },
         body: { amount, clientOrderId: id },

@@ -1,5 +1,5 @@
 /** One command on its way: sent again with the same id until the venue has given its verdict. */
-import { NoAnswer, Refused, isNoVerdict } from "../api/venue";
+import { NoAnswer, Refused, type Pending, type Order, isNoVerdict } from "../api/venue";
 
 export const AGAIN_MS = [500, 1_000, 2_000, 4_000] as const;
 
@@ -9,6 +9,8 @@ export type Progress<T> =
   /** No verdict yet; the same command is sent again. */
   | { readonly phase: "retrying"; readonly id: string; readonly tries: number; readonly why: string }
   | { readonly phase: "done"; readonly id: string; readonly answer: T }
+  /** Taken, and waiting for the next price; or, once that has come, as it ended. */
+  | { readonly phase: "waiting"; readonly id: string; readonly order: Order }
   | { readonly phase: "refused"; readonly id: string; readonly refusal: Refused };
 
 /**
@@ -17,15 +19,20 @@ export type Progress<T> =
  */
 export async function carriedOut<T>(
   id: string,
-  send: (id: string) => Promise<T>,
+  send: (id: string) => Promise<T | Pending>,
   tell: (progress: Progress<T>) => void,
   signal: AbortSignal,
+  ended: (order: Order) => Promise<Order> = async (order) => order,
 ): Promise<Progress<T>> {
   tell({ phase: "sending", id });
   for (let tries = 1; ; tries++) {
     let progress: Progress<T>;
     try {
-      progress = { phase: "done", id, answer: await send(id) };
+      const answer = await send(id);
+      if (isPending(answer)) {
+        tell({ phase: "waiting", id, order: answer.order });
+        progress = { phase: "waiting", id, order: await ended(answer.order) };
+      } else progress = { phase: "done", id, answer };
     } catch (error) {
       if (!isNoVerdict(error)) {
         if (!(error instanceof Refused)) throw error;
@@ -42,6 +49,12 @@ export async function carriedOut<T>(
     if (!signal.aborted) tell(progress);
     return progress;
   }
+}
+
+/** Whether an answer is an order that waits for the next price, where the command would be done at once elsewhere. */
+function isPending(answer: unknown): answer is Pending {
+  const order = (answer as Partial<Pending> | null)?.order;
+  return order?.type === "market" || order?.type === "withdrawal";
 }
 
 function pause(error: Refused | NoAnswer, tries: number, signal: AbortSignal): Promise<void> {

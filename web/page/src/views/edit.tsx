@@ -21,6 +21,7 @@ import { Bad, ExitFields, TooLate, type Typed, exitsOf } from "./exits";
 import { Tabs } from "./parts";
 import { Sheet, SheetHead } from "./sheet";
 import { SideTag } from "./sidetag";
+import { WAITING, ofWaiting } from "./waiting";
 
 export type EditTab = "exits" | "margin" | "more";
 
@@ -67,6 +68,7 @@ type Parts = { readonly position: LivePosition; readonly market: Market; readonl
 /** The button's words while a command is on its way; null: it is not. */
 function way<T>(progress: Progress<T>): string | null {
   if (progress.phase === "sending") return "Sending…";
+  if (progress.phase === "waiting") return WAITING;
   return progress.phase === "retrying" ? "No answer yet, trying again" : null;
 }
 
@@ -170,6 +172,7 @@ function MarginForm({ position, market, onClose }: Parts) {
     event.preventDefault();
     if (isOff || isStale) return;
     const verdict = await change(position.id, moved.toFixed());
+    if (verdict.phase === "waiting") return (tell(ofWaiting(verdict.order)), onClose());
     if (verdict.phase !== "done") return;
     const { position: now } = verdict.answer;
     const end =
@@ -265,6 +268,7 @@ function MoreForm({ position, market, onClose }: Parts) {
     event.preventDefault();
     if (isOff || isStale) return;
     const verdict = await open(order);
+    if (verdict.phase === "waiting") return (tell(ofWaiting(verdict.order)), onClose());
     if (verdict.phase !== "done") return;
     const { fill, position: now } = verdict.answer;
     const size = `${say.quantity(now.quantity, market.lotSize)} ${say.base(ticker)}`;

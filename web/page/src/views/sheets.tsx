@@ -24,6 +24,7 @@ import { Sheet, SheetHead } from "./sheet";
 import { Switcher } from "./switcher";
 import { MoneyTable } from "./tables";
 import { nameOf } from "./ticket-fields";
+import { WAITING, ofWaiting } from "./waiting";
 
 /** Whatever sheet is open. */
 export function Sheets() {
@@ -137,6 +138,7 @@ function CloseSheet({ id, onClose }: { id: string; onClose: () => void }) {
   if (last === undefined) return null;
   const close = async (percentage: string) => {
     const verdict = await order.close(id, { percentage });
+    if (verdict.phase === "waiting") return (tell(ofWaiting(verdict.order)), onClose());
     if (verdict.phase !== "done") return;
     const { fill, pnl, netSettlement, position: left } = verdict.answer;
     const name = say.base(left.ticker);
@@ -182,7 +184,9 @@ function CloseForm({ position, order, onClose, close }: CloseProps) {
       ? "Sending…"
       : progress.phase === "retrying"
         ? "No answer yet, trying again"
-        : `${what}, get about ${say.money(gets.toFixed(2))}`;
+        : progress.phase === "waiting"
+          ? WAITING
+          : `${what}, get about ${say.money(gets.toFixed(2))}`;
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (isRight && !isPending) close(share.toFixed());

@@ -24,6 +24,7 @@ import { Icon } from "./parts";
 import { type Draft, useDraft } from "./ticket-draft";
 import { Go, type Kind, Kinds, Sides, SizeField } from "./ticket-fields";
 import { Leverage, Numbers } from "./ticket-parts";
+import { ofWaiting } from "./waiting";
 
 export type FormProps = {
   readonly market: Market;
@@ -103,8 +104,8 @@ function MarketForm({ market, draft, wallet, onLock }: FormProps) {
     if (!isReady || body === null) return;
     const verdict = await open(body);
     draft.remember();
-    if (verdict.phase === "done") {
-      tell(toastOf(verdict.answer, market));
+    if (verdict.phase === "waiting" || verdict.phase === "done") {
+      tell(verdict.phase === "done" ? toastOf(verdict.answer, market) : ofWaiting(verdict.order));
       draft.setExits(NO_EXITS);
       liftTicket(false);
     }

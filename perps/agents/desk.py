@@ -1,0 +1,134 @@
+"""Where an agent's commands leave: each is counted and timed, and what its answer tells is noted at once."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct, field
+
+from perps.agents.line import Line
+from perps.agents.views import Account
+from perps.client import Listing, OutcomeUnknown, Refused, Unavailable
+from perps.client.calls import values_of
+from perps.client.orders import OrderCalls
+from perps.client.positions import PositionCalls
+from perps.wire import history, markets, orders, trading, users
+from perps.wire.close_all import ClosedAll
+from perps.wire.margin import MarginChanged
+from perps.wire.operation import Operation
+from perps.wire.triggers import TriggersSet
+
+T = TypeVar("T")
+
+LEAST_MS: Final = 0.1
+"""The first bucket of waits ends here …"""
+GROWTH: Final = 1.2
+"""… and each next one so much later: a percentile is at most 20 % too large."""
+BUCKETS_MAX: Final = 120
+
+
+class Waits(Struct):
+    """How long commands took, in buckets, so that the waits of many agents can be added."""
+
+    counts: dict[int, int] = field(default_factory=dict)
+
+    def add(self, milliseconds: float) -> None:
+        """One more."""
+        at = 0 if milliseconds <= LEAST_MS else math.ceil(math.log(milliseconds / LEAST_MS, GROWTH))
+        at = min(at, BUCKETS_MAX)
+        self.counts[at] = self.counts.get(at, 0) + 1
+
+    def merge(self, other: Waits) -> None:
+        """Those of somebody else too."""
+        for at, count in other.counts.items():
+            self.counts[at] = self.counts.get(at, 0) + count
+
+    @property
+    def total(self) -> int:
+        """How many commands."""
+        return sum(self.counts.values())
+
+    def percentile(self, share: float) -> float | None:
+        """Milliseconds that this share of the commands took at most. None: there was none."""
+        left = math.ceil(self.total * share)
+        for at in sorted(self.counts):
+            left -= self.counts[at]
+            if left <= 0:
+                return LEAST_MS * GROWTH**at
+        return None
+
+
+class Desk(PositionCalls, OrderCalls):
+    """All that a strategy can ask: the methods of ``perps.client.Venue`` for positions and orders, and a few to read.
+
+    Errors: Refused (counted by code), Unavailable and OutcomeUnknown (counted as lost), BadAnswer.
+    """
+
+    def __init__(self, line: Line, account: Account) -> None:
+        self.refusals: Counter[str] = Counter()
+        self.lost = 0
+        """Commands without a verdict, although they were sent again and again."""
+        self.waits = Waits()
+        self.offset = 0
+        """The last row that an answer to a command told of."""
+        self._line, self._account = line, account
+
+    async def call(self, operation: Operation, kind: type[T], /, **values: object) -> T:
+        """Any operation, in the agent's name."""
+        begun = time.monotonic()
+        try:
+            answer = await self._line.call(operation, kind, **values)
+        except Refused as error:
+            self.refusals[error.code] += 1
+            raise
+        except (Unavailable, OutcomeUnknown):
+            self.lost += 1
+            raise
+        finally:
+            if operation.has_effect:
+                self.waits.add((time.monotonic() - begun) * 1000)
+        self._note(answer)
+        return answer
+
+    async def get_market(self, ticker: str) -> markets.MarketAnswer:
+        """One market with everything that it says of itself."""
+        return await self.call(markets.GET_MARKET, markets.MarketAnswer, ticker=ticker)
+
+    async def get_balance(self, user_id: str = users.ME) -> users.Balance:
+        """One's own money."""
+        return await self.call(users.BALANCE, users.Balance, user_id=user_id)
+
+    def list_candles(
+        self, ticker: str, interval: str | None = None, *, limit: int | None = None
+    ) -> Listing[history.Candles, history.CandleRow]:
+        """A market's newest candles, oldest first. ``interval``: ``1m`` (the default) to ``1d``."""
+        given = {"ticker": ticker, "interval": interval, "limit": limit, "cursor": None}
+        return self._list(history.CANDLES, history.Candles, lambda page: page.candles, given)
+
+    def _note(self, answer: object) -> None:
+        match answer:
+            case trading.Opened() | trading.Closed() | MarginChanged() | TriggersSet():
+                self._account.note_position(answer.position, answer.offset)
+                self.offset = max(self.offset, answer.offset)
+            case orders.Placed():
+                self._account.note_order(answer.order, answer.offset)
+                self.offset = max(self.offset, answer.offset)
+            case orders.OrderAnswer():
+                self._account.note_order(answer.order, answer.offset)
+            case ClosedAll():
+                for result in answer.results:
+                    if result.closed:
+                        self._note(result.closed)
+            case _:
+                pass
+
+    def _list(
+        self, operation: Operation, kind: Any, items: Callable[[Any], Iterable[Any]], given: Mapping[str, object]
+    ) -> Listing[Any, Any]:
+        values = values_of(given)
+        first = values.pop("cursor")
+        return Listing(lambda cursor: self.call(operation, kind, **values, cursor=cursor), items, first)

@@ -1,0 +1,42 @@
+"""The one place where agents meet a transport. Everything above it knows operations and rows, and no protocol."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol, TypeVar
+
+from perps.client import Row, Venue
+from perps.wire.operation import Operation
+
+T = TypeVar("T")
+
+
+class Line(Protocol):
+    """What an agent needs of a client. ``perps.client.Venue`` is one."""
+
+    async def call(self, operation: Operation, kind: type[T], /, **values: object) -> T:
+        """Any operation, sent until there is a verdict. Errors: VenueError."""
+        ...
+
+    def stream(
+        self, tickers: Iterable[str] | None = None, *, user: str | None = None, since: str | None = None
+    ) -> AsyncGenerator[Row, None]:
+        """Rows, for ever; it resumes by itself. Errors: VenueError."""
+        ...
+
+
+class Connect(Protocol):
+    """Makes a line. ``retry_s``: how long a command is sent again without a verdict."""
+
+    def __call__(self, url: str, key: str | None, *, retry_s: float) -> AbstractAsyncContextManager[Line]: ...
+
+
+def _http(url: str, key: str | None, *, retry_s: float) -> AbstractAsyncContextManager[Line]:
+    return Venue(url, key, retry_s=retry_s)
+
+
+TRANSPORTS: Final[Mapping[str, Connect]] = {"http": _http}
+"""By the name that ``perps agents run --transport`` takes. The first is the default."""
+
+DEFAULT_TRANSPORT: Final = next(iter(TRANSPORTS))

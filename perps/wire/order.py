@@ -1,0 +1,65 @@
+"""One order as the contract has it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from perps.commands import OrderKind, Side
+from perps.wire.base import Answer, Money, Offset, PositionId, Price, Quantity, Rate, Ticker, Time, UserId
+
+OrderId = Annotated[str, Meta(description="An order: its ticker, `-o` and its number.", examples=["BTC-PERP-o1"])]
+Status = Literal["open", "filled", "cancelled", "expired"]
+
+
+class Order(Answer):
+    """One order: waiting, or ended."""
+
+    id: OrderId
+    user_id: UserId
+    ticker: Ticker
+    type: OrderKind
+    side: Side
+    size: Annotated[
+        Money,
+        Meta(description="The most notional. Of a close its worth when it was placed, of a withdrawal the margin."),
+    ]
+    leverage: int
+    price: Annotated[
+        Price,
+        Meta(
+            description="Of a limit the worst average fill price, of a stop the mark, of others the quote before them."
+        ),
+    ]
+    reserve: Annotated[Money, Meta(description="What it keeps for its fill. Of an ended order what it kept.")]
+    acceptable_price: Price | None
+    take_profit: Price | None
+    stop_loss: Price | None
+    status: Status
+    reason: Annotated[
+        str | None,
+        Meta(
+            description="Why it was cancelled: `owner`, `expired`, `cancel_timer`, or the code that its fill was "
+            "refused with."
+        ),
+    ]
+    position_id: Annotated[
+        PositionId | None, Meta(description="The position that its fill began, or that it is about.")
+    ]
+    average_price: Annotated[Price | None, Meta(description="Of its fill.")]
+    placed_at: Annotated[Time, Meta(description="Or replaced.")]
+    expires_at: Time | None
+    closed_at: Time | None
+    reduce_only: Annotated[bool, Meta(description="Whether it takes from its position: a close or a withdrawal.")]
+    percentage: Annotated[Rate | None, Meta(description="Of a close: the share of the position.")]
+    quantity: Annotated[Quantity | None, Meta(description="Of a close by `quantity`: the base units.")]
+
+
+class Pending(Answer):
+    """An order that has been taken, and will be decided at the next price."""
+
+    order: Order
+    new_balance: Annotated[Money, Meta(description="What the wallet held after the row.")]
+    client_order_id: str | None
+    offset: Offset
