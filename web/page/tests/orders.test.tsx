@@ -230,6 +230,7 @@ describe("words of orders", () => {
       /^The market had no room for it\./,
     );
     expect(ended({ status: "cancelled", reason: "owner" })).toBeNull();
+    expect(ended({ status: "filled", type: "market" })).toBeNull();
   });
 
   it("name an order of a market that trades at the next price, which cannot be taken back", () => {

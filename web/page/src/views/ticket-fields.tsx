@@ -141,7 +141,8 @@ type GoProps = {
   /** What it will do, with the numbers; or why not. */
   text: string;
   isReady: boolean;
-  progress: Progress<unknown>["phase"];
+  /** How far the command is. `waiting`: the venue has taken it, and decides it at the next price. */
+  progress: Progress<unknown>["phase"] | "waiting";
 };
 
 /** The button says what it will do, with the numbers. */
@@ -169,9 +170,11 @@ export function Go({ side, text, isReady, progress }: GoProps) {
         ? "Sending…"
         : progress === "retrying"
           ? "No answer yet, trying again"
-          : isStale
-            ? "Waiting for the venue"
-            : text;
+          : progress === "waiting"
+            ? "Waiting for the next price"
+            : isStale
+              ? "Waiting for the venue"
+              : text;
   const isOn = isReady || session === null;
   const shade =
     session === null ? "primary" : isOn || progress === "sending" ? (side === "long" ? "go-up" : "go-down") : "";

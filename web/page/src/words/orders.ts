@@ -95,8 +95,9 @@ export function ofOrder(refusal: Refused, market: Market, order: Waits & { reado
   return ofOpen(refusal, market, order.side, order.leverage);
 }
 
-/** How an order ended, for whoever looks on; null: its owner cancelled it and knows. */
+/** How an order ended, for whoever looks on; null: its owner knows, who cancelled it or waited for the next price. */
 export function endOf(order: Order, market: Market | null): { title: string; text: string; isGood: boolean } | null {
+  if (isForNextPrice(order)) return null;
   const name = `${say.base(order.ticker)} ${typeName(order).toLowerCase()}`;
   const back = `${say.money(order.reserve)} are back in your wallet.`;
   if (order.status === "filled") {
