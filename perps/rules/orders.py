@@ -225,7 +225,12 @@ def decide_fill(
     if order.expires_at is not None and order.expires_at <= given.at:
         return cancelled(market, order, EXPIRED)
     paying = replace(given, held=order.reserve, referrer=order.referrer)
-    outcome = open_at(market, _open_of(market, order), paying, min(order.taker_fee, market.params.taker_fee))
+    asked, fee = _open_of(market, order), min(order.taker_fee, market.params.taker_fee)
+    outcome = open_at(market, asked, paying, fee)
+    if isinstance(outcome, Rejected) and outcome.code is RejectCode.LEVERAGE_TOO_HIGH:
+        # a better price gives more lots than at placement: as many as its leverage may have
+        fits = Micros(int(outcome.facts.get("largest_size_micros", 0)))
+        outcome = open_at(market, replace(asked, size=fits), paying, fee) if fits else outcome
     if isinstance(outcome, Rejected):
         is_patient = order.kind is OrderKind.LIMIT and outcome.code in _RESTS_ON
         return outcome if is_patient else cancelled(market, order, outcome.code)

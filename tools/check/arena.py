@@ -22,7 +22,7 @@ from perps.market.state import Market
 from perps.params import Execution, MarketParams
 from perps.refusals import Rejected
 from perps.sequencer import Sequencer
-from perps.units import PPB, Micros, Millis, Ppb, Ticks
+from perps.units import PPB, Micros, Millis, Ppb, Ticks, div_ceil
 from tools.errors import ToolError
 
 START: Final = Millis(1_700_000_000_000)
@@ -64,8 +64,12 @@ class Arena:
         return sum(self._sequencer.ledger.wallet(user) for user in users)
 
     def open(self, user: str, side: Side, size: int, leverage: int | None = None) -> int | None:
-        """Open at most ``size`` micros; with the highest leverage if none is given. The position, None: refused."""
-        leverage = self.market.params.max_leverage if leverage is None else leverage
+        """Open at most ``size`` micros; with the highest leverage of that size if none is given. The position, None:
+        refused.
+        """
+        if leverage is None:
+            worth = self.market.index_price * self.market.unit
+            leverage = self.market.params.leverage_of(div_ceil(size, worth))
         self.last_opened = None
         self.send(OpenPosition(ticker=self.ticker, user=user, side=side, size=Micros(size), leverage=leverage))
         return self.last_opened

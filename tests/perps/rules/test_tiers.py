@@ -101,6 +101,19 @@ def test_an_order_is_bounded_by_the_size_that_it_has_at_its_price(side: Side) ->
     done(venue.send(replace(asked, size=Micros(int(refusal.facts["largest_size_micros"])))))
 
 
+def test_an_order_that_fills_at_a_better_price_gets_as_many_lots_as_its_leverage_may_have() -> None:
+    """At its price it is 200 lots, which is the first tier's most; after a gap its size would pay for more."""
+    venue = books()
+    fields: dict[str, Any] = {"ticker": BTC, "user": "ann", "order": OrderKind.LIMIT, "side": LONG, "leverage": 50}
+    price = Ticks(BTC_PRICE * 9 // 10)
+    done(venue.send(PlaceOrder(**fields, size=Micros(200 * price), price=price)))
+    filled = opened(venue.price(BTC_PRICE * 8 // 10))
+
+    assert filled.position.lots == 200
+    assert filled.position.leverage == 50
+    assert venue.ledger.balances[f"orders:{BTC}"] == 0
+
+
 @pytest.mark.parametrize(("side", "sign"), [(LONG, 1), (SHORT, -1)])
 def test_margin_comes_out_down_to_what_the_size_needs(side: Side, sign: int) -> None:
     venue = books()
