@@ -143,7 +143,7 @@ class VenueServer:
         metrics.by_market(
             "perps_price_age_seconds", "How old each market's price is.", lambda: model.price_ages(time.now_ms())
         )
-        metrics.gauge("perps_agents", "Open agents' channels.", lambda: len(self.context.agents))
+        metrics.gauge("perps_agents", "Agents on their sockets.", lambda: len(self.context.agents))
         metrics.by_market("perps_house_available", "What each house could pay, US dollars.", model.houses_available)
         metrics.by_market("perps_house_liability", "What each house would pay if all left.", model.houses_liable)
         self._listener = Listener(

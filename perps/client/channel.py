@@ -174,7 +174,7 @@ class Connection:
             if self._socket.close_code in NO_FRAME:
                 why += ": another version of perps?"
             self._end(NoVerdict(why))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self._end(NoVerdict(f"the channel sent what cannot be understood: {error}"))
 
     def _take(self, incoming: _Incoming) -> None:

@@ -73,7 +73,7 @@ def bench(
     database_url: str | None,
     as_json: bool,
 ) -> None:
-    """Measure this machine: commits, orders over HTTP and over the agents' channel, price updates.
+    """Measure this machine: commits, orders over HTTP, price updates.
 
     Each figure comes with a yardstick, such as what PostgreSQL does alone. The benchmark makes its own databases and
     drops them at the end: on a temporary server, or on the server at --database-url. Your data is not touched.

@@ -41,7 +41,7 @@ class Result(Struct, rename="camel"):
     "--prices",
     "price_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Play on the prices of this CSV file.  [default: the market's own, or simulated ones]",
+    help="Play on the prices of this file, as of feed replay.  [default: the market's own, or simulated ones]",
 )
 @click.option("--count", type=Whole(100, 1_000_000), default=COUNT, show_default=True, help="Play on so many prices.")
 @click.option("--seed", type=Whole(min=0), help="Of simulated prices.  [default: a random one, which is printed]")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import aiohttp
 
@@ -98,19 +98,13 @@ class HttpSource:
         return Quote(price, at_ms)
 
 
-class Tell(Protocol):
-    """Called with one line for people."""
-
-    def __call__(self, text: str) -> object: ...
-
-
 @dataclass
 class Poll:
     """Several sources as one price: the middle of those that are fresh and agree.
 
     ``quorum``: how many must be. ``max_age_s``: how old a price may be. ``max_spread``: how far from the middle, as a
     fraction; who is further away does not count. ``interval_s``: between two questions; a source that fails is asked
-    later and later, at most ``BACKOFF_S_MAX`` apart.
+    later and later, at most ``BACKOFF_S_MAX`` apart. ``tell`` is called with a line for people.
     """
 
     sources: Sequence[HttpSource]
@@ -118,7 +112,7 @@ class Poll:
     max_age_s: float
     max_spread: float
     interval_s: float
-    tell: Tell
+    tell: Callable[[str], object]
     now: Callable[[], float] = time.monotonic
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     _random: Random = field(default_factory=Random)

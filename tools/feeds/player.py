@@ -14,7 +14,7 @@ from tools.errors import ToolError
 from tools.feeds.files import Tick
 from tools.feeds.market_feed import PriceFeed, RefusedPrice
 
-BATCH_MAX: Final = 200
+BATCH_MAX: Final = 500
 """Prices in one request: of those that are due, as many wait for nothing else."""
 
 T = TypeVar("T")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -209,11 +210,14 @@ def check_file(file: PriceFile, window: Window, tick_size: str | None, as_json: 
 
 def read_through(file: PriceFile, window: Window, tick_size: Decimal | None) -> Understood:
     """Check all rows, with a bar on a terminal. Errors: BadFile, BadRow; ToolError if it cannot be read."""
+    gc.disable()  # there are millions of small lists and no cycles: looking for some takes a sixth of the time
     with progress("checking the file", None) as report:
         try:
             return file.read_through(window, tick_size, lambda rows: report(rows, counted(rows, "row")))
         except OSError as error:
             raise ToolError(f"{file.name}: {error.strerror or error}") from error
+        finally:
+            gc.enable()
 
 
 def _on_tick(blocks: Iterator[list[Tick]], file: PriceFile, tick_size: Decimal) -> Iterator[list[Tick]]:

@@ -65,6 +65,7 @@ class Checker:
     jump_max: float
     counts: Counts = field(default_factory=Counts)
     _seen: str | None = None
+    _others: set[str] = field(default_factory=set)
     _known: list[str] = field(default_factory=list)
     _last_ms: int = EARLIEST_MS
     _last: float = 0.0
@@ -74,7 +75,8 @@ class Checker:
 
     def priced(self, chunks: Iterable[Rows]) -> Iterator[Priced]:
         """The good rows, some at a time. Errors: BadFile, BadRow."""
-        for rows in chunks:
+        for chunk in chunks:
+            rows = chunk if self.symbol is None else self._of_symbol(chunk)
             found = self._quickly(rows) or _together(list(self._one_by_one(rows)))
             if found is not None:
                 yield found
@@ -110,6 +112,20 @@ class Checker:
                 return None
         self._last_ms, self._last, self._before = at_ms[-1], values[-1][-1], cells[-1]
         return self._held_back(Priced(rows.numbers, at_ms, prices))
+
+    def _of_symbol(self, rows: Rows) -> Rows:
+        """The rows of the instrument that was chosen, and those too short to say of which they are."""
+        at, others = self.layout.instrument or 0, self._others
+        kept = []
+        for number, cells in zip(*rows, strict=True):
+            found = cells[at] if len(cells) > at else self._seen
+            if found in others:
+                self.counts.others += 1
+            elif found == self._seen or self._is_ours(number, cells):
+                kept.append((number, cells))
+            elif len(others) < INSTRUMENTS_MAX:
+                others.add(cells[at])
+        return Rows([number for number, _ in kept], [cells for _, cells in kept])
 
     def _times(self, columns: Sequence[Sequence[str]]) -> list[int]:
         """The times of good rows. Errors: ValueError."""

@@ -4,6 +4,7 @@ import io
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,12 @@ START_MS = START_S * 1000
 SAMPLES = Path(__file__).parents[3] / "data" / "price_files"
 
 
-def file_of(path: Path, reading: Reading | None = None, **told: object) -> PriceFile:
+def file_of(path: Path, **told: Any) -> PriceFile:
     """A file as of a fixed time."""
-    return PriceFile(path, replace(reading or Reading(), **told), NOW_MS)  # type: ignore[arg-type]
+    return PriceFile(path, Reading(**told), NOW_MS)
 
 
-def read(path: Path, text: str | bytes, window: Window | None = None, **told: object) -> list[Tick]:
+def read(path: Path, text: str | bytes, window: Window | None = None, **told: Any) -> list[Tick]:
     """The ticks of a file with this text; checking it first finds the same."""
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     file = file_of(path, **told)
@@ -43,4 +44,4 @@ def times(ticks: list[Tick]) -> list[int]:
 
 def standard_input(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     """Bytes on standard input."""
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))  # type: ignore[arg-type]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(data))))
