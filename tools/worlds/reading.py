@@ -16,10 +16,11 @@ from msgspec import Struct
 from perps.market.listing import check_params
 from perps.wire.base import converted, outside
 from perps.wire.listing import MarketBody
+from tools.feeds.addresses import checked_url, json_path
 from tools.worlds.agents import STRATEGIES, users_of
 from tools.worlds.places import Places, WorldError
 from tools.worlds.stories import read_stories
-from tools.worlds.world import FEEDS, TABLES, Feed, FileFeed, Listing, Name, ProcessFeed, Stories, World
+from tools.worlds.world import FEEDS, TABLES, Feed, FileFeed, HttpFeed, Listing, Name, ProcessFeed, Stories, World
 from web.answers.errors import RequestError, of_rejected
 from web.api.bodies import misfits
 from web.api.bodies.commands import list_command
@@ -181,6 +182,9 @@ class _Reader:
             case FileFeed():
                 self._check_tickers(world, "feeds", index, [feed.market], "market")
                 self._check_file(index, feed.file)
+            case HttpFeed():
+                self._check_tickers(world, "feeds", index, [feed.market], "market")
+                self._check_addresses(index, feed)
             case Stories():
                 self._check_file(index, feed.file)
                 for story in read_stories(world.file.parent / feed.file):
@@ -189,6 +193,18 @@ class _Reader:
                         raise WorldError(f"{self._path.parent / feed.file}:{story.line}: ticker: {problem}")
                 if feed.every and feed.every[0] > feed.every[1]:
                     raise self._places.error("the shortest pause comes first", "feeds", index, "every")
+
+    def _check_addresses(self, index: int, feed: HttpFeed) -> None:
+        for key, texts, reads in (
+            ("urls", feed.urls, checked_url),
+            ("json_path", [feed.json_path], json_path),
+            ("time_path", [feed.time_path] if feed.time_path else [], json_path),
+        ):
+            for text in texts:
+                try:
+                    reads(text)
+                except ValueError as error:
+                    raise self._places.error(str(error), "feeds", index, key) from None
 
     def _check_file(self, index: int, name: str) -> None:
         if not (self._path.parent / name).is_file():

@@ -85,7 +85,15 @@ def test_names_with_hyphens_are_the_same_as_with_underscores(tmp_path: Path) -> 
         ),
         (
             MARKET + '[[feeds]]\nkind = "rss"\n',
-            "my.toml:6: [[feeds]] 1, kind: must be one of process, file, stories",
+            "my.toml:6: [[feeds]] 1, kind: must be one of process, file, http, stories",
+        ),
+        (
+            MARKET + '[[feeds]]\nkind = "http"\nmarket = "NOVA"\nurls = ["ftp://x"]\njson_path = "$.p"\n',
+            "my.toml:8: [[feeds]] 1, urls: 'ftp://x' is not a URL that begins with http:// or https://",
+        ),
+        (
+            MARKET + '[[feeds]]\nkind = "http"\nmarket = "NOVA"\nurls = ["http://x"]\njson_path = "$.["\n',
+            "my.toml:9: [[feeds]] 1, json_path: '$.[' is not a JSONPath, such as $.data.price ",
         ),
         (
             MARKET + '[[feeds]]\nkind = "process"\nmarkets = ["NOVE"]\n',

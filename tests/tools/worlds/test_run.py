@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from perps.client import Refused, Venue
 from perps.wire.trading import Opened
@@ -250,7 +252,7 @@ async def test_stories_come_at_their_time_once_and_a_file_of_prices_again_and_ag
 ) -> None:
     def write() -> World:
         (tmp_path / "stories.csv").write_text(STORIES)
-        (tmp_path / "prices.csv").write_text("time,price\n0,101\n60,102\n")
+        (tmp_path / "prices.csv").write_text("time,price\n1700000000,101\n1700000060,102\n")
         (tmp_path / "world.toml").write_text(WORLD)
         return read_world(tmp_path / "world.toml")
 
@@ -266,6 +268,29 @@ async def test_stories_come_at_their_time_once_and_a_file_of_prices_again_and_ag
     played = [price["price"] for price in venue.prices if price["ticker"] == "BTC"]
     assert played[:4] == ["101.00", "102.00"] * 2
     assert begun.is_set(), "a world without agents is ready at once"
+
+
+async def test_live_prices_come_from_an_address(running: Running, tmp_path: Path) -> None:
+    async def price(_: web.Request) -> web.Response:
+        return web.json_response({"data": {"price": "123.45"}})
+
+    app = web.Application()
+    app.router.add_get("/price", price)
+
+    def write(url: str) -> World:
+        listing = '[[markets]]\nticker = "BTC"\nprice = 100\n'
+        feed = f'[[feeds]]\nkind = "http"\nmarket = "BTC"\nurls = ["{url}"]\njson_path = "$.data.price"\n'
+        (tmp_path / "world.toml").write_text(listing + feed)
+        return read_world(tmp_path / "world.toml")
+
+    async with TestServer(app) as source:
+        world, stop = await asyncio.to_thread(write, str(source.make_url("/price"))), asyncio.Event()
+        work = run_world(running.url, ADMIN_KEY, stop, world, keys_in=tmp_path, ready=lambda _: None, pace=PACE)
+        task = asyncio.create_task(work)
+        await running.venue.until(lambda: bool(running.venue.prices))
+        stop.set()
+        await asyncio.wait_for(task, 3)
+    assert running.venue.prices[0]["price"] == "123.45"
 
 
 def test_a_round_of_stories_in_any_order_has_each_once() -> None:
