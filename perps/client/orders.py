@@ -7,7 +7,7 @@ from typing import Any
 
 from perps.client.calls import Calls, values_of
 from perps.client.lists import Listing
-from perps.client.requests import Exact
+from perps.client.requests import Exact, Nothing
 from perps.wire import orders
 
 
@@ -60,14 +60,14 @@ class OrderCalls(Calls):
         size: Exact | None = None,
         leverage: int | None = None,
         price: Exact | None = None,
-        expires_at: str | None = None,
-        acceptable_price: Exact | None = None,
-        take_profit: Exact | None = None,
-        stop_loss: Exact | None = None,
+        expires_at: str | Nothing | None = None,
+        acceptable_price: Exact | Nothing | None = None,
+        take_profit: Exact | Nothing | None = None,
+        stop_loss: Exact | Nothing | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
     ) -> orders.Placed:
-        """Give a resting order other terms; what is None stays."""
+        """Give a resting order other terms; what is None stays, and what is ``NOTHING`` is taken away."""
         return await self.call(orders.REPLACE, orders.Placed, **values_of(locals()))
 
     async def cancel_order(self, order_id: str) -> orders.OrderAnswer:

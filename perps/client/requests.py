@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from enum import Enum
 from typing import Any, Final, get_origin
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -20,6 +21,15 @@ from perps.wire.venue import TAKE_SNAPSHOT
 
 Exact = int | str | Decimal
 """A number that goes out. Money and sizes are US dollars, prices are US dollars for one base unit."""
+
+
+class Nothing(Enum):
+    """What takes a value away, where None leaves it as it is."""
+
+    NOTHING = "nothing"
+
+
+NOTHING: Final = Nothing.NOTHING
 
 REPEATABLE: Final = frozenset((CANCEL.name, CANCEL_ALL.name, SET_MODE.name, REVOKE_KEY.name, TAKE_SNAPSHOT.name))
 """Commands without an id that may be done twice: the second changes nothing that matters."""
@@ -47,6 +57,7 @@ def request_of(operation: Operation, values: Mapping[str, object]) -> Request:
     finite.
     """
     given = {name: _exact(name, value) for name, value in values.items() if value is not None}
+    given = {name: None if value is NOTHING else value for name, value in given.items()}
     target = operation.path
     for name in list(given):
         place = f"{{{outside(name)}}}"

@@ -6,8 +6,10 @@ and asks nobody.
 
 from typing import Final
 
+from msgspec import UNSET
 from msgspec.structs import replace
 
+from perps.command_facts import most_to_pay
 from perps.commands import CancelOrder, CancelOrders, OpenPosition, OrderKind, PlaceOrder, ReplaceOrder
 from perps.effects import Effects, Ordered, OrderStatus
 from perps.events import (
@@ -25,13 +27,13 @@ from perps.market.reach import too_large
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.money.accounts import orders_account, user_account
-from perps.params import Mode
+from perps.params import MarketParams, Mode
 from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.rules.checks import reject, shut
 from perps.rules.opening import open_at
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE
-from perps.units import INTEGER_MAX, Micros, Nano, Pico, Ticks, div_floor
+from perps.units import INTEGER_MAX, Micros, Nano, Pico, Ppb, Ticks, div_floor
 
 ORDERS_PER_USER_MAX: Final = 100
 """Resting orders of one user in one market."""
@@ -40,6 +42,8 @@ ORDERS_PER_MARKET_MAX: Final = 100_000
 
 TRIES_MAX: Final = 64
 """Limits of a side that a sweep tries without a fill; the others come with the next command."""
+
+LIMIT_RULE: Final = "acceptablePrice is for stops: the price of a limit is its bound"
 
 BY_OWNER: Final = "owner"
 EXPIRED: Final = "expired"
@@ -60,7 +64,7 @@ def decide_place(market: Market, command: PlaceOrder, given: Given) -> tuple[Ord
         size=command.size,
         leverage=command.leverage,
         price=command.price,
-        reserve=Micros(max(command.bound(market.params.taker_fee), 1)),
+        reserve=_reserve(command.size, command.leverage, market.params.taker_fee),
         taker_fee=market.params.taker_fee,
         placed_at=given.at,
         expires_at=command.expires_at,
@@ -81,31 +85,21 @@ def decide_place(market: Market, command: PlaceOrder, given: Given) -> tuple[Ord
 def decide_replace(market: Market, command: ReplaceOrder, given: Given) -> tuple[OrderReplaced] | Rejected:
     """Give a resting order other terms. It keeps its number, and is placed anew: its triggers must not be due.
 
-    Only the difference of the reserves moves.
+    What the command does not set is as the order has it now, whatever its sender saw. Only the difference of the
+    reserves moves; ``order_changed``: the ledger looked at another size or leverage, so it may have held too little.
     """
     found = found_order(market, command)
     if isinstance(found, Rejected) and found.code is not RejectCode.ORDER_CLOSED:
         return found
     if isinstance(found, Rejected):
         return shut(market, given, opening=True) or found
-    params = market.params
-    order = replace(
-        found,
-        size=command.size,
-        leverage=command.leverage,
-        price=command.price,
-        reserve=Micros(max(command.bound(params.taker_fee), 1)),
-        taker_fee=params.taker_fee,
-        placed_at=given.at,
-        expires_at=command.expires_at,
-        acceptable_price=command.acceptable_price,
-        acceptable_price_pico=command.acceptable_price_pico,
-        take_profit=command.take_profit,
-        stop_loss=command.stop_loss,
-    )
+    order = _merged(found, command, market.params, given)
     refused = _unfit(market, order, given) or _due_already(market, order)
     if refused:
         return refused
+    if (order.size, order.leverage) != command.sized:
+        known = command.sized
+        return reject(RejectCode.ORDER_CHANGED, size_micros=order.size, known_size_micros=known[0])
     more = Micros(order.reserve - found.reserve)
     if more > given.held:
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=more, available_micros=given.held)
@@ -257,6 +251,29 @@ EVENTS = (
 )
 
 
+def _merged(found: Order, command: ReplaceOrder, params: MarketParams, given: Given) -> Order:
+    """The order with the terms that a command sets."""
+    terms = {name: value for name in _TERMS if (value := getattr(command, name)) is not UNSET}
+    order = replace(found, **terms, taker_fee=params.taker_fee, placed_at=given.at)
+    return replace(order, reserve=_reserve(order.size, order.leverage, params.taker_fee))
+
+
+_TERMS: Final = (
+    "size",
+    "leverage",
+    "price",
+    "expires_at",
+    "acceptable_price",
+    "acceptable_price_pico",
+    "take_profit",
+    "stop_loss",
+)
+
+
+def _reserve(size: Micros, leverage: int, taker_fee: Ppb) -> Micros:
+    return Micros(max(most_to_pay(size, leverage, taker_fee), 1))
+
+
 def _unfit(market: Market, order: Order, given: Given) -> Rejected | None:
     """What of an order can be refused before its price comes."""
     params = market.params
@@ -266,6 +283,8 @@ def _unfit(market: Market, order: Order, given: Given) -> Rejected | None:
         return reject(RejectCode.VALIDATION_ERROR, rule="price is at least one tick, and below 2^63 ticks")
     if not valid_exits(order.take_profit, order.stop_loss):
         return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
+    if order.kind is OrderKind.LIMIT and order.acceptable_price is not None:
+        return reject(RejectCode.VALIDATION_ERROR, rule=LIMIT_RULE)
     if order.expires_at is not None and order.expires_at <= given.at:
         rule = "expiresAt is in the future"
         return reject(RejectCode.VALIDATION_ERROR, rule=rule, expires_at_ms=order.expires_at, now_ms=given.at)

@@ -67,15 +67,15 @@ class OrderBody(Body):
 
 
 class ReplaceBody(Body):
-    """Other terms for a resting order. What is null or left out stays."""
+    """Other terms for a resting order. What is left out stays. Null takes away what an order can be without."""
 
     size: Size | None = None
     leverage: Leverage | None = None
     price: OrderPrice | None = None
-    expires_at: ExpiresAt | None = None
-    acceptable_price: StopsPrice | None = None
-    take_profit: TakeProfit | None = None
-    stop_loss: StopLoss | None = None
+    expires_at: ExpiresAt | UnsetType | None = UNSET
+    acceptable_price: StopsPrice | UnsetType | None = UNSET
+    take_profit: TakeProfit | UnsetType | None = UNSET
+    stop_loss: StopLoss | UnsetType | None = UNSET
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose order it is.")] = None
 
@@ -258,11 +258,13 @@ REPLACE: Final = Operation(
     method="PATCH",
     path="/api/orders/{orderId}",
     summary="Give a resting order other terms",
-    description="It keeps its id and is placed anew. Only the difference of the reserves moves.",
+    description="It keeps its id and is placed anew. What the body leaves out stays as it is at that moment, whoever "
+    "else replaces it; null takes away `expiresAt`, `acceptablePrice`, `takeProfit` or `stopLoss`. Only the difference "
+    "of the reserves moves.",
     scope="trade",
     body=ReplaceBody,
     answers={200: Placed},
-    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, *_TERMS),
+    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, Code.ORDER_CHANGED, *_TERMS),
 )
 CANCEL: Final = Operation(
     name="cancelOrder",

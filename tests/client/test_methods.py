@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -10,10 +11,12 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from perps.client import Listing, Venue
+from perps.client import NOTHING, Listing, Venue
+from perps.client.requests import request_of
 from perps.wire.base import Answer
 from perps.wire.operation import TEXT, Operation
 from perps.wire.operations import OPERATIONS
+from perps.wire.orders import REPLACE
 
 ASKED = [
     operation
@@ -69,3 +72,13 @@ def test_the_client_loads_nothing_of_the_process_that_serves() -> None:
     loaded = set(done.stdout.split())
     assert {"aiohttp", "msgspec", "perps"} <= loaded
     assert not loaded & {"actors", "web", "persistence", "tools", "pykka", "asyncpg", "structlog", "sortedcontainers"}
+
+
+def test_nothing_takes_a_term_away_and_none_leaves_it() -> None:
+    request = request_of(
+        REPLACE, {"order_id": "BTC-PERP-o1", "stop_loss": NOTHING, "price": None, "client_order_id": "a"}
+    )
+    assert (request.target, json.loads(request.body or b"")) == (
+        "/api/orders/BTC-PERP-o1",
+        {"stopLoss": None, "clientOrderId": "a"},
+    )

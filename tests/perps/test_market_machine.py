@@ -335,7 +335,7 @@ class Exchange(Checked):
         made, market = self.model.ended(order_id(ticker, order.number)), self.model.markets[ticker]
         fill = event.fill
         within = made.is_within(fill.cost, fill.lots, market.rules.lot_value)
-        assert within if made.is_limit else made.is_reached(market.mark)
+        assert within if made.is_limit else made.is_reached(market.shown_mark)
         name = position_id(ticker, event.position.number)
         self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
         self.exits(ticker, event.position)

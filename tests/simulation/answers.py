@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil
 
+from msgspec import UNSET
+
 from perps.commands import (
     CancelOrder,
     CancelOrders,
@@ -82,7 +84,9 @@ def answers(command: Command, stream: str, event: Event) -> bool:
         case PlaceOrder(), OrderPlaced(order=order):
             return (command.ticker, command.user, *_terms(command)) == (stream, order.user, *_terms(order))
         case ReplaceOrder(), OrderReplaced(order=order):
-            return command.order_id == order_id(stream, order.number) and _terms(command) == _terms(order)
+            set_terms = zip(_terms(command), _terms(order), strict=True)
+            is_set = all(asked in (UNSET, has) for asked, has in set_terms)
+            return command.order_id == order_id(stream, order.number) and is_set
         case CancelOrder(), OrderCancelled(order=order, reason=reason):
             return (command.order_id, BY_OWNER) == (order_id(stream, order.number), reason)
         case CancelOrders(), OrderCancelled(order=order, reason=reason):

@@ -30,7 +30,7 @@ from perps.commands import (
     UpdatePrice,
     Withdraw,
 )
-from perps.market.order import order_id
+from perps.market.order import order_id, split_order_id
 from perps.market.position import Position, position_id, split_position_id
 from perps.params import MarketParams, Mode, ParamChanges
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
@@ -248,7 +248,13 @@ class Clients:
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **self._terms(ticker))
 
     def _replace(self, user: str, ticker: str, name: str) -> ReplaceOrder:
-        return ReplaceOrder(ticker=ticker, user=user, order_id=name, **self._terms(ticker))
+        """Some of the terms; of the others what a client sees of size and leverage."""
+        parts, market = split_order_id(name), self._state.markets.get(ticker)
+        order = market.orders.by_number.get(parts[1]) if market and parts else None
+        terms = {term: value for term, value in self._terms(ticker).items() if self._random.random() < 0.7}
+        if order is not None:
+            terms |= {"known_size": order.size, "known_leverage": order.leverage}
+        return ReplaceOrder(ticker=ticker, user=user, order_id=name, **terms)
 
     def _terms(self, ticker: str) -> dict[str, Any]:
         chance, market = self._random, self._state.markets.get(ticker)

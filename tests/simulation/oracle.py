@@ -174,7 +174,7 @@ class Oracle:
         made = slow_order(row.stream, order, self._params[row.stream])
         slow.rested(order_id(row.stream, order.number), made)
         self._same(f"row {row.offset} reserve", order.reserve, made.reserve)
-        if not made.is_limit and made.is_reached(market.mark):
+        if not made.is_limit and made.is_reached(market.shown_mark):
             self._complain(f"I7 row {row.offset}: the stop {order.number} of {row.stream} is due at once")
         if slow.orders.of(order.user, row.stream) > ORDERS_PER_USER_MAX:
             self._complain(f"row {row.offset}: {order.user} has too many orders in {row.stream}")
@@ -191,7 +191,7 @@ class Oracle:
             lots, cost = event.fill.lots, event.fill.cost
             is_due = order.is_within(cost, lots, market.rules.lot_value) if order.is_limit else None
             if is_due is None:
-                is_due = order.is_reached(market.mark)
+                is_due = order.is_reached(market.shown_mark)
             if not is_due or (order.expires_at is not None and order.expires_at <= row.at):
                 self._complain(f"row {row.offset} fills {order}, which is not due at {row.at}: {event.fill}")
         self._check_fill(row, event.fill, market)
@@ -354,7 +354,7 @@ class Oracle:
             return
         for number, order in market.orders.by_number.items():
             made = self.slow.orders.by_name[order_id(ticker, number)]
-            mark = self.slow.markets[ticker].mark
+            mark = self.slow.markets[ticker].shown_mark
             if market.mode is Mode.ENABLED and not made.is_limit and made.is_reached(mark):
                 self._complain(f"the stop {number} of {ticker} is due and rests: {order}")
         for number in market.positions:

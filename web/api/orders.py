@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from msgspec.structs import replace
+from msgspec import UNSET
 
 from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder
 from perps.events import OrderCancelled
 from perps.market.order import Order as DomainOrder
 from perps.market.order import split_order_id
+from perps.market.state import Market
 from perps.params import MarketParams
-from perps.query_rows import OrderRecord
+from perps.refusals import RejectCode
 from perps.rules.orders import BY_OWNER
-from perps.units import Micros, Ticks
 from perps.wire import orders as wire
 from perps.wire.base import Answer
 from perps.wire.errors import ErrorCode
@@ -41,7 +41,10 @@ from web.api.bodies.commands import check_exits, exits
 from web.api.bodies.units import limit_price, number, positive_money, price_ticks, time_ms
 from web.api.call import Call, Reply, Route, replayable
 from web.api.paging import before
-from web.gateway import POSITION_SHOWN_MAX, wallet_of
+from web.gateway import POSITION_SHOWN_MAX, Done, wallet_of
+
+REPLACES_MAX: Final = 8
+"""How often a replacement is tried while others change the same order's size or leverage."""
 
 
 def placing(call: Call[OrderBody, NoQuery]) -> OrderBody:
@@ -113,19 +116,28 @@ def replacing(call: Call[ReplaceBody, NoQuery]) -> ReplaceBody:
 
 async def replaced(call: Call[ReplaceBody, NoQuery], asked: ReplaceBody) -> Answer | Reply:
     """Give a resting order other terms: what that row did."""
-    context, name = call.context, call.path["orderId"]
-    parts = split_order_id(name)
-    view = None if parts is None else context.model.markets.get(parts[0])
+    parts = split_order_id(call.path["orderId"])
+    view = None if parts is None else call.context.model.markets.get(parts[0])
     if parts is None or view is None:
-        raise _no_order(name)
-    order: DomainOrder | OrderRecord | None = view.market.orders.by_number.get(parts[1])
-    params = view.market.params
-    if order is None and asked.client_order_id is not None:
-        # It may be this replacement's repetition, which is known by its terms: those that the order ended with.
-        async with call.looking_up():
-            order = await context.queries.order(name[:POSITION_SHOWN_MAX])
-    answer = await call.do(_replacement(asked, name, order, params), asked.client_order_id)
-    return replayable(orders.placed(answer.entry, params), answer)
+        raise _no_order(call.path["orderId"])
+    answer = await _replaced(call, asked, view.market, parts[1])
+    return replayable(orders.placed(answer.entry, view.market.params), answer)
+
+
+async def _replaced(
+    call: Call[ReplaceBody, NoQuery], asked: ReplaceBody, market: Market, number: int, attempt: int = 0
+) -> Done:
+    """The market knows the terms that stay. It is told what is known here of those that the ledger's bound follows
+    from, and refuses if they are others by then. Its refusal comes behind the row that changed them: so they are known
+    here now.
+    """
+    command = _replacement(asked, call.path["orderId"], market.orders.by_number.get(number), market.params)
+    try:
+        return await call.do(command, asked.client_order_id, part=attempt or None)
+    except RequestError as error:
+        if error.code != RejectCode.ORDER_CHANGED or attempt + 1 >= REPLACES_MAX:
+            raise
+    return await _replaced(call, asked, market, number, attempt + 1)
 
 
 async def cancel(call: Call[None, NoQuery]) -> OrderAnswer:
@@ -189,9 +201,10 @@ def _check(body: OrderBody) -> None:
 def _check_prices(body: OrderBody | ReplaceBody) -> None:
     if body.price is not None and number(body.price, PICO_PLACES, "price") <= 0:
         raise invalid("price must be positive.", field="price")
-    limit_price(body.acceptable_price, "acceptablePrice")
+    if body.acceptable_price is not UNSET:
+        limit_price(body.acceptable_price, "acceptablePrice")
     check_exits(body)
-    if body.expires_at is not None:
+    if body.expires_at is not UNSET and body.expires_at is not None:
         time_ms(body.expires_at, "expiresAt")
 
 
@@ -215,45 +228,28 @@ def _command(body: OrderBody, params: MarketParams) -> PlaceOrder:
     )
 
 
-def _replacement(
-    body: ReplaceBody, name: str, order: DomainOrder | OrderRecord | None, params: MarketParams
-) -> ReplaceOrder:
-    """All terms: those that the body names, and the order's. Of one that is gone any will do for a refusal."""
-    command = ReplaceOrder(
-        ticker=params.ticker,
-        user=body.user_id or "",
-        order_id=name,
-        size=Micros(1),
-        leverage=1,
-        price=Ticks(1),
-    )
-    if order is not None:
-        command = replace(command, **{field: getattr(order, field) for field in _TERMS})
+def _replacement(body: ReplaceBody, name: str, order: DomainOrder | None, params: MarketParams) -> ReplaceOrder:
+    """What the body names, and what is known here of the rest. Of an order that is gone, anything."""
+    named: dict[str, Any] = {}
+    if body.size is not None:
+        named["size"] = positive_money(body.size, "size")
+    if body.leverage is not None:
+        named["leverage"] = body.leverage
+    if body.price is not None:
+        named["price"] = price_ticks(body.price, params.tick_size)
+    if body.expires_at is not UNSET:
+        named["expires_at"] = None if body.expires_at is None else time_ms(body.expires_at, "expiresAt")
+    if body.acceptable_price is not UNSET:
+        nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
+        named |= {"acceptable_price": nano, "acceptable_price_pico": rest}
     profit, stop = exits(body, params)
-    nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
-    named: dict[str, Any] = {
-        "size": None if body.size is None else positive_money(body.size, "size"),
-        "leverage": body.leverage,
-        "price": None if body.price is None else price_ticks(body.price, params.tick_size),
-        "expires_at": None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
-        "acceptable_price": nano,
-        "acceptable_price_pico": None if nano is None else rest,
-        "take_profit": profit,
-        "stop_loss": stop,
-    }
-    return replace(command, **{field: value for field, value in named.items() if value is not None})
-
-
-_TERMS: Final = (
-    "size",
-    "leverage",
-    "price",
-    "expires_at",
-    "acceptable_price",
-    "acceptable_price_pico",
-    "take_profit",
-    "stop_loss",
-)
+    if body.take_profit is not UNSET:
+        named["take_profit"] = profit
+    if body.stop_loss is not UNSET:
+        named["stop_loss"] = stop
+    if order is not None:
+        named |= {"known_size": order.size, "known_leverage": order.leverage}
+    return ReplaceOrder(ticker=params.ticker, user=body.user_id or "", order_id=name, **named)
 
 
 def _no_order(name: str) -> RequestError:
