@@ -194,6 +194,10 @@ class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
     referral: Micros
     bad_debt: Micros
     transfers: Transfers
+    order: Order | None = None
+    """The exit order that it fills …"""
+    ended: tuple[Order, ...] = ()
+    """… and the position's other ones, if nothing is left of it: they end too."""
 
     @property
     def subject(self) -> str:

@@ -44,6 +44,30 @@ class PlaceOrder(Struct, frozen=True, kw_only=True, tag=True):
         return most_to_pay(self.size, self.leverage, taker_fee)
 
 
+class PlaceExit(Struct, frozen=True, kw_only=True, tag=True):
+    """Let an order to leave a position, or a share of it, wait for its price. It only reduces, and takes no money."""
+
+    kind: ClassVar[str] = "exit"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    order: OrderKind
+    """A stop or a take-profit."""
+    position_id: str
+    share: Ppb
+    """0 < share ≤ 10⁹, of what the position has when the order is due; rounded down to lots, and at least one."""
+    price: Ticks
+    """The mark that sets it off."""
+    expires_at: Millis | None = None
+    acceptable_price: Nano | None = None
+    acceptable_price_pico: int = 0
+
+
 class ReplaceOrder(Struct, frozen=True, kw_only=True, tag=True):
     """Give a resting order other terms. What is not set stays as it is when the market decides; None clears."""
 
@@ -66,6 +90,8 @@ class ReplaceOrder(Struct, frozen=True, kw_only=True, tag=True):
     """Set whenever ``acceptable_price`` is."""
     take_profit: Ticks | UnsetType | None = UNSET
     stop_loss: Ticks | UnsetType | None = UNSET
+    share: Ppb | UnsetType = UNSET
+    """Of an exit."""
     known_size: Micros = Micros(0)
     """What the sender saw of the order: its size and its leverage, where they stay. The ledger's bound follows from
     them, so the market refuses when they are others by then. No part of what is asked for: see ``fingerprint``."""

@@ -85,7 +85,7 @@ def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
             for effect in effects:
                 if isinstance(effect, Traded):
                     about = position_id(row.stream, effect.position.number)
-                    if fold and len(effects) == 1:
+                    if fold:
                         inside = folded(row, effect, moved, first)
                     fills.append(_fill(row, n, about, effect) + inside)
                     positions.take(row, about, effect, is_said=says_position(inside))
@@ -196,6 +196,7 @@ def _fill(row: Row, n: int, about: str, trade: Traded) -> Record:
         trade.referral,
         trade.bad_debt,
         None if trade.reason is None else trade.reason.value,
+        trade.order,
     )
 
 
@@ -256,6 +257,7 @@ def _changed(row: Row, about: str, position: Position) -> Record:
 
 def _order(row: Row, about: str, ordered: Ordered) -> Record:
     order, fill = ordered.order, ordered.fill
+    position = order.position if order.is_exit else ordered.position
     return (
         about,
         order.user,
@@ -277,9 +279,10 @@ def _order(row: Row, about: str, ordered: Ordered) -> Record:
         order.take_profit,
         order.stop_loss,
         None if ordered.status is OrderStatus.OPEN else row.at,
-        None if ordered.position is None else position_id(row.stream, ordered.position),
+        None if position is None else position_id(row.stream, position),
         None if fill is None else fill.lots,
         None if fill is None else fill.cost,
+        order.share if order.is_exit else None,
     )
 
 

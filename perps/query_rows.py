@@ -54,6 +54,8 @@ class FillRecord(Struct, frozen=True, gc=False):
     """What the position owed beyond its margin, micros."""
     reason: str | None = None
     """Which exit of its position made it: ``take_profit`` or ``stop_loss``; None: none did."""
+    order_number: int | None = None
+    """The order that it filled; None: none, or a fill of a database older than this column."""
 
     @property
     def is_long(self) -> bool:
@@ -196,7 +198,7 @@ class OrderRecord(Struct, frozen=True, gc=False):
     """``open``, ``filled``, ``cancelled`` or ``expired``."""
     reason: str | None
     kind: str
-    """``limit`` or ``stop``."""
+    """``limit``, ``stop`` or ``take_profit``."""
     side: str
     size: int
     """Micros."""
@@ -215,9 +217,11 @@ class OrderRecord(Struct, frozen=True, gc=False):
     stop_loss: int | None
     closed_at: int | None
     position_id: str | None
-    """The position that its fill began, with lots (signed) and cost (micros, signed) of the fill."""
+    """The position that its fill began or that it leaves, with lots (signed) and cost (micros, signed) of the fill."""
     filled_lots: int | None
     filled_cost: int | None
+    share: int | None = None
+    """Of an exit: how much of its position it closes, 10⁻⁹."""
 
 
 class Candle(Struct, gc=False):

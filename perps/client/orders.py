@@ -16,11 +16,11 @@ class OrderCalls(Calls):
 
     async def place_order(
         self,
-        ticker: str,
+        ticker: str | None,
         type: str,
-        side: str,
-        size: Exact,
-        leverage: int,
+        side: str | None,
+        size: Exact | None,
+        leverage: int | None,
         price: Exact,
         *,
         expires_at: str | None = None,
@@ -29,8 +29,25 @@ class OrderCalls(Calls):
         stop_loss: Exact | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
+        position_id: str | None = None,
+        percentage: Exact | None = None,
     ) -> orders.Placed:
-        """Let an order wait for its price. ``type``: ``limit`` or ``stop``."""
+        """Let an order wait for its price. ``type``: ``limit`` or ``stop``; see ``exit_position`` for an exit."""
+        return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
+
+    async def exit_position(
+        self,
+        position_id: str,
+        type: str,
+        price: Exact,
+        *,
+        percentage: Exact | None = None,
+        expires_at: str | None = None,
+        acceptable_price: Exact | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+    ) -> orders.Placed:
+        """Let a position, or a share of it, leave at a price. ``type``: ``stop`` or ``take_profit``."""
         return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
 
     async def place_orders(self, items: Iterable[Mapping[str, Any]]) -> orders.OrderResults:
@@ -66,6 +83,7 @@ class OrderCalls(Calls):
         stop_loss: Exact | Nothing | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
+        percentage: Exact | None = None,
     ) -> orders.Placed:
         """Give a resting order other terms; what is None stays, and what is ``NOTHING`` is taken away."""
         return await self.call(orders.REPLACE, orders.Placed, **values_of(locals()))

@@ -1,6 +1,8 @@
-"""One resting order: an entry that waits for its price; and its id."""
+"""One resting order: an entry, or an exit of a position, that waits for its price; and its id."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from msgspec import Struct
 
@@ -9,7 +11,10 @@ from perps.units import Micros, Millis, Nano, Ppb, Ticks
 
 
 class Order(Struct, frozen=True, array_like=True, gc=False):
-    """An entry that rests. Frozen: a replacement makes a new one with the same number."""
+    """An order that rests. Frozen: a replacement makes a new one with the same number.
+
+    An exit has a ``position``, and its side and leverage. It has no size and keeps nothing: it only reduces.
+    """
 
     number: int
     """Its number in its market; its id is ``<ticker>-o<number>``."""
@@ -34,11 +39,35 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     take_profit: Ticks | None = None
     stop_loss: Ticks | None = None
     referrer: str | None = None
+    position: int | None = None
+    """Of an exit: the number of the position that it leaves …"""
+    share: Ppb = Ppb(0)
+    """… and how much of what that has by then, 0 < share ≤ 10⁹."""
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it leaves a position. Otherwise it begins one."""
+        return self.position is not None
 
     @property
     def falls(self) -> bool:
-        """Whether it waits for a price to fall: to buy at a limit, or to sell behind a stop."""
+        """Whether it waits for a price to fall: to buy at a limit, to sell behind a stop, to take a short's profit."""
+        if self.position is not None:
+            return (self.kind is OrderKind.STOP) is (self.side is Side.LONG)
         return (self.kind is OrderKind.LIMIT) is (self.side is Side.LONG)
+
+    def is_reached(self, mark: Ticks) -> bool:
+        """Whether the mark has come to its price. Of a limit, which waits for the quote, that says nothing."""
+        return mark <= self.price if self.falls else mark >= self.price
+
+    def is_over(self, at: int) -> bool:
+        """Whether its time has passed."""
+        return self.expires_at is not None and self.expires_at <= at
+
+
+EXPIRED: Final = "expired"
+POSITION_CLOSED: Final = "position_closed"
+"""Why an order ended, beside ``owner`` and the codes of refusals: its time was over, or its position was gone."""
 
 
 def order_id(ticker: str, number: int) -> str:

@@ -1,19 +1,20 @@
-"""Resting orders: entries that wait for a price, and the lists in which they wait.
+"""Resting orders: what waits for a price, and the lists in which it waits.
 
 A limit waits for the quote, because that is what its fill pays; a stop waits for the mark, as exits do. An entry fills
-whole or not at all.
+whole or not at all. Exit orders wait in the list of the positions' exits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 from sortedcontainers import SortedList
 
 from perps.command_facts import OrderKind, Side
 from perps.market.levels import Levels
 from perps.market.order import Order
+from perps.market.triggers import Exits
 from perps.params import MarketParams
 from perps.units import Lots, Micros, Millis, Ticks, div_ceil, div_floor
 
@@ -23,6 +24,8 @@ ORDER_NUMBER_MAX: Final = (1 << 48) - 1
 KEY_SCALE: Final = 1 << 32
 """A limit waits for a quote in this part of a tick: many of them lie within one."""
 
+_K = TypeVar("_K")
+
 _NUMBER_BITS: Final = 50
 _NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
 
@@ -30,11 +33,26 @@ _NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
 class RestingOrders:
     """A market's resting orders by number, and what is counted over them. Nothing here can refuse."""
 
-    __slots__ = ("_crowded", "_expiries", "_keys", "by_number", "by_user", "limits", "reserved", "stops")
+    __slots__ = (
+        "_crowded",
+        "_exits",
+        "_expiries",
+        "_keys",
+        "by_number",
+        "by_position",
+        "by_user",
+        "limits",
+        "reserved",
+        "stops",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, exits: Exits) -> None:
+        """``exits``: the market's, in which its exit orders wait too."""
+        self._exits = exits
         self.by_number: dict[int, Order] = {}
         self.by_user: dict[str, set[int]] = {}
+        self.by_position: dict[int, set[int]] = {}
+        """Exit orders by the position that they leave."""
         self.stops = Levels()
         """By the mark."""
         self.limits = Levels()
@@ -51,22 +69,25 @@ class RestingOrders:
         """An order rests from here on."""
         self.by_number[order.number] = order
         self.by_user.setdefault(order.user, set()).add(order.number)
+        if order.position is not None:
+            self.by_position.setdefault(order.position, set()).add(order.number)
         self.reserved = Micros(self.reserved + order.reserve)
         self._wait(order, params)
 
     def remove(self, number: int) -> Order:
         """An order rests no more: the order as it was."""
         order = self.by_number.pop(number)
-        own = self.by_user[order.user]
-        own.remove(number)
-        if not own:
-            del self.by_user[order.user]
+        _take_out(self.by_user, order.user, number)
+        if order.position is not None:
+            _take_out(self.by_position, order.position, number)
         self.reserved = Micros(self.reserved - order.reserve)
         self._wait_no_more(order)
         return order
 
     def _wait(self, order: Order, params: MarketParams) -> None:
-        if order.kind is OrderKind.STOP:
+        if order.is_exit:
+            self._exits.enter_order(order)
+        elif order.kind is OrderKind.STOP:
             self.stops.add(order.price, order.number, falls=order.falls)
         else:
             key = self._keys[order.number] = limit_key(order, params)
@@ -75,7 +96,9 @@ class RestingOrders:
             self._expiries.add(_expiry(order))
 
     def _wait_no_more(self, order: Order) -> None:
-        if order.kind is OrderKind.STOP:
+        if order.is_exit:
+            self._exits.leave_order(order)
+        elif order.kind is OrderKind.STOP:
             self.stops.remove(order.price, order.number, falls=order.falls)
         else:
             self.limits.remove(self._keys.pop(order.number), order.number, falls=order.falls)
@@ -136,6 +159,10 @@ class RestingOrders:
         """A user's resting orders, oldest first."""
         return [self.by_number[number] for number in sorted(self.by_user.get(user, ()))]
 
+    def exits_of(self, position: int) -> list[Order]:
+        """A position's exit orders, oldest first."""
+        return [self.by_number[number] for number in sorted(self.by_position.get(position, ()))]
+
     def __len__(self) -> int:
         return len(self.by_number)
 
@@ -153,6 +180,13 @@ class NoLists(RestingOrders):
 
     def _wait_no_more(self, order: Order) -> None:
         """Nothing was waited for."""
+
+
+def _take_out(numbers: dict[_K, set[int]], key: _K, number: int) -> None:
+    own = numbers[key]
+    own.remove(number)
+    if not own:
+        del numbers[key]
 
 
 def limit_key(order: Order, params: MarketParams) -> int:

@@ -88,7 +88,7 @@ class Market:
         """By user who has any: how many positions are open, and Σ|q| of them in lots."""
         self.order = LiquidationOrder() if order is None else order
         self.exits = Exits() if order is None else NoExits()
-        self.orders = RestingOrders() if order is None else NoLists()
+        self.orders = RestingOrders(self.exits) if order is None else NoLists(self.exits)
         self.next_number = 1
         self.next_order = 1
         self.seq = 0
@@ -159,7 +159,7 @@ class Market:
         market.order, market.exits = NoOrder(), NoExits()
         market.positions, market.held = dict(self.positions), dict(self.held)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
-        market.orders = NoLists()
+        market.orders = NoLists(market.exits)
         for order in self.orders.by_number.values():
             market.orders.add(order, self.params)
         return market

@@ -3,8 +3,9 @@
 from typing import Final
 
 from perps.commands import ClosePosition
-from perps.effects import Effects, Traded, TradeKind
+from perps.effects import Effects, Ordered, OrderStatus, Traded, TradeKind
 from perps.events import CloseReason, Fill, PositionReduced, Transfer, TransferKind, Transfers
+from perps.market.order import POSITION_CLOSED, Order
 from perps.market.position import (
     Position,
     equity,
@@ -43,15 +44,23 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     unpaid = house_cannot_pay(market, reduced)
     if unpaid:
         return unpaid
-    rest = reduced.position
-    mark, scale = market.exact_mark(market.skew + reduced.fill.lots)
-    if rest.lots and (reduced.bad_debt or is_liquidatable(rest, mark, market.params, market.funding_index, scale)):
+    if leaves_it_endangered(market, reduced):
+        rest, (mark, scale) = reduced.position, market.exact_mark(market.skew + reduced.fill.lots)
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
             equity_micros=equity(rest, mark, market.params.unit, market.funding_index, scale),
             maintenance_micros=maintenance(rest.lots, mark, market.params, scale),
         )
     return beyond_limit(market, reduced.fill, command) or (reduced,)
+
+
+def leaves_it_endangered(market: Market, reduced: PositionReduced) -> bool:
+    """Whether what is left of a position would be liquidated at once, or has not even paid for the part that left."""
+    rest = reduced.position
+    if not rest.lots:
+        return False
+    mark, scale = market.exact_mark(market.skew + reduced.fill.lots)
+    return bool(reduced.bad_debt) or is_liquidatable(rest, mark, market.params, market.funding_index, scale)
 
 
 def reduce(
@@ -62,6 +71,7 @@ def reduce(
     fill: Fill | None = None,
     *,
     is_endangered: bool = False,
+    order: Order | None = None,
 ) -> PositionReduced:
     """Close ``count`` lots (unsigned, 1 … |q|) of a position at the present quote: sizes, money and the rest.
 
@@ -75,6 +85,7 @@ def reduce(
     Both are charged on the exit notional |C|, and a listing keeps liquidation fee ≥ taker fee ≥ maker fee: a
     liquidation never pays better. A settlement of the market has no fee.
     ``is_endangered``: the position is due for liquidation, so it pays that fee whatever its reason to leave.
+    ``order``: the exit order that is filled. With the last lot the position's other exit orders end.
     """
     params, index = market.params, market.funding_index
     size = abs(position.lots)
@@ -125,6 +136,8 @@ def reduce(
         referral=referral,
         bad_debt=bad_debt,
         transfers=(*settled, *legs),
+        order=order,
+        ended=() if rest.lots else _others(market, position, order),
     )
 
 
@@ -158,8 +171,12 @@ def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | Non
 
 
 def apply_reduced(market: Market, event: PositionReduced) -> None:
-    """What is left of a position stands, if anything is."""
+    """What is left of a position stands, if anything is; exit orders that are filled or have ended rest no more."""
     position = event.position
+    if event.order is not None:
+        market.orders.remove(event.order.number)
+    for order in event.ended:
+        market.orders.remove(order.number)
     market.leave(market.positions[position.number])
     if position.lots:
         market.enter(position)
@@ -167,29 +184,40 @@ def apply_reduced(market: Market, event: PositionReduced) -> None:
 
 
 def project_reduced(event: PositionReduced) -> Effects:
-    """A trade that made a position smaller, or ended it."""
-    return (
-        Traded(
-            _KINDS.get(event.reason, TradeKind.CLOSE),
-            event.position,
-            event.fill,
-            False,
-            event.fee,
-            event.referral,
-            event.pnl,
-            event.funding,
-            event.bad_debt,
-            event.margin_released,
-            event.entry_released,
-            event.reason if event.reason in _EXITS else None,
-        ),
+    """A trade that made a position smaller, or ended it; and the exit orders that ended with it."""
+    order, position = event.order, event.position.number
+    traded = Traded(
+        _KINDS.get(event.reason, TradeKind.CLOSE),
+        event.position,
+        event.fill,
+        False,
+        event.fee,
+        event.referral,
+        event.pnl,
+        event.funding,
+        event.bad_debt,
+        event.margin_released,
+        event.entry_released,
+        event.reason if event.reason in _EXITS else None,
+        None if order is None else order.number,
     )
+    if order is None and not event.ended:
+        return (traded,)
+    filled = () if order is None else (Ordered(order, OrderStatus.FILLED, position=position, fill=event.fill),)
+    ended = (Ordered(each, OrderStatus.CANCELLED, reason=POSITION_CLOSED) for each in event.ended)
+    return (traded, *filled, *ended)
 
 
 _EXITS: Final = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS)
 
 COMMANDS = (CommandRule(ClosePosition, decide_close),)
 EVENTS = (EventRule(PositionReduced, apply_reduced, project_reduced),)
+
+
+def _others(market: Market, position: Position, order: Order | None) -> tuple[Order, ...]:
+    if position.number not in market.orders.by_position:
+        return ()
+    return tuple(each for each in market.orders.exits_of(position.number) if each is not order)
 
 
 def _count(market: Market, position: Position, command: ClosePosition) -> int:

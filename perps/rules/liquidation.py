@@ -8,9 +8,10 @@ from perps.market.state import Market
 from perps.market.triggers import is_stop_due
 from perps.refusals import Rejected
 from perps.rules.closing import house_cannot_pay, reduce
+from perps.rules.exits import due_stop
 
 
-def next_liquidation(market: Market, unpaid: set[int]) -> PositionReduced | None:
+def next_liquidation(market: Market, unpaid: set[int], at: int = 0) -> PositionReduced | None:
     """The liquidation of the most endangered position that is due and whose gain, if it has one, the house can pay.
 
     None when there is none. The numbers of those whom the house cannot pay are added to ``unpaid``. Whoever is in it is
@@ -19,7 +20,7 @@ def next_liquidation(market: Market, unpaid: set[int]) -> PositionReduced | None
     for position in _all_due(market):
         if position.number in unpaid:
             continue
-        outcome = decide_liquidation(market, position)
+        outcome = decide_liquidation(market, position, at)
         if isinstance(outcome, PositionReduced):
             return outcome
         unpaid.add(position.number)
@@ -43,12 +44,17 @@ def _all_due(market: Market) -> Iterator[Position]:
             yield position
 
 
-def decide_liquidation(market: Market, position: Position) -> PositionReduced | Rejected:
+def decide_liquidation(market: Market, position: Position, at: int = 0) -> PositionReduced | Rejected:
     """Close the whole position at the present quote. Refused only if the house cannot pay its gain.
 
-    If its stop-loss is due at this mark too, it leaves in this turn as a stop: its owner asked for that. The fee is
-    the same, or everybody would set a stop at the price of their liquidation.
+    If its stop-loss, or a stop among its exit orders, is due at this mark too, it leaves in this turn as a stop: its
+    owner asked for that, and a share whose rest would be liquidated is all. The fee is the same, or everybody would
+    set a stop at the price of their liquidation. ``at``: an order whose time is over by then is no stop.
     """
-    reason = CloseReason.STOP_LOSS if is_stop_due(position, market.mark) else CloseReason.LIQUIDATION
-    reduced = reduce(market, position, abs(position.lots), reason, is_endangered=True)
+    mark = market.mark
+    is_stopped, order = is_stop_due(position, mark), None
+    if not is_stopped and position.number in market.orders.by_position:
+        order = due_stop(market, position, mark, at)
+    reason = CloseReason.STOP_LOSS if is_stopped or order is not None else CloseReason.LIQUIDATION
+    reduced = reduce(market, position, abs(position.lots), reason, is_endangered=True, order=order)
     return house_cannot_pay(market, reduced) or reduced

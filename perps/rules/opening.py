@@ -115,9 +115,10 @@ def apply_opened(market: Market, event: PositionOpened) -> None:
 
 def project_opened(event: PositionOpened) -> Effects:
     """A trade that began a position."""
-    traded = Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral)
     if event.order is None:
-        return (traded,)
+        return (Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral),)
+    number = event.order.number
+    traded = Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral, order=number)
     return (traded, Ordered(event.order, OrderStatus.FILLED, position=event.position.number, fill=event.fill))
 
 

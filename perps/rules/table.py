@@ -12,6 +12,7 @@ from perps.commands import Ids, Route
 from perps.effects import Effects
 from perps.rules import (
     closing,
+    exits,
     funding,
     house,
     listing,
@@ -34,6 +35,7 @@ MODULES: Final = (
     margin,
     triggers,
     orders,
+    exits,
     funding,
     prices,
     listing,

@@ -7,16 +7,19 @@ image says of itself is checked here, in one pass; what ledger and markets say o
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
 
+from perps.command_facts import OrderKind, Side
 from perps.market.funding import CARRY, INDEX_MAX
 from perps.market.liquidation_order import NUMBER_MAX
+from perps.market.order import Order
 from perps.market.orders import ORDER_NUMBER_MAX
 from perps.market.triggers import valid_exits
 from perps.params import Mode
 from perps.snapshot.images import LedgerImage, MarketHead, MarketImage
-from perps.units import BALANCE_MAX, INTEGER_MAX
+from perps.units import BALANCE_MAX, INTEGER_MAX, PPB
 
 TIMES: Final = range(-62_135_596_800_000, 253_402_300_800_000)
 """Milliseconds that have a date: the years 1 to 9999."""
@@ -113,11 +116,26 @@ def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
         if order.number <= last:
             return f"{ticker} has order {order.number} behind {last}"
         last = order.number
-        sound = 1 <= order.price <= INTEGER_MAX and min(order.size, order.leverage, order.reserve) >= 1
-        if not sound or not valid_exits(order.take_profit, order.stop_loss):
+        is_sound = _is_an_exit(order, image) if order.is_exit else _is_an_entry(order)
+        if not is_sound or not 1 <= order.price <= INTEGER_MAX:
             return f"order {ticker}-o{last} is none: {order}"
         if not 0 <= order.placed_at <= until or (order.expires_at or until) not in TIMES:
             return f"order {ticker}-o{last} was placed at {order.placed_at}, its market stands at {until}"
     if last >= image.head.next_order:
         return f"{ticker} has order {last}, but the next one would be {image.head.next_order}"
     return None
+
+
+def _is_an_entry(order: Order) -> bool:
+    return min(order.size, order.leverage, order.reserve) >= 1 and valid_exits(order.take_profit, order.stop_loss)
+
+
+def _is_an_exit(order: Order, image: MarketImage) -> bool:
+    """Whether its position is there, and is its owner's and on its side."""
+    number = order.position or 0
+    place = bisect_left(image.positions, number, key=lambda position: position.number)
+    stands = image.positions[place] if place < len(image.positions) else None
+    if stands is None or stands.number != number or stands.user != order.user:
+        return False
+    is_on_its_side = (stands.lots > 0) is (order.side is Side.LONG)
+    return is_on_its_side and 0 < order.share <= PPB and not order.reserve and order.kind is not OrderKind.LIMIT

@@ -1,4 +1,4 @@
-"""Resting orders: entries that wait for a price."""
+"""Resting orders: entries, and exits of positions, that wait for a price."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from perps.wire.base import (
     Money,
     Number,
     Offset,
+    OrderId,
     PositionId,
     Price,
     Query,
+    Rate,
     Ticker,
     Time,
     UserId,
 )
 from perps.wire.errors import ErrorCode as Code
+from perps.wire.history import UserTrade
 from perps.wire.lists import Page
 from perps.wire.operation import COMMAND, Operation
 from perps.wire.trading import AcceptablePrice, Fill, Position, StopLoss, TakeProfit
@@ -31,14 +34,14 @@ from perps.wire.trading import AcceptablePrice, Fill, Position, StopLoss, TakePr
 BATCH_MAX: Final = 20
 """Orders in one request."""
 
-OrderId = Annotated[str, Meta(description="An order: its ticker, `-o` and its number.", examples=["BTC-PERP-o1"])]
 Size = Annotated[Number, Meta(description="The most notional to take, in US dollars.", examples=["1000"])]
 Leverage = Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
 OrderPrice = Annotated[
     Number,
     Meta(
         description="Of a limit the worst average fill price. Of a stop the mark price that sets it off: above the "
-        "present one for a long, below it for a short. A multiple of the tick size.",
+        "present one for a long, below it for a short. Of an exit too: a `stop` of a long lies below, its "
+        "`take_profit` above; a short's the other way round. A multiple of the tick size.",
         examples=["9800"],
     ),
 ]
@@ -49,14 +52,33 @@ ExpiresAt = Annotated[
 StopsPrice = Annotated[AcceptablePrice, Meta(description="Of a stop: the worst average fill price that you accept.")]
 
 
-class OrderBody(Body):
-    """An order that waits for its price."""
+LeftPosition = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        description="Of an exit: the position of yours that it leaves. An exit has no `side`, `size` or `leverage`; "
+        "`ticker` may be left out.",
+        examples=["BTC-PERP-1"],
+    ),
+]
+Share = Annotated[
+    Number,
+    Meta(
+        description="Of an exit: the share to close of what the position has by then, more than 0 and at most 1, which "
+        "is all and the default. Rounded down to whole lots, but at least one.",
+        examples=["0.5"],
+    ),
+]
 
-    ticker: Ticker
+
+class OrderBody(Body, kw_only=True):
+    """An order that waits for its price: an entry, or with ``positionId`` an exit of that position."""
+
+    ticker: Annotated[Ticker | None, Meta(description="Of an entry: its market.")] = None
     type: OrderKind
-    side: Side
-    size: Size
-    leverage: Leverage
+    side: Annotated[Side | None, Meta(description="Of an entry.")] = None
+    size: Size | None = None
+    leverage: Leverage | None = None
     price: OrderPrice
     expires_at: ExpiresAt | None = None
     acceptable_price: StopsPrice | None = None
@@ -64,6 +86,8 @@ class OrderBody(Body):
     stop_loss: StopLoss | None = None
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose wallet pays.")] = None
+    position_id: LeftPosition | None = None
+    percentage: Share | None = None
 
 
 class ReplaceBody(Body):
@@ -78,6 +102,7 @@ class ReplaceBody(Body):
     stop_loss: StopLoss | UnsetType | None = UNSET
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose order it is.")] = None
+    percentage: Share | None = None
 
 
 Status = Literal["open", "filled", "cancelled", "expired"]
@@ -90,9 +115,9 @@ class Order(Answer):
     user_id: UserId
     ticker: Ticker
     type: OrderKind
-    side: Side
-    size: Money
-    leverage: int
+    side: Annotated[Side, Meta(description="Of the position that it begins or leaves.")]
+    size: Annotated[Money | None, Meta(description="Null of an exit, which has a `percentage`.")]
+    leverage: Annotated[int, Meta(description="Of an exit: that of its position.")]
     price: Price
     reserve: Annotated[Money, Meta(description="What it keeps for its fill. Of an ended order what it kept.")]
     acceptable_price: Price | None
@@ -101,13 +126,19 @@ class Order(Answer):
     status: Status
     reason: Annotated[
         str | None,
-        Meta(description="Why it was cancelled: `owner`, `expired`, or the code that its fill was refused with."),
+        Meta(
+            description="Why it ended unfilled: `owner`, `expired`, `settled`, `position_closed` (of an exit), or the "
+            "code that its fill was refused with."
+        ),
     ]
-    position_id: Annotated[PositionId | None, Meta(description="The position that its fill began.")]
+    position_id: Annotated[
+        PositionId | None, Meta(description="The position that its fill began, or that it is an exit of.")
+    ]
     average_price: Annotated[Price | None, Meta(description="Of its fill.")]
     placed_at: Annotated[Time, Meta(description="Or replaced.")]
     expires_at: Time | None
     closed_at: Time | None
+    percentage: Annotated[Rate | None, Meta(description="Of an exit: the share of its position that it closes.")]
 
 
 class Placed(Answer):
@@ -126,6 +157,9 @@ class OrderAnswer(Answer):
 
     order: Order
     offset: Offset
+    fills: Annotated[
+        list[UserTrade] | UnsetType, Meta(description="When it is looked at: the trades that filled it, newest first.")
+    ] = UNSET
 
 
 class OrderRefused(Answer):
@@ -200,6 +234,7 @@ _TERMS: Final = (
     Code.POSITION_SIZE_TOO_LARGE,
     Code.LEVERAGE_TOO_HIGH,
     Code.ORDER_WOULD_TRIGGER,
+    Code.PRICE_UNCONFIRMED,
     Code.CLIENT_ORDER_ID_REUSED,
     Code.INSUFFICIENT_FUNDS,
     *COMMAND,
@@ -212,13 +247,20 @@ PLACE: Final = Operation(
     path="/api/orders",
     summary="Place an order that waits for its price",
     description="It fills whole, as an open, when its price comes; then it begins a position. Until then the market "
-    "keeps the most that the fill can take, `reserve`. The answer says what the order's own row did; a later fill is "
-    "told by the user's stream and by `GET /api/orders/{orderId}`.",
+    "keeps the most that the fill can take, `reserve`. With `positionId` it is an exit: it closes a share of that "
+    "position, keeps nothing, and ends with the position. The answer says what the order's own row did; a later fill "
+    "is told by the user's stream and by `GET /api/orders/{orderId}`.",
     scope="trade",
     body=OrderBody,
     answers={201: Placed},
     links={"cancelOrder": {"orderId": "/order/id"}, "getOrder": {"orderId": "/order/id"}},
-    refusals=(Code.MARKET_NOT_FOUND, Code.TOO_MANY_OPEN_ORDERS, *_TERMS),
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.POSITION_NOT_FOUND,
+        Code.POSITION_CLOSED,
+        Code.TOO_MANY_OPEN_ORDERS,
+        *_TERMS,
+    ),
 )
 PLACE_MANY: Final = Operation(
     name="placeOrders",

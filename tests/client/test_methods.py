@@ -62,7 +62,7 @@ def test_a_method_takes_what_the_operation_takes(operation: Operation) -> None:
 def test_no_method_is_left_of_an_operation_that_is_gone() -> None:
     members = {name: value for kind in Venue.__mro__[:-1] for name, value in vars(kind).items()}
     public = {name for name, value in members.items() if inspect.isfunction(value) and not name.startswith("_")}
-    others = {"call", "get", "stream", "be_patient", "open", "close", "quote"}
+    others = {"exit_position", "call", "get", "stream", "be_patient", "open", "close", "quote"}
     assert public - others == {snake(operation.name) for operation in ASKED}
 
 

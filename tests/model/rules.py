@@ -4,6 +4,7 @@ from fractions import Fraction
 
 from perps.commands import OrderKind, Side
 from perps.market.order import Order
+from perps.market.position import position_id
 from perps.params import MarketParams, MarkSource
 from perps.units import PICO, PPB
 from tests.model.slow_orders import SlowOrder
@@ -47,4 +48,7 @@ def slow_order(ticker: str, order: Order, params: MarketParams) -> SlowOrder:
         leverage=order.leverage,
         taker_fee=Fraction(order.taker_fee, PPB),
         expires_at=order.expires_at,
+        position=None if order.position is None else position_id(ticker, order.position),
+        share=Fraction(order.share, PPB),
+        is_profit=order.kind is OrderKind.TAKE_PROFIT,
     )

@@ -16,6 +16,7 @@ from perps.commands import (
     ObserveTime,
     OpenPosition,
     OrderKind,
+    PlaceExit,
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
@@ -196,7 +197,7 @@ class Exchange(Checked):
         user=st.sampled_from(USERS),
         ticker=TICKERS,
         side=st.sampled_from(list(Side)),
-        kind=st.sampled_from(list(OrderKind)),
+        kind=st.sampled_from([OrderKind.LIMIT, OrderKind.STOP]),
         size=SIZES,
         bps=BPS_OF_PRICE,
         wait_ms=st.integers(1, 3_600_000) | st.none(),
@@ -223,6 +224,28 @@ class Exchange(Checked):
         if not isinstance(outcome, Rejected):
             self.follow(ticker, outcome)
 
+    @rule(
+        ticker=TICKERS,
+        which=st.integers(0, 10),
+        kind=st.sampled_from([OrderKind.STOP, OrderKind.TAKE_PROFIT]),
+        bps=BPS_OF_PRICE,
+        share=SHARES,
+        wait_ms=st.integers(1, 3_600_000) | st.none(),
+    )
+    def place_exit(self, ticker: str, which: int, kind: OrderKind, bps: int, share: int, wait_ms: int | None) -> None:
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        number = own[which % len(own)]
+        fields: dict[str, Any] = {"ticker": ticker, "user": self.venue.markets[ticker].positions[number].user}
+        fields |= {"position_id": position_id(ticker, number), "share": Ppb(share)}
+        expires_at = None if wait_ms is None else Millis(self.venue.at + wait_ms)
+        outcome = self.venue.send(
+            PlaceExit(**fields, order=kind, price=self.level(ticker, bps) or Ticks(1), expires_at=expires_at)
+        )
+        if not isinstance(outcome, Rejected):
+            self.follow(ticker, outcome)
+
     @rule(ticker=TICKERS, which=st.integers(0, 10), size=SIZES | st.none(), bps=BPS_OF_PRICE)
     def replace_or_cancel(self, ticker: str, which: int, size: int | None, bps: int) -> None:
         resting = sorted(self.venue.markets[ticker].orders.by_number)
@@ -233,6 +256,8 @@ class Exchange(Checked):
         command: Any = CancelOrder(**fields)
         if size is not None:
             terms: dict[str, Any] = {"size": Micros(size * MICRO), "leverage": 2, "price": self.level(ticker, bps)}
+            if order.is_exit:
+                terms = {"price": terms["price"], "share": Ppb(min(size * MICRO, PPB))}
             command = ReplaceOrder(**fields, **terms)
         outcome = self.venue.send(command)
         if not isinstance(outcome, Rejected):
@@ -287,6 +312,10 @@ class Exchange(Checked):
             market = self.model.observed(ticker, self.venue.at)
             assert market.index == self.venue.markets[ticker].funding_index
         for event in outcome:
+            if isinstance(event, PositionReduced):
+                for order in event.ended:
+                    assert not event.position.lots
+                    self.model.ended(order_id(ticker, order.number))
             match event:
                 case ModeChanged(mode=mode):
                     self.model.switched(ticker, is_halted=mode is Mode.HALTED)

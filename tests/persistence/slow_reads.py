@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from msgspec.structs import replace
 
 from perps.events import (
+    Event,
     OrderCancelled,
     OrderPlaced,
     OrderReplaced,
@@ -96,24 +97,35 @@ def slow_orders(entries: Iterable[Entry]) -> dict[str, OrderRecord]:
     for entry in entries:
         row = entry.row
         for event in entry.events:
-            status, reason, ended = "open", None, None
-            filled: tuple[str | None, int | None, int | None] = (None, None, None)
-            match event:
-                case OrderPlaced() | OrderReplaced():
-                    order = event.order
-                case OrderCancelled():
-                    order, ended = event.order, row.at
-                    status, reason = ("expired" if event.reason == "expired" else "cancelled"), event.reason
-                case PositionOpened(order=Order() as order):
-                    status, ended = "filled", row.at
-                    filled = (f"{row.stream}-{event.position.number}", event.fill.lots, event.fill.cost)
-                case _:
-                    continue
-            name = f"{row.stream}-o{order.number}"
-            placed = found[name].placed_offset if name in found else row.offset
-            found[name] = OrderRecord(
-                name, order.user, row.stream, placed, row.offset, status, reason, order.kind.value, order.side.value,
-                order.size, order.leverage, order.price, order.reserve, order.placed_at, order.expires_at,
-                order.acceptable_price, order.acceptable_price_pico, order.take_profit, order.stop_loss, ended, *filled,
-            )  # fmt: skip
+            for order, status, reason, ended, filled in _orders_of(row, event):
+                name = f"{row.stream}-o{order.number}"
+                placed = found[name].placed_offset if name in found else row.offset
+                position = f"{row.stream}-{order.position}" if order.is_exit else filled[0]
+                found[name] = OrderRecord(
+                    name, order.user, row.stream, placed, row.offset, status, reason, order.kind.value,
+                    order.side.value, order.size, order.leverage, order.price, order.reserve, order.placed_at,
+                    order.expires_at, order.acceptable_price, order.acceptable_price_pico, order.take_profit,
+                    order.stop_loss, ended, position, *filled[1:], order.share if order.is_exit else None,
+                )  # fmt: skip
     return found
+
+
+_Filled = tuple[str | None, int | None, int | None]
+
+
+def _orders_of(row: Row, event: Event) -> Iterator[tuple[Order, str, str | None, int | None, _Filled]]:
+    """The orders that an event changes: what each is now, why, when it ended, and what its fill was."""
+    nothing: _Filled = (None, None, None)
+    match event:
+        case OrderPlaced(order=order) | OrderReplaced(order=order):
+            yield order, "open", None, None, nothing
+        case OrderCancelled(order=order, reason=reason):
+            yield order, "expired" if reason == "expired" else "cancelled", reason, row.at, nothing
+        case PositionOpened() | PositionReduced():
+            if event.order is not None:
+                name = f"{row.stream}-{event.position.number}"
+                yield event.order, "filled", None, row.at, (name, event.fill.lots, event.fill.cost)
+            for order in event.ended if isinstance(event, PositionReduced) else ():
+                yield order, "cancelled", "position_closed", row.at, nothing
+        case _:
+            pass

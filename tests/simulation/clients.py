@@ -19,6 +19,7 @@ from perps.commands import (
     ListMarket,
     OpenPosition,
     OrderKind,
+    PlaceExit,
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
@@ -59,6 +60,7 @@ WEIGHTS = {
     "margin": 8,
     "triggers": 8,
     "order": 14,
+    "exit": 8,
     "replace": 4,
     "cancel": 4,
     "cancel_all": 1,
@@ -146,6 +148,9 @@ class Clients:
                 return self._keyed(change, owner)
             case "order":
                 return self._keyed(self._place(user, ticker), user)
+            case "exit":
+                leaving = self._place_exit(ticker, user)
+                return self._keyed(leaving, leaving.user)
             case "replace":
                 placed, name = self._resting(user, ticker)
                 return self._keyed(self._replace(placed, ticker, name), placed)
@@ -244,14 +249,31 @@ class Clients:
         return ClosePosition(ticker=ticker, user=user, position_id=name, share=Ppb(share))
 
     def _place(self, user: str, ticker: str) -> PlaceOrder:
-        kind, side = self._random.choice(list(OrderKind)), self._random.choice(list(Side))
+        kind, side = self._random.choice((OrderKind.LIMIT, OrderKind.STOP)), self._random.choice(list(Side))
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **self._terms(ticker))
+
+    def _place_exit(self, ticker: str, user: str) -> PlaceExit:
+        """A stop or a profit near the mark, mostly on its right side."""
+        chance, (name, owner) = self._random, self._position(ticker, user)
+        position, terms = self._known(name), self._terms(ticker)
+        market = self._state.markets.get(ticker)
+        kind = chance.choice((OrderKind.STOP, OrderKind.TAKE_PROFIT))
+        price = terms["price"]
+        if market is not None and position is not None and chance.random() < 0.8:
+            away = chance.choice((1, 10, 100, 1_000))
+            rises = (kind is OrderKind.TAKE_PROFIT) is (position.lots > 0)
+            price = Ticks(max(market.mark * (10_000 + (away if rises else -away)) // 10_000, 1))
+        share = Ppb(chance.choice((PPB, PPB // 2, 1, chance.randrange(1, PPB))))
+        fields: dict[str, Any] = {"ticker": ticker, "user": owner, "position_id": name, "order": kind, "price": price}
+        return PlaceExit(**fields, share=share, expires_at=terms.get("expires_at"))
 
     def _replace(self, user: str, ticker: str, name: str) -> ReplaceOrder:
         """Some of the terms; of the others what a client sees of size and leverage."""
         parts, market = split_order_id(name), self._state.markets.get(ticker)
         order = market.orders.by_number.get(parts[1]) if market and parts else None
         terms = {term: value for term, value in self._terms(ticker).items() if self._random.random() < 0.7}
+        if order is not None and order.is_exit and self._random.random() < 0.9:
+            terms = {term: value for term, value in terms.items() if term in ("price", "expires_at")}
         if order is not None:
             terms |= {"known_size": order.size, "known_leverage": order.leverage}
         return ReplaceOrder(ticker=ticker, user=user, order_id=name, **terms)

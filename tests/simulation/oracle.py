@@ -35,11 +35,11 @@ from perps.events import (
 )
 from perps.journal import LEDGER_STREAM, Entry, Row
 from perps.market.funding import RATE
-from perps.market.order import Order, order_id
+from perps.market.order import EXPIRED, Order, order_id
 from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from perps.refusals import InvariantViolated
-from perps.rules.orders import EXPIRED, ORDERS_PER_USER_MAX
+from perps.rules.order_terms import ORDERS_PER_USER_MAX
 from perps.units import PICO
 from perps.venue import VenueState
 from tests.model.rules import rules_of, slow_order
@@ -176,6 +176,8 @@ class Oracle:
         self._same(f"row {row.offset} reserve", order.reserve, made.reserve)
         if not made.is_limit and made.is_reached(market.shown_mark):
             self._complain(f"I7 row {row.offset}: the stop {order.number} of {row.stream} is due at once")
+        if made.position is not None and slow.positions[made.position].user != order.user:
+            self._complain(f"row {row.offset}: {order} leaves a position of another user")
         if slow.orders.of(order.user, row.stream) > ORDERS_PER_USER_MAX:
             self._complain(f"row {row.offset}: {order.user} has too many orders in {row.stream}")
 
@@ -232,8 +234,11 @@ class Oracle:
         self._check_fill(row, event.fill, market, is_settled=is_settled)
         if slow.is_stale(row.stream, row.at) and not is_settled:
             self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
+        self._exit(row, event, name)
         before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         is_due, exits = slow.is_liquidatable(name), slow.exits_due(name)
+        if event.order is not None:
+            exits = {event.reason.value}
         if event.reason is CloseReason.LIQUIDATION and (not is_due or "stop_loss" in exits):
             self._complain(f"row {row.offset} liquidates {name}, which is due: {is_due}, and {exits}")
         if event.reason in (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS) and event.reason not in exits:
@@ -259,6 +264,22 @@ class Oracle:
             (event.position.lots, event.position.cash, event.position.margin),
             (rest.lots, rest.cash, rest.margin) if rest else (0, 0, 0),
         )
+
+    def _exit(self, row: Row, event: PositionReduced, name: str) -> None:
+        """The exit order behind a reduction is due and closes its share; with the position all others end."""
+        slow, held = self.slow, abs(self.slow.positions[name].lots)
+        if event.order is not None:
+            order = slow.ended(order_id(row.stream, event.order.number))
+            lots = held if slow.is_liquidatable(name) else slow.exit_lots(order)
+            said = (order.position, order.is_profit, slow.is_order_due(order), lots)
+            is_profit = event.reason is CloseReason.TAKE_PROFIT
+            self._same(f"row {row.offset} exit", (name, is_profit, True, abs(event.fill.lots)), said)
+            if order.expires_at is not None and order.expires_at <= row.at:
+                self._complain(f"row {row.offset} fills {order}, whose time is over")
+        for each in event.ended:
+            slow.ended(order_id(row.stream, each.number))
+        if not event.position.lots and (left := slow.orders.exits_of(name)):
+            self._complain(f"row {row.offset} ends {name}, and leaves {left}")
 
     def _increase(self, row: Row, event: PositionIncreased) -> None:
         """The leverage that was asked for is in no row: the margin that was added says what it can have been."""
@@ -355,7 +376,11 @@ class Oracle:
         for number, order in market.orders.by_number.items():
             made = self.slow.orders.by_name[order_id(ticker, number)]
             mark = self.slow.markets[ticker].shown_mark
-            if market.mode is Mode.ENABLED and not made.is_limit and made.is_reached(mark):
+            if made.position is not None:
+                is_payable = self.slow.can_be_paid(made.position, self.slow.exit_lots(made))
+                if made.is_reached(mark) and is_payable:
+                    self._complain(f"the exit {number} of {ticker} is due and rests: {order}")
+            elif market.mode is Mode.ENABLED and not made.is_limit and made.is_reached(mark):
                 self._complain(f"the stop {number} of {ticker} is due and rests: {order}")
         for number in market.positions:
             name = position_id(ticker, number)

@@ -54,7 +54,7 @@ def recorded(record: OrderRecord, params: MarketParams) -> Order:
         ticker=record.ticker,
         type=OrderKind(record.kind),
         side=Side(record.side),
-        size=decimals.money(record.size),
+        size=None if record.share is not None else decimals.money(record.size),
         leverage=record.leverage,
         price=decimals.price(record.price, params.tick_size),
         reserve=decimals.money(record.reserve),
@@ -68,6 +68,7 @@ def recorded(record: OrderRecord, params: MarketParams) -> Order:
         placed_at=rfc3339(record.placed_at),
         expires_at=None if record.expires_at is None else rfc3339(record.expires_at),
         closed_at=None if record.closed_at is None else rfc3339(record.closed_at),
+        percentage=None if record.share is None else decimals.text(record.share, 9, 0),
     )
 
 
@@ -113,7 +114,7 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         ticker=params.ticker,
         type=order.kind,
         side=order.side,
-        size=decimals.money(order.size),
+        size=None if order.is_exit else decimals.money(order.size),
         leverage=order.leverage,
         price=decimals.price(order.price, params.tick_size),
         reserve=decimals.money(order.reserve),
@@ -122,11 +123,12 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         stop_loss=_price_or_none(order.stop_loss, params),
         status=status.value,
         reason=reason,
-        position_id=None,
+        position_id=None if order.position is None else position_id(params.ticker, order.position),
         average_price=None,
         placed_at=rfc3339(order.placed_at),
         expires_at=None if order.expires_at is None else rfc3339(order.expires_at),
         closed_at=None,
+        percentage=decimals.text(order.share, 9, 0) if order.is_exit else None,
     )
 
 

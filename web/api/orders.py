@@ -7,16 +7,19 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder
+from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceExit, PlaceOrder, ReplaceOrder, Side
 from perps.events import OrderCancelled
 from perps.market.order import Order as DomainOrder
 from perps.market.order import split_order_id
+from perps.market.position import split_position_id
 from perps.market.state import Market
 from perps.params import MarketParams
+from perps.query_rows import FillRecord
 from perps.refusals import RejectCode
 from perps.rules.orders import BY_OWNER
+from perps.units import PPB, Micros, Ppb
 from perps.wire import orders as wire
-from perps.wire.base import Answer
+from perps.wire.base import Answer, outside
 from perps.wire.errors import ErrorCode
 from perps.wire.operation import NoQuery
 from perps.wire.orders import (
@@ -37,11 +40,15 @@ from web.answers import orders
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid, not_found, of_item
 from web.answers.rows import own_event
-from web.api.bodies.commands import check_exits, exits
-from web.api.bodies.units import limit_price, number, positive_money, price_ticks, time_ms
+from web.answers.trades import user_trade
+from web.api.bodies.commands import check_exits, exits, ticker_of_position
+from web.api.bodies.units import limit_price, number, positive_money, price_ticks, share, time_ms
 from web.api.call import Call, Reply, Route, replayable
 from web.api.paging import before
 from web.gateway import POSITION_SHOWN_MAX, Done, wallet_of
+
+FILLS_SHOWN_MAX: Final = 100
+"""Fills of one order in an answer."""
 
 REPLACES_MAX: Final = 8
 """How often a replacement is tried while others change the same order's size or leverage."""
@@ -98,11 +105,19 @@ async def one(call: Call[None, NoQuery]) -> OrderAnswer:
     name, context = call.path["orderId"], call.context
     async with call.looking_up():
         record = await context.queries.order(name[:POSITION_SHOWN_MAX])
-    if record is None:
+    parts = split_order_id(name)
+    if record is None or parts is None:
         raise _no_order(name)
     call.principal.require_self(record.user_id)
-    view = context.model.markets[record.ticker]
-    return OrderAnswer(order=orders.recorded(record, view.market.params), offset=context.model.offset)
+    params, fills = context.model.markets[record.ticker].market.params, list[FillRecord]()
+    if record.filled_lots is not None:
+        async with call.looking_up():
+            fills = await context.queries.fills_of_order(*parts, limit=FILLS_SHOWN_MAX)
+    return OrderAnswer(
+        order=orders.recorded(record, params),
+        offset=context.model.offset,
+        fills=[user_trade(fill, params) for fill in fills],
+    )
 
 
 def replacing(call: Call[ReplaceBody, NoQuery]) -> ReplaceBody:
@@ -110,6 +125,8 @@ def replacing(call: Call[ReplaceBody, NoQuery]) -> ReplaceBody:
     body = call.body
     if body.size is not None:
         positive_money(body.size, "size")
+    if body.percentage is not None:
+        _share(body)
     _check_prices(body)
     return body
 
@@ -174,7 +191,7 @@ async def _cancelled(call: Call[None, CancelQuery], ticker: str, user: str) -> l
 
 async def _placed(call: Call[Any, NoQuery], asked: OrderBody, part: int | None = None) -> tuple[Placed, dict[str, str]]:
     """The answer, and the headers of one that is repeated."""
-    params = call.context.market(asked.ticker).market.params
+    params = _market_of(call, asked).params
     answer = await call.do(_command(asked, params), asked.client_order_id, part=part)
     shown = orders.placed(answer.entry, params)
     reply = replayable(shown, answer)
@@ -190,12 +207,44 @@ def _result(outcome: tuple[Placed, dict[str, str]] | BaseException) -> OrderResu
     return orders.result(outcome[0])
 
 
+_OF_ENTRIES: Final = ("ticker", "side", "size", "leverage")
+_NOT_OF_EXITS: Final = ("side", "size", "leverage", "take_profit", "stop_loss")
+
+
 def _check(body: OrderBody) -> None:
     """Everything about an order that can be wrong without knowing its market."""
-    positive_money(body.size, "size")
+    if body.position_id is not None:
+        _check_exit(body, body.position_id)
+    else:
+        for name in _OF_ENTRIES:
+            if getattr(body, name) is None:
+                raise invalid(f"{name} is missing. (An exit of a position has positionId instead.)", field=name)
+        if body.type is OrderKind.TAKE_PROFIT:
+            raise invalid("A take_profit leaves a position: name it in positionId.", field="type")
+        if body.percentage is not None:
+            raise invalid("percentage is for an exit: name its position in positionId.", field="percentage")
+    if body.size is not None:
+        positive_money(body.size, "size")
     _check_prices(body)
     if body.acceptable_price is not None and body.type is OrderKind.LIMIT:
         raise invalid("acceptablePrice is for stops: the price of a limit is its bound.", field="acceptablePrice")
+
+
+def _check_exit(body: OrderBody, position: str) -> None:
+    if body.type is OrderKind.LIMIT:
+        raise invalid("An exit of a position is a stop or a take_profit.", field="type")
+    for field in _NOT_OF_EXITS:
+        if getattr(body, field) is not None:
+            name = outside(field)
+            raise invalid(f"An exit has no {name}: it closes a percentage of its position.", field=name)
+    parts = split_position_id(position)
+    if body.ticker is not None and parts is not None and parts[0] != body.ticker:
+        raise invalid("The position is in another market: leave ticker out, or name the position's.", field="ticker")
+    _share(body)
+
+
+def _share(body: OrderBody | ReplaceBody) -> Ppb:
+    return Ppb(PPB) if body.percentage is None else share(body.percentage, "percentage")
 
 
 def _check_prices(body: OrderBody | ReplaceBody) -> None:
@@ -208,24 +257,39 @@ def _check_prices(body: OrderBody | ReplaceBody) -> None:
         time_ms(body.expires_at, "expiresAt")
 
 
-def _command(body: OrderBody, params: MarketParams) -> PlaceOrder:
+def _command(body: OrderBody, params: MarketParams) -> PlaceOrder | PlaceExit:
     """The command an order asks for, once ``_check`` has passed."""
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
+    more: dict[str, Any] = {
+        "ticker": params.ticker,
+        "user": body.user_id or "",
+        "order": body.type,
+        "price": price_ticks(body.price, params.tick_size),
+        "expires_at": None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
+        "acceptable_price": nano,
+        "acceptable_price_pico": rest,
+    }
+    if body.position_id is not None:
+        return PlaceExit(position_id=body.position_id, share=_share(body), **more)
     profit, stop = exits(body, params)
     return PlaceOrder(
-        ticker=params.ticker,
-        user=body.user_id or "",
-        order=body.type,
-        side=body.side,
-        size=positive_money(body.size, "size"),
-        leverage=body.leverage,
-        price=price_ticks(body.price, params.tick_size),
-        expires_at=None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
-        acceptable_price=nano,
-        acceptable_price_pico=rest,
+        side=body.side or Side.LONG,
+        size=Micros(0) if body.size is None else positive_money(body.size, "size"),
+        leverage=body.leverage or 0,
         take_profit=profit,
         stop_loss=stop,
+        **more,
     )
+
+
+def _market_of(call: Call[Any, NoQuery], body: OrderBody) -> Market:
+    """The market that an order is for. Raises ``market_not_found``, of an exit ``position_not_found``."""
+    if body.position_id is None:
+        return call.context.market(body.ticker or "").market
+    view = call.context.model.markets.get(ticker_of_position(body.position_id))
+    if view is None:
+        raise not_found("position", position=body.position_id[:POSITION_SHOWN_MAX])
+    return view.market
 
 
 def _replacement(body: ReplaceBody, name: str, order: DomainOrder | None, params: MarketParams) -> ReplaceOrder:
@@ -235,6 +299,8 @@ def _replacement(body: ReplaceBody, name: str, order: DomainOrder | None, params
         named["size"] = positive_money(body.size, "size")
     if body.leverage is not None:
         named["leverage"] = body.leverage
+    if body.percentage is not None:
+        named["share"] = _share(body)
     if body.price is not None:
         named["price"] = price_ticks(body.price, params.tick_size)
     if body.expires_at is not UNSET:

@@ -57,6 +57,8 @@ async def test_a_limit_rests_fills_at_its_price_and_begins_a_position(venue: Run
     assert (filled["status"], filled["positionId"]) == ("filled", position["id"])
     assert float(filled["averagePrice"]) <= 49000
     assert filled["averagePrice"] == position["entryPrice"]
+    (trade,) = (await ann.get(f"{PATH}/{filled['id']}")).ok()["fills"]
+    assert (trade["orderId"], trade["kind"], trade["positionId"]) == (filled["id"], "open", position["id"])
     assert position["takeProfit"] == "51000.00"
     assert (await ann.balance())["held"] == "0.00"
 
