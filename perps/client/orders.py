@@ -50,6 +50,27 @@ class OrderCalls(Calls):
         """Let a position, or a share of it, leave at a price. ``type``: ``stop`` or ``take_profit``."""
         return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
 
+    async def quote_order(
+        self,
+        ticker: str | None,
+        type: str,
+        side: str | None,
+        size: Exact | None,
+        leverage: int | None,
+        price: Exact,
+        *,
+        expires_at: str | None = None,
+        acceptable_price: Exact | None = None,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+        position_id: str | None = None,
+        percentage: Exact | None = None,
+    ) -> orders.OrderQuoted:
+        """Ask what an order would do. Nothing changes."""
+        return await self.call(orders.QUOTE, orders.OrderQuoted, **values_of(locals()))
+
     async def place_orders(self, items: Iterable[Mapping[str, Any]]) -> orders.OrderResults:
         """Place up to 20 orders: each is a record with the fields of the contract, and taken or refused by itself."""
         return await self.call(orders.PLACE_MANY, orders.OrderResults, items=list(items))

@@ -29,7 +29,7 @@ from perps.wire.errors import ErrorCode as Code
 from perps.wire.history import UserTrade
 from perps.wire.lists import Page
 from perps.wire.operation import COMMAND, Operation
-from perps.wire.trading import AcceptablePrice, Fill, Position, StopLoss, TakeProfit
+from perps.wire.trading import AcceptablePrice, Fee, Fill, Position, StopLoss, TakeProfit
 
 BATCH_MAX: Final = 20
 """Orders in one request."""
@@ -152,6 +152,39 @@ class Placed(Answer):
     fill: Annotated[Fill | UnsetType, Meta(description="Filled at once: the fill.")] = UNSET
 
 
+class Expected(Answer):
+    """What becomes of an order at its price, if nothing else in the market changes until then."""
+
+    status: Annotated[
+        Literal["filled", "cancelled", "open"], Meta(description="`open`: it goes on resting, for the `reason`.")
+    ]
+    index_price: Annotated[Price, Meta(description="The nearest index price at which it is due.")]
+    reason: str | None = None
+    fill: Fill | None = None
+    fee: Fee | None = None
+    margin_required: Annotated[Money | None, Meta(description="Of an entry.")] = None
+    pnl: Annotated[Money | None, Meta(description="Of an exit, before the fee.")] = None
+    net_settlement: Annotated[Money | None, Meta(description="Of an exit: what the wallet gets.")] = None
+    liquidation_price: Annotated[Price | None, Meta(description="Of what is open afterwards.")] = None
+    bankruptcy_price: Price | None = None
+
+
+class OrderQuoted(Answer):
+    """What placing an order would do now."""
+
+    status: Annotated[Status, Meta(description="What the placement would answer: `open`, `filled` or `cancelled`.")]
+    reason: Annotated[str | None, Meta(description="Why it would be cancelled at once.")]
+    reserve: Annotated[Money, Meta(description="What would leave the wallet.")]
+    max_fee: Annotated[Money | None, Meta(description="The most that its fee can be, in `reserve`. Null of an exit.")]
+    mark_price: Price
+    expected: Expected
+    warnings: Annotated[
+        list[Literal["stop_beyond_liquidation"]],
+        Meta(description="The mark reaches the liquidation price no later than the stop."),
+    ]
+    offset: Offset
+
+
 class OrderAnswer(Answer):
     """One order."""
 
@@ -260,6 +293,24 @@ PLACE: Final = Operation(
         Code.POSITION_CLOSED,
         Code.TOO_MANY_OPEN_ORDERS,
         *_TERMS,
+    ),
+)
+QUOTE: Final = Operation(
+    name="quoteOrder",
+    tag="Trading",
+    method="POST",
+    path="/api/orders/quote",
+    summary="Ask what an order would do. Nothing changes, and the venue does not look at the wallet",
+    description="The same refusals as for placing it, but for the money. `expected`: what becomes of it at its price.",
+    scope="trade",
+    body=OrderBody,
+    answers={200: OrderQuoted},
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.POSITION_NOT_FOUND,
+        Code.POSITION_CLOSED,
+        Code.TOO_MANY_OPEN_ORDERS,
+        *(code for code in _TERMS if code not in (Code.CLIENT_ORDER_ID_REUSED, Code.INSUFFICIENT_FUNDS, *COMMAND)),
     ),
 )
 PLACE_MANY: Final = Operation(

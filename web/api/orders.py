@@ -13,11 +13,13 @@ from perps.market.order import Order as DomainOrder
 from perps.market.order import split_order_id
 from perps.market.position import split_position_id
 from perps.market.state import Market
+from perps.order_quotes import quote_order
 from perps.params import MarketParams
 from perps.query_rows import FillRecord
-from perps.refusals import RejectCode
+from perps.refusals import RejectCode, Rejected
 from perps.rules.orders import BY_OWNER
-from perps.units import PPB, Micros, Ppb
+from perps.rules.rule import Given
+from perps.units import AMOUNT_MAX, PPB, Micros, Ppb
 from perps.wire import orders as wire
 from perps.wire.base import Answer, outside
 from perps.wire.errors import ErrorCode
@@ -27,6 +29,7 @@ from perps.wire.orders import (
     CancelQuery,
     OrderAnswer,
     OrderBody,
+    OrderQuoted,
     OrderRefused,
     OrderResult,
     OrderResults,
@@ -36,16 +39,16 @@ from perps.wire.orders import (
     Placed,
     ReplaceBody,
 )
-from web.answers import orders
+from web.answers import order_quotes, orders
 from web.answers.decimals import PICO_PLACES
-from web.answers.errors import RequestError, invalid, not_found, of_item
+from web.answers.errors import RequestError, invalid, not_found, of_item, of_rejected
 from web.answers.rows import own_event
 from web.answers.trades import user_trade
 from web.api.bodies.commands import check_exits, exits, ticker_of_position
 from web.api.bodies.units import limit_price, number, positive_money, price_ticks, share, time_ms
 from web.api.call import Call, Reply, Route, replayable
 from web.api.paging import before
-from web.gateway import POSITION_SHOWN_MAX, Done, wallet_of
+from web.gateway import POSITION_SHOWN_MAX, Done, in_name_of, wallet_of
 
 FILLS_SHOWN_MAX: Final = 100
 """Fills of one order in an answer."""
@@ -64,6 +67,24 @@ async def place(call: Call[OrderBody, NoQuery], asked: OrderBody) -> Answer | Re
     """Place one order: what its own row did."""
     answer, replayed = await _placed(call, asked)
     return Reply(answer, headers=replayed) if replayed else answer
+
+
+async def quote(call: Call[OrderBody, NoQuery], asked: OrderBody) -> OrderQuoted:
+    """What an order would do now, from committed state; nothing changes and no money is looked at."""
+    context, market = call.context, _market_of(call, asked)
+    call.command = command = in_name_of(call.principal, _command(asked, market.params))
+    user = context.model.users.get(command.user)
+    if user is None:
+        raise not_found("user", userId=command.user)
+    theirs = await context.gateway.not_theirs(call.principal, command)
+    if theirs is not None:
+        raise of_rejected(theirs, market.params)
+    at = max(market.at, context.clock.now_ms())
+    in_doubt = context.model.markets[market.ticker].price_in_doubt
+    outcome = quote_order(market, command, Given(at, in_doubt, held=AMOUNT_MAX, referrer=user.referrer))
+    if isinstance(outcome, Rejected):
+        raise of_rejected(outcome, market.params)
+    return order_quotes.quoted(outcome, market, context.model.offset)
 
 
 def placing_many(call: Call[list[OrderBody], NoQuery]) -> list[OrderBody]:
@@ -324,6 +345,7 @@ def _no_order(name: str) -> RequestError:
 
 ROUTES = (
     Route(wire.PLACE, place, placing),
+    Route(wire.QUOTE, quote, placing),
     Route(wire.PLACE_MANY, place_many, placing_many),
     Route(wire.LIST, listed),
     Route(wire.GET, one),
