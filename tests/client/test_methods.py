@@ -12,6 +12,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from perps.client import NOTHING, Listing, Venue
+from perps.client.orders import OrderCalls
 from perps.client.requests import request_of
 from perps.wire.base import Answer
 from perps.wire.operation import TEXT, Operation
@@ -82,3 +83,13 @@ def test_nothing_takes_a_term_away_and_none_leaves_it() -> None:
         "/api/orders/BTC-PERP-o1",
         {"stopLoss": None, "clientOrderId": "a"},
     )
+
+
+async def test_an_exit_is_an_order_with_a_position_and_without_a_side() -> None:
+    class Noting(OrderCalls):
+        async def call(self, operation: Operation, kind: type[Any], /, **values: object) -> Any:
+            return json.loads(request_of(operation, values).body or b"")
+
+    asked = await Noting().exit_position("BTC-PERP-1", "stop", "9500", percentage="0.5", client_order_id="a")
+    terms = {"positionId": "BTC-PERP-1", "type": "stop", "price": "9500", "percentage": "0.5"}
+    assert asked == {**terms, "clientOrderId": "a"}
