@@ -90,6 +90,6 @@ async def test_an_exit_is_an_order_with_a_position_and_without_a_side() -> None:
         async def call(self, operation: Operation, kind: type[Any], /, **values: object) -> Any:
             return json.loads(request_of(operation, values).body or b"")
 
-    asked = await Noting().exit_position("BTC-PERP-1", "stop", "9500", percentage="0.5", client_order_id="a")
+    asked: Any = await Noting().exit_position("BTC-PERP-1", "stop", "9500", percentage="0.5", client_order_id="a")
     terms = {"positionId": "BTC-PERP-1", "type": "stop", "price": "9500", "percentage": "0.5"}
     assert asked == {**terms, "clientOrderId": "a"}
