@@ -239,6 +239,7 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     ("cid", ReplaceOrder(ticker=BTC, user="cid", order_id=f"{BTC}-o9", share=Ppb(PPB // 4)), True),
     (ADMIN, _price(BTC, BTC_PRICE * 99 // 100), False),
     (ADMIN, _price(BTC, BTC_PRICE * 90 // 100), False),
+    ("cid", _close("cid", BTC, 9), True),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 
