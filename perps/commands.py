@@ -33,6 +33,7 @@ from perps.command_facts import Side as Side
 from perps.command_facts import most_to_pay
 from perps.order_commands import CancelOrder as CancelOrder
 from perps.order_commands import CancelOrders as CancelOrders
+from perps.order_commands import PlaceExit as PlaceExit
 from perps.order_commands import PlaceOrder as PlaceOrder
 from perps.order_commands import ReplaceOrder as ReplaceOrder
 from perps.order_commands import SetCancelTimer as SetCancelTimer
@@ -333,6 +334,7 @@ MarketCommand = (
     | ReplaceOrder
     | CancelOrder
     | CancelOrders
+    | PlaceExit
     | UpdatePrice
     | ListMarket
     | SetMode

@@ -25,6 +25,7 @@ from perps.commands import (
     Command,
     Ids,
     OpenPosition,
+    PlaceExit,
     PlaceOrder,
     ReplaceOrder,
     SetCancelTimer,
@@ -151,6 +152,7 @@ class Gateway:
                 ClosePosition(position_id=name)
                 | ChangeMargin(position_id=name)
                 | SetTriggers(position_id=name)
+                | PlaceExit(position_id=name)
                 | OpenPosition(position=str(name))
             ):
                 pass
@@ -212,7 +214,10 @@ def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
     the command's scope, and as ``wallet_of`` does.
     """
     principal.require(command.scope)
-    if isinstance(command, OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | CancelOrders | SetCancelTimer):
+    if isinstance(
+        command,
+        OpenPosition | ChangeMargin | PlaceOrder | PlaceExit | ReplaceOrder | CancelOrders | SetCancelTimer,
+    ):
         if command.user and command.user == principal.user:
             return command
         return replace(command, user=wallet_of(principal, command.user or None))

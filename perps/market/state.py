@@ -91,7 +91,7 @@ class Market:
         """By user who has any: how many positions are open, and Σ|q| of them in lots."""
         self.order = LiquidationOrder() if order is None else order
         self.exits = Exits() if order is None else NoExits()
-        self.orders = RestingOrders() if order is None else NoLists()
+        self.orders = RestingOrders(self.exits) if order is None else NoLists(self.exits)
         self.cancel_timers = CancelTimers()
         self.decided_before = Millis(0)
         """Where orders wait for the next price: the present one decides those that were placed before this."""
@@ -173,7 +173,7 @@ class Market:
         market.order, market.exits = NoOrder(), NoExits()
         market.positions, market.held = dict(self.positions), dict(self.held)
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
-        market.orders, market.cancel_timers = NoLists(), CancelTimers(self.cancel_timers.by_user)
+        market.orders, market.cancel_timers = NoLists(market.exits), CancelTimers(self.cancel_timers.by_user)
         for order in self.orders.by_number.values():
             market.orders.add(order, self.params)
         return market

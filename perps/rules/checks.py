@@ -139,6 +139,11 @@ def filled(order: Order | None, position: Position, fill: Fill | None = None) ->
     return () if order is None else (Ordered(order, OrderStatus.FILLED, position=position.number, fill=fill),)
 
 
+def number_of(order: Order | None) -> int | None:
+    """The number of the order that a trade has filled, if there was one."""
+    return None if order is None else order.number
+
+
 def beyond_limit(market: Market, fill: Fill, command: OpenPosition | ClosePosition) -> Rejected | None:
     """Refuse a fill worse than the caller accepts; compared exactly, by cross-multiplication.
 

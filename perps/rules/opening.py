@@ -19,6 +19,7 @@ from perps.rules.checks import (
     filled,
     find,
     leverage_too_high,
+    number_of,
     reject,
     shut,
     trading_fee,
@@ -120,7 +121,9 @@ def apply_opened(market: Market, event: PositionOpened) -> None:
 
 def project_opened(event: PositionOpened) -> Effects:
     """A trade that began a position."""
-    traded = Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral)
+    traded = Traded(
+        TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral, order=number_of(event.order)
+    )
     return (traded, *filled(event.order, event.position, event.fill))
 
 
@@ -134,7 +137,9 @@ def apply_increased(market: Market, event: PositionIncreased) -> None:
 
 def project_increased(event: PositionIncreased) -> Effects:
     """A trade that made a position larger: an open, to everybody but its owner."""
-    traded = Traded(TradeKind.OPEN, event.position, event.fill, False, event.fee, event.referral)
+    traded = Traded(
+        TradeKind.OPEN, event.position, event.fill, False, event.fee, event.referral, order=number_of(event.order)
+    )
     return (traded, *filled(event.order, event.position, event.fill))
 
 

@@ -13,6 +13,7 @@ from perps.effects import Effects
 from perps.rules import (
     cancel_timers,
     closing,
+    exits,
     funding,
     house,
     listing,
@@ -38,6 +39,7 @@ MODULES: Final = (
     orders,
     next_price,
     cancel_timers,
+    exits,
     funding,
     prices,
     listing,

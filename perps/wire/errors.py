@@ -48,6 +48,7 @@ class ErrorCode(StrEnum):
     ORDER_WOULD_TRIGGER = "order_would_trigger"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
+    ORDER_CHANGED = "order_changed"
     INSUFFICIENT_MARGIN = "insufficient_margin"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     RATE_LIMITED = "rate_limited"
@@ -76,6 +77,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.POSITION_CLOSED,
         _C.ORDER_CLOSED,
         _C.ORDER_PENDING,
+        _C.ORDER_CHANGED,
         _C.CLOCK_NOT_MANUAL,
     ),
     413: (_C.PAYLOAD_TOO_LARGE,),
@@ -139,6 +141,7 @@ MEANING: Final = {
     _C.ORDER_WOULD_TRIGGER: "The mark price has reached that price already: it would trigger at once.",
     _C.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
     _C.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",
+    _C.ORDER_CHANGED: "The order's size or leverage changed again and again meanwhile. Send it again.",
     _C.INSUFFICIENT_MARGIN: "The position needs this margin: not so much can be taken out.",
     _C.INSUFFICIENT_FUNDS: "The wallet does not hold enough.",
     _C.RATE_LIMITED: "You have used up your share. Nothing was done: send it again.",

@@ -136,6 +136,18 @@ EXAMPLES: Final[dict[str, Example]] = {
         '{"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "1000", "leverage": 10, "price": "9800",'
         ' "takeProfit": "11000", "clientOrderId": "o-1"}',
     ),
+    "quoteOrder": Example(
+        """
+ {"status": "open", "reason": null, "reserve": "101.00", "maxFee": "1.00", "markPrice": "10000.00",
+ "expected": {"status": "filled", "indexPrice": "9799.99", "reason": null,
+              "fill": {"price": "9799.9904998995", "quantity": "0.102", "notional": "999.599031",
+                       "priceImpact": "0.000000051"},
+              "fee": {"amount": "0.9996", "platformPaid": "0.9996", "referrerPaid": "0.00"},
+              "marginRequired": "99.959904", "pnl": null, "netSettlement": null,
+              "liquidationPrice": "8864.32", "bankruptcyPrice": "8819.99"},
+ "warnings": [], "offset": 10, "execution": "immediate"}""",
+        '{"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "1000", "leverage": 10, "price": "9800"}',
+    ),
     "placeOrders": Example(
         """
  {"results": [{"error": {"code": "market_not_found", "message": "There is no such market.",
@@ -156,7 +168,7 @@ EXAMPLES: Final[dict[str, Example]] = {
  "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
  "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null, "reduceOnly": false,
            "percentage": null, "quantity": null},
- "offset": 10}"""),
+ "offset": 10, "fills": []}"""),
     "replaceOrder": Example(
         """
  {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",

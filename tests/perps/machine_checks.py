@@ -58,15 +58,24 @@ class Checked(RuleBasedStateMachine):
 
     def leave(self, ticker: str, position: Position, reason: CloseReason, event: PositionReduced) -> None:
         """By an exit that is due; in the turn of the liquidations, if it is due for that too."""
-        name = position_id(ticker, position.number)
-        assert reason in self.model.exits_due(name)
-        assert abs(event.fill.lots) == abs(self.model.positions[name].lots)
+        name, held = position_id(ticker, position.number), abs(event.fill.lots)
+        stands = abs(self.model.positions[name].lots)
+        if event.order is None:
+            assert reason in self.model.exits_due(name)
+            assert held == stands
+        else:
+            made = self.model.ended(order_id(ticker, event.order.number))
+            assert made.position == name
+            assert self.model.markets[ticker].decides(made.placed_at)
+            assert self.model.is_order_due(made)
+            assert reason is (CloseReason.TAKE_PROFIT if made.is_profit else CloseReason.STOP_LOSS)
+            assert held == (stands if self.model.is_liquidatable(name) else self.model.exit_lots(made))
         if self.model.is_liquidatable(name):
             assert reason is CloseReason.STOP_LOSS
             self.model.liquidated(name)
             self.note(ticker, "forced_stop", event)
         else:
-            self.model.closed(name, abs(event.fill.lots))
+            self.model.closed(name, held)
             self.note(ticker, "close", event)
 
     def filled(self, ticker: str, order: Order, event: PositionOpened) -> None:
@@ -146,7 +155,9 @@ class Checked(RuleBasedStateMachine):
             assert market.short_lots == -sum(each.lots for each in book if each.lots < 0)
             assert (market.cash, market.margin) == (sum(each.cash for each in book), sum(each.margin for each in book))
             assert len(market.order) == len(book)
-            assert len(market.exits) == sum(
+            exits = [order for order in market.orders.by_number.values() if order.is_exit]
+            assert {order.position for order in exits} <= set(market.positions)
+            assert len(market.exits) - len(exits) == sum(
                 (each.take_profit is not None) + (each.stop_loss is not None) for each in book
             )
             assert max(market.long_lots, market.short_lots) <= market.params.max_open_interest
@@ -158,6 +169,11 @@ class Checked(RuleBasedStateMachine):
                 names = (position_id(ticker, number) for number in market.positions)
                 due = (name for name in names if self.model.is_liquidatable(name) or self.model.exits_due(name))
                 assert not any(self.model.can_be_paid(name) for name in due)
+                exits = (order for name in self.model.positions for order in self.model.orders.exits_of(name))
+                late = [order for order in exits if order.ticker == ticker and self.model.is_order_due(order)]
+                assert not any(
+                    self.model.can_be_paid(str(order.position), self.model.exit_lots(order)) for order in late
+                )
 
     @invariant()
     def the_liability_is_what_all_would_gain_by_leaving(self) -> None:

@@ -226,14 +226,11 @@ class Oracle(OrderChecks):
         self._check_fill(row, event.fill, market, is_settled=is_settled)
         if slow.is_stale(row.stream, row.at) and not is_settled:
             self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
-        if event.reason is CloseReason.OWNER:
-            is_forced = slow.is_liquidatable(name) and event.order is not None
-            if not is_forced:
-                self._fills(row, event.order)
-            elif event.order is not None:
-                slow.ended(order_id(row.stream, event.order.number))
+        self._leaves(row, event, name)
         before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         is_due, exits = slow.is_liquidatable(name), slow.exits_due(name)
+        if event.order is not None:
+            exits = {event.reason.value}
         if event.reason is CloseReason.LIQUIDATION and (not is_due or "stop_loss" in exits):
             self._complain(f"row {row.offset} liquidates {name}, which is due: {is_due}, and {exits}")
         if event.reason in (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS) and event.reason not in exits:
@@ -361,6 +358,9 @@ class Oracle(OrderChecks):
         for number, order in market.orders.by_number.items():
             made = self.slow.orders.by_name[order_id(ticker, number)]
             mark = self.slow.markets[ticker].shown_mark
+            if made.is_exit:
+                self._check_exit_rests(number, ticker, made)
+                continue
             may = self.slow.markets[ticker].decides(made.placed_at)
             if market.mode is Mode.ENABLED and may and not made.is_limit and made.is_reached(mark):
                 self._complain(f"the stop {number} of {ticker} is due and rests: {order}")

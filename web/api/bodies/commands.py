@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
+from msgspec import UNSET
+
 from perps.commands import ChangeMargin, ClosePosition, ListMarket, OpenPosition, UpdatePrice
 from perps.market.position import split_position_id
 from perps.market.presets import PLAIN, PRESETS, cap_of, scale_of, steps
@@ -62,7 +64,7 @@ def open_command(body: OpenBody) -> OpenPosition:
 def check_exits(body: OpenBody | TriggersBody | OrderBody | ReplaceBody) -> None:
     """Everything about exits that can be wrong without knowing their market."""
     for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
-        if price is not None and number(price, PICO_PLACES, field) <= 0:
+        if price is not None and price is not UNSET and number(price, PICO_PLACES, field) <= 0:
             raise invalid(f"{field} must be positive.", field=field)
 
 
@@ -72,8 +74,8 @@ def exits(
     """Take-profit and stop-loss on their market's tick, once ``check_exits`` has passed."""
     profit, stop, tick = body.take_profit, body.stop_loss, params.tick_size
     return (
-        None if profit is None else price_ticks(profit, tick, "takeProfit"),
-        None if stop is None else price_ticks(stop, tick, "stopLoss"),
+        None if profit is None or profit is UNSET else price_ticks(profit, tick, "takeProfit"),
+        None if stop is None or stop is UNSET else price_ticks(stop, tick, "stopLoss"),
     )
 
 

@@ -36,6 +36,10 @@ async def test_without_a_key_nothing_private_is_answered(venue: Running, method:
 MARGIN = {"amount": "1", "userId": "ann"}
 COMMANDS: list[tuple[str, object]] = [
     (OPEN, open_body()),
+    (
+        "/api/orders/quote",
+        {"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "100", "leverage": 1, "price": "1"},
+    ),
     ("/api/markets/perps/quote", open_body()),
     ("/api/markets/perps/BTC-PERP-1/close", {}),
     ("/api/markets/perps/BTC-PERP-1/margin", {"amount": "1"}),
