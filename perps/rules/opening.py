@@ -155,7 +155,7 @@ def _grown(market: Market, command: OpenPosition) -> Position | Rejected:
     """The position that is to be made larger: its owner's, and on the side of what is added."""
     grown = find(market, str(command.position), command.user)
     if isinstance(grown, Position) and (grown.lots > 0) is not (command.side is Side.LONG):
-        rule = "what is added to a position is on its side: close it, or open another one"
+        rule = "an order that adds to a position has its side; to make it smaller, close a part of it"
         return reject(RejectCode.VALIDATION_ERROR, rule=rule, position=str(command.position))
     return grown
 

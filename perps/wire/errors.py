@@ -122,7 +122,7 @@ MEANING: Final = {
     _C.MARKET_HALTED: "The market is halted: it takes no opens and no closes.",
     _C.MARKET_NOT_HALTED: "Only a halted market can be settled. Halt it first.",
     _C.MARKET_REDUCE_ONLY: "The market is in reduce_only mode: it takes closes and no opens.",
-    _C.PRICE_STALE: "The price is too old.",
+    _C.PRICE_STALE: "The market's price is too old to trade at, or a later one of its source has come already.",
     _C.PRICE_UNCONFIRMED: "A price far from the last one waits to be confirmed. Nothing trades until then.",
     _C.POSITION_CLOSED: "The position is already closed.",
     _C.ORDER_PENDING: "The order waits for the next price, and cannot be taken back before it has come.",

@@ -4,8 +4,3 @@ Reading order: ``decimals`` and ``times`` (numbers as text; every number with a 
 ``rows``, then ``markets``, ``positions``, ``trades``, ``users``, ``results``, ``keys``, ``stream_events`` (a row →
 its public events), and ``errors`` (every way a request can fail).
 """
-
-from typing import Any
-
-Json = dict[str, Any]
-"""A JSON object."""
