@@ -140,6 +140,8 @@ class Session:
                     await self._unsubscribe(envelope)
                 else:
                     self._answer(await self._desk.answer(envelope))
+                if not self._in_turn:
+                    break  # the channel has ended meanwhile
                 self._in_turn.popleft()
                 self._in_flight -= 1
                 await asyncio.sleep(0)
