@@ -20,7 +20,7 @@ from tools.settings import Access, SettingsCommand, access_options, json_option
 if TYPE_CHECKING:
     from jsonpath import CompoundJSONPath, JSONPath
 
-    from tools.feeds.http_prices import Poll
+    from tools.feeds.http_prices import Poll, Quote
     from tools.feeds.market_feed import PriceFeed
 
 
@@ -148,7 +148,8 @@ async def keep_sending(
 ) -> None:
     """Send the middle price whenever there is a new one, for so many rounds; ``report`` hears of each.
 
-    Errors: VenueError, ToolError.
+    Errors: VenueError, ToolError. A price that the market cannot have ends the feed if it is the first one, and is
+    passed over later: then it is a fault of whoever says it.
     """
     import aiohttp
 
@@ -159,12 +160,30 @@ async def keep_sending(
         while steps is None or done < steps:
             quote = await poll.round(session)
             if quote is not None and quote != last:
-                if (problem := coarse_tick(quote.price, feed.tick_size)) is not None:
-                    raise ToolError(f"{feed.ticker}: {problem}")
-                await feed.send(quote.price, at_ms=quote.at_ms)
+                problem = await _sent(feed, quote)
+                if problem is not None:
+                    poll.tell(f"{feed.ticker}: the price {quote.price:f} is passed over: {problem}")
                 last = quote
             done += 1
             report(done)
             due = max(due + poll.interval_s, loop.time())
             if steps is None or done < steps:
                 await asyncio.sleep(due - loop.time())
+
+
+async def _sent(feed: PriceFeed, quote: Quote) -> str | None:
+    """Send a price; why the market cannot have it, if others of this feed have been taken. Errors: as above."""
+    from perps.client import Refused
+
+    problem = coarse_tick(quote.price, feed.tick_size)
+    if problem is not None:
+        if not feed.sent:
+            raise ToolError(f"{feed.ticker}: {problem}")
+        return problem
+    try:
+        await feed.send(quote.price, at_ms=quote.at_ms)
+    except Refused as error:
+        if error.code != "validation_error" or not feed.sent:
+            raise
+        return str(error)
+    return None

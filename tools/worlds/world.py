@@ -32,7 +32,7 @@ class User(Table):
 
 
 class Key(Table):
-    """A key to make, and the file that keeps it: in the venue's data directory, if it is no absolute path."""
+    """A key to make, and the name of the file that keeps it, in the venue's data directory."""
 
     file: str
     scopes: list[Scope]

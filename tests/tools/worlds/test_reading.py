@@ -120,8 +120,15 @@ def test_names_with_hyphens_are_the_same_as_with_underscores(tmp_path: Path) -> 
             "my.toml:2: [[users]] 1, user_id: agent-noise-1 is the name of an agent",
         ),
         (
-            '[[keys]]\nfile = "k"\nscopes = ["trade"]\n',
+            '[[keys]]\nfile = "k.key"\nscopes = ["trade"]\n',
             "my.toml:3: [[keys]] 1, scopes: a key with the scope trade needs a user_id",
+        ),
+        *(
+            (
+                f'[[keys]]\nfile = "{name}"\nscopes = ["read"]\n',
+                f"my.toml:2: [[keys]] 1, file: '{name}' is no name for it: letters, digits, . _ - and then .key,",
+            )
+            for name in ("../ann.key", "/home/ann/.bashrc", "a/ann.key", ".key", "ann", "admin.key", "Admin.key")
         ),
         ("name = \n", "my.toml: it is not TOML: "),
     ],
