@@ -1,143 +1,52 @@
-"""The demo's trading agents. Each watches one market, opens and closes positions, and carries on after a refusal."""
+"""The demo's agents: examples of ``perps.agents``, in the venue's own process. They hear the markets on one stream."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
 from random import Random
-from typing import Final
 
-import structlog
-
-from perps.client import OutcomeUnknown, Refused, Unavailable, Venue
-from perps.wire.markets import Market
-from tools.demo.setup import AgentPlan, Style
-
-LOG: Final = structlog.get_logger("demo")
-
-MEMORY: Final = 40
-"""How many marks an agent remembers."""
-MOMENTUM_LOOKBACK: Final = 10
-SIGNAL: Final = 0.0002
-"""The least move that counts, as a fraction of the price."""
-NOISE_CHANCE: Final = 0.5
-CLOSE_CHANCE: Final = 0.06
-"""The chance in each step to close the oldest position for no reason."""
-PART_CHANCE: Final = 0.25
-"""The chance that a close closes only half."""
-SIZE_SPREAD: Final = 0.7
-"""Spread of the lognormal sizes."""
-SIZE_PARTS_MAX: Final = 6.0
-"""The largest size, as a multiple of the typical one."""
-PAUSE_S_MAX: Final = 30.0
+from perps.agents.catalogue import strategy_of
+from perps.agents.desk import Desk
+from perps.agents.strategy import Seat
+from perps.agents.trader import TopUp, Trader
+from perps.agents.views import Account, Markets
+from perps.client import Venue
+from tools.demo.setup import AGENTS, AgentPlan
+from tools.errors import ToolError
 
 
-class Agent:
-    """One agent in its market, with its own key. ``top_up`` gives it money when it has none left."""
+class Crowd:
+    """All agents. ``pace``: how much faster than usual they decide."""
 
-    def __init__(self, plan: AgentPlan, venue: Venue, random: Random, top_up: Callable[[], Awaitable[object]]) -> None:
-        self.plan = plan
-        self.positions: deque[str] = deque()
-        self.failures = 0
-        self._venue, self._random, self._top_up = venue, random, top_up
-        self._marks: deque[float] = deque(maxlen=MEMORY)
-        self._must_close = False
+    def __init__(self, pace: float) -> None:
+        self._pace, self._markets = pace, Markets()
+        self._traders: set[Trader] = set()
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Trade until ``stop``. Errors: Refused if the key is no longer valid."""
-        await self._attempt(self._refresh)
-        while not stop.is_set():
-            await self._attempt(self.step)
-            await pause(stop, self.next_pause())
+    async def hear(self, venue: Venue) -> None:
+        """Hear the markets, for ever. Errors: VenueError."""
+        async for row in venue.stream(sorted({plan.ticker for plan in AGENTS})):
+            self._markets.take(row)
+            for trader in tuple(self._traders):
+                trader.take_market(row)
 
-    async def step(self) -> None:
-        """Look at the market once and do at most one thing. Errors: VenueError."""
-        market = (await self._venue.get_market(self.plan.ticker)).market
-        self._marks.append(float(market.mark_price))
-        is_full = len(self.positions) >= self.plan.positions_max
-        if self.positions and (self._must_close or is_full or self._random.random() < CLOSE_CHANCE):
-            await self._close_oldest()
-            return
-        side = wish(self.plan.style, self._marks, self._random)
-        if side is not None:
-            await self._open(side, market)
-
-    def next_pause(self) -> float:
-        """Seconds to the next step: about the plan's, doubled for each failure in a row, at most ``PAUSE_S_MAX``."""
-        usual = self.plan.pause_s * self._random.uniform(0.5, 1.5)
-        return min(usual * float(1 << min(self.failures, 10)), PAUSE_S_MAX)
-
-    async def refused(self, error: Refused) -> None:
-        """Decide what to do after a refusal. Errors: the refusal itself, if the key is no longer valid."""
-        match error.code:
-            case "unauthorized" | "forbidden":
-                raise error
-            case "insufficient_funds" if not self.positions:
-                await self._top_up()
-            case "insufficient_funds" | "max_skew_exceeded" | "open_interest_exceeded" | "would_be_liquidated":
-                self._must_close = bool(self.positions)
-            case "position_closed" | "position_not_found":
-                await self._refresh()
-            case "market_halted" | "market_reduce_only" | "price_stale" | "price_unconfirmed":
-                pass
-            case "rate_limited" | "price_beyond_limit" | "house_cannot_pay":
-                pass
-            case _:
-                LOG.warning("demo.agent_refused", agent=self.plan.user, code=error.code, reason=str(error))
-        LOG.debug("demo.agent_refused", agent=self.plan.user, code=error.code)
-
-    async def _attempt(self, what: Callable[[], Awaitable[None]]) -> None:
+    async def trade(self, plan: AgentPlan, venue: Venue, random: Random, top_up: TopUp, stop: asyncio.Event) -> None:
+        """Run one agent with its own key until ``stop``. Errors: ToolError if it cannot go on."""
+        account, kind = Account(), strategy_of(plan.strategy)
+        seat = Seat(
+            user=plan.user,
+            ticker=plan.ticker,
+            desk=Desk(venue, account),
+            markets=self._markets,
+            account=account,
+            random=random,
+            size=plan.size,
+            leverage=plan.leverage,
+        )
+        trader = Trader(seat, kind, venue, pace=self._pace * kind.every_s / plan.pause_s, top_up=top_up)
+        self._traders.add(trader)
         try:
-            await what()
-            self.failures = 0
-        except Refused as error:
-            self.failures += 1
-            try:
-                await self.refused(error)
-            except (Unavailable, OutcomeUnknown):
-                LOG.debug("demo.agent_cut_off", agent=self.plan.user)
-        except (Unavailable, OutcomeUnknown) as error:
-            self.failures += 1
-            LOG.debug("demo.agent_cut_off", agent=self.plan.user, reason=str(error))
-
-    async def _refresh(self) -> None:
-        """Ask which positions are open: after a restart, or when one is gone."""
-        found = self._venue.list_positions(self.plan.user, ticker=self.plan.ticker)
-        self.positions = deque([position.id async for position in found])
-
-    async def _open(self, side: str, market: Market) -> None:
-        parts = min(self._random.lognormvariate(0.0, SIZE_SPREAD), SIZE_PARTS_MAX)
-        size = max(self.plan.size * parts, 2 * float(market.min_order_size))
-        leverage = min(self._random.choice(self.plan.leverages), market.max_leverage)
-        opened = await self._venue.open(self.plan.ticker, side, f"{size:.2f}", leverage)
-        self.positions.append(opened.position.id)
-
-    async def _close_oldest(self) -> None:
-        is_part = not self._must_close and self._random.random() < PART_CHANCE
-        await self._venue.close(self.positions[0], "0.5" if is_part else None)
-        if not is_part:
-            self.positions.popleft()
-        self._must_close = False
-
-
-def wish(style: Style, marks: Sequence[float], random: Random) -> str | None:
-    """The side an agent of this style wants now, if any."""
-    if style is Style.NOISE:
-        return random.choice(("long", "short")) if random.random() < NOISE_CHANCE else None
-    if len(marks) <= MOMENTUM_LOOKBACK:
-        return None
-    now = marks[-1]
-    is_momentum = style is Style.MOMENTUM
-    move = now / marks[-1 - MOMENTUM_LOOKBACK] - 1 if is_momentum else sum(marks) / len(marks) / now - 1
-    if abs(move) < SIGNAL:
-        return None
-    return "long" if move > 0 else "short"
-
-
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait, but no longer than until ``stop``."""
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
+            await trader.run(stop)
+        finally:
+            self._traders.discard(trader)
+        if trader.problem:
+            raise ToolError(trader.problem)

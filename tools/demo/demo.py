@@ -19,7 +19,7 @@ from typing import Any, Final
 import structlog
 
 from perps.client import Venue, VenueError
-from tools.demo.agents import Agent, pause
+from tools.demo.agents import Crowd
 from tools.demo.setup import AGENT_DEPOSIT, AGENTS, FEED_VOLATILITY, STORIES, STORY_TICKER, AgentPlan, prepare
 from tools.errors import ToolError
 from tools.feeds.player import PriceFeed, simulate
@@ -77,9 +77,10 @@ async def run_demo(
         LOG.debug("demo.ready", url=base_url, agents=len(AGENTS))
         works: dict[str, Work] = {ticker: partial(_run_feed, admin, ticker, pace) for ticker in FEED_VOLATILITY}
         works[STORY_TICKER] = partial(_run_stories, admin, stop, pace)
+        crowd = Crowd(pace)
+        works["markets"] = partial(crowd.hear, admin)
         for plan in AGENTS:
-            faster = replace(plan, pause_s=plan.pause_s / pace)
-            works[plan.user] = partial(_run_agent, admin, base_url, faster, stop, begun)
+            works[plan.user] = partial(_run_agent, crowd, admin, base_url, plan, stop, begun)
         await _until_stopped([_keep(name, work, stop, pace) for name, work in works.items()], stop)
 
 
@@ -142,7 +143,7 @@ async def _run_stories(admin: Venue, stop: asyncio.Event, pace: float) -> None:
 
 
 async def _run_agent(
-    admin: Venue, base_url: str, plan: AgentPlan, stop: asyncio.Event, begun: Callable[[str], None]
+    crowd: Crowd, admin: Venue, base_url: str, plan: AgentPlan, stop: asyncio.Event, begun: Callable[[str], None]
 ) -> None:
     """Run one agent with its own key, until ``stop`` or until the key is no longer valid."""
     expiry = rfc3339(int((time.time() + KEY_LIFE_S) * 1000))
@@ -154,4 +155,12 @@ async def _run_agent(
             await admin.deposit(plan.user, AGENT_DEPOSIT)
             LOG.info("demo.agent_topped_up", agent=plan.user, amount=AGENT_DEPOSIT)
 
-        await Agent(plan, venue, Random(randbits(SEED_BITS)), top_up).run(stop)
+        await crowd.trade(plan, venue, Random(randbits(SEED_BITS)), top_up, stop)
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait, but no longer than until ``stop``."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

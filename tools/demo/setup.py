@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -65,40 +64,29 @@ PERSON_DEPOSIT: Final = "10000"
 AGENT_DEPOSIT: Final = "25000"
 
 
-class Style(StrEnum):
-    """How an agent decides what to do."""
-
-    MOMENTUM = "momentum"
-    """Follows the last move."""
-    REVERSION = "reversion"
-    """Expects a return to the mean."""
-    NOISE = "noise"
-    """Tosses a coin."""
-
-
 @dataclass(frozen=True)
 class AgentPlan:
-    """One agent: who, where and how. Sizes are USD notional."""
+    """One agent: who, where and how. ``size`` is USD of notional, ``pause_s`` the usual time between two decisions."""
 
     user: str
     ticker: str
-    style: Style
+    strategy: str
     size: float
-    leverages: tuple[int, ...]
+    leverage: int
     pause_s: float
-    positions_max: int = 4
 
 
 AGENTS: Final = (
-    AgentPlan("agent-btc-momentum", "BTC-PERP", Style.MOMENTUM, 2500.0, (5, 10, 20), 1.5),
-    AgentPlan("agent-btc-reversion", "BTC-PERP", Style.REVERSION, 2000.0, (3, 5, 10), 2.0),
-    AgentPlan("agent-btc-noise", "BTC-PERP", Style.NOISE, 800.0, (2, 5, 10, 20), 1.0),
-    AgentPlan("agent-eth-momentum", "ETH-PERP", Style.MOMENTUM, 1500.0, (5, 10, 20), 1.7),
-    AgentPlan("agent-eth-noise", "ETH-PERP", Style.NOISE, 600.0, (2, 5, 10, 20), 1.2),
-    AgentPlan("agent-nova-momentum", "NOVA-PERP", Style.MOMENTUM, 2500.0, (1, 2), 2.5),
-    AgentPlan("agent-nova-reversion", "NOVA-PERP", Style.REVERSION, 2500.0, (1, 2, 3), 2.2),
-    AgentPlan("agent-nova-noise", "NOVA-PERP", Style.NOISE, 1200.0, (1, 2, 3), 1.4),
+    AgentPlan("agent-btc-momentum", "BTC-PERP", "momentum", 2500.0, 20, 1.5),
+    AgentPlan("agent-btc-reversion", "BTC-PERP", "reversion", 2000.0, 10, 2.0),
+    AgentPlan("agent-btc-noise", "BTC-PERP", "noise", 800.0, 20, 1.0),
+    AgentPlan("agent-eth-momentum", "ETH-PERP", "momentum", 1500.0, 20, 1.7),
+    AgentPlan("agent-eth-noise", "ETH-PERP", "noise", 600.0, 10, 1.2),
+    AgentPlan("agent-nova-momentum", "NOVA-PERP", "momentum", 2500.0, 2, 2.5),
+    AgentPlan("agent-nova-reversion", "NOVA-PERP", "reversion", 2500.0, 2, 2.2),
+    AgentPlan("agent-nova-noise", "NOVA-PERP", "noise", 1200.0, 3, 1.4),
 )
+"""Their strategies are examples of ``perps.agents``."""
 
 
 async def prepare(admin: Venue, data_dir: Path) -> dict[str, str]:

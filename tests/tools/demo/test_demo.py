@@ -5,11 +5,10 @@ import stat
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from random import Random
 
 import pytest
 
-from perps.client import Refused, Venue
+from perps.client import Venue
 from perps.client.requests import request_of
 from perps.market.listing import check_params
 from perps.wire.base import decoder
@@ -18,13 +17,11 @@ from perps.wire.markets import LIST_MARKET
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.benchmark.http import MARKET, TICKERS
-from tools.demo.agents import Agent, wish
 from tools.demo.demo import run_demo
-from tools.demo.setup import AGENTS, MARKETS, PEOPLE, AgentPlan, Style, prepare
+from tools.demo.setup import AGENTS, MARKETS, PEOPLE, prepare
 from web.api.bodies.commands import list_command
 
 PACE = 40.0
-PLAN = AgentPlan("ann", "BTC-PERP", Style.NOISE, 500.0, (2,), 1.0, positions_max=2)
 
 
 class Demo:
@@ -48,17 +45,6 @@ class Demo:
     async def stop(self) -> None:
         self._stop.set()
         await asyncio.wait_for(self._task, 3)
-
-
-def an_agent(venue: Venue) -> Agent:
-    async def top_up() -> None:
-        await venue.deposit("ann", "100")
-
-    return Agent(PLAN, venue, Random(1), top_up)
-
-
-def refusal(code: str) -> Refused:
-    return Refused(code, "No.", {}, 422)
 
 
 @pytest.mark.parametrize("parameters", [*MARKETS, {"ticker": TICKERS[0], **MARKET}], ids=lambda p: str(p["ticker"]))
@@ -159,63 +145,9 @@ async def test_a_demo_stops_while_it_is_being_made(running: Running, tmp_path: P
     await demo.stop()
 
 
-async def test_an_agent_without_money_or_positions_is_topped_up(running: Running) -> None:
-    async with Venue(running.url, ADMIN_KEY) as venue:
-        await venue.create_user("ann")
-        await an_agent(venue).refused(refusal("insufficient_funds"))
-    assert running.venue.users["ann"] == 100
-
-
-@pytest.mark.parametrize("code", ["insufficient_funds", "max_skew_exceeded", "open_interest_exceeded"])
-async def test_an_agent_that_cannot_open_closes_what_it_has(running: Running, code: str) -> None:
-    running.venue.add_market("BTC-PERP")
-    async with Venue(running.url, ADMIN_KEY) as venue:
-        agent = an_agent(venue)
-        agent.positions.append((await venue.open("BTC-PERP", "long", "500", 2)).position.id)
-        await agent.refused(refusal(code))
-        await agent.step()
-    assert list(agent.positions) == []
-    assert running.venue.positions == {}
-
-
-async def test_an_agent_learns_that_its_position_is_gone(running: Running) -> None:
-    async with Venue(running.url, ADMIN_KEY) as venue:
-        agent = an_agent(venue)
-        agent.positions.append("BTC-PERP-7")
-        await agent.refused(refusal("position_closed"))
-    assert list(agent.positions) == []
-
-
-async def test_an_agent_never_holds_more_than_its_plan_allows(running: Running) -> None:
-    running.venue.add_market("BTC-PERP")
-    async with Venue(running.url, ADMIN_KEY) as venue:
-        agent = an_agent(venue)
-        for _ in range(60):
-            await agent.step()
-            assert len(agent.positions) <= PLAN.positions_max
-    assert running.venue.seen["close"] > 0
-
-
-async def test_an_agent_waits_longer_after_each_failure_in_a_row(running: Running) -> None:
-    async with Venue(running.url, ADMIN_KEY) as venue:
-        agent = an_agent(venue)
-        pauses = []
-        for agent.failures in range(0, 60, 4):
-            pauses.append(agent.next_pause())
-    assert pauses[0] < pauses[1] < pauses[-1] == 30
-
-
-@pytest.mark.parametrize(
-    ("style", "marks", "side"),
-    [
-        (Style.MOMENTUM, [100.0] * 10 + [100.1], "long"),
-        (Style.MOMENTUM, [100.0] * 10 + [99.9], "short"),
-        (Style.MOMENTUM, [100.0] * 11, None),
-        (Style.MOMENTUM, [100.0, 200.0], None),
-        (Style.REVERSION, [100.0] * 10 + [101.0], "short"),
-        (Style.REVERSION, [100.0] * 10 + [99.0], "long"),
-        (Style.REVERSION, [100.0] * 11, None),
-    ],
-)
-def test_momentum_goes_with_a_move_and_reversion_against_it(style: Style, marks: list[float], side: str | None) -> None:
-    assert wish(style, marks, Random(1)) == side
+async def test_an_agent_without_money_is_topped_up(running: Running, tmp_path: Path) -> None:
+    running.venue.refusals["open"] = deque([(422, "insufficient_funds")])
+    demo = Demo(running, tmp_path)
+    await demo.until_it_trades()
+    await demo.stop()
+    assert running.venue.seen["deposit"] == 1
