@@ -8,11 +8,11 @@ from typing import Final
 from perps.client import OutcomeUnknown, Refused, Venue
 from tools.agents.jobs import SeatPlan
 from tools.agents.settings import RunSettings
-from tools.demo.key_files import key_of
+from tools.demo.key_files import KeyFiles
 from tools.errors import ToolError
 
 AT_ONCE: Final = 8
-"""Users that are made at the same time."""
+"""Users that are made at the same time. Fewer than the wrong keys that a venue lets pass: see ``KeyFiles``."""
 
 
 async def markets_of(admin: Venue, settings: RunSettings) -> tuple[str, ...]:
@@ -33,13 +33,14 @@ async def populate(admin: Venue, settings: RunSettings, tickers: tuple[str, ...]
         await asyncio.to_thread(settings.keys_dir.mkdir, mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ToolError(f"cannot make {settings.keys_dir} for the keys: {error.strerror or error}") from error
+    keys = KeyFiles(admin, label="agent")
     turns = asyncio.Semaphore(AT_ONCE)
 
     async def make(number: int) -> SeatPlan:
         user = settings.user(number)
         async with turns:
             await _user(admin, user, settings.deposit)
-            key = await key_of(admin, user, settings.keys_dir / f"{user}.key", label="agent")
+            key = await keys.key_of(user, settings.keys_dir / f"{user}.key")
         return SeatPlan(number, user, key, settings.strategy(number), settings.ticker(number, tickers))
 
     return list(await asyncio.gather(*(make(number) for number in range(settings.count))))

@@ -10,17 +10,27 @@ from perps.client import Refused, Venue
 from tools.errors import ToolError
 
 
-async def key_of(admin: Venue, person: str, file: Path, *, label: str = "demo") -> str:
-    """The key in the person's file, if the venue accepts it; else a new one, put there.
+class KeyFiles:
+    """The key files of one venue's people. ``label``: what new keys are called."""
 
-    Errors: ToolError, VenueError.
-    """
-    kept = await asyncio.to_thread(_read, file)
-    if kept and await _is_valid(admin.url, person, kept):
-        return kept
-    made = await admin.create_key(["read", "trade"], user_id=person, label=label)
-    await asyncio.to_thread(_write, file, made.key)
-    return made.key
+    def __init__(self, admin: Venue, label: str = "demo") -> None:
+        self._admin, self._label = admin, label
+        self._are_stale = False
+        """One was not accepted. The others are of that other venue too: to try them would look like guessing."""
+
+    async def key_of(self, person: str, file: Path) -> str:
+        """The key in the person's file, if the venue accepts it; else a new one, put there.
+
+        Errors: ToolError, VenueError.
+        """
+        kept = await asyncio.to_thread(_read, file)
+        if kept and not self._are_stale:
+            if await _is_valid(self._admin.url, person, kept):
+                return kept
+            self._are_stale = True
+        made = await self._admin.create_key(["read", "trade"], user_id=person, label=self._label)
+        await asyncio.to_thread(_write, file, made.key)
+        return made.key
 
 
 async def _is_valid(url: str, person: str, key: str) -> bool:

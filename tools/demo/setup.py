@@ -10,7 +10,7 @@ from typing import Final
 from perps.client import Refused, Venue
 from perps.wire.lists import LIMIT_MAX
 from perps.wire.markets import LIST_MARKET, MarketAnswer
-from tools.demo.key_files import key_of
+from tools.demo.key_files import KeyFiles
 
 MARKETS: Final[tuple[Mapping[str, str | int], ...]] = (
     {
@@ -103,7 +103,8 @@ async def prepare(admin: Venue, data_dir: Path) -> dict[str, str]:
     for user, deposit in deposits.items():
         if user not in there:
             await _unless(admin.create_user(user, deposit=deposit), "user_exists")
-    return {person: await key_of(admin, person, data_dir / f"{person}.key") for person in PEOPLE}
+    keys = KeyFiles(admin)
+    return {person: await keys.key_of(person, data_dir / f"{person}.key") for person in PEOPLE}
 
 
 async def _users_there(admin: Venue) -> set[str]:
