@@ -13,11 +13,12 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from perps.agents.catalogue import NoStrategy, strategy_of
 from perps.market.listing import check_params
 from perps.wire.base import converted, outside
 from perps.wire.listing import MarketBody
 from tools.feeds.addresses import checked_url, json_path
-from tools.worlds.agents import STRATEGIES, users_of
+from tools.worlds.agents import users_of
 from tools.worlds.places import Places, WorldError
 from tools.worlds.stories import read_stories
 from tools.worlds.world import FEEDS, TABLES, Feed, FileFeed, HttpFeed, Listing, Name, ProcessFeed, Stories, World
@@ -152,12 +153,12 @@ class _Reader:
             if key_table.user_id is None and "trade" in key_table.scopes:
                 raise self._places.error("a key with the scope trade needs a user_id", "keys", index, "scopes")
         for index, agents in enumerate(world.agents):
-            if agents.strategy not in STRATEGIES:
-                problem = _unknown(agents.strategy, list(STRATEGIES), "strategy")
-                raise self._places.error(problem, "agents", index, "strategy")
+            try:
+                strategy_of(world.strategy(agents))
+            except NoStrategy as error:
+                problem = "; ".join(str(error).splitlines())
+                raise self._places.error(problem, "agents", index, "strategy") from None
             self._check_tickers(world, "agents", index, agents.markets or world.tickers, "markets")
-            if not agents.leverage:
-                raise self._places.error("give at least one", "agents", index, "leverage")
         agents_users = set(users_of(world))
         for index, user in enumerate(world.users):
             if user.user_id in agents_users:

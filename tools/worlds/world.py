@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from perps.wire.base import Number, Text, Ticker, UserId, by_default
 from perps.wire.listing import MarketBody
@@ -92,21 +92,22 @@ Feed = ProcessFeed | FileFeed | HttpFeed | Stories
 
 
 class Agents(Table):
-    """Some agents with one strategy. Their users are made with the world; each watches one of the markets."""
+    """Some agents with one strategy. Their users are made with the world; each trades in one of the markets."""
 
     strategy: str
+    """The name of one that comes with perps, or ``FILE.py:Class``."""
     count: Annotated[int, Meta(ge=1, le=1000)] = 1
     markets: list[Ticker] | None = None
     """In turn: the first agent the first market. By default all of the world."""
     deposit: Number = by_default("25000")
     size: Annotated[float, Meta(gt=0)] = 1000.0
-    """The typical notional of an order, USD."""
-    leverage: list[Annotated[int, Meta(ge=1, le=1000)]] = field(default_factory=lambda: [1, 2, 3])
-    """One of these, by chance, for each order."""
-    pause: Seconds = 2.0
-    """About so many seconds between two looks at the market."""
-    positions: Annotated[int, Meta(ge=1, le=100)] = 4
-    """The most that one agent has open."""
+    """USD of notional that an open usually takes."""
+    leverage: Annotated[int, Meta(ge=1, le=1000)] = 2
+    """At most the market's."""
+    pause: Seconds | None = None
+    """About so many seconds between two decisions. By default the strategy's own ``every_s``."""
+    seed: int | None = None
+    """Decides all chance of these agents."""
 
 
 TABLES: Final[dict[str, type[Struct]]] = {"markets": MarketBody, "users": User, "keys": Key, "agents": Agents}
@@ -142,3 +143,8 @@ class World(Struct, kw_only=True):
     def tickers(self) -> list[str]:
         """The markets of the file."""
         return [market.body.ticker for market in self.markets]
+
+    def strategy(self, agents: Agents) -> str:
+        """What decides for these agents. A path begins at the folder of the file."""
+        place, colon, name = agents.strategy.rpartition(":")
+        return f"{self.file.parent / place}:{name}" if colon and place.endswith(".py") else agents.strategy

@@ -42,7 +42,7 @@ def test_the_game_has_twenty_organisations_fifty_agents_and_stories_that_take_ea
     world = read_world(path_of("game"))
     stories = read_stories(PACKAGED / "game-stories.csv")
     assert (len(world.tickers), len(users_of(world))) == (20, 50)
-    assert {plan.ticker for plan, _ in agents_of(world)} == set(world.tickers)
+    assert {plan.ticker for plan in agents_of(world)} == set(world.tickers)
     assert {story.ticker for story in stories} == set(world.tickers)
     for ticker in world.tickers:
         assert sum(story.change for story in stories if story.ticker == ticker) == 0
@@ -109,7 +109,11 @@ def test_names_with_hyphens_are_the_same_as_with_underscores(tmp_path: Path) -> 
         ),
         (
             MARKET + '[[agents]]\nstrategy = "nois"\n',
-            "my.toml:6: [[agents]] 1, strategy: there is no strategy 'nois'; did you mean 'noise'?",
+            "my.toml:6: [[agents]] 1, strategy: there is no strategy 'nois'. Name one of noise, momentum, ",
+        ),
+        (
+            MARKET + '[[agents]]\nstrategy = "mine.py:Mine"\n',
+            "my.toml:6: [[agents]] 1, strategy: there is no file mine.py",
         ),
         (
             MARKET + '[[agents]]\nstrategy = "noise"\ncount = 0\n',
@@ -166,7 +170,7 @@ def test_agents_share_out_the_markets_in_turn(tmp_path: Path) -> None:
         + MARKET.replace("NOVA", "ORBIT")
         + '[[agents]]\nstrategy = "noise"\ncount = 3\n[[agents]]\nstrategy = "noise"\nmarkets = ["ORBIT"]\n'
     )
-    assert [(plan.user, plan.ticker) for plan, _ in agents_of(read_world(file))] == [
+    assert [(plan.user, plan.ticker) for plan in agents_of(read_world(file))] == [
         ("agent-noise-1", "NOVA"),
         ("agent-noise-2", "ORBIT"),
         ("agent-noise-3", "NOVA"),
