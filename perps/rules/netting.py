@@ -1,7 +1,8 @@
 """A trade of a user's net position: it closes the other side, oldest first, then opens or adds with what is left.
 
-All of it is one row: several events, each as a close or an open alone would have made it at that point. It is refused as
-a whole if any part is. What the closes bring pays for the margin of the open behind them: both are durable, or neither.
+All of it is one row: several events, each as a close or an open alone would have made it at that point. It is refused
+as a whole if any part is. What the closes bring pays for the margin of the open behind them, too: both are durable, or
+neither is.
 """
 
 from copy import copy

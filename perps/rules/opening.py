@@ -44,7 +44,7 @@ def decide_open(
 def open_at(
     market: Market, command: OpenPosition, given: Given, fee_rate: Ppb, count: int | None = None
 ) -> PositionOpened | PositionIncreased | Rejected:
-    """As ``decide_open``, at a fee of ``fee_rate``. ``count``: how many lots, unsigned; None: all that ``size`` buys."""
+    """As ``decide_open``, at a fee of ``fee_rate``. ``count``: so many lots, unsigned; None: all that ``size`` buys."""
     params = market.params
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from actors.messages import Failure, FailureKind
 from perps.params import MarketParams
-from perps.refusals import Fact, RejectCode, Rejected
+from perps.refusals import Fact, Rejected
 from perps.wire.base import outside
 from perps.wire.errors import MEANING, ErrorCode
 from web.answers import decimals
@@ -53,7 +53,7 @@ def of_rejected(rejected: Rejected, params: MarketParams | None) -> RequestError
     """A refusal as the outside sees it; amounts in decimal text, lots and ticks in the market's units."""
     details = dict(_detail(key, fact, params) for key, fact in rejected.facts.items())
     message = MEANING[ErrorCode(rejected.code)]
-    if rejected.code in (RejectCode.PARAMETERS_INCONSISTENT, RejectCode.VALIDATION_ERROR) and "rule" in details:
+    if "rule" in details:
         message = f"Rule broken: {details['rule']}."
     return RequestError(rejected.code, message, details)
 

@@ -1,4 +1,4 @@
-"""A trade of the net position: what it closes and opens, every refusal, and that it is what its parts would be alone."""
+"""A trade of the net position: what it closes and opens, every refusal, and that it is what its parts are alone."""
 
 from typing import Any
 
