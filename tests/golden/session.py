@@ -25,6 +25,7 @@ from perps.commands import (
     SettleMarket,
     SetTriggers,
     Side,
+    TradeNet,
     UpdateMarket,
     UpdatePrice,
     Withdraw,
@@ -91,6 +92,10 @@ def _story(ticker: str, ticks: int) -> UpdatePrice:
 
 def _change(ticker: str, parts: int) -> UpdatePrice:
     return UpdatePrice(ticker=ticker, change=Ppb(parts), source=PriceSource.EVENT, reason="a story")
+
+
+def _trade(user: str, side: Side, cents: int, *, reduce_only: bool = False) -> TradeNet:
+    return TradeNet(ticker=SIZE, user=user, side=side, size=_money(cents), leverage=5, reduce_only=reduce_only)
 
 
 PLAYED: tuple[tuple[str, Command, bool], ...] = (
@@ -226,6 +231,10 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, _story(NEXT, BTC_PRICE + 3), False),
     ("ann", _close("ann", NEXT, 2), True),
     (ADMIN, ObserveTime(ticker=NEXT), False),
+    ("ann", _trade("ann", Side.LONG, 20_000), True),
+    ("ann", _trade("ann", Side.LONG, 10_000), True),
+    ("ann", _trade("ann", Side.SHORT, 300_000), True),
+    ("ann", _trade("ann", Side.LONG, 900_000, reduce_only=True), True),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

@@ -10,7 +10,7 @@ import pytest
 from tests.web.conftest import Starter
 from tests.web.refused import refused
 from tests.web.shapes import FEE, FILL, MONEY, POSITION, amount, fits, maybe, number, words
-from tests.web.venue import Answer, Backend, Client, Json, Running
+from tests.web.venue import Answer, Backend, Client, Json, ManualClock, Running
 
 PATH = "/api/markets/perps/trade"
 OPENED = {"position": POSITION, "fill": FILL, "marginPaid": MONEY, "fee": FEE}
@@ -138,12 +138,13 @@ async def test_net_positions_add_up_what_lies_on_both_sides(venue: Running) -> N
 
     longs = [one for one in positions if one["side"] == "long"]
     sizes = {
-        side: sum(amount(one["quantity"]) for one in positions if one["side"] == side) for side in ("long", "short")
+        side: sum((amount(one["quantity"]) for one in positions if one["side"] == side), Decimal())
+        for side in ("long", "short")
     }
     assert (bitcoin["ticker"], bitcoin["side"], story["side"], story["positions"]) == ("BTC-PERP", "long", "short", 1)
     assert amount(bitcoin["quantity"]) == sizes["long"] - sizes["short"]
     assert (amount(bitcoin["longQuantity"]), amount(bitcoin["shortQuantity"])) == (sizes["long"], sizes["short"])
-    entry = sum(amount(one["size"]) for one in longs) / sizes["long"]
+    entry = sum((amount(one["size"]) for one in longs), Decimal()) / sizes["long"]
     assert abs(amount(bitcoin["entryPrice"]) - entry) < Decimal("0.00000002")
     assert amount(bitcoin["margin"]) == sum(amount(one["margin"]) for one in positions)
     assert amount(bitcoin["unrealizedPnL"]) == sum(amount(one["unrealizedPnL"]) for one in positions)
@@ -197,7 +198,7 @@ async def test_each_refusal_leaves_everything_as_it_was(venue: Running, change: 
     await refused(venue, ann, PATH, {**body("long", "3000"), **change}, status, code)
 
 
-async def test_what_the_market_does_not_allow_is_refused_whole(venue: Running) -> None:
+async def test_what_the_market_does_not_allow_is_refused_whole(venue: Running, clock: ManualClock) -> None:
     await venue.market("NEXT", "100", execution="next_price")
     await venue.market("POOR", "100", houseCreditLimit="0")
     await venue.market("FEW", "100", maxNotionalPerUser="1500")
@@ -207,7 +208,7 @@ async def test_what_the_market_does_not_allow_is_refused_whole(venue: Running) -
     await ann.opened("POOR", "1000", side="short")
     await venue.price("90", "POOR")
     await ann.opened("OLD", "100", side="short")
-    venue.clock.advance(2)
+    clock.advance(2)
 
     details = await refused(venue, ann, PATH, {**body("long", "100"), "ticker": "NEXT"}, 400, "validation_error")
     assert "next price" in details["rule"]
