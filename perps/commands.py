@@ -31,6 +31,7 @@ from perps.command_facts import PriceSource as PriceSource
 from perps.command_facts import Route as Route
 from perps.command_facts import Side as Side
 from perps.command_facts import most_to_pay
+from perps.net_commands import TradeNet as TradeNet
 from perps.order_commands import CancelOrder as CancelOrder
 from perps.order_commands import CancelOrders as CancelOrders
 from perps.order_commands import PlaceExit as PlaceExit
@@ -324,7 +325,9 @@ class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
 SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
-FundedCommand = OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | FundMarket | ListMarket | UpdateMarket
+FundedCommand = (
+    OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | FundMarket | ListMarket | UpdateMarket | TradeNet
+)
 MarketCommand = (
     OpenPosition
     | ClosePosition
@@ -343,6 +346,7 @@ MarketCommand = (
     | SettleMarket
     | ObserveTime
     | SetCancelTimer
+    | TradeNet
 )
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand
@@ -357,7 +361,7 @@ def signed(side: Side, lots: int) -> Lots:
     return Lots(lots if side is Side.LONG else -lots)
 
 
-def limit_price(command: OpenPosition | ClosePosition) -> Pico | None:
+def limit_price(command: OpenPosition | ClosePosition | TradeNet) -> Pico | None:
     """The worst average fill price a command accepts, exact, in pico: nanos · 1000 + the rest. None: any price."""
     if command.acceptable_price is None:
         return None

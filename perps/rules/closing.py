@@ -67,7 +67,15 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     asked = to_close(market, command, given)
     if isinstance(asked, Rejected):
         return asked
-    reduced = reduce(market, asked.position, asked.size, CloseReason.OWNER)
+    reduced = close_lots(market, asked.position, asked.size)
+    if isinstance(reduced, Rejected):
+        return reduced
+    return beyond_limit(market, reduced.fill, command) or (reduced,)
+
+
+def close_lots(market: Market, position: Position, count: int) -> PositionReduced | Rejected:
+    """Close ``count`` lots (unsigned) for their owner: the house must be able to pay, and the rest must be sound."""
+    reduced = reduce(market, position, count, CloseReason.OWNER)
     unpaid = house_cannot_pay(market, reduced)
     if unpaid:
         return unpaid
@@ -78,7 +86,7 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
             equity_micros=equity(rest, mark, market.params.unit, market.funding_index, scale),
             maintenance_micros=maintenance(rest.lots, mark, market.params, scale),
         )
-    return beyond_limit(market, reduced.fill, command) or (reduced,)
+    return reduced
 
 
 def leaves_it_endangered(market: Market, reduced: PositionReduced) -> bool:

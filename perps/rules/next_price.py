@@ -26,7 +26,7 @@ from perps.market.state import Market
 from perps.params import Execution
 from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.rules import closing, margin, opening
-from perps.rules.checks import reject
+from perps.rules.checks import first_of, reject
 from perps.rules.closing import close_of, to_close
 from perps.rules.order_terms import too_many
 from perps.rules.orders import cancelled, decide_fill, reserved
@@ -36,8 +36,6 @@ from perps.units import BPS, INTEGER_MAX, Micros, Millis, Nano, Pico, Ppb, div_c
 PENDING_PER_POSITION_MAX: Final = 10
 """Closes and withdrawals of one position that wait. They do not count as open orders: who wants out gets out."""
 
-_ORDER: Final = list(RejectCode)
-"""Precedence."""
 
 Filled = PositionOpened | PositionIncreased | PositionReduced | PositionChanged | OrderCancelled
 
@@ -55,7 +53,7 @@ def decide_open(
     params = market.params
     reserve = Micros(max(command.bound(params.taker_fee), 1))
     outcome = opening.open_at(market, unbounded(command), replace(given, held=reserve), params.taker_fee)
-    refused = _first(outcome if isinstance(outcome, Rejected) else None, too_many(market, command.user))
+    refused = first_of(outcome if isinstance(outcome, Rejected) else None, too_many(market, command.user))
     if refused:
         return refused
     if reserve > given.held:
@@ -231,9 +229,3 @@ def _too_many_about(market: Market, position: Position) -> Rejected | None:
     if count < PENDING_PER_POSITION_MAX:
         return None
     return reject(RejectCode.TOO_MANY_OPEN_ORDERS, pending_orders=count, maximum=PENDING_PER_POSITION_MAX)
-
-
-def _first(*refusals: Rejected | None) -> Rejected | None:
-    """The first in precedence."""
-    found = [refusal for refusal in refusals if refusal is not None]
-    return min(found, key=lambda refusal: _ORDER.index(refusal.code)) if found else None

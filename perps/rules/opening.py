@@ -43,9 +43,9 @@ def decide_open(
 
 
 def open_at(
-    market: Market, command: OpenPosition, given: Given, fee_rate: Ppb
+    market: Market, command: OpenPosition, given: Given, fee_rate: Ppb, count: int | None = None
 ) -> PositionOpened | PositionIncreased | Rejected:
-    """As ``decide_open``, at a fee of ``fee_rate``."""
+    """As ``decide_open``, at a fee of ``fee_rate``. ``count``: so many lots, unsigned; None: all that ``size`` buys."""
     params = market.params
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
@@ -69,14 +69,15 @@ def open_at(
             min_order_size_micros=params.min_order_size,
         )
     skew, sign = market.skew, 1 if command.side is Side.LONG else -1
-    count = most_lots(
-        command.size,
-        sign,
-        index_price=market.index_price,
-        unit=market.unit,
-        skew=skew,
-        skew_scale=params.skew_scale,
-    )
+    if count is None:
+        count = most_lots(
+            command.size,
+            sign,
+            index_price=market.index_price,
+            unit=market.unit,
+            skew=skew,
+            skew_scale=params.skew_scale,
+        )
     lots = Lots(sign * count)
     refused = _check_size(market, command, lots, Lots(0) if grown is None else grown.lots)
     refused = refused or _check_user(market, command.user, lots, is_new=grown is None)

@@ -26,6 +26,7 @@ from perps.commands import (
     SettleMarket,
     SetTriggers,
     Side,
+    TradeNet,
     UpdateMarket,
     UpdatePrice,
     Withdraw,
@@ -97,6 +98,10 @@ def _story(ticker: str, ticks: int) -> UpdatePrice:
 
 def _change(ticker: str, parts: int) -> UpdatePrice:
     return UpdatePrice(ticker=ticker, change=Ppb(parts), source=PriceSource.EVENT, reason="a story")
+
+
+def _trade(user: str, side: Side, cents: int, *, reduce_only: bool = False) -> TradeNet:
+    return TradeNet(ticker=SIZE, user=user, side=side, size=_money(cents), leverage=5, reduce_only=reduce_only)
 
 
 PLAYED: tuple[tuple[str, Command, bool], ...] = (
@@ -240,6 +245,10 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, _price(BTC, BTC_PRICE * 99 // 100), False),
     (ADMIN, _price(BTC, BTC_PRICE * 90 // 100), False),
     ("cid", _close("cid", BTC, 9), True),
+    ("ann", _trade("ann", Side.LONG, 20_000), True),
+    ("ann", _trade("ann", Side.LONG, 10_000), True),
+    ("ann", _trade("ann", Side.SHORT, 300_000), True),
+    ("ann", _trade("ann", Side.LONG, 900_000, reduce_only=True), True),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

@@ -7,9 +7,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from perps.events import (
     CloseReason,
+    Events,
     PositionIncreased,
     PositionOpened,
     PositionReduced,
+    own_place,
 )
 from perps.market.order import Order, order_id
 from perps.market.position import Position, position_id
@@ -77,6 +79,16 @@ class Checked(RuleBasedStateMachine):
         else:
             self.model.closed(name, held)
             self.note(ticker, "close", event)
+
+    def check_parts(self, ticker: str, events: Events, parts: list[tuple[str | None, int]]) -> None:
+        """What a trade has closed and opened is what it must; what that led to stands behind it."""
+        first = own_place(events)
+        for (name, lots), event in zip(parts, events[first : first + len(parts)], strict=True):
+            assert isinstance(event, PositionOpened | PositionIncreased | PositionReduced)
+            assert event.order is None
+            assert abs(event.fill.lots) == lots
+            assert isinstance(event, PositionReduced) is (name is not None)
+            assert name in (None, position_id(ticker, event.position.number))
 
     def filled(self, ticker: str, order: Order, event: PositionOpened) -> None:
         """A limit within its price, a stop whose price the mark has reached."""

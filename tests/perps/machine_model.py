@@ -1,6 +1,6 @@
 """What the market's machine tells the slow model: each event of a row, which must be one that the model expects."""
 
-from perps.commands import ChangeMargin, ClosePosition, OpenPosition, SetTriggers
+from perps.commands import ChangeMargin, ClosePosition, OpenPosition, SetTriggers, TradeNet
 from perps.events import (
     CancelTimerSet,
     CloseReason,
@@ -36,7 +36,7 @@ class Followed(Checked):
         self,
         ticker: str,
         outcome: Events | Rejected,
-        command: OpenPosition | ClosePosition | ChangeMargin | SetTriggers | None = None,
+        command: OpenPosition | ClosePosition | ChangeMargin | SetTriggers | TradeNet | None = None,
     ) -> None:
         """Tell the slow model what was accepted; it works out the money on its own."""
         if isinstance(outcome, Rejected):
@@ -63,7 +63,7 @@ class Followed(Checked):
                 case PositionOpened(position=position, order=Order() as order):
                     self.filled(ticker, order, event)
                 case PositionOpened(position=position):
-                    assert isinstance(command, OpenPosition)
+                    assert isinstance(command, OpenPosition | TradeNet)
                     name = position_id(ticker, position.number)
                     self.model.opened(command.user, ticker, name, position.lots, command.leverage)
                     assert abs(event.fill.cost) <= command.size
@@ -74,7 +74,7 @@ class Followed(Checked):
                     self.model.increased(position_id(ticker, position.number), event.fill.lots, order.leverage)
                     self.note(ticker, "open", event, order.leverage)
                 case PositionIncreased(position=position, fill=fill):
-                    assert isinstance(command, OpenPosition)
+                    assert isinstance(command, OpenPosition | TradeNet)
                     self.model.increased(position_id(ticker, position.number), fill.lots, command.leverage)
                     assert abs(fill.cost) <= command.size
                     self.note(ticker, "open", event, command.leverage)

@@ -22,6 +22,7 @@ from perps.commands import (
     SetCancelTimer,
     SetTriggers,
     Side,
+    TradeNet,
     UpdatePrice,
     Withdraw,
 )
@@ -38,6 +39,7 @@ from perps.venue import replay_market
 from tests.model.recompute import recompute_balances
 from tests.model.rules import rules_of
 from tests.model.slow_model import SlowVenue, Trade
+from tests.model.slow_net import net_parts
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -150,6 +152,25 @@ class Exchange(Followed):
         exits = {"take_profit": self.level(ticker, profit), "stop_loss": self.level(ticker, stop)}
         command = new_open(user, side, size * MICRO, ticker=ticker, leverage=leverage, **exits)
         self.follow(ticker, self.venue.send(command), command)
+
+    @rule(
+        user=st.sampled_from(USERS),
+        ticker=TICKERS,
+        side=st.sampled_from(list(Side)),
+        size=SIZES,
+        leverage=st.sampled_from([0, 0, 1, 3]),
+        reduce_only=ONE_IN_TEN,
+    )
+    def trade_net(self, user: str, ticker: str, side: Side, size: int, leverage: int, reduce_only: bool) -> None:
+        """A leverage of 0 stands for the most there is."""
+        leverage = leverage or self.params[ticker].max_leverage
+        terms: dict[str, Any] = {"side": side, "size": Micros(size * MICRO), "leverage": leverage}
+        command = TradeNet(ticker=ticker, user=user, **terms, reduce_only=reduce_only)
+        parts = net_parts(self.model, user, ticker, 1 if side is Side.LONG else -1, size * MICRO)
+        outcome = self.venue.send(command)
+        if not isinstance(outcome, Rejected):
+            self.check_parts(ticker, outcome, [part for part in parts if part[0] or not reduce_only])
+        self.follow(ticker, outcome, command)
 
     @rule(ticker=TICKERS, which=st.integers(0, 10), share=SHARES)
     def close_position(self, ticker: str, which: int, share: int) -> None:

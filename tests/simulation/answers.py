@@ -26,6 +26,7 @@ from perps.commands import (
     SettleMarket,
     SetTriggers,
     Side,
+    TradeNet,
     UpdateMarket,
     UpdatePrice,
     Withdraw,
@@ -80,6 +81,13 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return said == (stream, order.user, order.side, order.leverage, order.size, about)
         case ClosePosition(position_id=name) | ChangeMargin(position_id=name), OrderPlaced(order=order):
             return order.reduces and (name, command.user) == (position_id(stream, order.position or 0), order.user)
+        case TradeNet(), PositionReduced(position=position, fill=fill) | PositionOpened(
+            position=position, fill=fill
+        ) | PositionIncreased(position=position, fill=fill):
+            side = Side.LONG if fill.lots > 0 else Side.SHORT
+            is_asked = isinstance(event, PositionReduced) or not command.reduce_only
+            sought = (command.ticker, command.user, command.side, True)
+            return sought == (stream, position.user, side, is_asked) and abs(fill.cost) <= command.size
         case ClosePosition(), PositionReduced(position=position):
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
@@ -160,7 +168,10 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
             ended = parts is not None and parts[1] < market.next_order and parts[1] not in market.orders.by_number
             return None if ended else f"{name} has ended in no durable row"
         case RejectCode.MARKET_HALTED, (
-            OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker) | ChangeMargin(ticker=ticker)
+            OpenPosition(ticker=ticker)
+            | ClosePosition(ticker=ticker)
+            | ChangeMargin(ticker=ticker)
+            | TradeNet(ticker=ticker)
         ):
             return None if state.markets[ticker].mode_reason else f"{ticker} was halted by no durable row"
         case _:

@@ -24,6 +24,7 @@ from perps.commands import (
     SettleMarket,
     SetTriggers,
     Side,
+    TradeNet,
     UpdateMarket,
     UpdatePrice,
     Withdraw,
@@ -60,6 +61,7 @@ WEIGHTS = {
     "open": 34,
     "close": 20,
     "increase": 8,
+    "trade": 8,
     "margin": 8,
     "triggers": 8,
     "order": 14,
@@ -136,6 +138,8 @@ class Clients(OrderMaker):
         match kind:
             case "open":
                 return self._keyed(self._open(user, ticker), user)
+            case "trade":
+                return self._keyed(self._trade(user, ticker), user)
             case "poison_market":
                 words: Any = "not a number"
                 return self._keyed(self._open(user, ticker, max_slippage_bps=words), user)
@@ -215,6 +219,11 @@ class Clients(OrderMaker):
         if chance.random() < 0.2:
             fields |= self._exits(ticker)
         return OpenPosition(**{**fields, **more})
+
+    def _trade(self, user: str, ticker: str) -> TradeNet:
+        asked, reduce_only = self._open(user, ticker), self._random.random() < 0.2
+        terms: dict[str, Any] = {"side": asked.side, "size": asked.size, "leverage": asked.leverage}
+        return TradeNet(ticker=ticker, user=user, **terms, reduce_only=reduce_only)
 
     def _leverage(self, ticker: str) -> int:
         market = self._state.markets.get(ticker)

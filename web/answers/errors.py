@@ -58,7 +58,7 @@ def of_rejected(rejected: Rejected, params: MarketParams | None) -> RequestError
     """A refusal as the outside sees it; amounts in decimal text, lots and ticks in the market's units."""
     details = dict(_detail(key, fact, params) for key, fact in rejected.facts.items())
     message = MEANING[ErrorCode(rejected.code)]
-    if rejected.code in (RejectCode.PARAMETERS_INCONSISTENT, RejectCode.VALIDATION_ERROR) and "rule" in details:
+    if "rule" in details:
         message = f"Rule broken: {details['rule']}."
     elif rejected.code is RejectCode.PRICE_STALE:
         message = TOO_OLD_TO_TRADE if "max_age_ms" in rejected.facts else COME_TOO_LATE

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from msgspec import UNSET
 
-from perps.commands import ChangeMargin, ClosePosition, ListMarket, OpenPosition, UpdatePrice
+from perps.commands import ChangeMargin, ClosePosition, ListMarket, OpenPosition, TradeNet, UpdatePrice
 from perps.market.position import split_position_id
 from perps.market.presets import PLAIN, PRESETS, cap_of, scale_of, steps
 from perps.params import MarketParams, MarkSource
@@ -18,6 +18,7 @@ from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Lots, Micros, Millis, Pic
 from perps.wire.base import Limit
 from perps.wire.listing import MarketBody
 from perps.wire.margin import MarginBody
+from perps.wire.net import TradeBody
 from perps.wire.orders import OrderBody, ReplaceBody
 from perps.wire.prices import PriceBody
 from perps.wire.trading import CloseBody, OpenBody
@@ -58,6 +59,22 @@ def open_command(body: OpenBody) -> OpenPosition:
         max_slippage_bps=body.max_slippage_bps,
         acceptable_price_pico=rest,
         position=body.position_id,
+    )
+
+
+def trade_command(body: TradeBody) -> TradeNet:
+    """The command a trade of the net position asks for; its user is empty when the body names none."""
+    nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
+    return TradeNet(
+        ticker=body.ticker,
+        user=body.user_id or "",
+        side=body.side,
+        size=positive_money(body.size, "size"),
+        leverage=body.leverage,
+        acceptable_price=nano,
+        max_slippage_bps=body.max_slippage_bps,
+        acceptable_price_pico=rest,
+        reduce_only=body.reduce_only,
     )
 
 
