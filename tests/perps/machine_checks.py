@@ -10,7 +10,7 @@ from perps.events import (
     PositionOpened,
     PositionReduced,
 )
-from perps.market.order import order_id
+from perps.market.order import Order, order_id
 from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from tests.model.slow_model import SlowVenue, Trade
@@ -61,6 +61,17 @@ class Checked(RuleBasedStateMachine):
         else:
             self.model.closed(name, held)
             self.note(ticker, "close", event)
+
+    def filled(self, ticker: str, order: Order, event: PositionOpened) -> None:
+        """A limit within its price, a stop whose price the mark has reached."""
+        made, market = self.model.ended(order_id(ticker, order.number)), self.model.markets[ticker]
+        fill = event.fill
+        within = made.is_within(fill.cost, fill.lots, market.rules.lot_value)
+        assert within if made.is_limit else made.is_reached(market.shown_mark)
+        name = position_id(ticker, event.position.number)
+        self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
+        self.exits(ticker, event.position)
+        self.note(ticker, "open", event, order.leverage)
 
     def note(
         self, ticker: str, kind: str, event: PositionOpened | PositionIncreased | PositionReduced, leverage: int = 1

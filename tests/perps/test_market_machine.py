@@ -359,17 +359,6 @@ class Exchange(Checked):
                 case _:
                     pass
 
-    def filled(self, ticker: str, order: Order, event: PositionOpened) -> None:
-        """A limit within its price, a stop whose price the mark has reached."""
-        made, market = self.model.ended(order_id(ticker, order.number)), self.model.markets[ticker]
-        fill = event.fill
-        within = made.is_within(fill.cost, fill.lots, market.rules.lot_value)
-        assert within if made.is_limit else made.is_reached(market.shown_mark)
-        name = position_id(ticker, event.position.number)
-        self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
-        self.exits(ticker, event.position)
-        self.note(ticker, "open", event, order.leverage)
-
     @rule()
     def crash_and_recover(self) -> None:
         state = self.venue.replayed()
