@@ -47,6 +47,7 @@ from tests.model.slow_market import SlowMarket
 from tests.model.slow_model import SlowVenue
 from tests.model.slow_parts import is_least_part
 from tests.simulation.order_checks import OrderChecks
+from tests.simulation.taken import taken
 
 Complain = Callable[[str], None]
 
@@ -335,10 +336,10 @@ class Oracle(OrderChecks):
     def _check_credits(self, entry: Entry, known: int) -> None:
         """What the row takes from a wallet was there without the credits of rows that were not durable yet."""
         offset = entry.row.offset
-        for account, taken in _taken(entry).items():
+        for account, amount in taken(entry).items():
             past = self._wallets.setdefault(account, [(0, 0, 0)])
-            past.append((offset, self.state.ledger.balances[account], max(taken, 0)))
-            if taken <= 0:
+            past.append((offset, self.state.ledger.balances[account], max(amount, 0)))
+            if amount <= 0:
                 continue
             free = 0
             for row, balance, debit in reversed(past):
@@ -347,7 +348,7 @@ class Oracle(OrderChecks):
                     break
                 free -= debit
             if free < 0:
-                self._complain(f"I8 row {offset} takes {taken} from {account}, {-free} of it not durable then")
+                self._complain(f"I8 row {offset} takes {amount} from {account}, {-free} of it not durable then")
 
     def _check_nobody_is_due(self, row: Row | None, ticker: str = "") -> None:
         """Before another command of a market, and at rest: who was due has left, if the house can pay."""
@@ -379,18 +380,3 @@ class Oracle(OrderChecks):
     def _same(self, what: str, said: object, expected: object) -> None:
         if said != expected:
             self._complain(f"{what}: the venue says {said}, the slow model {expected}")
-
-
-def _taken(entry: Entry) -> dict[str, int]:
-    """What a row takes from each wallet, each event for itself; negative: gives."""
-    taken: dict[str, int] = {}
-    for event in entry.events:
-        net: dict[str, int] = {}
-        for transfer in event.transfers:
-            net[transfer.source] = net.get(transfer.source, 0) + transfer.amount
-            net[transfer.target] = net.get(transfer.target, 0) - transfer.amount
-        for account, amount in net.items():
-            if account.startswith("user:"):
-                debit, before = max(amount, 0), taken.get(account, 0)
-                taken[account] = max(before, 0) + debit if debit or before > 0 else min(before, amount)
-    return taken
