@@ -47,6 +47,7 @@ from tests.model.slow_market import SlowMarket
 from tests.model.slow_model import SlowVenue
 from tests.model.slow_parts import is_least_part
 from tests.simulation.order_checks import OrderChecks
+from tests.simulation.taken import taken
 
 Complain = Callable[[str], None]
 
@@ -335,10 +336,10 @@ class Oracle(OrderChecks):
     def _check_credits(self, entry: Entry, known: int) -> None:
         """What the row takes from a wallet was there without the credits of rows that were not durable yet."""
         offset = entry.row.offset
-        for account, taken in _taken(entry).items():
+        for account, amount in taken(entry).items():
             past = self._wallets.setdefault(account, [(0, 0, 0)])
-            past.append((offset, self.state.ledger.balances[account], max(taken, 0)))
-            if taken <= 0:
+            past.append((offset, self.state.ledger.balances[account], max(amount, 0)))
+            if amount <= 0:
                 continue
             free = 0
             for row, balance, debit in reversed(past):
@@ -347,7 +348,7 @@ class Oracle(OrderChecks):
                     break
                 free -= debit
             if free < 0:
-                self._complain(f"I8 row {offset} takes {taken} from {account}, {-free} of it not durable then")
+                self._complain(f"I8 row {offset} takes {amount} from {account}, {-free} of it not durable then")
 
     def _check_nobody_is_due(self, row: Row | None, ticker: str = "") -> None:
         """Before another command of a market, and at rest: who was due has left, if the house can pay."""
