@@ -380,13 +380,3 @@ class Oracle(OrderChecks):
     def _same(self, what: str, said: object, expected: object) -> None:
         if said != expected:
             self._complain(f"{what}: the venue says {said}, the slow model {expected}")
-
-
-def _taken(entry: Entry) -> dict[str, int]:
-    """What a row takes from each wallet, all its events together; negative: gives."""
-    taken: dict[str, int] = {}
-    for event in entry.events:
-        for transfer in event.transfers:
-            taken[transfer.source] = taken.get(transfer.source, 0) + transfer.amount
-            taken[transfer.target] = taken.get(transfer.target, 0) - transfer.amount
-    return {account: amount for account, amount in taken.items() if account.startswith("user:")}
