@@ -135,7 +135,7 @@ MEANING: Final = {
     _C.MAX_SKEW_EXCEEDED: "The order would push the market's skew beyond maxSkew.",
     _C.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
     _C.USER_LIMIT_EXCEEDED: "You would hold more in this market than one user may.",
-    _C.TOO_MANY_OPEN_ORDERS: "There are as many open orders as there may be. Cancel some, or wait until some are filled.",
+    _C.TOO_MANY_OPEN_ORDERS: "There are as many open orders as there may be. Cancel one, or wait until one is filled.",
     _C.ORDER_WOULD_TRIGGER: "The mark price has reached that price already: it would trigger at once.",
     _C.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
     _C.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",
