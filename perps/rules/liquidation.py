@@ -13,6 +13,7 @@ from perps.market.triggers import is_stop_due
 from perps.refusals import Rejected
 from perps.rules.checks import beyond_limit
 from perps.rules.closing import can_be_paid, close_of, house_cannot_pay, reduce
+from perps.rules.triggers import is_young
 
 
 def next_liquidation(market: Market, unpaid: set[int]) -> PositionReduced | None:
@@ -55,7 +56,8 @@ def decide_liquidation(market: Market, position: Position) -> PositionReduced | 
     turn as a stop: its owner asked for that. The fee is the same, or everybody would set a stop at the price of their
     liquidation. So does one that its owner has ordered to be closed whole at this price, as a close.
     """
-    reason = CloseReason.STOP_LOSS if is_stop_due(position, market.mark) else CloseReason.LIQUIDATION
+    stops = is_stop_due(position, market.mark) and not is_young(market, position)
+    reason = CloseReason.STOP_LOSS if stops else CloseReason.LIQUIDATION
     if reason is CloseReason.LIQUIDATION and market.params.partial_liquidation is not None:
         part = least_part(market, position)
         reduced = reduce(market, position, part, reason, is_kept=True) if part else None
