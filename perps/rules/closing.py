@@ -173,6 +173,7 @@ def reduce(
         referrer=position.referrer,
         take_profit=position.take_profit,
         stop_loss=position.stop_loss,
+        exits_at=position.exits_at,
     )
     if is_kept:
         transfers = _kept_legs(params.ticker, pnl, fee)

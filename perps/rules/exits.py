@@ -16,6 +16,7 @@ from perps.rules.checks import beyond_limit, find, reject, usable
 from perps.rules.closing import can_be_paid, close_of, gain, leaves_it_endangered, reduce
 from perps.rules.order_terms import due_already, too_many, too_many_exits, unfit
 from perps.rules.rule import CommandRule, EventRule, Given
+from perps.rules.triggers import is_young
 from perps.units import PPB, Micros, Ticks, div_floor
 
 KINDS_RULE: Final = "an exit is a stop or a take_profit"
@@ -70,8 +71,9 @@ class Unpaid(set[int]):
 def next_exit(market: Market, mark: Ticks, given: Given, unpaid: Unpaid) -> PositionReduced | OrderCancelled | None:
     """What the exit that is due first leads to: its close, or the end of an exit order that cannot close any more.
 
-    None when there is none. Those whose gain the house cannot pay are added to ``unpaid``. Whoever is in it is passed
-    over. There may be many of them, in every sweep: a position costs one sum, and no close that comes to nothing.
+    None when there is none. Those whose gain the house cannot pay, or whose exits wait for a younger price, are added
+    to ``unpaid``. Whoever is in it is passed over. There may be many of them, in every sweep: a position costs one
+    sum, and no close that comes to nothing.
     """
     for number, is_order in market.exits.due_exits(mark, unpaid.places):
         waiting = -number if is_order else number
@@ -81,8 +83,10 @@ def next_exit(market: Market, mark: Ticks, given: Given, unpaid: Unpaid) -> Posi
             outcome = decide_exit_fill(market, market.orders.by_number[number], given)
             if outcome is not None:
                 return outcome
-        elif can_be_paid(market, gain(market, market.positions[number])):
-            return exit_of(market, market.positions[number], mark)
+        else:
+            position = market.positions[number]
+            if not is_young(market, position) and can_be_paid(market, gain(market, position)):
+                return exit_of(market, position, mark)
         unpaid.add(waiting)
     return None
 

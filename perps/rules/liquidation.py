@@ -14,6 +14,7 @@ from perps.refusals import Rejected
 from perps.rules.checks import beyond_limit
 from perps.rules.closing import can_be_paid, close_of, house_cannot_pay, reduce
 from perps.rules.exits import due_stop
+from perps.rules.triggers import is_young
 from perps.units import PPB
 
 
@@ -60,7 +61,7 @@ def decide_liquidation(market: Market, position: Position, at: int = 0) -> Posit
     close. ``at``: an exit whose time is over by then is none.
     """
     mark = market.mark
-    is_stopped, order = is_stop_due(position, mark), None
+    is_stopped, order = is_stop_due(position, mark) and not is_young(market, position), None
     if not is_stopped and position.number in market.orders.by_position:
         order = due_stop(market, position, mark, at)
         is_stopped = order is not None and order.share == PPB

@@ -26,7 +26,7 @@ from perps.rules.checks import (
     would_trigger,
 )
 from perps.rules.rule import CommandRule, EventRule, Given
-from perps.rules.triggers import EXITS_RULE
+from perps.rules.triggers import EXITS_RULE, is_young
 from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
 
 
@@ -87,7 +87,7 @@ def open_at(
     margin = Micros(div_ceil(abs(fill.cost), command.leverage))
     added = _new(market, command, given, fill, margin)
     position = added if grown is None else _sum(grown, added)
-    if position.take_profit is not None or position.stop_loss is not None:
+    if position.has_exits and not is_young(market, position):
         triggered = would_trigger(position, fill.mark_price)
         if triggered:
             return triggered

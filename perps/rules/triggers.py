@@ -6,11 +6,14 @@ from msgspec.structs import replace
 
 from perps.commands import SetTriggers
 from perps.events import PositionChanged
+from perps.market.position import Position
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
+from perps.params import Execution
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import find, reject, shut, usable, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
+from perps.units import Millis
 
 EXITS_RULE: Final = "takeProfit and stopLoss are at least one tick, and below 2^63 ticks"
 
@@ -19,6 +22,7 @@ def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple
     """Give a position both exits anew. To take them away works in every mode and at every price.
 
     One that is due at the present mark is refused: until a price reaches it, nobody knows whether it is good to leave.
+    Where orders wait for the next price, so do they: whoever knows a price that is on its way would leave at it.
     """
     exits = (command.take_profit, command.stop_loss)
     if not valid_exits(*exits):
@@ -28,10 +32,18 @@ def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple
     if isinstance(found, Rejected):
         return found
     mark = market.mark
-    changed = replace(found, take_profit=command.take_profit, stop_loss=command.stop_loss)
+    waits = exits != (None, None) and market.params.execution is Execution.NEXT_PRICE
+    set_at = given.at if waits else Millis(0)
+    changed = replace(found, take_profit=command.take_profit, stop_loss=command.stop_loss, exits_at=set_at)
     return would_trigger(changed, mark) or (
         PositionChanged(changed, mark_price=mark, funding_index=market.funding_index),
     )
+
+
+def is_young(market: Market, position: Position) -> bool:
+    """Whether a position's exits wait for a price that is stamped after they were set."""
+    waits = market.params.execution is Execution.NEXT_PRICE and position.exits_at > 0
+    return waits and position.exits_at >= market.decided_before
 
 
 COMMANDS = (CommandRule(SetTriggers, decide_triggers),)

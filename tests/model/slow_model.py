@@ -177,7 +177,7 @@ class SlowVenue:
         added = self.positions[position]
         added.lots, added.cash = added.lots + stands.lots, added.cash + stands.cash
         added.margin += stands.margin
-        added.take_profit, added.stop_loss = stands.take_profit, stands.stop_loss
+        added.take_profit, added.stop_loss, added.exits_at = stands.take_profit, stands.stop_loss, stands.exits_at
 
     def margin_moved(self, position: str, amount: int) -> None:
         """Its owner pays into its margin; < 0: takes out of it. What it is worth moves by as much."""
@@ -333,14 +333,16 @@ class SlowVenue:
         self.wallets[order.user] += order.reserve
         return order
 
-    def exits_set(self, name: str, take_profit: Fraction | None, stop_loss: Fraction | None) -> None:
+    def exits_set(self, name: str, take_profit: Fraction | None, stop_loss: Fraction | None, at: int) -> None:
         """A position has these exits and no others; prices in quote currency."""
         position = self.positions[name]
-        position.take_profit, position.stop_loss = take_profit, stop_loss
+        position.take_profit, position.stop_loss, position.exits_at = take_profit, stop_loss, at
 
     def exits_due(self, name: str) -> set[str]:
-        """Which exits the mark has reached, as it is shown."""
+        """Which exits the mark has reached, as it is shown, by a price that was true after they were set."""
         position = self.positions[name]
+        if position.exits_at and not self.markets[position.ticker].decides(position.exits_at):
+            return set()
         mark, sign = self.markets[position.ticker].shown_mark, 1 if position.lots > 0 else -1
         due = set[str]()
         if position.take_profit is not None and sign * (mark - position.take_profit) >= 0:

@@ -56,7 +56,7 @@ class Checked(RuleBasedStateMachine):
             None if price is None else Fraction(self.unticked(ticker, price))
             for price in (position.take_profit, position.stop_loss)
         )
-        self.model.exits_set(name, profit, stop)
+        self.model.exits_set(name, profit, stop, position.exits_at)
 
     def leave(self, ticker: str, position: Position, reason: CloseReason, event: PositionReduced) -> None:
         """By an exit that is due; in the turn of the liquidations, if it is due for that too."""

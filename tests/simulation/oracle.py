@@ -212,7 +212,7 @@ class Oracle(OrderChecks):
             None if price is None else self._price(row.stream, price)
             for price in (position.take_profit, position.stop_loss)
         )
-        self.slow.exits_set(name, profit, stop)
+        self.slow.exits_set(name, profit, stop, position.exits_at)
         if due := self.slow.exits_due(name):
             self._complain(f"I7 row {row.offset}: {name} has got {due}, which is due at once")
 

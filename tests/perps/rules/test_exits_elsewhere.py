@@ -31,7 +31,7 @@ from tests.perps.build import (
 )
 from tests.perps.rules.resting import DOWN, LIMIT, LONG, STOP, UP, place
 from tests.perps.rules.test_exit_orders import PROFIT, leave
-from tests.perps.rules.test_next_price import Waiting, ends
+from tests.perps.rules.waiting import Waiting, ends
 
 
 @pytest.mark.parametrize(("kind", "price"), [(STOP, DOWN), (PROFIT, UP)])

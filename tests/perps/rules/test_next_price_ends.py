@@ -18,7 +18,9 @@ from perps.commands import (
 from perps.events import (
     CloseReason,
     Events,
+    OrderCancelled,
     OrderPlaced,
+    PositionIncreased,
     PositionOpened,
     PositionReduced,
     TransferKind,
@@ -29,7 +31,7 @@ from perps.units import MICRO, PPB, Micros, Millis, Ticks
 from perps.venue import replay_market
 from tests.perps.build import BTC, BTC_PRICE, Books, done, events_of, full_state, index_market, refused
 from tests.perps.rules.resting import DOWN, LIMIT, LONG, SHORT, STOP, UP, place
-from tests.perps.rules.waiting import Waiting, ends
+from tests.perps.rules.waiting import SKEW, Waiting, ends
 
 
 @pytest.mark.parametrize("after_ms", [0, 29_999])
@@ -189,13 +191,49 @@ def test_a_feeds_price_without_its_time_is_refused_and_a_storys_is_not(source: P
     done(Books((index_market(), BTC_PRICE)).send(UpdatePrice(ticker=BTC, price=Ticks(UP), source=source)))
 
 
-def test_exits_need_no_next_price() -> None:
+def set_exits(venue: Waiting, *, profit: int | None = None, stop: int | None = None) -> None:
+    exits: Any = {"take_profit": profit and Ticks(profit), "stop_loss": stop and Ticks(stop)}
+    done(venue.send(SetTriggers(ticker=BTC, user="bob", position_id=f"{BTC}-1", **exits)))
+
+
+def test_an_exit_closes_at_no_price_that_was_there_before_it_was_set() -> None:
     venue = Waiting()
     venue.hold()
-    exits: Any = {"take_profit": Ticks(UP), "stop_loss": None}
-    done(venue.send(SetTriggers(ticker=BTC, user="bob", position_id=f"{BTC}-1", **exits)))
-    (left,) = events_of(PositionReduced, venue.feed(UP))
+    set_exits(venue, profit=UP)
+    venue.wait(SKEW)
+    assert events_of(PositionReduced, venue.feed(UP)) == []
+    assert events_of(PositionReduced, venue.look()) == []
+    (left,) = events_of(PositionReduced, venue.next(UP))
     assert left.reason is CloseReason.TAKE_PROFIT
+    assert full_state(venue.replayed().ledger, venue.replayed().markets) == full_state(venue.ledger, venue.markets)
+
+
+def test_an_exit_that_was_set_again_waits_again_and_one_of_a_story_does_not() -> None:
+    venue = Waiting()
+    venue.hold()
+    set_exits(venue, profit=UP)
+    venue.next()
+    set_exits(venue, profit=UP, stop=DOWN)
+    assert events_of(PositionReduced, venue.feed(UP)) == []
+    venue.feed()
+    venue.wait(1)
+    (left,) = events_of(
+        PositionReduced,
+        done(venue.send(UpdatePrice(ticker=BTC, price=Ticks(DOWN), source=PriceSource.EVENT))),
+    )
+    assert left.reason is CloseReason.STOP_LOSS
+
+
+def test_nobody_takes_an_increase_back_by_an_exit_of_its_position() -> None:
+    """The price is on its way, and its owner has seen it."""
+    venue = Waiting()
+    venue.hold()
+    done(venue.open("bob", LONG, 500 * MICRO, position=f"{BTC}-1"))
+    venue.wait(SKEW + 1)
+    set_exits(venue, stop=DOWN)
+    moved = venue.feed(DOWN)
+    assert events_of(OrderCancelled, moved) == []
+    assert len(events_of(PositionIncreased, moved)) == 1
 
 
 def change(venue: Books, **changes: Any) -> Events | Rejected:
