@@ -181,6 +181,13 @@ async def test_a_user_may_be_called_anything_the_contract_allows(venue: Running,
     assert shown.ok()["balance"] == "1.00"
 
 
+@pytest.mark.parametrize("user", [".", ".."])
+async def test_nobody_may_be_called_what_no_url_can_name(venue: Running, user: str) -> None:
+    async with venue.unchanged():
+        details = (await venue.admin.post("/api/admin/users", {"userId": user})).refused(400, "validation_error")
+    assert details == {"field": "userId"}
+
+
 BAD_POSITIONS = [
     "BTC-PERP",
     "BTC-PERP-",
