@@ -169,7 +169,8 @@ class Checked(RuleBasedStateMachine):
             assert len(market.order) == len(book)
             exits = [order for order in market.orders.by_number.values() if order.is_exit]
             assert {order.position for order in exits} <= set(market.positions)
-            assert len(market.exits) - len(exits) == sum(
+            ready = [order for order in exits if market.orders.is_ready(order)]
+            assert len(market.exits) - len(ready) == sum(
                 (each.take_profit is not None) + (each.stop_loss is not None) for each in book
             )
             assert max(market.long_lots, market.short_lots) <= market.params.max_open_interest
@@ -182,7 +183,9 @@ class Checked(RuleBasedStateMachine):
                 due = (name for name in names if self.model.is_liquidatable(name) or self.model.exits_due(name))
                 assert not any(self.model.can_be_paid(name) for name in due)
                 exits = (order for name in self.model.positions for order in self.model.orders.exits_of(name))
-                late = [order for order in exits if order.ticker == ticker and self.model.is_order_due(order)]
+                own = [order for order in exits if order.ticker == ticker]
+                late = [order for order in own if self.model.is_order_due(order)]
+                late = [order for order in late if self.model.markets[ticker].decides(order.placed_at)]
                 assert not any(
                     self.model.can_be_paid(str(order.position), self.model.exit_lots(order)) for order in late
                 )
