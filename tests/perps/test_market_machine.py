@@ -120,7 +120,7 @@ class Exchange(Followed):
             self.venue.add_user(user, deposit, REFERRERS[user])
             self.model.referrers[user] = REFERRERS[user]
             self.move(user, deposit)
-        for user, side in (("ann", Side.LONG), ("bob", Side.SHORT), ("cid", Side.LONG)):
+        for user, side in (("ann", Side.LONG), ("bob", Side.SHORT), ("cid", Side.LONG), ("ann", Side.LONG)):
             for ticker in self.params:
                 self.open_position(user, ticker, side, 300, 0)
 
@@ -153,18 +153,15 @@ class Exchange(Followed):
         command = new_open(user, side, size * MICRO, ticker=ticker, leverage=leverage, **exits)
         self.follow(ticker, self.venue.send(command), command)
 
-    @rule(
-        user=st.sampled_from(USERS),
-        ticker=TICKERS,
-        side=st.sampled_from(list(Side)),
-        size=SIZES,
-        leverage=st.sampled_from([0, 0, 1, 3]),
-        reduce_only=ONE_IN_TEN,
-    )
-    def trade_net(self, user: str, ticker: str, side: Side, size: int, leverage: int, reduce_only: bool) -> None:
-        """A leverage of 0 stands for the most there is."""
-        leverage = leverage or self.params[ticker].max_leverage
-        terms: dict[str, Any] = {"side": side, "size": Micros(size * MICRO), "leverage": leverage}
+    @rule(ticker=TICKERS, which=st.integers(0, 10), size=SIZES, leverage=st.sampled_from([0, 1, 3]), grows=ONE_IN_TEN)
+    def trade_net(self, ticker: str, which: int, size: int, leverage: int, grows: bool) -> None:
+        """Mostly against a position. A leverage of 0 stands for only reducing."""
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        position, reduce_only = self.venue.markets[ticker].positions[own[which % len(own)]], not leverage
+        user, side = position.user, Side.LONG if (position.lots > 0) is grows else Side.SHORT
+        terms: dict[str, Any] = {"side": side, "size": Micros(size * MICRO), "leverage": leverage or 1}
         command = TradeNet(ticker=ticker, user=user, **terms, reduce_only=reduce_only)
         parts = net_parts(self.model, user, ticker, 1 if side is Side.LONG else -1, size * MICRO)
         outcome = self.venue.send(command)
