@@ -55,7 +55,9 @@ DIRECTED = {
     "a failed listing takes the next one along": plan(LISTINGS, {}, commands=0.05),
     "a successor is told too early": plan(TRADES, {"bug": 0.2}, prey=MarketActor),
     "no sweep at a market's start": plan(FALLS, {}, cuts=0.5, liquidations_per_row=1),
+    "somebody who is due is spared": plan(FALLS, {}),
     "the dying are waited for": plan(TRADES, {"bug": 0.2, "stop": 0.01}, yields=0.9, commands=0.1),
     "who leaves the crowd pays as if joining it": plan(TRADES, {}),
+    "work for a dead market is dropped": plan(TRADES, {"bug": 0.2}, prey=MarketActor),
 }
 """By break: a world in which it shows within a few seeds."""
