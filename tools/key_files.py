@@ -11,28 +11,39 @@ from perps.client import Refused, Venue
 from tools.errors import ToolError
 
 
-async def kept_key(admin: Venue, file: Path, user: str | None, scopes: Collection[str]) -> str | None:
-    """The key in the file, if the venue accepts it as this one: the same user, all these scopes. Errors: VenueError."""
-    kept = await asyncio.to_thread(_read, file)
-    return kept if kept and await _is_valid(admin.url, kept, user, scopes) else None
+class KeyFiles:
+    """The key files of one venue. ``admin``: the venue with an administrator's key."""
 
+    def __init__(self, admin: Venue) -> None:
+        self._admin = admin
+        self._are_foreign = False
+        """The venue does not know one of them. The others are of that other venue too: to try them would look like
+        guessing.
+        """
 
-async def make_key(admin: Venue, file: Path, user: str | None, scopes: Sequence[str], label: str) -> str:
-    """A new key, put into the file. Errors: ToolError, VenueError."""
-    made = await admin.create_key(scopes, user_id=user, label=label)
-    await asyncio.to_thread(_write, file, made.key)
-    return made.key
+    async def kept(self, file: Path, user: str | None, scopes: Collection[str]) -> str | None:
+        """The key in the file, if the venue accepts it as this one: the same user, all these scopes.
 
+        Errors: VenueError.
+        """
+        key = await asyncio.to_thread(_read, file)
+        if not key or self._are_foreign:
+            return None
+        try:
+            async with Venue(self._admin.url, key) as venue:
+                me = await venue.get_me()
+        except Refused as error:
+            if error.status not in (401, 403):
+                raise
+            self._are_foreign = True
+            return None
+        return key if me.user_id == user and set(me.scopes) >= set(scopes) else None
 
-async def _is_valid(url: str, kept: str, user: str | None, scopes: Collection[str]) -> bool:
-    try:
-        async with Venue(url, kept) as venue:
-            me = await venue.get_me()
-    except Refused as error:
-        if error.status in (401, 403):
-            return False
-        raise
-    return me.user_id == user and set(me.scopes) >= set(scopes)
+    async def make(self, file: Path, user: str | None, scopes: Sequence[str], label: str) -> str:
+        """A new key, put into the file. Errors: ToolError, VenueError."""
+        made = await self._admin.create_key(scopes, user_id=user, label=label)
+        await asyncio.to_thread(_write, file, made.key)
+        return made.key
 
 
 def _read(file: Path) -> str | None:

@@ -10,9 +10,9 @@
     perps agents run contrarian.py:Contrarian --count 50 --seed 7
 
 Reading order: ``strategy`` (what a strategy has and does), ``strategies`` (eight examples), ``views`` (markets and
-one's own account, as the streams tell them), ``desk`` (commands, counted), ``trader`` (one agent at work), ``line``
-(which transport carries all this), ``catalogue`` (a strategy by its name or file). Processes, keys and tables are in
-``tools/agents``.
+one's own account, as the streams tell them), ``desk`` (commands, counted), ``trader`` (one agent at work),
+``crowd`` (many of them), ``line`` (which transport carries all this), ``catalogue`` (a strategy by its name or file).
+Processes, keys and tables are in ``tools/agents``; the agents of a world in ``tools/worlds``.
 """
 
 from perps.agents.strategy import Seat, Strategy

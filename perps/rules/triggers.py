@@ -1,20 +1,16 @@
-"""Take-profit and stop-loss: giving them to a position, and leaving by them."""
+"""Take-profit and stop-loss: giving them to a position. How it leaves by them: ``perps/rules/exits.py``."""
 
 from typing import Final
 
 from msgspec.structs import replace
 
 from perps.commands import SetTriggers
-from perps.events import CloseReason, PositionChanged, PositionReduced
-from perps.market.levels import Places
-from perps.market.position import Position
+from perps.events import PositionChanged
 from perps.market.state import Market
-from perps.market.triggers import is_stop_due, valid_exits
+from perps.market.triggers import valid_exits
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import find, reject, shut, usable, would_trigger
-from perps.rules.closing import can_be_paid, gain, reduce
 from perps.rules.rule import CommandRule, EventRule, Given
-from perps.units import Ticks
 
 EXITS_RULE: Final = "takeProfit and stopLoss are at least one tick, and below 2^63 ticks"
 
@@ -36,37 +32,6 @@ def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple
     return would_trigger(changed, mark) or (
         PositionChanged(changed, mark_price=mark, funding_index=market.funding_index),
     )
-
-
-class Unpaid(set[int]):
-    """Numbers of the positions that a sweep passes over, since the house cannot pay them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.places: Places = [None, None]
-        """How far it has gone through the exits, so that it does not pass over the same ones for each that leaves."""
-
-
-def next_exit(market: Market, mark: Ticks, unpaid: Unpaid) -> PositionReduced | None:
-    """The close of the first position that an exit is due for and whose gain, if it has one, the house can pay.
-
-    None when there is none. The numbers of those whom the house cannot pay are added to ``unpaid``. Whoever is in it is
-    passed over. There may be many of them, in every sweep: each costs one sum, and no close that comes to nothing.
-    """
-    for number in market.exits.due_positions(mark, unpaid.places):
-        if number in unpaid:
-            continue
-        position = market.positions[number]
-        if can_be_paid(market, gain(market, position)):
-            return exit_of(market, position, mark)
-        unpaid.add(number)
-    return None
-
-
-def exit_of(market: Market, position: Position, mark: Ticks) -> PositionReduced:
-    """The close of the whole position at the present quote, by the exit that is due."""
-    reason = CloseReason.STOP_LOSS if is_stop_due(position, mark) else CloseReason.TAKE_PROFIT
-    return reduce(market, position, abs(position.lots), reason)
 
 
 COMMANDS = (CommandRule(SetTriggers, decide_triggers),)

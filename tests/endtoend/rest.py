@@ -35,10 +35,11 @@ class Rest:
         (position,) = found["perpetuals"]["positions"]
         return dict(position)
 
-    async def begin(self) -> str:
-        """A market at 10,000 and a user with 1,000: the user's key."""
+    async def begin(self, terms: Json | None = None) -> str:
+        """A market at 10,000, with further ``terms`` of its listing, and a user with 1,000: the user's key."""
         market = {"ticker": "BTC-PERP", "organizationId": "btc", "name": "Bitcoin", "price": "10000"}
-        await self.ask("POST", "/api/admin/markets", market | {"maxLeverage": 20, "houseDeposit": "100000"})
+        terms = {"maxLeverage": 20, "houseDeposit": "100000"} | (terms or {})
+        await self.ask("POST", "/api/admin/markets", market | terms)
         await self.ask("POST", "/api/admin/users", {"userId": "ann", "deposit": "1000"})
         made = await self.ask("POST", "/api/admin/keys", {"userId": "ann", "scopes": ["read", "trade"]})
         return str(made["key"])

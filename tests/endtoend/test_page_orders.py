@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import aiohttp
@@ -168,6 +169,30 @@ async def test_lines_on_the_chart_are_dragged_and_everything_is_closed_at_once(v
         await visitor.shows("by-market-BTC-PERP", gained)
         await visitor.is_accessible()
         await visitor.fits()
+
+
+async def test_an_order_of_a_market_that_trades_at_the_next_price_is_said_to_wait_for_it(venues: Venues) -> None:
+    venue: VenueProcess = venues()
+    venue.start()
+    async with visiting(venue.url) as visitor, aiohttp.ClientSession() as session:
+        rest = Rest(session, venue.url)
+        terms = {"maxLeverage": 20, "houseDeposit": "100000", "execution": "next_price", "clockSkew": "0"}
+        key = await rest.begin(terms)
+        await visitor.come()
+        await visitor.sign_in(key)
+        await visitor.at("ticket-submit").click()
+        await expect(visitor.at("ticket-submit")).to_have_text("Waiting for the next price")
+        await expect(visitor.at("ticket-waiting")).to_contain_text("cannot be taken back")
+        await expect(visitor.at(f"order-{ORDER}")).to_contain_text("Waiting for the next price")
+        await expect(visitor.at(f"order-cancel-{ORDER}")).to_have_count(0)
+        await visitor.is_accessible()
+        await visitor.fits()
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        body = {"price": "10001", "source": "oracle", "at": now.replace("+00:00", "Z")}
+        await rest.ask("POST", "/api/markets/perps/BTC-PERP/price", body)
+        await expect(visitor.at("position-BTC-PERP-1")).to_be_visible()
+        await expect(visitor.at("ticket-waiting")).to_have_count(0)
+        await expect(visitor.at(f"order-{ORDER}")).to_have_count(0)
 
 
 async def _positions(rest: Rest) -> list[Json]:

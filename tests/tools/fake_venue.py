@@ -5,6 +5,7 @@ import json
 import re
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
@@ -73,6 +74,8 @@ class FakeVenue:
                 web.get("/api/admin/users", self._list_users, name="list_users"),
                 web.post("/api/admin/markets/{ticker}/mode", self._mode, name="mode"),
                 web.get("/api/admin/stats", self._stats, name="stats"),
+                web.get("/api/sse/markets", self._stream_markets, name="stream_markets"),
+                web.get("/api/sse/users/{user}", self._stream_user, name="stream_user"),
             ]
         )
         return app
@@ -244,6 +247,25 @@ class FakeVenue:
         stats = sample("accounts", "inFlight")
         markets = [{**stats["markets"][0], "ticker": name} for name in self.markets]
         return web.json_response({**stats, "users": len(self.users), "markets": markets})
+
+    async def _stream_markets(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, {"markets": list(self.markets.values()), "offset": 1})
+
+    async def _stream_user(self, request: web.Request) -> web.StreamResponse:
+        user = request.match_info["user"]
+        nothing: dict[str, Any] = {"positions": [], "openPositions": 0, "orders": []}
+        return await self._stream(request, {"userId": user, "balance": self._wallet(user), **nothing, "offset": 1})
+
+    async def _stream(self, request: web.Request, now: dict[str, Any]) -> web.StreamResponse:
+        """A snapshot, and then nothing but comments until the reader goes."""
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        with suppress(ConnectionError):
+            await response.write(f"event: snapshot\nid: 1-1\ndata: {json.dumps(now)}\n\n".encode())
+            while True:
+                await asyncio.sleep(0.05)
+                await response.write(b":\n\n")
+        return response
 
     async def _open(self, request: web.Request) -> web.Response:
         body = await request.json()

@@ -9,12 +9,12 @@ from perps.client import OutcomeUnknown, Refused, Venue
 from tools.agents.jobs import SeatPlan
 from tools.agents.settings import RunSettings
 from tools.errors import ToolError
-from tools.key_files import kept_key, make_key
+from tools.key_files import KeyFiles
 
 SCOPES: Final = ("read", "trade")
 
 AT_ONCE: Final = 8
-"""Users that are made at the same time."""
+"""Users that are made at the same time. Fewer than the wrong keys that a venue lets pass: see ``KeyFiles``."""
 
 
 async def markets_of(admin: Venue, settings: RunSettings) -> tuple[str, ...]:
@@ -35,14 +35,14 @@ async def populate(admin: Venue, settings: RunSettings, tickers: tuple[str, ...]
         await asyncio.to_thread(settings.keys_dir.mkdir, mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ToolError(f"cannot make {settings.keys_dir} for the keys: {error.strerror or error}") from error
-    turns = asyncio.Semaphore(AT_ONCE)
+    keys, turns = KeyFiles(admin), asyncio.Semaphore(AT_ONCE)
 
     async def make(number: int) -> SeatPlan:
         user = settings.user(number)
         async with turns:
             await _user(admin, user, settings.deposit)
             file = settings.keys_dir / f"{user}.key"
-            key = await kept_key(admin, file, user, SCOPES) or await make_key(admin, file, user, SCOPES, "agent")
+            key = await keys.kept(file, user, SCOPES) or await keys.make(file, user, SCOPES, "agent")
         return SeatPlan(number, user, key, settings.strategy(number), settings.ticker(number, tickers))
 
     return list(await asyncio.gather(*(make(number) for number in range(settings.count))))

@@ -18,11 +18,9 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from perps.agents.catalogue import short_name, strategy_of
-from perps.agents.desk import Desk
+from perps.agents.crowd import Crowd
 from perps.agents.line import TRANSPORTS, Line
-from perps.agents.strategy import Seat
 from perps.agents.trader import Trader, brief
-from perps.agents.views import Account, Markets
 from perps.client import VenueError
 from tools.agents.jobs import AgentReport, Job, Report, SeatPlan
 
@@ -41,7 +39,7 @@ class Crew:
 
     def __init__(self, job: Job, plans: Sequence[SeatPlan]) -> None:
         self._job, self._plans = job, plans
-        self._markets = Markets()
+        self._crowd = Crowd()
         self._traders: list[Trader] = []
         self._feed_problem = ""
 
@@ -84,28 +82,23 @@ class Crew:
 
     async def _feed(self, line: Line, stop: asyncio.Event) -> None:
         try:
-            async for row in line.stream(sorted({plan.ticker for plan in self._plans})):
-                self._markets.take(row)
-                for trader in self._traders:
-                    trader.take_market(row)
+            await self._crowd.hear(line, {plan.ticker for plan in self._plans})
         except VenueError as error:
             self._feed_problem = f"the markets' stream ended: {error}"
             stop.set()
 
     def _trader(self, plan: SeatPlan, line: Line) -> Trader:
-        account = Account()
-        seat = Seat(
+        return self._crowd.add(
+            line,
+            strategy_of(plan.strategy),
             user=plan.user,
             ticker=plan.ticker,
-            desk=Desk(line, account),
-            markets=self._markets,
-            account=account,
             random=Random(f"{self._job.seed}:{plan.number}"),
             size=self._job.size,
             leverage=self._job.leverage,
+            pace=self._job.pace,
+            decisions_max=self._job.decisions,
         )
-        kind = strategy_of(plan.strategy)
-        return Trader(seat, kind, line, pace=self._job.pace, decisions_max=self._job.decisions)
 
     async def _report(self, send: Send) -> None:
         while True:

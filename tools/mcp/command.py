@@ -43,7 +43,7 @@ def mcp(
     url: str | None,
     data_dir: Path | None,
 ) -> int:
-    """Serve the venue's tools to a language model (Model Context Protocol).
+    """Serve the venue's tools to a language model (MCP).
 
     The key of the user for whom it trades is in the variable PERPS_KEY; with --http each request brings its own, as
     Authorization: Bearer KEY. Without a key there is market data alone.

@@ -1,29 +1,24 @@
-"""The agents of a world: who they are, and how one runs. Strategies are known by name here, and nowhere else."""
+"""The agents of a world: strategies of ``perps.agents`` in this process, each with a user, money and a key."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from random import Random
 from secrets import randbits
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from perps.agents.catalogue import short_name, strategy_of
+from perps.agents.crowd import Crowd
 from perps.client import Venue
 from perps.client.requests import Exact
+from tools.errors import ToolError
 from tools.times import rfc3339
-from tools.worlds.agent import Agent, AgentPlan, Style
 from tools.worlds.waiting import LOG
-
-if TYPE_CHECKING:
-    from tools.worlds.world import World
-
-STRATEGIES: Final[Mapping[str, Style]] = {
-    "noise": Style.NOISE,
-    "momentum": Style.MOMENTUM,
-    "meanreversion": Style.REVERSION,
-}
-"""What an agent's ``strategy`` may be."""
+from tools.worlds.world import Agents, World
 
 TRY_S: Final = 2.0
 """How long a request is sent again, before the agent that asked is begun anew."""
@@ -33,44 +28,76 @@ KEY_LIFE_S: Final = 24 * 3600
 """An agent's key expires by itself, so that a killed world leaves none behind for long. The agent asks for another."""
 
 
-def agents_of(world: World) -> Iterator[tuple[AgentPlan, Exact]]:
-    """Every agent of a world, and what it begins with: ``agent-noise-1``, ``agent-noise-2``, …"""
-    numbers: dict[str, int] = {}
-    for agents in world.agents:
-        tickers = agents.markets or world.tickers
-        for at in range(agents.count):
-            number = numbers[agents.strategy] = numbers.get(agents.strategy, 0) + 1
-            plan = AgentPlan(
-                user=f"agent-{agents.strategy}-{number}",
-                ticker=tickers[at % len(tickers)],
-                style=STRATEGIES[agents.strategy],
-                size=agents.size,
-                leverages=tuple(agents.leverage),
-                pause_s=agents.pause,
-                positions_max=agents.positions,
-            )
-            yield plan, agents.deposit
+@dataclass(frozen=True)
+class AgentPlan:
+    """One agent: who, where, and the table of the file that says how. ``number``: which of its strategy it is."""
+
+    user: str
+    ticker: str
+    number: int
+    table: Agents
+
+
+def agents_of(world: World) -> Iterator[AgentPlan]:
+    """Every agent of a world: ``agent-noise-1``, ``agent-noise-2``, …"""
+    numbers: Counter[str] = Counter()
+    for table in world.agents:
+        name, tickers = short_name(table.strategy), table.markets or world.tickers
+        for at in range(table.count):
+            numbers[name] += 1
+            yield AgentPlan(f"agent-{name}-{numbers[name]}", tickers[at % len(tickers)], numbers[name], table)
 
 
 def users_of(world: World) -> Mapping[str, Exact]:
     """The agents' users, and the first deposit of each."""
-    return {plan.user: deposit for plan, deposit in agents_of(world)}
+    return {plan.user: plan.table.deposit for plan in agents_of(world)}
 
 
 async def run_agent(
-    admin: Venue, plan: AgentPlan, deposit: Exact, stop: asyncio.Event, begun: Callable[[str], None]
+    crowd: Crowd,
+    admin: Venue,
+    world: World,
+    plan: AgentPlan,
+    stop: asyncio.Event,
+    *,
+    begun: Callable[[str], None],
+    pace: float,
 ) -> None:
     """Run one agent with its own key, until ``stop`` or until the key is no longer valid.
 
-    An agent that has lost everything gets its first deposit again. Errors: VenueError.
+    An agent that has lost everything gets its first deposit again. One whose strategy raises an exception ends, and the
+    others go on. ``pace``: how much faster than usual it decides.
+
+    Errors: VenueError; ToolError if it cannot go on.
     """
+    table = plan.table
+    kind = await asyncio.to_thread(strategy_of, world.strategy(table))
     expiry = rfc3339(int((time.time() + KEY_LIFE_S) * 1000))
     made = await admin.create_key(["read", "trade"], user_id=plan.user, label="agent", expires_at=expiry)
     begun(plan.user)
     async with Venue(admin.url, made.key, retry_s=TRY_S) as venue:
 
         async def top_up() -> None:
-            await admin.deposit(plan.user, deposit)
-            LOG.info("world.agent_topped_up", agent=plan.user, amount=str(deposit))
+            await admin.deposit(plan.user, table.deposit)
+            LOG.info("world.agent_topped_up", agent=plan.user, amount=str(table.deposit))
 
-        await Agent(plan, venue, Random(randbits(SEED_BITS)), top_up).run(stop)
+        trader = crowd.add(
+            venue,
+            kind,
+            user=plan.user,
+            ticker=plan.ticker,
+            random=Random(randbits(SEED_BITS) if table.seed is None else f"{table.seed}:{plan.number}"),
+            size=table.size,
+            leverage=table.leverage,
+            pace=pace * (kind.every_s / table.pause if table.pause else 1.0),
+            top_up=top_up,
+        )
+        try:
+            await trader.run(stop)
+        finally:
+            crowd.remove(trader)
+    if trader.state == "crashed":
+        LOG.error("world.agent_crashed", agent=plan.user, reason=trader.problem)
+        await stop.wait()
+    elif trader.problem:
+        raise ToolError(trader.problem)

@@ -16,7 +16,7 @@ from perps.wire.listing import ChangesBody
 from perps.wire.lists import LIMIT_MAX
 from perps.wire.markets import Market
 from perps.wire.users import User as Known
-from tools.key_files import kept_key, make_key
+from tools.key_files import KeyFiles
 from tools.output import counted
 from tools.worlds.agents import users_of
 from tools.worlds.reading import rule_broken
@@ -58,14 +58,15 @@ async def plan(admin: Venue, world: World, keys_in: Path) -> Plan:
         made.steps += [step] if step else []
     known = {user.user_id: user async for user in admin.list_users(limit=LIMIT_MAX)}
     made.steps += _users(admin, world, known)
+    files = KeyFiles(admin)
     for key in world.keys:
         file = keys_in / key.file
-        kept = await kept_key(admin, file, key.user_id, key.scopes)
+        kept = await files.kept(file, key.user_id, key.scopes)
         if kept is None:
             owner = f" for {key.user_id}" if key.user_id else ""
 
             async def make(key: Any = key, file: Path = file) -> None:
-                made.keys[key.file] = await make_key(admin, file, key.user_id, key.scopes, key.label or file.stem)
+                made.keys[key.file] = await files.make(file, key.user_id, key.scopes, key.label or file.stem)
 
             made.steps.append(Step(f"make a key{owner} ({', '.join(key.scopes)}) in {file}", make))
         else:
@@ -172,8 +173,11 @@ def _create(admin: Venue, name: str, referrer: str | None) -> Callable[[], Await
 
 
 def _pay(admin: Venue, world: World, name: str, amount: Decimal, paid: Decimal) -> Callable[[], Awaitable[object]]:
-    """Pay once, however often this is done: the id follows from what the user has had so far."""
-    told = hashlib.sha256(f"{name} {paid:f}".encode()).hexdigest()[:32]
+    """Pay once, however often this is done: the id follows from what the user has had so far.
+
+    Who is not there yet has had 0, and who has just been made has had 0.00: the same.
+    """
+    told = hashlib.sha256(f"{name} {paid.normalize():f}".encode()).hexdigest()[:32]
     order_id = f"world-{world.name}-{told}"
 
     async def do() -> None:

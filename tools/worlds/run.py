@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from perps.agents.crowd import Crowd
 from perps.client import Venue
 from tools.worlds.agents import TRY_S, agents_of, run_agent
 from tools.worlds.feeds import works_of
@@ -72,8 +72,8 @@ async def keep_going(
     admin: Venue, world: World, stop: asyncio.Event, *, ready: Callable[[], None], pace: float = 1.0
 ) -> None:
     """Keep the feeds, stories and agents of a world that is set up going, until ``stop``."""
-    agents = list(agents_of(world))
-    silent = {agent.user for agent, _ in agents}
+    agents, crowd = list(agents_of(world)), Crowd()
+    silent = {agent.user for agent in agents}
     parts: dict[str, Work] = dict(works_of(admin, world, stop, pace))
 
     def begun(user: str) -> None:
@@ -82,10 +82,11 @@ async def keep_going(
             if not silent:
                 ready()
 
-    for agent, deposit in agents:
-        faster = replace(agent, pause_s=agent.pause_s / pace)
-        parts[agent.user] = partial(run_agent, admin, faster, deposit, stop, begun)
-    if not agents:
+    for agent in agents:
+        parts[agent.user] = partial(run_agent, crowd, admin, world, agent, stop, begun=begun, pace=pace)
+    if agents:
+        parts["the agents' markets"] = partial(crowd.hear, admin, {agent.ticker for agent in agents})
+    else:
         ready()
     LOG.debug("world.ready", world=world.name, agents=len(agents))
     await until_stopped([keep(name, part, stop, pace) for name, part in parts.items()], stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from perps.wire.base import Number, Text, Ticker, UserId, by_default
 from perps.wire.listing import MarketBody
@@ -32,7 +32,7 @@ class User(Table):
 
 
 class Key(Table):
-    """A key to make, and the file that keeps it: in the venue's data directory, if it is no absolute path."""
+    """A key to make, and the name of the file that keeps it, in the venue's data directory."""
 
     file: str
     scopes: list[Scope]
@@ -63,6 +63,19 @@ class FileFeed(Table, tag="file", tag_field="kind"):
     """Begin again at the end, for ever."""
 
 
+class HttpFeed(Table, tag="http", tag_field="kind"):
+    """Live prices from addresses that answer with JSON, as for ``perps feed http``: of several, the middle one."""
+
+    market: Ticker
+    urls: Annotated[list[str], Meta(min_length=1)]
+    json_path: str
+    time_path: str | None = None
+    interval: Seconds = 1.0
+    timeout: Seconds = 5.0
+    max_age: Seconds = 30.0
+    max_spread: Annotated[float, Meta(ge=0)] = 0.02
+
+
 class Stories(Table, tag="stories", tag_field="kind"):
     """What happens, from a CSV file: ``at,ticker,change,reason``."""
 
@@ -75,30 +88,36 @@ class Stories(Table, tag="stories", tag_field="kind"):
     """
 
 
-Feed = ProcessFeed | FileFeed | Stories
+Feed = ProcessFeed | FileFeed | HttpFeed | Stories
 
 
 class Agents(Table):
-    """Some agents with one strategy. Their users are made with the world; each watches one of the markets."""
+    """Some agents with one strategy. Their users are made with the world; each trades in one of the markets."""
 
     strategy: str
+    """The name of one that comes with perps, or ``FILE.py:Class``."""
     count: Annotated[int, Meta(ge=1, le=1000)] = 1
     markets: list[Ticker] | None = None
     """In turn: the first agent the first market. By default all of the world."""
     deposit: Number = by_default("25000")
     size: Annotated[float, Meta(gt=0)] = 1000.0
-    """The typical notional of an order, USD."""
-    leverage: list[Annotated[int, Meta(ge=1, le=1000)]] = field(default_factory=lambda: [1, 2, 3])
-    """One of these, by chance, for each order."""
-    pause: Seconds = 2.0
-    """About so many seconds between two looks at the market."""
-    positions: Annotated[int, Meta(ge=1, le=100)] = 4
-    """The most that one agent has open."""
+    """USD of notional that an open usually takes."""
+    leverage: Annotated[int, Meta(ge=1, le=1000)] = 2
+    """At most the market's."""
+    pause: Seconds | None = None
+    """About so many seconds between two decisions. By default the strategy's own ``every_s``."""
+    seed: int | None = None
+    """Decides all chance of these agents."""
 
 
 TABLES: Final[dict[str, type[Struct]]] = {"markets": MarketBody, "users": User, "keys": Key, "agents": Agents}
 """Lists of tables in the file, and what each table is. ``feeds`` has a kind each."""
-FEEDS: Final[dict[str, type[Struct]]] = {"process": ProcessFeed, "file": FileFeed, "stories": Stories}
+FEEDS: Final[dict[str, type[Struct]]] = {
+    "process": ProcessFeed,
+    "file": FileFeed,
+    "http": HttpFeed,
+    "stories": Stories,
+}
 
 
 class Listing(Struct, frozen=True, kw_only=True):
@@ -124,3 +143,8 @@ class World(Struct, kw_only=True):
     def tickers(self) -> list[str]:
         """The markets of the file."""
         return [market.body.ticker for market in self.markets]
+
+    def strategy(self, agents: Agents) -> str:
+        """What decides for these agents. A path begins at the folder of the file."""
+        place, colon, name = agents.strategy.rpartition(":")
+        return f"{self.file.parent / place}:{name}" if colon and place.endswith(".py") else agents.strategy

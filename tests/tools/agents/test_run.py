@@ -133,6 +133,19 @@ async def test_a_second_run_has_the_same_users_and_keys(venue: Running, mine: st
         assert len([key async for key in admin.list_keys()]) == 2
 
 
+async def test_key_files_of_another_venue_are_replaced_however_many_there_are(
+    venue: Running, mine: str, tmp_path: Path
+) -> None:
+    chosen = settings(venue, f"{mine}:Buyer", count=30, decisions=1)
+    folder = tmp_path / "agent-keys"
+    await asyncio.to_thread(folder.mkdir)
+    for number in range(30):
+        await asyncio.to_thread((folder / f"{chosen.user(number)}.key").write_text, "a-key-of-another-venue")
+    board = await run_on(venue, chosen)
+    assert board.problems() == {}
+    assert board.total().trades == 30
+
+
 async def test_a_seed_repeats_what_agents_do_where_they_see_the_same(mine: str) -> None:
     told = []
     for seed in (7, 7, 8):

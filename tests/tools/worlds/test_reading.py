@@ -42,7 +42,7 @@ def test_the_game_has_twenty_organisations_fifty_agents_and_stories_that_take_ea
     world = read_world(path_of("game"))
     stories = read_stories(PACKAGED / "game-stories.csv")
     assert (len(world.tickers), len(users_of(world))) == (20, 50)
-    assert {plan.ticker for plan, _ in agents_of(world)} == set(world.tickers)
+    assert {plan.ticker for plan in agents_of(world)} == set(world.tickers)
     assert {story.ticker for story in stories} == set(world.tickers)
     for ticker in world.tickers:
         assert sum(story.change for story in stories if story.ticker == ticker) == 0
@@ -85,7 +85,15 @@ def test_names_with_hyphens_are_the_same_as_with_underscores(tmp_path: Path) -> 
         ),
         (
             MARKET + '[[feeds]]\nkind = "rss"\n',
-            "my.toml:6: [[feeds]] 1, kind: must be one of process, file, stories",
+            "my.toml:6: [[feeds]] 1, kind: must be one of process, file, http, stories",
+        ),
+        (
+            MARKET + '[[feeds]]\nkind = "http"\nmarket = "NOVA"\nurls = ["ftp://x"]\njson_path = "$.p"\n',
+            "my.toml:8: [[feeds]] 1, urls: 'ftp://x' is not a URL that begins with http:// or https://",
+        ),
+        (
+            MARKET + '[[feeds]]\nkind = "http"\nmarket = "NOVA"\nurls = ["http://x"]\njson_path = "$.["\n',
+            "my.toml:9: [[feeds]] 1, json_path: '$.[' is not a JSONPath, such as $.data.price ",
         ),
         (
             MARKET + '[[feeds]]\nkind = "process"\nmarkets = ["NOVE"]\n',
@@ -101,7 +109,11 @@ def test_names_with_hyphens_are_the_same_as_with_underscores(tmp_path: Path) -> 
         ),
         (
             MARKET + '[[agents]]\nstrategy = "nois"\n',
-            "my.toml:6: [[agents]] 1, strategy: there is no strategy 'nois'; did you mean 'noise'?",
+            "my.toml:6: [[agents]] 1, strategy: there is no strategy 'nois'. Name one of noise, momentum, ",
+        ),
+        (
+            MARKET + '[[agents]]\nstrategy = "mine.py:Mine"\n',
+            "my.toml:6: [[agents]] 1, strategy: there is no file mine.py",
         ),
         (
             MARKET + '[[agents]]\nstrategy = "noise"\ncount = 0\n',
@@ -112,8 +124,15 @@ def test_names_with_hyphens_are_the_same_as_with_underscores(tmp_path: Path) -> 
             "my.toml:2: [[users]] 1, user_id: agent-noise-1 is the name of an agent",
         ),
         (
-            '[[keys]]\nfile = "k"\nscopes = ["trade"]\n',
+            '[[keys]]\nfile = "k.key"\nscopes = ["trade"]\n',
             "my.toml:3: [[keys]] 1, scopes: a key with the scope trade needs a user_id",
+        ),
+        *(
+            (
+                f'[[keys]]\nfile = "{name}"\nscopes = ["read"]\n',
+                f"my.toml:2: [[keys]] 1, file: '{name}' is no name for it: letters, digits, . _ - and then .key,",
+            )
+            for name in ("../ann.key", "/home/ann/.bashrc", "a/ann.key", ".key", "ann", "admin.key", "Admin.key")
         ),
         ("name = \n", "my.toml: it is not TOML: "),
     ],
@@ -151,7 +170,7 @@ def test_agents_share_out_the_markets_in_turn(tmp_path: Path) -> None:
         + MARKET.replace("NOVA", "ORBIT")
         + '[[agents]]\nstrategy = "noise"\ncount = 3\n[[agents]]\nstrategy = "noise"\nmarkets = ["ORBIT"]\n'
     )
-    assert [(plan.user, plan.ticker) for plan, _ in agents_of(read_world(file))] == [
+    assert [(plan.user, plan.ticker) for plan in agents_of(read_world(file))] == [
         ("agent-noise-1", "NOVA"),
         ("agent-noise-2", "ORBIT"),
         ("agent-noise-3", "NOVA"),

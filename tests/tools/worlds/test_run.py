@@ -6,15 +6,14 @@ from collections import deque
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from random import Random
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
-from perps.client import Refused, Venue
-from perps.wire.trading import Opened
+from perps.client import Venue
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
-from tools.worlds.agent import Agent, AgentPlan, Style, wish
 from tools.worlds.agents import users_of
 from tools.worlds.feeds import timed
 from tools.worlds.reading import PACKAGED, path_of, read_world
@@ -26,7 +25,6 @@ PACE = 40.0
 DEMO = read_world(path_of("demo"))
 AGENTS = list(users_of(DEMO))
 PEOPLE = [user.user_id for user in DEMO.users]
-PLAN = AgentPlan("ann", "BTC-PERP", Style.NOISE, 500.0, (2,), 1.0, positions_max=2)
 
 
 class Demo:
@@ -51,17 +49,6 @@ class Demo:
     async def stop(self) -> None:
         self._stop.set()
         await asyncio.wait_for(self._task, 3)
-
-
-def an_agent(venue: Venue) -> Agent:
-    async def top_up() -> None:
-        await venue.deposit("ann", "100")
-
-    return Agent(PLAN, venue, Random(1), top_up)
-
-
-def refusal(code: str) -> Refused:
-    return Refused(code, "No.", {}, 422)
 
 
 async def test_a_demo_lists_markets_makes_users_moves_prices_and_trades(running: Running, tmp_path: Path) -> None:
@@ -157,68 +144,63 @@ async def test_a_demo_stops_while_it_is_being_made(running: Running, tmp_path: P
     await demo.stop()
 
 
-async def test_an_agent_without_money_or_positions_is_topped_up(running: Running) -> None:
-    async with Venue(running.url, ADMIN_KEY) as venue:
-        await venue.create_user("ann")
-        await an_agent(venue).refused(refusal("insufficient_funds"))
-    assert running.venue.users["ann"] == 100
+async def test_an_agent_without_money_is_topped_up(running: Running, tmp_path: Path) -> None:
+    running.venue.refusals["open"] = deque([(422, "insufficient_funds")])
+    paid = running.venue.seen["deposit"] + len(users_of(DEMO)) + len(PEOPLE)
+    demo = Demo(running, tmp_path)
+    await demo.until_it_trades()
+    await demo.stop()
+    assert running.venue.seen["deposit"] == paid + 1
 
 
-@pytest.mark.parametrize("code", ["insufficient_funds", "max_skew_exceeded", "open_interest_exceeded"])
-async def test_an_agent_that_cannot_open_closes_what_it_has(running: Running, code: str) -> None:
-    running.venue.add_market("BTC-PERP")
-    async with Venue(running.url, ADMIN_KEY) as venue:
-        agent = an_agent(venue)
-        opened = await venue.open("BTC-PERP", "long", "500", 2)
-        assert isinstance(opened, Opened)
-        agent.positions.append(opened.position.id)
-        await agent.refused(refusal(code))
-        await agent.step()
-    assert list(agent.positions) == []
-    assert running.venue.positions == {}
+MINE = """
+from perps.agents import Strategy
 
 
-async def test_an_agent_learns_that_its_position_is_gone(running: Running) -> None:
-    async with Venue(running.url, ADMIN_KEY) as venue:
-        agent = an_agent(venue)
-        agent.positions.append("BTC-PERP-7")
-        await agent.refused(refusal("position_closed"))
-    assert list(agent.positions) == []
+class Raises(Strategy):
+    async def decide(self):
+        raise KeyError("no such thing")
 
 
-async def test_an_agent_never_holds_more_than_its_plan_allows(running: Running) -> None:
-    running.venue.add_market("BTC-PERP")
-    async with Venue(running.url, ADMIN_KEY) as venue:
-        agent = an_agent(venue)
-        for _ in range(60):
-            await agent.step()
-            assert len(agent.positions) <= PLAN.positions_max
-    assert running.venue.seen["close"] > 0
+class Buyer(Strategy):
+    async def decide(self):
+        await self.enter("long")
+"""
+OWN = """
+[[markets]]
+ticker = "NOVA"
+price = 100
+preset = "game"
+[[agents]]
+strategy = "mine.py:Raises"
+[[agents]]
+strategy = "mine.py:Buyer"
+count = 2
+size = 70
+leverage = 2
+seed = 7
+pause = 0.5
+"""
 
 
-async def test_an_agent_waits_longer_after_each_failure_in_a_row(running: Running) -> None:
-    async with Venue(running.url, ADMIN_KEY) as venue:
-        agent = an_agent(venue)
-        pauses = []
-        for agent.failures in range(0, 60, 4):
-            pauses.append(agent.next_pause())
-    assert pauses[0] < pauses[1] < pauses[-1] == 30
+async def test_a_strategy_from_a_file_beside_the_world_trades_and_one_that_raises_ends_alone(
+    running: Running, tmp_path: Path
+) -> None:
+    def write() -> World:
+        (tmp_path / "mine.py").write_text(MINE)
+        (tmp_path / "world.toml").write_text(OWN)
+        return read_world(tmp_path / "world.toml")
 
-
-@pytest.mark.parametrize(
-    ("style", "marks", "side"),
-    [
-        (Style.MOMENTUM, [100.0] * 10 + [100.1], "long"),
-        (Style.MOMENTUM, [100.0] * 10 + [99.9], "short"),
-        (Style.MOMENTUM, [100.0] * 11, None),
-        (Style.MOMENTUM, [100.0, 200.0], None),
-        (Style.REVERSION, [100.0] * 10 + [101.0], "short"),
-        (Style.REVERSION, [100.0] * 10 + [99.0], "long"),
-        (Style.REVERSION, [100.0] * 11, None),
-    ],
-)
-def test_momentum_goes_with_a_move_and_reversion_against_it(style: Style, marks: list[float], side: str | None) -> None:
-    assert wish(style, marks, Random(1)) == side
+    world, stop = await asyncio.to_thread(write), asyncio.Event()
+    work = run_world(running.url, ADMIN_KEY, stop, world, keys_in=tmp_path, ready=lambda _: None, pace=PACE)
+    task = asyncio.create_task(work)
+    venue = running.venue
+    await venue.until(lambda: venue.seen["open"] >= 6)
+    stop.set()
+    await asyncio.wait_for(task, 3)
+    assert set(venue.users) == {"agent-raises-1", "agent-buyer-1", "agent-buyer-2"}
+    assert {key for key in venue.keys.values() if key} == {"agent-raises-1", "agent-buyer-1", "agent-buyer-2"}
+    assert venue.seen["create_key"] == 3, "an agent that has ended asks for no key again"
 
 
 STORIES = """\
@@ -250,7 +232,7 @@ async def test_stories_come_at_their_time_once_and_a_file_of_prices_again_and_ag
 ) -> None:
     def write() -> World:
         (tmp_path / "stories.csv").write_text(STORIES)
-        (tmp_path / "prices.csv").write_text("time,price\n0,101\n60,102\n")
+        (tmp_path / "prices.csv").write_text("time,price\n1700000000,101\n1700000060,102\n")
         (tmp_path / "world.toml").write_text(WORLD)
         return read_world(tmp_path / "world.toml")
 
@@ -266,6 +248,29 @@ async def test_stories_come_at_their_time_once_and_a_file_of_prices_again_and_ag
     played = [price["price"] for price in venue.prices if price["ticker"] == "BTC"]
     assert played[:4] == ["101.00", "102.00"] * 2
     assert begun.is_set(), "a world without agents is ready at once"
+
+
+async def test_live_prices_come_from_an_address(running: Running, tmp_path: Path) -> None:
+    async def price(_: web.Request) -> web.Response:
+        return web.json_response({"data": {"price": "123.45"}})
+
+    app = web.Application()
+    app.router.add_get("/price", price)
+
+    def write(url: str) -> World:
+        listing = '[[markets]]\nticker = "BTC"\nprice = 100\n'
+        feed = f'[[feeds]]\nkind = "http"\nmarket = "BTC"\nurls = ["{url}"]\njson_path = "$.data.price"\n'
+        (tmp_path / "world.toml").write_text(listing + feed)
+        return read_world(tmp_path / "world.toml")
+
+    async with TestServer(app) as source:
+        world, stop = await asyncio.to_thread(write, str(source.make_url("/price"))), asyncio.Event()
+        work = run_world(running.url, ADMIN_KEY, stop, world, keys_in=tmp_path, ready=lambda _: None, pace=PACE)
+        task = asyncio.create_task(work)
+        await running.venue.until(lambda: bool(running.venue.prices))
+        stop.set()
+        await asyncio.wait_for(task, 3)
+    assert running.venue.prices[0]["price"] == "123.45"
 
 
 def test_a_round_of_stories_in_any_order_has_each_once() -> None:

@@ -114,9 +114,9 @@ async def channel(client: Client, protocol: str = MSGPACK, query: str = "", **op
         yield made
 
 
-async def none_left(venue: Running) -> None:
-    """Wait until the venue has no channel any more, nor anything to do for one that has ended."""
+async def none_left(venue: Running, *, but: int = 0) -> None:
+    """Wait until the venue has no channel any more (``but`` so many), nor anything to do for one that has ended."""
     agents = venue.venue.context.agents
     async with soon(WAIT_S):
-        while len(agents) or agents.ending:  # noqa: ASYNC110 - plain values
+        while len(agents) > but or agents.ending:  # noqa: ASYNC110 - plain values
             await asyncio.sleep(0.001)
