@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -9,6 +10,7 @@ from actors.ledger import LedgerActor
 from actors.look_up import LookUpActor
 from actors.market import MarketActor
 from actors.supervisor import Supervisor
+from perps.commands import SWEEP
 from perps.units import Millis
 from tests.simulation.clients import WEIGHTS
 from tests.simulation.journal import Commit, InjectedBug
@@ -37,6 +39,10 @@ class Plan:
     """Faults per step (``commit``: per commit), by kind."""
     limits: Limits
     weights: dict[str, int] = field(default_factory=dict)
+    prey: tuple[type, ...] = (MarketActor, MarketActor, MarketActor, LedgerActor, LookUpActor, Supervisor)
+    """In which actors bugs are planned, if there is no better place."""
+    cuts: float = 0.0
+    """How often a commit is lost that has a row of kind ``sweep``: consequences that overflowed the row before."""
 
     def without(self, kinds: tuple[str, ...]) -> Plan:
         """The same, with some kinds of fault switched off."""
@@ -109,8 +115,11 @@ class Faults:
                     return kind
         return None
 
-    def verdict(self) -> Commit:
-        """What becomes of a commit."""
+    def verdict(self, kinds: Iterable[str]) -> Commit:
+        """What becomes of a commit of rows of these kinds."""
+        cuts = self._plan.cuts
+        if cuts and self.active and SWEEP in kinds and self._random.random() < cuts:
+            return Commit.LOST
         if not self.active or self._random.random() >= self._plan.rates["commit"]:
             return Commit.DONE
         return self._random.choice([each for each in Commit if each is not Commit.DONE])
@@ -125,9 +134,7 @@ class Faults:
         Best for one to whom somebody just sends: he saw it alive, and it dies before the message is there. Or for a
         market that is just being built.
         """
-        kinds = (MarketActor, MarketActor, MarketActor, LedgerActor, LookUpActor, Supervisor)
-        names = [kind.__name__ for kind in kinds]
-        self._armed = self._random.choice(names)
+        self._armed = self._random.choice(self._plan.prey).__name__
         sending = [task for task in self._scheduler.tasks if task.where.startswith("before →")]
         if sending and self._random.random() < HUNTS:
             sender = self._random.choice(sending)

@@ -6,7 +6,7 @@ found or not by whoever owns the shard next. Another owner may take over; reads 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum, auto
 from random import Random
 
@@ -37,7 +37,7 @@ class InjectedBug(RuntimeError):
     """A bug that the run has planned for an actor."""
 
 
-Verdict = Callable[[], Commit]
+Verdict = Callable[[Iterable[str]], Commit]
 """Says what becomes of the next append."""
 
 
@@ -211,7 +211,7 @@ class Session:
         scheduler.pause("before a commit")
         self._check_mine()
         store.check(entries, self._epoch, self._offset)
-        commit = store.verdict()
+        commit = store.verdict(entry.row.kind for entry in entries)
         if commit is Commit.LOST:
             raise JournalUnavailable("lost before the commit")
         if commit is Commit.BROKEN_BEFORE:

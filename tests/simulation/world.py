@@ -54,10 +54,20 @@ class Report:
     faults: dict[str, int] = field(default_factory=dict)
 
 
-def run(seed: int, *, steps: int | None = None, without: tuple[str, ...] = (), trace: Trace | None = None) -> Report:
-    """Run one seed. ``steps`` cuts it short, ``without`` switches kinds of fault off. Raises ``Violation``."""
+def run(
+    seed: int,
+    *,
+    steps: int | None = None,
+    without: tuple[str, ...] = (),
+    trace: Trace | None = None,
+    plan: Plan | None = None,
+) -> Report:
+    """Run one seed. ``steps`` cuts it short, ``without`` switches kinds of fault off. Raises ``Violation``.
+
+    The seed draws the plan too, unless one is given.
+    """
     random = Random(seed)
-    plan = draw(random).without(without)
+    plan = (draw(random) if plan is None else plan).without(without)
     world = World(seed, random, plan, trace)
     with (
         on_scheduler(world.scheduler, plan.limits, world.faults.at_a_message, world.checks.sequenced) as runtime,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import asyncpg
@@ -67,6 +67,10 @@ TOOLS: dict[str, tuple[str, ...]] = {
 }
 
 
+READERS = {"verify", "verify --json", "reconcile", "reconcile --json", "journal of a user"}
+"""Tools that read query tables."""
+
+
 @pytest.fixture
 def empty(server_url: str) -> Iterator[str]:
     """A database that has nothing in it, and stays so: nothing is restored of a damaged journal."""
@@ -78,9 +82,34 @@ def test_every_column_is_damaged_here() -> None:
     assert tuple(DAMAGE) == JOURNAL.columns
 
 
+ALWAYS = ("verify",)
+"""What is tried with every value each time; it reads all that another tool reads."""
+SHARE = 3
+"""One in so many of the others is tried with a value, another with the next; ``make test-faults`` tries all."""
+
+Choice = Callable[[int], Sequence[str]]
+
+
+def in_turn(value: int) -> list[str]:
+    """The tools to try with the value of this number."""
+    others = [name for name in TOOLS if name not in ALWAYS]
+    return [*ALWAYS, *others[value % SHARE :: SHARE]]
+
+
+def every_one(_: int) -> list[str]:
+    """All tools."""
+    return list(TOOLS)
+
+
+CHOICES = [in_turn, pytest.param(every_one, marks=pytest.mark.faults)]
+
+
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("column", DAMAGE)
-def test_no_value_of_a_column_breaks_a_tool(column: str, stored: Stored, capsys: Captured, empty: str) -> None:
+def test_no_value_of_a_column_breaks_a_tool(
+    column: str, choice: Choice, stored: Stored, capsys: Captured, empty: str
+) -> None:
     stored.run("create cast (bytea as text) without function")  # how bytes that are no text come into a text column
     stored.run("create table whole as select * from journal")
     offset = stored.offset_of("open")
@@ -94,8 +123,8 @@ def test_no_value_of_a_column_breaks_a_tool(column: str, stored: Stored, capsys:
         except asyncpg.IntegrityConstraintViolationError:
             continue
         tried += value != before
-        for name, arguments in TOOLS.items() if value != before else ():
-            given = tuple(argument.format(empty=empty) for argument in arguments)
+        for name in choice(tried + list(DAMAGE).index(column)) if value != before else ():
+            given = tuple(argument.format(empty=empty) for argument in TOOLS[name])
             check(name, given, stored.url, capsys, f"{name} with {column} = {value!r:.40}")
         stored.run("delete from journal")
         stored.run("insert into journal select * from whole")
@@ -103,19 +132,24 @@ def test_no_value_of_a_column_breaks_a_tool(column: str, stored: Stored, capsys:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.parametrize("choice", CHOICES)
 @pytest.mark.parametrize("table", [FILLS, LEGS, PRICES, POSITIONS], ids=lambda table: str(table.name))
-def test_no_value_in_a_query_table_breaks_a_tool(table: Table, stored: Stored, capsys: Captured) -> None:
+def test_no_value_in_a_query_table_breaks_a_tool(
+    table: Table, choice: Choice, stored: Stored, capsys: Captured
+) -> None:
     stored.run("create cast (bytea as text) without function")
     stored.run(f"create table whole as select * from {table.name}")
     query = "select column_name, data_type from information_schema.columns where table_name = 'whole'"
     kinds = {str(record[0]): str(record[1]) for record in stored.run(query)}
+    tried = 0
     for column in table.columns:
         is_text = kinds[column] == "text"
         for value in (HOSTILE, NOT_UTF8) if is_text else (EDGE if kinds[column] == "bigint" else 2**31 - 1, -1):
             put = "$1::bytea::text" if isinstance(value, bytes) else "$1"
             newest = f'"offset" = (select max("offset") from {table.name})'
             stored.run(f'update {table.name} set "{column}" = {put} where {newest}', value)
-            for name in ("verify", "verify --json", "reconcile", "reconcile --json", "journal of a user"):
+            tried += 1
+            for name in READERS.intersection(choice(tried)):
                 check(name, TOOLS[name], stored.url, capsys, f"{name} with {table.name}.{column} = {value!r:.40}")
             stored.run(f"delete from {table.name}")
             stored.run(f"insert into {table.name} select * from whole")

@@ -36,22 +36,26 @@ def _without_tuples(schema: Any) -> Any:
     return plain
 
 
-PHASES: Final = {
-    "an administrator": "examples,coverage,fuzzing,stateful",
+ADMINISTRATOR: Final = "an administrator"
+PHASES: Final = {ADMINISTRATOR: "examples,coverage,fuzzing", "a trader": "examples"}
+"""Of schemathesis, by who asks. Whoever may do less is refused before most of a body is read."""
+ALL_PHASES: Final = {
+    ADMINISTRATOR: "examples,coverage,fuzzing,stateful",
     "a trader": "examples,fuzzing",
     "anybody": "examples",
 }
-"""Of schemathesis, by who asks. Whoever may do less is refused before most of a body is read."""
+EXAMPLES, MORE_EXAMPLES = 2, 10
+"""Of each operation: each time, and in ``make test-faults``."""
 
 
-async def _try_out(url: str, key: str | None, phases: str, place: Path) -> str:
+async def _try_out(url: str, key: str | None, phases: str, place: Path, examples: int) -> str:
     """Run schemathesis against a venue: what it has found, or nothing."""
     contract = place / "openapi.json"
     await asyncio.to_thread(contract.write_text, json.dumps(_without_tuples(json.loads(document("1")))))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(HERE / "schemathesis.toml")),
         *("run", str(contract), "--url", url, *(("--header", f"Authorization: Bearer {key}") if key else ())),
-        *("--phases", phases, "--max-examples", "5", "--generation-deterministic"),
+        *("--phases", phases, "--max-examples", str(examples), "--generation-deterministic"),
         # What the rules of a market refuse no schema can say.
         *("--exclude-checks", "positive_data_acceptance", "--warnings", "off", "--no-color"),
         *(word for name in STREAMS for word in ("--exclude-operation-id", name)),
@@ -87,17 +91,32 @@ async def _every_cent_is_accounted_for(venue: Running) -> AsyncIterator[list[int
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("who", ["an administrator", "a trader", "anybody"])
+@pytest.mark.parametrize("who", PHASES)
 async def test_whatever_is_sent_gets_an_answer_of_the_contract(
     venue: Running, who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _all_is_answered(venue, who, PHASES[who], EXAMPLES, tmp_path, monkeypatch)
+
+
+@pytest.mark.faults
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("who", ALL_PHASES)
+async def test_whatever_else_is_sent_gets_an_answer_of_the_contract(
+    venue: Running, who: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _all_is_answered(venue, who, ALL_PHASES[who], MORE_EXAMPLES, tmp_path, monkeypatch)
+
+
+async def _all_is_answered(
+    venue: Running, who: str, phases: str, examples: int, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(FailedKeys, "wait_s", lambda *_: 0)  # it tries wrong keys all the time
     ann = await venue.user("ann", "1000000")
     await ann.opened(leverage=2)
-    keys: Mapping[str, str | None] = {"an administrator": ADMIN_KEY, "a trader": ann.key, "anybody": None}
+    keys: Mapping[str, str | None] = {ADMINISTRATOR: ADMIN_KEY, "a trader": ann.key, "anybody": None}
 
     async with _every_cent_is_accounted_for(venue) as offsets:
-        found = await _try_out(venue.url, keys[who], PHASES[who], tmp_path)
+        found = await _try_out(venue.url, keys[who], phases, place, examples)
 
     assert not found, found[:20_000]
     assert len(offsets) > 5
