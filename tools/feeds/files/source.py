@@ -74,8 +74,9 @@ def blocks(file: BinaryIO, name: str) -> Iterator[list[str]]:
         if len(lines) == 1 and text.count("\r") > 1:  # ends of lines as old Macs wrote them
             lines = text.split("\r")
         rest = lines.pop()
-        if len(rest) > LINE_MAX:
-            raise bad_row(name, "line", line + len(lines), f"it is longer than {LINE_MAX} characters")
+        if max(map(len, lines), default=0) > LINE_MAX or len(rest) > LINE_MAX:
+            long = next(at for at, each in enumerate((*lines, rest)) if len(each) > LINE_MAX)
+            raise bad_row(name, "line", line + long, f"it is longer than {LINE_MAX} characters")
         if lines:
             line += len(lines)
             yield lines

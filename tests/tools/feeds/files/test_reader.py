@@ -202,6 +202,7 @@ def test_one_bad_row_among_many_good_ones_keeps_its_number(file: Path) -> None:
         ),
         (f"time,price\n{T},\0\n", "line 2: it has zero bytes: it is no text"),
         (f"time,price\n{T},{'1' * 10_001}", "line 2: it is longer than 10000 characters"),
+        (f'time,price\n{T},"{"1" * 140_000}"\n{T},1\n', "line 2: it is longer than 10000 characters"),
         (
             f"{BARS}{T},9,10,8,9\n{T + 1},9,10,8,9\n",
             "line 2, column time: bars that move 25.0% each are at most a second apart: these are no seconds",
