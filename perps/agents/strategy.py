@@ -100,9 +100,7 @@ class Strategy:
     @property
     def waiting(self) -> tuple[Order, ...]:
         """The agent's opens and closes in this market that wait for the next price, the oldest first."""
-        return tuple(
-            one for one in self.account.orders if one.ticker == self.ticker and one.type is OrderKind.MARKET
-        )
+        return tuple(one for one in self.account.orders if one.ticker == self.ticker and one.type is OrderKind.MARKET)
 
     @property
     def is_full(self) -> bool:

@@ -138,6 +138,8 @@ class Trader:
         for _ in range(CLOSING_ROUNDS):
             with suppress(OutcomeUnknown):
                 closed = await desk.close_all_positions()
+                for order in (result.order for result in closed.results if result.order):
+                    await desk.wait_for_order(order.id)
                 if not closed.remaining and all(result.closed for result in closed.results):
                     break
             await asyncio.sleep(1.0 / self._pace)

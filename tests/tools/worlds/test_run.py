@@ -230,7 +230,7 @@ async def test_stories_come_at_their_time_once_and_a_file_of_prices_again_and_ag
 ) -> None:
     def write() -> World:
         (tmp_path / "stories.csv").write_text(STORIES)
-        (tmp_path / "prices.csv").write_text("time,price\n0,101\n60,102\n")
+        (tmp_path / "prices.csv").write_text("time,price\n2026-01-01T00:00:00Z,101\n2026-01-01T00:01:00Z,102\n")
         (tmp_path / "world.toml").write_text(WORLD)
         return read_world(tmp_path / "world.toml")
 
