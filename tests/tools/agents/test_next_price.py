@@ -96,6 +96,12 @@ async def test_an_agent_trades_at_the_next_price_and_each_trade_counts_once(
         assert account.trades == len(traded) > Noise.positions_max
         assert trader.problem == ""
         assert trader.seat.desk.refusals == {}
+        leaving = asyncio.create_task(trader.leave_all())
+        while not leaving.done():
+            clock.advance(1)
+            await admin.set_price("BTC-PERP", "10000", source="event")
+        await leaving
+        assert [one async for one in admin.list_positions("ann")] == []
 
 
 async def test_the_agents_of_a_world_wait_for_the_next_price_too(
