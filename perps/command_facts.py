@@ -58,12 +58,14 @@ class PriceSource(StrEnum):
 
 
 class OrderKind(StrEnum):
-    """What a resting order waits for."""
+    """What a resting order waits for. Limits and stops begin positions; stops and take-profits leave one."""
 
     LIMIT = "limit"
     """The quote: it fills when its average price is at the limit or better."""
     STOP = "stop"
     """The mark: it fills at market once the mark has reached its price."""
+    TAKE_PROFIT = "take_profit"
+    """The mark, the other way: of a position alone, which it closes with a profit."""
     MARKET = "market"
     """The next price: an open, an increase or a close in a market that executes at it."""
     WITHDRAWAL = "withdrawal"

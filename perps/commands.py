@@ -31,8 +31,10 @@ from perps.command_facts import PriceSource as PriceSource
 from perps.command_facts import Route as Route
 from perps.command_facts import Side as Side
 from perps.command_facts import most_to_pay
+from perps.net_commands import TradeNet as TradeNet
 from perps.order_commands import CancelOrder as CancelOrder
 from perps.order_commands import CancelOrders as CancelOrders
+from perps.order_commands import PlaceExit as PlaceExit
 from perps.order_commands import PlaceOrder as PlaceOrder
 from perps.order_commands import ReplaceOrder as ReplaceOrder
 from perps.order_commands import SetCancelTimer as SetCancelTimer
@@ -323,7 +325,9 @@ class ObserveTime(Struct, frozen=True, kw_only=True, tag=True):
 SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
-FundedCommand = OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | FundMarket | ListMarket | UpdateMarket
+FundedCommand = (
+    OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | FundMarket | ListMarket | UpdateMarket | TradeNet
+)
 MarketCommand = (
     OpenPosition
     | ClosePosition
@@ -333,6 +337,7 @@ MarketCommand = (
     | ReplaceOrder
     | CancelOrder
     | CancelOrders
+    | PlaceExit
     | UpdatePrice
     | ListMarket
     | SetMode
@@ -341,6 +346,7 @@ MarketCommand = (
     | SettleMarket
     | ObserveTime
     | SetCancelTimer
+    | TradeNet
 )
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand
@@ -355,7 +361,7 @@ def signed(side: Side, lots: int) -> Lots:
     return Lots(lots if side is Side.LONG else -lots)
 
 
-def limit_price(command: OpenPosition | ClosePosition) -> Pico | None:
+def limit_price(command: OpenPosition | ClosePosition | TradeNet) -> Pico | None:
     """The worst average fill price a command accepts, exact, in pico: nanos · 1000 + the rest. None: any price."""
     if command.acceptable_price is None:
         return None

@@ -53,6 +53,8 @@ class Traded(Struct, frozen=True, gc=False):
     """… and |C| that was paid for it."""
     reason: CloseReason | None = None
     """Which exit of the position made the trade, if one did."""
+    order: int | None = None
+    """Number of the order that it filled, if there was one."""
 
     @property
     def adds(self) -> bool:
@@ -93,9 +95,9 @@ class Ordered(Struct, frozen=True, gc=False):
     is_new: bool = False
     """It was placed now."""
     reason: str | None = None
-    """Why it was cancelled: ``owner``, ``expired``, or the code that its fill was refused with."""
+    """Why it was cancelled: ``owner``, ``expired``, ``position_closed``, or the code its fill was refused with."""
     position: int | None = None
-    """Number of the position that its fill began …"""
+    """Number of the position that its fill began or reduced …"""
     fill: Fill | None = None
     """… and the fill."""
 

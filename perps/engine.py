@@ -16,6 +16,7 @@ from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.checks import CLOSED, not_to_be_used
+from perps.rules.exits import Unpaid, next_exit
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
 from perps.rules.next_price import is_pending_due, next_orphan, next_pending
@@ -23,7 +24,6 @@ from perps.rules.orders import is_an_entry_due, next_entry
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
-from perps.rules.triggers import Unpaid, next_exit
 from perps.units import FundingIndex
 
 CONSEQUENCES_PER_ROW_MAX: Final = 256
@@ -182,5 +182,6 @@ def _consequence(market: Market, given: Given, unpaid: Unpaid, tries: list[int])
     """
     if market.mode in CLOSED:
         return None
-    ending = next_orphan(market) or next_liquidation(market, unpaid) or next_exit(market, market.mark, unpaid)
+    ending = next_orphan(market) or next_liquidation(market, unpaid, given.at)
+    ending = ending or next_exit(market, market.mark, given, unpaid)
     return ending or next_pending(market, given) or next_entry(market, given, tries)

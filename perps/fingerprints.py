@@ -7,9 +7,11 @@ from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
-from perps.commands import COMMANDS, Command, ListMarket
+from perps.commands import COMMANDS, Command, ListMarket, ReplaceOrder
 from perps.params import MarketParams
+from perps.units import Micros
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -18,8 +20,10 @@ def fingerprint(command: Command) -> bytes:
     """16 bytes that tell one command from another: BLAKE2b over its fields. Equal commands, equal fingerprints.
 
     Fields of ``later`` that hold their default are left out, so that adding one does not change the digest of any
-    command that does not use it.
+    command that does not use it. So is what a replacement's sender knew of the order: sent again it may know more.
     """
+    if isinstance(command, ReplaceOrder):
+        command = replace(command, known_size=Micros(0), known_leverage=1)
     if isinstance(command, ListMarket):
         named = {"type": type(command).__name__, "params": _released(command.params), "price": command.price}
         return blake2b(_encode(named), digest_size=16).digest()

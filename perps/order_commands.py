@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from perps.command_facts import Ids, OrderKind, Route, Side, most_to_pay
 from perps.units import Micros, Millis, Nano, Ppb, Ticks
@@ -44,8 +44,32 @@ class PlaceOrder(Struct, frozen=True, kw_only=True, tag=True):
         return most_to_pay(self.size, self.leverage, taker_fee)
 
 
+class PlaceExit(Struct, frozen=True, kw_only=True, tag=True):
+    """Let an order to leave a position, or a share of it, wait for its price. It only reduces, and takes no money."""
+
+    kind: ClassVar[str] = "exit"
+    route: ClassVar[Route] = Route.MARKET
+    scope: ClassVar[str] = "trade"
+    ids: ClassVar[Ids] = Ids.USER
+    gets_id: ClassVar[bool] = True
+    later: ClassVar[tuple[str, ...]] = ()
+
+    ticker: str
+    user: str
+    order: OrderKind
+    """A stop or a take-profit."""
+    position_id: str
+    share: Ppb
+    """0 < share ≤ 10⁹, of what the position has when the order is due; rounded down to lots, and at least one."""
+    price: Ticks
+    """The mark that sets it off."""
+    expires_at: Millis | None = None
+    acceptable_price: Nano | None = None
+    acceptable_price_pico: int = 0
+
+
 class ReplaceOrder(Struct, frozen=True, kw_only=True, tag=True):
-    """Give a resting order all of these terms instead of those that it has."""
+    """Give a resting order other terms. What is not set stays as it is when the market decides; None clears."""
 
     kind: ClassVar[str] = "replace"
     route: ClassVar[Route] = Route.FUNDED
@@ -57,23 +81,36 @@ class ReplaceOrder(Struct, frozen=True, kw_only=True, tag=True):
     ticker: str
     user: str
     order_id: str
-    size: Micros
-    leverage: int
-    price: Ticks
-    expires_at: Millis | None = None
-    acceptable_price: Nano | None = None
-    acceptable_price_pico: int = 0
-    take_profit: Ticks | None = None
-    stop_loss: Ticks | None = None
+    size: Micros | UnsetType = UNSET
+    leverage: int | UnsetType = UNSET
+    price: Ticks | UnsetType = UNSET
+    expires_at: Millis | UnsetType | None = UNSET
+    acceptable_price: Nano | UnsetType | None = UNSET
+    acceptable_price_pico: int | UnsetType = UNSET
+    """Set whenever ``acceptable_price`` is."""
+    take_profit: Ticks | UnsetType | None = UNSET
+    stop_loss: Ticks | UnsetType | None = UNSET
+    share: Ppb | UnsetType = UNSET
+    """Of an exit."""
+    known_size: Micros = Micros(0)
+    """What the sender saw of the order: its size and its leverage, where they stay. The ledger's bound follows from
+    them, so the market refuses when they are others by then. No part of what is asked for: see ``fingerprint``."""
+    known_leverage: int = 1
 
     @property
     def payer(self) -> str:
         """Whose wallet pays."""
         return self.user
 
+    @property
+    def sized(self) -> tuple[Micros, int]:
+        """Size and leverage that the order has afterwards, as far as the sender knows."""
+        size = self.known_size if self.size is UNSET else self.size
+        return size, self.known_leverage if self.leverage is UNSET else self.leverage
+
     def bound(self, taker_fee: Ppb) -> Micros:
         """The most that its fill can take: margin and fee, micros. What the order has already counts towards it."""
-        return most_to_pay(self.size, self.leverage, taker_fee)
+        return most_to_pay(*self.sized, taker_fee)
 
 
 class CancelOrder(Struct, frozen=True, kw_only=True, tag=True):
@@ -109,6 +146,7 @@ class CancelOrders(Struct, frozen=True, kw_only=True, tag=True):
 class SetCancelTimer(Struct, frozen=True, kw_only=True, tag=True):
     """End all resting orders of a user in a market ``after_ms`` from now, unless this is sent again before; 0: never.
 
+    Exit orders stay, as take-profits and stop-losses of positions do.
     The time counts from the command's own row, by the venue's clock.
     """
 

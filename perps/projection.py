@@ -85,7 +85,7 @@ def query_rows(entries: Sequence[Entry], *, fold: bool = True) -> QueryRows:
             for effect in effects:
                 if isinstance(effect, Traded):
                     about = position_id(row.stream, effect.position.number)
-                    if fold and all(isinstance(other, Ordered) for other in effects[1:]):
+                    if fold:
                         inside = folded(row, effect, moved, first)
                     fills.append(_fill(row, n, about, effect) + inside)
                     positions.take(row, about, effect, is_said=says_position(inside))
@@ -196,6 +196,7 @@ def _fill(row: Row, n: int, about: str, trade: Traded) -> Record:
         trade.referral,
         trade.bad_debt,
         None if trade.reason is None else trade.reason.value,
+        trade.order,
     )
 
 

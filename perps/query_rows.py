@@ -54,6 +54,8 @@ class FillRecord(Struct, frozen=True, gc=False):
     """What the position owed beyond its margin, micros."""
     reason: str | None = None
     """Which exit of its position made it: ``take_profit`` or ``stop_loss``; None: none did."""
+    order_number: int | None = None
+    """The order that it filled; None: none, or a fill of a database older than this column."""
 
     @property
     def is_long(self) -> bool:
@@ -221,7 +223,7 @@ class OrderRecord(Struct, frozen=True, gc=False):
     reduces: bool = False
     """Whether it takes from its position; then ``position_id`` is set from the beginning …"""
     share: int = 0
-    """… and of a close this is the share of it, ppb …"""
+    """… and of an exit or a close this is the share of it, ppb …"""
     lots: int = 0
     """… or this the lots."""
 

@@ -42,6 +42,7 @@ class RejectCode(StrEnum):
     ORDER_WOULD_TRIGGER = "order_would_trigger"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
+    ORDER_CHANGED = "order_changed"
     INSUFFICIENT_MARGIN = "insufficient_margin"
     INSUFFICIENT_FUNDS = "insufficient_funds"
 
@@ -89,6 +90,7 @@ class Rejected(Struct, frozen=True, kw_only=True):
                 | RejectCode.ORDER_WOULD_TRIGGER
                 | RejectCode.WOULD_BE_LIQUIDATED
                 | RejectCode.PRICE_BEYOND_LIMIT
+                | RejectCode.ORDER_CHANGED
                 | RejectCode.INSUFFICIENT_MARGIN
                 | RejectCode.INSUFFICIENT_FUNDS
             ):

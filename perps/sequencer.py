@@ -31,6 +31,7 @@ from perps.events import (
     MarketListed,
     ParamsChanged,
     PositionReduced,
+    Transfer,
     encode_events,
     subject_of,
 )
@@ -215,14 +216,17 @@ class LedgerSide:
         self._release(held)
         self.offset += 1
         legs: list[Leg] = []
+        moved: list[Transfer] = []
         for event in decision.events:
             if event.transfers:
                 legs.extend(self.ledger.post(event.transfers))
-                self.funds.await_commit(self.offset, event.transfers)
+                moved.extend(event.transfers)
             if isinstance(event, MarketListed):
                 self._markets[event.params.ticker] = event.params
             elif isinstance(event, ParamsChanged):
                 self._take_params(event.params, held)
+        if moved:
+            self.funds.await_commit(self.offset, moved)
         if decision.sums is not None:
             problem = self.ledger.disagreement(decision.sums)
             if problem:

@@ -22,7 +22,7 @@ from perps.events import TransferKind
 from perps.market.listing import check_params
 from perps.refusals import RejectCode
 from perps.wire.base import Answer, decoder
-from perps.wire.errors import STATUS
+from perps.wire.errors import STATUS, ErrorCode
 from perps.wire.listing import MarketBody
 from perps.wire.operation import Operation
 from perps.wire.operations import OPERATIONS
@@ -57,6 +57,16 @@ def test_every_route_in_the_document_is_an_operation() -> None:
 @pytest.mark.parametrize("code", STATUS)
 def test_every_code_is_documented(code: str) -> None:
     assert f"`{code}`" in API
+
+
+def test_the_table_of_codes_has_each_with_its_status_in_the_order_in_which_they_are_reported() -> None:
+    table = API.partition("| Status | Codes |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
+    told = [(code, statuses) for statuses, codes in rows for code in re.findall(r"`([a-z_]+)`", codes)]
+    assert [code for code, _ in told if code not in ("method_not_allowed", "payload_too_large")] == [
+        code for code in STATUS if code not in ("method_not_allowed", "payload_too_large")
+    ]
+    assert all(str(STATUS[ErrorCode(code)]) in statuses for code, statuses in told)
 
 
 def test_every_refusal_has_a_status() -> None:

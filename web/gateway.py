@@ -25,10 +25,12 @@ from perps.commands import (
     Command,
     Ids,
     OpenPosition,
+    PlaceExit,
     PlaceOrder,
     ReplaceOrder,
     SetCancelTimer,
     SetTriggers,
+    TradeNet,
 )
 from perps.engine import entry_of
 from perps.journal import Entry, Row
@@ -151,6 +153,7 @@ class Gateway:
                 ClosePosition(position_id=name)
                 | ChangeMargin(position_id=name)
                 | SetTriggers(position_id=name)
+                | PlaceExit(position_id=name)
                 | OpenPosition(position=str(name))
             ):
                 pass
@@ -205,6 +208,18 @@ class Gateway:
         return entry_of(row)
 
 
+_OF_A_WALLET: Final = (
+    OpenPosition,
+    ChangeMargin,
+    PlaceOrder,
+    PlaceExit,
+    ReplaceOrder,
+    CancelOrders,
+    SetCancelTimer,
+    TradeNet,
+)
+
+
 def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
     """The command in the name of its sender: with the wallet that pays, or the owner of a close, filled in.
 
@@ -212,7 +227,7 @@ def in_name_of(principal: Principal, command: AnyCommand) -> AnyCommand:
     the command's scope, and as ``wallet_of`` does.
     """
     principal.require(command.scope)
-    if isinstance(command, OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | CancelOrders | SetCancelTimer):
+    if isinstance(command, _OF_A_WALLET):
         if command.user and command.user == principal.user:
             return command
         return replace(command, user=wallet_of(principal, command.user or None))

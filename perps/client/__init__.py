@@ -14,13 +14,14 @@ msgspec and ``perps.wire``, and nothing of the process that serves the venue.
 from perps.client.agent import Agent
 from perps.client.errors import BadAnswer, OutcomeUnknown, Refused, Unavailable, VenueError
 from perps.client.lists import Listing
-from perps.client.requests import Exact
+from perps.client.requests import NOTHING, Exact
 from perps.client.sending import Retry, without_password
 from perps.client.stream import Event, Row
 from perps.client.venue import Venue
 from perps.wire.order import Pending
 
 __all__ = [
+    "NOTHING",
     "Agent",
     "BadAnswer",
     "Event",

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from perps.client.calls import Calls, values_of
 from perps.client.lists import Listing
-from perps.client.requests import Exact
+from perps.client.requests import Exact, Nothing
 from perps.wire import order, orders
 
 WAIT_S: Final = 60.0
@@ -24,11 +24,11 @@ class OrderCalls(Calls):
 
     async def place_order(
         self,
-        ticker: str,
+        ticker: str | None,
         type: str,
-        side: str,
-        size: Exact,
-        leverage: int,
+        side: str | None,
+        size: Exact | None,
+        leverage: int | None,
         price: Exact,
         *,
         expires_at: str | None = None,
@@ -37,9 +37,47 @@ class OrderCalls(Calls):
         stop_loss: Exact | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
+        position_id: str | None = None,
+        percentage: Exact | None = None,
     ) -> orders.Placed:
-        """Let an order wait for its price. ``type``: ``limit`` or ``stop``."""
+        """Let an order wait for its price. ``type``: ``limit`` or ``stop``; see ``exit_position`` for an exit."""
         return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
+
+    async def exit_position(
+        self,
+        position_id: str,
+        type: str,
+        price: Exact,
+        *,
+        percentage: Exact | None = None,
+        expires_at: str | None = None,
+        acceptable_price: Exact | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+    ) -> orders.Placed:
+        """Let a position, or a share of it, leave at a price. ``type``: ``stop`` or ``take_profit``."""
+        return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
+
+    async def quote_order(
+        self,
+        ticker: str | None,
+        type: str,
+        side: str | None,
+        size: Exact | None,
+        leverage: int | None,
+        price: Exact,
+        *,
+        expires_at: str | None = None,
+        acceptable_price: Exact | None = None,
+        take_profit: Exact | None = None,
+        stop_loss: Exact | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+        position_id: str | None = None,
+        percentage: Exact | None = None,
+    ) -> orders.OrderQuoted:
+        """Ask what an order would do. Nothing changes."""
+        return await self.call(orders.QUOTE, orders.OrderQuoted, **values_of(locals()))
 
     async def place_orders(self, items: Iterable[Mapping[str, Any]]) -> orders.OrderResults:
         """Place up to 20 orders: each is a record with the fields of the contract, and taken or refused by itself."""
@@ -80,14 +118,15 @@ class OrderCalls(Calls):
         size: Exact | None = None,
         leverage: int | None = None,
         price: Exact | None = None,
-        expires_at: str | None = None,
-        acceptable_price: Exact | None = None,
-        take_profit: Exact | None = None,
-        stop_loss: Exact | None = None,
+        expires_at: str | Nothing | None = None,
+        acceptable_price: Exact | Nothing | None = None,
+        take_profit: Exact | Nothing | None = None,
+        stop_loss: Exact | Nothing | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
+        percentage: Exact | None = None,
     ) -> orders.Placed:
-        """Give a resting order other terms; what is None stays."""
+        """Give a resting order other terms; what is None stays, and what is ``NOTHING`` is taken away."""
         return await self.call(orders.REPLACE, orders.Placed, **values_of(locals()))
 
     async def cancel_order(self, order_id: str) -> orders.OrderAnswer:

@@ -8,6 +8,7 @@ from perps.client.requests import Exact
 from perps.wire import trading
 from perps.wire.close_all import CLOSE_ALL, ClosedAll
 from perps.wire.margin import MARGIN, MarginChanged
+from perps.wire.net import NET_POSITIONS, TRADE, NetPositions, NetTraded
 from perps.wire.order import Pending
 from perps.wire.triggers import TRIGGERS, TriggersSet
 
@@ -69,6 +70,26 @@ class PositionCalls(Calls):
         ``Pending``: see ``open_position``.
         """
         return await self.call_or_wait(trading.CLOSE, trading.Closed, **values_of(locals()))
+
+    async def trade_net(
+        self,
+        ticker: str,
+        side: str,
+        size: Exact,
+        leverage: int,
+        *,
+        acceptable_price: Exact | None = None,
+        max_slippage_bps: int | None = None,
+        reduce_only: bool | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+    ) -> NetTraded:
+        """Close the other side, oldest first, then open with what is left of ``size`` US dollars: all or nothing."""
+        return await self.call(TRADE, NetTraded, **values_of(locals()))
+
+    async def list_net_positions(self, user_id: str, *, ticker: str | None = None) -> NetPositions:
+        """What a user holds in each market, added up."""
+        return await self.call(NET_POSITIONS, NetPositions, **values_of(locals()))
 
     async def change_margin(
         self, position_id: str, amount: Exact, *, client_order_id: str | None = None, user_id: str | None = None

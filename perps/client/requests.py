@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from enum import Enum
 from typing import Any, Final, get_origin
 from urllib.parse import quote, urlencode
 from uuid import uuid4
@@ -21,6 +22,15 @@ from perps.wire.venue import TAKE_SNAPSHOT
 
 Exact = int | str | Decimal
 """A number that goes out. Money and sizes are US dollars, prices are US dollars for one base unit."""
+
+
+class Nothing(Enum):
+    """What takes a value away, where None leaves it as it is."""
+
+    NOTHING = "nothing"
+
+
+NOTHING: Final = Nothing.NOTHING
 
 REPEATABLE: Final = frozenset(
     each.name for each in (CANCEL, CANCEL_ALL, CANCEL_AFTER, SET_MODE, REVOKE_KEY, TAKE_SNAPSHOT)
@@ -79,6 +89,7 @@ def request_of(operation: Operation, values: Mapping[str, object]) -> Request:
     finite.
     """
     given = {name: _exact(name, value) for name, value in values.items() if value is not None}
+    given = {name: None if value is NOTHING else value for name, value in given.items()}
     target = operation.path
     for name in list(given):
         place = f"{{{outside(name)}}}"

@@ -153,6 +153,7 @@ def _steps(params: MarketParams, price: Ticks, present: MarketParams | None) -> 
             "tick_size_pico": tick,
             "largest_tick_size_pico": div_floor(rate * price * tick, TICKS_IN_MAINTENANCE * PPB),
             "price_ticks": price,
+            "smallest_price_ticks": div_ceil(TICKS_IN_MAINTENANCE * PPB, max(rate, 1)),
             "maintenance_rate_ppb": rate,
         },
     )

@@ -1,4 +1,4 @@
-"""One order that waits for its price, or for the next one; and its id."""
+"""One order that rests: an entry, an exit of a position at a price, or one that waits for the next price; its id."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from perps.units import PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
 
 
 class Order(Struct, frozen=True, array_like=True, gc=False):
-    """An order that rests. Frozen: a replacement makes a new one with the same number."""
+    """An order that rests. Frozen: a replacement makes a new one with the same number.
+
+    Three kinds, each in lists of its own: an entry (a limit or a stop) begins a position at its price; an exit (a stop
+    or a take-profit that ``reduces``) closes a share of one at its price; a pending order is decided at the next price.
+    """
 
     number: int
     """Its number in its market; its id is ``<ticker>-o<number>``."""
@@ -37,32 +41,53 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     stop_loss: Ticks | None = None
     referrer: str | None = None
     position: int | None = None
-    """Number of the position that it is about; None: its fill begins one."""
+    """Number of the position that it is about, and ends with; None: its fill begins one."""
     reduces: bool = False
-    """Whether it takes from that position. Then ``size`` of a close by ``share`` or ``lots`` is what it would have been
-    worth when it was placed, and of a withdrawal the margin that comes out."""
+    """Whether it takes from that position, whose side and leverage it then has, and reserves nothing. ``size`` of an
+    exit is 0, of a close by ``share`` or ``lots`` what it would have been worth when it was placed, and of a withdrawal
+    the margin that comes out."""
     share: Ppb = Ppb(0)
-    """Of a close: the share of the position …"""
+    """Of an exit or a close: the share of what the position has by then, 0 < share ≤ 10⁹ …"""
     lots: Lots = Lots(0)
-    """… or the lots (unsigned); both 0: as many as ``size`` pays for."""
+    """… or of a close the lots (unsigned); both 0: as many as ``size`` pays for."""
 
     @property
     def is_pending(self) -> bool:
         """Whether it waits for nothing but the next price."""
-        return self.kind in _PENDING
+        return self.kind in PENDING
+
+    @property
+    def is_exit(self) -> bool:
+        """Whether it waits for a price at which it leaves a position."""
+        return self.reduces and not self.is_pending
 
     @property
     def closes_all(self) -> bool:
-        """Whether it closes a whole position."""
+        """Whether it is pending and closes a whole position."""
         return self.kind is OrderKind.MARKET and self.reduces and self.share == PPB
 
     @property
     def falls(self) -> bool:
-        """Whether it waits for a price to fall: to buy at a limit, or to sell behind a stop."""
+        """Whether it waits for a price to fall: to buy at a limit, to sell behind a stop, to take a short's profit."""
+        if self.reduces:
+            return (self.kind is OrderKind.STOP) is (self.side is Side.LONG)
         return (self.kind is OrderKind.LIMIT) is (self.side is Side.LONG)
 
+    def is_reached(self, mark: Ticks) -> bool:
+        """Whether the mark has come to its price. Of a limit, which waits for the quote, that says nothing."""
+        return mark <= self.price if self.falls else mark >= self.price
 
-_PENDING: Final = (OrderKind.MARKET, OrderKind.WITHDRAWAL)
+    def is_over(self, at: int) -> bool:
+        """Whether its time has passed."""
+        return self.expires_at is not None and self.expires_at <= at
+
+
+EXPIRED: Final = "expired"
+POSITION_CLOSED: Final = "position_closed"
+"""Why an order ended, beside ``owner`` and the codes of refusals: its time was over, or its position was gone."""
+
+PENDING: Final = (OrderKind.MARKET, OrderKind.WITHDRAWAL)
+"""Kinds of orders that wait for nothing but the next price."""
 
 
 def order_id(ticker: str, number: int) -> str:

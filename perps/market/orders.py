@@ -1,20 +1,22 @@
 """Resting orders: what waits for a price, and the lists in which it waits.
 
 A limit waits for the quote, because that is what its fill pays; a stop waits for the mark, as exits do. An entry fills
-whole or not at all. A market order, where orders are decided at the next price, waits for nothing else; and there every
-other order is in no list before a price has come that is stamped after it.
+whole or not at all. Exit orders wait in the list of the positions' exits. An order that is pending, where opens and
+closes are decided at the next price, waits for nothing else; and there every other order is in no list before a price
+has come that is stamped after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 from sortedcontainers import SortedList
 
 from perps.command_facts import OrderKind, Side
 from perps.market.levels import Levels
 from perps.market.order import Order
+from perps.market.triggers import Exits
 from perps.params import MarketParams
 from perps.units import Lots, Micros, Millis, Ticks, div_ceil, div_floor
 
@@ -23,6 +25,8 @@ ORDER_NUMBER_MAX: Final = (1 << 48) - 1
 
 KEY_SCALE: Final = 1 << 32
 """A limit waits for a quote in this part of a tick: many of them lie within one."""
+
+_K = TypeVar("_K")
 
 _NUMBER_BITS: Final = 50
 _NUMBER_MASK: Final = (1 << _NUMBER_BITS) - 1
@@ -34,6 +38,7 @@ class RestingOrders:
     __slots__ = (
         "_by_time",
         "_crowded",
+        "_exits",
         "_expiries",
         "_keys",
         "by_number",
@@ -47,19 +52,21 @@ class RestingOrders:
         "stops",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, exits: Exits) -> None:
+        """``exits``: the market's, in which its exit orders wait too."""
+        self._exits = exits
         self.by_number: dict[int, Order] = {}
         self.by_user: dict[str, set[int]] = {}
         self.by_position: dict[int, set[int]] = {}
-        """Orders about an open position, by its number."""
+        """Orders about an open position, by its number: its exits, and what is pending about it."""
         self.orphans: set[int] = set()
         """Orders about a position that is gone: they end next."""
         self.pending: SortedList[int] = SortedList()
         """Orders that wait for nothing but the next price, first in first out."""
         self.ready_before: Millis | None = None
-        """Limits and stops that were placed before this wait in their lists, the others in none; None: all do."""
+        """What was placed before this and is not pending waits in its list, the others in none; None: all do."""
         self._by_time: SortedList[int] = SortedList()
-        """Those limits and stops by the time of their placing, where ``ready_before`` counts."""
+        """Orders that are not pending by the time of their placing, where ``ready_before`` counts."""
         self.stops = Levels()
         """By the mark."""
         self.limits = Levels()
@@ -84,22 +91,14 @@ class RestingOrders:
     def remove(self, number: int) -> Order:
         """An order rests no more: the order as it was."""
         order = self.by_number.pop(number)
-        own = self.by_user[order.user]
-        own.remove(number)
-        if not own:
-            del self.by_user[order.user]
-        self._about_no_more(order)
+        _take_out(self.by_user, order.user, number)
+        if number in self.orphans:
+            self.orphans.remove(number)
+        elif order.position is not None:
+            _take_out(self.by_position, order.position, number)
         self.reserved = Micros(self.reserved - order.reserve)
         self._wait_no_more(order)
         return order
-
-    def _about_no_more(self, order: Order) -> None:
-        about = self.by_position.get(order.position or 0)
-        if about is not None:
-            about.discard(order.number)
-            if not about:
-                del self.by_position[order.position or 0]
-        self.orphans.discard(order.number)
 
     def orphan(self, position: int) -> None:
         """A position is gone: what was ordered about it ends next."""
@@ -114,8 +113,12 @@ class RestingOrders:
         """Orders about an open position, the oldest first."""
         return [self.by_number[number] for number in sorted(self.by_position.get(position, ()))]
 
+    def exits_of(self, position: int) -> list[Order]:
+        """A position's exit orders, the oldest first."""
+        return [order for order in self.about(position) if order.is_exit]
+
     def make_ready(self, before: Millis, params: MarketParams) -> None:
-        """A price has come: limits and stops that were placed before ``before`` wait in their lists, no others do."""
+        """A price has come: orders that were placed before ``before`` wait in their lists, no others do."""
         since, self.ready_before = self.ready_before, before
         if since is None or since == before:
             return
@@ -127,14 +130,15 @@ class RestingOrders:
             else:
                 self._leave(order)
 
-    def _is_ready(self, order: Order) -> bool:
+    def is_ready(self, order: Order) -> bool:
+        """Whether an order that is not pending may be filled at the present price: it was placed before that."""
         return self.ready_before is None or order.placed_at < self.ready_before
 
     def _wait(self, order: Order, params: MarketParams) -> None:
         if order.is_pending:
             self.pending.add(order.number)
         else:
-            if self._is_ready(order):
+            if self.is_ready(order):
                 self._enter(order, params)
             if self.ready_before is not None:
                 self._by_time.add(_by_time(order))
@@ -145,7 +149,7 @@ class RestingOrders:
         if order.is_pending:
             self.pending.remove(order.number)
         else:
-            if self._is_ready(order):
+            if self.is_ready(order):
                 self._leave(order)
             if self.ready_before is not None:
                 self._by_time.remove(_by_time(order))
@@ -153,14 +157,18 @@ class RestingOrders:
             self._expiries.remove(_expiry(order))
 
     def _enter(self, order: Order, params: MarketParams) -> None:
-        if order.kind is OrderKind.STOP:
+        if order.is_exit:
+            self._exits.enter_order(order)
+        elif order.kind is OrderKind.STOP:
             self.stops.add(order.price, order.number, falls=order.falls)
         else:
             key = self._keys[order.number] = limit_key(order, params)
             self.limits.add(key, order.number, falls=order.falls)
 
     def _leave(self, order: Order) -> None:
-        if order.kind is OrderKind.STOP:
+        if order.is_exit:
+            self._exits.leave_order(order)
+        elif order.kind is OrderKind.STOP:
             self.stops.remove(order.price, order.number, falls=order.falls)
         else:
             self.limits.remove(self._keys.pop(order.number), order.number, falls=order.falls)
@@ -205,6 +213,9 @@ class RestingOrders:
 
     def rekey(self, params: MarketParams, ready_before: Millis | None = None) -> None:
         """The market has other parameters: its limits wait at other levels, and perhaps all orders for a price."""
+        for order in self.by_number.values():
+            if order.is_exit and self.is_ready(order):
+                self._leave(order)
         self.limits, self.stops, self._keys, self.ready_before = Levels(), Levels(), {}, ready_before
         for crowded in self._crowded:
             crowded.clear()
@@ -214,9 +225,11 @@ class RestingOrders:
                 continue
             if ready_before is not None:
                 times.append(_by_time(order))
-            if not self._is_ready(order):
+            if not self.is_ready(order):
                 continue
-            if order.kind is OrderKind.STOP:
+            if order.is_exit:
+                self._exits.enter_order(order)
+            elif order.kind is OrderKind.STOP:
                 stops.append((order.price, number, order.falls))
             else:
                 key = self._keys[number] = limit_key(order, params)
@@ -249,6 +262,13 @@ class NoLists(RestingOrders):
 
     def _wait_no_more(self, order: Order) -> None:
         """Nothing was waited for."""
+
+
+def _take_out(numbers: dict[_K, set[int]], key: _K, number: int) -> None:
+    own = numbers[key]
+    own.remove(number)
+    if not own:
+        del numbers[key]
 
 
 def limit_key(order: Order, params: MarketParams) -> int:

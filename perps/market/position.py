@@ -34,6 +34,9 @@ class Position(Struct, frozen=True, array_like=True, gc=False):
     """The mark at which the whole position is closed with a profit: see ``perps/market/triggers.py`` …"""
     stop_loss: Ticks | None = None
     """… and the one at which it is closed before it loses more."""
+    exits_at: Millis = Millis(0)
+    """When its owner set them, where orders wait for the next price: no price that was true before closes it by them.
+    0: they came with its open, or are older than this rule."""
 
     @property
     def has_exits(self) -> bool:

@@ -53,6 +53,7 @@ class Market:
         "next_order",
         "order",
         "orders",
+        "own",
         "params",
         "positions",
         "price_at",
@@ -89,9 +90,11 @@ class Market:
         self.positions: dict[int, Position] = {}
         self.held: dict[str, tuple[int, int]] = {}
         """By user who has any: how many positions are open, and Σ|q| of them in lots."""
+        self.own: dict[str, set[int]] = {}
+        """By user who has any: the numbers of the open positions."""
         self.order = LiquidationOrder() if order is None else order
         self.exits = Exits() if order is None else NoExits()
-        self.orders = RestingOrders() if order is None else NoLists()
+        self.orders = RestingOrders(self.exits) if order is None else NoLists(self.exits)
         self.cancel_timers = CancelTimers()
         self.decided_before = Millis(0)
         """Where orders wait for the next price: the present one decides those that were placed before this."""
@@ -172,8 +175,9 @@ class Market:
         market = copy(self)
         market.order, market.exits = NoOrder(), NoExits()
         market.positions, market.held = dict(self.positions), dict(self.held)
+        market.own = {user: set(numbers) for user, numbers in self.own.items()}
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
-        market.orders, market.cancel_timers = NoLists(), CancelTimers(self.cancel_timers.by_user)
+        market.orders, market.cancel_timers = NoLists(market.exits), CancelTimers(self.cancel_timers.by_user)
         for order in self.orders.by_number.values():
             market.orders.add(order, self.params)
         return market
@@ -278,6 +282,12 @@ class Market:
             self.held[position.user] = (count + sign, lots + sign * abs(position.lots))
         else:
             del self.held[position.user]
+        if sign > 0:
+            self.own.setdefault(position.user, set()).add(position.number)
+        elif count + sign:
+            self.own[position.user].discard(position.number)
+        else:
+            del self.own[position.user]
 
     def take_money(self, transfers: Transfers) -> None:
         """Count what enters and leaves the house's and the insurance's account."""

@@ -1,18 +1,21 @@
 """Take-profit and stop-loss: two prices of a position. The mark that reaches one closes the whole position.
 
 A long takes its profit at or above ``take_profit`` and stops at or below ``stop_loss``; a short the other way round.
+Exit orders, which close a share of a position, wait in the same lists.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from perps.market.levels import Levels, Places
+from perps.market.order import Order
 from perps.market.position import Position
 from perps.units import INTEGER_MAX, Ticks
 
+_ORDER: Final = 0
 _PROFIT: Final = 1
 _STOP: Final = 2
-"""What the id of an exit ends with, behind the position's number."""
+"""What the id of an exit ends with, behind the number of the position, or of the exit order."""
 
 
 class Exits(Levels):
@@ -34,14 +37,22 @@ class Exits(Levels):
         """Enter many at once, for less than one by one."""
         self.add_all(entry for position in positions for entry in _exits_of(position))
 
-    def due_positions(self, mark: Ticks, places: Places | None = None) -> Iterator[int]:
-        """Numbers of the positions that leave at ``mark``, the first to leave first. Stop before changing anything.
+    def enter_order(self, order: Order) -> None:
+        """Enter an exit order."""
+        self.add(order.price, order.number << 2 | _ORDER, falls=order.falls)
 
-        ``places``: see ``Levels.due``.
+    def leave_order(self, order: Order) -> None:
+        """Take out what was entered for the same order."""
+        self.remove(order.price, order.number << 2 | _ORDER, falls=order.falls)
+
+    def due_exits(self, mark: Ticks, places: Places | None = None) -> Iterator[tuple[int, bool]]:
+        """What leaves at ``mark``, the first to leave first: the number of a position, or (True) of an exit order.
+
+        Stop before changing anything. ``places``: see ``Levels.due``.
         """
         if self.reached(mark):
             for waiting in self.due(mark, places):
-                yield waiting >> 2
+                yield waiting >> 2, waiting & 3 == _ORDER
 
 
 class NoExits(Exits):
@@ -57,6 +68,12 @@ class NoExits(Exits):
 
     def enter_all(self, positions: Iterable[Position]) -> None:
         """Nothing to keep."""
+
+    def enter_order(self, order: Order) -> None:
+        """Nothing to keep."""
+
+    def leave_order(self, order: Order) -> None:
+        """Nothing was kept."""
 
 
 def valid_exits(*exits: Ticks | None) -> bool:

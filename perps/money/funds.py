@@ -1,8 +1,9 @@
 """What of each wallet may be spent now."""
 
 from collections import deque
+from collections.abc import Iterable
 
-from perps.events import Transfers
+from perps.events import Transfer
 from perps.money.accounts import user_account
 from perps.money.ledger import Ledger
 from perps.refusals import InvariantViolated
@@ -51,10 +52,11 @@ class Funds:
         else:
             self._held.pop(account, None)
 
-    def await_commit(self, offset: int, transfers: Transfers) -> None:
-        """Lock what an event of row ``offset`` credits to wallets, until ``committed`` passes it.
+    def await_commit(self, offset: int, transfers: Iterable[Transfer]) -> None:
+        """Lock what row ``offset`` credits to wallets, by all its transfers, until ``committed`` passes it.
 
-        Net of what the same event takes from them: a close's fee is paid out of its settlement, not out of free funds.
+        Net of what the same row takes from them: a close's fee, or the margin of an open behind a close, is paid out of
+        the settlement, not out of free funds. Both are durable, or neither is.
         """
         credits: dict[str, int] = {}
         for transfer in transfers:

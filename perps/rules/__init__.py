@@ -1,5 +1,7 @@
 """How each command is decided, what each event does, and what readers see of it: one module a subject.
 
 Reading order: ``rule`` (what a rule is), ``table`` (all of them), ``opening`` and ``closing`` with their ``checks``,
-``liquidation``, ``triggers``, ``orders``, then ``prices``, ``modes``, ``listing``, ``house``, ``users``, ``time``.
+``margin``, ``liquidation``, ``triggers``, ``orders``, ``next_price`` (orders that wait for it), ``cancel_timers``,
+then ``prices``, ``funding``, ``time``, and an administrator's: ``listing``, ``parameters``, ``modes``, ``settling``,
+``house``, ``users``.
 """

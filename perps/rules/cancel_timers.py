@@ -1,6 +1,7 @@
 """Cancel timers: a bot that has gone silent leaves no orders behind.
 
-It sets one again and again; when it stops, its resting orders end. Exits of positions stay.
+It sets one again and again; when it stops, its resting orders end. What leaves positions stays: their take-profits,
+stop-losses and exit orders protect them.
 """
 
 from typing import Final
@@ -44,7 +45,7 @@ def run_out(market: Market, given: Given, count_max: int) -> tuple[CancelTimerSe
     for user in market.cancel_timers.due(given.at):
         if len(ended) >= count_max:
             break
-        orders = market.orders.of(user)
+        orders = [order for order in market.orders.of(user) if not order.is_exit]
         due = [order for order in orders if not pending(market, order, given)]
         if all(order.is_pending for order in orders if order not in due):
             ended.append(CancelTimerSet(user, None))

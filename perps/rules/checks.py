@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from perps.commands import ClosePosition, OpenPosition, limit_price
+from perps.commands import ClosePosition, OpenPosition, TradeNet, limit_price
 from perps.effects import Ordered, OrderStatus
 from perps.events import Fill, Transfer, TransferKind, Transfers
 from perps.market.order import Order
@@ -27,6 +27,16 @@ CLOSED: Final = (Mode.HALTED, Mode.SETTLED)
 def reject(code: RejectCode, **facts: Fact) -> Rejected:
     """A refusal with the numbers that were compared."""
     return Rejected(code=code, facts=facts)
+
+
+def first_of(*refusals: Rejected | None) -> Rejected | None:
+    """The first in precedence; None when there is none."""
+    found = [refusal for refusal in refusals if refusal is not None]
+    return min(found, key=lambda refusal: _ORDER.index(refusal.code)) if found else None
+
+
+_ORDER: Final = list(RejectCode)
+"""Precedence."""
 
 
 def find(market: Market, name: str, owner: str | None) -> Position | Rejected:
@@ -139,7 +149,12 @@ def filled(order: Order | None, position: Position, fill: Fill | None = None) ->
     return () if order is None else (Ordered(order, OrderStatus.FILLED, position=position.number, fill=fill),)
 
 
-def beyond_limit(market: Market, fill: Fill, command: OpenPosition | ClosePosition) -> Rejected | None:
+def number_of(order: Order | None) -> int | None:
+    """The number of the order that a trade has filled, if there was one."""
+    return None if order is None else order.number
+
+
+def beyond_limit(market: Market, fill: Fill, command: OpenPosition | ClosePosition | TradeNet) -> Rejected | None:
     """Refuse a fill worse than the caller accepts; compared exactly, by cross-multiplication.
 
     An average price |C|/(|d|·lot) is beyond a limit when it is higher and the fill buys, or lower and it sells. The

@@ -20,7 +20,18 @@ from perps.market.state import Market
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fee_legs, fill_of, filled, find, reject, shut, trading_fee, usable
+from perps.rules.checks import (
+    beyond_limit,
+    fee_legs,
+    fill_of,
+    filled,
+    find,
+    number_of,
+    reject,
+    shut,
+    trading_fee,
+    usable,
+)
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
 
@@ -56,23 +67,39 @@ def decide_close(market: Market, command: ClosePosition, given: Given) -> tuple[
     asked = to_close(market, command, given)
     if isinstance(asked, Rejected):
         return asked
-    reduced = reduce(market, asked.position, asked.size, CloseReason.OWNER)
+    reduced = close_lots(market, asked.position, asked.size)
+    if isinstance(reduced, Rejected):
+        return reduced
+    return beyond_limit(market, reduced.fill, command) or (reduced,)
+
+
+def close_lots(market: Market, position: Position, count: int) -> PositionReduced | Rejected:
+    """Close ``count`` lots (unsigned) for their owner: the house must be able to pay, and the rest must be sound."""
+    reduced = reduce(market, position, count, CloseReason.OWNER)
     unpaid = house_cannot_pay(market, reduced)
     if unpaid:
         return unpaid
-    rest = reduced.position
-    mark, scale = market.exact_mark(market.skew + reduced.fill.lots)
-    if rest.lots and (reduced.bad_debt or is_liquidatable(rest, mark, market.params, market.funding_index, scale)):
+    if leaves_it_endangered(market, reduced):
+        rest, (mark, scale) = reduced.position, market.exact_mark(market.skew + reduced.fill.lots)
         return reject(
             RejectCode.WOULD_BE_LIQUIDATED,
             equity_micros=equity(rest, mark, market.params.unit, market.funding_index, scale),
             maintenance_micros=maintenance(rest.lots, mark, market.params, scale),
         )
-    return beyond_limit(market, reduced.fill, command) or (reduced,)
+    return reduced
+
+
+def leaves_it_endangered(market: Market, reduced: PositionReduced) -> bool:
+    """Whether what is left of a position would be liquidated at once, or has not even paid for the part that left."""
+    rest = reduced.position
+    if not rest.lots:
+        return False
+    mark, scale = market.exact_mark(market.skew + reduced.fill.lots)
+    return bool(reduced.bad_debt) or is_liquidatable(rest, mark, market.params, market.funding_index, scale)
 
 
 def close_of(market: Market, order: Order) -> ClosePosition:
-    """The close that a pending order asks for."""
+    """The close that an exit or a pending order asks for."""
     by_size = not order.share and not order.lots
     return ClosePosition(
         ticker=market.ticker,
@@ -146,6 +173,7 @@ def reduce(
         referrer=position.referrer,
         take_profit=position.take_profit,
         stop_loss=position.stop_loss,
+        exits_at=position.exits_at,
     )
     if is_kept:
         transfers = _kept_legs(params.ticker, pnl, fee)
@@ -199,7 +227,7 @@ def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | Non
 
 
 def apply_reduced(market: Market, event: PositionReduced) -> None:
-    """What is left of a position stands, if anything is."""
+    """What is left of a position stands, if anything is; else the orders about it end next."""
     position = event.position
     market.leave(market.positions[position.number])
     if position.lots:
@@ -227,6 +255,7 @@ def project_reduced(event: PositionReduced) -> Effects:
             event.margin_released,
             event.entry_released,
             event.reason if event.reason in _EXITS else None,
+            number_of(event.order),
         ),
         *filled(event.order, event.position, event.fill),
     )

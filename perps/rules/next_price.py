@@ -20,26 +20,22 @@ from perps.events import (
     PositionOpened,
     PositionReduced,
 )
-from perps.market.order import Order, order_id
+from perps.market.order import EXPIRED, POSITION_CLOSED, Order, order_id
 from perps.market.position import Position, position_id, split_position_id
 from perps.market.state import Market
 from perps.params import Execution
 from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.rules import closing, margin, opening
-from perps.rules.checks import reject
+from perps.rules.checks import first_of, reject
 from perps.rules.closing import close_of, to_close
-from perps.rules.orders import EXPIRED, cancelled, decide_fill, reserved, too_many
+from perps.rules.order_terms import too_many
+from perps.rules.orders import cancelled, decide_fill, reserved
 from perps.rules.rule import CommandRule, Given
 from perps.units import BPS, INTEGER_MAX, Micros, Millis, Nano, Pico, Ppb, div_ceil, div_floor
 
 PENDING_PER_POSITION_MAX: Final = 10
 """Closes and withdrawals of one position that wait. They do not count as open orders: who wants out gets out."""
 
-GONE: Final = RejectCode.POSITION_CLOSED
-"""Why an order ended whose position is no more."""
-
-_ORDER: Final = list(RejectCode)
-"""Precedence."""
 
 Filled = PositionOpened | PositionIncreased | PositionReduced | PositionChanged | OrderCancelled
 
@@ -57,7 +53,7 @@ def decide_open(
     params = market.params
     reserve = Micros(max(command.bound(params.taker_fee), 1))
     outcome = opening.open_at(market, unbounded(command), replace(given, held=reserve), params.taker_fee)
-    refused = _first(outcome if isinstance(outcome, Rejected) else None, too_many(market, command.user))
+    refused = first_of(outcome if isinstance(outcome, Rejected) else None, too_many(market, command.user))
     if refused:
         return refused
     if reserve > given.held:
@@ -157,9 +153,9 @@ def is_pending_due(market: Market) -> bool:
 
 
 def next_orphan(market: Market) -> OrderCancelled | None:
-    """The end of the first order whose position is gone."""
+    """The end of the first order whose position is gone: an exit of it, or what was pending about it."""
     orders = market.orders
-    return cancelled(market, orders.by_number[min(orders.orphans)], GONE) if orders.orphans else None
+    return cancelled(market, orders.by_number[min(orders.orphans)], POSITION_CLOSED) if orders.orphans else None
 
 
 def next_pending(market: Market, given: Given) -> Filled | None:
@@ -170,7 +166,7 @@ def next_pending(market: Market, given: Given) -> Filled | None:
     order = orders.by_number[orders.pending[0]]
     if order.placed_at >= market.decided_before:
         return None
-    if order.expires_at is not None and order.expires_at <= given.at:
+    if order.is_over(given.at):
         return cancelled(market, order, EXPIRED)
     if not order.reduces:
         outcome = decide_fill(market, order, given)
@@ -233,9 +229,3 @@ def _too_many_about(market: Market, position: Position) -> Rejected | None:
     if count < PENDING_PER_POSITION_MAX:
         return None
     return reject(RejectCode.TOO_MANY_OPEN_ORDERS, pending_orders=count, maximum=PENDING_PER_POSITION_MAX)
-
-
-def _first(*refusals: Rejected | None) -> Rejected | None:
-    """The first in precedence."""
-    found = [refusal for refusal in refusals if refusal is not None]
-    return min(found, key=lambda refusal: _ORDER.index(refusal.code)) if found else None

@@ -19,13 +19,14 @@ from perps.rules.checks import (
     filled,
     find,
     leverage_too_high,
+    number_of,
     reject,
     shut,
     trading_fee,
     would_trigger,
 )
 from perps.rules.rule import CommandRule, EventRule, Given
-from perps.rules.triggers import EXITS_RULE
+from perps.rules.triggers import EXITS_RULE, is_young
 from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
 
 
@@ -42,9 +43,9 @@ def decide_open(
 
 
 def open_at(
-    market: Market, command: OpenPosition, given: Given, fee_rate: Ppb
+    market: Market, command: OpenPosition, given: Given, fee_rate: Ppb, count: int | None = None
 ) -> PositionOpened | PositionIncreased | Rejected:
-    """As ``decide_open``, at a fee of ``fee_rate``."""
+    """As ``decide_open``, at a fee of ``fee_rate``. ``count``: so many lots, unsigned; None: all that ``size`` buys."""
     params = market.params
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
@@ -68,14 +69,15 @@ def open_at(
             min_order_size_micros=params.min_order_size,
         )
     skew, sign = market.skew, 1 if command.side is Side.LONG else -1
-    count = most_lots(
-        command.size,
-        sign,
-        index_price=market.index_price,
-        unit=market.unit,
-        skew=skew,
-        skew_scale=params.skew_scale,
-    )
+    if count is None:
+        count = most_lots(
+            command.size,
+            sign,
+            index_price=market.index_price,
+            unit=market.unit,
+            skew=skew,
+            skew_scale=params.skew_scale,
+        )
     lots = Lots(sign * count)
     refused = _check_size(market, command, lots, Lots(0) if grown is None else grown.lots)
     refused = refused or _check_user(market, command.user, lots, is_new=grown is None)
@@ -85,7 +87,7 @@ def open_at(
     margin = Micros(div_ceil(abs(fill.cost), command.leverage))
     added = _new(market, command, given, fill, margin)
     position = added if grown is None else _sum(grown, added)
-    if position.take_profit is not None or position.stop_loss is not None:
+    if position.has_exits and not is_young(market, position):
         triggered = would_trigger(position, fill.mark_price)
         if triggered:
             return triggered
@@ -120,7 +122,9 @@ def apply_opened(market: Market, event: PositionOpened) -> None:
 
 def project_opened(event: PositionOpened) -> Effects:
     """A trade that began a position."""
-    traded = Traded(TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral)
+    traded = Traded(
+        TradeKind.OPEN, event.position, event.fill, True, event.fee, event.referral, order=number_of(event.order)
+    )
     return (traded, *filled(event.order, event.position, event.fill))
 
 
@@ -134,7 +138,9 @@ def apply_increased(market: Market, event: PositionIncreased) -> None:
 
 def project_increased(event: PositionIncreased) -> Effects:
     """A trade that made a position larger: an open, to everybody but its owner."""
-    traded = Traded(TradeKind.OPEN, event.position, event.fill, False, event.fee, event.referral)
+    traded = Traded(
+        TradeKind.OPEN, event.position, event.fill, False, event.fee, event.referral, order=number_of(event.order)
+    )
     return (traded, *filled(event.order, event.position, event.fill))
 
 
@@ -150,7 +156,7 @@ def _grown(market: Market, command: OpenPosition) -> Position | Rejected:
     """The position that is to be made larger: its owner's, and on the side of what is added."""
     grown = find(market, str(command.position), command.user)
     if isinstance(grown, Position) and (grown.lots > 0) is not (command.side is Side.LONG):
-        rule = "what is added to a position is on its side: close it, or open another one"
+        rule = "an order that adds to a position has its side; to make it smaller, close a part of it"
         return reject(RejectCode.VALIDATION_ERROR, rule=rule, position=str(command.position))
     return grown
 

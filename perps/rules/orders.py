@@ -1,14 +1,14 @@
-"""Resting orders: placing, replacing and cancelling them, and their end: a fill, a refusal or their time.
+"""Resting orders: placing entries, replacing and cancelling any, and their end: a fill, a refusal or their time.
 
 Their money lies in the market's own account from the moment they are placed. So a fill is decided in the market alone,
-and asks nobody.
+and asks nobody. Exit orders are placed and filled in ``perps/rules/exits.py``.
 """
 
 from typing import Final
 
 from msgspec.structs import replace
 
-from perps.commands import CancelOrder, CancelOrders, OpenPosition, OrderKind, PlaceOrder, ReplaceOrder, signed
+from perps.commands import CancelOrder, CancelOrders, OpenPosition, OrderKind, PlaceOrder, ReplaceOrder
 from perps.effects import Effects, Ordered, OrderStatus
 from perps.events import (
     OrderCancelled,
@@ -19,32 +19,25 @@ from perps.events import (
     Transfer,
     TransferKind,
 )
-from perps.market.order import Order, order_id, split_order_id
+from perps.market.order import EXPIRED, Order, order_id, split_order_id
 from perps.market.orders import quote_key
 from perps.market.position import position_id
 from perps.market.reach import too_large
 from perps.market.state import Market
-from perps.market.triggers import valid_exits
 from perps.money.accounts import orders_account, user_account
 from perps.params import Execution, Mode
 from perps.refusals import InvariantViolated, RejectCode, Rejected
-from perps.rules.checks import leverage_too_high, reject, shut
+from perps.rules.checks import reject, shut
 from perps.rules.opening import open_at
+from perps.rules.order_terms import due_already, merged, reserve, too_many, unfit
 from perps.rules.rule import CommandRule, EventRule, Given
-from perps.rules.triggers import EXITS_RULE
-from perps.units import INTEGER_MAX, Micros, Nano, Pico, Ticks, div_floor
-
-ORDERS_PER_USER_MAX: Final = 100
-"""Resting orders of one user in one market."""
-
-ORDERS_PER_MARKET_MAX: Final = 100_000
+from perps.units import Micros, Nano, Pico, Ticks, div_floor
 
 TRIES_MAX: Final = 64
 """Limits of a side that a sweep tries without a fill; the others come with the next command."""
 
 BY_OWNER: Final = "owner"
-EXPIRED: Final = "expired"
-"""Why an order ended, beside the codes of refusals."""
+"""Why an order ended, beside those of ``perps/market/order.py`` and the codes of refusals."""
 
 _NO_ROOM: Final = (RejectCode.MAX_SKEW_EXCEEDED, RejectCode.OPEN_INTEREST_EXCEEDED)
 _RESTS_ON: Final = (RejectCode.PRICE_BEYOND_LIMIT, *_NO_ROOM)
@@ -61,7 +54,7 @@ def decide_place(market: Market, command: PlaceOrder, given: Given) -> tuple[Ord
         size=command.size,
         leverage=command.leverage,
         price=command.price,
-        reserve=Micros(max(command.bound(market.params.taker_fee), 1)),
+        reserve=reserve(command.size, command.leverage, market.params.taker_fee),
         taker_fee=market.params.taker_fee,
         placed_at=given.at,
         expires_at=command.expires_at,
@@ -71,7 +64,7 @@ def decide_place(market: Market, command: PlaceOrder, given: Given) -> tuple[Ord
         stop_loss=command.stop_loss,
         referrer=given.referrer,
     )
-    refused = _unfit(market, order, given) or too_many(market, command.user) or _due_already(market, order)
+    refused = unfit(market, order, given) or too_many(market, command.user) or due_already(market, order)
     if refused:
         return refused
     if order.reserve > given.held:
@@ -82,7 +75,8 @@ def decide_place(market: Market, command: PlaceOrder, given: Given) -> tuple[Ord
 def decide_replace(market: Market, command: ReplaceOrder, given: Given) -> tuple[OrderReplaced] | Rejected:
     """Give a resting order other terms. It keeps its number, and is placed anew: its triggers must not be due.
 
-    Only the difference of the reserves moves.
+    What the command does not set is as the order has it now, whatever its sender saw. Only the difference of the
+    reserves moves; ``order_changed``: the ledger looked at another size or leverage, so it may have held too little.
     """
     found = found_order(market, command)
     if isinstance(found, Rejected) and found.code is not RejectCode.ORDER_CLOSED:
@@ -92,24 +86,15 @@ def decide_replace(market: Market, command: ReplaceOrder, given: Given) -> tuple
     waiting = pending(market, found, given)
     if waiting:
         return waiting
-    params = market.params
-    order = replace(
-        found,
-        size=command.size,
-        leverage=command.leverage,
-        price=command.price,
-        reserve=Micros(max(command.bound(params.taker_fee), 1)),
-        taker_fee=params.taker_fee,
-        placed_at=given.at,
-        expires_at=command.expires_at,
-        acceptable_price=command.acceptable_price,
-        acceptable_price_pico=command.acceptable_price_pico,
-        take_profit=command.take_profit,
-        stop_loss=command.stop_loss,
-    )
-    refused = _unfit(market, order, given) or _due_already(market, order)
+    order = merged(found, command, market.params, given)
+    if isinstance(order, Rejected):
+        return order
+    refused = unfit(market, order, given) or due_already(market, order)
     if refused:
         return refused
+    if not order.is_exit and (order.size, order.leverage) != command.sized:
+        known = command.sized
+        return reject(RejectCode.ORDER_CHANGED, size_micros=order.size, known_size_micros=known[0])
     more = Micros(order.reserve - found.reserve)
     if more > given.held:
         return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=more, available_micros=given.held)
@@ -283,57 +268,6 @@ EVENTS = (
     EventRule(OrderReplaced, apply_replaced, project_resting),
     EventRule(OrderCancelled, apply_cancelled, project_cancelled),
 )
-
-
-def _unfit(market: Market, order: Order, given: Given) -> Rejected | None:
-    """What of an order can be refused before its price comes."""
-    params = market.params
-    if order.leverage < 1 or order.size < 1:
-        return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
-    if order.is_pending:
-        return reject(RejectCode.VALIDATION_ERROR, rule="a placed order is a limit or a stop")
-    if not 1 <= order.price <= INTEGER_MAX:
-        return reject(RejectCode.VALIDATION_ERROR, rule="price is at least one tick, and below 2^63 ticks")
-    if not valid_exits(order.take_profit, order.stop_loss):
-        return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)
-    if order.expires_at is not None and order.expires_at <= given.at:
-        rule = "expiresAt is in the future"
-        return reject(RejectCode.VALIDATION_ERROR, rule=rule, expires_at_ms=order.expires_at, now_ms=given.at)
-    closed_doors = shut(market, given, opening=True)
-    if closed_doors:
-        return closed_doors
-    if order.size < params.min_order_size:
-        sizes = {"size_micros": order.size, "min_order_size_micros": params.min_order_size}
-        return reject(RejectCode.POSITION_SIZE_TOO_SMALL, **sizes)
-    worth = order.price * params.unit
-    if order.size < worth:
-        return reject(RejectCode.POSITION_SIZE_TOO_SMALL, size_micros=order.size, one_lot_micros=worth)
-    lots = div_floor(order.size, worth)
-    if lots > params.max_open_interest:
-        caps = {"quantity_lots": lots, "max_open_interest_lots": params.max_open_interest}
-        return reject(RejectCode.POSITION_SIZE_TOO_LARGE, **caps)
-    if order.leverage > params.leverage_of(lots):
-        return leverage_too_high(market, order.leverage, signed(order.side, lots), worth=worth)
-    return None
-
-
-def too_many(market: Market, user: str) -> Rejected | None:
-    """Refuse more orders of a user, or of a market, than there may be."""
-    own, orders = len(market.orders.by_user.get(user, ())), len(market.orders)
-    if own >= ORDERS_PER_USER_MAX:
-        return reject(RejectCode.TOO_MANY_OPEN_ORDERS, open_orders=own, maximum=ORDERS_PER_USER_MAX)
-    if orders >= ORDERS_PER_MARKET_MAX:
-        return reject(RejectCode.TOO_MANY_OPEN_ORDERS, open_orders_of_the_market=orders, maximum=ORDERS_PER_MARKET_MAX)
-    return None
-
-
-def _due_already(market: Market, order: Order) -> Rejected | None:
-    """Refuse a stop that the mark has reached: nobody buys at a price that they have seen and call a trigger."""
-    mark = market.mark
-    is_due = order.kind is OrderKind.STOP and (mark <= order.price if order.falls else mark >= order.price)
-    if not is_due:
-        return None
-    return reject(RejectCode.ORDER_WOULD_TRIGGER, price_ticks=order.price, mark_price_ticks=mark)
 
 
 def _is_there_room(market: Market, *, falls: bool) -> bool:

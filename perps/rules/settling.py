@@ -70,8 +70,8 @@ def settlement(market: Market) -> Iterator[OrderCancelled | PositionReduced | Mo
     settling = market.settling
     if settling is None:
         return
-    for order in tuple(market.orders.by_number.values()):
-        yield cancelled(market, order, SETTLED)
+    for number in sorted(market.orders.by_number):  # a replaced one is last in the dictionary until the next start
+        yield cancelled(market, market.orders.by_number[number], SETTLED)
     standing = market.positions.values()
     for _, number in sorted((_gain(market, settling, each) > 0, each.number) for each in standing):
         position = market.positions[number]

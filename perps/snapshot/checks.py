@@ -7,16 +7,19 @@ image says of itself is checked here, in one pass; what ledger and markets say o
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
 
+from perps.command_facts import OrderKind, Side
 from perps.market.funding import CARRY, INDEX_MAX
 from perps.market.liquidation_order import NUMBER_MAX
+from perps.market.order import Order
 from perps.market.orders import ORDER_NUMBER_MAX
 from perps.market.triggers import valid_exits
 from perps.params import Mode
 from perps.snapshot.images import LedgerImage, MarketHead, MarketImage
-from perps.units import BALANCE_MAX, INTEGER_MAX
+from perps.units import BALANCE_MAX, INTEGER_MAX, PPB
 
 TIMES: Final = range(-62_135_596_800_000, 253_402_300_800_000)
 """Milliseconds that have a date: the years 1 to 9999."""
@@ -113,9 +116,8 @@ def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
         if order.number <= last:
             return f"{ticker} has order {order.number} behind {last}"
         last = order.number
-        reserved = order.position is not None and not order.reserve if order.reduces else order.reserve >= 1
-        sound = 1 <= order.price <= INTEGER_MAX and min(order.size, order.leverage) >= 1 and reserved
-        if not sound or not valid_exits(order.take_profit, order.stop_loss):
+        is_sound = _takes_from_a_position(order, image) if order.reduces else _is_an_entry(order)
+        if not is_sound or not 1 <= order.price <= INTEGER_MAX:
             return f"order {ticker}-o{last} is none: {order}"
         if not 0 <= order.placed_at <= until or (order.expires_at or until) not in TIMES:
             return f"order {ticker}-o{last} was placed at {order.placed_at}, its market stands at {until}"
@@ -124,3 +126,25 @@ def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
     if last >= image.head.next_order:
         return f"{ticker} has order {last}, but the next one would be {image.head.next_order}"
     return None
+
+
+def _is_an_entry(order: Order) -> bool:
+    has_exits = valid_exits(order.take_profit, order.stop_loss)
+    return min(order.size, order.leverage, order.reserve) >= 1 and has_exits and order.kind in _ENTRIES
+
+
+def _takes_from_a_position(order: Order, image: MarketImage) -> bool:
+    """Whether it reserves nothing, and its position is its owner's and on its side; or gone: then it ends next."""
+    if order.position is None or order.reserve or order.leverage < 1:
+        return False
+    if not (0 < order.share <= PPB and order.kind in _EXITS if order.is_exit else order.size >= 1):
+        return False
+    place = bisect_left(image.positions, order.position, key=lambda position: position.number)
+    stands = image.positions[place] if place < len(image.positions) else None
+    if stands is None or stands.number != order.position:
+        return order.position < image.head.next_number
+    return stands.user == order.user and (stands.lots > 0) is (order.side is Side.LONG)
+
+
+_ENTRIES: Final = (OrderKind.LIMIT, OrderKind.STOP, OrderKind.MARKET)
+_EXITS: Final = (OrderKind.STOP, OrderKind.TAKE_PROFIT)

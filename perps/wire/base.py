@@ -120,6 +120,7 @@ Ticker = Annotated[
         extra={TAKES: "text of 1 to 32 capital letters, digits and . _ -, such as BTC-PERP"},
     ),
 ]
+OrderId = Annotated[str, Meta(description="An order: its ticker, `-o` and its number.", examples=["BTC-PERP-o1"])]
 PositionId = Annotated[str, Meta(description="A position: its ticker and its number.", examples=["BTC-PERP-1"])]
 KEY_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 KeyId = Annotated[

@@ -48,6 +48,7 @@ class ErrorCode(StrEnum):
     ORDER_WOULD_TRIGGER = "order_would_trigger"
     WOULD_BE_LIQUIDATED = "would_be_liquidated"
     PRICE_BEYOND_LIMIT = "price_beyond_limit"
+    ORDER_CHANGED = "order_changed"
     INSUFFICIENT_MARGIN = "insufficient_margin"
     INSUFFICIENT_FUNDS = "insufficient_funds"
     RATE_LIMITED = "rate_limited"
@@ -76,6 +77,7 @@ _BY_STATUS: Final[dict[int, tuple[ErrorCode, ...]]] = {
         _C.POSITION_CLOSED,
         _C.ORDER_CLOSED,
         _C.ORDER_PENDING,
+        _C.ORDER_CHANGED,
         _C.CLOCK_NOT_MANUAL,
     ),
     413: (_C.PAYLOAD_TOO_LARGE,),
@@ -104,7 +106,7 @@ STATUS: Final = {code: status for status, codes in _BY_STATUS.items() for code i
 """The HTTP status of each code."""
 
 MEANING: Final = {
-    _C.INVALID_JSON: "The body is no JSON, or did not arrive in time.",
+    _C.INVALID_JSON: "The body is not valid JSON, or did not arrive in time.",
     _C.VALIDATION_ERROR: "The request breaks a rule of the market or the venue.",
     _C.UNAUTHORIZED: "There is no key, or it is not valid.",
     _C.FORBIDDEN: "It belongs to another user, or the key does not allow it.",
@@ -120,11 +122,11 @@ MEANING: Final = {
     _C.MARKET_HALTED: "The market is halted: it takes no opens and no closes.",
     _C.MARKET_NOT_HALTED: "Only a halted market can be settled. Halt it first.",
     _C.MARKET_REDUCE_ONLY: "The market is in reduce_only mode: it takes closes and no opens.",
-    _C.PRICE_STALE: "The price is too old.",
+    _C.PRICE_STALE: "The market's price is too old to trade at, or a later one of its source has come already.",
     _C.PRICE_UNCONFIRMED: "A price far from the last one waits to be confirmed. Nothing trades until then.",
     _C.POSITION_CLOSED: "The position is already closed.",
     _C.ORDER_PENDING: "The order waits for the next price, and cannot be taken back before it has come.",
-    _C.ORDER_CLOSED: "The order rests no more: it was filled, cancelled or has expired.",
+    _C.ORDER_CLOSED: "The order is closed already: it was filled or cancelled, or it has expired.",
     _C.CLOCK_NOT_MANUAL: "The venue's clock is real. Start it with `--clock manual` to advance it.",
     _C.PAYLOAD_TOO_LARGE: "The body is too large.",
     _C.PARAMETERS_INCONSISTENT: "The parameters break a listing rule.",
@@ -135,11 +137,12 @@ MEANING: Final = {
     _C.MAX_SKEW_EXCEEDED: "The order would push the market's skew beyond maxSkew.",
     _C.OPEN_INTEREST_EXCEEDED: "The order would push this side's open interest beyond maxOpenInterest.",
     _C.USER_LIMIT_EXCEEDED: "You would hold more in this market than one user may.",
-    _C.TOO_MANY_OPEN_ORDERS: "So many orders rest already. Cancel some first.",
+    _C.TOO_MANY_OPEN_ORDERS: "There are as many open orders as there may be. Cancel one, or wait until one is filled.",
     _C.ORDER_WOULD_TRIGGER: "The mark price has reached that price already: it would trigger at once.",
     _C.WOULD_BE_LIQUIDATED: "The position would be liquidated at once.",
     _C.PRICE_BEYOND_LIMIT: "The fill price would be worse than the limit you set.",
-    _C.INSUFFICIENT_MARGIN: "The position needs this margin: not so much can be taken out.",
+    _C.ORDER_CHANGED: "The order's size or leverage changed again and again meanwhile. Send it again.",
+    _C.INSUFFICIENT_MARGIN: "The position needs that much of its margin. Take out less.",
     _C.INSUFFICIENT_FUNDS: "The wallet does not hold enough.",
     _C.RATE_LIMITED: "You have used up your share. Nothing was done: send it again.",
     _C.INTERNAL_ERROR: "The venue failed on this request. Nothing was done.",

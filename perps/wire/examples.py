@@ -61,6 +61,39 @@ EXAMPLES: Final[dict[str, Example]] = {
  "newBalance": "899.100994", "clientOrderId": "first", "offset": 4}""",
         '{"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "first"}',
     ),
+    "tradeNet": Example(
+        """
+ {"fill": {"price": "10500.00029411", "quantity": "0.1428", "notional": "1499.400042",
+ "priceImpact": "0.00000002"}, "closed": [{"position": {"id": "BTC-PERP-1", "userId": "ann",
+ "ticker": "BTC-PERP", "organizationId": "btc", "side": "long", "quantity": "0.0999", "size": "999.00005",
+ "entryPrice": "10000.0005005", "markPrice": "10500.00", "leverage": 10, "margin": "99.900005",
+ "liquidationPrice": null, "bankruptcyPrice": null, "unrealizedPnL": "0.00", "unrealizedPnLPercent": "0.00",
+ "fundingPaid": "0.00", "takeProfit": null, "stopLoss": null, "status": "closed",
+ "openedAt": "2026-11-22T17:34:58.422Z", "closedAt": "2026-11-22T17:34:58.472Z", "exitPrice": "10500.00052052",
+ "realizedPnL": "49.950002"}, "fill": {"price": "10500.00052052", "quantity": "0.0999",
+ "notional": "1048.950052", "priceImpact": "0.00000004"}, "grossSettlement": "149.850007",
+ "netSettlement": "148.801056", "marginReturned": "99.900005", "pnl": "49.950002", "badDebt": "0.00",
+ "fee": {"amount": "1.048951", "platformPaid": "1.048951", "referrerPaid": "0.00"}}],
+ "opened": {"position": {"id": "BTC-PERP-2", "userId": "ann", "ticker": "BTC-PERP", "organizationId": "btc",
+ "side": "short", "quantity": "0.0429", "size": "450.44999", "entryPrice": "10499.99976689",
+ "markPrice": "10500.00", "leverage": 10, "margin": "45.044999", "liquidationPrice": "11492.54",
+ "bankruptcyPrice": "11550.00", "unrealizedPnL": "-0.00001", "unrealizedPnLPercent": "-0.0001",
+ "fundingPaid": "0.00", "takeProfit": null, "stopLoss": null, "status": "open",
+ "openedAt": "2026-11-22T17:34:58.472Z", "closedAt": null}, "fill": {"price": "10499.99976689",
+ "quantity": "0.0429", "notional": "450.44999", "priceImpact": "0.00000002"}, "marginPaid": "45.044999",
+ "fee": {"amount": "0.45045", "platformPaid": "0.45045", "referrerPaid": "0.00"}}, "increased": null,
+ "pnl": "49.950002", "badDebt": "0.00", "netSettlement": "148.801056", "marginPaid": "45.044999",
+ "fee": {"amount": "1.499401", "platformPaid": "1.499401", "referrerPaid": "0.00"}, "newBalance": "1002.406601",
+ "clientOrderId": "turn", "offset": 6}""",
+        '{"ticker": "BTC-PERP", "side": "short", "size": "1500", "leverage": 10, "clientOrderId": "turn"}',
+    ),
+    "listNetPositions": Example(
+        """
+ {"netPositions": [{"ticker": "BTC-PERP", "side": "short", "quantity": "0.0429", "longQuantity": "0.00",
+ "shortQuantity": "0.0429", "entryPrice": "10499.99976689", "markPrice": "10500.00", "margin": "45.044999",
+ "unrealizedPnL": "-0.00001", "unrealizedPnLPercent": "-0.0001", "positions": 1}],
+ "timestamp": "2026-11-22T17:34:58.482Z", "offset": 6}"""
+    ),
     "quotePosition": Example(
         """
  {"fill": {"price": "10000.0005005", "quantity": "0.0999", "notional": "999.00005",
@@ -100,7 +133,8 @@ EXAMPLES: Final[dict[str, Example]] = {
  "marginReturned": "50.000003", "pnl": "24.999988", "badDebt": "0.00", "fee": {"amount": "0.525001",
  "platformPaid": "0.525001", "referrerPaid": "0.00"}, "wasLiquidated": false, "newBalance": "1048.401549",
  "clientOrderId": "req-9d1b7a52c0e84f36a7b5c1d2-0", "offset": 8}},
- {"positionId": "OLD-PERP-4", "error": {"code": "price_stale", "message": "The price is too old.",
+ {"positionId": "OLD-PERP-4", "error": {"code": "price_stale",
+ "message": "The market's price is too old to trade at. Try again when the next one has come.",
  "details": {"ageMs": 61000, "maxAgeMs": 60000}}}], "remaining": 0, "offset": 8}""",
         "{}",
     ),
@@ -136,6 +170,18 @@ EXAMPLES: Final[dict[str, Example]] = {
         '{"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "1000", "leverage": 10, "price": "9800",'
         ' "takeProfit": "11000", "clientOrderId": "o-1"}',
     ),
+    "quoteOrder": Example(
+        """
+ {"status": "open", "reason": null, "reserve": "101.00", "maxFee": "1.00", "markPrice": "10000.00",
+ "expected": {"status": "filled", "indexPrice": "9799.99", "reason": null,
+              "fill": {"price": "9799.9904998995", "quantity": "0.102", "notional": "999.599031",
+                       "priceImpact": "0.000000051"},
+              "fee": {"amount": "0.9996", "platformPaid": "0.9996", "referrerPaid": "0.00"},
+              "marginRequired": "99.959904", "pnl": null, "netSettlement": null,
+              "liquidationPrice": "8864.32", "bankruptcyPrice": "8819.99"},
+ "warnings": [], "offset": 10, "execution": "immediate"}""",
+        '{"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "1000", "leverage": 10, "price": "9800"}',
+    ),
     "placeOrders": Example(
         """
  {"results": [{"error": {"code": "market_not_found", "message": "There is no such market.",
@@ -156,7 +202,7 @@ EXAMPLES: Final[dict[str, Example]] = {
  "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
  "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null, "reduceOnly": false,
            "percentage": null, "quantity": null},
- "offset": 10}"""),
+ "offset": 10, "fills": []}"""),
     "replaceOrder": Example(
         """
  {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",

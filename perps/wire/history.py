@@ -16,6 +16,7 @@ from perps.wire.base import (
     Cursor,
     Money,
     Offset,
+    OrderId,
     PositionId,
     Price,
     Quantity,
@@ -102,6 +103,7 @@ class Trade(Answer):
     offset: Offset
     realized_pnl: Annotated[Money | UnsetType, Meta(description="Of closes and liquidations.")] = UNSET
     reason: Annotated[ExitReason | UnsetType, Meta(description="Of a close that an exit of the position made.")] = UNSET
+    order_id: Annotated[OrderId | UnsetType, Meta(description="The order that it filled, if there was one.")] = UNSET
 
 
 class Trades(Answer):

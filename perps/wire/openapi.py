@@ -272,7 +272,7 @@ def _say_defaults(body: type[Struct], properties: Json) -> None:
     """Say what each field of a body is by default, in its description."""
     for field in msgspec.structs.fields(body):
         value = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-        if value is not None and value is not msgspec.NODEFAULT:
+        if value not in (None, msgspec.UNSET, msgspec.NODEFAULT):
             schema, text = properties[field.encode_name], encode(value).decode().strip('"')
             schema["description"] = f"{schema.get('description', '')} By default `{text}`.".strip()
             schema.pop("default", None)

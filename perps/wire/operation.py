@@ -94,7 +94,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     @property
     def has_effect(self) -> bool:
         """Whether it changes something."""
-        return self.method != "GET" and self.name != "quotePosition"
+        return self.method != "GET" and self.name not in ("quotePosition", "quoteOrder")
 
 
 def refusals_of(operation: Operation) -> tuple[Code, ...]:

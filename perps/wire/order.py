@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from perps.commands import OrderKind, Side
-from perps.wire.base import Answer, Money, Offset, PositionId, Price, Quantity, Rate, Ticker, Time, UserId
+from perps.wire.base import Answer, Money, Offset, OrderId, PositionId, Price, Quantity, Rate, Ticker, Time, UserId
 
-OrderId = Annotated[str, Meta(description="An order: its ticker, `-o` and its number.", examples=["BTC-PERP-o1"])]
 Status = Literal["open", "filled", "cancelled", "expired"]
 
 
@@ -20,16 +19,20 @@ class Order(Answer):
     user_id: UserId
     ticker: Ticker
     type: OrderKind
-    side: Side
+    side: Annotated[Side, Meta(description="Of the position that it begins or is about.")]
     size: Annotated[
-        Money,
-        Meta(description="The most notional. Of a close its worth when it was placed, of a withdrawal the margin."),
+        Money | None,
+        Meta(
+            description="The most notional. Of a close its worth when it was placed, of a withdrawal the margin. Null "
+            "of an exit, which has a `percentage`."
+        ),
     ]
-    leverage: int
+    leverage: Annotated[int, Meta(description="Of an order about a position: that of the position.")]
     price: Annotated[
         Price,
         Meta(
-            description="Of a limit the worst average fill price, of a stop the mark, of others the quote before them."
+            description="Of a limit the worst average fill price, of a stop or a take-profit the mark, of others the "
+            "quote before them."
         ),
     ]
     reserve: Annotated[Money, Meta(description="What it keeps for its fill. Of an ended order what it kept.")]
@@ -40,8 +43,8 @@ class Order(Answer):
     reason: Annotated[
         str | None,
         Meta(
-            description="Why it was cancelled: `owner`, `expired`, `cancel_timer`, or the code that its fill was "
-            "refused with."
+            description="Why it ended unfilled: `owner`, `expired`, `cancel_timer`, `settled`, `position_closed`, or "
+            "the code that its fill was refused with."
         ),
     ]
     position_id: Annotated[
@@ -51,8 +54,10 @@ class Order(Answer):
     placed_at: Annotated[Time, Meta(description="Or replaced.")]
     expires_at: Time | None
     closed_at: Time | None
-    reduce_only: Annotated[bool, Meta(description="Whether it takes from its position: a close or a withdrawal.")]
-    percentage: Annotated[Rate | None, Meta(description="Of a close: the share of the position.")]
+    reduce_only: Annotated[
+        bool, Meta(description="Whether it takes from its position: an exit, a close or a withdrawal.")
+    ]
+    percentage: Annotated[Rate | None, Meta(description="Of an exit or a close: the share of the position.")]
     quantity: Annotated[Quantity | None, Meta(description="Of a close by `quantity`: the base units.")]
 
 

@@ -1,4 +1,4 @@
-"""Resting orders: entries that wait for a price."""
+"""Resting orders: entries, and exits of positions, that wait for a price."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 from msgspec import UNSET, Meta, UnsetType
 
 from perps.commands import Side
+from perps.params import Execution
 from perps.wire.base import (
     ALLOWED,
     Answer,
@@ -16,16 +17,18 @@ from perps.wire.base import (
     Money,
     Number,
     Offset,
+    Price,
     Query,
     Ticker,
     Time,
     UserId,
 )
 from perps.wire.errors import ErrorCode as Code
+from perps.wire.history import UserTrade
 from perps.wire.lists import Page
 from perps.wire.operation import COMMAND, Operation
-from perps.wire.order import Order, Pending
-from perps.wire.trading import AcceptablePrice, Fill, Position, StopLoss, TakeProfit
+from perps.wire.order import Order, Pending, Status
+from perps.wire.trading import AcceptablePrice, Fee, Fill, Position, StopLoss, TakeProfit
 
 BATCH_MAX: Final = 20
 """Orders in one request."""
@@ -36,7 +39,8 @@ OrderPrice = Annotated[
     Number,
     Meta(
         description="Of a limit the worst average fill price. Of a stop the mark price that sets it off: above the "
-        "present one for a long, below it for a short. A multiple of the tick size.",
+        "present one for a long, below it for a short. Of an exit too: a `stop` of a long lies below, its "
+        "`take_profit` above; a short's the other way round. A multiple of the tick size.",
         examples=["9800"],
     ),
 ]
@@ -47,17 +51,35 @@ ExpiresAt = Annotated[
 StopsPrice = Annotated[AcceptablePrice, Meta(description="Of a stop: the worst average fill price that you accept.")]
 
 
-RestingKind = Literal["limit", "stop"]
+PlacedKind = Literal["limit", "stop", "take_profit"]
+
+LeftPosition = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        description="Of an exit: the position of yours that it leaves. An exit has no `side`, `size` or `leverage`; "
+        "`ticker` may be left out.",
+        examples=["BTC-PERP-1"],
+    ),
+]
+Share = Annotated[
+    Number,
+    Meta(
+        description="Of an exit: the share to close of what the position has by then, more than 0 and at most 1, which "
+        "is all and the default. Rounded down to whole lots, but at least one.",
+        examples=["0.5"],
+    ),
+]
 
 
-class OrderBody(Body):
-    """An order that waits for its price."""
+class OrderBody(Body, kw_only=True):
+    """An order that waits for its price: an entry, or with ``positionId`` an exit of that position."""
 
-    ticker: Ticker
-    type: Annotated[RestingKind, Meta(extra={ALLOWED: get_args(RestingKind)})]
-    side: Side
-    size: Size
-    leverage: Leverage
+    ticker: Annotated[Ticker | None, Meta(description="Of an entry: its market.")] = None
+    type: Annotated[PlacedKind, Meta(extra={ALLOWED: get_args(PlacedKind)})]
+    side: Annotated[Side | None, Meta(description="Of an entry.")] = None
+    size: Size | None = None
+    leverage: Leverage | None = None
     price: OrderPrice
     expires_at: ExpiresAt | None = None
     acceptable_price: StopsPrice | None = None
@@ -65,20 +87,23 @@ class OrderBody(Body):
     stop_loss: StopLoss | None = None
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose wallet pays.")] = None
+    position_id: LeftPosition | None = None
+    percentage: Share | None = None
 
 
 class ReplaceBody(Body):
-    """Other terms for a resting order. What is null or left out stays."""
+    """Other terms for a resting order. What is left out stays. Null takes away what an order can be without."""
 
     size: Size | None = None
     leverage: Leverage | None = None
     price: OrderPrice | None = None
-    expires_at: ExpiresAt | None = None
-    acceptable_price: StopsPrice | None = None
-    take_profit: TakeProfit | None = None
-    stop_loss: StopLoss | None = None
+    expires_at: ExpiresAt | UnsetType | None = UNSET
+    acceptable_price: StopsPrice | UnsetType | None = UNSET
+    take_profit: TakeProfit | UnsetType | None = UNSET
+    stop_loss: StopLoss | UnsetType | None = UNSET
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose order it is.")] = None
+    percentage: Share | None = None
 
 
 class Placed(Pending):
@@ -88,11 +113,51 @@ class Placed(Pending):
     fill: Annotated[Fill | UnsetType, Meta(description="Filled at once: the fill.")] = UNSET
 
 
+class Expected(Answer):
+    """What becomes of an order at its price, if nothing else in the market changes until then."""
+
+    status: Annotated[
+        Literal["filled", "cancelled", "open"], Meta(description="`open`: it goes on resting, for the `reason`.")
+    ]
+    index_price: Annotated[Price, Meta(description="The nearest index price at which it is due.")]
+    reason: str | None = None
+    fill: Fill | None = None
+    fee: Fee | None = None
+    margin_required: Annotated[Money | None, Meta(description="Of an entry.")] = None
+    pnl: Annotated[Money | None, Meta(description="Of an exit, before the fee.")] = None
+    net_settlement: Annotated[Money | None, Meta(description="Of an exit: what the wallet gets.")] = None
+    liquidation_price: Annotated[Price | None, Meta(description="Of what is open afterwards.")] = None
+    bankruptcy_price: Price | None = None
+
+
+class OrderQuoted(Answer):
+    """What placing an order would do now."""
+
+    status: Annotated[Status, Meta(description="What the placement would answer: `open`, `filled` or `cancelled`.")]
+    reason: Annotated[str | None, Meta(description="Why it would be cancelled at once.")]
+    reserve: Annotated[Money, Meta(description="What would leave the wallet.")]
+    max_fee: Annotated[Money | None, Meta(description="The most that its fee can be, in `reserve`. Null of an exit.")]
+    mark_price: Price
+    expected: Expected
+    warnings: Annotated[
+        list[Literal["stop_beyond_liquidation"]],
+        Meta(description="The mark reaches the liquidation price no later than the stop."),
+    ]
+    offset: Offset
+    execution: Annotated[
+        Execution,
+        Meta(description="`next_price`: no price that is there already fills it, only one that is stamped after it."),
+    ]
+
+
 class OrderAnswer(Answer):
     """One order."""
 
     order: Order
     offset: Offset
+    fills: Annotated[
+        list[UserTrade] | UnsetType, Meta(description="When it is looked at: the trades that filled it, newest first.")
+    ] = UNSET
 
 
 class OrderRefused(Answer):
@@ -190,6 +255,7 @@ _TERMS: Final = (
     Code.POSITION_SIZE_TOO_LARGE,
     Code.LEVERAGE_TOO_HIGH,
     Code.ORDER_WOULD_TRIGGER,
+    Code.PRICE_UNCONFIRMED,
     Code.CLIENT_ORDER_ID_REUSED,
     Code.INSUFFICIENT_FUNDS,
     *COMMAND,
@@ -202,13 +268,38 @@ PLACE: Final = Operation(
     path="/api/orders",
     summary="Place an order that waits for its price",
     description="It fills whole, as an open, when its price comes; then it begins a position. Until then the market "
-    "keeps the most that the fill can take, `reserve`. The answer says what the order's own row did; a later fill is "
-    "told by the user's stream and by `GET /api/orders/{orderId}`.",
+    "keeps the most that the fill can take, `reserve`. With `positionId` it is an exit: it closes a share of that "
+    "position, keeps nothing, and ends with the position. The answer says what the order's own row did; a later fill "
+    "is told by the user's stream and by `GET /api/orders/{orderId}`.",
     scope="trade",
     body=OrderBody,
     answers={201: Placed},
     links={"cancelOrder": {"orderId": "/order/id"}, "getOrder": {"orderId": "/order/id"}},
-    refusals=(Code.MARKET_NOT_FOUND, Code.TOO_MANY_OPEN_ORDERS, *_TERMS),
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.POSITION_NOT_FOUND,
+        Code.POSITION_CLOSED,
+        Code.TOO_MANY_OPEN_ORDERS,
+        *_TERMS,
+    ),
+)
+QUOTE: Final = Operation(
+    name="quoteOrder",
+    tag="Trading",
+    method="POST",
+    path="/api/orders/quote",
+    summary="Ask what an order would do. Nothing changes, and the venue does not look at the wallet",
+    description="The same refusals as for placing it, but for the money. `expected`: what becomes of it at its price.",
+    scope="trade",
+    body=OrderBody,
+    answers={200: OrderQuoted},
+    refusals=(
+        Code.MARKET_NOT_FOUND,
+        Code.POSITION_NOT_FOUND,
+        Code.POSITION_CLOSED,
+        Code.TOO_MANY_OPEN_ORDERS,
+        *(code for code in _TERMS if code not in (Code.CLIENT_ORDER_ID_REUSED, Code.INSUFFICIENT_FUNDS, *COMMAND)),
+    ),
 )
 PLACE_MANY: Final = Operation(
     name="placeOrders",
@@ -248,11 +339,13 @@ REPLACE: Final = Operation(
     method="PATCH",
     path="/api/orders/{orderId}",
     summary="Give a resting order other terms",
-    description="It keeps its id and is placed anew. Only the difference of the reserves moves.",
+    description="It keeps its id and is placed anew. What the body leaves out stays as it is at that moment, whoever "
+    "else replaces it; null takes away `expiresAt`, `acceptablePrice`, `takeProfit` or `stopLoss`. Only the difference "
+    "of the reserves moves.",
     scope="trade",
     body=ReplaceBody,
     answers={200: Placed},
-    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, Code.ORDER_PENDING, *_TERMS),
+    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, Code.ORDER_PENDING, Code.ORDER_CHANGED, *_TERMS),
 )
 CANCEL: Final = Operation(
     name="cancelOrder",
@@ -284,7 +377,8 @@ CANCEL_AFTER: Final = Operation(
     path="/api/orders/cancel-all-after",
     summary="Cancel a user's resting orders in a market later, unless this is sent again before",
     description="For a bot that may fall silent: it sends this again and again; when it stops, its orders end, with "
-    "the reason `cancel_timer`. `takeProfit` and `stopLoss` of positions stay. Each call replaces the one before.",
+    "the reason `cancel_timer`. Exit orders, `takeProfit` and `stopLoss` of positions stay. Each call replaces the one "
+    "before.",
     scope="trade",
     body=CancelAfterBody,
     answers={200: CancelsAfter},

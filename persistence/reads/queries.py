@@ -277,6 +277,14 @@ class PostgresQueries:
         found = await self._fetch(query, self._shard, order_id)
         return OrderRecord(*found[0]) if found else None
 
+    async def fills_of_order(self, ticker: str, number: int, *, limit: int) -> list[FillRecord]:
+        """The fills that an order made, newest first. Of a database older than their ``order_number`` none."""
+        query = (
+            f"select {_columns(FillRecord)} from fills where shard = $1 and ticker = $2 and order_number = $3"
+            ' order by "offset" desc, n desc limit $4'
+        )
+        return [FillRecord(*record) for record in await self._fetch(query, self._shard, ticker, number, max(limit, 0))]
+
     async def owner(self, position_id: str) -> str | None:
         """Whose a position was that has been closed, or changed since its open; None of any other."""
         query = "select user_id from positions where shard = $1 and id = $2"

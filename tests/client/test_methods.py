@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from typing import Any, Union, get_args, get_type_hints
 
 import pytest
 
-from perps.client import Listing, Venue
+from perps.client import NOTHING, Listing, Venue
+from perps.client.orders import OrderCalls
+from perps.client.requests import request_of
 from perps.wire.base import Answer
 from perps.wire.operation import TEXT, Operation
 from perps.wire.operations import OPERATIONS
+from perps.wire.orders import REPLACE
 
 ASKED = [
     operation
@@ -62,6 +66,7 @@ def test_no_method_is_left_of_an_operation_that_is_gone() -> None:
     members = {name: value for kind in Venue.__mro__[:-1] for name, value in vars(kind).items()}
     public = {name for name, value in members.items() if inspect.isfunction(value) and not name.startswith("_")}
     others = {"call", "get", "stream", "be_patient", "open", "close", "quote", "call_or_wait", "wait_for_order"}
+    others |= {"exit_position"}
     assert public - others == {snake(operation.name) for operation in ASKED}
 
 
@@ -71,3 +76,23 @@ def test_the_client_loads_nothing_of_the_process_that_serves() -> None:
     loaded = set(done.stdout.split())
     assert {"aiohttp", "msgspec", "perps"} <= loaded
     assert not loaded & {"actors", "web", "persistence", "tools", "pykka", "asyncpg", "structlog", "sortedcontainers"}
+
+
+def test_nothing_takes_a_term_away_and_none_leaves_it() -> None:
+    request = request_of(
+        REPLACE, {"order_id": "BTC-PERP-o1", "stop_loss": NOTHING, "price": None, "client_order_id": "a"}
+    )
+    assert (request.target, json.loads(request.body or b"")) == (
+        "/api/orders/BTC-PERP-o1",
+        {"stopLoss": None, "clientOrderId": "a"},
+    )
+
+
+async def test_an_exit_is_an_order_with_a_position_and_without_a_side() -> None:
+    class Noting(OrderCalls):
+        async def call(self, operation: Operation, kind: type[Any], /, **values: object) -> Any:
+            return json.loads(request_of(operation, values).body or b"")
+
+    asked: Any = await Noting().exit_position("BTC-PERP-1", "stop", "9500", percentage="0.5", client_order_id="a")
+    terms = {"positionId": "BTC-PERP-1", "type": "stop", "price": "9500", "percentage": "0.5"}
+    assert asked == {**terms, "clientOrderId": "a"}

@@ -17,6 +17,7 @@ from perps.commands import (
     ListMarket,
     ObserveTime,
     OrderKind,
+    PlaceExit,
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
@@ -25,6 +26,7 @@ from perps.commands import (
     SettleMarket,
     SetTriggers,
     Side,
+    TradeNet,
     UpdateMarket,
     UpdatePrice,
     Withdraw,
@@ -75,6 +77,11 @@ def _terms(price: int, cents: int = 50_000) -> dict[str, Any]:
     return {"size": _money(cents), "leverage": 5, "price": Ticks(price)}
 
 
+def _exit(user: str, number: int, kind: OrderKind, price: int, share: int) -> PlaceExit:
+    fields: dict[str, Any] = {"ticker": BTC, "user": user, "position_id": position_id(BTC, number)}
+    return PlaceExit(**fields, order=kind, price=Ticks(price), share=Ppb(share))
+
+
 def _order(user: str, order: OrderKind, side: Side, price: int, *, limit: int | None = None, **more: Any) -> PlaceOrder:
     nano = None if limit is None else Nano(limit * NANO // 100)
     fields = {**_terms(price), "order": order, "side": side, "acceptable_price": nano, **more}
@@ -91,6 +98,10 @@ def _story(ticker: str, ticks: int) -> UpdatePrice:
 
 def _change(ticker: str, parts: int) -> UpdatePrice:
     return UpdatePrice(ticker=ticker, change=Ppb(parts), source=PriceSource.EVENT, reason="a story")
+
+
+def _trade(user: str, side: Side, cents: int, *, reduce_only: bool = False) -> TradeNet:
+    return TradeNet(ticker=SIZE, user=user, side=side, size=_money(cents), leverage=5, reduce_only=reduce_only)
 
 
 PLAYED: tuple[tuple[str, Command, bool], ...] = (
@@ -226,6 +237,18 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, _story(NEXT, BTC_PRICE + 3), False),
     ("ann", _close("ann", NEXT, 2), True),
     (ADMIN, ObserveTime(ticker=NEXT), False),
+    ("cid", new_open("cid", Side.LONG, _money(10_000)), True),
+    ("cid", _exit("cid", 9, OrderKind.TAKE_PROFIT, BTC_PRICE * 99 // 100, PPB // 3), True),
+    ("cid", _exit("cid", 9, OrderKind.STOP, BTC_PRICE * 90 // 100, PPB), True),
+    ("cid", _exit("cid", 9, OrderKind.STOP, BTC_PRICE * 80 // 100, PPB // 2), True),
+    ("cid", ReplaceOrder(ticker=BTC, user="cid", order_id=f"{BTC}-o9", share=Ppb(PPB // 4)), True),
+    (ADMIN, _price(BTC, BTC_PRICE * 99 // 100), False),
+    (ADMIN, _price(BTC, BTC_PRICE * 90 // 100), False),
+    ("cid", _close("cid", BTC, 9), True),
+    ("ann", _trade("ann", Side.LONG, 20_000), True),
+    ("ann", _trade("ann", Side.LONG, 10_000), True),
+    ("ann", _trade("ann", Side.SHORT, 300_000), True),
+    ("ann", _trade("ann", Side.LONG, 900_000, reduce_only=True), True),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 from perps.commands import OrderKind, Side
 from perps.market.order import Order
+from perps.market.position import position_id
 from perps.params import Execution, MarketParams, MarkSource
 from perps.units import PICO, PPB
 from tests.model.slow_orders import SlowOrder
@@ -58,7 +59,10 @@ def slow_order(ticker: str, order: Order, params: MarketParams) -> SlowOrder:
         taker_fee=Fraction(order.taker_fee, PPB),
         expires_at=order.expires_at,
         placed_at=order.placed_at,
-        has_trigger=order.kind is OrderKind.STOP,
+        has_trigger=order.kind in (OrderKind.STOP, OrderKind.TAKE_PROFIT),
         waits_for_next=order.kind in (OrderKind.MARKET, OrderKind.WITHDRAWAL),
         reduces=order.reduces,
+        position=None if order.position is None else position_id(ticker, order.position),
+        share=Fraction(order.share, PPB),
+        is_profit=order.kind is OrderKind.TAKE_PROFIT,
     )

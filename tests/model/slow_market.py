@@ -21,6 +21,8 @@ class SlowPosition:
     cash: int
     """Margin paid in, less what the lots cost; as if the funding index had been 0."""
     margin: int
+    exits_at: int = 0
+    """When the exits were set, where they wait for a younger price; 0: they do not."""
     take_profit: Fraction | None = None
     stop_loss: Fraction | None = None
 

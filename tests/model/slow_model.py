@@ -14,6 +14,7 @@ else. Of a market with funding (``slow_funding``) a trade must carry the funding
 from __future__ import annotations
 
 from collections import defaultdict
+from copy import deepcopy
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil, floor
@@ -176,7 +177,7 @@ class SlowVenue:
         added = self.positions[position]
         added.lots, added.cash = added.lots + stands.lots, added.cash + stands.cash
         added.margin += stands.margin
-        added.take_profit, added.stop_loss = stands.take_profit, stands.stop_loss
+        added.take_profit, added.stop_loss, added.exits_at = stands.take_profit, stands.stop_loss, stands.exits_at
 
     def margin_moved(self, position: str, amount: int) -> None:
         """Its owner pays into its margin; < 0: takes out of it. What it is worth moves by as much."""
@@ -273,12 +274,35 @@ class SlowVenue:
         maintenance = ceil(abs(value) * rules.rate(position.lots) * parts) / parts + rules.maintenance_fixed
         return position.cash + value - market.owed(position.lots) <= maintenance
 
-    def can_be_paid(self, name: str) -> bool:
-        """Whether the house can pay what the whole position would gain by leaving now."""
+    def can_be_paid(self, name: str, count: int | None = None) -> bool:
+        """Whether the house can pay what the whole position, or ``count`` lots of it, would gain by leaving now."""
         position = self.positions[name]
         market = self.markets[position.ticker]
-        gain = position.cash - market.owed(position.lots) - market.cost(-position.lots) - position.margin
+        gain = self._payout(name, count) - floor(position.margin * self._part(name, count))
         return gain <= 0 or market.house - gain >= -market.rules.house_credit
+
+    def _part(self, name: str, count: int | None) -> Fraction:
+        return Fraction(1) if count is None else Fraction(count, abs(self.positions[name].lots))
+
+    def _payout(self, name: str, count: int | None) -> int:
+        position, part = self.positions[name], self._part(name, count)
+        market, lots = self.markets[position.ticker], int(position.lots * part)
+        return floor(position.cash * part) - market.owed(lots) - market.cost(-lots)
+
+    def is_order_due(self, order: SlowOrder) -> bool:
+        """Whether the mark, as it is shown, has reached an exit order or an entry's stop."""
+        return order.is_reached(self.markets[order.ticker].shown_mark)
+
+    def exit_lots(self, order: SlowOrder) -> int:
+        """How many lots an exit order closes now: its share, or all if what is left would be liquidated."""
+        name = str(order.position)
+        held = abs(self.positions[name].lots)
+        count = max(1, floor(held * order.share))
+        if count == held or self._payout(name, count) < 0:
+            return held
+        after = deepcopy(self)
+        after.closed(name, count)
+        return held if after.is_liquidatable(name) else count
 
     def is_stale(self, ticker: str, at: int) -> bool:
         """Whether the price is too old to trade at, or is in doubt."""
@@ -309,14 +333,16 @@ class SlowVenue:
         self.wallets[order.user] += order.reserve
         return order
 
-    def exits_set(self, name: str, take_profit: Fraction | None, stop_loss: Fraction | None) -> None:
+    def exits_set(self, name: str, take_profit: Fraction | None, stop_loss: Fraction | None, at: int) -> None:
         """A position has these exits and no others; prices in quote currency."""
         position = self.positions[name]
-        position.take_profit, position.stop_loss = take_profit, stop_loss
+        position.take_profit, position.stop_loss, position.exits_at = take_profit, stop_loss, at
 
     def exits_due(self, name: str) -> set[str]:
-        """Which exits the mark has reached, as it is shown."""
+        """Which exits the mark has reached, as it is shown, by a price that was true after they were set."""
         position = self.positions[name]
+        if position.exits_at and not self.markets[position.ticker].decides(position.exits_at):
+            return set()
         mark, sign = self.markets[position.ticker].shown_mark, 1 if position.lots > 0 else -1
         due = set[str]()
         if position.take_profit is not None and sign * (mark - position.take_profit) >= 0:

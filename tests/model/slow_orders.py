@@ -22,11 +22,22 @@ class SlowOrder:
     expires_at: int | None = None
     placed_at: int = 0
     has_trigger: bool = True
-    """It is a stop."""
+    """It waits for a mark."""
     waits_for_next: bool = False
     """It waits for the next price, whatever that is."""
     reduces: bool = False
-    """It takes from a position, and keeps no money."""
+    """It takes from a position, and keeps no money …"""
+    position: str | None = None
+    """… namely from this one."""
+    share: Fraction = Fraction(0)
+    """Of an exit: how much of that it closes, …"""
+    is_profit: bool = False
+    """… and whether with a profit."""
+
+    @property
+    def is_exit(self) -> bool:
+        """It leaves a position when the mark has come to its price."""
+        return self.reduces and self.has_trigger
 
     @property
     def reserve(self) -> int:
@@ -36,10 +47,11 @@ class SlowOrder:
         return ceil(Fraction(self.size, self.leverage)) + ceil(self.size * self.taker_fee)
 
     def is_reached(self, mark: Fraction) -> bool:
-        """Whether the mark has come to the price of a stop; whatever is no stop has none to wait for."""
+        """Whether the mark has come to the price of a stop or an exit; whatever is neither has none to wait for."""
         if not self.has_trigger:
             return True
-        return mark >= self.price if self.is_long else mark <= self.price
+        rises = self.is_long is self.is_profit if self.is_exit else self.is_long
+        return mark >= self.price if rises else mark <= self.price
 
     def is_within(self, cost: int, lots: int, lot_value: Fraction) -> bool:
         """Of a limit: whether a fill of ``lots`` for ``cost`` pays its price on average, or better."""
@@ -58,6 +70,10 @@ class SlowOrders:
     def reserved(self, ticker: str) -> int:
         """What a market's account of orders holds."""
         return sum(order.reserve for order in self.by_name.values() if order.ticker == ticker)
+
+    def exits_of(self, position: str) -> list[SlowOrder]:
+        """A position's exits."""
+        return [order for order in self.by_name.values() if order.is_exit and order.position == position]
 
     def of(self, user: str, ticker: str) -> int:
         """How many orders of a user rest in a market."""

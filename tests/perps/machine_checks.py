@@ -7,9 +7,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from perps.events import (
     CloseReason,
+    Events,
     PositionIncreased,
     PositionOpened,
     PositionReduced,
+    own_place,
 )
 from perps.market.order import Order, order_id
 from perps.market.position import Position, position_id
@@ -54,20 +56,39 @@ class Checked(RuleBasedStateMachine):
             None if price is None else Fraction(self.unticked(ticker, price))
             for price in (position.take_profit, position.stop_loss)
         )
-        self.model.exits_set(name, profit, stop)
+        self.model.exits_set(name, profit, stop, position.exits_at)
 
     def leave(self, ticker: str, position: Position, reason: CloseReason, event: PositionReduced) -> None:
         """By an exit that is due; in the turn of the liquidations, if it is due for that too."""
-        name = position_id(ticker, position.number)
-        assert reason in self.model.exits_due(name)
-        assert abs(event.fill.lots) == abs(self.model.positions[name].lots)
+        name, held = position_id(ticker, position.number), abs(event.fill.lots)
+        stands = abs(self.model.positions[name].lots)
+        if event.order is None:
+            assert reason in self.model.exits_due(name)
+            assert held == stands
+        else:
+            made = self.model.ended(order_id(ticker, event.order.number))
+            assert made.position == name
+            assert self.model.markets[ticker].decides(made.placed_at)
+            assert self.model.is_order_due(made)
+            assert reason is (CloseReason.TAKE_PROFIT if made.is_profit else CloseReason.STOP_LOSS)
+            assert held == (stands if self.model.is_liquidatable(name) else self.model.exit_lots(made))
         if self.model.is_liquidatable(name):
             assert reason is CloseReason.STOP_LOSS
             self.model.liquidated(name)
             self.note(ticker, "forced_stop", event)
         else:
-            self.model.closed(name, abs(event.fill.lots))
+            self.model.closed(name, held)
             self.note(ticker, "close", event)
+
+    def check_parts(self, ticker: str, events: Events, parts: list[tuple[str | None, int]]) -> None:
+        """What a trade has closed and opened is what it must; what that led to stands behind it."""
+        first = own_place(events)
+        for (name, lots), event in zip(parts, events[first : first + len(parts)], strict=True):
+            assert isinstance(event, PositionOpened | PositionIncreased | PositionReduced)
+            assert event.order is None
+            assert abs(event.fill.lots) == lots
+            assert isinstance(event, PositionReduced) is (name is not None)
+            assert name in (None, position_id(ticker, event.position.number))
 
     def filled(self, ticker: str, order: Order, event: PositionOpened) -> None:
         """A limit within its price, a stop whose price the mark has reached."""
@@ -146,7 +167,9 @@ class Checked(RuleBasedStateMachine):
             assert market.short_lots == -sum(each.lots for each in book if each.lots < 0)
             assert (market.cash, market.margin) == (sum(each.cash for each in book), sum(each.margin for each in book))
             assert len(market.order) == len(book)
-            assert len(market.exits) == sum(
+            exits = [order for order in market.orders.by_number.values() if order.is_exit]
+            assert {order.position for order in exits} <= set(market.positions)
+            assert len(market.exits) - len(exits) == sum(
                 (each.take_profit is not None) + (each.stop_loss is not None) for each in book
             )
             assert max(market.long_lots, market.short_lots) <= market.params.max_open_interest
@@ -158,6 +181,11 @@ class Checked(RuleBasedStateMachine):
                 names = (position_id(ticker, number) for number in market.positions)
                 due = (name for name in names if self.model.is_liquidatable(name) or self.model.exits_due(name))
                 assert not any(self.model.can_be_paid(name) for name in due)
+                exits = (order for name in self.model.positions for order in self.model.orders.exits_of(name))
+                late = [order for order in exits if order.ticker == ticker and self.model.is_order_due(order)]
+                assert not any(
+                    self.model.can_be_paid(str(order.position), self.model.exit_lots(order)) for order in late
+                )
 
     @invariant()
     def the_liability_is_what_all_would_gain_by_leaving(self) -> None:

@@ -48,6 +48,9 @@ def test_a_tick_of_a_fiftieth_of_the_price_lists_no_market() -> None:
 
     assert broken.facts["rule"] == TICK_RULE
     assert broken.facts["largest_tick_size_pico"] == 450_000_000
+    assert broken.facts["smallest_price_ticks"] == 1_000
+    assert check_params(params, Ticks(999)) is not None
+    assert check_params(params, Ticks(1_000)) is None
 
 
 @pytest.mark.parametrize(("price", "fits"), [(2_000, True), (1_999, False)])

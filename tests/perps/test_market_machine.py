@@ -14,44 +14,32 @@ from perps.commands import (
     ClosePosition,
     Deposit,
     ObserveTime,
-    OpenPosition,
     OrderKind,
+    PlaceExit,
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
     SetCancelTimer,
     SetTriggers,
     Side,
+    TradeNet,
     UpdatePrice,
     Withdraw,
 )
 from perps.events import (
-    CancelTimerSet,
-    CloseReason,
-    Events,
-    FundingAccrued,
-    ModeChanged,
-    OrderCancelled,
-    OrderPlaced,
-    OrderReplaced,
-    PositionChanged,
-    PositionIncreased,
-    PositionOpened,
-    PositionReduced,
     PriceUpdated,
 )
-from perps.market.order import Order, order_id
+from perps.market.order import order_id
 from perps.market.position import position_id
 from perps.params import Execution, Mode, Tier
 from perps.refusals import RejectCode, Rejected
-from perps.rules.cancel_timers import BY_TIMER
 from perps.sequencer import Sequencer
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import replay_market
 from tests.model.recompute import recompute_balances
-from tests.model.rules import rules_of, slow_order
+from tests.model.rules import rules_of
 from tests.model.slow_model import SlowVenue, Trade
-from tests.model.slow_parts import is_least_part
+from tests.model.slow_net import net_parts
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -64,7 +52,8 @@ from tests.perps.build import (
     new_open,
     quote_market,
 )
-from tests.perps.machine_checks import USERS, Checked
+from tests.perps.machine_checks import USERS
+from tests.perps.machine_model import Followed
 
 REFERRERS = {"ann": None, "bob": "ann", "cid": "bob"}
 START = 2_000 * MICRO
@@ -88,7 +77,7 @@ BTC_TIERS = (
 STORY_TIERS = (Tier(Lots(250), Ppb(PPB // 10), 5), Tier(Lots(4_000), Ppb(PPB // 5), 3))
 
 
-class Exchange(Checked):
+class Exchange(Followed):
     """The engine and the ledger, driven as the actors drive them, against fractions."""
 
     @initialize(
@@ -163,6 +152,25 @@ class Exchange(Checked):
         exits = {"take_profit": self.level(ticker, profit), "stop_loss": self.level(ticker, stop)}
         command = new_open(user, side, size * MICRO, ticker=ticker, leverage=leverage, **exits)
         self.follow(ticker, self.venue.send(command), command)
+
+    @rule(
+        user=st.sampled_from(USERS),
+        ticker=TICKERS,
+        side=st.sampled_from(list(Side)),
+        size=SIZES,
+        leverage=st.sampled_from([0, 0, 1, 3]),
+        reduce_only=ONE_IN_TEN,
+    )
+    def trade_net(self, user: str, ticker: str, side: Side, size: int, leverage: int, reduce_only: bool) -> None:
+        """A leverage of 0 stands for the most there is."""
+        leverage = leverage or self.params[ticker].max_leverage
+        terms: dict[str, Any] = {"side": side, "size": Micros(size * MICRO), "leverage": leverage}
+        command = TradeNet(ticker=ticker, user=user, **terms, reduce_only=reduce_only)
+        parts = net_parts(self.model, user, ticker, 1 if side is Side.LONG else -1, size * MICRO)
+        outcome = self.venue.send(command)
+        if not isinstance(outcome, Rejected):
+            self.check_parts(ticker, outcome, [part for part in parts if part[0] or not reduce_only])
+        self.follow(ticker, outcome, command)
 
     @rule(ticker=TICKERS, which=st.integers(0, 10), share=SHARES)
     def close_position(self, ticker: str, which: int, share: int) -> None:
@@ -252,6 +260,28 @@ class Exchange(Checked):
         if not isinstance(outcome, Rejected):
             self.follow(ticker, outcome)
 
+    @rule(
+        ticker=TICKERS,
+        which=st.integers(0, 10),
+        kind=st.sampled_from([OrderKind.STOP, OrderKind.TAKE_PROFIT]),
+        bps=BPS_OF_PRICE,
+        share=SHARES,
+        wait_ms=st.integers(1, 3_600_000) | st.none(),
+    )
+    def place_exit(self, ticker: str, which: int, kind: OrderKind, bps: int, share: int, wait_ms: int | None) -> None:
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        number = own[which % len(own)]
+        fields: dict[str, Any] = {"ticker": ticker, "user": self.venue.markets[ticker].positions[number].user}
+        fields |= {"position_id": position_id(ticker, number), "share": Ppb(share)}
+        expires_at = None if wait_ms is None else Millis(self.venue.at + wait_ms)
+        outcome = self.venue.send(
+            PlaceExit(**fields, order=kind, price=self.level(ticker, bps) or Ticks(1), expires_at=expires_at)
+        )
+        if not isinstance(outcome, Rejected):
+            self.follow(ticker, outcome)
+
     @rule(ticker=TICKERS, which=st.integers(0, 10), size=SIZES | st.none(), bps=BPS_OF_PRICE)
     def replace_or_cancel(self, ticker: str, which: int, size: int | None, bps: int) -> None:
         resting = sorted(self.venue.markets[ticker].orders.by_number)
@@ -262,6 +292,8 @@ class Exchange(Checked):
         command: Any = CancelOrder(**fields)
         if size is not None:
             terms: dict[str, Any] = {"size": Micros(size * MICRO), "leverage": 2, "price": self.level(ticker, bps)}
+            if order.is_exit:
+                terms = {"price": terms["price"], "share": Ppb(min(size * MICRO, PPB))}
             command = ReplaceOrder(**fields, **terms)
         outcome = self.venue.send(command)
         if not isinstance(outcome, Rejected):
@@ -307,87 +339,6 @@ class Exchange(Checked):
         self.move(user, amount)
         if not isinstance(self.venue.send(Withdraw(user=user, amount=Micros(2 * amount))), Rejected):
             self.move(user, -2 * amount)
-
-    def follow(
-        self,
-        ticker: str,
-        outcome: Events | Rejected,
-        command: OpenPosition | ClosePosition | ChangeMargin | SetTriggers | None = None,
-    ) -> None:
-        """Tell the slow model what was accepted; it works out the money on its own."""
-        if isinstance(outcome, Rejected):
-            assert command is not None
-            return
-        if any(isinstance(event, FundingAccrued) for event in outcome):
-            market = self.model.observed(ticker, self.venue.at)
-            assert market.index == self.venue.markets[ticker].funding_index
-        for event in outcome:
-            match event:
-                case ModeChanged(mode=mode):
-                    self.model.switched(ticker, is_halted=mode is Mode.HALTED)
-                case PriceUpdated(price=price):
-                    self.model.priced(ticker, self.unticked(ticker, price))
-                    self.model.markets[ticker].becomes_known(by_feed=False, said_at=0, now=self.venue.at)
-                case OrderPlaced(order=order) | OrderReplaced(order=order):
-                    self.model.rested(order_id(ticker, order.number), slow_order(ticker, order, self.params[ticker]))
-                case CancelTimerSet(user=user, at=at):
-                    due = self.model.orders.timer_set(user, ticker, at)
-                    assert at is not None or due is not None
-                case OrderCancelled(order=order, reason=reason):
-                    self.model.ended(order_id(ticker, order.number))
-                    assert reason != BY_TIMER or self.model.orders.timers[order.user, ticker] is None
-                case PositionOpened(position=position, order=Order() as order):
-                    self.filled(ticker, order, event)
-                case PositionOpened(position=position):
-                    assert isinstance(command, OpenPosition)
-                    name = position_id(ticker, position.number)
-                    self.model.opened(command.user, ticker, name, position.lots, command.leverage)
-                    assert abs(event.fill.cost) <= command.size
-                    self.exits(ticker, position)
-                    self.note(ticker, "open", event, command.leverage)
-                case PositionIncreased(position=position, order=Order() as order):
-                    self.taken(ticker, order)
-                    self.model.increased(position_id(ticker, position.number), event.fill.lots, order.leverage)
-                    self.note(ticker, "open", event, order.leverage)
-                case PositionIncreased(position=position, fill=fill):
-                    assert isinstance(command, OpenPosition)
-                    self.model.increased(position_id(ticker, position.number), fill.lots, command.leverage)
-                    assert abs(fill.cost) <= command.size
-                    self.note(ticker, "open", event, command.leverage)
-                case PositionChanged(position=position, order=Order() as order):
-                    name = position_id(ticker, position.number)
-                    self.taken(ticker, order)
-                    assert order.size <= self.model.withdrawable(name)
-                    self.model.margin_moved(name, -order.size)
-                    self.moves.append((len(self.trades), name, -order.size))
-                case PositionChanged(position=position) if isinstance(command, ChangeMargin):
-                    name = position_id(ticker, position.number)
-                    assert -command.amount <= max(self.model.withdrawable(name), 0)
-                    self.model.margin_moved(name, command.amount)
-                    self.moves.append((len(self.trades), name, command.amount))
-                case PositionChanged(position=position):
-                    self.exits(ticker, position)
-                case PositionReduced(position=position, reason=CloseReason.OWNER, order=Order() as order) if (
-                    self.model.is_liquidatable(position_id(ticker, position.number))
-                ):
-                    self.model.ended(order_id(ticker, order.number))
-                    self.model.liquidated(position_id(ticker, position.number))
-                    self.note(ticker, "forced_stop", event)
-                case PositionReduced(position=position, reason=CloseReason.OWNER, order=order):
-                    if order is not None:
-                        self.taken(ticker, order)
-                    self.model.closed(position_id(ticker, position.number), abs(event.fill.lots))
-                    self.note(ticker, "close", event)
-                case PositionReduced(position=position, reason=CloseReason.LIQUIDATION):
-                    name = position_id(ticker, position.number)
-                    assert self.model.is_liquidatable(name)
-                    assert is_least_part(self.model, name, abs(event.fill.lots))
-                    self.model.liquidated(name, abs(event.fill.lots))
-                    self.note(ticker, "liquidation", event)
-                case PositionReduced(position=position, reason=reason):
-                    self.leave(ticker, position, reason, event)
-                case _:
-                    pass
 
     @rule()
     def crash_and_recover(self) -> None:

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from perps.commands import CancelOrder, ClosePosition, OpenPosition, PriceSource, Side, UpdatePrice
+from perps.commands import CancelOrder, ClosePosition, OpenPosition, PriceSource, SetTriggers, Side, UpdatePrice
 from perps.market.order import order_id
 from perps.market.position import position_id
 from perps.params import Execution
@@ -126,6 +126,39 @@ def test_a_feed_that_lags_is_no_gift(late_ms: int) -> None:
     )
     assert at_once > 0
     assert waiting < 0
+
+
+def test_a_bot_that_sets_an_exit_at_a_price_that_is_on_its_way_earns_nothing() -> None:
+    """It holds both sides. When the price has gone further than the feed will say next, one side would leave there."""
+    late_ms, total, trades = 2_000, 0.0, 0
+    begun = Books((index_market(), BTC_PRICE)).at
+    for seed in range(3):
+        prices = walk(600, bps=20, seed=seed)
+
+        def leaves_by_exits(venue: Books, _: int, ahead: int, prices: list[int] = prices) -> None:
+            market = venue.markets[BTC]
+            present = prices[min((venue.at - begun + late_ms) // STEP_MS, len(prices) - 1)]
+            own = [each for each in market.positions.values() if each.user == "bot"]
+            held = {each.lots > 0 for each in own} | {each.side is Side.LONG for each in market.orders.of("bot")}
+            for side in Side:
+                if (side is Side.LONG) not in held:
+                    done(venue.send(OpenPosition(ticker=BTC, user="bot", side=side, size=SIZE, leverage=5)))
+            for each in own:
+                better = (ahead - present) * (1 if each.lots > 0 else -1) * 10_000 > 4 * FEE_BPS * present
+                level = Ticks(ahead - 10 if ahead > market.mark else ahead + 10)
+                is_profit = (ahead > market.mark) is (each.lots > 0)
+                exits = ((level, None) if is_profit else (None, level)) if better else (None, None)
+                if exits != (each.take_profit, each.stop_loss):
+                    name = position_id(BTC, each.number)
+                    profit, stop = exits
+                    venue.send(
+                        SetTriggers(ticker=BTC, user="bot", position_id=name, take_profit=profit, stop_loss=stop)
+                    )
+
+        gain, count = earned(leaves_by_exits, Execution.NEXT_PRICE, prices, late_ms=late_ms)
+        total, trades = total + gain, trades + count
+    print(f"\nexits at the price to come: {total:+.2f} USD in {trades} trades")
+    assert total < 0
 
 
 @pytest.mark.parametrize("first", [PriceSource.ORACLE, PriceSource.AGENT])

@@ -6,16 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder, Side, Withdraw
+from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceExit, PlaceOrder, ReplaceOrder, Side, Withdraw
 from perps.market.order import order_id
-from perps.units import Micros, Ticks
+from perps.market.position import position_id
+from perps.units import PPB, Micros, Ppb, Ticks
 from tests.perps.build import done, full_state
 from tests.perps.test_adversaries import GANG, LONG, MARKETS, SHORT, gang_venue, leave_all, profit
 
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(GANG),
-        st.sampled_from(["place", "place", "place", "open", "replace", "cancel", "withdraw"]),
+        st.sampled_from(["place", "place", "place", "open", "exit", "exit", "replace", "cancel", "withdraw"]),
         st.sampled_from([OrderKind.LIMIT, OrderKind.STOP]),
         st.sampled_from([LONG, SHORT]),
         st.integers(1, 60_000),  # ppm of twice the skew cap
@@ -51,7 +52,16 @@ def test_no_gang_with_resting_orders_gains_at_a_constant_price(
             venue.send(PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **terms))
         elif what == "open":
             venue.open(user, side, size, ticker=ticker, leverage=params.max_leverage)
+        elif what == "exit":
+            numbers = [number for number, each in market.positions.items() if each.user == user]
+            leaving = OrderKind.STOP if kind is OrderKind.STOP else OrderKind.TAKE_PROFIT
+            if numbers:
+                name, share = position_id(ticker, numbers[which % len(numbers)]), Ppb(part * (PPB // 60_000))
+                fields: dict[str, Any] = {"ticker": ticker, "user": user, "position_id": name, "price": level}
+                venue.send(PlaceExit(**fields, order=leaving, share=share))
         elif what == "replace":
+            is_exit = bool(own) and own[which % len(own)].is_exit
+            terms = {"price": level} if is_exit else terms
             venue.send(ReplaceOrder(ticker=ticker, user=user, order_id=named, **terms))
         elif what == "cancel":
             venue.send(CancelOrder(ticker=ticker, user=user, order_id=named))

@@ -19,6 +19,7 @@ from perps.commands import (
     ObserveTime,
     OpenPosition,
     OrderKind,
+    PlaceExit,
     PlaceOrder,
     PriceSource,
     ReplaceOrder,
@@ -122,10 +123,15 @@ def _an_order(random: Random, market: Market, user: str) -> Command:
     step, size = random.choice([95, 99, 100, 101, 105]), Micros(random.randrange(1, 50_000) * MICRO // 10)
     price = Ticks(market.index_price * step // 100)
     if not resting or random.random() < 0.6:
-        kind, side = random.choice((OrderKind.LIMIT, OrderKind.STOP)), random.choice(list(Side))
+        kind, side = random.choice([OrderKind.LIMIT, OrderKind.STOP]), random.choice(list(Side))
         expires_at = random.choice([None, Millis(market.at + 90_000)])
         terms: dict[str, Any] = {"size": size, "leverage": 2, "price": price, "expires_at": expires_at}
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **terms)
+    if market.positions and random.random() < 0.3:
+        number, position = random.choice(list(market.positions.items()))
+        name, kind = position_id(ticker, number), random.choice([OrderKind.STOP, OrderKind.TAKE_PROFIT])
+        share = Ppb(random.choice([PPB, PPB // 3]))
+        return PlaceExit(ticker=ticker, user=position.user, position_id=name, order=kind, price=price, share=share)
     order = random.choice(resting)
     named: dict[str, Any] = {"ticker": ticker, "user": order.user, "order_id": order_id(ticker, order.number)}
     what = random.randrange(4)
@@ -133,4 +139,7 @@ def _an_order(random: Random, market: Market, user: str) -> Command:
         return CancelOrder(**named)
     if what == 1:
         return CancelOrders(ticker=ticker, user=order.user)
-    return ReplaceOrder(**named, size=size, leverage=3, price=price) if what == 2 else ObserveTime(ticker=ticker)
+    if what == 2:
+        sizes: dict[str, Any] = {} if order.is_exit else {"size": size, "leverage": 3}
+        return ReplaceOrder(**named, **sizes, price=price)
+    return ObserveTime(ticker=ticker)

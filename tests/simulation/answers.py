@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 from math import ceil
 
+from msgspec import UNSET
+
 from perps.commands import (
     CancelOrder,
     CancelOrders,
@@ -16,6 +18,7 @@ from perps.commands import (
     FundMarket,
     ListMarket,
     OpenPosition,
+    PlaceExit,
     PlaceOrder,
     ReplaceOrder,
     SetCancelTimer,
@@ -23,6 +26,7 @@ from perps.commands import (
     SettleMarket,
     SetTriggers,
     Side,
+    TradeNet,
     UpdateMarket,
     UpdatePrice,
     Withdraw,
@@ -77,6 +81,13 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return said == (stream, order.user, order.side, order.leverage, order.size, about)
         case ClosePosition(position_id=name) | ChangeMargin(position_id=name), OrderPlaced(order=order):
             return order.reduces and (name, command.user) == (position_id(stream, order.position or 0), order.user)
+        case TradeNet(), PositionReduced(position=position, fill=fill) | PositionOpened(
+            position=position, fill=fill
+        ) | PositionIncreased(position=position, fill=fill):
+            side = Side.LONG if fill.lots > 0 else Side.SHORT
+            is_asked = isinstance(event, PositionReduced) or not command.reduce_only
+            sought = (command.ticker, command.user, command.side, True)
+            return sought == (stream, position.user, side, is_asked) and abs(fill.cost) <= command.size
         case ClosePosition(), PositionReduced(position=position):
             asked_for = (command.position_id, command.user)
             return asked_for == (position_id(stream, position.number), position.user)
@@ -90,10 +101,18 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return asked_for == (position_id(stream, position.number), position.user) and moved == [amount]
         case PlaceOrder(), OrderPlaced(order=order):
             return (command.ticker, command.user, *_terms(command)) == (stream, order.user, *_terms(order))
+        case PlaceExit(), OrderPlaced(order=order):
+            named = (command.position_id, command.user, command.share, command.price, command.order, command.expires_at)
+            has = (order.user, order.share, order.price, order.kind, order.expires_at)
+            return named == (position_id(stream, order.position or 0), *has)
         case ReplaceOrder(), OrderReplaced(order=order):
-            return command.order_id == order_id(stream, order.number) and _terms(command) == _terms(order)
+            set_terms = zip(_terms(command), _terms(order), strict=True)
+            is_set = all(asked in (UNSET, has) for asked, has in set_terms)
+            return command.order_id == order_id(stream, order.number) and is_set
         case CancelOrder(), OrderCancelled(order=order, reason=reason):
             return (command.order_id, BY_OWNER) == (order_id(stream, order.number), reason)
+        case CancelOrders(), FundingAccrued():
+            return command.ticker == stream
         case CancelOrders(), OrderCancelled(order=order, reason=reason):
             return (command.ticker, command.user, BY_OWNER) == (stream, order.user, reason)
         case CancelOrders() | SetCancelTimer(after_ms=0), FundingAccrued():
@@ -136,6 +155,7 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
             ClosePosition(ticker=ticker, position_id=name)
             | ChangeMargin(ticker=ticker, position_id=name)
             | SetTriggers(ticker=ticker, position_id=name)
+            | PlaceExit(ticker=ticker, position_id=name)
             | OpenPosition(ticker=ticker, position=str(name))
         ):
             market, parts = state.markets[ticker], split_position_id(name)
@@ -148,7 +168,10 @@ def unfounded(refusal: Rejected, command: Command, state: VenueState) -> str | N
             ended = parts is not None and parts[1] < market.next_order and parts[1] not in market.orders.by_number
             return None if ended else f"{name} has ended in no durable row"
         case RejectCode.MARKET_HALTED, (
-            OpenPosition(ticker=ticker) | ClosePosition(ticker=ticker) | ChangeMargin(ticker=ticker)
+            OpenPosition(ticker=ticker)
+            | ClosePosition(ticker=ticker)
+            | ChangeMargin(ticker=ticker)
+            | TradeNet(ticker=ticker)
         ):
             return None if state.markets[ticker].mode_reason else f"{ticker} was halted by no durable row"
         case _:

@@ -18,25 +18,23 @@ from perps.commands import (
     HouseAccount,
     ListMarket,
     OpenPosition,
-    OrderKind,
-    PlaceOrder,
     PriceSource,
-    ReplaceOrder,
     SetCancelTimer,
     SetMode,
     SettleMarket,
     SetTriggers,
     Side,
+    TradeNet,
     UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
-from perps.market.order import order_id
 from perps.market.position import Position, position_id, split_position_id
 from perps.params import Execution, MarketParams, Mode, ParamChanges
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC_PRICE, STORY_PRICE, index_market, quote_market
+from tests.simulation.client_orders import OrderMaker
 from tests.simulation.orders import Order
 from tests.simulation.tiers import rates, tiers_of, with_tiers
 
@@ -63,9 +61,11 @@ WEIGHTS = {
     "open": 34,
     "close": 20,
     "increase": 8,
+    "trade": 8,
     "margin": 8,
     "triggers": 8,
     "order": 14,
+    "exit": 8,
     "replace": 4,
     "cancel": 4,
     "cancel_all": 1,
@@ -88,7 +88,7 @@ WEIGHTS = {
 """How often each kind of request comes, for a run of average temper."""
 
 
-class Clients:
+class Clients(OrderMaker):
     """Makes the next order. Looks at committed state only, as a client would; what it names may be gone by then."""
 
     def __init__(self, random: Random, state: VenueState, recent: list[Order], weights: dict[str, int]) -> None:
@@ -138,6 +138,8 @@ class Clients:
         match kind:
             case "open":
                 return self._keyed(self._open(user, ticker), user)
+            case "trade":
+                return self._keyed(self._trade(user, ticker), user)
             case "poison_market":
                 words: Any = "not a number"
                 return self._keyed(self._open(user, ticker, max_slippage_bps=words), user)
@@ -156,6 +158,9 @@ class Clients:
                 return self._keyed(change, owner)
             case "order":
                 return self._keyed(self._place(user, ticker), user)
+            case "exit":
+                leaving = self._place_exit(ticker, user)
+                return self._keyed(leaving, leaving.user)
             case "replace":
                 placed, name = self._resting(user, ticker)
                 return self._keyed(self._replace(placed, ticker, name), placed)
@@ -215,6 +220,11 @@ class Clients:
             fields |= self._exits(ticker)
         return OpenPosition(**{**fields, **more})
 
+    def _trade(self, user: str, ticker: str) -> TradeNet:
+        asked, reduce_only = self._open(user, ticker), self._random.random() < 0.2
+        terms: dict[str, Any] = {"side": asked.side, "size": asked.size, "leverage": asked.leverage}
+        return TradeNet(ticker=ticker, user=user, **terms, reduce_only=reduce_only)
+
     def _leverage(self, ticker: str) -> int:
         market = self._state.markets.get(ticker)
         most = market.params.max_leverage if market is not None else 1
@@ -257,36 +267,6 @@ class Clients:
         name, user = self._position(ticker, user)
         share = chance.choice((PPB, PPB, PPB // 2, 1, chance.randrange(1, PPB)))
         return ClosePosition(ticker=ticker, user=user, position_id=name, share=Ppb(share))
-
-    def _place(self, user: str, ticker: str) -> PlaceOrder:
-        kind, side = self._random.choice((OrderKind.LIMIT, OrderKind.STOP)), self._random.choice(list(Side))
-        return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **self._terms(ticker))
-
-    def _replace(self, user: str, ticker: str, name: str) -> ReplaceOrder:
-        return ReplaceOrder(ticker=ticker, user=user, order_id=name, **self._terms(ticker))
-
-    def _terms(self, ticker: str) -> dict[str, Any]:
-        chance, market = self._random, self._state.markets.get(ticker)
-        near, now = (market.mark, market.at) if market is not None else (100, 0)
-        terms: dict[str, Any] = {
-            "size": Micros(chance.choice((10, 100, 500, 1_000)) * MICRO),
-            "leverage": self._leverage(ticker),
-            "price": Ticks(max(near * chance.choice((9_000, 9_900, 9_990, 10_000, 10_010, 10_100)) // 10_000, 1)),
-        }
-        if chance.random() < 0.3:
-            terms["expires_at"] = Millis(now + chance.choice((0, 100, 3_000, 60_000)))
-        if chance.random() < 0.2:
-            terms |= self._exits(ticker)
-        return terms
-
-    def _resting(self, user: str, ticker: str) -> tuple[str, str]:
-        """Whose order, and its id: mostly one that rests and its owner."""
-        chance, market = self._random, self._state.markets.get(ticker)
-        if market is None or not market.orders.by_number:
-            return user, order_id(ticker, 1)
-        number = chance.choice(list(market.orders.by_number))
-        owner = market.orders.by_number[number].user
-        return (owner if chance.random() < 0.95 else user), order_id(ticker, number)
 
     def _triggers(self, ticker: str, user: str) -> SetTriggers:
         close, exits = self._close(ticker, user), self._exits(ticker)

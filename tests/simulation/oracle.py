@@ -47,6 +47,7 @@ from tests.model.slow_market import SlowMarket
 from tests.model.slow_model import SlowVenue
 from tests.model.slow_parts import is_least_part
 from tests.simulation.order_checks import OrderChecks
+from tests.simulation.taken import taken
 
 Complain = Callable[[str], None]
 
@@ -211,7 +212,7 @@ class Oracle(OrderChecks):
             None if price is None else self._price(row.stream, price)
             for price in (position.take_profit, position.stop_loss)
         )
-        self.slow.exits_set(name, profit, stop)
+        self.slow.exits_set(name, profit, stop, position.exits_at)
         if due := self.slow.exits_due(name):
             self._complain(f"I7 row {row.offset}: {name} has got {due}, which is due at once")
 
@@ -226,14 +227,11 @@ class Oracle(OrderChecks):
         self._check_fill(row, event.fill, market, is_settled=is_settled)
         if slow.is_stale(row.stream, row.at) and not is_settled:
             self._complain(f"row {row.offset} reduces {name} at a price that is too old or in doubt")
-        if event.reason is CloseReason.OWNER:
-            is_forced = slow.is_liquidatable(name) and event.order is not None
-            if not is_forced:
-                self._fills(row, event.order)
-            elif event.order is not None:
-                slow.ended(order_id(row.stream, event.order.number))
+        self._leaves(row, event, name)
         before, house = (stood.cash, stood.margin, slow.wallets[stood.user]), market.house
         is_due, exits = slow.is_liquidatable(name), slow.exits_due(name)
+        if event.order is not None:
+            exits = {event.reason.value}
         if event.reason is CloseReason.LIQUIDATION and (not is_due or "stop_loss" in exits):
             self._complain(f"row {row.offset} liquidates {name}, which is due: {is_due}, and {exits}")
         if event.reason in (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS) and event.reason not in exits:
@@ -338,10 +336,10 @@ class Oracle(OrderChecks):
     def _check_credits(self, entry: Entry, known: int) -> None:
         """What the row takes from a wallet was there without the credits of rows that were not durable yet."""
         offset = entry.row.offset
-        for account, taken in _taken(entry).items():
+        for account, amount in taken(entry).items():
             past = self._wallets.setdefault(account, [(0, 0, 0)])
-            past.append((offset, self.state.ledger.balances[account], max(taken, 0)))
-            if taken <= 0:
+            past.append((offset, self.state.ledger.balances[account], max(amount, 0)))
+            if amount <= 0:
                 continue
             free = 0
             for row, balance, debit in reversed(past):
@@ -350,7 +348,7 @@ class Oracle(OrderChecks):
                     break
                 free -= debit
             if free < 0:
-                self._complain(f"I8 row {offset} takes {taken} from {account}, {-free} of it not durable then")
+                self._complain(f"I8 row {offset} takes {amount} from {account}, {-free} of it not durable then")
 
     def _check_nobody_is_due(self, row: Row | None, ticker: str = "") -> None:
         """Before another command of a market, and at rest: who was due has left, if the house can pay."""
@@ -361,6 +359,9 @@ class Oracle(OrderChecks):
         for number, order in market.orders.by_number.items():
             made = self.slow.orders.by_name[order_id(ticker, number)]
             mark = self.slow.markets[ticker].shown_mark
+            if made.is_exit:
+                self._check_exit_rests(number, ticker, made)
+                continue
             may = self.slow.markets[ticker].decides(made.placed_at)
             if market.mode is Mode.ENABLED and may and not made.is_limit and made.is_reached(mark):
                 self._complain(f"the stop {number} of {ticker} is due and rests: {order}")
@@ -379,18 +380,3 @@ class Oracle(OrderChecks):
     def _same(self, what: str, said: object, expected: object) -> None:
         if said != expected:
             self._complain(f"{what}: the venue says {said}, the slow model {expected}")
-
-
-def _taken(entry: Entry) -> dict[str, int]:
-    """What a row takes from each wallet, each event for itself; negative: gives."""
-    taken: dict[str, int] = {}
-    for event in entry.events:
-        net: dict[str, int] = {}
-        for transfer in event.transfers:
-            net[transfer.source] = net.get(transfer.source, 0) + transfer.amount
-            net[transfer.target] = net.get(transfer.target, 0) - transfer.amount
-        for account, amount in net.items():
-            if account.startswith("user:"):
-                debit, before = max(amount, 0), taken.get(account, 0)
-                taken[account] = max(before, 0) + debit if debit or before > 0 else min(before, amount)
-    return taken

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from perps.events import OrderCancelled
+from perps.events import CloseReason, OrderCancelled, PositionReduced
 from perps.journal import Row
-from perps.market.order import Order, order_id
+from perps.market.order import EXPIRED, POSITION_CLOSED, Order, order_id
 from perps.params import MarketParams
 from perps.rules.cancel_timers import BY_TIMER
-from perps.rules.next_price import GONE
-from perps.rules.orders import BY_OWNER, EXPIRED, ORDERS_PER_USER_MAX
+from perps.rules.order_terms import ORDERS_PER_USER_MAX
+from perps.rules.orders import BY_OWNER
 from perps.rules.settling import SETTLED
 from tests.model.rules import slow_order
 from tests.model.slow_model import SlowVenue
@@ -35,7 +35,9 @@ class OrderChecks:
         self._same(f"row {row.offset} reserve", order.reserve, made.reserve)
         if made.has_trigger and made.is_reached(market.shown_mark):
             self._complain(f"I7 row {row.offset}: the stop {order.number} of {row.stream} is due at once")
-        if not made.reduces and slow.orders.of(order.user, row.stream) > ORDERS_PER_USER_MAX:
+        if made.position is not None and slow.positions[made.position].user != order.user:
+            self._complain(f"row {row.offset}: {order} is about a position of another user")
+        if not (made.reduces and made.waits_for_next) and slow.orders.of(order.user, row.stream) > ORDERS_PER_USER_MAX:
             self._complain(f"row {row.offset}: {order.user} has too many orders in {row.stream}")
 
     def _end(self, row: Row, event: OrderCancelled) -> None:
@@ -45,9 +47,11 @@ class OrderChecks:
             self._complain(f"row {row.offset} ends an order by a timer that runs")
         if event.reason in (BY_TIMER, BY_OWNER) and order.waits_for_next:
             self._complain(f"row {row.offset} takes back an order that waits for the next price")
-        decided = event.reason not in (BY_TIMER, BY_OWNER, EXPIRED, GONE, SETTLED)
+        decided = event.reason not in (BY_TIMER, BY_OWNER, EXPIRED, POSITION_CLOSED, SETTLED)
         if decided and not market.decides(order.placed_at):
             self._complain(f"row {row.offset} ends an order at a price that does not decide it: {event.reason}")
+        if event.reason == POSITION_CLOSED and order.position in self.slow.positions:
+            self._complain(f"row {row.offset} ends {order}, whose position is open")
         if event.reason == EXPIRED and (order.expires_at is None or order.expires_at > row.at):
             self._complain(f"row {row.offset} ends an order before its time")
 
@@ -64,3 +68,33 @@ class OrderChecks:
         if not market.decides(order.placed_at) or (order.waits_for_next and not is_first):
             self._complain(f"row {row.offset} fills {name} before its turn, or at a price that was there before it")
         return order
+
+    def _leaves(self, row: Row, event: PositionReduced, name: str) -> None:
+        """What is behind a reduction: its owner's close; or an exit order that is due and closes its share."""
+        slow, is_forced = self.slow, self.slow.is_liquidatable(name) and event.order is not None
+        if event.reason is CloseReason.OWNER and not is_forced:
+            self._fills(row, event.order)
+        elif event.order is not None:
+            order = slow.ended(order_id(row.stream, event.order.number))
+            if not slow.markets[row.stream].decides(order.placed_at):
+                self._complain(f"row {row.offset} fills {order} at a price that was there before it")
+            if event.reason is not CloseReason.OWNER:
+                self._check_exit(row, event, name, order)
+
+    def _check_exit(self, row: Row, event: PositionReduced, name: str, order: SlowOrder) -> None:
+        slow, held = self.slow, abs(self.slow.positions[name].lots)
+        lots = held if slow.is_liquidatable(name) else slow.exit_lots(order)
+        said = (order.position, order.is_profit, slow.is_order_due(order), lots)
+        is_profit = event.reason is CloseReason.TAKE_PROFIT
+        self._same(f"row {row.offset} exit", (name, is_profit, True, abs(event.fill.lots)), said)
+        if order.expires_at is not None and order.expires_at <= row.at:
+            self._complain(f"row {row.offset} fills {order}, whose time is over")
+
+    def _check_exit_rests(self, number: int, ticker: str, made: SlowOrder) -> None:
+        """Before another command: an exit's position is open, and it is not due, or the house cannot pay it."""
+        if made.position not in self.slow.positions:
+            self._complain(f"the exit {number} of {ticker} rests, and its position is gone: {made}")
+            return
+        may = self.slow.markets[ticker].decides(made.placed_at) and self.slow.is_order_due(made)
+        if may and self.slow.can_be_paid(str(made.position), self.slow.exit_lots(made)):
+            self._complain(f"the exit {number} of {ticker} is due and rests: {made}")

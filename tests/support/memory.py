@@ -327,6 +327,11 @@ class MemoryQueries:
             found = self._store.orders.get(order_id)
         return None if found is None else OrderRecord(*found)
 
+    async def fills_of_order(self, ticker: str, number: int, *, limit: int) -> list[FillRecord]:
+        """The fills that an order made, newest first."""
+        found = self._where(self._store.fills, lambda fill: (fill.ticker, fill.order_number) == (ticker, number))
+        return _newest(found, None, limit)
+
     async def owner(self, position_id: str) -> str | None:
         """Whose a position was that has been closed, or changed since its open; None of any other."""
         with self._store.lock:

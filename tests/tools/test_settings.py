@@ -134,7 +134,7 @@ def test_the_demo_gives_its_keys_to_browsers_unless_it_is_told_not_to(
     words: list[str], *, are_given: bool, served: list[web.compose.ServeSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     filled: list[object] = []
-    monkeypatch.setattr(tools.serve, "_companion", lambda _, keys: filled.append(keys))
+    monkeypatch.setattr(tools.serve, "_companion", lambda _, __, keys: filled.append(keys))
     assert main(["serve", "--demo", *words]) == 0
     assert (served[0].demo_keys is filled[0]) is are_given
 

@@ -25,6 +25,7 @@ from perps.commands import (
     ObserveTime,
     OpenPosition,
     OrderKind,
+    PlaceExit,
     PlaceOrder,
     ReplaceOrder,
     SetCancelTimer,
@@ -32,13 +33,14 @@ from perps.commands import (
     SettleMarket,
     SetTriggers,
     Side,
+    TradeNet,
     UpdateMarket,
     UpdatePrice,
     Withdraw,
 )
 from perps.params import Mode, ParamChanges
 from perps.refusals import RejectCode, Rejected
-from perps.units import Micros, Ticks
+from perps.units import Micros, Ppb, Ticks
 from tests.actors.venue import FixedClock, Running, close, listing, open_long, running, set_price
 from tests.support.memory import MemoryQueries
 from tests.web.asked import Asked, Nothing
@@ -77,9 +79,18 @@ COMMANDS: dict[type, Command] = {
     ReplaceOrder: ReplaceOrder(
         ticker=BTC, user="ann", order_id=f"{BTC}-o1", size=Micros(10**8), leverage=2, price=Ticks(90)
     ),
+    PlaceExit: PlaceExit(
+        ticker=BTC,
+        user="ann",
+        order=OrderKind.STOP,
+        position_id=f"{BTC}-1",
+        share=Ppb(10**9),
+        price=Ticks(90),
+    ),
     CancelOrder: CancelOrder(ticker=BTC, user="ann", order_id=f"{BTC}-o1"),
     CancelOrders: CancelOrders(ticker=BTC, user="ann"),
     SetCancelTimer: SetCancelTimer(ticker=BTC, user="ann", after_ms=60_000),
+    TradeNet: TradeNet(ticker=BTC, user="ann", side=Side.LONG, size=Micros(10**8), leverage=2),
     FundMarket: FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)),
     UpdateMarket: UpdateMarket(ticker=BTC, changes=ParamChanges(max_leverage=50)),
     SettleMarket: SettleMarket(ticker=BTC),
@@ -226,7 +237,7 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
     principal = Principal("key", "ann", frozenset((scope,)))
     if scope in (kind.scope, "admin"):
         await _without_core(core).send(principal, command, trace_id="t")
-        of_a_position = kind in (ClosePosition, ChangeMargin, SetTriggers, ReplaceOrder, CancelOrder)
+        of_a_position = kind in (ClosePosition, ChangeMargin, SetTriggers, PlaceExit, ReplaceOrder, CancelOrder)
         assert len(core.commands) == (not of_a_position), "a venue without markets has no position and no order"
         return
 
@@ -248,10 +259,12 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
         (ListMarket, ADMIN_SENDER),
         (SetMode, ADMIN_SENDER),
         (PlaceOrder, "ann"),
+        (PlaceExit, "ann"),
         (ReplaceOrder, "ann"),
         (CancelOrder, ADMIN_SENDER),
         (CancelOrders, "ann"),
         (SetCancelTimer, "ann"),
+        (TradeNet, "ann"),
         (FundMarket, ADMIN_SENDER),
         (UpdateMarket, ADMIN_SENDER),
         (SettleMarket, ADMIN_SENDER),

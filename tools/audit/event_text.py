@@ -196,13 +196,18 @@ class _Words:
         elif event.reason is CloseReason.SETTLEMENT:
             begin = f"{position.user} was settled in {name}"
         elif event.reason is not CloseReason.OWNER:
-            begin = f"{event.reason.replace('_', '-')} closed {name} of {position.user}"
+            by = "" if event.order is None else f" {order_id(self._stream, event.order.number)}"
+            did = "reduced" if position.lots else "closed"
+            begin = f"{event.reason.replace('_', '-')}{by} {did} {name} of {position.user}"
         else:
             begin = f"{position.user} {'reduced' if position.lots else 'closed'} {name}"
         return f"{begin}: {self._traded(event)}, pnl {money(event.pnl)}, fee {money(event.fee)}{debt}{kept}"
 
     def _order(self, order: Order) -> str:
         name, size = order_id(self._stream, order.number), decimals.money(order.size)
+        if order.position is not None:
+            part = f"{decimals.text(100 * order.share, 9, 0)} % of {position_id(self._stream, order.position)}"
+            return f"{name}: {order.kind} of {part} at {self._price(order.price)}"
         terms = f"{order.kind} {order.side} {size} at {self._price(order.price)}, {order.leverage}x"
         return f"{name}: {terms}, reserve {decimals.money(order.reserve)}"
 

@@ -32,6 +32,8 @@ BACKOFF_S_MAX: Final = 60.0
 AHEAD_MS_MAX: Final = 5_000
 """How far a price's own time may be ahead of this machine's."""
 SHOWN: Final = 80
+DIGITS_MAX: Final = 18
+"""Of a price, before and behind the point: beyond, it is no market's."""
 
 _NUMBER = re.compile(r"\d{1,18}(\.\d{1,30})?([eE][+-]?\d{1,2})?")
 
@@ -89,6 +91,8 @@ class HttpSource:
         if self.time_path is None:
             return Quote(price, now_ms)
         text = str(_only(self.time_path, data, body))
+        if len(text) > SHOWN:
+            raise NoPrice(f"{text[:SHOWN]!r}… is not a time")
         try:
             at_ms = parse_time_ms(text)
         except ValueError as error:
@@ -197,7 +201,7 @@ def _only(path: JSONPath | CompoundJSONPath, data: Any, body: bytes) -> Any:
 def _price(value: object) -> Decimal:
     """A JSON number or a text of one. Errors: NoPrice."""
     text = "" if isinstance(value, bool) else str(value)
-    if _NUMBER.fullmatch(text) is None or not (price := Decimal(text)):
+    if _NUMBER.fullmatch(text) is None or not (price := Decimal(text)) or abs(price.adjusted()) > DIGITS_MAX:
         raise NoPrice(f"the price must be a number above 0; it is {text[:SHOWN] or value!r}")
     return price
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import rich_click as click
 
 from tools.argument_types import TICKER, Real, Whole
 from tools.errors import ToolError
+from tools.feeds.addresses import checked_url, json_path
 from tools.feeds.replaying import patience_option, sequence_option, source_option
 from tools.feeds.rounding import coarse_tick
 from tools.output import progress, show_line
@@ -19,7 +20,7 @@ from tools.settings import Access, SettingsCommand, access_options, json_option
 if TYPE_CHECKING:
     from jsonpath import CompoundJSONPath, JSONPath
 
-    from tools.feeds.http_prices import Poll
+    from tools.feeds.http_prices import Poll, Quote
     from tools.feeds.market_feed import PriceFeed
 
 
@@ -27,14 +28,10 @@ class _Url(click.ParamType[str]):
     name = "url"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        text = str(value)
         try:
-            is_url = urlsplit(text).scheme in ("http", "https") and bool(urlsplit(text).hostname)
-        except ValueError:
-            is_url = False
-        if not is_url:
-            self.fail(f"{text!r} is not a URL that begins with http:// or https://", param, ctx)
-        return text
+            return checked_url(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class _Path(click.ParamType["JSONPath | CompoundJSONPath"]):
@@ -43,13 +40,10 @@ class _Path(click.ParamType["JSONPath | CompoundJSONPath"]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> JSONPath | CompoundJSONPath:
-        import jsonpath
-
         try:
-            return jsonpath.compile(str(value))
-        except jsonpath.JSONPathError as error:
-            problem = str(error).splitlines()[0]
-            self.fail(f"{str(value)!r} is not a JSONPath, such as $.data.price ({problem})", param, ctx)
+            return json_path(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @click.command("http", cls=SettingsCommand)
@@ -141,31 +135,55 @@ def poll_prices(
             feed, _ = await PriceFeed.of(venue, ticker, source, has_sequence=not no_sequence)
             feeds.append(feed)
             be_patient(venue, patience)
-            await keep_sending(feed, poll, steps)
+            with progress("sending prices", steps) as report:
+                await keep_sending(feed, poll, steps, lambda done: report(done, f"{ticker} {feed.last}"))
 
     with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
         asyncio.run(play())
     return summary(feeds, as_json=as_json) if feeds else 1
 
 
-async def keep_sending(feed: PriceFeed, poll: Poll, steps: int | None) -> None:
-    """Send the middle price whenever there is a new one, for so many rounds. Errors: VenueError, ToolError."""
+async def keep_sending(
+    feed: PriceFeed, poll: Poll, steps: int | None, report: Callable[[int], object] = lambda _: None
+) -> None:
+    """Send the middle price whenever there is a new one, for so many rounds; ``report`` hears of each.
+
+    Errors: VenueError, ToolError. A price that the market cannot have ends the feed if it is the first one, and is
+    passed over later: then it is a fault of whoever says it.
+    """
     import aiohttp
 
     loop, done, last = asyncio.get_running_loop(), 0, None
     headers = {"Accept": "application/json", "User-Agent": "perps"}
     async with aiohttp.ClientSession(headers=headers, cookie_jar=aiohttp.DummyCookieJar()) as session:
-        with progress("sending prices", steps) as report:
-            due = loop.time()
-            while steps is None or done < steps:
-                quote = await poll.round(session)
-                if quote is not None and quote != last:
-                    if (problem := coarse_tick(quote.price, feed.tick_size)) is not None:
-                        raise ToolError(f"{feed.ticker}: {problem}")
-                    await feed.send(quote.price, at_ms=quote.at_ms)
-                    last = quote
-                done += 1
-                report(done, f"{feed.ticker} {feed.last}")
-                due = max(due + poll.interval_s, loop.time())
-                if steps is None or done < steps:
-                    await asyncio.sleep(due - loop.time())
+        due = loop.time()
+        while steps is None or done < steps:
+            quote = await poll.round(session)
+            if quote is not None and quote != last:
+                problem = await _sent(feed, quote)
+                if problem is not None:
+                    poll.tell(f"{feed.ticker}: the price {quote.price:f} is passed over: {problem}")
+                last = quote
+            done += 1
+            report(done)
+            due = max(due + poll.interval_s, loop.time())
+            if steps is None or done < steps:
+                await asyncio.sleep(due - loop.time())
+
+
+async def _sent(feed: PriceFeed, quote: Quote) -> str | None:
+    """Send a price; why the market cannot have it, if others of this feed have been taken. Errors: as above."""
+    from perps.client import Refused
+
+    problem = coarse_tick(quote.price, feed.tick_size)
+    if problem is not None:
+        if not feed.sent:
+            raise ToolError(f"{feed.ticker}: {problem}")
+        return problem
+    try:
+        await feed.send(quote.price, at_ms=quote.at_ms)
+    except Refused as error:
+        if error.code != "validation_error" or not feed.sent:
+            raise
+        return str(error)
+    return None

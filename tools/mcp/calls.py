@@ -15,7 +15,7 @@ from jsonschema.exceptions import best_match
 
 from perps.client import Refused, Venue, VenueError
 from perps.wire.users import ME
-from tools.mcp.tools import NAMED, OWN, Json, Tool, fields_of, input_schema
+from tools.mcp.tools import OWN, Json, Tool, fields_of, input_schema
 
 RETRY_S: Final = 20.0
 """How long a request is sent again: somebody waits for the model."""
@@ -63,11 +63,6 @@ async def answer(url: str, key: str | None, tool: Tool, arguments: Mapping[str, 
         return _error(error.code, str(error), more)
     except (TypeError, ValueError) as error:
         return _error("validation_error", str(error))
-
-
-def tool_named(name: str) -> Tool | None:
-    """The tool of this name, if there is one."""
-    return NAMED.get(name)
 
 
 def _values(tool: Tool, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import rich_click as click
 from tools.settings import SettingsGroup
 from tools.trade.account import list_trades, show_balance
 from tools.trade.orders import cancel_order, list_orders, place_order
-from tools.trade.positions import close_position, list_positions, open_position
+from tools.trade.positions import close_position, list_positions, open_position, trade_net
 
 
 @click.group(cls=SettingsGroup)
@@ -22,6 +22,7 @@ def trade() -> None:
 for _command in (
     open_position,
     close_position,
+    trade_net,
     list_positions,
     place_order,
     list_orders,

@@ -1,4 +1,4 @@
-"""``perps trade open|close|positions``."""
+"""``perps trade open|close|net|positions``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import rich_click as click
 from msgspec import UNSET, to_builtins
 
 from perps.wire.close_all import CLOSE_ALL, ClosedAll
+from perps.wire.net import TRADE, NetTraded
 from perps.wire.trading import CLOSE, OPEN, POSITIONS, QUOTE, Closed, Opened, Positions, Quoted
 from perps.wire.users import ME
 from tools.admin.answers import cursor_option, limit_option, show_as, show_list, show_rows
@@ -56,6 +57,16 @@ QUOTED: Final = (
     "fee.amount",
     "totalRequired",
     "largestSize",
+)
+NETTED: Final = (
+    "fill.price",
+    "fill.quantity",
+    "opened.position.id",
+    "increased.position.id",
+    "pnl",
+    "marginPaid",
+    "fee.amount",
+    "newBalance",
 )
 CLOSED: Final = ("position.id", "position.status", "fill.price", "fill.quantity", "pnl", "fee.amount", "newBalance")
 
@@ -157,6 +168,24 @@ def close_position(
 
     show_as(access, CLOSE_ALL, ClosedAll, show, as_json=as_json, ticker=ticker)
     return 1 if failed else 0
+
+
+@click.command("net", cls=SettingsCommand)
+@click.argument("ticker", type=TICKER)
+@click.argument("side", type=SIDE)
+@click.argument("size", type=AMOUNT)
+@leverage_option
+@click.option("--reduce-only", is_flag=True, default=None, help="Only close: open nothing with what is left.")
+@with_options(*worst_price_options)
+@id_option
+@trader_options
+@json_option
+def trade_net(access: Access, as_json: bool, **order: str | int | bool | None) -> None:
+    """Close the other side first, then open with what is left of SIZE US dollars. All of it, or nothing.
+
+    perps trade net BTC-PERP short 1500 --leverage 10
+    """
+    show_as(access, TRADE, NetTraded, lambda told: _show(told, NETTED), as_json=as_json, **order)
 
 
 @click.command("positions", cls=SettingsCommand)

@@ -13,14 +13,17 @@ from secrets import randbits
 from typing import Final
 
 from perps.client import Venue
+from tools.feeds.addresses import json_path
 from tools.feeds.files import PriceFile, Reading
+from tools.feeds.http_prices import HttpSource, Poll
 from tools.feeds.market_feed import PriceFeed
 from tools.feeds.player import Pacer, replay, simulate
+from tools.feeds.polling import keep_sending
 from tools.feeds.price_process import Process, price_path
 from tools.worlds.agents import SEED_BITS
 from tools.worlds.stories import Story, read_stories
-from tools.worlds.waiting import Work, pause
-from tools.worlds.world import Feed, FileFeed, ProcessFeed, Stories, World
+from tools.worlds.waiting import LOG, Work, pause
+from tools.worlds.world import Feed, FileFeed, HttpFeed, ProcessFeed, Stories, World
 
 REPEAT_S: Final = 60.0
 """Between the last story and the first of the next round."""
@@ -36,6 +39,8 @@ def works_of(admin: Venue, world: World, stop: asyncio.Event, pace: float) -> It
                     yield f"prices of {ticker}", partial(_process, admin, feed, ticker, pace)
             case FileFeed():
                 yield f"{feed.file} into {feed.market}", partial(_file, admin, feed, folder, stop, pace)
+            case HttpFeed():
+                yield f"live prices of {feed.market}", partial(_http, admin, feed, pace)
             case Stories():
                 yield f"stories of {feed.file}", partial(_stories, admin, feed, folder, stop, pace)
 
@@ -45,7 +50,7 @@ def moved_by(feeds: list[Feed]) -> set[str]:
     found: set[str] = set()
     for feed in feeds:
         found.update(feed.markets if isinstance(feed, ProcessFeed) else ())
-        found.update([feed.market] if isinstance(feed, FileFeed) else ())
+        found.update([feed.market] if isinstance(feed, FileFeed | HttpFeed) else ())
     return found
 
 
@@ -63,6 +68,16 @@ async def _file(admin: Venue, asked: FileFeed, folder: Path, stop: asyncio.Event
         await replay(feed, file.tick_blocks(), Pacer(asked.speed * pace), lambda _: None)
         if not asked.repeat:
             await stop.wait()
+
+
+async def _http(admin: Venue, asked: HttpFeed, pace: float) -> None:
+    feed, _ = await PriceFeed.of(admin, asked.market)
+    path, time_path = json_path(asked.json_path), json_path(asked.time_path) if asked.time_path else None
+    sources = [HttpSource(url, path, time_path, asked.timeout) for url in asked.urls]
+    told = partial(LOG.warning, "world.price_source", market=asked.market)
+    quorum, interval_s = len(sources) // 2 + 1, asked.interval / pace
+    poll = Poll(sources, quorum, asked.max_age, asked.max_spread, interval_s, lambda text: told(reason=text))
+    await keep_sending(feed, poll, None)
 
 
 async def _stories(admin: Venue, asked: Stories, folder: Path, stop: asyncio.Event, pace: float) -> None:

@@ -173,8 +173,11 @@ def _create(admin: Venue, name: str, referrer: str | None) -> Callable[[], Await
 
 
 def _pay(admin: Venue, world: World, name: str, amount: Decimal, paid: Decimal) -> Callable[[], Awaitable[object]]:
-    """Pay once, however often this is done: the id follows from what the user has had so far."""
-    told = hashlib.sha256(f"{name} {paid:f}".encode()).hexdigest()[:32]
+    """Pay once, however often this is done: the id follows from what the user has had so far.
+
+    Who is not there yet has had 0, and who has just been made has had 0.00: the same.
+    """
+    told = hashlib.sha256(f"{name} {paid.normalize():f}".encode()).hexdigest()[:32]
     order_id = f"world-{world.name}-{told}"
 
     async def do() -> None:

@@ -19,11 +19,12 @@ from perps.market.listing import check_params
 from perps.wire.base import converted, outside
 from perps.wire.listing import MarketBody
 from tools.errors import ToolError
+from tools.feeds.addresses import checked_url, json_path
 from tools.feeds.files import PriceFile, Reading
 from tools.worlds.agents import users_of
 from tools.worlds.places import Places, WorldError
 from tools.worlds.stories import read_stories
-from tools.worlds.world import FEEDS, TABLES, Feed, FileFeed, Listing, Name, ProcessFeed, Stories, World
+from tools.worlds.world import FEEDS, TABLES, Feed, FileFeed, HttpFeed, Listing, Name, ProcessFeed, Stories, World
 from web.answers.errors import RequestError, of_rejected
 from web.api.bodies import misfits
 from web.api.bodies.commands import list_command
@@ -31,6 +32,10 @@ from web.api.bodies.commands import list_command
 PACKAGED: Final = Path(__file__).with_name("files")
 """The worlds that come with perps: ``examples/worlds``."""
 TOP: Final = ("name", *TABLES, "feeds")
+KEY_FILE: Final = r"\w[\w.-]*\.key"
+"""A name in the one folder of keys. A world is somebody else's file: it writes nowhere else."""
+ADMIN_KEY_FILE: Final = "admin.key"
+"""The administrator's own, in the data directory."""
 CAPS: Final = {"largestOpenInterest": "max_open_interest", "largestSkew": "max_skew"}
 """Details of a refused listing that are the largest value of a field."""
 BEHIND: Final = ("max_leverage", "skew_scale", "depth", "preset", "price")
@@ -145,6 +150,9 @@ class _Reader:
                 if name in names[:index]:
                     raise self._places.error(f"{name} is there twice", table, index, key)
         for index, key_table in enumerate(world.keys):
+            if re.fullmatch(KEY_FILE, key_table.file) is None or key_table.file.lower() == ADMIN_KEY_FILE:
+                problem = f"{key_table.file!r} is no name for it: letters, digits, . _ - and then .key, as in ann.key"
+                raise self._places.error(problem, "keys", index, "file")
             if key_table.user_id is None and "trade" in key_table.scopes:
                 raise self._places.error("a key with the scope trade needs a user_id", "keys", index, "scopes")
         for index, agents in enumerate(world.agents):
@@ -189,6 +197,9 @@ class _Reader:
                     next(PriceFile(self._path.parent / feed.file, Reading(), time.time_ns() // 1_000_000).tick_blocks())
                 except (ToolError, StopIteration) as error:
                     raise self._places.error(str(error) or "it has no prices", "feeds", index, "file") from None
+            case HttpFeed():
+                self._check_tickers(world, "feeds", index, [feed.market], "market")
+                self._check_addresses(index, feed)
             case Stories():
                 self._check_file(index, feed.file)
                 for story in read_stories(world.file.parent / feed.file):
@@ -197,6 +208,18 @@ class _Reader:
                         raise WorldError(f"{self._path.parent / feed.file}:{story.line}: ticker: {problem}")
                 if feed.every and feed.every[0] > feed.every[1]:
                     raise self._places.error("the shortest pause comes first", "feeds", index, "every")
+
+    def _check_addresses(self, index: int, feed: HttpFeed) -> None:
+        for key, texts, reads in (
+            ("urls", feed.urls, checked_url),
+            ("json_path", [feed.json_path], json_path),
+            ("time_path", [feed.time_path] if feed.time_path else [], json_path),
+        ):
+            for text in texts:
+                try:
+                    reads(text)
+                except ValueError as error:
+                    raise self._places.error(str(error), "feeds", index, key) from None
 
     def _check_file(self, index: int, name: str) -> None:
         if not (self._path.parent / name).is_file():

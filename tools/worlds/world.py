@@ -32,7 +32,7 @@ class User(Table):
 
 
 class Key(Table):
-    """A key to make, and the file that keeps it: in the venue's data directory, if it is no absolute path."""
+    """A key to make, and the name of the file that keeps it, in the venue's data directory."""
 
     file: str
     scopes: list[Scope]
@@ -63,6 +63,19 @@ class FileFeed(Table, tag="file", tag_field="kind"):
     """Begin again at the end, for ever."""
 
 
+class HttpFeed(Table, tag="http", tag_field="kind"):
+    """Live prices from addresses that answer with JSON, as for ``perps feed http``: of several, the middle one."""
+
+    market: Ticker
+    urls: Annotated[list[str], Meta(min_length=1)]
+    json_path: str
+    time_path: str | None = None
+    interval: Seconds = 1.0
+    timeout: Seconds = 5.0
+    max_age: Seconds = 30.0
+    max_spread: Annotated[float, Meta(ge=0)] = 0.02
+
+
 class Stories(Table, tag="stories", tag_field="kind"):
     """What happens, from a CSV file: ``at,ticker,change,reason``."""
 
@@ -75,7 +88,7 @@ class Stories(Table, tag="stories", tag_field="kind"):
     """
 
 
-Feed = ProcessFeed | FileFeed | Stories
+Feed = ProcessFeed | FileFeed | HttpFeed | Stories
 
 
 class Agents(Table):
@@ -99,7 +112,12 @@ class Agents(Table):
 
 TABLES: Final[dict[str, type[Struct]]] = {"markets": MarketBody, "users": User, "keys": Key, "agents": Agents}
 """Lists of tables in the file, and what each table is. ``feeds`` has a kind each."""
-FEEDS: Final[dict[str, type[Struct]]] = {"process": ProcessFeed, "file": FileFeed, "stories": Stories}
+FEEDS: Final[dict[str, type[Struct]]] = {
+    "process": ProcessFeed,
+    "file": FileFeed,
+    "http": HttpFeed,
+    "stories": Stories,
+}
 
 
 class Listing(Struct, frozen=True, kw_only=True):

@@ -21,12 +21,13 @@ from perps.wire.agents import IN_FLIGHT_MAX, SUBSCRIBE, UNSUBSCRIBE, Envelope, H
 from perps.wire.base import Answer
 from web.agents.frames import JsonFrames, PackedFrames, Replied
 from web.agents.line import Line
+from web.agents.turns import Turns
 from web.streams.hub import Hub
 from web.streams.resume_turns import Turn
 from web.streams.subscribers import Subscriber
 
-AT_ONCE: Final = 64
-"""Envelopes of a frame that begin in one turn of the event loop: as many as the core takes of one payer at a time."""
+AT_ONCE: Final = 8
+"""Envelopes of a frame that begin together. Then it is another payer's turn, if one waits."""
 
 GOING_AWAY: Final = 1001
 INTERNAL_ERROR: Final = 1011
@@ -51,8 +52,17 @@ class Desk(Protocol):
         """Whether a kind of envelope only looks."""
         ...
 
+    @property
+    def payer(self) -> str:
+        """Whose turns it takes."""
+        ...
+
     async def answer(self, envelope: Envelope) -> Replied:
         """Carry an envelope out."""
+        ...
+
+    async def hold_back(self) -> None:
+        """Wait, if more was refused for its number than the agent may be told in a second."""
         ...
 
     def following(self, envelope: Envelope) -> Following | Replied:
@@ -76,8 +86,11 @@ Close = Callable[[int, str], Awaitable[object]]
 class Session:
     """One agent's channel, from its first frame to its end. On one event loop."""
 
-    def __init__(self, desk: Desk, hub: Hub, line: Line, form: JsonFrames | PackedFrames, close: Close) -> None:
+    def __init__(
+        self, desk: Desk, hub: Hub, line: Line, form: JsonFrames | PackedFrames, close: Close, turns: Turns
+    ) -> None:
         self._desk, self._hub, self._line, self._form, self._close = desk, hub, line, form, close
+        self._turns = turns
         self._loop = asyncio.get_running_loop()
         self._begun = 0
         self._under_way: dict[int, asyncio.Task[None]] = {}
@@ -101,11 +114,16 @@ class Session:
 
     async def take(self, raw: bytes) -> None:
         """Begin with what a frame asks for. Raises ``FrameError``; ``ConnectionError`` when the agent does not read."""
-        for number, envelope in enumerate(self._form.envelopes(raw), 1):
-            self._begin(envelope)
-            if not number % AT_ONCE:
-                await asyncio.sleep(0)
+        payer = self._desk.payer
+        await self._turns.take(payer, 1)
+        envelopes = self._form.envelopes(raw)
+        for first in range(0, len(envelopes), AT_ONCE):
+            together = envelopes[first : first + AT_ONCE]
+            await self._turns.take(payer, len(together))
+            for envelope in together:
+                self._begin(envelope)
         await self._line.drained()
+        await self._desk.hold_back()
 
     def _begin(self, envelope: Envelope) -> None:
         if self._in_flight >= IN_FLIGHT_MAX:
@@ -140,9 +158,12 @@ class Session:
                     await self._unsubscribe(envelope)
                 else:
                     self._answer(await self._desk.answer(envelope))
+                if not self._in_turn:
+                    break  # the channel has ended meanwhile
                 self._in_turn.popleft()
                 self._in_flight -= 1
                 await asyncio.sleep(0)
+                await self._turns.take(self._desk.payer, 1)
                 await self._line.drained()
         except ConnectionError:
             self._in_turn.clear()  # the agent has left, or has been cut off
@@ -223,6 +244,7 @@ class Sessions:
         self._open: set[Session] = set()
         self._endings: set[asyncio.Task[None]] = set()
         self.closing = False
+        self.turns = Turns()
         self.kept: dict[str, tuple[object, Raw]] = {}
         """Answers that are the same for all, by subprotocol and operation, with what they depend on."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 from actors.messages import Failure, FailureKind
 from perps.params import MarketParams
@@ -12,6 +13,10 @@ from perps.wire.errors import MEANING, ErrorCode
 from web.answers import decimals
 
 Details = Mapping[str, object]
+
+TOO_OLD_TO_TRADE: Final = "The market's price is too old to trade at. Try again when the next one has come."
+COME_TOO_LATE: Final = "A later price of this source has come already. Send the next one."
+"""What ``price_stale`` says to whoever trades, and to whoever sends a price."""
 
 
 class RequestError(Exception):
@@ -53,8 +58,10 @@ def of_rejected(rejected: Rejected, params: MarketParams | None) -> RequestError
     """A refusal as the outside sees it; amounts in decimal text, lots and ticks in the market's units."""
     details = dict(_detail(key, fact, params) for key, fact in rejected.facts.items())
     message = MEANING[ErrorCode(rejected.code)]
-    if rejected.code in (RejectCode.PARAMETERS_INCONSISTENT, RejectCode.VALIDATION_ERROR) and "rule" in details:
+    if "rule" in details:
         message = f"Rule broken: {details['rule']}."
+    elif rejected.code is RejectCode.PRICE_STALE:
+        message = TOO_OLD_TO_TRADE if "max_age_ms" in rejected.facts else COME_TOO_LATE
     return RequestError(rejected.code, message, details)
 
 

@@ -10,8 +10,8 @@ from perps.commands import OrderKind, Side
 from perps.effects import Ordered, OrderStatus
 from perps.events import OrderCancelled, OrderPlaced, OrderReplaced, PositionOpened, own_of
 from perps.journal import Entry, Row
+from perps.market.order import PENDING, order_id
 from perps.market.order import Order as DomainOrder
-from perps.market.order import order_id
 from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.query_rows import OrderRecord
@@ -48,14 +48,14 @@ def order_event(row: Row, effect: Ordered, params: MarketParams) -> OrderEvent:
 
 def recorded(record: OrderRecord, params: MarketParams) -> Order:
     """An order from the query tables."""
-    filled = record.filled_lots
+    filled, kind = record.filled_lots, OrderKind(record.kind)
     return Order(
         id=record.id,
         user_id=record.user_id,
         ticker=record.ticker,
-        type=OrderKind(record.kind),
+        type=kind,
         side=Side(record.side),
-        size=decimals.money(record.size),
+        size=None if record.reduces and kind not in PENDING else decimals.money(record.size),
         leverage=record.leverage,
         price=decimals.price(record.price, params.tick_size),
         reserve=decimals.money(record.reserve),
@@ -130,7 +130,7 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         ticker=params.ticker,
         type=order.kind,
         side=order.side,
-        size=decimals.money(order.size),
+        size=None if order.is_exit else decimals.money(order.size),
         leverage=order.leverage,
         price=decimals.price(order.price, params.tick_size),
         reserve=decimals.money(order.reserve),

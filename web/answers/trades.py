@@ -11,6 +11,7 @@ from perps.commands import PriceSource, Side
 from perps.effects import Traded, TradeKind
 from perps.events import Fill as DomainFill
 from perps.journal import Row
+from perps.market.order import order_id
 from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.query_rows import OPEN, FillRecord, PriceRecord
@@ -57,6 +58,7 @@ def trade(record: FillRecord, params: MarketParams) -> Trade:
         offset=record.offset,
         realized_pnl=UNSET if record.kind == OPEN else decimals.money(record.pnl),
         reason=UNSET if record.reason is None else cast(ExitReason, record.reason),
+        order_id=UNSET if record.order_number is None else order_id(record.ticker, record.order_number),
     )
 
 
@@ -96,6 +98,7 @@ def fill_record(row: Row, n: int, trade: Traded) -> FillRecord:
         referral=trade.referral,
         bad_debt=trade.bad_debt,
         reason=None if trade.reason is None else trade.reason.value,
+        order_number=trade.order,
     )
 
 

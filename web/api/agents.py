@@ -83,6 +83,8 @@ class Desk:
         self._caller = call.caller
         self._form = form
         self._nothing = form.encoded({})
+        self._refused_for_number = 0
+        """Envelopes that were refused since the agent was held back, because they were too many."""
 
     @property
     def offset(self) -> int:
@@ -93,6 +95,17 @@ class Desk:
     def draining(self) -> bool:
         """Whether the venue stops."""
         return self._context.draining
+
+    @property
+    def payer(self) -> str:
+        """Whose turns it takes."""
+        return self._principal.payer
+
+    async def hold_back(self) -> None:
+        """Wait, if more was refused for its number than the agent may be told in a second."""
+        refused, self._refused_for_number = self._refused_for_number, 0
+        if refused:
+            await self._context.admission.hold_back(self._caller, "", refused)
 
     def is_read(self, kind: str) -> bool:
         """Whether a kind of envelope only looks."""
@@ -200,6 +213,7 @@ class Desk:
 
     def _refused(self, call: Call[Any, Any], envelope: Envelope, error: Exception) -> Replied:
         refusal = refusal_of(call, envelope.kind, error)
+        self._refused_for_number += refusal.code == "rate_limited"
         note(call, refusal, method="AGENT", path=envelope.kind)
         headers = error_responses.headers_of(refusal)
         body = error_responses.body_of(refusal, call.request_id)
@@ -226,7 +240,7 @@ async def connect(call: Call[None, AgentsQuery]) -> web.StreamResponse:
     line = await channel.open()
     if isinstance(call.request.protocol, Connection):
         call.request.protocol.become_a_socket()
-    session = Session(desk, context.streams, line, channel.form, channel.close)
+    session = Session(desk, context.streams, line, channel.form, channel.close, context.agents.turns)
     context.agents.add(session)
     try:
         session.greet(

@@ -20,6 +20,7 @@ from web.api import (
     history,
     keys,
     markets,
+    net,
     orders,
     page,
     prices,
@@ -43,6 +44,7 @@ from web.limits.origins import PREFLIGHT
 
 MODULES: Final = (
     trading,
+    net,
     orders,
     markets,
     clock,

@@ -5,19 +5,33 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from msgspec.structs import replace
+from msgspec import UNSET
 
-from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceOrder, ReplaceOrder, SetCancelTimer
+from perps.commands import (
+    CancelOrder,
+    CancelOrders,
+    OrderKind,
+    PlaceExit,
+    PlaceOrder,
+    ReplaceOrder,
+    SetCancelTimer,
+    Side,
+)
 from perps.events import CancelTimerSet, OrderCancelled, own_of
 from perps.market.order import Order as DomainOrder
 from perps.market.order import split_order_id
+from perps.market.position import split_position_id
+from perps.market.state import Market
+from perps.order_quotes import quote_order
 from perps.params import MarketParams
-from perps.query_rows import OrderRecord
+from perps.query_rows import FillRecord
+from perps.refusals import RejectCode, Rejected
 from perps.rules.cancel_timers import TIMER_MS_MAX, TIMER_MS_MIN
 from perps.rules.orders import BY_OWNER
-from perps.units import Micros, Ticks
+from perps.rules.rule import Given
+from perps.units import AMOUNT_MAX, PPB, Micros, Ppb
 from perps.wire import orders as wire
-from perps.wire.base import Answer
+from perps.wire.base import Answer, outside
 from perps.wire.errors import ErrorCode
 from perps.wire.operation import NoQuery
 from perps.wire.order import Order
@@ -28,6 +42,7 @@ from perps.wire.orders import (
     CancelsAfter,
     OrderAnswer,
     OrderBody,
+    OrderQuoted,
     OrderRefused,
     OrderResult,
     OrderResults,
@@ -37,16 +52,23 @@ from perps.wire.orders import (
     Placed,
     ReplaceBody,
 )
-from web.answers import orders
+from web.answers import order_quotes, orders
 from web.answers.decimals import PICO_PLACES
-from web.answers.errors import RequestError, invalid, not_found, of_item
+from web.answers.errors import RequestError, invalid, not_found, of_item, of_rejected
 from web.answers.rows import own_event
 from web.answers.times import rfc3339
-from web.api.bodies.commands import check_exits, exits
-from web.api.bodies.units import limit_price, number, positive_money, price_ticks, time_ms
+from web.answers.trades import user_trade
+from web.api.bodies.commands import check_exits, exits, ticker_of_position
+from web.api.bodies.units import limit_price, number, positive_money, price_ticks, share, time_ms
 from web.api.call import Call, Reply, Route, replayable
 from web.api.paging import before
-from web.gateway import POSITION_SHOWN_MAX, wallet_of
+from web.gateway import POSITION_SHOWN_MAX, Done, in_name_of, wallet_of
+
+FILLS_SHOWN_MAX: Final = 100
+"""Fills of one order in an answer."""
+
+REPLACES_MAX: Final = 8
+"""How often a replacement is tried while others change the same order's size or leverage."""
 
 
 def placing(call: Call[OrderBody, NoQuery]) -> OrderBody:
@@ -59,6 +81,24 @@ async def place(call: Call[OrderBody, NoQuery], asked: OrderBody) -> Answer | Re
     """Place one order: what its own row did."""
     answer, replayed = await _placed(call, asked)
     return Reply(answer, headers=replayed) if replayed else answer
+
+
+async def quote(call: Call[OrderBody, NoQuery], asked: OrderBody) -> OrderQuoted:
+    """What an order would do now, from committed state; nothing changes and no money is looked at."""
+    context, market = call.context, _market_of(call, asked)
+    call.command = command = in_name_of(call.principal, _command(asked, market.params))
+    user = context.model.users.get(command.user)
+    if user is None:
+        raise not_found("user", userId=command.user)
+    theirs = await context.gateway.not_theirs(call.principal, command)
+    if theirs is not None:
+        raise of_rejected(theirs, market.params)
+    at = max(market.at, context.clock.now_ms())
+    in_doubt = context.model.markets[market.ticker].price_in_doubt
+    outcome = quote_order(market, command, Given(at, in_doubt, held=AMOUNT_MAX, referrer=user.referrer))
+    if isinstance(outcome, Rejected):
+        raise of_rejected(outcome, market.params)
+    return order_quotes.quoted(outcome, market, context.model.offset)
 
 
 def placing_many(call: Call[list[OrderBody], NoQuery]) -> list[OrderBody]:
@@ -100,11 +140,19 @@ async def one(call: Call[None, NoQuery]) -> OrderAnswer:
     name, context = call.path["orderId"], call.context
     async with call.looking_up():
         record = await context.queries.order(name[:POSITION_SHOWN_MAX])
-    if record is None:
+    parts = split_order_id(name)
+    if record is None or parts is None:
         raise _no_order(name)
     call.principal.require_self(record.user_id)
-    view = context.model.markets[record.ticker]
-    return OrderAnswer(order=orders.recorded(record, view.market.params), offset=context.model.offset)
+    params, fills = context.model.markets[record.ticker].market.params, list[FillRecord]()
+    if record.filled_lots is not None:
+        async with call.looking_up():
+            fills = await context.queries.fills_of_order(*parts, limit=FILLS_SHOWN_MAX)
+    return OrderAnswer(
+        order=orders.recorded(record, params),
+        offset=context.model.offset,
+        fills=[user_trade(fill, params) for fill in fills],
+    )
 
 
 def replacing(call: Call[ReplaceBody, NoQuery]) -> ReplaceBody:
@@ -112,25 +160,36 @@ def replacing(call: Call[ReplaceBody, NoQuery]) -> ReplaceBody:
     body = call.body
     if body.size is not None:
         positive_money(body.size, "size")
+    if body.percentage is not None:
+        _share(body)
     _check_prices(body)
     return body
 
 
 async def replaced(call: Call[ReplaceBody, NoQuery], asked: ReplaceBody) -> Answer | Reply:
     """Give a resting order other terms: what that row did."""
-    context, name = call.context, call.path["orderId"]
-    parts = split_order_id(name)
-    view = None if parts is None else context.model.markets.get(parts[0])
+    parts = split_order_id(call.path["orderId"])
+    view = None if parts is None else call.context.model.markets.get(parts[0])
     if parts is None or view is None:
-        raise _no_order(name)
-    order: DomainOrder | OrderRecord | None = view.market.orders.by_number.get(parts[1])
-    params = view.market.params
-    if order is None and asked.client_order_id is not None:
-        # It may be this replacement's repetition, which is known by its terms: those that the order ended with.
-        async with call.looking_up():
-            order = await context.queries.order(name[:POSITION_SHOWN_MAX])
-    answer = await call.do(_replacement(asked, name, order, params), asked.client_order_id)
-    return replayable(orders.placed(answer.entry, params), answer)
+        raise _no_order(call.path["orderId"])
+    answer = await _replaced(call, asked, view.market, parts[1])
+    return replayable(orders.placed(answer.entry, view.market.params), answer)
+
+
+async def _replaced(
+    call: Call[ReplaceBody, NoQuery], asked: ReplaceBody, market: Market, number: int, attempt: int = 0
+) -> Done:
+    """The market knows the terms that stay. It is told what is known here of those that the ledger's bound follows
+    from, and refuses if they are others by then. Its refusal comes behind the row that changed them: so they are known
+    here now.
+    """
+    command = _replacement(asked, call.path["orderId"], market.orders.by_number.get(number), market.params)
+    try:
+        return await call.do(command, asked.client_order_id, part=attempt or None)
+    except RequestError as error:
+        if error.code != RejectCode.ORDER_CHANGED or attempt + 1 >= REPLACES_MAX:
+            raise
+    return await _replaced(call, asked, market, number, attempt + 1)
 
 
 async def cancel(call: Call[None, NoQuery]) -> OrderAnswer:
@@ -189,7 +248,7 @@ async def _cancelled(call: Call[None, CancelQuery], ticker: str, user: str) -> l
 
 async def _placed(call: Call[Any, NoQuery], asked: OrderBody, part: int | None = None) -> tuple[Placed, dict[str, str]]:
     """The answer, and the headers of one that is repeated."""
-    params = call.context.market(asked.ticker).market.params
+    params = _market_of(call, asked).params
     answer = await call.do(_command(asked, params), asked.client_order_id, part=part)
     shown = orders.placed(answer.entry, params)
     reply = replayable(shown, answer)
@@ -205,82 +264,115 @@ def _result(outcome: tuple[Placed, dict[str, str]] | BaseException) -> OrderResu
     return orders.result(outcome[0])
 
 
+_OF_ENTRIES: Final = ("ticker", "side", "size", "leverage")
+_NOT_OF_EXITS: Final = ("side", "size", "leverage", "take_profit", "stop_loss")
+
+
 def _check(body: OrderBody) -> None:
     """Everything about an order that can be wrong without knowing its market."""
-    positive_money(body.size, "size")
+    if body.position_id is not None:
+        _check_exit(body, body.position_id)
+    else:
+        for name in _OF_ENTRIES:
+            if getattr(body, name) is None:
+                raise invalid(f"{name} is missing. (An exit of a position has positionId instead.)", field=name)
+        if body.type == "take_profit":
+            raise invalid("A take_profit leaves a position: name it in positionId.", field="type")
+        if body.percentage is not None:
+            raise invalid("percentage is for an exit: name its position in positionId.", field="percentage")
+    if body.size is not None:
+        positive_money(body.size, "size")
     _check_prices(body)
     if body.acceptable_price is not None and body.type == "limit":
         raise invalid("acceptablePrice is for stops: the price of a limit is its bound.", field="acceptablePrice")
 
 
+def _check_exit(body: OrderBody, position: str) -> None:
+    if body.type == "limit":
+        raise invalid("An exit of a position is a stop or a take_profit.", field="type")
+    for field in _NOT_OF_EXITS:
+        if getattr(body, field) is not None:
+            name = outside(field)
+            raise invalid(f"An exit has no {name}: it closes a percentage of its position.", field=name)
+    parts = split_position_id(position)
+    if body.ticker is not None and parts is not None and parts[0] != body.ticker:
+        raise invalid("The position is in another market: leave ticker out, or name the position's.", field="ticker")
+    _share(body)
+
+
+def _share(body: OrderBody | ReplaceBody) -> Ppb:
+    return Ppb(PPB) if body.percentage is None else share(body.percentage, "percentage")
+
+
 def _check_prices(body: OrderBody | ReplaceBody) -> None:
     if body.price is not None and number(body.price, PICO_PLACES, "price") <= 0:
         raise invalid("price must be positive.", field="price")
-    limit_price(body.acceptable_price, "acceptablePrice")
+    if body.acceptable_price is not UNSET:
+        limit_price(body.acceptable_price, "acceptablePrice")
     check_exits(body)
-    if body.expires_at is not None:
+    if body.expires_at is not UNSET and body.expires_at is not None:
         time_ms(body.expires_at, "expiresAt")
 
 
-def _command(body: OrderBody, params: MarketParams) -> PlaceOrder:
+def _command(body: OrderBody, params: MarketParams) -> PlaceOrder | PlaceExit:
     """The command an order asks for, once ``_check`` has passed."""
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
-    profit, stop = exits(body, params)
-    return PlaceOrder(
-        ticker=params.ticker,
-        user=body.user_id or "",
-        order=OrderKind(body.type),
-        side=body.side,
-        size=positive_money(body.size, "size"),
-        leverage=body.leverage,
-        price=price_ticks(body.price, params.tick_size),
-        expires_at=None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
-        acceptable_price=nano,
-        acceptable_price_pico=rest,
-        take_profit=profit,
-        stop_loss=stop,
-    )
-
-
-def _replacement(
-    body: ReplaceBody, name: str, order: DomainOrder | OrderRecord | None, params: MarketParams
-) -> ReplaceOrder:
-    """All terms: those that the body names, and the order's. Of one that is gone any will do for a refusal."""
-    command = ReplaceOrder(
-        ticker=params.ticker,
-        user=body.user_id or "",
-        order_id=name,
-        size=Micros(1),
-        leverage=1,
-        price=Ticks(1),
-    )
-    if order is not None:
-        command = replace(command, **{field: getattr(order, field) for field in _TERMS})
-    profit, stop = exits(body, params)
-    nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
-    named: dict[str, Any] = {
-        "size": None if body.size is None else positive_money(body.size, "size"),
-        "leverage": body.leverage,
-        "price": None if body.price is None else price_ticks(body.price, params.tick_size),
+    more: dict[str, Any] = {
+        "ticker": params.ticker,
+        "user": body.user_id or "",
+        "order": OrderKind(body.type),
+        "price": price_ticks(body.price, params.tick_size),
         "expires_at": None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
         "acceptable_price": nano,
-        "acceptable_price_pico": None if nano is None else rest,
-        "take_profit": profit,
-        "stop_loss": stop,
+        "acceptable_price_pico": rest,
     }
-    return replace(command, **{field: value for field, value in named.items() if value is not None})
+    if body.position_id is not None:
+        return PlaceExit(position_id=body.position_id, share=_share(body), **more)
+    profit, stop = exits(body, params)
+    return PlaceOrder(
+        side=body.side or Side.LONG,
+        size=Micros(0) if body.size is None else positive_money(body.size, "size"),
+        leverage=body.leverage or 0,
+        take_profit=profit,
+        stop_loss=stop,
+        **more,
+    )
 
 
-_TERMS: Final = (
-    "size",
-    "leverage",
-    "price",
-    "expires_at",
-    "acceptable_price",
-    "acceptable_price_pico",
-    "take_profit",
-    "stop_loss",
-)
+def _market_of(call: Call[Any, NoQuery], body: OrderBody) -> Market:
+    """The market that an order is for. Raises ``market_not_found``, of an exit ``position_not_found``."""
+    if body.position_id is None:
+        return call.context.market(body.ticker or "").market
+    view = call.context.model.markets.get(ticker_of_position(body.position_id))
+    if view is None:
+        raise not_found("position", position=body.position_id[:POSITION_SHOWN_MAX])
+    return view.market
+
+
+def _replacement(body: ReplaceBody, name: str, order: DomainOrder | None, params: MarketParams) -> ReplaceOrder:
+    """What the body names, and what is known here of the rest. Of an order that is gone, anything."""
+    named: dict[str, Any] = {}
+    if body.size is not None:
+        named["size"] = positive_money(body.size, "size")
+    if body.leverage is not None:
+        named["leverage"] = body.leverage
+    if body.percentage is not None:
+        named["share"] = _share(body)
+    if body.price is not None:
+        named["price"] = price_ticks(body.price, params.tick_size)
+    if body.expires_at is not UNSET:
+        named["expires_at"] = None if body.expires_at is None else time_ms(body.expires_at, "expiresAt")
+    if body.acceptable_price is not UNSET:
+        nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
+        named |= {"acceptable_price": nano, "acceptable_price_pico": rest}
+    profit, stop = exits(body, params)
+    if body.take_profit is not UNSET:
+        named["take_profit"] = profit
+    if body.stop_loss is not UNSET:
+        named["stop_loss"] = stop
+    if order is not None:
+        named |= {"known_size": order.size, "known_leverage": order.leverage}
+    return ReplaceOrder(ticker=params.ticker, user=body.user_id or "", order_id=name, **named)
 
 
 def _no_order(name: str) -> RequestError:
@@ -289,6 +381,7 @@ def _no_order(name: str) -> RequestError:
 
 ROUTES = (
     Route(wire.PLACE, place, placing),
+    Route(wire.QUOTE, quote, placing),
     Route(wire.PLACE_MANY, place_many, placing_many),
     Route(wire.LIST, listed),
     Route(wire.GET, one),

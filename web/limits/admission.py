@@ -172,10 +172,15 @@ class Admission:
         if wait_s:
             await asyncio.sleep(wait_s)
 
-    async def hold_back(self, caller: Caller, address: str) -> None:
-        """Let an address without a key wait before it learns that it asks for too much; at most ``WAIT_S_MAX``."""
-        if caller.principal is None:
-            await asyncio.sleep(min(self._refusals.next(site(address), 1, _now_ns(), WAIT_S_MAX), WAIT_S_MAX))
+    async def hold_back(self, caller: Caller, address: str, refusals: int | None = None) -> None:
+        """Let an address without a key wait before it learns that it asks for too much; at most ``WAIT_S_MAX``.
+
+        ``refusals``: those of an agent with a key, which come many at a time and cost no more than a few bytes each.
+        """
+        if refusals is None and caller.principal is not None:
+            return
+        who = f"!{caller.name}" if caller.principal is not None else site(address)
+        await asyncio.sleep(min(self._refusals.next(who, refusals or 1, _now_ns(), WAIT_S_MAX), WAIT_S_MAX))
 
     def _check_failures(self, address: str) -> None:
         now_ns = self._clock.monotonic_ns()

@@ -76,6 +76,10 @@ class Queries(Protocol):
         """One order; None if there never was one."""
         ...
 
+    async def fills_of_order(self, ticker: str, number: int, *, limit: int) -> list[FillRecord]:
+        """The trades that an order made, newest first."""
+        ...
+
     async def owner(self, position_id: str) -> str | None:
         """Whose a position was that has been closed, or changed since its open; None of any other."""
         ...

@@ -78,10 +78,10 @@ def test_ties_go_by_number_whatever_kind_of_exit() -> None:
     exits = Exits()
     exits.enter(new_position(number=2, lots=1, take_profit=110, stop_loss=90))
     exits.enter(new_position(number=1, lots=-1, take_profit=90, stop_loss=110))
-    first = [next(exits.due_positions(Ticks(mark)), None) for mark in (89, 90, 91, 109, 110, 111)]
+    first = [next(exits.due_exits(Ticks(mark)), (None,))[0] for mark in (89, 90, 91, 109, 110, 111)]
     assert first == [1, 1, None, None, 1, 1]
     exits.leave(new_position(number=1, lots=-1, take_profit=90, stop_loss=110))
-    assert [next(exits.due_positions(Ticks(mark)), None) for mark in (90, 110)] == [2, 2]
+    assert [next(exits.due_exits(Ticks(mark)), (None,))[0] for mark in (90, 110)] == [2, 2]
 
 
 def test_what_was_passed_over_is_not_met_again_and_what_was_taken_is() -> None:

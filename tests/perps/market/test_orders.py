@@ -11,6 +11,7 @@ from perps.commands import OrderKind, Side
 from perps.market.order import Order, order_id, split_order_id
 from perps.market.orders import KEY_SCALE, NoLists, RestingOrders, limit_key, quote_key
 from perps.market.pricing import most_lots, trade_cost
+from perps.market.triggers import Exits, NoExits
 from perps.units import MICRO, Lots, Micros, Millis, Ppb, Ticks
 from tests.perps.build import START_MS, index_market, quote_market
 
@@ -80,7 +81,7 @@ def test_each_kind_waits_for_its_direction(kind: OrderKind, side: Side, falls: b
 
 
 def test_what_goes_in_comes_out_and_is_counted() -> None:
-    params, resting = quote_market(), RestingOrders()
+    params, resting = quote_market(), RestingOrders(Exits())
     placed = [
         order(number=1, reserve=Micros(5)),
         order(number=2, kind=OrderKind.STOP, reserve=Micros(7), expires_at=Millis(START_MS + 5)),
@@ -101,7 +102,7 @@ def test_what_goes_in_comes_out_and_is_counted() -> None:
 
 @pytest.mark.parametrize("side", list(Side))
 def test_a_limit_that_was_tried_waits_for_a_better_quote(side: Side) -> None:
-    params, resting = quote_market(), RestingOrders()
+    params, resting = quote_market(), RestingOrders(Exits())
     limit = order(side=side)
     resting.add(limit, params)
     key = limit_key(limit, params)
@@ -114,7 +115,7 @@ def test_a_limit_that_was_tried_waits_for_a_better_quote(side: Side) -> None:
 
 
 def test_a_follower_counts_and_waits_for_nothing() -> None:
-    resting = NoLists()
+    resting = NoLists(NoExits())
     stop = order(kind=OrderKind.STOP, reserve=Micros(3), expires_at=Millis(START_MS + 1), taker_fee=Ppb(0))
     resting.add(stop, quote_market())
     assert (resting.reserved, len(resting.stops), list(resting.expired(Millis(2**60)))) == (3, 0, [])

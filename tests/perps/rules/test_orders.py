@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-import perps.rules.orders as rules
+import perps.rules.order_terms as rules
 from perps.commands import (
     CancelOrder,
     CancelOrders,
@@ -23,7 +24,7 @@ from perps.events import (
 )
 from perps.params import Mode
 from perps.refusals import RejectCode
-from perps.units import MICRO, Micros, Millis, Ticks
+from perps.units import MICRO, Micros, Millis, Nano, Ticks
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -175,6 +176,38 @@ def test_a_replacement_needs_only_the_difference() -> None:
     )
     done(change(venue, "bob", 1, DOWN, 1_480))
     assert venue.funds.in_flight == (0, 0)
+
+
+def test_what_a_replacement_does_not_set_stays_as_it_is_by_then_and_none_clears() -> None:
+    venue = books()
+    done(place(venue, "bob", STOP, LONG, UP, take_profit=Ticks(2 * UP), expires_at=Millis(START_MS + 99)))
+    done(change(venue, "bob", 1, UP + 7, acceptable_price=Nano(5), acceptable_price_pico=3, stop_loss=Ticks(5)))
+    known: dict[str, Any] = {"known_size": Micros(1_000 * MICRO), "known_leverage": 10}
+    done(venue.send(ReplaceOrder(ticker=BTC, user="bob", order_id=f"{BTC}-o1", stop_loss=None, **known)))
+    done(venue.send(ReplaceOrder(ticker=BTC, user="bob", order_id=f"{BTC}-o1", leverage=5, **known)))
+
+    order = venue.markets[BTC].orders.by_number[1]
+    assert (order.price, order.leverage, order.take_profit, order.stop_loss) == (UP + 7, 5, 2 * UP, None)
+    assert (order.acceptable_price, order.acceptable_price_pico, order.expires_at) == (5, 3, START_MS + 99)
+    assert order.reserve == 201 * MICRO
+
+
+def test_a_replacement_whose_bound_is_of_another_size_is_refused() -> None:
+    venue = books()
+    done(place(venue, "bob", LIMIT, LONG, DOWN))
+    done(change(venue, "bob", 1, DOWN, 2_000))
+    late = ReplaceOrder(
+        ticker=BTC, user="bob", order_id=f"{BTC}-o1", leverage=1, known_size=Micros(1_000 * MICRO), known_leverage=10
+    )
+    assert refused(venue.send(late)).code is RejectCode.ORDER_CHANGED
+    done(venue.send(structs.replace(late, known_size=Micros(2_000 * MICRO))))
+    assert venue.funds.in_flight == (0, 0)
+
+
+def test_a_limit_has_no_other_bound_than_its_price() -> None:
+    venue = books()
+    done(place(venue, "bob", LIMIT, LONG, DOWN))
+    assert refused(change(venue, "bob", 1, DOWN, acceptable_price=Nano(5))).code is RejectCode.VALIDATION_ERROR
 
 
 def test_a_replacement_can_fill_at_once_and_what_is_filled_cannot_be_replaced() -> None:

@@ -55,3 +55,14 @@ async def test_one_order_is_found_by_its_id(queries: Queries, day: list[Entry]) 
     for name, order in list(slow_orders(day).items())[:5]:
         assert await queries.order(name) == order
     assert await queries.order("BTC-PERP-o999999") is None
+
+
+async def test_the_fills_of_an_order_name_it(queries: Queries, day: list[Entry]) -> None:
+    filled = [order for order in slow_orders(day).values() if order.status == "filled"]
+    assert {order.kind for order in filled} == {"limit", "stop", "take_profit"}
+    for order in filled:
+        number = int(order.id.rpartition("-o")[2])
+        (fill,) = await queries.fills_of_order(order.ticker, number, limit=5)
+        made = (fill.order_number, fill.lots, fill.cost, fill.offset, fill.position_id)
+        assert made == (number, order.filled_lots, order.filled_cost, order.offset, order.position_id)
+    assert await queries.fills_of_order("BTC-PERP", 999_999, limit=5) == []

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -156,6 +157,7 @@ BAD: dict[str, tuple[Answer, str]] = {
     "NaN": (says(b'{"p": NaN}'), "NaN is no number"),
     "Infinity": (says(b'{"p": -Infinity}'), "-Infinity is no number"),
     "a huge exponent": (says(b'{"p": 1e999}'), "the price must be a number above 0"),
+    "a number that is no price": (says(b'{"p": 1e19}'), "the price must be a number above 0; it is '1E+19'"),
     "a text": (says({"p": "soon"}), "the price must be a number above 0; it is 'soon'"),
     "0": (says({"p": 0}), "the price must be a number above 0; it is '0'"),
     "below 0": (says({"p": "-5"}), "the price must be a number above 0; it is '-5'"),
@@ -246,6 +248,26 @@ async def test_a_price_that_the_tick_would_move_ends_the_feed(
     assert await feed(running, url, "--json-path", "$.p", "--steps", "1") == 1
     assert "the market's tick 0.01 would make 0.01 of the price 0.00001033" in capsys.readouterr().err
     assert sent(running) == []
+
+
+async def test_a_price_that_no_market_has_is_passed_over_once_others_have_been_sent(
+    running: Running, sources: Sources, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.venue.add_market("A")
+    running.venue.limit = Decimal(1000)
+    url = sources.add("one", says({"p": 100}), says({"p": "0.00001033"}), says({"p": 5000}), says({"p": 102}))
+    assert await feed(running, url, "--json-path", "$.p", "--steps", "10") == 0
+    assert list(dict.fromkeys(sent(running))) == ["100.00", "102.00"]
+    error = capsys.readouterr().err
+    assert "A: the price 0.00001033 is passed over: the market's tick 0.01 would make 0.01 of" in error
+    assert "A: the price 5000 is passed over: validation_error" in error
+
+
+async def test_a_long_text_that_is_no_time_is_told_in_a_short_line(sources: Sources) -> None:
+    source = HttpSource(sources.add("one", says({"p": 1, "t": "x" * 900_000})), _path("$.p"), _path("$.t"), 1.0)
+    with pytest.raises(NoPrice, match=r"'x{80}'… is not a time") as caught:
+        await _ask(source)
+    assert len(str(caught.value)) < 200
 
 
 @pytest.mark.parametrize(

@@ -179,3 +179,19 @@ async def test_a_mistake_in_an_argument_is_told(
 ) -> None:
     assert await trade(venue, *arguments) == 2
     assert said.lower() in capsys.readouterr().err.lower()
+
+
+async def test_a_net_trade_turns_a_position(venue: Running, capsys: Captured) -> None:
+    await trade(venue, "open", "BTC-PERP", "long", "1000", "--leverage", "10")
+    capsys.readouterr()
+
+    assert await trade(venue, "net", "BTC-PERP", "short", "2500", "--leverage", "10", "--reduce-only") == 0
+    closed = record(capsys.readouterr().out)
+    assert await trade(venue, "net", "BTC-PERP", "short", "500", "--leverage", "10") == 0
+    opened = record(capsys.readouterr().out)
+
+    assert closed["marginPaid"] == "0.00"
+    assert "opened.position.id" not in closed
+    assert opened["opened.position.id"] == "BTC-PERP-2"
+    assert await trade(venue, "net", "BTC-PERP", "short", "500", "--reduce-only") == 1
+    assert "position_not_found" in capsys.readouterr().err

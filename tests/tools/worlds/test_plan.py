@@ -124,6 +124,21 @@ async def test_two_who_apply_the_same_file_at_once_pay_once(venue: Running, tmp_
         assert (await admin.get_balance("ann")).balance == "100.00"
 
 
+async def test_who_is_killed_while_paying_and_begins_again_pays_once(venue: Running, tmp_path: Path) -> None:
+    """The second run finds the user and not yet the payment, which the venue gets only then."""
+    file = tmp_path / "mine.toml"
+    await asyncio.to_thread(file.write_text, WORLD)
+    world = await asyncio.to_thread(read_world, file)
+    async with Venue(venue.url, ADMIN_KEY) as admin:
+        first = {step.text: step for step in (await plan(admin, world, tmp_path)).steps}
+        await first["create the user ann"].do()
+        second = {step.text: step for step in (await plan(admin, world, tmp_path)).steps}
+        assert "create the user ann" not in second
+        await first["pay 100 to ann"].do()
+        await second["pay 100.00 to ann"].do()
+        assert (await admin.get_balance("ann")).balance == "100.00"
+
+
 async def test_a_parameter_that_has_changed_in_the_file_is_changed(
     venue: Running, capsys: pytest.CaptureFixture[str]
 ) -> None:

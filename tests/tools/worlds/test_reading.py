@@ -85,7 +85,15 @@ def test_names_with_hyphens_are_the_same_as_with_underscores(tmp_path: Path) -> 
         ),
         (
             MARKET + '[[feeds]]\nkind = "rss"\n',
-            "my.toml:6: [[feeds]] 1, kind: must be one of process, file, stories",
+            "my.toml:6: [[feeds]] 1, kind: must be one of process, file, http, stories",
+        ),
+        (
+            MARKET + '[[feeds]]\nkind = "http"\nmarket = "NOVA"\nurls = ["ftp://x"]\njson_path = "$.p"\n',
+            "my.toml:8: [[feeds]] 1, urls: 'ftp://x' is not a URL that begins with http:// or https://",
+        ),
+        (
+            MARKET + '[[feeds]]\nkind = "http"\nmarket = "NOVA"\nurls = ["http://x"]\njson_path = "$.["\n',
+            "my.toml:9: [[feeds]] 1, json_path: '$.[' is not a JSONPath, such as $.data.price ",
         ),
         (
             MARKET + '[[feeds]]\nkind = "process"\nmarkets = ["NOVE"]\n',
@@ -116,8 +124,15 @@ def test_names_with_hyphens_are_the_same_as_with_underscores(tmp_path: Path) -> 
             "my.toml:2: [[users]] 1, user_id: agent-noise-1 is the name of an agent",
         ),
         (
-            '[[keys]]\nfile = "k"\nscopes = ["trade"]\n',
+            '[[keys]]\nfile = "k.key"\nscopes = ["trade"]\n',
             "my.toml:3: [[keys]] 1, scopes: a key with the scope trade needs a user_id",
+        ),
+        *(
+            (
+                f'[[keys]]\nfile = "{name}"\nscopes = ["read"]\n',
+                f"my.toml:2: [[keys]] 1, file: '{name}' is no name for it: letters, digits, . _ - and then .key,",
+            )
+            for name in ("../ann.key", "/home/ann/.bashrc", "a/ann.key", ".key", "ann", "admin.key", "Admin.key")
         ),
         ("name = \n", "my.toml: it is not TOML: "),
     ],

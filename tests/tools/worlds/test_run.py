@@ -8,6 +8,8 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from perps.client import Venue
 from tests.tools.conftest import Running
@@ -230,7 +232,7 @@ async def test_stories_come_at_their_time_once_and_a_file_of_prices_again_and_ag
 ) -> None:
     def write() -> World:
         (tmp_path / "stories.csv").write_text(STORIES)
-        (tmp_path / "prices.csv").write_text("time,price\n2026-01-01T00:00:00Z,101\n2026-01-01T00:01:00Z,102\n")
+        (tmp_path / "prices.csv").write_text("time,price\n1700000000,101\n1700000060,102\n")
         (tmp_path / "world.toml").write_text(WORLD)
         return read_world(tmp_path / "world.toml")
 
@@ -246,6 +248,29 @@ async def test_stories_come_at_their_time_once_and_a_file_of_prices_again_and_ag
     played = [price["price"] for price in venue.prices if price["ticker"] == "BTC"]
     assert played[:4] == ["101.00", "102.00"] * 2
     assert begun.is_set(), "a world without agents is ready at once"
+
+
+async def test_live_prices_come_from_an_address(running: Running, tmp_path: Path) -> None:
+    async def price(_: web.Request) -> web.Response:
+        return web.json_response({"data": {"price": "123.45"}})
+
+    app = web.Application()
+    app.router.add_get("/price", price)
+
+    def write(url: str) -> World:
+        listing = '[[markets]]\nticker = "BTC"\nprice = 100\n'
+        feed = f'[[feeds]]\nkind = "http"\nmarket = "BTC"\nurls = ["{url}"]\njson_path = "$.data.price"\n'
+        (tmp_path / "world.toml").write_text(listing + feed)
+        return read_world(tmp_path / "world.toml")
+
+    async with TestServer(app) as source:
+        world, stop = await asyncio.to_thread(write, str(source.make_url("/price"))), asyncio.Event()
+        work = run_world(running.url, ADMIN_KEY, stop, world, keys_in=tmp_path, ready=lambda _: None, pace=PACE)
+        task = asyncio.create_task(work)
+        await running.venue.until(lambda: bool(running.venue.prices))
+        stop.set()
+        await asyncio.wait_for(task, 3)
+    assert running.venue.prices[0]["price"] == "123.45"
 
 
 def test_a_round_of_stories_in_any_order_has_each_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from actors.messages import Outcome
 from perps.commands import Command, PlaceOrder
-from perps.wire.agents import ENVELOPES_MAX, MSGPACK
+from perps.wire.agents import ENVELOPES_MAX, MSGPACK, Envelope
 from perps.wire.base import pack
 from tests.support.slowness import soon
 from tests.web.agents.channel import channel, none_left
@@ -21,7 +21,9 @@ from tests.web.agents.test_envelopes import OPEN
 from tests.web.conftest import Starter
 from tests.web.venue import Client, OnMemory, Running
 from web.agents import line
+from web.agents.frames import Replied
 from web.agents.session import Session
+from web.api.agents import Desk
 from web.compose import Limits
 
 ORDER = {**OPEN, "type": "limit", "price": "40000"}
@@ -185,6 +187,36 @@ async def test_orders_that_are_under_way_when_the_line_is_cut_are_cancelled_too(
         await asyncio.wait(going)
         await none_left(venue)
     assert venue.venue.context.model.offset > 22, "they were placed"
+    assert (await ann.get("/api/orders")).ok()["orders"] == []
+
+
+async def test_a_read_that_is_under_way_when_the_line_is_cut_ends_in_order(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = await venue.user("ann")
+    reading, may_go, real = asyncio.Event(), asyncio.Event(), Desk.answer
+    ended = list[asyncio.Task[Any] | None]()
+
+    async def answer(desk: Desk, envelope: Envelope) -> Replied:
+        if envelope.kind == "positions":
+            ended.append(asyncio.current_task())
+            reading.set()
+            await may_go.wait()
+        return await real(desk, envelope)
+
+    monkeypatch.setattr(Desk, "answer", answer)
+    async with channel(ann, query="?cancelOnDisconnect=1") as agent:
+        await agent.send((1, "order.place", ORDER), (2, "positions"), (3, "balance"))
+        await reading.wait()
+        (one,) = venue.venue.context.agents._open
+        one._line.abort()
+        while len(venue.venue.context.agents):  # noqa: ASYNC110 - a plain value
+            await asyncio.sleep(0)
+        may_go.set()
+        await none_left(venue)
+    (task,) = ended
+    assert task is not None
+    assert task.exception() is None
     assert (await ann.get("/api/orders")).ok()["orders"] == []
 
 

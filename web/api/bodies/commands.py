@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 
-from perps.commands import ChangeMargin, ClosePosition, ListMarket, OpenPosition, UpdatePrice
+from msgspec import UNSET
+
+from perps.commands import ChangeMargin, ClosePosition, ListMarket, OpenPosition, TradeNet, UpdatePrice
 from perps.market.position import split_position_id
 from perps.market.presets import PLAIN, PRESETS, cap_of, scale_of, steps
 from perps.params import MarketParams, MarkSource
@@ -16,6 +18,7 @@ from perps.units import INTEGER_MAX, MICRO, PICO, PPB, Lots, Micros, Millis, Pic
 from perps.wire.base import Limit
 from perps.wire.listing import MarketBody
 from perps.wire.margin import MarginBody
+from perps.wire.net import TradeBody
 from perps.wire.orders import OrderBody, ReplaceBody
 from perps.wire.prices import PriceBody
 from perps.wire.trading import CloseBody, OpenBody
@@ -59,10 +62,26 @@ def open_command(body: OpenBody) -> OpenPosition:
     )
 
 
+def trade_command(body: TradeBody) -> TradeNet:
+    """The command a trade of the net position asks for; its user is empty when the body names none."""
+    nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
+    return TradeNet(
+        ticker=body.ticker,
+        user=body.user_id or "",
+        side=body.side,
+        size=positive_money(body.size, "size"),
+        leverage=body.leverage,
+        acceptable_price=nano,
+        max_slippage_bps=body.max_slippage_bps,
+        acceptable_price_pico=rest,
+        reduce_only=body.reduce_only,
+    )
+
+
 def check_exits(body: OpenBody | TriggersBody | OrderBody | ReplaceBody) -> None:
     """Everything about exits that can be wrong without knowing their market."""
     for field, price in (("takeProfit", body.take_profit), ("stopLoss", body.stop_loss)):
-        if price is not None and number(price, PICO_PLACES, field) <= 0:
+        if price is not None and price is not UNSET and number(price, PICO_PLACES, field) <= 0:
             raise invalid(f"{field} must be positive.", field=field)
 
 
@@ -72,8 +91,8 @@ def exits(
     """Take-profit and stop-loss on their market's tick, once ``check_exits`` has passed."""
     profit, stop, tick = body.take_profit, body.stop_loss, params.tick_size
     return (
-        None if profit is None else price_ticks(profit, tick, "takeProfit"),
-        None if stop is None else price_ticks(stop, tick, "stopLoss"),
+        None if profit is None or profit is UNSET else price_ticks(profit, tick, "takeProfit"),
+        None if stop is None or stop is UNSET else price_ticks(stop, tick, "stopLoss"),
     )
 
 

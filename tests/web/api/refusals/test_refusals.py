@@ -22,6 +22,7 @@ from web.api.bodies import commands as command_bodies
         ("GET", "/api/users/ann/transactions"),
         ("GET", "/api/users/ann/trades"),
         ("GET", "/api/markets/positions/ann"),
+        ("GET", "/api/markets/net-positions/ann"),
         ("GET", "/api/admin/stats"),
         ("DELETE", "/api/admin/keys/key_1"),
     ],
@@ -36,7 +37,12 @@ async def test_without_a_key_nothing_private_is_answered(venue: Running, method:
 MARGIN = {"amount": "1", "userId": "ann"}
 COMMANDS: list[tuple[str, object]] = [
     (OPEN, open_body()),
+    (
+        "/api/orders/quote",
+        {"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "100", "leverage": 1, "price": "1"},
+    ),
     ("/api/markets/perps/quote", open_body()),
+    ("/api/markets/perps/trade", open_body()),
     ("/api/markets/perps/BTC-PERP-1/close", {}),
     ("/api/markets/perps/BTC-PERP-1/margin", {"amount": "1"}),
     ("/api/positions/close-all", {}),
@@ -92,6 +98,8 @@ async def test_a_key_that_only_reads_does_nothing(venue: Running, path: str, bod
     [
         (OPEN, open_body("NONE", userId="ann"), 404, "market_not_found", {"ticker": "NONE"}),
         ("/api/markets/perps/quote", open_body("NONE", userId="ann"), 404, "market_not_found", {"ticker": "NONE"}),
+        ("/api/markets/perps/trade", open_body("NONE", userId="ann"), 404, "market_not_found", {"ticker": "NONE"}),
+        ("/api/markets/perps/trade", open_body(userId="nobody"), 404, "user_not_found", {"user": "nobody"}),
         (OPEN, open_body(userId="nobody"), 404, "user_not_found", {"user": "nobody"}),
         ("/api/markets/perps/quote", open_body(userId="nobody"), 404, "user_not_found", {"userId": "nobody"}),
         ("/api/markets/perps/BTC-PERP-1/close", {}, 404, "position_not_found", {"position": "BTC-PERP-1"}),
@@ -131,6 +139,7 @@ async def test_what_is_not_there_is_not_found(
         ("/api/users/nobody/transactions", 404, "user_not_found"),
         ("/api/users/nobody/trades", 404, "user_not_found"),
         ("/api/markets/positions/nobody", 404, "user_not_found"),
+        ("/api/markets/net-positions/nobody", 404, "user_not_found"),
         ("/nothing", 404, "not_found"),
         ("/api/markets/perps/BTC-PERP/", 404, "not_found"),
     ],

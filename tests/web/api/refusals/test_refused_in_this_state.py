@@ -7,6 +7,7 @@ import pytest
 from tests.web.refused import OPEN, open_body, refused
 from tests.web.shapes import amount
 from tests.web.venue import ManualClock, Running
+from web.answers.errors import COME_TOO_LATE, TOO_OLD_TO_TRADE
 
 
 async def test_a_halted_market_trades_nothing(venue: Running) -> None:
@@ -82,6 +83,7 @@ async def test_a_price_that_is_too_old_is_not_traded_at(venue: Running, clock: M
     too_old = {"ageMs": 2501, "maxAgeMs": 2500}
     assert await refused(venue, ann, OPEN, open_body("SWIFT"), 409, "price_stale") == too_old
     assert await refused(venue, ann, "/api/markets/perps/SWIFT-1/close", {}, 409, "price_stale") == too_old
+    assert (await ann.close("SWIFT-1")).json["error"]["message"] == TOO_OLD_TO_TRADE
     await venue.price("100", "SWIFT")
     (await ann.close("SWIFT-1")).ok()
 
@@ -94,6 +96,7 @@ async def test_a_price_out_of_its_sources_sequence_is_refused(venue: Running, se
     details = await refused(venue, venue.admin, path, late, 409, "price_stale")
 
     assert details == {"sequence": sequence, "knownSequence": 7}
+    assert (await venue.admin.post(path, late)).json["error"]["message"] == COME_TOO_LATE
     await venue.price("50003", source="agent", sequence=1)
     await venue.price("50004", source="oracle", sequence=8)
 

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+import web.api.orders
+from perps.commands import ReplaceOrder
+from perps.market.order import Order
+from perps.params import MarketParams
+from perps.units import Micros
+from perps.wire.orders import ReplaceBody
 from tests.web.events import following
 from tests.web.venue import Client, Running
 
@@ -49,6 +57,8 @@ async def test_a_limit_rests_fills_at_its_price_and_begins_a_position(venue: Run
     assert (filled["status"], filled["positionId"]) == ("filled", position["id"])
     assert float(filled["averagePrice"]) <= 49000
     assert filled["averagePrice"] == position["entryPrice"]
+    (trade,) = (await ann.get(f"{PATH}/{filled['id']}")).ok()["fills"]
+    assert (trade["orderId"], trade["kind"], trade["positionId"]) == (filled["id"], "open", position["id"])
     assert position["takeProfit"] == "51000.00"
     assert (await ann.balance())["held"] == "0.00"
 
@@ -247,3 +257,68 @@ async def test_a_repeated_replacement_of_an_order_that_has_ended_gets_its_answer
         409, "client_order_id_reused"
     )
     (await ann.ask("PATCH", f"{PATH}/{name}", data=b'{"price": "48001"}')).refused(409, "order_closed")
+
+
+async def patched(client: Client, name: str, body: dict[str, Any]) -> Any:
+    return await client.ask("PATCH", f"{PATH}/{name}", data=json.dumps(body).encode())
+
+
+async def test_replacements_at_the_same_time_keep_what_each_of_them_names(venue: Running) -> None:
+    ann = await venue.user("ann", "100000")
+    name = (await placed(ann, "49000"))["order"]["id"]
+    for step in range(1, 11):
+        terms = {"price": f"{49000 - step}.00", "size": f"{1000 + step}.00", "leverage": 10 + step}
+        terms["takeProfit"] = f"{51000 + step}.00"
+        answers = await asyncio.gather(*(patched(ann, name, {field: value}) for field, value in terms.items()))
+        assert [answer.status for answer in answers] == [200] * len(terms)
+        (order,) = await orders(ann)
+        assert {field: order[field] for field in terms} == terms
+        assert (await ann.balance())["held"] == order["reserve"]
+
+
+async def test_a_replacement_that_never_sees_the_last_size_is_refused(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if somebody else changed the size before each of its attempts."""
+    seen, replacement = list[str](), web.api.orders._replacement
+
+    def late(body: ReplaceBody, name: str, order: Order | None, params: MarketParams) -> ReplaceOrder:
+        seen.append(name)
+        return structs.replace(replacement(body, name, order, params), known_size=Micros(1))
+
+    monkeypatch.setattr(web.api.orders, "_replacement", late)
+    ann = await venue.user("ann", "1000")
+    name = (await placed(ann, "49000"))["order"]["id"]
+    async with venue.unchanged():
+        (await patched(ann, name, {"leverage": 5})).refused(409, "order_changed")
+    assert len(seen) == web.api.orders.REPLACES_MAX
+    (await patched(ann, name, {"leverage": 5, "size": "900"})).ok()
+
+
+async def test_null_takes_away_what_an_order_can_be_without(venue: Running) -> None:
+    ann = await venue.user("ann", "1000")
+    more = {"takeProfit": "60000", "stopLoss": "40000", "expiresAt": "2100-01-01T00:00:00Z"}
+    first = (await placed(ann, "51000", type="stop", acceptablePrice="51500", **more))["order"]
+    body = {"takeProfit": None, "expiresAt": None, "acceptablePrice": None, "price": None, "size": None}
+    second = (await patched(ann, first["id"], body)).ok()["order"]
+    gone = {"takeProfit": None, "expiresAt": None, "acceptablePrice": None, "placedAt": second["placedAt"]}
+    assert second == {**first, **gone}
+    (await patched(ann, first["id"], {"stopLoss": "0"})).refused(400, "validation_error")
+
+
+async def test_the_price_of_a_limit_is_its_bound_also_when_it_is_replaced(venue: Running) -> None:
+    ann = await venue.user("ann", "1000")
+    name = (await placed(ann, "49000"))["order"]["id"]
+    details = (await patched(ann, name, {"acceptablePrice": "50000"})).refused(400, "validation_error")
+    assert details == {"rule": "acceptablePrice is for stops: the price of a limit is its bound"}
+    (await patched(ann, name, {"acceptablePrice": None})).ok()
+
+
+async def test_a_repeated_replacement_gets_its_answer_after_others_have_followed(venue: Running) -> None:
+    ann = await venue.user("ann", "1000")
+    name = (await placed(ann, "49000"))["order"]["id"]
+    first = (await patched(ann, name, {"price": "48000", "clientOrderId": "a"})).ok()
+    (await patched(ann, name, {"size": "500", "clientOrderId": "b"})).ok()
+    again = await patched(ann, name, {"price": "48000", "clientOrderId": "a"})
+    assert (again.ok(), again.headers["Idempotent-Replay"]) == (first, "true")
+    assert (await orders(ann))[0]["size"] == "500.00"

@@ -15,6 +15,8 @@ if (opened.error) {
   const code: ErrorCode = opened.error.error.code;
   throw new Error(`${code}: ${opened.error.error.message}`);
 }
+// Where orders wait for the next price, the answer is the order.
+if (!("position" in opened.data)) throw new Error(`order ${opened.data.order.id} waits for the next price`);
 const position: Position = opened.data.position;
 const liquidation: string | null = position.liquidationPrice;
 
@@ -22,7 +24,8 @@ const liquidation: string | null = position.liquidationPrice;
 const closed = await venue.POST("/api/markets/perps/{positionId}/close", {
   params: { path: { positionId: position.id } },
 });
-const profit: string | undefined = closed.data?.position.realizedPnL;
+const profit = closed.data && "position" in closed.data ? closed.data.position.realizedPnL : undefined;
+const text: string | undefined = profit;
 
 const candles = await venue.GET("/api/markets/perps/{ticker}/candles", {
   params: { path: { ticker: "BTC-PERP" }, query: { interval: "1m", limit: 10 } },
@@ -48,4 +51,4 @@ await venue.GET("/api/nothing");
 // @ts-expect-error: money is text, which no calculation takes by mistake
 const wrong: number = position.margin;
 
-console.log(liquidation, profit, candles.data?.closed, openTime, wrong);
+console.log(liquidation, text, candles.data?.closed, openTime, wrong);

@@ -5,7 +5,7 @@ import type { Order } from "../api/venue";
 import { type LivePosition, useMarket, useOrders, useReplace, useTriggers, useUserPositions } from "../hooks";
 import { type Decimal, onTick, pnlNow } from "../live/money";
 import * as say from "../words/numbers";
-import { isForNextPrice, ofOrder, typeName } from "../words/orders";
+import { amountOf, isForNextPrice, ofOrder, typeName } from "../words/orders";
 import { ofExits } from "../words/refusals";
 import type { Parts } from "./chart";
 import { useDesk } from "./desk";
@@ -225,7 +225,7 @@ function lookOf(line: Line) {
 function titleOf({ kind, price, of }: Line): string {
   const gain = (value: Decimal) => say.money(value, { isSigned: true });
   if (kind === "liq") return NAMES.liq;
-  if (kind === "order") return `${of.side === "long" ? "▲" : "▼"} ${typeName(of)} ${say.plain(of.size)}`;
+  if (kind === "order") return `${of.side === "long" ? "▲" : "▼"} ${typeName(of)} ${amountOf(of)}`;
   if (kind === "entry") return `${of.side === "long" ? "▲ Long" : "▼ Short"} ${gain(of.pnl)}`;
   return `${NAMES[kind]} ${gain(pnlNow(of, price))}`;
 }

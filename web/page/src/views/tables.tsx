@@ -3,7 +3,7 @@ import type { Order, Position, Transaction, UserTrade } from "../api/venue";
 import type { ByMarket } from "../hooks/useByMarket";
 import type { Cell } from "../words/csv";
 import * as say from "../words/numbers";
-import { whyOf } from "../words/orders";
+import { amountOf, whyOf } from "../words/orders";
 import { Gain, paid } from "./parts";
 import { SideTag } from "./sidetag";
 
@@ -90,7 +90,7 @@ export function EndedTable({ rows }: { rows: readonly Order[] }) {
             <td>
               <b>{say.base(order.ticker)}</b> <SideTag position={order} /> {order.type}
             </td>
-            <td className="num">{say.money(order.size)}</td>
+            <td className="num">{order.size === null ? amountOf(order) : say.money(order.size)}</td>
             <td className="num">{say.money(order.price)}</td>
             <td className="num">{order.averagePrice === null ? "" : say.money(order.averagePrice)}</td>
             <td>

@@ -5,34 +5,46 @@ import type { Decimal } from "../live/money";
 import * as say from "./numbers";
 import { type Words, ofExits, ofOpen, plainly } from "./refusals";
 
-export type Waits = { readonly type: string; readonly side: Side };
+export type Waits = { readonly type: string; readonly side: Side; readonly reduceOnly?: boolean };
+
+/** How much an order is for: dollars, or the share of its position that it closes. */
+export type Amount = { readonly size: Decimal | null; readonly percentage?: Decimal | null };
 
 const TYPES: Readonly<Record<string, string>> = {
   limit: "Limit",
   stop: "Stop",
+  take_profit: "Take-profit",
   market: "Market",
   withdrawal: "Margin out",
 };
 
+const TYPES_OF_EXITS: Readonly<Record<string, string>> = { ...TYPES, stop: "Stop-loss", market: "Close" };
+
 /** What an order is called. Of a market that trades at the next price, a close is an order, too. */
 export const typeName = ({ type, reduceOnly }: { readonly type: string; readonly reduceOnly?: boolean }): string =>
-  type === "market" && reduceOnly ? "Close" : (TYPES[type] ?? type);
+  (reduceOnly ? TYPES_OF_EXITS : TYPES)[type] ?? type;
+
+/** `1,000`, or of an exit `50%` */
+export const amountOf = ({ size, percentage }: Amount): string =>
+  size === null ? say.percent(Number(percentage ?? "1"), 0) : say.plain(size);
 
 /** Whether an order waits for the next price, whatever that is: it cannot be changed or taken back meanwhile. */
-export const isForNextPrice = ({ type }: { readonly type: string }): boolean => type !== "limit" && type !== "stop";
+export const isForNextPrice = ({ type }: { readonly type: string }): boolean =>
+  type === "market" || type === "withdrawal";
 
 export const SIDES = { long: "Long", short: "Short" } as const;
 
 /** Whether the price has to fall to it: a limit waits for a better price, a stop for one that goes its way. */
-export const falls = ({ type, side }: Waits): boolean => (type === "limit") === (side === "long");
+export const falls = ({ type, side, reduceOnly }: Waits): boolean =>
+  (type === (reduceOnly ? "stop" : "limit")) === (side === "long");
 
 /** `Limit long 1,000 BTC at 9,800.00` */
 export function orderName(
-  order: Waits & { readonly ticker: string; readonly size: Decimal; readonly price: Decimal },
+  order: Waits & Amount & { readonly ticker: string; readonly price: Decimal },
   market: Market | null,
 ): string {
   const price = say.price(order.price, market?.tickSize ?? "0.01");
-  return `${typeName(order)} ${order.side} ${say.plain(order.size)} ${say.base(order.ticker)} at ${price}`;
+  return `${typeName(order)} ${order.side} ${amountOf(order)} ${say.base(order.ticker)} at ${price}`;
 }
 
 /** What an order waits for. */
@@ -79,6 +91,12 @@ export function ofOrder(refusal: Refused, market: Market, order: Waits & { reado
   if (code === "order_would_trigger" && "price" in details) {
     const mark = say.price(String(details["markPrice"] ?? market.markPrice), market.tickSize);
     const where = falls(order) ? "below" : "above";
+    if (order.reduceOnly)
+      return {
+        field: "price",
+        text: `This exit of a ${order.side} waits ${where} the price. The mark price is ${mark}. To leave now, close the position.`,
+        button: `The price must be ${where} ${mark}`,
+      };
     return {
       field: "price",
       text: `A stop to go ${order.side} waits ${where} the price. The mark price is ${mark}. To trade now, use Market.`,
@@ -99,19 +117,21 @@ export function ofOrder(refusal: Refused, market: Market, order: Waits & { reado
 export function endOf(order: Order, market: Market | null): { title: string; text: string; isGood: boolean } | null {
   if (isForNextPrice(order)) return null;
   const name = `${say.base(order.ticker)} ${typeName(order).toLowerCase()}`;
-  const back = `${say.money(order.reserve)} are back in your wallet.`;
+  const back = order.reduceOnly ? "" : `${say.money(order.reserve)} are back in your wallet.`;
   if (order.status === "filled") {
     const at = order.averagePrice ?? order.price;
     const price = say.price(at, market?.tickSize ?? "0.01");
     return {
       title: `${name} filled`,
-      text: `${SIDES[order.side]} ${say.plain(order.size)} at ${price}.`,
+      text: order.reduceOnly
+        ? `${amountOf(order)} of your ${order.side} closed at ${price}.`
+        : `${SIDES[order.side]} ${amountOf(order)} at ${price}.`,
       isGood: true,
     };
   }
-  if (order.status === "expired") return { title: `${name} expired`, text: `It did not fill. ${back}`, isGood: false };
-  if (order.reason === null || order.reason === "owner") return null;
-  return { title: `${name} could not fill`, text: `${whyOf(order, market)} ${back}`, isGood: false };
+  if (order.status === "expired") return { title: `${name} expired`, text: `It did not fill. ${back}`.trim(), isGood: false };
+  if (order.reason === null || order.reason === "owner" || order.reason === "position_closed") return null;
+  return { title: `${name} could not fill`, text: `${whyOf(order, market)} ${back}`.trim(), isGood: false };
 }
 
 /** Why an order was cancelled. */

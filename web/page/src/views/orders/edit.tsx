@@ -4,7 +4,7 @@ import type { Market, Order, ReplaceBody } from "../../api/venue";
 import { useConnection, useMarket, useOrders, useReplace, useWalletBalance } from "../../hooks";
 import { decimal, reserveOf } from "../../live/money";
 import * as say from "../../words/numbers";
-import { typeName, ofOrder, orderName } from "../../words/orders";
+import { amountOf, typeName, ofOrder, orderName } from "../../words/orders";
 import { useDesk } from "../desk";
 import { Bad, ExitFields, exitsOf } from "../exits";
 import { Icon } from "../parts";
@@ -15,7 +15,7 @@ import { Expiry, PriceField, expiresAt } from "./fields";
 
 /** Other terms for an order that waits. When it ends meanwhile, the sheet closes: the toast says how. */
 export function OrderSheet({ id, onClose }: { id: string; onClose: () => void }) {
-  const order = useOrders()?.find((one) => one.id === id);
+  const order = useOrders()?.find((one) => one.id === id && !one.reduceOnly);
   const market = useMarket(order?.ticker ?? "");
   const isGone = order === undefined || market === null;
   useEffect(() => {
@@ -42,7 +42,7 @@ function Form({ order, market, onClose }: Parts) {
   const { replace, progress, isPending, reset } = useReplace();
   const tick = market.tickSize;
   const [text, setText] = useState(() => say.price(order.price, tick));
-  const [sizeText, setSize] = useState(() => say.plain(order.size));
+  const [sizeText, setSize] = useState(() => amountOf(order));
   const [leverage, setLeverage] = useState(Math.min(order.leverage, market.maxLeverage));
   const [hours, setHours] = useState("keep");
   const [typed, setTyped] = useState(() => ({

@@ -2,7 +2,7 @@ import { memo, useEffect } from "react";
 import type { Order } from "../../api/venue";
 import { useCancel, useCancelAll, useConnection, useMarket } from "../../hooks";
 import * as say from "../../words/numbers";
-import { falls, isForNextPrice, typeName } from "../../words/orders";
+import { amountOf, falls, isForNextPrice, typeName } from "../../words/orders";
 import { plainly } from "../../words/refusals";
 import { useDesk } from "../desk";
 import { SideTag } from "../sidetag";
@@ -87,7 +87,7 @@ const Row = memo(function Row({ order }: { order: Order }) {
         <small>{typeName(order)}</small>
       </td>
       <td className="num" data-k="Size, USD">
-        {say.money(order.size)}
+        {order.size === null ? `${amountOf(order)} of it` : say.money(order.size)}
       </td>
       <td className="num" data-k="Price" data-testid={`order-price-${order.id}`} data-value={order.price}>
         {isForNextPrice(order) ? (
@@ -112,14 +112,16 @@ const Row = memo(function Row({ order }: { order: Order }) {
       <td className="c-acts">
         {!isForNextPrice(order) && (
           <span className="acts">
-            <button
-              className="btn quiet"
-              data-testid={`order-edit-${order.id}`}
-              aria-label={`Edit ${typeName(order).toLowerCase()} ${name} ${order.side}`}
-              onClick={() => show({ name: "order", orderId: order.id })}
-            >
-              Edit
-            </button>
+            {!order.reduceOnly && (
+              <button
+                className="btn quiet"
+                data-testid={`order-edit-${order.id}`}
+                aria-label={`Edit ${typeName(order).toLowerCase()} ${name} ${order.side}`}
+                onClick={() => show({ name: "order", orderId: order.id })}
+              >
+                Edit
+              </button>
+            )}
             <button
               className="btn"
               data-testid={`order-cancel-${order.id}`}
