@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct, field
@@ -20,6 +20,7 @@ from perps.wire import history, markets, orders, trading, users
 from perps.wire.close_all import ClosedAll
 from perps.wire.margin import MarginChanged
 from perps.wire.operation import Operation
+from perps.wire.order import Pending
 from perps.wire.triggers import TriggersSet
 
 T = TypeVar("T")
@@ -79,20 +80,11 @@ class Desk(PositionCalls, OrderCalls):
 
     async def call(self, operation: Operation, kind: type[T], /, **values: object) -> T:
         """Any operation, in the agent's name."""
-        begun = time.monotonic()
-        try:
-            answer = await self._line.call(operation, kind, **values)
-        except Refused as error:
-            self.refusals[error.code] += 1
-            raise
-        except (Unavailable, OutcomeUnknown):
-            self.lost += 1
-            raise
-        finally:
-            if operation.has_effect:
-                self.waits.add((time.monotonic() - begun) * 1000)
-        self._note(answer)
-        return answer
+        return await self._counted(operation, self._line.call(operation, kind, **values))
+
+    async def call_or_wait(self, operation: Operation, kind: type[T], /, **values: object) -> T | Pending:
+        """As ``call``, of an operation that may wait for the next price: then its order."""
+        return await self._counted(operation, self._line.call_or_wait(operation, kind, **values))
 
     async def get_market(self, ticker: str) -> markets.MarketAnswer:
         """One market with everything that it says of itself."""
@@ -109,12 +101,28 @@ class Desk(PositionCalls, OrderCalls):
         given = {"ticker": ticker, "interval": interval, "limit": limit, "cursor": None}
         return self._list(history.CANDLES, history.Candles, lambda page: page.candles, given)
 
+    async def _counted(self, operation: Operation, answering: Awaitable[T]) -> T:
+        begun = time.monotonic()
+        try:
+            answer = await answering
+        except Refused as error:
+            self.refusals[error.code] += 1
+            raise
+        except (Unavailable, OutcomeUnknown):
+            self.lost += 1
+            raise
+        finally:
+            if operation.has_effect:
+                self.waits.add((time.monotonic() - begun) * 1000)
+        self._note(answer)
+        return answer
+
     def _note(self, answer: object) -> None:
         match answer:
             case trading.Opened() | trading.Closed() | MarginChanged() | TriggersSet():
                 self._account.note_position(answer.position, answer.offset)
                 self.offset = max(self.offset, answer.offset)
-            case orders.Placed():
+            case orders.Placed() | Pending():
                 self._account.note_order(answer.order, answer.offset)
                 self.offset = max(self.offset, answer.offset)
             case orders.OrderAnswer():
@@ -123,6 +131,8 @@ class Desk(PositionCalls, OrderCalls):
                 for result in answer.results:
                     if result.closed:
                         self._note(result.closed)
+                    if result.order:
+                        self._account.note_order(result.order, answer.offset)
             case _:
                 pass
 

@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Protocol, TypeVar
 
-from perps.client import Row, Venue
+from perps.client import Agent, Row, Venue
 from perps.wire.operation import Operation
+from perps.wire.order import Pending
 
 T = TypeVar("T")
 
@@ -17,6 +18,10 @@ class Line(Protocol):
 
     async def call(self, operation: Operation, kind: type[T], /, **values: object) -> T:
         """Any operation, sent until there is a verdict. Errors: VenueError."""
+        ...
+
+    async def call_or_wait(self, operation: Operation, kind: type[T], /, **values: object) -> T | Pending:
+        """As ``call``, of an operation that may wait for the next price: then its order."""
         ...
 
     def stream(
@@ -32,11 +37,12 @@ class Connect(Protocol):
     def __call__(self, url: str, key: str | None, *, retry_s: float) -> AbstractAsyncContextManager[Line]: ...
 
 
-def _http(url: str, key: str | None, *, retry_s: float) -> AbstractAsyncContextManager[Line]:
-    return Venue(url, key, retry_s=retry_s)
+def _channel(url: str, key: str | None, *, retry_s: float) -> AbstractAsyncContextManager[Line]:
+    """One WebSocket for commands and the own stream. Who has no key hears the markets over HTTP."""
+    return Venue(url, retry_s=retry_s) if key is None else Agent(url, key, retry_s=retry_s)
 
 
-TRANSPORTS: Final[Mapping[str, Connect]] = {"http": _http}
+TRANSPORTS: Final[Mapping[str, Connect]] = {"http": Venue, "websocket": _channel}
 """By the name that ``perps agents run --transport`` takes. The first is the default."""
 
 DEFAULT_TRANSPORT: Final = next(iter(TRANSPORTS))

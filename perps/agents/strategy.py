@@ -10,7 +10,8 @@ from typing import ClassVar, Final
 from perps.agents.desk import Desk
 from perps.agents.views import Account, Markets, MarketView
 from perps.client import Event, Exact, Refused
-from perps.wire.order import Pending
+from perps.commands import OrderKind
+from perps.wire.order import Order, Pending
 from perps.wire.orders import Placed
 from perps.wire.trading import Closed, Opened, Position
 
@@ -92,13 +93,24 @@ class Strategy:
 
     @property
     def positions(self) -> tuple[Position, ...]:
-        """The agent's open positions in this market, the oldest first."""
-        return tuple(one for one in self.account.positions if one.ticker == self.ticker)
+        """The agent's open positions in this market, the oldest first, without those whose close waits."""
+        leaving = {order.position_id for order in self.waiting if order.reduce_only}
+        return tuple(one for one in self._all_positions if one.id not in leaving)
+
+    @property
+    def waiting(self) -> tuple[Order, ...]:
+        """The agent's opens and closes in this market that wait for the next price, the oldest first."""
+        return tuple(one for one in self.account.orders if one.ticker == self.ticker and one.type is OrderKind.MARKET)
 
     @property
     def is_full(self) -> bool:
-        """Whether it has all the positions that it may have."""
-        return len(self.positions) >= self.positions_max
+        """Whether it has all the positions that it may have. An open that waits for the next price counts as one."""
+        opens = sum(one.position_id is None for one in self.waiting)
+        return len(self._all_positions) + opens >= self.positions_max
+
+    @property
+    def _all_positions(self) -> list[Position]:
+        return [one for one in self.account.positions if one.ticker == self.ticker]
 
     def now(self) -> None:
         """Decide at once: from ``see``, when something cannot wait for the next turn."""

@@ -29,7 +29,7 @@ TopUp = Callable[[], Awaitable[object]]
 class Trader:
     """An agent. ``pace``: how much faster than usual it decides. ``decisions_max``: after so many it ends.
 
-    ``top_up`` gives it money when it has none left and no position.
+    ``top_up`` gives it money when it has none left, no position and no order.
     """
 
     def __init__(
@@ -116,7 +116,9 @@ class Trader:
             self.failures += 1
             if error.status == 401:
                 raise
-            if error.code == "insufficient_funds" and not self.seat.account.positions and self._top_up is not None:
+            account = self.seat.account
+            is_broke = error.code == "insufficient_funds" and not account.positions and not account.orders
+            if is_broke and self._top_up is not None:
                 await self._top_up()
                 return
             with suppress(VenueError):  # it is counted
@@ -136,6 +138,8 @@ class Trader:
         for _ in range(CLOSING_ROUNDS):
             with suppress(OutcomeUnknown):
                 closed = await desk.close_all_positions()
+                for order in (result.order for result in closed.results if result.order):
+                    await desk.wait_for_order(order.id)
                 if not closed.remaining and all(result.closed for result in closed.results):
                     break
             await asyncio.sleep(1.0 / self._pace)

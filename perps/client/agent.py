@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from types import TracebackType
-from typing import TypeVar
 
 from perps.client import stream
 from perps.client.channel import Channel, Subscription
-from perps.client.requests import KIND_OF, Asked, asked_of
-from perps.client.sending import Retry
+from perps.client.requests import KIND_OF, Asked, Request, asked_of
+from perps.client.sending import Reply, Retry
 from perps.client.venue import RETRY_S, TIMEOUT_S, Venue
 from perps.wire.agents import AGENTS, PING, Hello, Pong
 from perps.wire.operation import Operation
-
-T = TypeVar("T")
 
 
 class Agent(Venue):
@@ -54,12 +51,12 @@ class Agent(Venue):
         """What the venue said when the channel began; None while there is no connection."""
         return self._channel.hello
 
-    async def call(self, operation: Operation, kind: type[T], /, **values: object) -> T:
-        """Any operation: on the channel if it has a kind of envelope, else over HTTP. As ``Venue.call``."""
+    async def _ask(self, operation: Operation, values: Mapping[str, object]) -> tuple[Request, Reply]:
+        """On the channel if the operation has a kind of envelope, else over HTTP."""
         if operation.name not in KIND_OF:
-            return await super().call(operation, kind, **values)
+            return await super()._ask(operation, values)
         asked = asked_of(operation, values)
-        return self._sender.decoded(asked, await self._sender.until_verdict(asked, self._channel.once), kind)
+        return asked, await self._sender.until_verdict(asked, self._channel.once)
 
     async def ping(self) -> Pong:
         """The venue's time, by the channel."""

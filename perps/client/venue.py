@@ -18,7 +18,7 @@ from perps.client.lists import Listing, Page
 from perps.client.orders import OrderCalls
 from perps.client.positions import PositionCalls
 from perps.client.requests import Exact, Request, request_of
-from perps.client.sending import Retry, Sender
+from perps.client.sending import Reply, Retry, Sender
 from perps.wire import flows, history, keys, markets, page, prices, results, streams, users, venue
 from perps.wire.operation import Operation
 from perps.wire.order import Pending
@@ -76,16 +76,20 @@ class Venue(PositionCalls, OrderCalls):
 
         ``values``: by their names in snake_case, in the path, the query or the body; None is left out.
         """
-        request = request_of(operation, values)
-        return self._sender.decoded(request, await self._sender.send(request), kind)
+        request, reply = await self._ask(operation, values)
+        return self._sender.decoded(request, reply, kind)
 
     async def call_or_wait(self, operation: Operation, kind: type[T], /, **values: object) -> T | Pending:
         """As ``call``, of an operation that some markets do at the next price only: then its order, ``Pending``."""
-        request = request_of(operation, values)
-        reply = await self._sender.send(request)
+        request, reply = await self._ask(operation, values)
         if reply.status == HTTPStatus.ACCEPTED:
             return self._sender.decoded(request, reply, Pending)
         return self._sender.decoded(request, reply, kind)
+
+    async def _ask(self, operation: Operation, values: Mapping[str, object]) -> tuple[Request, Reply]:
+        """What was sent, and the verdict."""
+        request = request_of(operation, values)
+        return request, await self._sender.send(request)
 
     async def get(self, path: str, kind: type[T], **query: object) -> T:
         """Any GET, its answer as ``kind``: for a route that this version has no method for."""

@@ -18,6 +18,7 @@ from perps.agents.views import Account, Markets
 from perps.client import Event, Refused, Row
 from perps.wire.examples import EXAMPLES
 from perps.wire.operation import Operation
+from perps.wire.order import Pending
 
 T = TypeVar("T")
 
@@ -49,9 +50,13 @@ def refusal(code: str, status: int = 422) -> Refused:
 
 
 class FakeLine:
-    """Answers as a venue does whose price never moves. ``failures`` come first, one for each command."""
+    """Answers as a venue does whose price never moves. ``failures`` come first, one for each command.
+
+    ``waits``: what it opens and closes waits for the next price.
+    """
 
     def __init__(self) -> None:
+        self.waits = False
         self.sent: list[Sent] = []
         self.failures: deque[Exception | None] = deque()
         self.rows: asyncio.Queue[Row | Exception] = asyncio.Queue()
@@ -67,6 +72,22 @@ class FakeLine:
             raise failure
         self.offset += 1
         return msgspec.convert(self._answer(operation.name, values), kind)
+
+    async def call_or_wait(self, operation: Operation, kind: type[T], /, **values: object) -> T | Pending:
+        """The same, or its order."""
+        if not self.waits:
+            return await self.call(operation, kind, **values)
+        self.sent.append((operation.name, dict(values)))
+        self.offset += 1
+        order = {
+            **EXAMPLES["placeOrder"].answer["order"],
+            "id": f"{TICKER}-o{next(self._numbers)}",
+            "type": "market",
+            "reduceOnly": operation.name == "closePosition",
+            "positionId": values.get("position_id"),
+        }
+        answer = {"order": order, "newBalance": "900.00", "clientOrderId": None, "offset": self.offset}
+        return msgspec.convert(answer, Pending)
 
     async def stream(
         self, tickers: Iterable[str] | None = None, *, user: str | None = None, since: str | None = None

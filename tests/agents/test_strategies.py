@@ -150,3 +150,29 @@ async def test_a_hedger_takes_the_side_that_the_crowd_has_left(crowd: str, side:
     assert (name, values["side"]) == ("openPosition", side)
     scene.trade(crowd, 8, "close")
     assert names(await scene.decide()) == ["closePosition"]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+async def test_an_order_that_waits_for_the_next_price_counts_as_a_position(name: str) -> None:
+    kind = strategy_of(name)
+    scene = Scene(kind)
+    scene.line.waits = True
+    for turn in range(200):
+        mark = 10_000 * (1 + 0.01 * (turn % 50))
+        scene.price(mark, quote=mark * 1.02, reason="A fund buys in")
+        scene.trade("long", 1)
+        scene.trade("short", 1, "liquidation", "liquidation")
+        await scene.decide()
+    assert names(scene.line.sent) == ["openPosition"] * kind.positions_max
+
+
+async def test_a_position_whose_close_waits_is_not_closed_again() -> None:
+    scene = Scene(Hedger)
+    scene.trade("long", 8)
+    assert names(await scene.decide(10)) == ["openPosition"] * Hedger.positions_max
+    scene.line.waits = True
+    scene.trade("long", 8, "close")
+    sent = await scene.decide(10)
+    assert names(sent) == ["closePosition"] * Hedger.positions_max
+    assert len({values["position_id"] for _, values in sent}) == Hedger.positions_max
+    assert scene.trader.strategy.is_full, "it has them until the price comes"

@@ -67,7 +67,13 @@ def list_strategies(as_json: bool) -> None:
     help="Seconds to keep sending a command while the venue does not answer.",
 )
 @click.option("--close-on-exit", is_flag=True, help="At the end cancel all orders and close all positions.")
-@click.option("--transport", type=click.Choice(["http"]), default="http", show_default=True, help="How agents connect.")
+@click.option(
+    "--transport",
+    type=click.Choice(["http", "websocket"]),
+    default="http",
+    show_default=True,
+    help="How agents connect: requests of HTTP, or one WebSocket each.",
+)
 @click.option(
     "--plot",
     "picture",

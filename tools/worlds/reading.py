@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
@@ -17,7 +18,9 @@ from perps.agents.catalogue import NoStrategy, strategy_of
 from perps.market.listing import check_params
 from perps.wire.base import converted, outside
 from perps.wire.listing import MarketBody
+from tools.errors import ToolError
 from tools.feeds.addresses import checked_url, json_path
+from tools.feeds.files import PriceFile, Reading
 from tools.worlds.agents import users_of
 from tools.worlds.places import Places, WorldError
 from tools.worlds.stories import read_stories
@@ -190,6 +193,10 @@ class _Reader:
             case FileFeed():
                 self._check_tickers(world, "feeds", index, [feed.market], "market")
                 self._check_file(index, feed.file)
+                try:
+                    next(PriceFile(self._path.parent / feed.file, Reading(), time.time_ns() // 1_000_000).tick_blocks())
+                except (ToolError, StopIteration) as error:
+                    raise self._places.error(str(error) or "it has no prices", "feeds", index, "file") from None
             case HttpFeed():
                 self._check_tickers(world, "feeds", index, [feed.market], "market")
                 self._check_addresses(index, feed)

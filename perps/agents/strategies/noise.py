@@ -24,6 +24,6 @@ class Noise(Strategy):
         if self.positions and (self.is_full or self.random.random() < CLOSE_CHANCE):
             is_part = self.random.random() < PART_CHANCE
             await self.leave(self.positions[0], "0.5" if is_part else None)
-        elif self.random.random() < OPEN_CHANCE:
+        elif not self.is_full and self.random.random() < OPEN_CHANCE:
             side = self.random.choice(("long", "short"))
             await self.enter(side, min(self.random.lognormvariate(0.0, SPREAD), SCALE_MAX))

@@ -32,7 +32,7 @@ class Trend(Strategy):
             stop, wanted = float(position.stop_loss or 0), mark * (1 - sign * STOP)
             if not stop or sign * (wanted - stop) > mark * TRAIL:
                 await self.venue.set_triggers(position.id, stop_loss=self.price(wanted))
-        elif len(self.marks) == CHANNEL and not min(self.marks) <= mark <= max(self.marks):
+        elif not self.is_full and len(self.marks) == CHANNEL and not min(self.marks) <= mark <= max(self.marks):
             sign = 1 if mark > max(self.marks) else -1
             await self.enter("long" if sign > 0 else "short", stop_loss=self.price(mark * (1 - sign * STOP)))
         self.marks.append(mark)

@@ -10,11 +10,19 @@ from typing import Any
 
 import aiohttp
 import pytest
+import rich_click as click
 
+from perps.agents.desk import Desk
+from perps.agents.line import TRANSPORTS
+from perps.agents.views import Account
 from perps.client import Venue
+from perps.client.requests import Request
+from perps.client.sending import Reply, Sender
+from perps.wire.trading import Opened
 from tests.support.slowness import soon
 from tests.web.venue import ADMIN_KEY, OnMemory, Running, start
 from tools.agents.board import Board
+from tools.agents.command import run_agents
 from tools.agents.run import run
 from tools.agents.settings import RunSettings
 from tools.errors import ToolError
@@ -102,8 +110,11 @@ async def trades_of(venue: Running, user: str) -> list[tuple[str, str, str]]:
     return found[::-1]
 
 
-async def test_agents_are_users_with_keys_and_journalled_trades(venue: Running, mine: str, tmp_path: Path) -> None:
-    board = await run_on(venue, settings(venue, f"{mine}:Buyer", "noise", count=4, processes=2))
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_agents_are_users_with_keys_and_journalled_trades(
+    venue: Running, mine: str, tmp_path: Path, transport: str
+) -> None:
+    board = await run_on(venue, settings(venue, f"{mine}:Buyer", "noise", count=4, processes=2, transport=transport))
     assert list(board.agents) == ["agent-buyer-1", "agent-noise-2", "agent-buyer-3", "agent-noise-4"]
     assert [one.ticker for one in board.agents.values()] == ["BTC-PERP"] * 2 + ["ETH-PERP"] * 2
     assert board.problems() == {}
@@ -120,6 +131,31 @@ async def test_agents_are_users_with_keys_and_journalled_trades(venue: Running, 
     worth = float(balance.total) + sum(float(one.margin) + float(one.unrealized_pnl) for one in open_now)
     assert board.agents["agent-buyer-1"].equity == pytest.approx(worth, abs=0.01)
     assert board.agents["agent-buyer-1"].gain == pytest.approx(worth - 10_000, abs=0.01)
+
+
+async def test_agents_on_a_websocket_send_no_order_over_http(
+    venue: Running, mine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over_http: list[str] = []
+    real = Sender.once
+
+    async def once(self: Sender, request: Request) -> Reply:
+        over_http.append(request.target)
+        return await real(self, request)
+
+    monkeypatch.setattr(Sender, "once", once)
+    async with TRANSPORTS["websocket"](venue.url, (await venue.user("ann")).key, retry_s=10) as line:
+        desk = Desk(line, Account())
+        opened = await desk.open("BTC-PERP", "long", "100", 2)
+        assert isinstance(opened, Opened)
+        await desk.close(opened.position.id)
+    assert over_http == []
+
+
+def test_every_transport_can_be_chosen() -> None:
+    (option,) = [one for one in run_agents.params if one.name == "transport"]
+    assert isinstance(option.type, click.Choice)
+    assert list(option.type.choices) == list(TRANSPORTS)
 
 
 async def test_a_second_run_has_the_same_users_and_keys(venue: Running, mine: str, tmp_path: Path) -> None:

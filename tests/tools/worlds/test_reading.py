@@ -141,6 +141,12 @@ def test_a_mistake_is_one_line_with_its_place(tmp_path: Path, text: str, said: s
     assert the_error(tmp_path, text).startswith(said)
 
 
+def test_a_price_file_that_cannot_be_read_is_a_mistake_of_the_world(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text("time,price\n0,101\n60,102\n")
+    said = the_error(tmp_path, MARKET + '[[feeds]]\nkind = "file"\nmarket = "NOVA"\nfile = "prices.csv"\n')
+    assert said.startswith("my.toml:8: [[feeds]] 1, file: prices.csv line 2, column time: 0 is 1970-01-01T00:00:00Z")
+
+
 def test_a_cap_that_is_too_large_is_told_with_the_largest_that_fits_and_how_far_the_price_can_then_go(
     tmp_path: Path,
 ) -> None:
