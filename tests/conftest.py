@@ -29,7 +29,14 @@ SHARED = 3
 
 OTHER_PROCESSES = {"endtoend", "faults"}
 """Where the product runs in processes of its own, and the loop here is only the test's, which may wait."""
-UNTIMED = {"test_data.py", "test_first_minute.py", "test_kill_9.py", "test_real_market.py", "test_table.py"}
+UNTIMED = {
+    "test_agents.py",
+    "test_data.py",
+    "test_first_minute.py",
+    "test_kill_9.py",
+    "test_real_market.py",
+    "test_table.py",
+}
 """Files there that measure no time: whatever else runs, they pass."""
 
 

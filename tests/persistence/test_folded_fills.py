@@ -84,11 +84,15 @@ def test_legs_and_positions_follow_from_fills_as_their_events_say(database_url: 
 
 
 def _pays_another_fee(event: PositionOpened | PositionIncreased | PositionReduced) -> bool:
-    """A close whose fee goes to the insurance, or a fill that an order's reserve pays: their legs are stored."""
+    """A close whose fee goes to the insurance, a liquidation in part whose margin pays it, a fill that an order pays.
+
+    Their legs are stored.
+    """
     if isinstance(event, PositionOpened | PositionIncreased):
         return event.order is not None
     is_close = event.reason is not CloseReason.LIQUIDATION
-    return is_close and TransferKind.LIQUIDATION_FEE in [transfer.kind for transfer in event.transfers]
+    fees = [each for each in event.transfers if each.kind is TransferKind.LIQUIDATION_FEE]
+    return any(is_close or each.source.startswith("margin:") for each in fees)
 
 
 def test_the_days_have_every_kind_of_event_and_of_transfer() -> None:

@@ -34,7 +34,7 @@ class Stage(Listener):
 
     def __init__(self) -> None:
         self.scheduler = Scheduler(_NoChance(), Time(), yields=0.0)
-        self.store = Store(self.scheduler, self.scheduler.random, lambda: Commit.DONE)
+        self.store = Store(self.scheduler, self.scheduler.random, lambda _: Commit.DONE)
         self.process = Process("p1", self.scheduler, self.store, self.scheduler.time, self)
         self.outcomes: dict[Token, Outcome] = {}
         self._tokens = count(1)

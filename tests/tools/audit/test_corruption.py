@@ -141,15 +141,14 @@ def test_no_value_in_a_query_table_breaks_a_tool(
     stored.run(f"create table whole as select * from {table.name}")
     query = "select column_name, data_type from information_schema.columns where table_name = 'whole'"
     kinds = {str(record[0]): str(record[1]) for record in stored.run(query)}
-    tried = 0
-    for column in table.columns:
+    for number, column in enumerate(table.columns):
         is_text = kinds[column] == "text"
-        for value in (HOSTILE, NOT_UTF8) if is_text else (EDGE if kinds[column] == "bigint" else 2**31 - 1, -1):
+        values = (HOSTILE, NOT_UTF8) if is_text else (EDGE if kinds[column] == "bigint" else 2**31 - 1, -1)
+        for value in values if choice is every_one else values[number % 2 :][:1]:
             put = "$1::bytea::text" if isinstance(value, bytes) else "$1"
             newest = f'"offset" = (select max("offset") from {table.name})'
             stored.run(f'update {table.name} set "{column}" = {put} where {newest}', value)
-            tried += 1
-            for name in READERS.intersection(choice(tried)):
+            for name in READERS.intersection(choice(number)):
                 check(name, TOOLS[name], stored.url, capsys, f"{name} with {table.name}.{column} = {value!r:.40}")
             stored.run(f"delete from {table.name}")
             stored.run(f"insert into {table.name} select * from whole")
