@@ -127,7 +127,7 @@ def _an_order(random: Random, market: Market, user: str) -> Command:
         expires_at = random.choice([None, Millis(market.at + 90_000)])
         terms: dict[str, Any] = {"size": size, "leverage": 2, "price": price, "expires_at": expires_at}
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **terms)
-    if market.positions and random.random() < 0.3:
+    if market.positions and random.random() < 0.5:
         number, position = random.choice(list(market.positions.items()))
         name, kind = position_id(ticker, number), random.choice([OrderKind.STOP, OrderKind.TAKE_PROFIT])
         share = Ppb(random.choice([PPB, PPB // 3]))

@@ -3,7 +3,7 @@ import type { Order, Position, Transaction, UserTrade } from "../api/venue";
 import type { ByMarket } from "../hooks/useByMarket";
 import type { Cell } from "../words/csv";
 import * as say from "../words/numbers";
-import { amountOf, whyOf } from "../words/orders";
+import { amountOf, typeName, whyOf } from "../words/orders";
 import { Gain, paid } from "./parts";
 import { SideTag } from "./sidetag";
 
@@ -88,9 +88,9 @@ export function EndedTable({ rows }: { rows: readonly Order[] }) {
           <tr key={order.id}>
             <When at={order.closedAt ?? order.placedAt} />
             <td>
-              <b>{say.base(order.ticker)}</b> <SideTag position={order} /> {order.type}
+              <b>{say.base(order.ticker)}</b> <SideTag position={order} /> {typeName(order).toLowerCase()}
             </td>
-            <td className="num">{order.size === null ? amountOf(order) : say.money(order.size)}</td>
+            <td className="num">{order.size === null ? `${amountOf(order)} of it` : say.money(order.size)}</td>
             <td className="num">{say.money(order.price)}</td>
             <td className="num">{order.averagePrice === null ? "" : say.money(order.averagePrice)}</td>
             <td>
