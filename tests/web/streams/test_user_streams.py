@@ -105,7 +105,8 @@ async def test_every_event_is_of_its_type_in_the_contract(venue: Running) -> Non
         own += await stream.take(2)
 
     for events, types in ((own, USER_EVENTS), (public, MARKET_EVENTS)):
-        shown_elsewhere = {"reset", "funding"} & set(types)  # an hour of funding: tests/web/api/markets/test_funding.py
+        # what comes by the hour and by the minute: test_funding.py and test_flows.py in tests/web/api/markets
+        shown_elsewhere = {"reset", "funding", "flow"} & set(types)
         assert {event.name for event in events} | shown_elsewhere == set(types)
         for event in events:
             whole = msgspec.to_builtins(msgspec.convert(event.data, types[event.name]))
