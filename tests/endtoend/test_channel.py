@@ -38,6 +38,7 @@ async def _prepared(venue: VenueProcess, users: int, deposit: int = 1_000_000) -
     return [key.key for key in made]
 
 
+@fault("kill -9 under the example of an agent, again and again", "I3", "I4")
 async def test_the_example_survives_a_kill_9_of_the_venue_and_does_everything_once(venues: Venues) -> None:
     venue = venues()
     (key,) = await _prepared(venue, 1)
@@ -147,12 +148,14 @@ async def _come_back_at_once(venue: VenueProcess, count: int) -> float:
     return took_s
 
 
+@fault("a hundred agents come back at once", "I8")
 async def test_a_hundred_agents_that_come_back_at_once_are_all_answered_soon(venues: Venues) -> None:
     took_s = await _come_back_at_once(venues(), FEW)
     print(f"{FEW} agents: {took_s:.1f} s")
     assert took_s < 10 * slowness()
 
 
+@fault("five hundred agents come back at once", "I8")
 @pytest.mark.faults
 async def test_five_hundred_agents_that_come_back_at_once_are_all_answered_soon(venues: Venues) -> None:
     took_s = await _come_back_at_once(venues(), MANY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,7 +35,9 @@ def calls(empty_place: Path) -> Path:
 def made(calls: Path, *words: str) -> list[str]:
     """What ``make`` called, with what it installed in few words."""
     calls.write_text("")
-    subprocess.run(["make", "PYTHON=./python", *words], cwd=calls.parent, check=True, capture_output=True, timeout=60)
+    outer = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MFLAGS", "ARGS")}
+    command = ["make", "PYTHON=./python", *words]
+    subprocess.run(command, cwd=calls.parent, check=True, capture_output=True, timeout=60, env=outer)
     found = [line.partition(" ")[2] for line in calls.read_text().splitlines()]
     return [
         f"install {line.partition('--editable ')[2]}" if "pip install" in line else line

@@ -129,7 +129,8 @@ export function endOf(order: Order, market: Market | null): { title: string; tex
       isGood: true,
     };
   }
-  if (order.status === "expired") return { title: `${name} expired`, text: `It did not fill. ${back}`.trim(), isGood: false };
+  if (order.status === "expired")
+    return { title: `${name} expired`, text: `It did not fill. ${back}`.trim(), isGood: false };
   if (order.reason === null || order.reason === "owner" || order.reason === "position_closed") return null;
   return { title: `${name} could not fill`, text: `${whyOf(order, market)} ${back}`.trim(), isGood: false };
 }
