@@ -225,7 +225,7 @@ def test_a_bad_row_is_told_with_its_line(file: Path, text: str, said: str) -> No
         (b'[{"time": 1704067200, "price": 5}]', "it is JSON; save it as CSV or Parquet"),
         (b"<!DOCTYPE html><html>not found</html>", "it is a web page or XML, not a table"),
         (b"\x28\xb5\x2f\xfd....", "it is compressed with zstd; decompress it first"),
-        (gzip.compress(f"time,price\n{T},5\n".encode())[:-9], "it cannot be read to its end"),
+        (gzip.compress(f"time,price\n{T},5\n".encode(), mtime=0)[:-9], "it cannot be read to its end"),
         (b"PK\x03\x04 no archive", "the ZIP archive cannot be read"),
         (b"PAR1 no parquet PAR1", "the Parquet file cannot be read"),
         (f"time,price\n{T},nan\n".encode(), "no row with a price is left to play; rows without one: 1"),
@@ -280,7 +280,7 @@ def test_an_archive_of_several_files_is_refused_with_their_names(file: Path) -> 
 
 
 def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    standard_input(monkeypatch, gzip.compress(f"time,price\n{T},1.5\n{T + 1},2.5\n".encode()))
+    standard_input(monkeypatch, gzip.compress(f"time,price\n{T},1.5\n{T + 1},2.5\n".encode(), mtime=0))
     assert prices(list(file_of(Path("-")).ticks())) == ["1.5", "2.5"]
 
 
