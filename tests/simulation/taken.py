@@ -1,18 +1,13 @@
-"""What a row takes from wallets."""
+"""What a row takes from each wallet."""
 
 from perps.journal import Entry
 
 
 def taken(entry: Entry) -> dict[str, int]:
-    """What a row takes from each wallet, each event for itself; negative: gives."""
-    taken: dict[str, int] = {}
+    """What a row takes from each wallet, all its events together; negative: gives."""
+    found: dict[str, int] = {}
     for event in entry.events:
-        net: dict[str, int] = {}
         for transfer in event.transfers:
-            net[transfer.source] = net.get(transfer.source, 0) + transfer.amount
-            net[transfer.target] = net.get(transfer.target, 0) - transfer.amount
-        for account, amount in net.items():
-            if account.startswith("user:"):
-                debit, before = max(amount, 0), taken.get(account, 0)
-                taken[account] = max(before, 0) + debit if debit or before > 0 else min(before, amount)
-    return taken
+            found[transfer.source] = found.get(transfer.source, 0) + transfer.amount
+            found[transfer.target] = found.get(transfer.target, 0) - transfer.amount
+    return {account: amount for account, amount in found.items() if account.startswith("user:")}
