@@ -6,7 +6,7 @@ from typing import Final
 from msgspec.structs import astuple
 
 from perps.market.funding import FUNDING_DAYS, INDEX_MAX
-from perps.market.reach import largest_interest, largest_skew
+from perps.market.reach import largest_interest, largest_skew, worst_exit
 from perps.params import LEVERAGE_MAX, UNIT_SCALE, MarketParams, MarkSource
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.units import AMOUNT_MAX, INTEGER_MAX, PPB, Ppb, Ticks, div_ceil, div_floor
@@ -110,7 +110,6 @@ def _solvency(params: MarketParams, price: Ticks) -> Iterator[Rule]:
     of a side leaving when only the other side is left, OI_max/Ks. With ``mark_source = quote`` maintenance also covers
     the mark's widest swing.
     """
-    interest, scale = params.max_open_interest, params.skew_scale
     rate, fees = params.maintenance_rate, params.liquidation_fee + params.taker_fee
     maintenance: dict[str, Fact] = {"maintenance_rate_ppb": rate}
     charged: dict[str, Fact] = {"taker_fee_ppb": params.taker_fee, "liquidation_fee_ppb": params.liquidation_fee}
@@ -127,7 +126,7 @@ def _solvency(params: MarketParams, price: Ticks) -> Iterator[Rule]:
     fixed = params.maintenance_fixed
     yield "0 ≤ maintenanceFixed", fixed >= 0, {"maintenance_fixed_micros": fixed}
     yield "takerFee ≤ liquidationFee", params.taker_fee <= params.liquidation_fee, charged
-    impact = div_ceil(PPB * (interest + max(2 * params.max_skew, interest)), 2 * scale)
+    impact = worst_exit(params)
     yield (
         "liquidationFee + takerFee + worst exit impact ≤ maintenanceRate",
         fees + impact <= rate,

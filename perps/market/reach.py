@@ -5,7 +5,7 @@ from typing import NamedTuple
 from perps.market.funding import FUNDING_DAYS, INDEX_MAX
 from perps.market.state import Market
 from perps.params import MarketParams, MarkSource
-from perps.units import AMOUNT_MAX, PPB, Lots, Micros, Ppb, Ticks, div_floor
+from perps.units import AMOUNT_MAX, PPB, Lots, Micros, Ppb, Ticks, div_ceil, div_floor
 
 
 class Reach(NamedTuple):
@@ -22,6 +22,16 @@ def reach(params: MarketParams) -> Reach:
     interest, scale = params.max_open_interest, params.skew_scale
     opens = div_floor(PPB * min(params.max_skew, interest), scale)
     return Reach(Ppb(opens), Ppb(div_floor(PPB * interest, scale)))
+
+
+def worst_exit(params: MarketParams) -> Ppb:
+    """The most that a way out costs by its impact: (OI_max + max(2·K_max, OI_max))/(2·Ks), ppb, rounded up.
+
+    The whole of a side leaves at the far skew cap, or, since closes pass every cap, the last of a side when only the
+    other side is left.
+    """
+    interest = params.max_open_interest
+    return Ppb(div_ceil(PPB * (interest + max(2 * params.max_skew, interest)), 2 * params.skew_scale))
 
 
 def largest_interest(params: MarketParams, price: Ticks) -> Lots:

@@ -2,8 +2,9 @@
 
 from typing import Literal, NamedTuple
 
+from perps.market.reach import worst_exit
 from perps.params import Execution, MarketParams
-from perps.units import PPB, Ppb, div_ceil, div_floor
+from perps.units import PPB, Ppb, div_floor
 
 
 class Risk(NamedTuple):
@@ -19,10 +20,7 @@ def safe_step(params: MarketParams) -> Ppb:
 
     A position just above its maintenance loses the move, and then leaves at the worst quote.
     """
-    impact = div_ceil(
-        PPB * (params.max_open_interest + max(2 * params.max_skew, params.max_open_interest)), 2 * params.skew_scale
-    )
-    return Ppb(max(params.maintenance_rate - impact, 0))
+    return Ppb(max(params.maintenance_rate - worst_exit(params), 0))
 
 
 def one_way_fee(params: MarketParams) -> Ppb:
