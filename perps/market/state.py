@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from copy import copy
 
-from perps.events import (
-    MarketListed,
-    Transfers,
-)
+from perps.events import MarketListed, Transfers
 from perps.market.cancel_timers import CancelTimers
 from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.orders import NoLists, RestingOrders
 from perps.market.position import Position
-from perps.market.pricing import trade_cost
+from perps.market.pricing import most_lots, trade_cost
 from perps.market.settling import Settling
 from perps.market.triggers import Exits, NoExits
 from perps.money.accounts import house_account, insurance_account
@@ -238,6 +235,17 @@ class Market:
         """C(lots) from the present skew, signed micros, rounded up: what buying (or selling) ``lots`` costs now."""
         return trade_cost(
             lots,
+            index_price=self.index_price,
+            unit=self.unit,
+            skew=self.skew,
+            skew_scale=self.params.skew_scale,
+        )
+
+    def most_lots(self, size: Micros, sign: int) -> Lots:
+        """The most lots (unsigned) that ``size`` buys (``sign`` 1) or sells (−1) from the present skew; 0: not one."""
+        return most_lots(
+            size,
+            sign,
             index_price=self.index_price,
             unit=self.unit,
             skew=self.skew,

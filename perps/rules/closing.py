@@ -15,7 +15,6 @@ from perps.market.position import (
     maintenance,
     position_id,
 )
-from perps.market.pricing import most_lots
 from perps.market.state import Market
 from perps.money.accounts import house_account, insurance_account, margin_account, user_account
 from perps.params import MarketParams
@@ -275,15 +274,7 @@ def _count(market: Market, position: Position, command: ClosePosition) -> int:
         return min(command.lots, held)
     if not command.size:
         return max(1, div_floor(held * command.share, PPB))
-    most = most_lots(
-        command.size,
-        -1 if position.lots > 0 else 1,
-        index_price=market.index_price,
-        unit=market.unit,
-        skew=market.skew,
-        skew_scale=market.params.skew_scale,
-    )
-    return min(most, held)
+    return min(market.most_lots(command.size, -1 if position.lots > 0 else 1), held)
 
 
 def _fee(market: Market, fill: Fill, reason: CloseReason, *, is_liquidated: bool) -> Micros:

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from perps.commands import OpenPosition, Side, TradeNet
 from perps.events import PositionIncreased, PositionOpened, PositionReduced
 from perps.market.position import Position, position_id
-from perps.market.pricing import most_lots
 from perps.market.state import Market
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import beyond_limit, fill_of, first_of, reject, shut
@@ -45,14 +44,7 @@ def decide_trade(market: Market, command: TradeNet, given: Given) -> NetEvents |
     if command.reduce_only and not opposite:
         rule = f"reduceOnly needs a position to reduce, and you have no {others} position here"
         return reject(RejectCode.POSITION_NOT_FOUND, rule=rule)
-    count = most_lots(
-        command.size,
-        sign,
-        index_price=market.index_price,
-        unit=market.unit,
-        skew=market.skew,
-        skew_scale=market.params.skew_scale,
-    )
+    count = market.most_lots(command.size, sign)
     held = sum(abs(position.lots) for position in opposite)
     rest = 0 if command.reduce_only else max(count - held, 0)
     closed_doors = shut(market, given, opening=rest > 0 or not opposite)
@@ -69,10 +61,10 @@ def decide_trade(market: Market, command: TradeNet, given: Given) -> NetEvents |
     for event in closed.events:
         lots, cost = lots + event.fill.lots, Micros(cost + event.fill.cost)
     fill = replace(fill_of(market, Lots(lots)), cost=cost)
-    refused = first_of(opened if isinstance(opened, Rejected) else None, beyond_limit(market, fill, command))
-    if refused or isinstance(opened, Rejected):
-        return refused or closed.events
-    return (*closed.events, *opened)
+    beyond = beyond_limit(market, fill, command)
+    if isinstance(opened, Rejected):
+        return first_of(opened, beyond) or opened
+    return beyond or (*closed.events, *opened)
 
 
 COMMANDS = (CommandRule(TradeNet, decide_trade),)

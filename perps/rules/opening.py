@@ -6,7 +6,6 @@ from perps.commands import OpenPosition, Side, signed
 from perps.effects import Effects, Traded, TradeKind
 from perps.events import Fill, PositionIncreased, PositionOpened, Transfer, TransferKind
 from perps.market.position import Position, equity, is_liquidatable, maintenance
-from perps.market.pricing import most_lots
 from perps.market.reach import largest_open, reach
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
@@ -70,14 +69,7 @@ def open_at(
         )
     skew, sign = market.skew, 1 if command.side is Side.LONG else -1
     if count is None:
-        count = most_lots(
-            command.size,
-            sign,
-            index_price=market.index_price,
-            unit=market.unit,
-            skew=skew,
-            skew_scale=params.skew_scale,
-        )
+        count = market.most_lots(command.size, sign)
     lots = Lots(sign * count)
     refused = _check_size(market, command, lots, Lots(0) if grown is None else grown.lots)
     refused = refused or _check_user(market, command.user, lots, is_new=grown is None)
