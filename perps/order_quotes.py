@@ -17,7 +17,7 @@ from perps.events import OrderCancelled, OrderPlaced, PositionIncreased, Positio
 from perps.market.order import Order
 from perps.market.orders import KEY_SCALE, limit_key, quote_key
 from perps.market.state import Market
-from perps.params import Execution, MarkSource
+from perps.params import MarkSource
 from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.rules.exits import decide_exit_fill
 from perps.rules.funding import accrue
@@ -60,7 +60,7 @@ def quote_order(market: Market, command: PlaceOrder | PlaceExit, given: Given) -
         now = _tried(market, order, given)
         if not isinstance(now, Rejected):
             status = OrderStatus.FILLED if isinstance(now, PositionOpened) else OrderStatus.CANCELLED
-            if market.params.execution is Execution.NEXT_PRICE:
+            if market.params.executes_later:
                 status = OrderStatus.OPEN
             return OrderQuote(order, status, now, market.index_price)
         if now.code is not RejectCode.PRICE_BEYOND_LIMIT:

@@ -256,6 +256,11 @@ class MarketParams(Struct, frozen=True, kw_only=True):
         return max((tier.max_lots for tier in self.tiers if leverage <= tier.max_leverage), default=Lots(0))
 
     @property
+    def executes_later(self) -> bool:
+        """Whether orders wait for the next price."""
+        return self.execution is Execution.NEXT_PRICE
+
+    @property
     def unit(self) -> int:
         """u: micros per tick·lot. A listing rule holds it whole and ≥ 1."""
         return div_floor(self.tick_size * self.lot_size, UNIT_SCALE)

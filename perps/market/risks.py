@@ -3,7 +3,7 @@
 from typing import Literal, NamedTuple
 
 from perps.market.reach import worst_exit
-from perps.params import Execution, MarketParams
+from perps.params import MarketParams
 from perps.units import PPB, Ppb, div_floor
 
 
@@ -36,6 +36,6 @@ def risks(params: MarketParams) -> tuple[Risk, ...]:
         found.append(Risk("max_step_undeclared", safe_step(params)))
     elif step > safe_step(params):
         found.append(Risk("gap_risk", safe_step(params)))
-    if params.execution is Execution.IMMEDIATE:
+    if not params.executes_later:
         found.append(Risk("executes_at_last_price", one_way_fee(params)))
     return tuple(found)

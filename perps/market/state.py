@@ -14,7 +14,7 @@ from perps.market.pricing import most_lots, trade_cost
 from perps.market.settling import Settling
 from perps.market.triggers import Exits, NoExits
 from perps.money.accounts import house_account, insurance_account
-from perps.params import Execution, MarketParams, MarkSource, Mode
+from perps.params import MarketParams, MarkSource, Mode
 from perps.snapshot.images import MarketHead, MarketImage, in_order
 from perps.units import PPB, FundingIndex, Lots, Micros, Millis, Ticks, div_ceil, div_floor
 
@@ -95,7 +95,7 @@ class Market:
         self.cancel_timers = CancelTimers()
         self.decided_before = Millis(0)
         """Where orders wait for the next price: the present one decides those that were placed before this."""
-        if listing.params.execution is Execution.NEXT_PRICE:
+        if listing.params.executes_later:
             self.orders.ready_before = self.decided_before
         self.next_number = 1
         self.next_order = 1
@@ -126,7 +126,7 @@ class Market:
         market.held_price, market.settling = head.held_price, head.settling
         market.next_order = head.next_order
         market.cancel_timers, market.decided_before = CancelTimers(head.cancel_timers), head.decided_before
-        if head.params.execution is Execution.NEXT_PRICE:
+        if head.params.executes_later:
             market.orders.ready_before = head.decided_before
         market.order.add_all(image.positions, head.params)
         market.exits.enter_all(position for position in image.positions if position.has_exits)

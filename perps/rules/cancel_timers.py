@@ -9,6 +9,7 @@ from typing import Final
 from perps.commands import SetCancelTimer
 from perps.effects import Effects
 from perps.events import CancelTimerSet, OrderCancelled
+from perps.market.order import Order
 from perps.market.state import Market
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import reject
@@ -45,9 +46,12 @@ def run_out(market: Market, given: Given, count_max: int) -> tuple[CancelTimerSe
     for user in market.cancel_timers.due(given.at):
         if len(ended) >= count_max:
             break
-        orders = [order for order in market.orders.of(user) if not order.is_exit]
-        due = [order for order in orders if not pending(market, order, given)]
-        if all(order.is_pending for order in orders if order not in due):
+        due: list[Order] = []
+        waiting: list[Order] = []
+        for order in market.orders.of(user):
+            if not order.is_exit:
+                (waiting if pending(market, order, given) else due).append(order)
+        if all(order.is_pending for order in waiting):
             ended.append(CancelTimerSet(user, None))
         ended += [cancelled(market, order, BY_TIMER) for order in due]
     return tuple(ended)

@@ -17,7 +17,6 @@ from perps.market.state import Market
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import beyond_limit, fill_of, first_of, reject, shut
 from perps.rules.closing import close_lots
-from perps.rules.next_price import executes_later
 from perps.rules.opening import open_at
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Lots, Micros
@@ -35,7 +34,7 @@ def decide_trade(market: Market, command: TradeNet, given: Given) -> NetEvents |
 
     The bound of the price holds for the average of the whole trade.
     """
-    if executes_later(market):
+    if market.params.executes_later:
         return reject(RejectCode.VALIDATION_ERROR, rule=WAITS)
     if command.leverage < 1 or command.size < 1:
         return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")

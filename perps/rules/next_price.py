@@ -23,12 +23,11 @@ from perps.events import (
 from perps.market.order import EXPIRED, POSITION_CLOSED, Order, order_id
 from perps.market.position import Position, position_id, split_position_id
 from perps.market.state import Market
-from perps.params import Execution
 from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.rules import closing, margin, opening
 from perps.rules.checks import first_of, reject
 from perps.rules.closing import close_of, to_close
-from perps.rules.order_terms import too_many
+from perps.rules.order_terms import reserve, too_many
 from perps.rules.orders import cancelled, decide_fill, reserved
 from perps.rules.rule import CommandRule, Given
 from perps.units import BPS, INTEGER_MAX, Micros, Millis, Nano, Pico, Ppb, div_ceil, div_floor
@@ -48,16 +47,16 @@ def decide_open(
     An order passes all checks of an open at the present price but the bound of its own price: what would be refused
     anyhow is refused now.
     """
-    if not executes_later(market):
+    if not market.params.executes_later:
         return opening.decide_open(market, command, given)
     params = market.params
-    reserve = Micros(max(command.bound(params.taker_fee), 1))
-    outcome = opening.open_at(market, unbounded(command), replace(given, held=reserve), params.taker_fee)
+    kept = reserve(command.size, command.leverage, params.taker_fee)
+    outcome = opening.open_at(market, unbounded(command), replace(given, held=kept), params.taker_fee)
     refused = first_of(outcome if isinstance(outcome, Rejected) else None, too_many(market, command.user))
     if refused:
         return refused
-    if reserve > given.held:
-        return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=reserve, available_micros=given.held)
+    if kept > given.held:
+        return reject(RejectCode.INSUFFICIENT_FUNDS, required_micros=kept, available_micros=given.held)
     parts = None if command.position is None else split_position_id(command.position)
     order = _order(
         market,
@@ -66,21 +65,21 @@ def decide_open(
         side=command.side,
         size=command.size,
         leverage=command.leverage,
-        reserve=reserve,
+        reserve=kept,
         take_profit=command.take_profit,
         stop_loss=command.stop_loss,
         referrer=given.referrer,
         position=None if parts is None else parts[1],
         **_bound(market, command, buys=command.side is Side.LONG),
     )
-    return (OrderPlaced(order, reserved(market, order.user, reserve)),)
+    return (OrderPlaced(order, reserved(market, order.user, kept)),)
 
 
 def decide_close(
     market: Market, command: ClosePosition, given: Given
 ) -> tuple[PositionReduced | OrderPlaced] | Rejected:
     """Close at once, or place the order to, which reserves nothing and is in no cap of orders."""
-    if not executes_later(market):
+    if not market.params.executes_later:
         return closing.decide_close(market, command, given)
     asked = to_close(market, command, given)
     if isinstance(asked, Rejected):
@@ -113,7 +112,7 @@ def decide_margin(
 ) -> tuple[PositionChanged | OrderPlaced] | Rejected:
     """Margin goes in at once. It comes out at once, or by an order: nobody takes it away from a loss that they know."""
     outcome = margin.decide_margin(market, command, given)
-    if command.amount > 0 or not executes_later(market) or isinstance(outcome, Rejected):
+    if command.amount > 0 or not market.params.executes_later or isinstance(outcome, Rejected):
         return outcome
     position = outcome[0].position
     refused = _too_many_about(market, position)
@@ -132,11 +131,6 @@ def decide_margin(
         reduces=True,
     )
     return (OrderPlaced(order, ()),)
-
-
-def executes_later(market: Market) -> bool:
-    """Whether orders wait for the next price here."""
-    return market.params.execution is Execution.NEXT_PRICE
 
 
 def unbounded(command: OpenPosition) -> OpenPosition:

@@ -4,6 +4,7 @@ Their money lies in the market's own account from the moment they are placed. So
 and asks nobody. Exit orders are placed and filled in ``perps/rules/exits.py``.
 """
 
+from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
@@ -25,7 +26,7 @@ from perps.market.position import position_id
 from perps.market.reach import too_large
 from perps.market.state import Market
 from perps.money.accounts import orders_account, user_account
-from perps.params import Execution, Mode
+from perps.params import Mode
 from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.rules.checks import reject, shut
 from perps.rules.opening import open_at
@@ -135,7 +136,7 @@ def pending(market: Market, order: Order, given: Given) -> Rejected | None:
     A limit or a stop waits for one, too, where the market executes at it, and no longer than a market order does.
     """
     if not order.is_pending:
-        waits = market.params.execution is Execution.NEXT_PRICE and order.placed_at >= market.decided_before
+        waits = market.params.executes_later and order.placed_at >= market.decided_before
         if not waits or given.at >= order.placed_at + market.params.pending_limit:
             return None
     return reject(RejectCode.ORDER_PENDING, order=order_id(market.ticker, order.number))
@@ -148,12 +149,8 @@ def cancelled(market: Market, order: Order, reason: str) -> OrderCancelled:
 
 def expired(market: Market, given: Given, count_max: int) -> tuple[OrderCancelled, ...]:
     """The end of orders whose time is over, at most ``count_max``: the others come with the next observation."""
-    ended: list[OrderCancelled] = []
-    for order in market.orders.expired(given.at):
-        if len(ended) == count_max:
-            break
-        ended.append(cancelled(market, order, EXPIRED))
-    return tuple(ended)
+    over = islice(market.orders.expired(given.at), count_max)
+    return tuple(cancelled(market, order, EXPIRED) for order in over)
 
 
 def is_an_entry_due(market: Market, mark: Ticks) -> bool:
@@ -207,7 +204,7 @@ def decide_fill(
     The rest of the reserve goes back. An order whose time is over ends instead; so does one that is refused, but for
     a limit that only waits for its price or for room.
     """
-    if order.expires_at is not None and order.expires_at <= given.at:
+    if order.is_over(given.at):
         return cancelled(market, order, EXPIRED)
     paying = replace(given, held=order.reserve, referrer=order.referrer)
     asked, fee = _open_of(market, order), min(order.taker_fee, market.params.taker_fee)

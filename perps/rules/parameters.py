@@ -9,7 +9,7 @@ from perps.market.funding import index_bound
 from perps.market.listing import check_params
 from perps.market.position import Position, is_liquidatable
 from perps.market.state import Market
-from perps.params import Execution, MarketParams, changed
+from perps.params import MarketParams, changed
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Millis
@@ -94,8 +94,7 @@ def apply_changed(market: Market, event: ParamsChanged) -> None:
     """These parameters hold from here on. Funding that is switched on counts from now; switched off, its rate is 0."""
     had_funding, had_tiers = market.params.funding_velocity, market.params.tiers
     market.params = event.params
-    waits = event.params.execution is Execution.NEXT_PRICE
-    market.orders.rekey(event.params, market.decided_before if waits else None)
+    market.orders.rekey(event.params, market.decided_before if event.params.executes_later else None)
     if event.params.tiers != had_tiers:
         market.order.rekey(market.positions.values(), event.params)
     if not event.params.funding_velocity:

@@ -7,7 +7,6 @@ from perps.effects import Effects, Holding, Priced
 from perps.events import HoldEnded, PriceHeld, PriceUpdated
 from perps.market.holding import HeldPrice, is_near
 from perps.market.state import Market
-from perps.params import Execution
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import AMOUNT_MAX, PPB, Millis, Ppb, Ticks, div_floor
@@ -79,7 +78,7 @@ def decide_price(market: Market, command: UpdatePrice, given: Given) -> tuple[Pr
 
 def is_timed(market: Market, source: PriceSource) -> bool:
     """Whether prices of this source must say their own time: a feed's, where orders are decided at the next price."""
-    return market.params.execution is Execution.NEXT_PRICE and source in FEEDS
+    return market.params.executes_later and source in FEEDS
 
 
 def _orders_before(market: Market, source: PriceSource, at: Millis, given: Given) -> Millis | None:
@@ -88,7 +87,7 @@ def _orders_before(market: Market, source: PriceSource, at: Millis, given: Given
     A feed's counts from its own time, less what its clock may be off: one that arrives late is no gift to whoever
     knows it already. What the venue itself says counts from its receipt: nobody knew it before.
     """
-    if market.params.execution is not Execution.NEXT_PRICE:
+    if not market.params.executes_later:
         return None
     return Millis(at - market.params.clock_skew) if source in FEEDS else given.at
 

@@ -9,7 +9,6 @@ from perps.events import PositionChanged
 from perps.market.position import Position
 from perps.market.state import Market
 from perps.market.triggers import valid_exits
-from perps.params import Execution
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import find, reject, shut, usable, would_trigger
 from perps.rules.rule import CommandRule, EventRule, Given
@@ -32,8 +31,7 @@ def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple
     if isinstance(found, Rejected):
         return found
     mark = market.mark
-    waits = exits != (None, None) and market.params.execution is Execution.NEXT_PRICE
-    set_at = given.at if waits else Millis(0)
+    set_at = given.at if exits != (None, None) and market.params.executes_later else Millis(0)
     changed = replace(found, take_profit=command.take_profit, stop_loss=command.stop_loss, exits_at=set_at)
     return would_trigger(changed, mark) or (
         PositionChanged(changed, mark_price=mark, funding_index=market.funding_index),
@@ -42,8 +40,8 @@ def decide_triggers(market: Market, command: SetTriggers, given: Given) -> tuple
 
 def is_young(market: Market, position: Position) -> bool:
     """Whether a position's exits wait for a price that is stamped after they were set."""
-    waits = market.params.execution is Execution.NEXT_PRICE and position.exits_at > 0
-    return waits and position.exits_at >= market.decided_before
+    exits_at = position.exits_at
+    return market.params.executes_later and exits_at > 0 and exits_at >= market.decided_before
 
 
 COMMANDS = (CommandRule(SetTriggers, decide_triggers),)

@@ -10,7 +10,7 @@ from perps.commands import ChangeMargin, ClosePosition, OpenPosition, SetTrigger
 from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.refusals import Rejected
-from perps.rules.next_price import executes_later, unbounded
+from perps.rules.next_price import unbounded
 from perps.rules.opening import decide_open
 from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX, PPB, Ppb
@@ -57,12 +57,12 @@ async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     if theirs is not None:
         raise errors.of_rejected(theirs, view.market.params)
     given = Given(now_ms, view.price_in_doubt, held=AMOUNT_MAX, referrer=user.referrer)
-    later, params = executes_later(view.market), view.market.params
-    outcome = decide_open(view.market, unbounded(command) if later else command, given)
+    params = view.market.params
+    outcome = decide_open(view.market, unbounded(command) if params.executes_later else command, given)
     if isinstance(outcome, Rejected):
         raise errors.of_rejected(outcome, params)
     quoted = positions.quoted(outcome[0], view.market, context.model.offset)
-    if later:
+    if params.executes_later:
         quoted.reserve = decimals.money(command.bound(params.taker_fee))
     return quoted
 
