@@ -95,7 +95,7 @@ class Ordered(Struct, frozen=True, gc=False):
     is_new: bool = False
     """It was placed now."""
     reason: str | None = None
-    """Why it was cancelled: ``owner``, ``expired``, ``position_closed``, or the code its fill was refused with."""
+    """Why it ended without a fill: see ``OrderCancelled``."""
     position: int | None = None
     """Number of the position that its fill began or reduced …"""
     fill: Fill | None = None

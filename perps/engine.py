@@ -1,6 +1,7 @@
 """One command from its checks to its last consequence: decide, apply, then sweep.
 
-The sweep closes whoever is in danger, then whoever wanted to leave at a price that is reached now.
+The sweep closes whoever is in danger, then whoever wanted to leave at a price that is reached now. Then it fills the
+orders that waited for this price.
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,6 @@
-"""Events of resting orders: a part of ``perps/events.py``. The fill of one is a ``PositionOpened``."""
+"""Events of resting orders: a part of ``perps/events.py``. A fill is an event of its position
+and has the order.
+"""
 
 from typing import ClassVar
 
@@ -36,7 +38,8 @@ class OrderReplaced(Struct, frozen=True, array_like=True, tag=True):
 class OrderCancelled(Struct, frozen=True, array_like=True, tag=True):
     """An order has ended without a fill; its reserve is back in the wallet.
 
-    ``reason``: ``owner``, ``expired``, ``cancel_timer``, or the code that its fill was refused with.
+    ``reason``: ``owner``, ``expired``, ``cancel_timer``, ``position_closed``, ``settled``, or the code that its fill
+    was refused with.
     """
 
     order: Order

@@ -84,7 +84,7 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
 
 EXPIRED: Final = "expired"
 POSITION_CLOSED: Final = "position_closed"
-"""Why an order ended, beside ``owner`` and the codes of refusals: its time was over, or its position was gone."""
+"""Why an order ended: its time was over, or its position was gone. All reasons: see ``OrderCancelled``."""
 
 PENDING: Final = (OrderKind.MARKET, OrderKind.WITHDRAWAL)
 """Kinds of orders that wait for nothing but the next price."""

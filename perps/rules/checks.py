@@ -19,6 +19,7 @@ from perps.units import BPS, MICRO, PICO, PPB, Lots, Micros, Ppb, Ticks, div_cei
 _PRICE_SCALE: Final = PICO * PICO // MICRO
 """Micros · this / pico of the base asset = pico of a price."""
 
+TERMS_RULE: Final = "size and leverage are at least 1"
 
 CLOSED: Final = (Mode.HALTED, Mode.SETTLED)
 """Modes in which nobody trades and nobody is liquidated."""

@@ -15,7 +15,7 @@ from perps.events import PositionIncreased, PositionOpened, PositionReduced
 from perps.market.position import Position, position_id
 from perps.market.state import Market
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import beyond_limit, fill_of, first_of, reject, shut
+from perps.rules.checks import TERMS_RULE, beyond_limit, fill_of, first_of, reject, shut
 from perps.rules.closing import close_lots
 from perps.rules.opening import open_at
 from perps.rules.rule import CommandRule, EventRule, Given
@@ -37,7 +37,7 @@ def decide_trade(market: Market, command: TradeNet, given: Given) -> NetEvents |
     if market.params.executes_later:
         return reject(RejectCode.VALIDATION_ERROR, rule=WAITS)
     if command.leverage < 1 or command.size < 1:
-        return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
+        return reject(RejectCode.VALIDATION_ERROR, rule=TERMS_RULE)
     sign, others = (1, Side.SHORT) if command.side is Side.LONG else (-1, Side.LONG)
     opposite = _own(market, command.user, others)
     if command.reduce_only and not opposite:

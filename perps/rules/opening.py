@@ -12,6 +12,7 @@ from perps.market.triggers import valid_exits
 from perps.money.accounts import margin_account, user_account
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import (
+    TERMS_RULE,
     beyond_limit,
     fee_legs,
     fill_of,
@@ -47,7 +48,7 @@ def open_at(
     """As ``decide_open``, at a fee of ``fee_rate``. ``count``: so many lots, unsigned; None: all that ``size`` buys."""
     params = market.params
     if command.leverage < 1 or command.size < 1:
-        return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
+        return reject(RejectCode.VALIDATION_ERROR, rule=TERMS_RULE)
     if command.take_profit is not None or command.stop_loss is not None:
         if not valid_exits(command.take_profit, command.stop_loss):
             return reject(RejectCode.VALIDATION_ERROR, rule=EXITS_RULE)

@@ -13,7 +13,7 @@ from perps.market.state import Market
 from perps.market.triggers import valid_exits
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
-from perps.rules.checks import leverage_too_high, reject, shut
+from perps.rules.checks import TERMS_RULE, leverage_too_high, reject, shut
 from perps.rules.rule import Given
 from perps.rules.triggers import EXITS_RULE
 from perps.units import INTEGER_MAX, PPB, Micros, Ppb, div_floor
@@ -59,7 +59,7 @@ def unfit(market: Market, order: Order, given: Given) -> Rejected | None:
     """What of an order can be refused before its price comes."""
     params = market.params
     if not order.is_exit and (order.leverage < 1 or order.size < 1):
-        return reject(RejectCode.VALIDATION_ERROR, rule="size and leverage are at least 1")
+        return reject(RejectCode.VALIDATION_ERROR, rule=TERMS_RULE)
     if order.is_pending:
         return reject(RejectCode.VALIDATION_ERROR, rule=PENDING_RULE)
     if not order.is_exit and order.kind is OrderKind.TAKE_PROFIT:

@@ -38,7 +38,7 @@ TRIES_MAX: Final = 64
 """Limits of a side that a sweep tries without a fill; the others come with the next command."""
 
 BY_OWNER: Final = "owner"
-"""Why an order ended, beside those of ``perps/market/order.py`` and the codes of refusals."""
+"""Why an order ended: its owner, or an administrator, took it back."""
 
 _NO_ROOM: Final = (RejectCode.MAX_SKEW_EXCEEDED, RejectCode.OPEN_INTEREST_EXCEEDED)
 _RESTS_ON: Final = (RejectCode.PRICE_BEYOND_LIMIT, *_NO_ROOM)
