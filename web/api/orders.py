@@ -85,9 +85,7 @@ async def quote(call: Call[OrderBody, NoQuery], asked: OrderBody) -> OrderQuoted
     """What an order would do now, from committed state; nothing changes and no money is looked at."""
     context, market = call.context, _market_of(call, asked)
     call.command = command = in_name_of(call.principal, _command(asked, market.params))
-    user = context.model.users.get(command.user)
-    if user is None:
-        raise not_found("user", userId=command.user)
+    user = context.user(command.user)
     theirs = await context.gateway.not_theirs(call.principal, command)
     if theirs is not None:
         raise of_rejected(theirs, market.params)
@@ -122,8 +120,7 @@ async def listed(call: Call[None, OrdersQuery]) -> Orders:
     """A user's orders, those placed last first, from the query tables."""
     query, context = call.query, call.context
     user = call.as_user(query.user_id)
-    if user not in context.model.users:
-        raise not_found("user", userId=user)
+    context.user(user)
     async with call.looking_up():
         records = await context.queries.orders(
             user, status=query.status, ticker=query.ticker, before=before(query), limit=query.limit
@@ -207,9 +204,7 @@ async def cancel_all(call: Call[None, CancelQuery]) -> OrdersCancelled:
     """Cancel all resting orders of a user: one row a market."""
     context, query = call.context, call.query
     user = wallet_of(call.principal, query.user_id)
-    view = context.model.users.get(user)
-    if view is None:
-        raise not_found("user", userId=user)
+    context.user(user)
     tickers = [context.market(query.ticker).market.ticker] if query.ticker else list(context.model.markets)
     done = await asyncio.gather(*(_cancelled(call, ticker, user) for ticker in tickers))
     return OrdersCancelled(orders=[order for ended in done for order in ended], offset=context.model.offset)
@@ -227,8 +222,7 @@ async def cancel_after(call: Call[CancelAfterBody, NoQuery], after_ms: int) -> C
     """Set a user's cancel timer in a market, or end it."""
     context, ticker = call.context, call.context.market(call.body.ticker).market.ticker
     user = wallet_of(call.principal, call.body.user_id)
-    if user not in context.model.users:
-        raise not_found("user", userId=user)
+    context.user(user)
     answer = await call.do_what_is_left(SetCancelTimer(ticker=ticker, user=user, after_ms=after_ms))
     if answer is None:
         return CancelsAfter(ticker=ticker, user_id=user, cancels_at=None, offset=context.model.offset)

@@ -47,9 +47,7 @@ async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     context = call.context
     call.command = command = in_name_of(call.principal, _with_exits(call, asked))
     view = context.market(command.ticker)
-    user = context.model.users.get(command.user)
-    if user is None:
-        raise errors.not_found("user", userId=command.user)
+    user = context.user(command.user)
     now_ms = context.clock.now_ms()
     theirs = await context.gateway.not_theirs(call.principal, command)
     if theirs is not None:
@@ -81,8 +79,7 @@ async def close_all_positions(call: Call[CloseAllBody, NoQuery]) -> ClosedAll:
     """Close what a user has open, each position by itself: what became of each."""
     context, ticker = call.context, call.body.ticker
     user = wallet_of(call.principal, call.body.user_id)
-    if user not in context.model.users:
-        raise errors.not_found("user", userId=user)
+    context.user(user)
     if ticker is not None:
         context.market(ticker)
     found = [
