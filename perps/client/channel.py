@@ -36,7 +36,11 @@ FRAME_HEAD: Final = 5
 ROWS_MAX: Final = 1_000
 """Rows that wait for whoever reads the events. Then the subscription ends, and begins again when they are read."""
 
-NO_FRAME: Final = (1003, 1007, 1009)
+NO_FRAME: Final = (
+    aiohttp.WSCloseCode.UNSUPPORTED_DATA,
+    aiohttp.WSCloseCode.INVALID_TEXT,
+    aiohttp.WSCloseCode.MESSAGE_TOO_BIG,
+)
 """Codes that the venue closes a channel with that does not speak as it does."""
 
 T = TypeVar("T")
