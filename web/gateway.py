@@ -81,7 +81,7 @@ class Core(Protocol):
 
 
 class Stored(Protocol):
-    """What memory no longer holds. Both raise ``JournalUnavailable``."""
+    """What memory no longer holds. Each raises ``JournalUnavailable``."""
 
     async def row(self, offset: int) -> Row | None:
         """One journal row; None when it has been archived."""
@@ -179,7 +179,7 @@ class Gateway:
         return Rejected(code=RejectCode.FORBIDDEN, facts={"position": name})
 
     async def _not_their_order(self, principal: Principal, command: CancelOrder | ReplaceOrder) -> Rejected | None:
-        """As ``_not_theirs``, of an order. A replacement is paid by its owner, so an administrator names him."""
+        """As ``not_theirs``, of an order. A replacement is paid by its owner, so an administrator names him."""
         view, parts = self._model.markets.get(command.ticker), split_order_id(command.order_id)
         if view is None or parts is None or not 0 < parts[1] < view.market.next_order:
             return Rejected(code=RejectCode.ORDER_NOT_FOUND, facts={"order": command.order_id[:POSITION_SHOWN_MAX]})

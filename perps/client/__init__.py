@@ -5,9 +5,9 @@
         async for row in venue.stream(tickers=["BTC-PERP"]):
             ...
 
-Reading order: ``venue`` (every operation as a method), ``requests`` (an operation and its values as one request),
-``sending`` (one request until there is a verdict), ``stream`` (events, row by row), ``errors``; ``agent`` and
-``channel`` (the same on one WebSocket). It needs aiohttp,
+Reading order: ``venue`` with ``positions`` and ``orders`` (every operation as a method), ``lists`` (pages),
+``requests`` (an operation and its values as one request), ``sending`` (one request until there is a verdict),
+``stream`` (events, row by row), ``errors``; ``agent`` and ``channel`` (the same on one WebSocket). It needs aiohttp,
 msgspec and ``perps.wire``, and nothing of the process that serves the venue.
 """
 

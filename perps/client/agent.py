@@ -8,10 +8,10 @@ from types import TracebackType
 
 from perps.client import stream
 from perps.client.channel import Channel, Subscription
-from perps.client.requests import KIND_OF, Asked, Request, asked_of
+from perps.client.requests import KIND_OF, Request, asked_of, envelope
 from perps.client.sending import Reply, Retry
 from perps.client.venue import RETRY_S, TIMEOUT_S, Venue
-from perps.wire.agents import AGENTS, PING, Hello, Pong
+from perps.wire.agents import PING, Hello, Pong
 from perps.wire.operation import Operation
 
 
@@ -60,7 +60,7 @@ class Agent(Venue):
 
     async def ping(self) -> Pong:
         """The venue's time, by the channel."""
-        asked = Asked(method="the envelope", target=f"{AGENTS.path} {PING}", kind=PING, fields={})
+        asked = envelope(PING, {})
         return self._sender.decoded(asked, await self._sender.until_verdict(asked, self._channel.once), Pong)
 
     async def stream(
@@ -74,9 +74,7 @@ class Agent(Venue):
                     yield row
             return
         asked = {"tickers": None if tickers is None else ",".join(tickers), "user": user}
-        source = Subscription(
-            self._sender, channel, {name: value for name, value in asked.items() if value is not None}
-        )
+        source = Subscription(channel, {name: value for name, value in asked.items() if value is not None})
         channel.has_reader = True
         try:
             async with aclosing(stream.rows(self._sender, source, since)) as rows:

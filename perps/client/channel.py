@@ -18,7 +18,7 @@ from msgspec import Raw, Struct
 from yarl import URL
 
 from perps.client.errors import BadAnswer, Refused
-from perps.client.requests import Asked, Request
+from perps.client.requests import Asked, Request, envelope
 from perps.client.sending import ANSWER_BYTES_MAX, CONNECT_S_MAX, NoVerdict, Reply, Sender
 from perps.client.stream import BACK_S, Event, Row
 from perps.wire.agents import AGENTS, EVENT, MSGPACK, SUBSCRIBE, UNSUBSCRIBE, Hello
@@ -36,7 +36,11 @@ FRAME_HEAD: Final = 5
 ROWS_MAX: Final = 1_000
 """Rows that wait for whoever reads the events. Then the subscription ends, and begins again when they are read."""
 
-NO_FRAME: Final = (1003, 1007, 1009)
+NO_FRAME: Final = (
+    aiohttp.WSCloseCode.UNSUPPORTED_DATA,
+    aiohttp.WSCloseCode.INVALID_TEXT,
+    aiohttp.WSCloseCode.MESSAGE_TOO_BIG,
+)
 """Codes that the venue closes a channel with that does not speak as it does."""
 
 T = TypeVar("T")
@@ -232,11 +236,14 @@ class Channel:
 
     async def once(self, asked: Asked) -> Reply:
         """One try of an envelope. Raises ``NoVerdict``, ``Refused``, ``BadAnswer``."""
+        return await self.answered(asked, await self.connected())
+
+    async def answered(self, asked: Asked, connection: Connection, rows: asyncio.Queue[Row] | None = None) -> Reply:
+        """An envelope's answer on a connection, if it comes in time. Raises as ``once``. ``rows``: as of ``ask``."""
         timeout_s = self._sender.timeout_s
-        connection = await self.connected()
         try:
             async with asyncio.timeout(timeout_s):
-                reply = await connection.ask(asked.kind, asked.fields)
+                reply = await connection.ask(asked.kind, asked.fields, rows)
         except TimeoutError as error:
             raise NoVerdict(f"{self._sender.shown_url} did not answer within {timeout_s:g} s") from error
         return self._sender.checked(asked, reply)
@@ -306,17 +313,15 @@ class Subscription:
 
     back_s = BACK_S
 
-    def __init__(self, sender: Sender, channel: Channel, fields: Mapping[str, object]) -> None:
-        self._sender, self._channel, self._fields = sender, channel, fields
+    def __init__(self, channel: Channel, fields: Mapping[str, object]) -> None:
+        self._channel, self._fields = channel, fields
 
     async def rows(self, since: str | None) -> AsyncGenerator[Row, None]:
         """The rows of one connection, as long as they are read fast enough; then ``NoVerdict``: begin again."""
         connection = await self._channel.connected()
         fields = {**self._fields, **({} if since is None else {"since": since})}
         rows = asyncio.Queue[Row](ROWS_MAX)
-        request = Request("the envelope", f"{AGENTS.path} {SUBSCRIBE}")
-        async with asyncio.timeout(self._sender.timeout_s):
-            self._sender.checked(request, await connection.ask(SUBSCRIBE, fields, rows))
+        await self._channel.answered(envelope(SUBSCRIBE, fields), connection, rows)
         try:
             while connection.rows is rows or not rows.empty():
                 row = rows.get_nowait() if not rows.empty() else await self._next(connection, rows)

@@ -128,5 +128,3 @@ class PositionCalls(Calls):
     ) -> Listing[trading.Positions, trading.Position]:
         """A user's positions, newest first. ``status``: ``open`` (the default), ``closed`` or ``all``."""
         return self._list(trading.POSITIONS, trading.Positions, lambda page: page.perpetuals.positions, locals())
-
-    # Markets

@@ -70,16 +70,19 @@ def asked_of(operation: Operation, values: Mapping[str, object]) -> Asked:
     given = {name: _exact(name, value) for name, value in values.items() if value is not None}
     order_id, is_repeatable = _repeatable(operation, given)
     kind = KIND_OF[operation.name]
-    return Asked(
-        method="the envelope",
-        target=f"{AGENTS.path} {kind}",
+    return envelope(
+        kind,
+        _named(operation, KINDS[kind].body, given),
         client_order_id=order_id,
         has_effect=operation.has_effect,
         is_repeatable=is_repeatable,
         accepts=tuple(operation.answers),
-        kind=kind,
-        fields=_named(operation, KINDS[kind].body, given),
     )
+
+
+def envelope(kind: str, fields: dict[str, Any], **more: Any) -> Asked:
+    """An envelope with these fields. ``more``: as of ``Request``."""
+    return Asked(method="the envelope", target=f"{AGENTS.path} {kind}", kind=kind, fields=fields, **more)
 
 
 def request_of(operation: Operation, values: Mapping[str, object]) -> Request:
@@ -89,7 +92,6 @@ def request_of(operation: Operation, values: Mapping[str, object]) -> Request:
     finite.
     """
     given = {name: _exact(name, value) for name, value in values.items() if value is not None}
-    given = {name: None if value is NOTHING else value for name, value in given.items()}
     target = operation.path
     for name in list(given):
         place = f"{{{outside(name)}}}"
@@ -141,7 +143,9 @@ def _named(operation: Operation, kind: type[Struct], given: Mapping[str, object]
 
 
 def _exact(name: str, value: object) -> object:
-    """A value as JSON has it, without rounding anything."""
+    """A value as JSON and MessagePack have it, without rounding anything."""
+    if value is NOTHING:
+        return None
     if isinstance(value, float):
         raise TypeError(f"{name}: {value!r} is a float, which is not exact. Give an int, a str or a Decimal")
     if isinstance(value, Decimal):

@@ -115,6 +115,8 @@ class Venue(PositionCalls, OrderCalls):
         request = Request("GET", path + (f"?{urlencode(query, safe=',')}" if query else ""))
         return stream.rows(self._sender, stream.ServerSent(self._sender, request), since)
 
+    # Markets
+
     async def list_markets(self) -> markets.MarketList:
         """Every market, as of one offset."""
         return await self.call(markets.LIST_MARKETS, markets.MarketList)

@@ -180,6 +180,3 @@ AGENTS: Final = Operation(
     events={"hello": Hello, **streams.MIXED_STREAM.events},
     refusals=(Code.OVERLOADED,),
 )
-
-FOLLOWED: Final = (streams.MARKET_STREAM, streams.USER_STREAM, streams.MIXED_STREAM)
-"""The operations that ``subscribe`` is: by ``tickers`` alone or nothing, by ``user`` alone, by both."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, UnsetType
 
 from perps.wire.base import Answer, Body, Offset, PositionId, Ticker, UserId
-from perps.wire.errors import ErrorCode
 from perps.wire.errors import ErrorCode as Code
+from perps.wire.errors import ItemRefused
 from perps.wire.operation import COMMAND, Operation
 from perps.wire.order import Order
 from perps.wire.trading import Closed
@@ -24,12 +24,8 @@ class CloseAllBody(Body):
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose positions.")] = None
 
 
-class CloseRefused(Answer):
+class CloseRefused(ItemRefused):
     """Why one of many positions was not closed."""
-
-    code: ErrorCode
-    message: str
-    details: dict[str, Any]
 
 
 class CloseResult(Answer):

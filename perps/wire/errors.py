@@ -165,6 +165,14 @@ class ErrorDetail(Answer):
     request_id: Annotated[str, Meta(description="The logs show it as `trace`.")]
 
 
+class ItemRefused(Answer):
+    """Why one of many that were asked for together was refused, while others may have been done."""
+
+    code: ErrorCode
+    message: str
+    details: dict[str, Any]
+
+
 class ErrorAnswer(Answer):
     """The body of every answer that is no success."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from msgspec import UNSET, Meta, UnsetType
 
@@ -24,6 +24,7 @@ from perps.wire.base import (
     UserId,
 )
 from perps.wire.errors import ErrorCode as Code
+from perps.wire.errors import ItemRefused
 from perps.wire.history import UserTrade
 from perps.wire.lists import Page
 from perps.wire.operation import COMMAND, Operation
@@ -160,12 +161,8 @@ class OrderAnswer(Answer):
     ] = UNSET
 
 
-class OrderRefused(Answer):
+class OrderRefused(ItemRefused):
     """Why one order of several was not taken."""
-
-    code: Code
-    message: str
-    details: dict[str, Any]
 
 
 class OrderResult(Answer):

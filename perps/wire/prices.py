@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from msgspec import UNSET, Meta, UnsetType
 
 from perps.commands import PriceSource
 from perps.wire.base import Answer, Body, Number, Offset, Text, Ticker
 from perps.wire.errors import ErrorCode as Code
+from perps.wire.errors import ItemRefused
 from perps.wire.markets import Market
 from perps.wire.operation import COMMAND, Operation
 
@@ -53,12 +54,8 @@ class PriceAnswer(Answer):
     offset: Offset
 
 
-class PriceRefused(Answer):
+class PriceRefused(ItemRefused):
     """Why one of many prices was not taken."""
-
-    code: Code
-    message: str
-    details: dict[str, Any]
 
 
 class PriceResult(Answer):

@@ -7,13 +7,14 @@ from contextlib import aclosing
 
 import pytest
 
-from perps.client import Agent, OutcomeUnknown, Refused, Row, Unavailable, Venue
-from perps.wire.agents import IN_FLIGHT_MAX
+from perps.client import NOTHING, Agent, OutcomeUnknown, Refused, Row, Unavailable, Venue
+from perps.wire.agents import IN_FLIGHT_MAX, Envelope
 from tests.support.answers import at_once
 from tests.support.slowness import soon
 from tests.web.agents.channel import none_left
 from tests.web.conftest import Starter, clock, no_fault_goes_unnoticed, session, starter, venue
 from tests.web.venue import Running
+from web.agents.session import Session
 
 __all__ = ["clock", "no_fault_goes_unnoticed", "session", "starter", "venue"]
 
@@ -169,6 +170,33 @@ async def test_its_stream_has_the_rows_of_http(venue: Running, tickers: list[str
             await asyncio.gather(*watching)
     assert mine == theirs
     assert len(mine) == 4
+
+
+async def test_nothing_takes_a_term_away_on_the_channel_too(venue: Running) -> None:
+    async with await _agent(venue) as agent:
+        placed = await agent.place_order("BTC-PERP", "limit", "long", 1000, 10, "40000", stop_loss="39000")
+        replaced = await agent.replace_order(placed.order.id, stop_loss=NOTHING)
+    assert (placed.order.stop_loss, replaced.order.stop_loss) == ("39000.00", None)
+
+
+async def test_its_stream_begins_again_when_the_venue_does_not_answer_in_time(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = Session._subscribe, 0
+
+    async def subscribe(session: Session, envelope: Envelope) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            await real(session, envelope)
+
+    monkeypatch.setattr(Session, "_subscribe", subscribe)
+    async with await _agent(venue) as agent:
+        await agent.ping()
+        agent._sender.timeout_s = 0.2
+        async with soon(15), aclosing(agent.stream()) as rows:
+            assert (await anext(rows)).offset == venue.venue.context.model.offset
+    assert asked > 1
 
 
 async def test_its_stream_goes_on_where_it_was_cut(venue: Running) -> None:

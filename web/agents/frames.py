@@ -11,6 +11,7 @@ from struct import pack as packed
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from aiohttp import WSCloseCode
 
 from perps.wire import agents
 from perps.wire.agents import ENVELOPES_MAX, EVENT, Envelope
@@ -26,11 +27,6 @@ SHORT: Final = 125
 MEDIUM: Final = 0xFFFF
 """Bytes of a message whose length is in the head's second byte, and in two bytes behind it."""
 
-UNSUPPORTED_DATA: Final = 1003
-INVALID_DATA: Final = 1007
-TOO_BIG: Final = 1009
-"""Codes that a WebSocket is closed with."""
-
 COUNT_BYTES: Final = 4
 """Before a block of MessagePack: how many events are in it. An array of MessagePack begins with its length."""
 
@@ -38,7 +34,7 @@ COUNT_BYTES: Final = 4
 class FrameError(Exception):
     """What came is no frame: the channel ends."""
 
-    def __init__(self, reason: str, code: int = INVALID_DATA) -> None:
+    def __init__(self, reason: str, code: int = WSCloseCode.INVALID_TEXT) -> None:
         super().__init__(reason)
         self.reason, self.code = reason, code
 
@@ -72,7 +68,9 @@ class Frames:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise FrameError(f"A frame is an array of [id, kind, body]: {error}") from None
         if not 1 <= len(found) <= ENVELOPES_MAX:
-            raise FrameError(f"A frame has 1 to {ENVELOPES_MAX} envelopes, not {len(found)}.", TOO_BIG)
+            raise FrameError(
+                f"A frame has 1 to {ENVELOPES_MAX} envelopes, not {len(found)}.", WSCloseCode.MESSAGE_TOO_BIG
+            )
         return found
 
     def answers(self, replied: Sequence[Replied]) -> bytes:

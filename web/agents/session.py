@@ -14,6 +14,7 @@ from contextlib import aclosing
 from typing import Final, NamedTuple, Protocol
 
 import structlog
+from aiohttp import WSCloseCode
 from msgspec import Raw
 
 from perps.journal import JournalUnavailable
@@ -28,11 +29,6 @@ from web.streams.subscribers import Subscriber
 
 AT_ONCE: Final = 8
 """Envelopes of a frame that begin together. Then it is another payer's turn, if one waits."""
-
-GOING_AWAY: Final = 1001
-INTERNAL_ERROR: Final = 1011
-TRY_AGAIN_LATER: Final = 1013
-"""Codes that a WebSocket is closed with."""
 
 log = structlog.get_logger()
 
@@ -182,7 +178,10 @@ class Session:
             frame = self._form.answers(answers)
         except Exception as error:
             log.exception("agents.not_encoded", answers=len(answers), error=repr(error))
-            self.end(INTERNAL_ERROR, "The venue failed to write an answer. Come back, and send again what has none.")
+            self.end(
+                WSCloseCode.INTERNAL_ERROR,
+                "The venue failed to write an answer. Come back, and send again what has none.",
+            )
             return
         self._line.send(frame)
 
@@ -211,7 +210,10 @@ class Session:
             return  # the agent has left, or has been cut off
         except JournalUnavailable as error:
             log.warning("agents.events_ended", error=str(error))
-        code, why = (GOING_AWAY, "is stopping") if self._hub.closing else (TRY_AGAIN_LATER, "cannot send events now")
+        if self._hub.closing:
+            code, why = WSCloseCode.GOING_AWAY, "is stopping"
+        else:
+            code, why = WSCloseCode.TRY_AGAIN_LATER, "cannot send events now"
         self.end(code, f"The venue {why}. Come back in 1 s.")
 
     async def _stop_following(self) -> None:
@@ -272,6 +274,6 @@ class Sessions:
         """End all: the venue stops."""
         self.closing = True
         for session in tuple(self._open):
-            session.end(GOING_AWAY, "The venue is stopping. Come back in 1 s.")
+            session.end(WSCloseCode.GOING_AWAY, "The venue is stopping. Come back in 1 s.")
         if self._endings:
             await asyncio.wait(tuple(self._endings))

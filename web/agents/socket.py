@@ -11,10 +11,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from typing import Final
 
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from perps.wire.agents import FRAME_BYTES_MAX, MSGPACK, PROTOCOLS
-from web.agents.frames import FORMS, UNSUPPORTED_DATA, FrameError, JsonFrames, PackedFrames
+from web.agents.frames import FORMS, FrameError, JsonFrames, PackedFrames
 from web.agents.line import Line
 from web.agents.session import Session
 from web.answers.errors import invalid
@@ -22,9 +22,6 @@ from web.streams.sse import SEND_BYTES
 
 CLOSE_S: Final = 5.0
 """How long the venue waits for an agent's part of the good-bye."""
-
-POLICY: Final = 1008
-"""The code of a channel whose key has ended."""
 
 
 class Channel:
@@ -72,9 +69,12 @@ class Channel:
             message = await self._socket.receive()
             match message.type:
                 case WSMsgType.BINARY | WSMsgType.TEXT:
-                    if (message.type is WSMsgType.TEXT) is not (self.form.name != MSGPACK):
-                        kind = "binary" if self.form.name == MSGPACK else "text"
-                        await self.close(UNSUPPORTED_DATA, f"Frames of {self.form.name} are {kind} messages.")
+                    is_packed = self.form.name == MSGPACK
+                    if (message.type is WSMsgType.BINARY) is not is_packed:
+                        kind = "binary" if is_packed else "text"
+                        await self.close(
+                            WSCloseCode.UNSUPPORTED_DATA, f"Frames of {self.form.name} are {kind} messages."
+                        )
                         return
                     try:
                         await session.take(message.data)
@@ -107,7 +107,7 @@ async def serve(
 ) -> None:
     """Read until the channel ends, by whomever; then the connection is gone. ``while_good``: while the key is."""
     try:
-        with while_good(lambda: session.end(POLICY, "The key has been revoked, or has expired.")):
+        with while_good(lambda: session.end(WSCloseCode.POLICY_VIOLATION, "The key has been revoked, or has expired.")):
             await channel.read(session)
     except ConnectionError:
         pass  # the agent has left, or has been cut off

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from actors.messages import Failure, FailureKind
 from perps.params import MarketParams
 from perps.refusals import Fact, RejectCode, Rejected
 from perps.wire.base import outside
-from perps.wire.errors import MEANING, ErrorCode
+from perps.wire.errors import MEANING, ErrorCode, ItemRefused
 from web.answers import decimals
 
 Details = Mapping[str, object]
+Refused = TypeVar("Refused", bound=ItemRefused)
 
 TOO_OLD_TO_TRADE: Final = "The market's price is too old to trade at. Try again when the next one has come."
 COME_TOO_LATE: Final = "A later price of this source has come already. Send the next one."
@@ -82,6 +83,13 @@ def of_failure(failure: Failure) -> RequestError:
 def unsuccessful(outcome: Rejected | Failure, params: MarketParams | None) -> RequestError:
     """The error of a command that has no row of its own."""
     return of_rejected(outcome, params) if isinstance(outcome, Rejected) else of_failure(outcome)
+
+
+def refused_item(kind: type[Refused], outcome: BaseException) -> Refused:
+    """What became of one of many. Raises it if it is no refusal."""
+    if not isinstance(outcome, RequestError):
+        raise outcome
+    return kind(code=ErrorCode(outcome.code), message=outcome.message, details=dict(outcome.details))
 
 
 def _detail(key: str, fact: Fact, params: MarketParams | None) -> tuple[str, object]:

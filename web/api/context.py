@@ -24,7 +24,7 @@ from web.process.recorder import Recorder
 from web.process.snapshots import Snapshots
 from web.process.watchdog import Problem
 from web.readside.leaderboard import Leaderboards
-from web.readside.model import MarketView, ReadModel
+from web.readside.model import MarketView, ReadModel, UserView
 from web.readside.queries import Queries
 from web.streams.events import VenueEvents
 from web.streams.hub import Hub
@@ -80,6 +80,13 @@ class Context:
         view = self.model.markets.get(ticker)
         if view is None:
             raise self.no_market(ticker)
+        return view
+
+    def user(self, user: str) -> UserView:
+        """A user. Raises ``user_not_found``."""
+        view = self.model.users.get(user)
+        if view is None:
+            raise not_found("user", userId=user)
         return view
 
     def lot_size(self, ticker: str) -> int:

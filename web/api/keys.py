@@ -8,7 +8,7 @@ from perps.wire.base import KEY_ID
 from perps.wire.keys import KeyBody, KeyCreated, KeyRevoked, Keys, Me
 from perps.wire.lists import KeysPage
 from perps.wire.operation import NoQuery
-from web.answers.errors import RequestError, invalid, not_found
+from web.answers.errors import RequestError, invalid
 from web.answers.keys import key, me
 from web.answers.times import rfc3339
 from web.api.bodies.units import printable, time_ms
@@ -50,8 +50,8 @@ def expiry(call: Call[KeyBody, NoQuery]) -> Millis | None:
 async def create_key(call: Call[KeyBody, NoQuery], expires: Millis | None) -> KeyCreated:
     """Make a key and, this once, show it."""
     context, asked, user = call.context, call.body, call.body.user_id
-    if user is not None and user not in context.model.users:
-        raise not_found("user", userId=user)
+    if user is not None:
+        context.user(user)
     scopes = sorted(set(asked.scopes))
     key_id, made = await context.keys.create(user=user, scopes=list(scopes), label=asked.label, expires_at=expires)
     return KeyCreated(key_id=key_id, key=made, user_id=user, scopes=scopes)

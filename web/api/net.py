@@ -10,7 +10,6 @@ from perps.wire.base import Answer
 from perps.wire.net import NetPositions, NetPositionsQuery, TradeBody
 from perps.wire.operation import NoQuery
 from web.answers import net as answers
-from web.answers.errors import not_found
 from web.answers.net import Netted, Valuation
 from web.answers.times import rfc3339
 from web.api.bodies.commands import trade_command
@@ -34,8 +33,7 @@ async def net_positions(call: Call[None, NetPositionsQuery]) -> NetPositions:
     """What a user holds in each market, all of one moment; added up in pieces, so that nothing waits for it."""
     context, user, ticker = call.context, call.path["userId"], call.query.ticker
     model = context.model
-    if user not in model.users:
-        raise not_found("user", userId=user)
+    context.user(user)
     offset, now_ms = model.offset, context.clock.now_ms()
     held = [(market, position) for market, position in model.open_positions(user) if ticker in (None, market)]
     markets = {market: model.markets[market].market for market in sorted({market for market, _ in held})}

@@ -32,7 +32,6 @@ from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX, PPB, Micros, Ppb
 from perps.wire import orders as wire
 from perps.wire.base import Answer, outside
-from perps.wire.errors import ErrorCode
 from perps.wire.operation import NoQuery
 from perps.wire.order import Order
 from perps.wire.orders import (
@@ -54,7 +53,7 @@ from perps.wire.orders import (
 )
 from web.answers import order_quotes, orders
 from web.answers.decimals import PICO_PLACES
-from web.answers.errors import RequestError, invalid, not_found, of_item, of_rejected
+from web.answers.errors import RequestError, invalid, not_found, of_item, of_rejected, refused_item
 from web.answers.rows import own_event
 from web.answers.times import rfc3339
 from web.answers.trades import user_trade
@@ -79,17 +78,14 @@ def placing(call: Call[OrderBody, NoQuery]) -> OrderBody:
 
 async def place(call: Call[OrderBody, NoQuery], asked: OrderBody) -> Answer | Reply:
     """Place one order: what its own row did."""
-    answer, replayed = await _placed(call, asked)
-    return Reply(answer, headers=replayed) if replayed else answer
+    return replayable(*await _placed(call, asked))
 
 
 async def quote(call: Call[OrderBody, NoQuery], asked: OrderBody) -> OrderQuoted:
     """What an order would do now, from committed state; nothing changes and no money is looked at."""
     context, market = call.context, _market_of(call, asked)
     call.command = command = in_name_of(call.principal, _command(asked, market.params))
-    user = context.model.users.get(command.user)
-    if user is None:
-        raise not_found("user", userId=command.user)
+    user = context.user(command.user)
     theirs = await context.gateway.not_theirs(call.principal, command)
     if theirs is not None:
         raise of_rejected(theirs, market.params)
@@ -124,8 +120,7 @@ async def listed(call: Call[None, OrdersQuery]) -> Orders:
     """A user's orders, those placed last first, from the query tables."""
     query, context = call.query, call.context
     user = call.as_user(query.user_id)
-    if user not in context.model.users:
-        raise not_found("user", userId=user)
+    context.user(user)
     async with call.looking_up():
         records = await context.queries.orders(
             user, status=query.status, ticker=query.ticker, before=before(query), limit=query.limit
@@ -201,7 +196,7 @@ async def cancel(call: Call[None, NoQuery]) -> OrderAnswer:
     answer = await call.do(CancelOrder(ticker=parts[0], user="", order_id=name))
     params = call.context.market(parts[0]).market.params
     event = own_event(answer.entry, OrderCancelled)
-    (shown,) = orders.cancelled(answer.entry, params, event.reason, event.order.user)[:1]
+    shown = orders.cancelled(answer.entry, params, event.reason, event.order.user)[0]
     return OrderAnswer(order=shown, offset=answer.entry.row.offset)
 
 
@@ -209,9 +204,7 @@ async def cancel_all(call: Call[None, CancelQuery]) -> OrdersCancelled:
     """Cancel all resting orders of a user: one row a market."""
     context, query = call.context, call.query
     user = wallet_of(call.principal, query.user_id)
-    view = context.model.users.get(user)
-    if view is None:
-        raise not_found("user", userId=user)
+    context.user(user)
     tickers = [context.market(query.ticker).market.ticker] if query.ticker else list(context.model.markets)
     done = await asyncio.gather(*(_cancelled(call, ticker, user) for ticker in tickers))
     return OrdersCancelled(orders=[order for ended in done for order in ended], offset=context.model.offset)
@@ -229,8 +222,7 @@ async def cancel_after(call: Call[CancelAfterBody, NoQuery], after_ms: int) -> C
     """Set a user's cancel timer in a market, or end it."""
     context, ticker = call.context, call.context.market(call.body.ticker).market.ticker
     user = wallet_of(call.principal, call.body.user_id)
-    if user not in context.model.users:
-        raise not_found("user", userId=user)
+    context.user(user)
     answer = await call.do_what_is_left(SetCancelTimer(ticker=ticker, user=user, after_ms=after_ms))
     if answer is None:
         return CancelsAfter(ticker=ticker, user_id=user, cancels_at=None, offset=context.model.offset)
@@ -246,21 +238,16 @@ async def _cancelled(call: Call[None, CancelQuery], ticker: str, user: str) -> l
     return orders.cancelled(answer.entry, call.context.market(ticker).market.params, BY_OWNER, user)
 
 
-async def _placed(call: Call[Any, NoQuery], asked: OrderBody, part: int | None = None) -> tuple[Placed, dict[str, str]]:
-    """The answer, and the headers of one that is repeated."""
+async def _placed(call: Call[Any, NoQuery], asked: OrderBody, part: int | None = None) -> tuple[Placed, Done]:
+    """The answer, and the row that it is of."""
     params = _market_of(call, asked).params
     answer = await call.do(_command(asked, params), asked.client_order_id, part=part)
-    shown = orders.placed(answer.entry, params)
-    reply = replayable(shown, answer)
-    return shown, dict(reply.headers) if isinstance(reply, Reply) else {}
+    return orders.placed(answer.entry, params), answer
 
 
-def _result(outcome: tuple[Placed, dict[str, str]] | BaseException) -> OrderResult:
-    if isinstance(outcome, RequestError):
-        refused = OrderRefused(code=ErrorCode(outcome.code), message=outcome.message, details=dict(outcome.details))
-        return OrderResult(error=refused)
+def _result(outcome: tuple[Placed, Done] | BaseException) -> OrderResult:
     if isinstance(outcome, BaseException):
-        raise outcome
+        return OrderResult(error=refused_item(OrderRefused, outcome))
     return orders.result(outcome[0])
 
 

@@ -6,10 +6,9 @@ import asyncio
 from typing import Any
 
 from perps.wire import prices as wire
-from perps.wire.errors import ErrorCode
 from perps.wire.operation import NoQuery
 from perps.wire.prices import PriceAnswer, PriceBody, PriceItem, PriceRefused, PriceResult, PriceResults
-from web.answers.errors import RequestError, of_item
+from web.answers.errors import RequestError, of_item, refused_item
 from web.answers.markets import market
 from web.api.bodies.commands import check_price, price_command
 from web.api.call import Call, Route
@@ -54,11 +53,8 @@ async def _taken(call: Call[Any, NoQuery], ticker: str, asked: PriceBody) -> Pri
 
 
 def _result(outcome: PriceAnswer | BaseException) -> PriceResult:
-    if isinstance(outcome, RequestError):
-        refused = PriceRefused(code=ErrorCode(outcome.code), message=outcome.message, details=dict(outcome.details))
-        return PriceResult(error=refused)
     if isinstance(outcome, BaseException):
-        raise outcome
+        return PriceResult(error=refused_item(PriceRefused, outcome))
     return PriceResult(market=outcome.market, liquidations=outcome.liquidations, offset=outcome.offset)
 
 

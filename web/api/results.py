@@ -10,7 +10,6 @@ from perps.wire import results as wire
 from perps.wire.base import encode
 from perps.wire.results import EquityHistory, EquityQuery, LeaderboardQuery
 from web.answers import results
-from web.answers.errors import not_found
 from web.api.call import Call, Route
 from web.api.paging import before
 from web.api.responses import tagged
@@ -21,8 +20,7 @@ from web.readside.standings import standing
 async def equity(call: Call[None, EquityQuery]) -> EquityHistory:
     """What a user had, newest first; the first page begins with the present."""
     context, query, user = call.context, call.query, call.path["userId"]
-    if user not in context.model.users:
-        raise not_found("user", userId=user)
+    context.user(user)
     now_ms, span, after = context.clock.now_ms(), WINDOWS[query.window], before(query)
     points, offset = [], context.model.offset
     if after is None:

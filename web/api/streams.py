@@ -10,7 +10,7 @@ from aiohttp import web
 from perps.wire import streams as wire
 from perps.wire.operation import NoQuery
 from perps.wire.streams import MixedStreamQuery, StreamQuery, TicketMade, UserStreamQuery
-from web.answers.errors import RequestError, not_found
+from web.answers.errors import RequestError
 from web.answers.times import rfc3339
 from web.api.bodies import reading
 from web.api.call import Call, Route
@@ -84,8 +84,7 @@ def _tickers(call: Call[None, Any], names: str | None) -> Tickers:
 
 
 def _existing(call: Call[None, Any], user: str) -> str:
-    if user not in call.context.model.users:
-        raise not_found("user", userId=user)
+    call.context.user(user)
     return user
 
 

@@ -18,14 +18,12 @@ from perps.wire import close_all, trading
 from perps.wire import margin as margin_wire
 from perps.wire.base import Answer
 from perps.wire.close_all import CLOSES_MAX, CloseAllBody, ClosedAll, CloseRefused, CloseResult
-from perps.wire.errors import ErrorCode
 from perps.wire.margin import MarginBody
 from perps.wire.operation import NoQuery
 from perps.wire.order import Pending
 from perps.wire.trading import CloseBody, Closed, OpenBody, Quoted
 from perps.wire.triggers import TRIGGERS, TriggersBody
 from web.answers import decimals, errors, orders, positions
-from web.answers.errors import RequestError
 from web.api.bodies.commands import check_exits, close_command, exits, margin_command, open_command, ticker_of_position
 from web.api.call import REPLAYED, Call, Reply, Route, replayable
 from web.gateway import Done, in_name_of, wallet_of
@@ -49,9 +47,7 @@ async def quote(call: Call[OpenBody, NoQuery], asked: OpenPosition) -> Quoted:
     context = call.context
     call.command = command = in_name_of(call.principal, _with_exits(call, asked))
     view = context.market(command.ticker)
-    user = context.model.users.get(command.user)
-    if user is None:
-        raise errors.not_found("user", userId=command.user)
+    user = context.user(command.user)
     now_ms = context.clock.now_ms()
     theirs = await context.gateway.not_theirs(call.principal, command)
     if theirs is not None:
@@ -83,8 +79,7 @@ async def close_all_positions(call: Call[CloseAllBody, NoQuery]) -> ClosedAll:
     """Close what a user has open, each position by itself: what became of each."""
     context, ticker = call.context, call.body.ticker
     user = wallet_of(call.principal, call.body.user_id)
-    if user not in context.model.users:
-        raise errors.not_found("user", userId=user)
+    context.user(user)
     if ticker is not None:
         context.market(ticker)
     found = [
@@ -107,11 +102,8 @@ async def _closed(call: Call[CloseAllBody, NoQuery], ticker: str, name: str, par
 
 
 def _result(name: str, outcome: Closed | Pending | BaseException) -> CloseResult:
-    if isinstance(outcome, RequestError):
-        refused = CloseRefused(code=ErrorCode(outcome.code), message=outcome.message, details=dict(outcome.details))
-        return CloseResult(position_id=name, error=refused)
     if isinstance(outcome, BaseException):
-        raise outcome
+        return CloseResult(position_id=name, error=errors.refused_item(CloseRefused, outcome))
     if isinstance(outcome, Pending):
         return CloseResult(position_id=name, order=outcome.order)
     return CloseResult(position_id=name, closed=outcome)

@@ -22,7 +22,7 @@ from perps.wire.users import ME, AmountBody, Balance, Transactions, UserBody, Us
 from web.answers import decimals
 from web.answers import positions as position_answers
 from web.answers import users as user_answers
-from web.answers.errors import invalid, not_found
+from web.answers.errors import invalid
 from web.answers.times import rfc3339
 from web.answers.trades import user_trade
 from web.api.bodies.units import money_from_zero, positive_money
@@ -160,8 +160,7 @@ def _remember_opened(model: ReadModel, user: str, records: Sequence[PositionReco
 def _existing(call: Call[None, Any]) -> str:
     """The user in the path, who must exist."""
     user = call.path["userId"]
-    if user not in call.context.model.users:
-        raise not_found("user", userId=user)
+    call.context.user(user)
     return user
 
 

@@ -152,11 +152,7 @@ class Admission:
             units += points * POINT_BYTES
         if not units:
             return
-        wait_s = self._pace.next(caller.name, units, _now_ns(), WAIT_S_MAX)
-        if wait_s > WAIT_S_MAX:
-            raise _too_much()
-        if wait_s:
-            await asyncio.sleep(wait_s)
+        await _wait(self._pace, caller.name, units)
 
     async def probe(self, caller: Caller, address: str) -> None:
         """Let an address wait that asks too often whether the venue is well; not an administrator, nor a user.
@@ -166,11 +162,7 @@ class Admission:
         """
         if caller.principal is not None:
             return
-        wait_s = self._probes.next(site(address), 1, _now_ns(), WAIT_S_MAX)
-        if wait_s > WAIT_S_MAX:
-            raise _too_much()
-        if wait_s:
-            await asyncio.sleep(wait_s)
+        await _wait(self._probes, site(address), 1)
 
     async def hold_back(self, caller: Caller, address: str, refusals: int | None = None) -> None:
         """Let an address without a key wait before it learns that it asks for too much; at most ``WAIT_S_MAX``.
@@ -193,10 +185,15 @@ class Admission:
         self._failed_keys.failed(address, now_ns)
 
 
-def _too_much() -> RequestError:
-    error = RequestError("rate_limited", "You ask for too much at once. Nothing was done; retry in 5 s.")
-    error.headers = {"Retry-After": f"{WAIT_S_MAX:.0f}"}
-    return error
+async def _wait(pace: Pace, who: str, units: int) -> None:
+    """Wait until the next units of somebody may come. Raises ``rate_limited`` if that is too long."""
+    wait_s = pace.next(who, units, _now_ns(), WAIT_S_MAX)
+    if wait_s > WAIT_S_MAX:
+        error = RequestError("rate_limited", "You ask for too much at once. Nothing was done; retry in 5 s.")
+        error.headers = {"Retry-After": f"{WAIT_S_MAX:.0f}"}
+        raise error
+    if wait_s:
+        await asyncio.sleep(wait_s)
 
 
 def _now_ns() -> int:

@@ -203,8 +203,8 @@ class MarketFlows:
         before = self._minutes.get(start)
         if before is not None:
             before.latest -= 1
-            for (begin, _), past in self._past.values():
-                past.traders -= start >= begin
+            for (begin, newest), past in self._past.values():
+                past.traders -= begin <= start < newest
 
     def _forget(self, at: int) -> None:
         """What no window shows any more; but the newest minute, which its next row has yet to tell."""

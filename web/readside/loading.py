@@ -29,6 +29,7 @@ def load_views(model: ReadModel, snapshot: Snapshot, state: VenueState) -> None:
     views = check_views(snapshot, state)
     markets = {ticker: _market_view(state.markets[ticker], image) for ticker, image in views.markets.items()}
     users = {image.user: _user_view(markets, image, state.ledger.referrers[image.user]) for image in views.users}
+    _add_orders(users, markets)
     model.markets.update(markets)
     model.users.update(users)
     model.balances.update(state.ledger.balances)
@@ -51,8 +52,13 @@ def _user_view(markets: Mapping[str, MarketView], image: UserImage, referrer: st
     for ticker, number in image.positions:
         view.positions[ticker, number] = position = markets[ticker].market.positions[number]
         view.margin += position.margin
-    for ticker, market in markets.items():
-        for order in market.market.orders.of(image.user):
-            view.orders[ticker, order.number] = order
-            view.reserved += order.reserve
     return view
+
+
+def _add_orders(users: Mapping[str, UserView], markets: Mapping[str, MarketView]) -> None:
+    """Give users their resting orders, those placed first first, as they came."""
+    resting = [(ticker, order) for ticker, view in markets.items() for order in view.market.orders.by_number.values()]
+    for ticker, order in sorted(resting, key=lambda found: (found[1].placed_at, found[1].number)):
+        user = users[order.user]
+        user.orders[ticker, order.number] = order
+        user.reserved += order.reserve

@@ -67,7 +67,7 @@ class UserView:
         self.margin = 0
         """Σ of the open positions' margins."""
         self.orders: dict[tuple[str, int], Order] = {}
-        """Those that rest, by ticker and number."""
+        """Those that rest, by ticker and number; those placed or replaced first come first."""
         self.reserved = 0
         """Σ of their reserves."""
         self.deposited = 0

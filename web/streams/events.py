@@ -146,11 +146,13 @@ class VenueEvents:
 
     def _user_now(self, user: str, wanted: Topics) -> UserNow:
         model = self._model
-        found = [
-            (ticker, position)
-            for ticker, position in model.open_positions(user)
-            if topics.user(user) in wanted or topics.user(user, ticker) in wanted
-        ]
+
+        def is_wanted(ticker: str) -> bool:
+            return topics.user(user) in wanted or topics.user(user, ticker) in wanted
+
+        found = [(ticker, position) for ticker, position in model.open_positions(user) if is_wanted(ticker)]
+        newest = reversed(model.users[user].orders.items())
+        resting = ((ticker, order) for (ticker, _), order in newest if is_wanted(ticker))
         return UserNow(
             user_id=user,
             balance=users.balance(model, user),
@@ -160,8 +162,7 @@ class VenueEvents:
             open_positions=len(found),
             orders=[
                 orders.resting(order, model.markets[ticker].market.params)
-                for (ticker, _), order in islice(reversed(model.users[user].orders.items()), LIMIT_MAX)
-                if topics.user(user) in wanted or topics.user(user, ticker) in wanted
+                for ticker, order in islice(resting, LIMIT_MAX)
             ],
             offset=model.offset,
         )

@@ -166,6 +166,18 @@ def test_who_traded_longest_ago_is_forgotten_where_traders_are_too_many(monkeypa
     assert sum(minute[8] for minute in market.image().minutes) == len(market.image().traders) == 2
 
 
+def test_whoever_is_forgotten_in_the_present_minute_is_not_taken_from_those_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(flows, "TRADERS_KEPT", 2)
+    first, *others = {trade.position.user: trade for trade in POOL}.values()
+    market = MarketFlows()
+    follow(market, [Happened(1, START, [first]), Happened(2, START + MINUTE_MS, [others[0]])])
+    for number, trade in enumerate(others):
+        follow(market, [Happened(3 + number, START + MINUTE_MS, [trade])])
+        assert market.window(START + MINUTE_MS, 60).traders == 2
+
+
 @pytest.mark.parametrize(
     ("bought", "sold", "sentiment"),
     [(0, 0, 0), (5, 0, PPB), (0, 5, -PPB), (2, 1, PPB // 3), (1, 2, -(PPB // 3)), (7, 7, 0)],

@@ -14,6 +14,7 @@ import web.process.snapshot_taking
 from actors.recovery import Recovered
 from perps.snapshot.format import Snapshot
 from tests.conftest import Event
+from tests.web.api.trading.test_orders import placed
 from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.process.test_failures import Doubtful
@@ -41,6 +42,21 @@ async def test_a_venue_that_begins_from_a_snapshot_shows_what_it_showed_before(
     assert after == before
     kept = await again.client("ann").open(clientOrderId="kept")
     assert kept.headers["Idempotent-Replay"] == "true"
+
+
+async def test_resting_orders_are_shown_in_the_order_in_which_they_were_placed(starter: Starter) -> None:
+    clock = ManualClock()
+    venue = await starter(clock=clock, limits=Limits(snapshots=NEVER))
+    await venue.market()
+    await venue.market("OTHER")
+    ann = await venue.user("ann")
+    for ticker in ("BTC-PERP", "OTHER", "BTC-PERP"):
+        await placed(ann, "49000", ticker=ticker)
+        clock.advance(0.001)
+    await snapshot_taken(venue)
+    again = await starter.restart(venue, limits=Limits(snapshots=NEVER))
+    for running in (venue, again):
+        assert list(running.venue.context.model.users["ann"].orders) == [("BTC-PERP", 1), ("OTHER", 1), ("BTC-PERP", 2)]
 
 
 async def test_what_happens_after_a_snapshot_is_there_too(starter: Starter, backend: Backend) -> None:

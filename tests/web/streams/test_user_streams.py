@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from perps.wire.streams import MARKET_EVENTS, USER_EVENTS
+from tests.web.api.trading.test_orders import placed
 from tests.web.events import Event, following, listening, read_raw
 from tests.web.shapes import BALANCE, POSITION, TRADE, amount, fits
 from tests.web.streams.story import of_kind, story
@@ -173,6 +174,19 @@ async def test_tickers_narrow_trades_and_positions_and_no_balance(venue: Running
     assert [position["ticker"] for position in now.data["positions"]] == ["OTHER"]
     assert _names(events) == ["balance", "trade", "position", "balance"]
     assert {data["ticker"] for name in ("trade", "position") for data in of_kind(events, name)} == {"OTHER"}
+
+
+async def test_orders_of_other_markets_take_no_room_from_those_that_are_followed(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.streams.events.LIMIT_MAX", 2)
+    await venue.market("OTHER", "50000")
+    ann = await venue.user("ann")
+    for ticker in ("BTC-PERP", "BTC-PERP", "BTC-PERP", "OTHER", "OTHER"):
+        await placed(ann, "49000", ticker=ticker)
+    async with following(venue, f"{OWN}?tickers=BTC-PERP", ann) as stream:
+        now = await stream.next()
+    assert [order["id"] for order in now.data["orders"]] == ["BTC-PERP-o3", "BTC-PERP-o2"]
 
 
 async def test_one_connection_carries_markets_and_ones_own(venue: Running) -> None:
