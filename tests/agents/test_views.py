@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal, localcontext
+
 import msgspec
 import pytest
 
@@ -47,6 +50,18 @@ def test_an_order_is_never_larger_than_the_market_lets_and_never_too_small() -> 
     assert strategy.dollars(2) == "1000.00"
     assert strategy.dollars(0.0001) == "20.00", "twice minOrderSize"
     assert strategy.price(10_000.004) == "10000.00"
+
+
+@pytest.mark.parametrize("tick_size", ["0.05", "0.25", "2.5", "5", "0.0000001", "0.000000000005"])
+@pytest.mark.parametrize("value", [0.0, 1e-13, 0.3, 5_754.406815297029, 799_070.27177357, 1e17, 1e99])
+def test_a_price_is_a_whole_number_of_ticks_and_at_least_one(tick_size: str, value: float) -> None:
+    scene = Scene(Eager)
+    scene.seat.markets[TICKER].tick_size = tick_size
+    price, tick = scene.trader.strategy.price(value), Decimal(tick_size)
+    with localcontext(prec=200):
+        assert Decimal(price) % tick == 0
+        assert tick <= Decimal(price) <= max(tick, Decimal(repr(value)) + tick)
+    assert re.fullmatch(r"\d+(\.\d+)?", price)
 
 
 def read(found: dict[str, object]) -> Position:
