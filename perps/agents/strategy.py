@@ -159,8 +159,3 @@ class Strategy:
         return await self.venue.place_order(
             self.ticker, "limit", side, self.dollars(scale), leverage, self.price(price)
         )
-
-
-def opposite(side: str) -> str:
-    """The other side."""
-    return "short" if side == "long" else "long"
