@@ -10,6 +10,7 @@ import pytest
 
 from perps.agents.desk import Waits
 from perps.agents.views import Account
+from perps.wire.examples import EXAMPLES
 from perps.wire.trading import Position
 from tests.agents.scene import TICKER, Scene, account_now, own, position
 from tests.agents.test_trader import Eager
@@ -106,3 +107,27 @@ def test_waits_of_many_add_up_and_a_percentile_is_at_most_a_fifth_too_large() ->
         assert found is not None
         assert 100 * share <= found <= 120 * share
     assert Waits().percentile(0.5) is None
+
+
+async def test_what_a_net_trade_tells_is_known_at_once() -> None:
+    scene = Scene(Eager)
+    desk, account, told = scene.seat.desk, scene.seat.account, EXAMPLES["tradeNet"].answer
+    account.note_position(read({**told["closed"][0]["position"], "status": "open"}), 1)
+    await desk.trade_net(TICKER, "short", 100, 5)
+    assert [one.id for one in account.positions] == [told["opened"]["position"]["id"]]
+    assert desk.offset == scene.line.offset
+
+
+async def test_orders_that_were_placed_or_cancelled_together_are_known_at_once() -> None:
+    scene = Scene(Eager)
+    desk, account, order = scene.seat.desk, scene.seat.account, EXAMPLES["placeOrder"].answer["order"]
+    scene.line.told["placeOrders"] = {"results": [*EXAMPLES["placeOrders"].answer["results"], {"order": order}]}
+    await desk.place_orders([])
+    assert [one.id for one in account.orders] == [order["id"]]
+    scene.line.told["cancelOrders"] = {"orders": [{**order, "status": "cancelled"}]}
+    await desk.cancel_orders()
+    assert account.orders == ()
+    account.take(own("order", 9, **{**order, "status": "filled"}))
+    scene.line.offset = 8
+    await desk.place_orders([])
+    assert account.orders == (), "the stream has told the end before the answer came"
