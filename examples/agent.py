@@ -9,6 +9,7 @@ python examples/agent.py http://127.0.0.1:8000 KEY BTC-PERP [ROUNDS]
 
 import asyncio
 import sys
+from contextlib import suppress
 from decimal import Decimal
 
 from perps.client import Agent, VenueError
@@ -39,7 +40,8 @@ async def trade(url: str, key: str, ticker: str, rounds: int) -> None:
 
 if __name__ == "__main__":
     url, key, ticker, *given = sys.argv[1:]
-    try:
-        asyncio.run(trade(url, key, ticker, int(given[0]) if given else 20))
-    except VenueError as error:
-        sys.exit(str(error))
+    with suppress(KeyboardInterrupt):
+        try:
+            asyncio.run(trade(url, key, ticker, int(given[0]) if given else 20))
+        except VenueError as error:
+            sys.exit(str(error))

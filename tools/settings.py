@@ -25,8 +25,11 @@ from tools.argument_types import DATABASE_URL, VENUE_URL, Whole
 from tools.errors import ToolError
 from tools.output import show_line
 from tools.venues import DATA_DIR, Place, place_of
+from web.process.running_venues import ADMIN_KEY
 
 ENV_PREFIX: Final = "PERPS_"
+KEY_VARIABLE: Final = "PERPS_KEY"
+"""The key to act with: of commands that take no ``--key`` the only variable for it, of the others that of ``--key``."""
 CONFIG_VARIABLE: Final = "PERPS_CONFIG"
 CONFIG_FILE: Final = Path("perps.toml")
 """The usual name of a TOML file. It is not read for its name, but whoever has one is told so."""
@@ -204,7 +207,7 @@ def key_option(function: Decorated) -> Decorated:
 def _key_from(key: str | None, data_dir: Path) -> str:
     context = get_current_context()
     parameter = next(parameter for parameter in context.command.params if parameter.name == "key")
-    return str(data_dir / "admin.key") if key is None else origin(parameter, context)
+    return str(data_dir / ADMIN_KEY) if key is None else origin(parameter, context)
 
 
 def data_dir_option(function: Decorated) -> Decorated:
@@ -243,7 +246,7 @@ def json_option(function: Decorated) -> Decorated:
 
 def find_key(key: str | None, data_dir: Path) -> str:
     """The key to act with: the one given, else the administrator's in the data directory. Errors: UsageError."""
-    path = data_dir / "admin.key"
+    path = data_dir / ADMIN_KEY
     if key is None:
         try:
             key = path.read_text(encoding="utf-8")

@@ -23,6 +23,7 @@ from tools.venues import DATA_DIR
 from tools.worlds.agents import users_of
 from tools.worlds.world import World
 from web.process.log_sink import say
+from web.process.running_venues import ADMIN_KEY
 
 ROOT: Final = Path(__file__).parents[1]
 DOCS: Final = ("README.md", "docs/running.md", "docs/api.md")
@@ -104,7 +105,7 @@ class Welcome:
         yield f"  {program()} serve --demo"
 
     def _places(self, base_url: str) -> Iterator[Row]:
-        where = "in PERPS_ADMIN_KEY" if self.is_key_in_environment else shown(self.data_dir / "admin.key")
+        where = "in PERPS_ADMIN_KEY" if self.is_key_in_environment else shown(self.data_dir / ADMIN_KEY)
         yield "Page", f"{self._url(base_url)} in a browser"
         yield "Admin key", where
         yield "Try it", f"{self._url(base_url)}/docs in a browser: the API, with a key to trade by hand"

@@ -19,6 +19,7 @@ from perps.client.positions import PositionCalls
 from perps.wire import history, markets, orders, trading, users
 from perps.wire.close_all import ClosedAll
 from perps.wire.margin import MarginChanged
+from perps.wire.net import NetTraded
 from perps.wire.operation import Operation
 from perps.wire.order import Pending
 from perps.wire.triggers import TriggersSet
@@ -118,6 +119,8 @@ class Desk(PositionCalls, OrderCalls):
         return answer
 
     def _note(self, answer: object) -> None:
+        if getattr(answer, "offset", 0) <= self._account.offset:
+            return  # the stream has told it, and perhaps what became of it in the same row
         match answer:
             case trading.Opened() | trading.Closed() | MarginChanged() | TriggersSet():
                 self._account.note_position(answer.position, answer.offset)
@@ -127,6 +130,20 @@ class Desk(PositionCalls, OrderCalls):
                 self.offset = max(self.offset, answer.offset)
             case orders.OrderAnswer():
                 self._account.note_order(answer.order, answer.offset)
+            case orders.OrdersCancelled():
+                for order in answer.orders:
+                    self._account.note_order(order, answer.offset)
+            case orders.OrderResults():
+                for placed in answer.results:
+                    if placed.order:
+                        self._account.note_order(placed.order, answer.offset)
+                    if placed.position:
+                        self._account.note_position(placed.position, answer.offset)
+            case NetTraded():
+                for part in (*answer.closed, answer.opened, answer.increased):
+                    if part is not None:
+                        self._account.note_position(part.position, answer.offset)
+                self.offset = max(self.offset, answer.offset)
             case ClosedAll():
                 for result in answer.results:
                     if result.closed:

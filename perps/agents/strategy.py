@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from random import Random
 from typing import ClassVar, Final
 
 from perps.agents.desk import Desk
 from perps.agents.views import Account, Markets, MarketView
 from perps.client import Event, Exact, Refused
+from perps.client.rounding import on_tick
 from perps.commands import OrderKind
 from perps.wire.order import Order, Pending
 from perps.wire.orders import Placed
@@ -121,10 +123,8 @@ class Strategy:
         return f"{max(self.size * scale, 2 * self.market.min_order_size):.2f}"
 
     def price(self, value: float) -> str:
-        """A price as an exact text: the multiple of the market's tick size nearest to ``value``."""
-        tick = self.market.tick_size
-        decimals = len(tick.partition(".")[2])
-        return f"{round(value / float(tick)) * float(tick):.{decimals}f}"
+        """A price as an exact text: the multiple of the market's tick size nearest to ``value``, at least one tick."""
+        return f"{on_tick(Decimal(str(value)), Decimal(self.market.tick_size)):f}"
 
     async def enter(
         self,
@@ -159,8 +159,3 @@ class Strategy:
         return await self.venue.place_order(
             self.ticker, "limit", side, self.dollars(scale), leverage, self.price(price)
         )
-
-
-def opposite(side: str) -> str:
-    """The other side."""
-    return "short" if side == "long" else "long"

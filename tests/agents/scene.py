@@ -61,6 +61,8 @@ class FakeLine:
         self.failures: deque[Exception | None] = deque()
         self.rows: asyncio.Queue[Row | Exception] = asyncio.Queue()
         """What the own stream says."""
+        self.told: dict[str, dict[str, Any]] = {}
+        """What an answer has in place of the contract's example, by the operation."""
         self.offset = 1
         self._numbers = count(1)
         self._positions: dict[str, dict[str, Any]] = {}
@@ -100,7 +102,7 @@ class FakeLine:
             yield row
 
     def _answer(self, name: str, values: dict[str, Any]) -> dict[str, Any]:
-        answer = {**EXAMPLES[name].answer, "offset": self.offset}
+        answer = {**EXAMPLES[name].answer, **self.told.get(name, {}), "offset": self.offset}
         if name == "openPosition":
             number = next(self._numbers)
             position = {

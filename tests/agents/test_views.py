@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal, localcontext
+
 import msgspec
 import pytest
 
 from perps.agents.desk import Waits
 from perps.agents.views import Account
+from perps.wire.examples import EXAMPLES
 from perps.wire.trading import Position
 from tests.agents.scene import TICKER, Scene, account_now, own, position
 from tests.agents.test_trader import Eager
@@ -47,6 +51,18 @@ def test_an_order_is_never_larger_than_the_market_lets_and_never_too_small() -> 
     assert strategy.dollars(2) == "1000.00"
     assert strategy.dollars(0.0001) == "20.00", "twice minOrderSize"
     assert strategy.price(10_000.004) == "10000.00"
+
+
+@pytest.mark.parametrize("tick_size", ["0.05", "0.25", "2.5", "5", "0.0000001", "0.000000000005"])
+@pytest.mark.parametrize("value", [0.0, 1e-13, 0.3, 5_754.406815297029, 799_070.27177357, 1e17, 1e99])
+def test_a_price_is_a_whole_number_of_ticks_and_at_least_one(tick_size: str, value: float) -> None:
+    scene = Scene(Eager)
+    scene.seat.markets[TICKER].tick_size = tick_size
+    price, tick = scene.trader.strategy.price(value), Decimal(tick_size)
+    with localcontext(prec=200):
+        assert Decimal(price) % tick == 0
+        assert tick <= Decimal(price) <= max(tick, Decimal(repr(value)) + tick)
+    assert re.fullmatch(r"\d+(\.\d+)?", price)
 
 
 def read(found: dict[str, object]) -> Position:
@@ -91,3 +107,27 @@ def test_waits_of_many_add_up_and_a_percentile_is_at_most_a_fifth_too_large() ->
         assert found is not None
         assert 100 * share <= found <= 120 * share
     assert Waits().percentile(0.5) is None
+
+
+async def test_what_a_net_trade_tells_is_known_at_once() -> None:
+    scene = Scene(Eager)
+    desk, account, told = scene.seat.desk, scene.seat.account, EXAMPLES["tradeNet"].answer
+    account.note_position(read({**told["closed"][0]["position"], "status": "open"}), 1)
+    await desk.trade_net(TICKER, "short", 100, 5)
+    assert [one.id for one in account.positions] == [told["opened"]["position"]["id"]]
+    assert desk.offset == scene.line.offset
+
+
+async def test_orders_that_were_placed_or_cancelled_together_are_known_at_once() -> None:
+    scene = Scene(Eager)
+    desk, account, order = scene.seat.desk, scene.seat.account, EXAMPLES["placeOrder"].answer["order"]
+    scene.line.told["placeOrders"] = {"results": [*EXAMPLES["placeOrders"].answer["results"], {"order": order}]}
+    await desk.place_orders([])
+    assert [one.id for one in account.orders] == [order["id"]]
+    scene.line.told["cancelOrders"] = {"orders": [{**order, "status": "cancelled"}]}
+    await desk.cancel_orders()
+    assert account.orders == ()
+    account.take(own("order", 9, **{**order, "status": "filled"}))
+    scene.line.offset = 8
+    await desk.place_orders([])
+    assert account.orders == (), "the stream has told the end before the answer came"

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from secrets import randbits
-from typing import Final
 
 import rich_click as click
 
 from tools.argument_types import AMOUNT, TICKER, Real, Whole
 from tools.output import show_json, show_line, show_table
 from tools.settings import Access, SettingsGroup, access_options, json_option
-
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+from tools.stopping import stopping
 
 
 @click.group(cls=SettingsGroup)
@@ -143,7 +138,7 @@ def run_agents(
     async def go() -> int:
         stop = asyncio.Event()
         async with venue_at(access) as admin:
-            with showing() as tell, _ending(stop):
+            with showing() as tell, stopping(stop):
                 board = await run(admin, settings, stop, tell)
         if as_json:
             show_json(board.record())
@@ -156,22 +151,3 @@ def run_agents(
         return 1 if board.total().crashed else 0
 
     return asyncio.run(go())
-
-
-@contextmanager
-def _ending(stop: asyncio.Event) -> Iterator[None]:
-    """Within it Ctrl-C and SIGTERM set ``stop``; the second one interrupts as usual."""
-    loop = asyncio.get_running_loop()
-
-    def end() -> None:
-        stop.set()
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
-
-    for number in SIGNALS:
-        loop.add_signal_handler(number, end)
-    try:
-        yield
-    finally:
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)

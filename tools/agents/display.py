@@ -25,10 +25,10 @@ Tell = Callable[[Board], None]
 
 
 @contextmanager
-def showing(*, quiet: bool = False) -> Iterator[Tell]:
+def showing() -> Iterator[Tell]:
     """Show a board while it changes."""
-    if quiet or not sys.stderr.isatty():
-        yield (lambda _: None) if quiet else _Lines()
+    if not sys.stderr.isatty():
+        yield _Lines()
         return
     from rich.console import Console
     from rich.live import Live

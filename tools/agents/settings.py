@@ -9,10 +9,8 @@ from typing import Final
 from perps.agents.catalogue import short_name
 from perps.agents.line import DEFAULT_TRANSPORT
 
-COUNT_MAX: Final = 1_000
 PER_PROCESS: Final = 25
 """Agents that one worker process has, as long as there are processors."""
-KEYS_DIR: Final = Path("agent-keys")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +32,7 @@ class RunSettings:
     """USD that a new user gets."""
     name: str = "agent"
     """What the users' names begin with."""
-    keys_dir: Path = KEYS_DIR
+    keys_dir: Path = Path("agent-keys")
     """Where each user's key is kept, for its owner alone to read."""
     processes: int = 1
     decisions: int | None = None

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any, Final
 
 from perps.client import Refused, Venue
+from perps.client.rounding import on_tick
 from perps.wire.markets import Market
 from perps.wire.prices import PriceResult
 from tools.errors import ToolError
-from tools.feeds.rounding import on_tick
 from tools.output import show_line
 from tools.times import rfc3339
 

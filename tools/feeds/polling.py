@@ -13,7 +13,6 @@ from tools.argument_types import TICKER, Real, Whole
 from tools.errors import ToolError
 from tools.feeds.addresses import checked_url, json_path
 from tools.feeds.replaying import patience_option, sequence_option, source_option
-from tools.feeds.rounding import coarse_tick
 from tools.output import progress, show_line
 from tools.settings import Access, SettingsCommand, access_options, json_option
 
@@ -174,6 +173,7 @@ async def keep_sending(
 async def _sent(feed: PriceFeed, quote: Quote) -> str | None:
     """Send a price; why the market cannot have it, if others of this feed have been taken. Errors: as above."""
     from perps.client import Refused
+    from tools.feeds.rounding import coarse_tick
 
     problem = coarse_tick(quote.price, feed.tick_size)
     if problem is not None:

@@ -16,6 +16,8 @@ from random import Random
 from typing import Final
 
 BPS: Final = 1e-4
+SEED_BITS: Final = 128
+"""Of a seed that nobody gave: whoever finds it knows every price to come."""
 
 
 @dataclass(frozen=True)

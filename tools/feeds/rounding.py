@@ -1,16 +1,12 @@
-"""Prices on a market's tick."""
+"""Whether a market's tick fits the prices that it gets."""
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 from typing import Final
+
+from perps.client.rounding import on_tick
 
 ROUNDING_BPS_MAX: Final = 5
 """How far, in 1/10,000 of a price, the tick may move it. Further away, the prices are another market's."""
-
-
-def on_tick(price: Decimal, tick_size: Decimal) -> Decimal:
-    """The nearest multiple of the tick size, half to even, at least one tick."""
-    ticks = (price / tick_size).quantize(Decimal(1), rounding=ROUND_HALF_EVEN)
-    return max(ticks, Decimal(1)) * tick_size
 
 
 def coarse_tick(price: Decimal, tick_size: Decimal) -> str | None:

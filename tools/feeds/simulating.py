@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from dataclasses import replace
 from secrets import randbits
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -17,10 +17,6 @@ from tools.settings import Access, SettingsCommand, access_options, json_option
 
 if TYPE_CHECKING:
     from tools.feeds.market_feed import PriceFeed
-
-BPS: Final = 1e-4
-SEED_BITS: Final = 128
-"""Of a seed that nobody gave: whoever finds it knows every price to come."""
 
 
 @click.command("simulate", cls=SettingsCommand)
@@ -66,7 +62,7 @@ def simulate_feed(
     from tools.client import be_patient, venue_at
     from tools.feeds.market_feed import PriceFeed
     from tools.feeds.player import simulate
-    from tools.feeds.price_process import Process, price_path
+    from tools.feeds.price_process import BPS, SEED_BITS, Process, price_path
     from tools.feeds.summary import summary
 
     chosen = randbits(SEED_BITS) if seed is None else seed

@@ -14,10 +14,9 @@ from tools.addresses import HOST, PORT_MAX
 from tools.argument_types import Whole
 from tools.errors import ToolError
 from tools.output import show_line
-from tools.settings import SettingsCommand, access_to, data_dir_option, url_option
+from tools.settings import KEY_VARIABLE, SettingsCommand, access_to, data_dir_option, url_option
 
 PORT: Final = 8765
-KEY_VARIABLE: Final = "PERPS_KEY"
 NEEDED: Final = "mcp"
 
 

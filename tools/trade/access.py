@@ -11,10 +11,8 @@ from typing import Any, Final, TypeVar
 import rich_click as click
 
 from tools.argument_types import USER_ID
-from tools.settings import Access, data_dir_option, find_place, read_key, url_option
-
-VARIABLE: Final = "PERPS_KEY"
-ADMIN: Final = "admin"
+from tools.settings import KEY_VARIABLE, Access, data_dir_option, find_place, read_key, url_option
+from web.process.running_venues import ADMIN_KEY
 
 R = TypeVar("R")
 
@@ -41,10 +39,10 @@ def trader_access(url: str | None, data_dir: Path | None, person: str | None, ke
     """The venue that is meant, and the key to trade with. Errors: UsageError, VenueUnreachable."""
     if person is not None and key_file is not None:
         raise click.UsageError("give --as or --key-file, not both")
-    named = None if person is not None or key_file is not None else os.environ.get(VARIABLE)
+    named = None if person is not None or key_file is not None else os.environ.get(KEY_VARIABLE)
     place = find_place(url, data_dir, has_key=named is not None or key_file is not None)
     if named is not None:
-        return Access(place.url, read_key(named), VARIABLE)
+        return Access(place.url, read_key(named), KEY_VARIABLE)
     file = key_file or _file_of(place.data_dir, person)
     try:
         return Access(place.url, read_key(file.read_text(encoding="utf-8")), str(file))
@@ -57,7 +55,7 @@ def _file_of(data_dir: Path, person: str | None) -> Path:
     """The file with a user's key; nobody is named: with the only one. Errors: UsageError."""
     if person is not None:
         return data_dir / f"{person}.key"
-    found = sorted(path for path in data_dir.glob("*.key") if path.stem != ADMIN)
+    found = sorted(path for path in data_dir.glob("*.key") if path.name != ADMIN_KEY)
     if not found:
         raise click.UsageError(f"no key: there is no user's key in {data_dir}. {_HOW_TO}")
     if len(found) > 1:

@@ -16,14 +16,13 @@ from perps.agents.crowd import Crowd
 from perps.client import Venue
 from perps.client.requests import Exact
 from tools.errors import ToolError
+from tools.feeds.price_process import SEED_BITS
 from tools.times import rfc3339
 from tools.worlds.waiting import LOG
 from tools.worlds.world import Agents, World
 
 TRY_S: Final = 2.0
 """How long a request is sent again, before the agent that asked is begun anew."""
-SEED_BITS: Final = 128
-"""Nobody finds out what comes next."""
 KEY_LIFE_S: Final = 24 * 3600
 """An agent's key expires by itself, so that a killed world leaves none behind for long. The agent asks for another."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import rich_click as click
 
 from tools.output import counted, show_json, show_line
 from tools.settings import Access, SettingsCommand, access_options, json_option
+from tools.stopping import stopping
 
 
 @click.command(cls=SettingsCommand)
@@ -51,12 +51,11 @@ def apply(file: str, only_plan: bool, run: bool, keys_in: Path | None, access: A
                     show_line(f"would {step.text}" if only_plan else step.text)
             if run:
                 stop = asyncio.Event()
-                for number in (signal.SIGINT, signal.SIGTERM):
-                    asyncio.get_running_loop().add_signal_handler(number, stop.set)
                 agents = counted(len(list(agents_of(world))), "agent")
                 show_line(f"{world.name} runs with {agents}; Ctrl-C stops it", err=True)
                 be_patient(admin, 0)  # each part tries again by itself
-                await keep_going(admin, world, stop, ready=lambda: None)
+                with stopping(stop):
+                    await keep_going(admin, world, stop, ready=lambda: None)
             return [step.text for step in found.steps]
 
     steps = asyncio.run(work())

@@ -19,11 +19,10 @@ from tools.feeds.http_prices import HttpSource, Poll
 from tools.feeds.market_feed import PriceFeed
 from tools.feeds.player import Pacer, replay, simulate
 from tools.feeds.polling import keep_sending
-from tools.feeds.price_process import Process, price_path
-from tools.worlds.agents import SEED_BITS
+from tools.feeds.price_process import SEED_BITS, Process, price_path
 from tools.worlds.stories import Story, read_stories
 from tools.worlds.waiting import LOG, Work, pause
-from tools.worlds.world import Feed, FileFeed, HttpFeed, ProcessFeed, Stories, World
+from tools.worlds.world import FileFeed, HttpFeed, ProcessFeed, Stories, World
 
 REPEAT_S: Final = 60.0
 """Between the last story and the first of the next round."""
@@ -43,15 +42,6 @@ def works_of(admin: Venue, world: World, stop: asyncio.Event, pace: float) -> It
                 yield f"live prices of {feed.market}", partial(_http, admin, feed, pace)
             case Stories():
                 yield f"stories of {feed.file}", partial(_stories, admin, feed, folder, stop, pace)
-
-
-def moved_by(feeds: list[Feed]) -> set[str]:
-    """Markets whose index a feed moves all the time."""
-    found: set[str] = set()
-    for feed in feeds:
-        found.update(feed.markets if isinstance(feed, ProcessFeed) else ())
-        found.update([feed.market] if isinstance(feed, FileFeed | HttpFeed) else ())
-    return found
 
 
 async def _process(admin: Venue, asked: ProcessFeed, ticker: str, pace: float) -> None:

@@ -28,14 +28,13 @@ from tools.worlds.world import FEEDS, TABLES, Feed, FileFeed, HttpFeed, Listing,
 from web.answers.errors import RequestError, of_rejected
 from web.api.bodies import misfits
 from web.api.bodies.commands import list_command
+from web.process.running_venues import ADMIN_KEY
 
 PACKAGED: Final = Path(__file__).with_name("files")
 """The worlds that come with perps: ``examples/worlds``."""
 TOP: Final = ("name", *TABLES, "feeds")
 KEY_FILE: Final = r"\w[\w.-]*\.key"
 """A name in the one folder of keys. A world is somebody else's file: it writes nowhere else."""
-ADMIN_KEY_FILE: Final = "admin.key"
-"""The administrator's own, in the data directory."""
 CAPS: Final = {"largestOpenInterest": "max_open_interest", "largestSkew": "max_skew"}
 """Details of a refused listing that are the largest value of a field."""
 BEHIND: Final = ("max_leverage", "skew_scale", "depth", "preset", "price")
@@ -150,7 +149,7 @@ class _Reader:
                 if name in names[:index]:
                     raise self._places.error(f"{name} is there twice", table, index, key)
         for index, key_table in enumerate(world.keys):
-            if re.fullmatch(KEY_FILE, key_table.file) is None or key_table.file.lower() == ADMIN_KEY_FILE:
+            if re.fullmatch(KEY_FILE, key_table.file) is None or key_table.file.lower() == ADMIN_KEY:
                 problem = f"{key_table.file!r} is no name for it: letters, digits, . _ - and then .key, as in ann.key"
                 raise self._places.error(problem, "keys", index, "file")
             if key_table.user_id is None and "trade" in key_table.scopes:

@@ -57,14 +57,11 @@ async def run_world(
             await keep_going(admin, world, stop, ready=lambda: ready(keys), pace=pace)
 
 
-async def applied(
-    admin: Venue, world: World, keys_in: Path, tell: Callable[[str], None] = lambda _: None
-) -> Mapping[str, str]:
+async def applied(admin: Venue, world: World, keys_in: Path) -> Mapping[str, str]:
     """Do what the venue lacks of a world; the keys by their files' names. Errors: VenueError, ToolError."""
     found = await plan(admin, world, keys_in)
     for step in found.steps:
         await step.do()
-        tell(step.text)
     return found.keys
 
 

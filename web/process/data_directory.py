@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from web.process.log_sink import say
-from web.process.running_venues import LOCK
+from web.process.running_venues import ADMIN_KEY, LOCK
 
 
 class CannotStart(Exception):
@@ -56,7 +56,7 @@ class DataDirectory:
 
     def admin_key(self) -> str:
         """The administrator's key, made at the first start and kept in ``admin.key``, which only its owner reads."""
-        path = self.path / "admin.key"
+        path = self.path / ADMIN_KEY
         try:
             if path.exists():
                 key = path.read_text().strip()

@@ -33,6 +33,8 @@ from msgspec import Struct
 log = structlog.get_logger()
 
 ADDRESS: Final = "venue.address"
+ADMIN_KEY: Final = "admin.key"
+"""The administrator's key, which the venue's first start makes."""
 LOCK: Final = "venue.lock"
 """Held by the venue that runs on the data directory. Its text is the venue's process id."""
 

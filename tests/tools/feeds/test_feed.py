@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perps.client import Venue
+from perps.client.rounding import on_tick
 from tests.support.slowness import soon
 from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
@@ -21,7 +22,6 @@ from tools.feeds.files import Tick
 from tools.feeds.market_feed import PriceFeed
 from tools.feeds.player import BATCH_MAX, Pacer, replay, simulate
 from tools.feeds.price_process import price_path
-from tools.feeds.rounding import on_tick
 
 T = 1_704_067_200
 BARS = f"open_time_ms,open,high,low,close,volume\n{T}000,10.004,14,9,12,1\n{T + 3600}000,12,13,8,9,1\n"
@@ -55,6 +55,8 @@ async def run(running: Running, *arguments: str) -> int:
         ("10.3", "0.5", "10.5"),
         ("0.001", "0.01", "0.01"),
         ("123456789.987654321", "0.0001", "123456789.9877"),
+        ("1e17", "0.000000000001", "1e17"),
+        ("1e99", "0.01", "1e99"),
     ],
 )
 def test_a_price_is_put_on_the_nearest_tick_and_never_on_zero(price: str, tick_size: str, expected: str) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import inf
 from operator import le, lt
 from typing import Final, NamedTuple
 
 from tools.feeds.files import names
 from tools.feeds.files.layout import Layout
-from tools.feeds.files.numbers import is_nothing, plain
+from tools.feeds.files.numbers import PRICE_BELOW, is_nothing, plain
 from tools.feeds.files.problems import BadFile, BadRow, bad_row
 from tools.feeds.files.text import Rows
 from tools.feeds.files.times import AHEAD_MS, EARLIEST_MS, MILLIS_BELOW, MILLIS_FROM, shown
@@ -100,7 +99,7 @@ class Checker:
         except (ValueError, IndexError):
             return None
         least, most = min(map(min, values)), max(map(max, values))
-        if not (least > 0 and most < inf and self._last_ms < at_ms[0] and at_ms[-1] < self.now_ms + AHEAD_MS):
+        if not (least > 0 and most < PRICE_BELOW and self._last_ms < at_ms[0] and at_ms[-1] < self.now_ms + AHEAD_MS):
             return None
         if not max(most, self._last) < min(least, self._last or least) * self.jump_max:
             return None

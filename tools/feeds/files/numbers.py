@@ -9,12 +9,16 @@ from typing import Final
 DECIMALS_MAX: Final = 30
 """More decimals than this are the noise of a binary float that was written out."""
 
+PRICE_BELOW: Final = 1e18
+"""A price from here on is no market's."""
+
 NOTHING: Final = frozenset(
     ("", "nan", "null", "none", "na", "n/a", "#n/a", "-", "--", ".", "nil", "\\n", "<na>", "nat", "#value!", "#n/a n/a")
 )
 """How files say that there is no value, in small letters."""
 
 _PLAIN = re.compile(r"\d{1,18}(\.\d*)?([eE][+-]?\d{1,2})?|\.\d+")
+_LARGE = re.compile(r"\d{19,}(\.\d*)?")
 _GROUPED = re.compile(r"\d{1,3}([,.' ])\d{3}(\1\d{3})*([,.]\d*)?")
 _AROUND: Final = "$€£¥₿ \t\u00a0\u202f"
 
@@ -72,7 +76,10 @@ def plain(text: str, *, decimal_comma: bool) -> str:
     elif _GROUPED.fullmatch(bare) and not re.fullmatch(r"\d+\.\d*", bare):
         bare = bare.replace(",", "")
     bare = bare.replace(" ", "").replace("'", "")
-    if _PLAIN.fullmatch(bare) is None or not any(digit in "123456789" for digit in re.split("[eE]", bare)[0]):
+    is_plain = _PLAIN.fullmatch(bare) is not None
+    if _LARGE.fullmatch(bare) or (is_plain and float(bare) >= PRICE_BELOW):
+        raise ValueError(f"a price must be below 10^18; it is {text!r}")
+    if not is_plain or not any(digit in "123456789" for digit in re.split("[eE]", bare)[0]):
         raise ValueError(f"a price must be a number above 0, such as 12.5; it is {text!r}")
     _, _, decimals = bare.partition(".")
     if len(decimals) > DECIMALS_MAX:

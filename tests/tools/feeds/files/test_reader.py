@@ -170,6 +170,8 @@ def test_one_bad_row_among_many_good_ones_keeps_its_number(file: Path) -> None:
         (f"time,price\n{T},0\n", "line 2, column price: a price must be a number above 0, such as 12.5; it is '0'"),
         (f"time,price\n{T},-5\n", "line 2, column price: a price must be a number above 0, such as 12.5; it is '-5'"),
         (f"time,price\n{T},Infinity\n", "line 2, column price: a price must be a number above 0"),
+        (f"time,price\n{T},1e99\n", "line 2, column price: a price must be below 10^18; it is '1e99'"),
+        (f"time,price\n{T},{10**18}\n{T + 1},abc\n", "line 2, column price: a price must be below 10^18; it is"),
         ("time,price\nnoon,1\n", "line 2, column time: 'noon' is not a time"),
         (f"time,price\n{T},1\n\n2\n", "line 4: it has 1 column and needs 2; is it cut off?"),
         (f"time,price\n{T + 1},1\n{T + 2},1\n{T},1\n", "line 4, column time: 1704067200 is 2 s before the row above"),
