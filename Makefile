@@ -14,7 +14,7 @@ PAGE_OF := $(shell find web/page/src web/page/*.json web/page/*.ts web/page/inde
 # make serve ARGS='--port 8001'; ARGS=--no-demo runs the bare venue.
 # The page is built before it; without a page the venue serves all the same.
 serve: $(RUNS)
-	@$(MAKE) --no-print-directory $(PAGE) || echo "the venue starts without its page; programs do not need it"
+	@$(MAKE) --silent $(PAGE) || echo "the venue starts without its page; programs do not need it"
 	@$(BIN)/perps serve --demo $(ARGS)
 
 page: $(PAGE)

@@ -10,8 +10,10 @@ import pytest
 
 from actors.messages import Outcome
 from perps.commands import Command, PlaceOrder
+from perps.journal import JournalUnavailable
 from perps.wire.agents import Envelope
 from perps.wire.base import pack
+from tests.conftest import Event
 from tests.web.agents.channel import channel, none_left
 from tests.web.agents.raw import framed, raw
 from tests.web.agents.test_envelopes import OPEN
@@ -238,6 +240,38 @@ async def test_after_a_cut_events_go_on_where_they_were(venue: Running) -> None:
         assert offsets == [model.offset - 2, model.offset - 1, model.offset]
         _, place = await agent.event("balance")
         assert place == f"{model.epoch}-{model.offset}"
+
+
+async def test_a_channel_whose_events_cannot_be_read_ends_and_says_so(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object) -> int:
+        raise JournalUnavailable("the store does not answer")
+
+    monkeypatch.setattr(venue.venue.context.streams, "_known_offset", lost)
+    ann = await venue.user("ann")
+    async with channel(ann) as agent:
+        await agent.ask((1, "subscribe", {"user": "me", "since": "1-1"}))
+        assert await agent.closed() == (1013, "The venue cannot send events now. Come back in 1 s.")
+    await none_left(venue)
+
+
+async def test_a_channel_ends_if_an_answer_cannot_be_written(
+    venue: Running, monkeypatch: pytest.MonkeyPatch, error_lines: list[Event]
+) -> None:
+    def failing(*_: object) -> bytes:
+        raise TypeError("not encodable")
+
+    ann = await venue.user("ann")
+    async with channel(ann) as agent:
+        (session,) = venue.venue.context.agents._open
+        monkeypatch.setattr(session._form, "answers", failing)
+        await agent.send((1, "ping"))
+        code, reason = await agent.closed()
+        assert (code, reason.partition(".")[0]) == (1011, "The venue failed to write an answer")
+    await none_left(venue)
+    assert [line["event"] for line in error_lines] == ["agents.not_encoded"]
+    error_lines.clear()
 
 
 async def test_another_subscription_takes_the_place_of_the_first(venue: Running) -> None:
