@@ -29,6 +29,7 @@ WEIGHTS: Final[dict[str, int]] = {
     "stream": 2,
     "connectAgent": 2,
     "setPrices": 20,
+    "placeOrders": 20,
     "closeAllPositions": 20,
     "getMetrics": 20,
 }
