@@ -6,6 +6,7 @@ Run with ``-s`` to see what each earned.
 from collections.abc import Callable
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -153,8 +154,7 @@ def test_a_bot_that_sets_an_exit_at_a_price_that_is_on_its_way_earns_nothing() -
                 exits = ((level, None) if is_profit else (None, level)) if better else (None, None)
                 if exits != (each.take_profit, each.stop_loss):
                     name = position_id(BTC, each.number)
-                    profit, stop = exits
-                    fields = {"take_profit": profit, "stop_loss": stop}
+                    fields: dict[str, Any] = dict(zip(("take_profit", "stop_loss"), exits, strict=True))
                     done(venue.send(SetTriggers(ticker=BTC, user="bot", position_id=name, **fields)))
                     exits_set += better
 
