@@ -113,6 +113,7 @@ async def test_arbitrage_brings_the_quote_to_the_index_if_that_pays(quote: float
     sent = await scene.decide()
     assert [values["side"] for _, values in sent] == ([] if side is None else [side])
     assert await scene.decide() == [] or side is not None
+    assert len(scene.seat.account.positions) == (0 if side is None else 2), "one each time"
     scene.price(10_000, quote=10_000)
     assert names(await scene.decide()) == ([] if side is None else ["closePosition"])
 

@@ -58,6 +58,13 @@ async def test_a_limit_order_is_placed_replaced_cancelled_and_another_fills_whil
         await visitor.shows(f"order-price-{ORDER}", Decimal(9750))
         assert (await _order(rest, ORDER))["size"] == "2000.00"
 
+        for typed, stop in (("9500", "9500.00"), ("", None)):
+            await visitor.at(f"order-edit-{ORDER}").click()
+            await visitor.page.get_by_role("dialog").get_by_test_id("exit-stop").fill(typed)
+            await visitor.at("order-submit").click()
+            await expect(visitor.at("order-submit")).to_have_count(0)
+            assert (await _order(rest, ORDER))["stopLoss"] == stop
+
         await visitor.at(f"order-cancel-{ORDER}").click()
         await expect(visitor.at(f"order-{ORDER}")).to_have_count(0)
         assert (await _order(rest, ORDER))["reason"] == "owner"

@@ -6,6 +6,7 @@ Run with ``-s`` to see what each earned.
 from collections.abc import Callable
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -130,19 +131,22 @@ def test_a_feed_that_lags_is_no_gift(late_ms: int) -> None:
 
 def test_a_bot_that_sets_an_exit_at_a_price_that_is_on_its_way_earns_nothing() -> None:
     """It holds both sides. When the price has gone further than the feed will say next, one side would leave there."""
-    late_ms, total, trades = 2_000, 0.0, 0
+    late_ms, exits_set = 2_000, 0
+    totals = {execution: [0.0, 0] for execution in Execution}
     begun = Books((index_market(), BTC_PRICE)).at
     for seed in range(3):
         prices = walk(600, bps=20, seed=seed)
 
-        def leaves_by_exits(venue: Books, _: int, ahead: int, prices: list[int] = prices) -> None:
+        def leaves_by_exits(venue: Books, now: int, ahead: int, prices: list[int] = prices) -> None:
+            nonlocal exits_set
             market = venue.markets[BTC]
             present = prices[min((venue.at - begun + late_ms) // STEP_MS, len(prices) - 1)]
             own = [each for each in market.positions.values() if each.user == "bot"]
             held = {each.lots > 0 for each in own} | {each.side is Side.LONG for each in market.orders.of("bot")}
             for side in Side:
-                if (side is Side.LONG) not in held:
-                    done(venue.send(OpenPosition(ticker=BTC, user="bot", side=side, size=SIZE, leverage=5)))
+                gains = (present - now) * (1 if side is Side.LONG else -1) >= 0
+                if (side is Side.LONG) not in held and gains:
+                    done(venue.open("bot", side, SIZE, leverage=5))
             for each in own:
                 better = (ahead - present) * (1 if each.lots > 0 else -1) * 10_000 > 4 * FEE_BPS * present
                 level = Ticks(ahead - 10 if ahead > market.mark else ahead + 10)
@@ -150,15 +154,20 @@ def test_a_bot_that_sets_an_exit_at_a_price_that_is_on_its_way_earns_nothing() -
                 exits = ((level, None) if is_profit else (None, level)) if better else (None, None)
                 if exits != (each.take_profit, each.stop_loss):
                     name = position_id(BTC, each.number)
-                    profit, stop = exits
-                    venue.send(
-                        SetTriggers(ticker=BTC, user="bot", position_id=name, take_profit=profit, stop_loss=stop)
-                    )
+                    fields: dict[str, Any] = dict(zip(("take_profit", "stop_loss"), exits, strict=True))
+                    done(venue.send(SetTriggers(ticker=BTC, user="bot", position_id=name, **fields)))
+                    exits_set += better
 
-        gain, count = earned(leaves_by_exits, Execution.NEXT_PRICE, prices, late_ms=late_ms)
-        total, trades = total + gain, trades + count
-    print(f"\nexits at the price to come: {total:+.2f} USD in {trades} trades")
-    assert total < 0
+        for execution, total in totals.items():
+            gain, count = earned(leaves_by_exits, execution, prices, late_ms=late_ms)
+            total[0] += gain
+            total[1] += count
+    (at_once, sent), (waiting, waited) = totals[Execution.IMMEDIATE], totals[Execution.NEXT_PRICE]
+    print(f"\nexits at the price to come: at once {at_once:+.2f} USD in {sent:.0f} trades, ")
+    print(f"  next {waiting:+.2f} in {waited:.0f}; {exits_set} exits were set")
+    assert exits_set > 100
+    assert at_once > 0
+    assert waiting < 0
 
 
 @pytest.mark.parametrize("first", [PriceSource.ORACLE, PriceSource.AGENT])

@@ -27,6 +27,7 @@ from tests.perps.build import (
     quote_market,
     reductions,
 )
+from tests.perps.test_adversaries import leave_all
 from tests.perps.test_margin_adversaries import most_out
 
 LONG, SHORT = Side.LONG, Side.SHORT
@@ -57,13 +58,6 @@ def gang(kind: str) -> tuple[Books, str, int]:
     for user in GANG:
         venue.add_user(user)
     return venue, params.ticker, venue.wallets(*GANG)
-
-
-def leave_all(venue: Books, ticker: str) -> None:
-    for number, position in list(venue.markets[ticker].positions.items()):
-        if number in venue.markets[ticker].positions:
-            name = position_id(ticker, number)
-            venue.send(ClosePosition(ticker=ticker, user=position.user, position_id=name, share=Ppb(PPB)))
 
 
 def by_tier(params: MarketParams) -> tuple[Tier, ...]:
@@ -128,6 +122,7 @@ def test_adversary_8_who_splits_over_tiers_gains_nothing_at_a_constant_price(
         size = Micros(2_000 * BTC_PRICE * 99 // 100 // pieces)
         best = params.leverage_of(2_000 * 99 // 100 // pieces)
         margin += opened(venue.open("ann", LONG, size, ticker=ticker, leverage=best)).position.margin
+    assert len(venue.markets[ticker].positions) == pieces
     leave_all(venue, ticker)
     earned = venue.wallets(*GANG) - before
     with capsys.disabled():
@@ -156,6 +151,8 @@ def test_adversary_8_who_splits_over_tiers_leaves_no_bad_debt_within_the_declare
         print(f"\nindex, falling: 9,900 split in {pieces}: {parts} liquidations, debt {debt / MICRO:.2f}, ")
         print(f"  earned {earned / MICRO:.2f}, insurance {venue.markets[ticker].insurance / MICRO:.2f}")
 
+    assert parts > pieces, "in parts"
+    assert venue.markets[ticker].positions == {}
     assert debt == 0
     assert earned < 0
 

@@ -265,6 +265,8 @@ class Oracle(OrderChecks):
         """The leverage that was asked for is in no row: the margin that was added says what it can have been."""
         name, market = position_id(row.stream, event.position.number), self.slow.markets[row.stream]
         self._fills(row, event.order)
+        if self.slow.is_stale(row.stream, row.at):
+            self._complain(f"row {row.offset} increases {name} at a price that is too old or in doubt")
         self._check_fill(row, event.fill, market)
         cost, margin = abs(event.fill.cost), event.margin_added
         leverage = max(ceil(Fraction(cost, max(margin, 1))), 1)

@@ -144,12 +144,18 @@ async def test_agents_on_a_websocket_send_no_order_over_http(
         return await real(self, request)
 
     monkeypatch.setattr(Sender, "once", once)
-    async with TRANSPORTS["websocket"](venue.url, (await venue.user("ann")).key, retry_s=10) as line:
-        desk = Desk(line, Account())
-        opened = await desk.open("BTC-PERP", "long", "100", 2)
-        assert isinstance(opened, Opened)
-        await desk.close(opened.position.id)
-    assert over_http == []
+    key = (await venue.user("ann")).key
+    seen: dict[str, list[str]] = {}
+    for transport in TRANSPORTS:
+        over_http.clear()
+        async with TRANSPORTS[transport](venue.url, key, retry_s=10) as line:
+            desk = Desk(line, Account())
+            opened = await desk.open("BTC-PERP", "long", "100", 2)
+            assert isinstance(opened, Opened)
+            await desk.close(opened.position.id)
+        seen[transport] = over_http.copy()
+    assert len(seen["http"]) == 2, "what is counted counts"
+    assert seen["websocket"] == []
 
 
 def test_every_transport_can_be_chosen() -> None:

@@ -89,7 +89,9 @@ async def test_a_refusal_is_counted_by_its_code(venue: Running) -> None:
     assert list(told) == ["market_not_found"]
 
 
-async def test_a_price_grows_old_and_a_threshold_says_so(venue: Running, tmp_path: Path) -> None:
+async def test_a_price_grows_old_and_a_threshold_says_so(
+    venue: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     seen = figures(before := await sample(venue), await sample(venue))
     assert seen.markets[0].price_age_s == 0
     clock = venue.clock
@@ -98,6 +100,10 @@ async def test_a_price_grows_old_and_a_threshold_says_so(venue: Running, tmp_pat
     now = await sample(venue)
     assert figures(before, now).markets[0].price_age_s == 90
     assert now.metrics.by("perps_price_age_seconds", "ticker") == {"BTC-PERP": 90}
+    assert await checked(venue, tmp_path, "[markets]\nprice_age_s = 60\n") == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("BTC-PERP: ")
+    assert "90" in line
 
 
 async def test_a_check_that_finds_nothing_ends_with_0(

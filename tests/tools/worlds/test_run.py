@@ -16,6 +16,7 @@ from tests.tools.conftest import Running
 from tests.tools.fake_venue import ADMIN_KEY
 from tools.worlds.agents import users_of
 from tools.worlds.feeds import timed
+from tools.worlds.places import WorldError
 from tools.worlds.reading import PACKAGED, path_of, read_world
 from tools.worlds.run import applied, run_world
 from tools.worlds.stories import read_stories
@@ -134,6 +135,19 @@ async def test_an_agent_whose_key_has_ended_asks_for_another(running: Running, t
         del keys[key]
     await demo.until_it_trades()
     await demo.stop()
+
+
+async def test_a_world_that_can_never_be_ends_with_its_error(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*_: object) -> None:
+        raise WorldError("NOVA is something else")
+
+    monkeypatch.setattr("tools.worlds.run.plan", never)
+    work = run_world(running.url, ADMIN_KEY, asyncio.Event(), DEMO, keys_in=tmp_path, ready=lambda _: None, pace=PACE)
+    with pytest.raises(WorldError, match="NOVA is something else"):
+        await asyncio.wait_for(work, 3)
+    assert running.venue.seen["open"] == 0
 
 
 async def test_a_demo_stops_while_it_is_being_made(running: Running, tmp_path: Path) -> None:

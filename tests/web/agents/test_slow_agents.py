@@ -19,6 +19,7 @@ from tests.web.venue import OnMemory, Running
 from web.agents import line
 from web.agents.session import Session
 from web.compose import Limits
+from web.limits import connections
 
 ORDER = {**OPEN, "type": "limit", "price": "40000"}
 
@@ -83,8 +84,13 @@ async def test_large_answers_wait_for_the_agent_and_do_not_pile_up(venue: Runnin
                 await reader.readuntil(b"\xa5count")
 
 
-async def test_events_that_are_not_read_cut_the_channel_at_a_byte_limit(starter: Starter) -> None:
-    venue = await starter(OnMemory(), limits=Limits(behind_bytes_max=2_000))
+async def test_events_that_are_not_read_cut_the_channel_at_a_byte_limit(
+    starter: Starter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else cuts it: a write may wait for ever, and so may a pong."""
+    monkeypatch.setattr(line, "WRITE_S", 600)
+    monkeypatch.setattr(connections, "READ_S", 600)
+    venue = await starter(OnMemory(), limits=Limits(behind_bytes_max=2_000, heartbeat_s=600))
     await venue.market()
     ann, bob = await venue.user("ann"), await venue.user("bob", "1000000")
     async with raw(ann) as (reader, writer):
@@ -92,6 +98,7 @@ async def test_events_that_are_not_read_cut_the_channel_at_a_byte_limit(starter:
         await reader.readuntil(b"snapshot")
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         async with channel(bob) as agent, soon(60):
+            assert len(venue.venue.context.agents) == 2
             number = 0
             while len(venue.venue.context.agents) > 1:
                 batch = range(number + 1, number + 101)

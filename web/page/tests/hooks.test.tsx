@@ -201,16 +201,35 @@ describe("usePerpTrade", () => {
     const order = { id: "BTC-PERP-o1", type: "market", status: "open", ticker: "BTC-PERP" };
     const filled = { ...order, status: "filled" };
     venue.on(SENT, { order, newBalance: "899.00", clientOrderId: "one", offset: 6 });
-    venue.on("GET /api/orders/BTC-PERP-o1", { order }, { order: filled });
     const result = await shown(() => usePerpTrade().opening);
     act(() => void result.current.open(OPEN));
     await pass(100);
+    await say(wire(6, ["order", { ...order, closedAt: null }]));
     expect(result.current).toMatchObject({ isPending: true, progress: { phase: "waiting", order } });
     await pass(1_000);
+    await say(wire(7, ["order", { ...filled, closedAt: "2026-01-01T00:01:00.000Z" }]));
     await until(() =>
       expect(result.current).toMatchObject({ isPending: false, progress: { phase: "waiting", order: filled } }),
     );
     expect(venue.of(SENT)).toHaveLength(1);
+    expect(venue.of("GET /api/orders/BTC-PERP-o1"), "the stream has said it").toHaveLength(0);
+  });
+
+  it("asks how an order ended that ended while the line was cut", async () => {
+    const order = { id: "BTC-PERP-o1", type: "market", status: "open", ticker: "BTC-PERP" };
+    const filled = { ...order, status: "filled" };
+    venue.on(SENT, { order, newBalance: "899.00", clientOrderId: "one", offset: 6 });
+    venue.on("GET /api/orders/BTC-PERP-o1", { order: filled });
+    const result = await shown(() => usePerpTrade().opening);
+    act(() => void result.current.open(OPEN));
+    await pass(100);
+    await say(wire(6, ["order", { ...order, closedAt: null }]));
+    await say(wire(9, ["snapshot", { markets: [MARKET], user: { ...ALICE, orders: [] }, offset: 9 }]));
+    await until(() =>
+      expect(result.current).toMatchObject({ isPending: false, progress: { phase: "waiting", order: filled } }),
+    );
+    expect(venue.of(SENT)).toHaveLength(1);
+    expect(venue.of("GET /api/orders/BTC-PERP-o1")).toHaveLength(1);
   });
 
   it("says why the venue refused, and does not send it again", async () => {

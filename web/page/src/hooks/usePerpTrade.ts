@@ -12,9 +12,9 @@ import type {
   TriggersSet,
   Order as VenueOrder,
 } from "../api/venue";
-import { Refused, type Venue, body, isNoVerdict, newOrderId } from "../api/venue";
+import { Refused, body, isNoVerdict, newOrderId } from "../api/venue";
 import { type Progress, carriedOut } from "../live/order";
-import { useSession, useTab } from "./provider";
+import { type Tab, useSession, useTab } from "./provider";
 
 export type Order<T> = {
   readonly progress: Progress<T>;
@@ -24,26 +24,28 @@ export type Order<T> = {
   readonly reset: () => void;
 };
 
-export const WAITING_MS = 250;
-
-/** How an order that waits for the next price ends: asked for until it has. */
-async function ended(venue: Venue, order: VenueOrder): Promise<VenueOrder> {
-  while (order.status === "open") {
-    await new Promise((resolve) => setTimeout(resolve, WAITING_MS));
-    const asked = venue.GET("/api/orders/{orderId}", { params: { path: { orderId: order.id } } });
-    order = await body<{ order: VenueOrder }>(asked).then(
-      (found) => found.order,
-      () => order,
-    );
+/** How an order that waits for the next price ends, as the stream tells it. If it ended unseen, the venue is asked. */
+async function ended({ venue, stream }: Tab, { order: { id: orderId }, offset }: Pending): Promise<VenueOrder> {
+  for (;;) {
+    const { user, offset: seen } = stream.get().state;
+    const told = user?.ended.find(({ id }) => id === orderId);
+    if (told !== undefined) return told;
+    if (user !== null && seen >= offset && !user.orders.has(orderId)) {
+      const params = { path: { orderId } };
+      const { order } = await body<{ order: VenueOrder }>(venue.GET("/api/orders/{orderId}", { params }));
+      if (order.status !== "open") return order;
+    }
+    await new Promise<void>((resolve) => {
+      const forget = stream.subscribe(() => (forget(), resolve()));
+    });
   }
-  return order;
 }
 
 /** A command that is sent until there is a verdict. What is on its way goes on when the component has gone.
  *
  * In a market that executes at the next price the verdict is an order; then it is waited for. */
 export function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) => Promise<T | Pending>) {
-  const { venue } = useTab();
+  const tab = useTab();
   const [progress, setProgress] = useState<Progress<T>>({ phase: "idle" });
   const mounted = useRef<AbortController | null>(null);
   useEffect(() => {
@@ -61,10 +63,10 @@ export function useOrder<A extends unknown[], T>(send: (id: string, ...args: A) 
         (id) => sending.current(id, ...args),
         tell,
         never,
-        (order) => ended(venue, order),
+        (pending) => ended(tab, pending),
       );
     },
-    [venue],
+    [tab],
   );
   const reset = useCallback(() => setProgress({ phase: "idle" }), []);
   const isPending =

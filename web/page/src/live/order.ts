@@ -22,7 +22,7 @@ export async function carriedOut<T>(
   send: (id: string) => Promise<T | Pending>,
   tell: (progress: Progress<T>) => void,
   signal: AbortSignal,
-  ended: (order: Order) => Promise<Order> = async (order) => order,
+  ended: (pending: Pending) => Promise<Order> = async ({ order }) => order,
 ): Promise<Progress<T>> {
   tell({ phase: "sending", id });
   for (let tries = 1; ; tries++) {
@@ -31,7 +31,7 @@ export async function carriedOut<T>(
       const answer = await send(id);
       if (isPending(answer)) {
         tell({ phase: "waiting", id, order: answer.order });
-        progress = { phase: "waiting", id, order: await ended(answer.order) };
+        progress = { phase: "waiting", id, order: await ended(answer) };
       } else progress = { phase: "done", id, answer };
     } catch (error) {
       if (!isNoVerdict(error)) {

@@ -7,7 +7,6 @@ import * as say from "../../words/numbers";
 import { amountOf, typeName, ofOrder, orderName } from "../../words/orders";
 import { useDesk } from "../desk";
 import { Bad, ExitFields, exitsOf } from "../exits";
-import { Icon } from "../parts";
 import { Sheet, SheetHead } from "../sheet";
 import { SideTag } from "../sidetag";
 import { Leverage } from "../ticket-parts";
@@ -54,10 +53,6 @@ function Form({ order, market, onClose }: Parts) {
   const asked = JSON.stringify([text, sizeText, leverage, hours, typed]);
   useEffect(reset, [asked, reset]);
   const words = progress.phase === "refused" ? ofOrder(progress.refusal, market, { ...order, leverage }) : null;
-  const isLeft =
-    exits !== null &&
-    ((order.takeProfit !== null && exits.takeProfit === undefined) ||
-      (order.stopLoss !== null && exits.stopLoss === undefined));
   const isNothing = terms !== null && Object.keys(terms).length === 0;
   const isOff = terms === null || isNothing || isPending || words !== null;
   const kept = size === null ? null : reserveOf(size, leverage, market.takerFee);
@@ -140,12 +135,6 @@ function Form({ order, market, onClose }: Parts) {
         <Expiry id="order-expiry" value={hours} onPick={setHours} isLocked={isPending} kept={order.expiresAt} />
       </dl>
       {words && !["price", "size"].includes(words.field ?? "") && <Bad words={words} />}
-      {isLeft && (
-        <p className="note caution" role="status">
-          <Icon name="note" />
-          <span>An order keeps its profit and stop. To take one away, cancel the order and place it anew.</span>
-        </p>
-      )}
       <p className="under">Its new terms hold at once. It goes behind other orders at the same price.</p>
       <button className="btn big primary" data-testid="order-submit" aria-disabled={isOff || isStale}>
         {said}
@@ -162,18 +151,19 @@ type Typed = {
   exits: ReturnType<typeof exitsOf>;
 };
 
-/** What differs from the order as it is; null: something is no number. The venue keeps what is left out. */
+/** What differs from the order as it is; null: something is no number. The venue keeps what is left out; null takes an exit away. */
 function termsOf(order: Order, { price, size, leverage, hours, exits }: Typed): ReplaceBody | null {
   if (!Number(price) || !Number(size) || exits === null) return null;
-  const isOther = (one: string | null | undefined, other: string | null) =>
-    one != null && Number(one) !== Number(other);
+  const isOther = (one: string | null, other: string | null) =>
+    one === null || other === null ? one !== other : Number(one) !== Number(other);
+  const [takeProfit, stopLoss] = [exits.takeProfit ?? null, exits.stopLoss ?? null];
   const until = hours === "keep" ? null : expiresAt(hours);
   return {
     ...(isOther(price, order.price) && { price }),
     ...(isOther(size, order.size) && { size }),
     ...(leverage !== order.leverage && { leverage }),
     ...(until !== null && { expiresAt: until }),
-    ...(isOther(exits.takeProfit, order.takeProfit) && { takeProfit: exits.takeProfit }),
-    ...(isOther(exits.stopLoss, order.stopLoss) && { stopLoss: exits.stopLoss }),
+    ...(isOther(takeProfit, order.takeProfit) && { takeProfit }),
+    ...(isOther(stopLoss, order.stopLoss) && { stopLoss }),
   };
 }
