@@ -5,11 +5,11 @@ import { useConnection, useMarket, useOrders, useReplace, useWalletBalance } fro
 import { decimal, reserveOf } from "../../live/money";
 import * as say from "../../words/numbers";
 import { amountOf, typeName, ofOrder, orderName } from "../../words/orders";
-import { useDesk } from "../desk";
-import { Bad, ExitFields, exitsOf } from "../exits";
-import { Sheet, SheetHead } from "../sheet";
-import { SideTag } from "../sidetag";
-import { Leverage } from "../ticket-parts";
+import { useDesk } from "../frame/desk";
+import { Bad, ExitFields, exitsOf } from "../ticket/exits";
+import { Sheet, SheetHead } from "../frame/sheet";
+import { SideTag } from "../frame/sidetag";
+import { Leverage } from "../ticket/numbers";
 import { Expiry, PriceField, expiresAt } from "./fields";
 
 /** Other terms for an order that waits. When it ends meanwhile, the sheet closes: the toast says how. */

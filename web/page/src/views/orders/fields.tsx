@@ -5,7 +5,7 @@ import { type Decimal, decimal, onTick } from "../../live/money";
 import * as say from "../../words/numbers";
 import { EXPIRIES, type Waits, isReached, offsetsOf, purpose } from "../../words/orders";
 import type { Words } from "../../words/refusals";
-import { Bad } from "../exits";
+import { Bad } from "../ticket/exits";
 
 /** The price that an order of this kind begins with: one per cent away, so that it waits. */
 export function firstPrice(market: Market, order: Waits): Decimal {

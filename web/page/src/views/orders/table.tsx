@@ -4,8 +4,8 @@ import { useCancel, useCancelAll, useConnection, useMarket } from "../../hooks";
 import * as say from "../../words/numbers";
 import { amountOf, falls, isForNextPrice, typeName } from "../../words/orders";
 import { plainly } from "../../words/refusals";
-import { useDesk } from "../desk";
-import { SideTag } from "../sidetag";
+import { useDesk } from "../frame/desk";
+import { SideTag } from "../frame/sidetag";
 
 /** Orders that wait, with what one can do about them. */
 export function OrdersTable({ orders }: { orders: readonly Order[] }) {
