@@ -29,11 +29,16 @@ export function later<P extends object>(read: () => Promise<ComponentType<P>>): 
   };
 }
 
-const orders = () => import("../orders");
-export const OrderForm = later(async () => (await orders()).OrderForm);
-export const OrdersTable = later(async () => (await orders()).OrdersTable);
-export const OrderSheet = later(async () => (await orders()).OrderSheet);
-export const CloseAllSheet = later(async () => (await orders()).CloseAllSheet);
+const own = () => import("../own");
+export const OrderForm = later(async () => (await own()).OrderForm);
+export const OrdersTable = later(async () => (await own()).OrdersTable);
+export const OrderSheet = later(async () => (await own()).OrderSheet);
+export const CloseAllSheet = later(async () => (await own()).CloseAllSheet);
+export const EditSheet = later(async () => (await own()).EditSheet);
+export const CloseSheet = later(async () => (await own()).CloseSheet);
+export const WalletSheet = later(async () => (await own()).WalletSheet);
+export const KeysSheet = later(async () => (await own()).KeysSheet);
+export const Past = later(async () => (await own()).Past);
 
 /** Read what a trader needs next. */
-export const readAhead = (): void => void orders().catch(() => undefined);
+export const readAhead = (): void => void own().catch(() => undefined);

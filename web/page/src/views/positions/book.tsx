@@ -4,9 +4,8 @@ import type { Order } from "../../api/venue";
 import { sum } from "../../live/money";
 import * as say from "../../words/numbers";
 import { useDesk } from "../frame/desk";
-import { OrdersTable } from "../frame/later";
+import { OrdersTable, Past } from "../frame/later";
 import { Gain, Tabs, paid, vars } from "../frame/parts";
-import { Past } from "../portfolio/past";
 import { SideTag } from "../frame/sidetag";
 import { Tape } from "../market/tape";
 
