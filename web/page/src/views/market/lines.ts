@@ -3,9 +3,9 @@ import { type AutoscaleInfo, type IPriceLine, LineStyle } from "lightweight-char
 import { type RefObject, useEffect, useMemo, useRef, useState } from "react";
 import type { Order } from "../../api/venue";
 import { type LivePosition, useMarket, useOrders, useReplace, useTriggers, useUserPositions } from "../../hooks";
-import { type Decimal, onTick, pnlNow } from "../../live/money";
+import { type Decimal, onTick, pnlNow, times } from "../../live/money";
 import * as say from "../../words/numbers";
-import { amountOf, isForNextPrice, ofOrder, typeName } from "../../words/orders";
+import { amountOf, isExitOf, isForNextPrice, ofOrder, typeName } from "../../words/orders";
 import { ofExits } from "../../words/refusals";
 import type { Parts } from "./chart";
 import { useDesk } from "../frame/desk";
@@ -19,7 +19,10 @@ const GRAB_PX = 8;
 
 type Kind = "entry" | "liq" | "tp" | "sl" | "order";
 type Placed<K, T> = { readonly id: string; readonly kind: K; readonly price: Decimal; readonly of: T };
-type Line = Placed<Exclude<Kind, "order">, LivePosition> | Placed<"order", Order>;
+type Line =
+  | Placed<Exclude<Kind, "order">, LivePosition>
+  /** `from`: of an exit, the position that it leaves. */
+  | (Placed<"order", Order> & { readonly from: LivePosition | undefined });
 type Dragged = { readonly id: string; readonly price: Decimal };
 export type Far = {
   readonly id: string;
@@ -41,9 +44,10 @@ function linesOf(position: LivePosition, dragged: Dragged | null): Line[] {
   });
 }
 
-function lineOf(order: Order, dragged: Dragged | null): Line {
+function lineOf(order: Order, dragged: Dragged | null, own: readonly LivePosition[]): Line {
   const id = `${order.id} order`;
-  return { id, kind: "order", price: dragged?.id === id ? dragged.price : order.price, of: order };
+  const from = own.find((position) => isExitOf(order, position.id));
+  return { id, kind: "order", price: dragged?.id === id ? dragged.price : order.price, of: order, from };
 }
 
 const MOVES: ReadonlySet<Kind> = new Set(["tp", "sl", "order"]);
@@ -67,7 +71,7 @@ export function useOwnLines(
   );
   const [dragged, drag] = useState<Dragged | null>(null);
   const lines = useMemo(
-    () => [...own.flatMap((one) => linesOf(one, dragged)), ...waiting.map((one) => lineOf(one, dragged))],
+    () => [...own.flatMap((one) => linesOf(one, dragged)), ...waiting.map((one) => lineOf(one, dragged, own))],
     [own, waiting, dragged],
   );
   useDrag(parts, place, lines, at, drag);
@@ -211,20 +215,25 @@ const LOOKS = {
 } as const;
 
 function lookOf(line: Line) {
-  const { token, lineStyle, lineWidth } = LOOKS[line.kind];
+  const isExit = line.kind === "order" && line.of.reduceOnly;
+  const kind = isExit ? (line.of.type === "take_profit" ? "tp" : "sl") : line.kind;
+  const { token, lineStyle, lineWidth } = LOOKS[kind];
   return {
     price: Number(line.price),
     color: colour(`--${token}`),
-    axisLabelTextColor: colour(line.kind === "order" ? "--surface" : `--on-${token}`),
+    axisLabelTextColor: colour(kind === "order" ? "--surface" : `--on-${token}`),
     lineStyle,
     lineWidth,
     title: titleOf(line),
   };
 }
 
-function titleOf({ kind, price, of }: Line): string {
+function titleOf(line: Line): string {
+  const { kind, price, of } = line;
   const gain = (value: Decimal) => say.money(value, { isSigned: true });
   if (kind === "liq") return NAMES.liq;
+  if (kind === "order" && line.from !== undefined)
+    return `${typeName(of)} ${amountOf(of)} ${gain(times(pnlNow(line.from, price), of.percentage ?? "1"))}`;
   if (kind === "order") return `${of.side === "long" ? "▲" : "▼"} ${typeName(of)} ${amountOf(of)}`;
   if (kind === "entry") return `${of.side === "long" ? "▲ Long" : "▼ Short"} ${gain(of.pnl)}`;
   return `${NAMES[kind]} ${gain(pnlNow(of, price))}`;

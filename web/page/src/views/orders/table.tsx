@@ -112,16 +112,14 @@ const Row = memo(function Row({ order }: { order: Order }) {
       <td className="c-acts">
         {!isForNextPrice(order) && (
           <span className="acts">
-            {!order.reduceOnly && (
-              <button
-                className="btn quiet"
-                data-testid={`order-edit-${order.id}`}
-                aria-label={`Edit ${typeName(order).toLowerCase()} ${name} ${order.side}`}
-                onClick={() => show({ name: "order", orderId: order.id })}
-              >
-                Edit
-              </button>
-            )}
+            <button
+              className="btn quiet"
+              data-testid={`order-edit-${order.id}`}
+              aria-label={`Edit ${typeName(order).toLowerCase()} ${name} ${order.side}`}
+              onClick={() => show({ name: "order", orderId: order.id })}
+            >
+              Edit
+            </button>
             <button
               className="btn"
               data-testid={`order-cancel-${order.id}`}

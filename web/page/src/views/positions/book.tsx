@@ -3,6 +3,7 @@ import { type LivePosition, useKnown, useMarket, useOrders, useSession, useUserP
 import type { Order } from "../../api/venue";
 import { sum } from "../../live/money";
 import * as say from "../../words/numbers";
+import { isExitOf } from "../../words/orders";
 import { useDesk } from "../frame/desk";
 import { OrdersTable, Past } from "../frame/later";
 import { Gain, Tabs, paid, vars } from "../frame/parts";
@@ -98,13 +99,15 @@ function Open({ positions, orders }: OpenProps) {
     );
   return (
     <div className="scroll ages" tabIndex={0} role="region" aria-label="Open positions and orders">
-      {positions.length > 0 && <Positions positions={positions} total={total} />}
+      {positions.length > 0 && <Positions positions={positions} orders={orders} total={total} />}
       {orders.length > 0 && <OrdersTable orders={orders} />}
     </div>
   );
 }
 
-function Positions({ positions, total }: { positions: readonly LivePosition[]; total: number }) {
+type PositionsProps = { positions: readonly LivePosition[]; orders: readonly Order[]; total: number };
+
+function Positions({ positions, orders, total }: PositionsProps) {
   return (
     <>
       <table className="t">
@@ -128,7 +131,11 @@ function Positions({ positions, total }: { positions: readonly LivePosition[]; t
         </thead>
         <tbody>
           {positions.map((position) => (
-            <Row key={position.id} position={position} />
+            <Row
+              key={position.id}
+              position={position}
+              parts={orders.filter((order) => isExitOf(order, position.id)).length}
+            />
           ))}
         </tbody>
       </table>
@@ -141,7 +148,7 @@ function Positions({ positions, total }: { positions: readonly LivePosition[]; t
   );
 }
 
-function Row({ position }: { position: LivePosition }) {
+function Row({ position, parts }: { position: LivePosition; parts: number }) {
   const { show } = useDesk();
   const market = useMarket(position.ticker);
   const [tick, lot] = [market?.tickSize ?? "0.01", market?.lotSize ?? "0.0001"];
@@ -193,6 +200,16 @@ function Row({ position }: { position: LivePosition }) {
       </td>
       <td className="num exits" data-k="Profit, stop" data-testid={`position-exits-${position.id}`}>
         <Exit price={position.takeProfit} tick={tick} />
+        {parts > 0 && (
+          <button
+            className="link more"
+            data-testid={`position-parts-${position.id}`}
+            aria-label={`${parts} exits by share of ${name}`}
+            onClick={() => show({ name: "edit", positionId: position.id, tab: "parts" })}
+          >
+            +{parts}
+          </button>
+        )}
         <small>
           <Exit price={position.stopLoss} tick={tick} />
         </small>

@@ -21,9 +21,10 @@ import { Bad, ExitFields, TooLate, type Typed, exitsOf } from "../ticket/exits";
 import { Tabs } from "../frame/parts";
 import { Sheet, SheetHead } from "../frame/sheet";
 import { SideTag } from "../frame/sidetag";
+import { PartsForm } from "./parts";
 import { WAITING, ofWaiting } from "./waiting";
 
-export type EditTab = "exits" | "margin" | "more";
+export type EditTab = "exits" | "parts" | "margin" | "more";
 
 /** What can be changed about an open position. */
 export function EditSheet({ id, first, onClose }: { id: string; first: EditTab; onClose: () => void }) {
@@ -48,12 +49,15 @@ export function EditSheet({ id, first, onClose }: { id: string; first: EditTab; 
         onPick={setTab}
         all={[
           { name: "exits", title: "Profit and stop" },
+          { name: "parts", title: "In parts" },
           { name: "margin", title: "Margin" },
           { name: "more", title: "Add to it" },
         ]}
       />
       {tab === "exits" ? (
         <ExitsForm {...parts} />
+      ) : tab === "parts" ? (
+        <PartsForm position={position} market={market} />
       ) : tab === "margin" ? (
         <MarginForm {...parts} />
       ) : (
