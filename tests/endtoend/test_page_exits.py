@@ -39,7 +39,11 @@ async def test_a_position_leaves_by_shares_each_at_a_price_of_its_own(venues: Ve
         await visitor.at("exit-submit").click()
         await expect(visitor.at("exit-order-BTC-PERP-o1")).to_contain_text("half of it")
         [order] = await _exits(rest)
-        assert (order["type"], order["price"], Decimal(order["percentage"])) == ("take_profit", "11000.00", Decimal("0.5"))
+        assert (order["type"], order["price"], Decimal(order["percentage"])) == (
+            "take_profit",
+            "11000.00",
+            Decimal("0.5"),
+        )
 
         await visitor.at("exit-type-stop").click()
         await visitor.at("exit-share").fill("100")
