@@ -5,7 +5,7 @@ import "./style/tokens.css";
 import "./style/page.css";
 import "./style/more.css";
 import { App } from "./views/app";
-import { beginTheme } from "./views/theme";
+import { beginTheme } from "./views/frame/theme";
 
 beginTheme();
 

@@ -1,19 +1,19 @@
 import { memo, useEffect } from "react";
 import { useConnection, useHolder, useMarket, useSession, useTickers } from "../hooks";
-import { Book } from "./book";
-import { Chart, INTERVALS } from "./chart";
-import { later, readAhead } from "./later";
-import { DeskProvider, useDesk } from "./desk";
-import { MarketHead } from "./head";
-import { Markets } from "./markets";
-import { Money } from "./money";
-import { Icon, Tri } from "./parts";
-import { Sheets } from "./sheets";
-import { Flow, Tape } from "./tape";
-import { Ticket } from "./ticket";
-import type { Kind } from "./ticket-fields";
-import { Toasts } from "./toasts";
-import { LateBar, TopBar } from "./topbar";
+import { Book } from "./positions/book";
+import { Chart, INTERVALS } from "./market/chart";
+import { later, readAhead } from "./frame/later";
+import { DeskProvider, useDesk } from "./frame/desk";
+import { MarketHead } from "./market/head";
+import { Markets } from "./market/markets";
+import { Money } from "./positions/money";
+import { Icon, Tri } from "./frame/parts";
+import { Sheets } from "./frame/sheets";
+import { Flow, Tape } from "./market/tape";
+import { Ticket } from "./ticket/ticket";
+import type { Kind } from "./ticket/fields";
+import { Toasts } from "./frame/toasts";
+import { LateBar, TopBar } from "./frame/topbar";
 
 export function App() {
   const tickers = useTickers();
@@ -24,8 +24,8 @@ export function App() {
   );
 }
 
-const Portfolio = later(async () => (await import("./portfolio")).default);
-const Operator = later(async () => (await import("./operator")).default);
+const Portfolio = later(async () => (await import("./portfolio/portfolio")).default);
+const Operator = later(async () => (await import("./operator/operator")).default);
 
 function Page() {
   const { place, isTicketUp } = useDesk();

@@ -1,4 +1,5 @@
 /** Orders that wait, in words: what they are for, why one was refused, and how one ended. */
+import Big from "big.js";
 import type { ErrorCode, Market, Order, Side } from "../api/venue";
 import { Refused } from "../api/venue";
 import type { Decimal } from "../live/money";
@@ -32,6 +33,10 @@ export const amountOf = ({ size, percentage }: Amount): string =>
 export const isForNextPrice = ({ type }: { readonly type: string }): boolean =>
   type === "market" || type === "withdrawal";
 
+/** Whether an order is an exit of a position, by a share of it, at a price. */
+export const isExitOf = (order: Pick<Order, "type" | "reduceOnly" | "positionId">, positionId: string): boolean =>
+  order.reduceOnly && order.positionId === positionId && !isForNextPrice(order);
+
 export const SIDES = { long: "Long", short: "Short" } as const;
 
 /** Whether the price has to fall to it: a limit waits for a better price, a stop for one that goes its way. */
@@ -47,11 +52,28 @@ export function orderName(
   return `${typeName(order)} ${order.side} ${amountOf(order)} ${say.base(order.ticker)} at ${price}`;
 }
 
+/** How much of a position a share is, in words: `half of it`. */
+export const shareName = (share: Decimal | null | undefined): string =>
+  Number(share ?? 1) === 1
+    ? "all of it"
+    : Number(share) === 0.5
+      ? "half of it"
+      : `${say.plain(
+          Big(share ?? 1)
+            .times(100)
+            .toFixed(),
+        )} % of it`;
+
 /** What an order waits for. */
-export function purpose(order: Waits & { readonly price: Decimal }, market: Market): string {
+export function purpose(
+  order: Waits & { readonly price: Decimal; readonly percentage?: Decimal | null },
+  market: Market,
+): string {
   const [now, at] = [Number(order.type === "limit" ? market.currentPrice : market.markPrice), Number(order.price)];
   const price = say.price(order.price, market.tickSize);
   const away = say.percent(Math.abs(at / now - 1), 1);
+  if (order.reduceOnly)
+    return `When the mark price ${falls(order) ? "falls" : "rises"} to ${price} (${away} from now), this closes ${shareName(order.percentage)} at the market.`;
   if (order.type === "stop")
     return `When the mark price ${falls(order) ? "falls" : "rises"} to ${price} (${away} from now), this opens a ${order.side} at the market.`;
   if (falls(order) ? at > now : at < now)
@@ -59,9 +81,9 @@ export function purpose(order: Waits & { readonly price: Decimal }, market: Mark
   return `This opens a ${order.side} at ${price} or ${falls(order) ? "lower" : "higher"}, ${away} from now. Until then it waits.`;
 }
 
-/** Whether the mark has reached a stop that is not placed yet: the venue would refuse it. */
+/** Whether the mark has reached a stop or an exit that is not placed yet: the venue would refuse it. */
 export function isReached(order: Waits & { readonly price: Decimal }, market: Market): boolean {
-  if (order.type !== "stop") return false;
+  if (order.type !== "stop" && !order.reduceOnly) return false;
   const [mark, at] = [Number(market.markPrice), Number(order.price)];
   return falls(order) ? mark <= at : mark >= at;
 }

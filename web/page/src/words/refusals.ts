@@ -4,7 +4,8 @@ import type { Market, Side } from "../api/venue";
 import { Refused } from "../api/venue";
 import * as say from "./numbers";
 
-export type Field = "size" | "leverage" | "slippage" | "takeProfit" | "stopLoss" | "amount" | "price" | "expiresAt";
+export type Field =
+  "size" | "leverage" | "slippage" | "takeProfit" | "stopLoss" | "amount" | "price" | "percentage" | "expiresAt";
 
 export type Words = {
   readonly field: Field | null;
@@ -117,6 +118,7 @@ const FIELDS: readonly string[] = [
   "takeProfit",
   "stopLoss",
   "price",
+  "percentage",
   "expiresAt",
 ] satisfies Field[];
 

@@ -5,9 +5,9 @@ import type { AllClosed } from "../../hooks/useCloseAll";
 import { sum } from "../../live/money";
 import * as say from "../../words/numbers";
 import { plainly } from "../../words/refusals";
-import { useDesk } from "../desk";
-import { Gain, Icon } from "../parts";
-import { Sheet, SheetHead } from "../sheet";
+import { useDesk } from "../frame/desk";
+import { Gain, Icon } from "../frame/parts";
+import { Sheet, SheetHead } from "../frame/sheet";
 
 /** Close everything one holds, in all markets or in one: asked once, with what it brings. */
 export function CloseAllSheet({ onClose }: { onClose: () => void }) {

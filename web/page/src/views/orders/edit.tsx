@@ -1,22 +1,24 @@
 import Big from "big.js";
 import { type FormEvent, useEffect, useState } from "react";
 import type { Market, Order, ReplaceBody } from "../../api/venue";
-import { useConnection, useMarket, useOrders, useReplace, useWalletBalance } from "../../hooks";
+import { useConnection, useMarket, useOrders, useReplace, useUserPositions, useWalletBalance } from "../../hooks";
 import { decimal, reserveOf } from "../../live/money";
 import * as say from "../../words/numbers";
-import { amountOf, typeName, ofOrder, orderName } from "../../words/orders";
-import { useDesk } from "../desk";
-import { Bad, ExitFields, exitsOf } from "../exits";
-import { Sheet, SheetHead } from "../sheet";
-import { SideTag } from "../sidetag";
-import { Leverage } from "../ticket-parts";
+import { amountOf, isForNextPrice, typeName, ofOrder, orderName } from "../../words/orders";
+import { useDesk } from "../frame/desk";
+import { Bad, ExitFields, exitsOf } from "../ticket/exits";
+import { Sheet, SheetHead } from "../frame/sheet";
+import { SideTag } from "../frame/sidetag";
+import { Leverage } from "../ticket/numbers";
+import { ExitOrderForm } from "./exit";
 import { Expiry, PriceField, expiresAt } from "./fields";
 
 /** Other terms for an order that waits. When it ends meanwhile, the sheet closes: the toast says how. */
 export function OrderSheet({ id, onClose }: { id: string; onClose: () => void }) {
-  const order = useOrders()?.find((one) => one.id === id && !one.reduceOnly);
+  const order = useOrders()?.find((one) => one.id === id && !isForNextPrice(one));
+  const position = useUserPositions()?.find((one) => one.id === order?.positionId);
   const market = useMarket(order?.ticker ?? "");
-  const isGone = order === undefined || market === null;
+  const isGone = order === undefined || market === null || (order.reduceOnly && position === undefined);
   useEffect(() => {
     if (isGone) onClose();
   }, [isGone, onClose]);
@@ -27,7 +29,11 @@ export function OrderSheet({ id, onClose }: { id: string; onClose: () => void })
       <SheetHead title={`${typeName(order)} ${name}`} onClose={onClose}>
         <SideTag position={order} />
       </SheetHead>
-      <Form order={order} market={market} onClose={onClose} />
+      {position && order.reduceOnly ? (
+        <ExitOrderForm position={position} order={order} market={market} onDone={onClose} />
+      ) : (
+        <Form order={order} market={market} onClose={onClose} />
+      )}
     </Sheet>
   );
 }

@@ -5,7 +5,7 @@ import { type Decimal, decimal, onTick } from "../../live/money";
 import * as say from "../../words/numbers";
 import { EXPIRIES, type Waits, isReached, offsetsOf, purpose } from "../../words/orders";
 import type { Words } from "../../words/refusals";
-import { Bad } from "../exits";
+import { Bad } from "../ticket/exits";
 
 /** The price that an order of this kind begins with: one per cent away, so that it waits. */
 export function firstPrice(market: Market, order: Waits): Decimal {
@@ -16,10 +16,12 @@ function priceBy(market: Market, { type }: Waits, by: number): Decimal {
   return onTick(Number(type === "limit" ? market.currentPrice : market.markPrice) * (1 + by), market.tickSize);
 }
 
+const PRICES: Readonly<Record<string, string>> = { limit: "Price", take_profit: "Profit at" };
+
 type PriceProps = {
   readonly id: string;
   readonly market: Market;
-  readonly order: Waits;
+  readonly order: Waits & { readonly percentage?: Decimal | null };
   readonly text: string;
   readonly onType: (text: string) => void;
   readonly isLocked: boolean;
@@ -34,7 +36,7 @@ export function PriceField({ id, market, order, text, onType, isLocked, words }:
   return (
     <div>
       <div className="field" data-bad={isBad || undefined}>
-        <label htmlFor={id}>{order.type === "limit" ? "Price" : "Stop at"}</label>
+        <label htmlFor={id}>{PRICES[order.type] ?? "Stop at"}</label>
         <input
           id={id}
           data-testid={id}
@@ -115,7 +117,8 @@ export const expiresAt = (hours: string): string | null =>
 
 const WORST = ["", "50", "100", "300"] as const;
 
-export function WorstPrice({ id, value, onPick, isLocked }: ChoiceProps) {
+/** `kept`: the worst price as it is, which stays unless another is picked. */
+export function WorstPrice({ id, value, onPick, isLocked, kept }: ChoiceProps & { readonly kept?: string }) {
   return (
     <div>
       <dt>
@@ -136,6 +139,7 @@ export function WorstPrice({ id, value, onPick, isLocked }: ChoiceProps) {
           disabled={isLocked}
           onChange={(event) => onPick(event.target.value)}
         >
+          {kept !== undefined && <option value="keep">{kept}</option>}
           {WORST.map((bps) => (
             <option key={bps} value={bps}>
               {bps === "" ? "any price" : `${Number(bps) / 100} % worse`}
@@ -147,10 +151,10 @@ export function WorstPrice({ id, value, onPick, isLocked }: ChoiceProps) {
   );
 }
 
-/** The worst price that a stop takes, so much worse than the price that sets it off. */
-export function worstOf(price: Decimal, { side }: Waits, bps: string): Decimal {
+/** The worst price that a stop takes, so much worse than the price that sets it off. To leave a long is to sell. */
+export function worstOf(price: Decimal, { side, reduceOnly }: Waits, bps: string): Decimal {
   const by = Big(bps)
     .div(10_000)
-    .times(side === "long" ? 1 : -1);
+    .times((side === "long") === !reduceOnly ? 1 : -1);
   return Big(price).times(by.plus(1)).round(12).toFixed();
 }

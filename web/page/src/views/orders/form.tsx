@@ -7,11 +7,11 @@ import { type Decimal, decimal, isLess, isTooLate, liquidationAbout, reserveOf }
 import * as say from "../../words/numbers";
 import { SIDES, typeName, ofOrder, ofOwnExits, orderName, whyOf } from "../../words/orders";
 import { type Words, affordable } from "../../words/refusals";
-import { useDesk } from "../desk";
-import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "../exits";
-import type { FormProps } from "../ticket";
-import { Go, SizeField } from "../ticket-fields";
-import { LIQUIDATED, Leverage } from "../ticket-parts";
+import { useDesk } from "../frame/desk";
+import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "../ticket/exits";
+import type { FormProps } from "../ticket/ticket";
+import { Go, SizeField } from "../ticket/fields";
+import { LIQUIDATED, Leverage } from "../ticket/numbers";
 import { Expiry, PriceField, WorstPrice, expiresAt, firstPrice, wouldBeReached, worstOf } from "./fields";
 
 type Props = FormProps & { readonly type: OrderBody["type"] };

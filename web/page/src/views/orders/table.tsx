@@ -4,8 +4,8 @@ import { useCancel, useCancelAll, useConnection, useMarket } from "../../hooks";
 import * as say from "../../words/numbers";
 import { amountOf, falls, isForNextPrice, typeName } from "../../words/orders";
 import { plainly } from "../../words/refusals";
-import { useDesk } from "../desk";
-import { SideTag } from "../sidetag";
+import { useDesk } from "../frame/desk";
+import { SideTag } from "../frame/sidetag";
 
 /** Orders that wait, with what one can do about them. */
 export function OrdersTable({ orders }: { orders: readonly Order[] }) {
@@ -112,16 +112,14 @@ const Row = memo(function Row({ order }: { order: Order }) {
       <td className="c-acts">
         {!isForNextPrice(order) && (
           <span className="acts">
-            {!order.reduceOnly && (
-              <button
-                className="btn quiet"
-                data-testid={`order-edit-${order.id}`}
-                aria-label={`Edit ${typeName(order).toLowerCase()} ${name} ${order.side}`}
-                onClick={() => show({ name: "order", orderId: order.id })}
-              >
-                Edit
-              </button>
-            )}
+            <button
+              className="btn quiet"
+              data-testid={`order-edit-${order.id}`}
+              aria-label={`Edit ${typeName(order).toLowerCase()} ${name} ${order.side}`}
+              onClick={() => show({ name: "order", orderId: order.id })}
+            >
+              Edit
+            </button>
             <button
               className="btn"
               data-testid={`order-cancel-${order.id}`}

@@ -1,0 +1,158 @@
+import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { VenueProvider, tabAt, useUserPositions } from "../src/hooks";
+import { DeskProvider } from "../src/views/frame/desk";
+import { Sheets } from "../src/views/frame/sheets";
+import { ExitOrderForm } from "../src/views/orders/exit";
+import { worstOf } from "../src/views/orders/fields";
+import { PartsForm } from "../src/views/positions/parts";
+import { isExitOf, isReached, purpose } from "../src/words/orders";
+import { ALICE, FakeVenue, MARKET, ORDER, POSITION, refusal, wire } from "./fake";
+
+const EXIT = { ...ORDER, id: "BTC-PERP-o7", type: "take_profit", size: null, price: "11000.00", reserve: "0.00", positionId: POSITION.id, reduceOnly: true, percentage: "0.5" } as const; // prettier-ignore
+const PLACED = { order: EXIT, newBalance: "899.00", clientOrderId: "x", offset: 6 };
+
+let venue: FakeVenue;
+let tab: ReturnType<typeof tabAt>;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  HTMLDialogElement.prototype.showModal ??= () => undefined;
+  sessionStorage.setItem("perps.session", JSON.stringify({ key: "perps_alice", userId: "alice" }));
+  venue = new FakeVenue();
+  tab = tabAt("http://venue/", sessionStorage, { fetch: venue.fetch, now: Date.now });
+});
+afterEach(() => {
+  cleanup();
+  vi.useRealTimers();
+});
+
+const pass = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms));
+const say = async (text: string) => {
+  venue.streams.at(-1)!.write(text);
+  await pass(200);
+};
+
+function Parts({ change }: { change: boolean }) {
+  const position = useUserPositions()?.[0];
+  if (position === undefined) return null;
+  const parts = { position, market: MARKET };
+  return change ? (
+    <ExitOrderForm {...parts} order={EXIT} onDone={() => undefined} />
+  ) : (
+    <>
+      <PartsForm {...parts} />
+      <Sheets />
+    </>
+  );
+}
+
+async function shown(orders: readonly object[], change = false): Promise<void> {
+  render(
+    <VenueProvider tab={tab}>
+      <DeskProvider first="BTC-PERP">
+        <Parts change={change} />
+      </DeskProvider>
+    </VenueProvider>,
+  );
+  await pass(10);
+  await say(wire(5, ["snapshot", { markets: [MARKET], user: { ...ALICE, orders }, offset: 5 }]));
+}
+
+const at = (id: string) => screen.getByTestId(id);
+const type = (id: string, value: string) => act(() => fireEvent.change(at(id), { target: { value } }));
+const button = () => at("exit-submit").textContent;
+
+describe("exits by share", () => {
+  it("are placed for a share of the position at a price, and the button says which", async () => {
+    venue.on("POST /api/orders", PLACED);
+    await shown([]);
+    expect(button()).toBe("Take-profit for half of it at 10,100.00");
+    await type("exit-share", "25");
+    await type("exit-price", "11,000");
+    expect(button()).toBe("Take-profit for 25 % of it at 11,000.00");
+    expect(screen.getByText("+25.00")).toBeTruthy();
+    await act(async () => fireEvent.click(at("exit-submit")));
+    await pass(100);
+    expect(venue.of("POST /api/orders").map(({ body }) => body)).toEqual([
+      {
+        positionId: POSITION.id,
+        type: "take_profit",
+        price: "11000",
+        percentage: "0.25",
+        clientOrderId: expect.stringMatching(/^page-/),
+      },
+    ]);
+  });
+
+  it("that the price has reached already are not sent: the field says why", async () => {
+    await shown([]);
+    await act(() => fireEvent.click(at("exit-type-stop")));
+    expect(button()).toBe("Stop-loss for half of it at 9,900.00");
+    await type("exit-price", "10100");
+    expect(at("exit-price").getAttribute("aria-invalid")).toBe("true");
+    expect(at("ticket-refusal").textContent).toContain("waits below the price");
+    await act(async () => fireEvent.click(at("exit-submit")));
+    expect(venue.of("POST /api/orders")).toEqual([]);
+  });
+
+  it.each([
+    [refusal("validation_error", 422, { field: "percentage" }), "exit-share", "Check the order"],
+    [refusal("validation_error", 422, { field: "price" }), "exit-price", "Check the order"],
+    [refusal("too_many_open_orders", 409), null, "Too many orders"],
+    [refusal("position_closed", 409), null, "It is closed already"],
+  ])("that the venue refuses mark the field and say why %#", async (answer, field, said) => {
+    venue.on("POST /api/orders", answer);
+    await shown([]);
+    await act(async () => fireEvent.click(at("exit-submit")));
+    await pass(100);
+    expect(button()).toBe(said);
+    expect(at("ticket-refusal").textContent).not.toBe("");
+    for (const one of ["exit-share", "exit-price"])
+      expect(at(one).getAttribute("aria-invalid")).toBe(String(one === field));
+  });
+
+  it("are listed with what they bring, and cancelled", async () => {
+    const path = `DELETE /api/orders/${EXIT.id}`;
+    venue.on(path, { order: { ...EXIT, status: "cancelled", reason: "owner" }, offset: 6 });
+    await shown([EXIT, ORDER]);
+    expect(at("exit-orders").children).toHaveLength(1);
+    expect(at(`exit-order-${EXIT.id}`).textContent).toContain("Take-profit 11,000.00half of it, about +50.00");
+    await act(async () => fireEvent.click(at(`exit-cancel-${EXIT.id}`)));
+    await pass(100);
+    expect(venue.of(path)).toHaveLength(1);
+  });
+
+  it("are changed: only what differs is sent", async () => {
+    const path = `PATCH /api/orders/${EXIT.id}`;
+    venue.on(path, PLACED);
+    await shown([EXIT], true);
+    expect(button()).toBe("As it is");
+    await type("exit-share", "100");
+    expect(button()).toBe("Change to all of it at 11,000.00");
+    await act(async () => fireEvent.click(at("exit-submit")));
+    await pass(100);
+    expect(venue.of(path)[0]!.body).toEqual({ percentage: "1", clientOrderId: expect.stringMatching(/^page-/) });
+  });
+});
+
+describe("words of exits", () => {
+  it("say what an exit does, and when the price has reached it", () => {
+    expect(purpose(EXIT, MARKET)).toBe(
+      "When the mark price rises to 11,000.00 (10.0 % from now), this closes half of it at the market.",
+    );
+    const short = { ...EXIT, side: "short", price: "10000" } as const;
+    expect([EXIT, short].map((order) => isReached(order, MARKET))).toEqual([false, true]);
+  });
+
+  it("know an exit from a close that waits for the next price", () => {
+    expect(isExitOf(EXIT, POSITION.id)).toBe(true);
+    expect(isExitOf({ ...EXIT, type: "market" }, POSITION.id)).toBe(false);
+    expect(isExitOf(EXIT, "BTC-PERP-2")).toBe(false);
+  });
+
+  it("take a lower price as worse for whoever leaves a long", () => {
+    expect(worstOf("10000", { ...EXIT, type: "stop" }, "100")).toBe("9900");
+    expect(worstOf("10000", { type: "stop", side: "long" }, "100")).toBe("10100");
+  });
+});
