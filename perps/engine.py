@@ -1,15 +1,17 @@
 """One command from its checks to its last consequence: decide, apply, then sweep.
 
-The sweep closes whoever is in danger, then whoever wanted to leave at a price that is reached now. Then it fills the
+The sweep first makes winners leave for whom the house can hardly pay (only in some markets, and only behind a new
+price). It closes whoever is in danger, then whoever wanted to leave at a price that is reached now. Then it fills the
 orders that waited for this price.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from perps.commands import LedgerCommand, MarketCommand
 from perps.effects import Effects
-from perps.events import Events, LedgerEvent, MarketEvent, MarketEvents, ModeChanged
+from perps.events import Events, LedgerEvent, MarketEvent, MarketEvents, ModeChanged, PriceUpdated
 from perps.journal import Entry, Row, events_of
 from perps.market.state import Market
 from perps.money.funds import Funds
@@ -17,6 +19,7 @@ from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.checks import CLOSED, not_to_be_used
+from perps.rules.deleveraging import deleverages, deleveraging
 from perps.rules.exits import Unpaid, next_exit
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
@@ -81,7 +84,7 @@ def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[
         return [], decided
     for event in decided:
         apply(market, event)
-    consequences = sweep(market, given)
+    consequences = sweep(market, given, decided)
     if not consequences:
         return [decided] if decided else [], None
     return [(*decided, *consequences[0]), *consequences[1:]], None
@@ -102,7 +105,7 @@ def _execute_after(
     else:
         for event in decided:
             apply(market, event)
-        consequences = _exhausted(market) if is_exhausted(market) else sweep(market, given)
+        consequences = _exhausted(market) if is_exhausted(market) else sweep(market, given, decided)
         if consequences:
             rows = [(*accrued, *decided, *consequences[0]), *consequences[1:]]
         elif decided or is_worth_a_row(accrued, before, market):
@@ -121,18 +124,24 @@ def _exhausted(market: Market) -> list[MarketEvents]:
     return [(event,)]
 
 
-def sweep(market: Market, given: Given) -> list[MarketEvents]:
+def sweep(market: Market, given: Given, decided: MarketEvents = ()) -> list[MarketEvents]:
     """What follows by itself: what is due at the price, or a settlement. Rows of ``CONSEQUENCES_PER_ROW_MAX`` at most.
+
+    ``decided``: what has happened just now. Behind a new price winners may have to leave first.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
     Nothing is done at a price that nobody may trade at.
     """
     if market.settling is not None:
         following: Iterable[MarketEvent] = settlement(market)
-    elif not _may_be_due(market) or not_to_be_used(market, given):
-        return []
     else:
+        at_new_price = market.params.deleveraging and any(type(event) is PriceUpdated for event in decided)
+        must_leave = deleverages(market, at_new_price=at_new_price)
+        if not (must_leave or _may_be_due(market)) or not_to_be_used(market, given):
+            return []
         following = consequences(market, given)
+        if must_leave:
+            following = chain(deleveraging(market, at_new_price=at_new_price), following)
     rows: list[list[MarketEvent]] = []
     for event in following:
         if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:

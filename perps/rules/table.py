@@ -13,6 +13,7 @@ from perps.effects import Effects
 from perps.rules import (
     cancel_timers,
     closing,
+    deleveraging,
     exits,
     funding,
     house,
@@ -49,6 +50,7 @@ MODULES: Final = (
     parameters,
     house,
     settling,
+    deleveraging,
     time,
     users,
 )

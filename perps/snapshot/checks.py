@@ -62,7 +62,8 @@ def _head_flaw(ticker: str, head: MarketHead) -> str | None:
         return f"{ticker} has the price {head.index_price}, {head.seq} rows and the next number {head.next_number}"
     if head.at not in TIMES or head.price_at not in TIMES or head.price_at > head.at:
         return f"{ticker} stands at {head.at} with a price of {head.price_at}"
-    return _held_flaw(ticker, head) or _settling_flaw(ticker, head) or _funding_flaw(ticker, head)
+    flaw = _held_flaw(ticker, head) or _settling_flaw(ticker, head) or _deleveraging_flaw(ticker, head)
+    return flaw or _funding_flaw(ticker, head)
 
 
 def _settling_flaw(ticker: str, head: MarketHead) -> str | None:
@@ -71,6 +72,15 @@ def _settling_flaw(ticker: str, head: MarketHead) -> str | None:
         return None
     if head.mode is not Mode.HALTED or settling.index_price < 1 or settling.skew_scale <= abs(settling.skew):
         return f"{ticker} cannot be settling as it says: {settling} in mode {head.mode}"
+    return None
+
+
+def _deleveraging_flaw(ticker: str, head: MarketHead) -> str | None:
+    begun = head.deleveraging
+    if begun is None:
+        return None
+    if begun.index_price < 1 or not 0 < abs(begun.skew) < head.params.skew_scale:
+        return f"{ticker} cannot be deleveraging as it says: {begun}"
     return None
 
 

@@ -26,7 +26,7 @@ _MARKET: Final = """
  "maxPositionsPerUser": null, "maxNotionalPerUser": null, "heldPrice": null,
  "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false,
             "execution": "immediate", "pendingLimit": "30", "clockSkew": "0.2",
- "tiers": [], "partialLiquidation": null, "liquidationBuffer": "0.25"}
+ "tiers": [], "partialLiquidation": null, "liquidationBuffer": "0.25", "deleveraging": false}
 """
 
 
