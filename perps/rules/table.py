@@ -28,6 +28,7 @@ from perps.rules import (
     settling,
     time,
     triggers,
+    twap,
     users,
 )
 from perps.rules.rule import CommandRule, EventRule
@@ -51,6 +52,7 @@ MODULES: Final = (
     settling,
     time,
     users,
+    twap,
 )
 
 
