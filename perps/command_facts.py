@@ -70,6 +70,8 @@ class OrderKind(StrEnum):
     """The next price: an open, an increase or a close in a market that executes at it."""
     WITHDRAWAL = "withdrawal"
     """The next price: margin out of a position in such a market."""
+    TWAP = "twap"
+    """Its time: a size that is taken in slices, one an interval."""
 
 
 def most_to_pay(size: Micros, leverage: int, taker_fee: Ppb) -> Micros:

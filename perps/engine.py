@@ -28,6 +28,7 @@ from perps.rules.orders import is_an_entry_due, next_entry
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
+from perps.rules.twap import is_slice_due, next_slice
 from perps.units import FundingIndex
 
 CONSEQUENCES_PER_ROW_MAX: Final = 256
@@ -137,7 +138,7 @@ def sweep(market: Market, given: Given, decided: MarketEvents = ()) -> list[Mark
     else:
         at_new_price = market.params.deleveraging and any(type(event) is PriceUpdated for event in decided)
         must_leave = deleverages(market, at_new_price=at_new_price)
-        if not (must_leave or _may_be_due(market)) or not_to_be_used(market, given):
+        if not (must_leave or _may_be_due(market, given)) or not_to_be_used(market, given):
             return []
         following = consequences(market, given)
         if must_leave:
@@ -151,8 +152,8 @@ def sweep(market: Market, given: Given, decided: MarketEvents = ()) -> list[Mark
     return [tuple(row) for row in rows]
 
 
-def _may_be_due(market: Market) -> bool:
-    """Whether anything can be due at the present price: two comparisons a list."""
+def _may_be_due(market: Market, given: Given) -> bool:
+    """Whether anything can be due now, at the present price: two comparisons a list."""
     mark, scale = market.exact_mark(market.skew)
     if market.order.may_be_due(mark, market.params, market.funding_index, scale):
         return True
@@ -162,7 +163,7 @@ def _may_be_due(market: Market) -> bool:
     mark = market.mark
     if market.exits.reached(mark):
         return True
-    return has_orders and (is_pending_due(market) or is_an_entry_due(market, mark))
+    return has_orders and (is_pending_due(market) or is_slice_due(market, given) or is_an_entry_due(market, mark))
 
 
 def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
@@ -173,8 +174,8 @@ def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
     """
     unpaid = Unpaid()
     has_moved = False
-    tries = [0, 0]
-    while (event := _consequence(market, given, unpaid, tries)) or (unpaid and has_moved):
+    tries, slices = [0, 0], [0]
+    while (event := _consequence(market, given, unpaid, tries, slices)) or (unpaid and has_moved):
         if event is None:
             unpaid, has_moved = Unpaid(), False
             continue
@@ -182,16 +183,20 @@ def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
         yield event
 
 
-def _consequence(market: Market, given: Given, unpaid: Unpaid, tries: list[int]) -> MarketEvent | None:
+def _consequence(
+    market: Market, given: Given, unpaid: Unpaid, tries: list[int], slices: list[int]
+) -> MarketEvent | None:
     """What is due first; None when nothing is. A market in which nobody trades does nothing.
 
     Liquidations come before exits, the most endangered position first: those with the least margin leave at the best
-    quotes, so that there is the least bad debt. Then come orders that waited for this price, first in first out.
-    Entries come last, when everybody who had to leave has left. Numbers of positions that the house cannot pay are
-    added to ``unpaid``, and whoever is in it is passed over. ``tries``: see ``next_entry``.
+    quotes, so that there is the least bad debt. Then come orders that waited for this price, first in first out, and
+    slices whose time has come. Entries come last, when everybody who had to leave has left. Numbers of positions that
+    the house cannot pay are added to ``unpaid``, and whoever is in it is passed over. ``tries``: see ``next_entry``,
+    ``slices``: see ``next_slice``.
     """
     if market.mode in CLOSED:
         return None
     ending = next_orphan(market) or next_liquidation(market, unpaid, given.at)
     ending = ending or next_exit(market, market.mark, given, unpaid)
-    return ending or next_pending(market, given) or next_entry(market, given, tries)
+    waited = ending or next_pending(market, given) or next_slice(market, given, slices)
+    return waited or next_entry(market, given, tries)

@@ -226,6 +226,19 @@ class OrderRecord(Struct, frozen=True, gc=False):
     """… and of an exit or a close this is the share of it, ppb …"""
     lots: int = 0
     """… or this the lots."""
+    slices: int | None = None
+    """Of a TWAP, whose ``size`` is that of all slices together and whose filled lots and cost are those of all that
+    were made: how many slices it has, …"""
+    interval_ms: int | None = None
+    """… how far apart they are, …"""
+    slices_done: int | None = None
+    """… how many have had their turn, …"""
+    slices_skipped: int | None = None
+    """… how many of those took nothing, …"""
+    skip_reason: str | None = None
+    """… the code that the last of these was refused with, …"""
+    next_slice_at: int | None = None
+    """… and when the next one is due; None: the order has ended."""
 
 
 class Candle(Struct, gc=False):

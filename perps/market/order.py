@@ -7,14 +7,16 @@ from typing import Final
 from msgspec import Struct
 
 from perps.command_facts import OrderKind, Side
+from perps.market.twap import Twap
 from perps.units import PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
 
 
 class Order(Struct, frozen=True, array_like=True, gc=False):
     """An order that rests. Frozen: a replacement makes a new one with the same number.
 
-    Three kinds, each in lists of its own: an entry (a limit or a stop) begins a position at its price; an exit (a stop
-    or a take-profit that ``reduces``) closes a share of one at its price; a pending order is decided at the next price.
+    Four kinds, each in lists of its own: an entry (a limit or a stop) begins a position at its price; an exit (a stop
+    or a take-profit that ``reduces``) closes a share of one at its price; a pending order is decided at the next price;
+    a TWAP opens and increases a position by the clock.
     """
 
     number: int
@@ -50,6 +52,8 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     """Of an exit or a close: the share of what the position has by then, 0 < share ≤ 10⁹ …"""
     lots: Lots = Lots(0)
     """… or of a close the lots (unsigned); both 0: as many as ``size`` pays for."""
+    twap: Twap | None = None
+    """Of a TWAP: its slices. ``size`` and ``reserve`` are what is left for those to come."""
 
     @property
     def is_pending(self) -> bool:
@@ -65,6 +69,11 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     def closes_all(self) -> bool:
         """Whether it is pending and closes a whole position."""
         return self.kind is OrderKind.MARKET and self.reduces and self.share == PPB
+
+    @property
+    def due_from(self) -> Millis:
+        """Where orders wait for the next price: one that is stamped after this decides it. Of a TWAP its next slice."""
+        return self.placed_at if self.twap is None else self.twap.next_at
 
     @property
     def falls(self) -> bool:

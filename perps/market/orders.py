@@ -41,6 +41,7 @@ class RestingOrders:
         "_exits",
         "_expiries",
         "_keys",
+        "_slices",
         "by_number",
         "by_position",
         "by_user",
@@ -76,6 +77,8 @@ class RestingOrders:
         self._crowded: tuple[SortedList[int], SortedList[int]] = (SortedList(), SortedList())
         """Limits that were tried and found no room, by size: shorts, longs. See ``defer``."""
         self._expiries: SortedList[int] = SortedList()
+        self._slices: SortedList[int] = SortedList()
+        """TWAP orders by the time of their next slice."""
         self.reserved = Micros(0)
         """Σ of the reserves: what the market's account of orders holds."""
 
@@ -99,6 +102,26 @@ class RestingOrders:
         self.reserved = Micros(self.reserved - order.reserve)
         self._wait_no_more(order)
         return order
+
+    def fill(self, order: Order, params: MarketParams) -> None:
+        """An order has been filled: it rests no more, unless it is a TWAP that has slices left."""
+        self.remove(order.number)
+        if order.twap is not None and not order.twap.is_over:
+            self.add(order, params)
+
+    @property
+    def twaps(self) -> int:
+        """How many TWAP orders rest."""
+        return len(self._slices)
+
+    @property
+    def next_slice_at(self) -> Millis | None:
+        """When the next slice of a TWAP is due; None: there is none."""
+        return Millis(self._slices[0] >> _NUMBER_BITS) if self._slices else None
+
+    def first_slice(self) -> Order:
+        """The TWAP whose slice is due first; of those due at the same time, the one that was placed first."""
+        return self.by_number[self._slices[0] & _NUMBER_MASK]
 
     def orphan(self, position: int) -> None:
         """A position is gone: what was ordered about it ends next."""
@@ -135,7 +158,9 @@ class RestingOrders:
         return self.ready_before is None or order.placed_at < self.ready_before
 
     def _wait(self, order: Order, params: MarketParams) -> None:
-        if order.is_pending:
+        if order.twap is not None:
+            self._slices.add(_slice(order))
+        elif order.is_pending:
             self.pending.add(order.number)
         else:
             if self.is_ready(order):
@@ -146,7 +171,9 @@ class RestingOrders:
             self._expiries.add(_expiry(order))
 
     def _wait_no_more(self, order: Order) -> None:
-        if order.is_pending:
+        if order.twap is not None:
+            self._slices.remove(_slice(order))
+        elif order.is_pending:
             self.pending.remove(order.number)
         else:
             if self.is_ready(order):
@@ -221,7 +248,7 @@ class RestingOrders:
             crowded.clear()
         limits, stops, times = [], [], []
         for number, order in self.by_number.items():
-            if order.is_pending:
+            if order.is_pending or order.twap is not None:
                 continue
             if ready_before is not None:
                 times.append(_by_time(order))
@@ -304,6 +331,10 @@ def _by_size(order: Order) -> int:
 
 def _expiry(order: Order) -> int:
     return ((order.expires_at or 0) << _NUMBER_BITS) | order.number
+
+
+def _slice(order: Order) -> int:
+    return (order.due_from << _NUMBER_BITS) | order.number
 
 
 def _by_time(order: Order) -> int:

@@ -32,6 +32,7 @@ EXIT_RULE: Final = "an exit has percentage, price, acceptablePrice and expiresAt
 PROFIT_RULE: Final = "a take_profit leaves a position: it begins none"
 PENDING_RULE: Final = "a placed order is a limit, a stop or a take_profit"
 PRICE_RULE: Final = "price is at least one tick, and below 2^63 ticks"
+TWAP_RULE: Final = "a twap keeps its terms: cancel it, and place another one for what is left"
 SHARE_RULE: Final = "0 < percentage ≤ 1"
 
 _BOTH: Final = ("price", "expires_at", "acceptable_price", "acceptable_price_pico")
@@ -42,6 +43,8 @@ _OF_EXITS: Final = ("share",)
 
 def merged(found: Order, command: ReplaceOrder, params: MarketParams, given: Given) -> Order | Rejected:
     """The order with the terms that a command sets, placed anew. Refused: terms that such an order does not have."""
+    if found.twap is not None:
+        return reject(RejectCode.VALIDATION_ERROR, rule=TWAP_RULE)
     fits, foreign = (_OF_EXITS, _OF_ENTRIES) if found.is_exit else (_OF_ENTRIES, _OF_EXITS)
     if any(getattr(command, name) is not UNSET for name in foreign):
         return reject(RejectCode.VALIDATION_ERROR, rule=EXIT_RULE if found.is_exit else ENTRY_RULE)

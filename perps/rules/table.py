@@ -29,6 +29,7 @@ from perps.rules import (
     settling,
     time,
     triggers,
+    twap,
     users,
 )
 from perps.rules.rule import CommandRule, EventRule
@@ -53,6 +54,7 @@ MODULES: Final = (
     deleveraging,
     time,
     users,
+    twap,
 )
 
 

@@ -126,7 +126,7 @@ def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
         if order.number <= last:
             return f"{ticker} has order {order.number} behind {last}"
         last = order.number
-        is_sound = _takes_from_a_position(order, image) if order.reduces else _is_an_entry(order)
+        is_sound = _takes_from_a_position(order, image) if order.reduces else _is_an_entry(order, image)
         if not is_sound or not 1 <= order.price <= INTEGER_MAX:
             return f"order {ticker}-o{last} is none: {order}"
         if not 0 <= order.placed_at <= until or (order.expires_at or until) not in TIMES:
@@ -138,7 +138,9 @@ def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
     return None
 
 
-def _is_an_entry(order: Order) -> bool:
+def _is_an_entry(order: Order, image: MarketImage) -> bool:
+    if order.kind is OrderKind.TWAP and not _has_slices(order, image):
+        return False
     has_exits = valid_exits(order.take_profit, order.stop_loss)
     return min(order.size, order.leverage, order.reserve) >= 1 and has_exits and order.kind in _ENTRIES
 
@@ -149,12 +151,27 @@ def _takes_from_a_position(order: Order, image: MarketImage) -> bool:
         return False
     if not (0 < order.share <= PPB and order.kind in _EXITS if order.is_exit else order.size >= 1):
         return False
-    place = bisect_left(image.positions, order.position, key=lambda position: position.number)
+    return _is_about(order, order.position, image)
+
+
+def _has_slices(order: Order, image: MarketImage) -> bool:
+    """Whether a TWAP has slices left, and its position is its owner's and on its side; or gone: then it ends next."""
+    twap = order.twap
+    if twap is None or not 0 <= twap.skipped <= twap.done < twap.slices or twap.interval < 1:
+        return False
+    if min(twap.lots, twap.cost) < 0 or order.size + twap.cost != twap.size or twap.next_at not in TIMES:
+        return False
+    return order.position is None or _is_about(order, order.position, image)
+
+
+def _is_about(order: Order, number: int, image: MarketImage) -> bool:
+    """Whether an order is about a position of its owner and its side, or about one that is gone."""
+    place = bisect_left(image.positions, number, key=lambda position: position.number)
     stands = image.positions[place] if place < len(image.positions) else None
-    if stands is None or stands.number != order.position:
-        return order.position < image.head.next_number
+    if stands is None or stands.number != number:
+        return number < image.head.next_number
     return stands.user == order.user and (stands.lots > 0) is (order.side is Side.LONG)
 
 
-_ENTRIES: Final = (OrderKind.LIMIT, OrderKind.STOP, OrderKind.MARKET)
+_ENTRIES: Final = (OrderKind.LIMIT, OrderKind.STOP, OrderKind.MARKET, OrderKind.TWAP)
 _EXITS: Final = (OrderKind.STOP, OrderKind.TAKE_PROFIT)

@@ -30,6 +30,7 @@ from perps.wire.lists import Page
 from perps.wire.operation import COMMAND, Operation
 from perps.wire.order import Order, Pending, Status
 from perps.wire.trading import AcceptablePrice, Fee, Fill, Position, StopLoss, TakeProfit
+from perps.wire.twap import IntervalMs, Slices, Twap
 
 BATCH_MAX: Final = 20
 """Orders in one request."""
@@ -49,10 +50,12 @@ ExpiresAt = Annotated[
     str,
     Meta(description="When the order ends unfilled, RFC 3339. Null: never.", examples=["2026-11-23T00:00:00.000Z"]),
 ]
-StopsPrice = Annotated[AcceptablePrice, Meta(description="Of a stop: the worst average fill price that you accept.")]
+StopsPrice = Annotated[
+    AcceptablePrice, Meta(description="Of a stop, or of each slice of a `twap`: the worst average price.")
+]
 
 
-PlacedKind = Literal["limit", "stop", "take_profit"]
+PlacedKind = Literal["limit", "stop", "take_profit", "twap"]
 
 LeftPosition = Annotated[
     str,
@@ -74,14 +77,14 @@ Share = Annotated[
 
 
 class OrderBody(Body, kw_only=True):
-    """An order that waits for its price: an entry, or with ``positionId`` an exit of that position."""
+    """An order that waits: an entry, with ``positionId`` an exit of that position, or a ``twap``."""
 
     ticker: Annotated[Ticker | None, Meta(description="Of an entry: its market.")] = None
     type: Annotated[PlacedKind, Meta(extra={ALLOWED: get_args(PlacedKind)})]
     side: Annotated[Side | None, Meta(description="Of an entry.")] = None
     size: Size | None = None
     leverage: Leverage | None = None
-    price: OrderPrice
+    price: Annotated[OrderPrice | None, Meta(description="Of all but a `twap`.")] = None
     expires_at: ExpiresAt | None = None
     acceptable_price: StopsPrice | None = None
     take_profit: TakeProfit | None = None
@@ -90,6 +93,8 @@ class OrderBody(Body, kw_only=True):
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose wallet pays.")] = None
     position_id: LeftPosition | None = None
     percentage: Share | None = None
+    slices: Slices | None = None
+    interval_ms: IntervalMs | None = None
 
 
 class ReplaceBody(Body):
@@ -149,6 +154,9 @@ class OrderQuoted(Answer):
         Execution,
         Meta(description="`next_price`: no price that is there already fills it, only one that is stamped after it."),
     ]
+    twap: Annotated[
+        Twap | UnsetType, Meta(description="Of a `twap`. `expected` is then all of it, at the present index price.")
+    ] = UNSET
 
 
 class OrderAnswer(Answer):
@@ -265,7 +273,8 @@ PLACE: Final = Operation(
     path="/api/orders",
     summary="Place an order that waits for its price",
     description="It fills whole, as an open, when its price comes; then it begins a position. Until then the market "
-    "keeps the most that the fill can take, `reserve`. With `positionId` it is an exit: it closes a share of that "
+    "keeps the most that the fill can take, `reserve`. A `twap` fills in slices, the first at once: it opens a "
+    "position, then increases it. With `positionId` it is an exit: it closes a share of that "
     "position, keeps nothing, and ends with the position. The answer says what the order's own row did; a later fill "
     "is told by the user's stream and by `GET /api/orders/{orderId}`.",
     scope="trade",

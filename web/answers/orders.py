@@ -22,6 +22,7 @@ from web.answers import decimals
 from web.answers.positions import open_position
 from web.answers.times import rfc3339
 from web.answers.trades import fill
+from web.answers.twap import recorded_slices, slices_of
 
 
 def resting(order: DomainOrder, params: MarketParams) -> Order:
@@ -36,7 +37,7 @@ def ordered(row: Row, effect: Ordered, params: MarketParams) -> Order:
         shown.closed_at = rfc3339(row.at)
     if effect.position is not None:
         shown.position_id = position_id(params.ticker, effect.position)
-    if effect.fill is not None:
+    if effect.fill is not None and effect.order.twap is None:
         shown.average_price = decimals.average_price(effect.fill.cost, effect.fill.lots, params)
     return shown
 
@@ -72,6 +73,7 @@ def recorded(record: OrderRecord, params: MarketParams) -> Order:
         reduce_only=record.reduces,
         percentage=decimals.text(record.share, 9, 0) if record.share else None,
         quantity=decimals.quantity(record.lots, params.lot_size) if record.lots else None,
+        twap=recorded_slices(record),
     )
 
 
@@ -124,13 +126,14 @@ def cancelled(entry: Entry, params: MarketParams, reason: str, user: str) -> lis
 
 
 def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason: str | None = None) -> Order:
+    twap = order.twap
     return Order(
         id=order_id(params.ticker, order.number),
         user_id=order.user,
         ticker=params.ticker,
         type=order.kind,
         side=order.side,
-        size=None if order.is_exit else decimals.money(order.size),
+        size=None if order.is_exit else decimals.money(order.size if twap is None else twap.size),
         leverage=order.leverage,
         price=decimals.price(order.price, params.tick_size),
         reserve=decimals.money(order.reserve),
@@ -140,13 +143,14 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         status=status.value,
         reason=reason,
         position_id=None if order.position is None else position_id(params.ticker, order.position),
-        average_price=None,
+        average_price=decimals.average_price(twap.cost, twap.lots, params) if twap is not None and twap.lots else None,
         placed_at=rfc3339(order.placed_at),
         expires_at=None if order.expires_at is None else rfc3339(order.expires_at),
         closed_at=None,
         reduce_only=order.reduces,
         percentage=decimals.text(order.share, 9, 0) if order.share else None,
         quantity=decimals.quantity(order.lots, params.lot_size) if order.lots else None,
+        twap=slices_of(order, is_open=status is OrderStatus.OPEN),
     )
 
 

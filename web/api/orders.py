@@ -13,6 +13,7 @@ from perps.commands import (
     OrderKind,
     PlaceExit,
     PlaceOrder,
+    PlaceTwap,
     ReplaceOrder,
     SetCancelTimer,
     Side,
@@ -58,6 +59,7 @@ from web.answers.rows import own_event
 from web.answers.times import rfc3339
 from web.answers.trades import user_trade
 from web.api.bodies.commands import check_exits, exits, ticker_of_position
+from web.api.bodies.twap import check_no_slices, check_twap, twap_command
 from web.api.bodies.units import limit_price, number, positive_money, price_ticks, share, time_ms
 from web.api.call import Call, Reply, Route, replayable
 from web.api.paging import before
@@ -257,7 +259,9 @@ _NOT_OF_EXITS: Final = ("side", "size", "leverage", "take_profit", "stop_loss")
 
 def _check(body: OrderBody) -> None:
     """Everything about an order that can be wrong without knowing its market."""
-    if body.position_id is not None:
+    if body.type == "twap":
+        check_twap(body)
+    elif body.position_id is not None:
         _check_exit(body, body.position_id)
     else:
         for name in _OF_ENTRIES:
@@ -267,6 +271,8 @@ def _check(body: OrderBody) -> None:
             raise invalid("A take_profit leaves a position: name it in positionId.", field="type")
         if body.percentage is not None:
             raise invalid("percentage is for an exit: name its position in positionId.", field="percentage")
+    if body.type != "twap":
+        check_no_slices(body)
     if body.size is not None:
         positive_money(body.size, "size")
     _check_prices(body)
@@ -301,8 +307,10 @@ def _check_prices(body: OrderBody | ReplaceBody) -> None:
         time_ms(body.expires_at, "expiresAt")
 
 
-def _command(body: OrderBody, params: MarketParams) -> PlaceOrder | PlaceExit:
+def _command(body: OrderBody, params: MarketParams) -> PlaceOrder | PlaceExit | PlaceTwap:
     """The command an order asks for, once ``_check`` has passed."""
+    if body.type == "twap" or body.price is None:
+        return twap_command(body, params)
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
     more: dict[str, Any] = {
         "ticker": params.ticker,
