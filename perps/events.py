@@ -38,6 +38,7 @@ class CloseReason(StrEnum):
     TAKE_PROFIT = "take_profit"
     STOP_LOSS = "stop_loss"
     SETTLEMENT = "settlement"
+    TRAILING_STOP = "trailing_stop"
 
 
 class Fill(Struct, frozen=True, array_like=True, gc=False):

@@ -285,6 +285,8 @@ def _order(row: Row, about: str, ordered: Ordered) -> Record:
         order.reduces,
         order.share,
         order.lots,
+        order.callback,
+        order.extreme,
     )
 
 

@@ -53,7 +53,7 @@ class FillRecord(Struct, frozen=True, gc=False):
     bad_debt: int
     """What the position owed beyond its margin, micros."""
     reason: str | None = None
-    """Which exit of its position made it: ``take_profit`` or ``stop_loss``; None: none did."""
+    """Which exit of its position made it: ``take_profit``, ``stop_loss`` or ``trailing_stop``; None: none did."""
     order_number: int | None = None
     """The order that it filled; None: none, or a fill of a database older than this column."""
 
@@ -226,6 +226,10 @@ class OrderRecord(Struct, frozen=True, gc=False):
     """… and of an exit or a close this is the share of it, ppb …"""
     lots: int = 0
     """… or this the lots."""
+    callback: int = 0
+    """Of a trailing stop, ppb …"""
+    extreme: int = 0
+    """… and its best mark as of that row, ticks."""
 
 
 class Candle(Struct, gc=False):

@@ -58,6 +58,7 @@ from web.answers.rows import own_event
 from web.answers.times import rfc3339
 from web.answers.trades import user_trade
 from web.api.bodies.commands import check_exits, exits, ticker_of_position
+from web.api.bodies.trailing import callback_ppb, check_trailing, price_or_callback
 from web.api.bodies.units import limit_price, number, positive_money, price_ticks, share, time_ms
 from web.api.call import Call, Reply, Route, replayable
 from web.api.paging import before
@@ -125,7 +126,7 @@ async def listed(call: Call[None, OrdersQuery]) -> Orders:
         records = await context.queries.orders(
             user, status=query.status, ticker=query.ticker, before=before(query), limit=query.limit
         )
-    shown = [orders.recorded(record, context.model.markets[record.ticker].market.params) for record in records]
+    shown = [orders.recorded(record, context.model.markets[record.ticker].market) for record in records]
     cursor = f"{records[-1].placed_offset}-0" if len(records) == query.limit else None
     return Orders(orders=shown, offset=context.model.offset, next_cursor=cursor)
 
@@ -139,14 +140,14 @@ async def one(call: Call[None, NoQuery]) -> OrderAnswer:
     if record is None or parts is None:
         raise _no_order(name)
     call.principal.require_self(record.user_id)
-    params, fills = context.model.markets[record.ticker].market.params, list[FillRecord]()
+    market, fills = context.model.markets[record.ticker].market, list[FillRecord]()
     if record.filled_lots is not None:
         async with call.looking_up():
             fills = await context.queries.fills_of_order(*parts, limit=FILLS_SHOWN_MAX)
     return OrderAnswer(
-        order=orders.recorded(record, params),
+        order=orders.recorded(record, market),
         offset=context.model.offset,
-        fills=[user_trade(fill, params) for fill in fills],
+        fills=[user_trade(fill, market.params) for fill in fills],
     )
 
 
@@ -157,6 +158,8 @@ def replacing(call: Call[ReplaceBody, NoQuery]) -> ReplaceBody:
         positive_money(body.size, "size")
     if body.percentage is not None:
         _share(body)
+    if body.callback is not None:
+        callback_ppb(body.callback)
     _check_prices(body)
     return body
 
@@ -263,10 +266,11 @@ def _check(body: OrderBody) -> None:
         for name in _OF_ENTRIES:
             if getattr(body, name) is None:
                 raise invalid(f"{name} is missing. (An exit of a position has positionId instead.)", field=name)
-        if body.type == "take_profit":
-            raise invalid("A take_profit leaves a position: name it in positionId.", field="type")
+        if body.type in ("take_profit", "trailing_stop"):
+            raise invalid(f"A {body.type} leaves a position: name it in positionId.", field="type")
         if body.percentage is not None:
             raise invalid("percentage is for an exit: name its position in positionId.", field="percentage")
+    check_trailing(body)
     if body.size is not None:
         positive_money(body.size, "size")
     _check_prices(body)
@@ -276,7 +280,7 @@ def _check(body: OrderBody) -> None:
 
 def _check_exit(body: OrderBody, position: str) -> None:
     if body.type == "limit":
-        raise invalid("An exit of a position is a stop or a take_profit.", field="type")
+        raise invalid("An exit of a position is a stop, a trailing_stop or a take_profit.", field="type")
     for field in _NOT_OF_EXITS:
         if getattr(body, field) is not None:
             name = outside(field)
@@ -308,7 +312,7 @@ def _command(body: OrderBody, params: MarketParams) -> PlaceOrder | PlaceExit:
         "ticker": params.ticker,
         "user": body.user_id or "",
         "order": OrderKind(body.type),
-        "price": price_ticks(body.price, params.tick_size),
+        **price_or_callback(body, params.tick_size),
         "expires_at": None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
         "acceptable_price": nano,
         "acceptable_price_pico": rest,
@@ -345,6 +349,8 @@ def _replacement(body: ReplaceBody, name: str, order: DomainOrder | None, params
         named["leverage"] = body.leverage
     if body.percentage is not None:
         named["share"] = _share(body)
+    if body.callback is not None:
+        named["callback"] = callback_ppb(body.callback)
     if body.price is not None:
         named["price"] = price_ticks(body.price, params.tick_size)
     if body.expires_at is not UNSET:
