@@ -51,8 +51,10 @@ def decide_ledger(funds: Funds, command: LedgerCommand, given: Given) -> tuple[L
 
 
 def apply(market: Market, event: MarketEvent) -> None:
-    """Take in what has happened in a market."""
+    """Take in what has happened in a market. Trailing stops follow the mark, wherever the event has left it."""
     APPLY[type(event)](market, event)
+    if market.orders.trailing.by_number:
+        market.orders.follow(market.mark)
 
 
 def apply_ledger(ledger: Ledger, event: LedgerEvent) -> None:
@@ -161,7 +163,7 @@ def _may_be_due(market: Market, given: Given) -> bool:
     if not has_orders and market.exits.are_none:
         return False
     mark = market.mark
-    if market.exits.reached(mark):
+    if market.exits.reached(mark) or market.orders.trailing.reached(mark):
         return True
     return has_orders and (is_pending_due(market) or is_slice_due(market, given) or is_an_entry_due(market, mark))
 

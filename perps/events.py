@@ -40,6 +40,7 @@ class CloseReason(StrEnum):
     STOP_LOSS = "stop_loss"
     SETTLEMENT = "settlement"
     DELEVERAGE = "deleverage"
+    TRAILING_STOP = "trailing_stop"
 
 
 class Fill(Struct, frozen=True, array_like=True, gc=False):

@@ -294,6 +294,8 @@ def _order(row: Row, about: str, ordered: Ordered) -> Record:
         order.share,
         order.lots,
         *((None,) * 6 if twap is None else _slices(twap, is_open=ordered.status is OrderStatus.OPEN)),
+        order.callback,
+        order.extreme,
     )
 
 

@@ -53,7 +53,7 @@ class FillRecord(Struct, frozen=True, gc=False):
     bad_debt: int
     """What the position owed beyond its margin, micros."""
     reason: str | None = None
-    """Which exit of its position made it: ``take_profit`` or ``stop_loss``; None: none did."""
+    """Which exit of its position made it: ``take_profit``, ``stop_loss`` or ``trailing_stop``; None: none did."""
     order_number: int | None = None
     """The order that it filled; None: none, or a fill of a database older than this column."""
 
@@ -239,6 +239,10 @@ class OrderRecord(Struct, frozen=True, gc=False):
     """… the code that the last of these was refused with, …"""
     next_slice_at: int | None = None
     """… and when the next one is due; None: the order has ended."""
+    callback: int = 0
+    """Of a trailing stop, ppb …"""
+    extreme: int = 0
+    """… and its best mark as of that row, ticks."""
 
 
 class Candle(Struct, gc=False):

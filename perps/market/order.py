@@ -14,9 +14,9 @@ from perps.units import PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
 class Order(Struct, frozen=True, array_like=True, gc=False):
     """An order that rests. Frozen: a replacement makes a new one with the same number.
 
-    Four kinds, each in lists of its own: an entry (a limit or a stop) begins a position at its price; an exit (a stop
-    or a take-profit that ``reduces``) closes a share of one at its price; a pending order is decided at the next price;
-    a TWAP opens and increases a position by the clock.
+    Four kinds, each in lists of its own: an entry (a limit or a stop) begins a position at its price; an exit (a stop,
+    a trailing stop or a take-profit that ``reduces``) closes a share of one at its price; a pending order is decided at
+    the next price; a TWAP opens and increases a position by the clock.
     """
 
     number: int
@@ -28,7 +28,8 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     """The most notional that it takes."""
     leverage: int
     price: Ticks
-    """Of a limit the worst average fill price, of a stop the mark that sets it off, of others the quote before them."""
+    """Of a limit the worst average fill price, of a stop the mark that sets it off (of a trailing one as of its event),
+    of others the quote before them."""
     reserve: Micros
     """What the market keeps for it: the most that its fill can take."""
     taker_fee: Ppb
@@ -54,6 +55,10 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     """… or of a close the lots (unsigned); both 0: as many as ``size`` pays for."""
     twap: Twap | None = None
     """Of a TWAP: its slices. ``size`` and ``reserve`` are what is left for those to come."""
+    callback: Ppb = Ppb(0)
+    """Of a trailing stop: how far the mark comes back from its best, 0 < callback < 10⁹ …"""
+    extreme: Ticks = Ticks(0)
+    """… which is this, as of the order's event: it moves on with the mark, and ``price`` with it."""
 
     @property
     def is_pending(self) -> bool:
@@ -64,6 +69,11 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     def is_exit(self) -> bool:
         """Whether it waits for a price at which it leaves a position."""
         return self.reduces and not self.is_pending
+
+    @property
+    def trails(self) -> bool:
+        """Whether its price follows the mark: see ``perps/market/trailing.py``."""
+        return self.kind is OrderKind.TRAILING_STOP
 
     @property
     def closes_all(self) -> bool:
@@ -79,7 +89,7 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     def falls(self) -> bool:
         """Whether it waits for a price to fall: to buy at a limit, to sell behind a stop, to take a short's profit."""
         if self.reduces:
-            return (self.kind is OrderKind.STOP) is (self.side is Side.LONG)
+            return (self.kind is not OrderKind.TAKE_PROFIT) is (self.side is Side.LONG)
         return (self.kind is OrderKind.LIMIT) is (self.side is Side.LONG)
 
     def is_reached(self, mark: Ticks) -> bool:

@@ -170,7 +170,7 @@ class Market:
             self.decided_before,
             self.deleveraging,
         )
-        return MarketImage(head, tuple(self.positions.values()), tuple(self.orders.by_number.values()))
+        return MarketImage(head, tuple(self.positions.values()), self.orders.all())
 
     def follower(self) -> Market:
         """A copy that goes its own way and liquidates nobody: for readers, who are told who was liquidated."""
@@ -180,7 +180,7 @@ class Market:
         market.own = {user: set(numbers) for user, numbers in self.own.items()}
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
         market.orders, market.cancel_timers = NoLists(market.exits), CancelTimers(self.cancel_timers.by_user)
-        for order in self.orders.by_number.values():
+        for order in self.orders.all():
             market.orders.add(order, self.params)
         return market
 

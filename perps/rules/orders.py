@@ -122,6 +122,7 @@ def found_order(market: Market, command: CancelOrder | ReplaceOrder) -> Order | 
     number = parts[1] if parts and command.order_id == order_id(market.ticker, parts[1]) else 0
     order = market.orders.by_number.get(number)
     if order is not None:
+        order = market.orders.present(order)
         if order.user != command.user and not (isinstance(command, CancelOrder) and command.any_owner):
             return reject(RejectCode.FORBIDDEN, order=command.order_id)
         return order
@@ -146,6 +147,7 @@ def pending(market: Market, order: Order, given: Given) -> Rejected | None:
 
 def cancelled(market: Market, order: Order, reason: str) -> OrderCancelled:
     """The end of an order that was not filled: its reserve goes back."""
+    order = market.orders.present(order)
     return OrderCancelled(order, reason, reserved(market, order.user, Micros(-order.reserve)))
 
 

@@ -16,6 +16,7 @@ from perps.market.funding import CARRY, INDEX_MAX
 from perps.market.liquidation_order import NUMBER_MAX
 from perps.market.order import Order
 from perps.market.orders import ORDER_NUMBER_MAX
+from perps.market.trailing import trailing_price
 from perps.market.triggers import valid_exits
 from perps.params import Mode
 from perps.snapshot.images import LedgerImage, MarketHead, MarketImage
@@ -127,6 +128,7 @@ def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
             return f"{ticker} has order {order.number} behind {last}"
         last = order.number
         is_sound = _takes_from_a_position(order, image) if order.reduces else _is_an_entry(order, image)
+        is_sound = is_sound and _trails_as_it_says(order)
         if not is_sound or not 1 <= order.price <= INTEGER_MAX:
             return f"order {ticker}-o{last} is none: {order}"
         if not 0 <= order.placed_at <= until or (order.expires_at or until) not in TIMES:
@@ -173,5 +175,13 @@ def _is_about(order: Order, number: int, image: MarketImage) -> bool:
     return stands.user == order.user and (stands.lots > 0) is (order.side is Side.LONG)
 
 
+def _trails_as_it_says(order: Order) -> bool:
+    if not order.trails:
+        return not order.callback and not order.extreme
+    if not (0 < order.callback < PPB and 1 <= order.extreme <= INTEGER_MAX):
+        return False
+    return order.price == trailing_price(order.side, order.extreme, order.callback)
+
+
 _ENTRIES: Final = (OrderKind.LIMIT, OrderKind.STOP, OrderKind.MARKET, OrderKind.TWAP)
-_EXITS: Final = (OrderKind.STOP, OrderKind.TAKE_PROFIT)
+_EXITS: Final = (OrderKind.STOP, OrderKind.TAKE_PROFIT, OrderKind.TRAILING_STOP)

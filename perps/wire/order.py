@@ -33,14 +33,12 @@ class Order(Answer):
         Price,
         Meta(
             description="Of a limit the worst average fill price, of a stop or a take-profit the mark, of others the "
-            "quote before them."
+            "quote before them. Of a trailing stop the mark that sets it off now; once it has ended, that of its end."
         ),
     ]
     reserve: Annotated[
         Money,
-        Meta(
-            description="What it keeps for its fill. Of an ended order what it kept, of a `twap` the rest."
-        ),
+        Meta(description="What it keeps for its fill. Of an ended order what it kept, of a `twap` the rest."),
     ]
     acceptable_price: Price | None
     take_profit: Price | None
@@ -65,6 +63,17 @@ class Order(Answer):
     ]
     percentage: Annotated[Rate | None, Meta(description="Of an exit or a close: the share of the position.")]
     quantity: Annotated[Quantity | None, Meta(description="Of a close by `quantity`: the base units.")]
+    callback: Annotated[
+        Rate | None,
+        Meta(description="Of a trailing stop: how far the mark comes back from `extremePrice` before it leaves."),
+    ]
+    extreme_price: Annotated[
+        Price | None,
+        Meta(
+            description="Of a trailing stop: the best mark since it was placed, the highest of a long, the lowest of a "
+            "short. It moves with the mark, and no event tells it: it is the best of this and each later mark."
+        ),
+    ]
     twap: Annotated[Twap | UnsetType, Meta(description="Of a `twap` alone: its slices.")] = UNSET
 
 

@@ -42,7 +42,7 @@ OrderPrice = Annotated[
     Meta(
         description="Of a limit the worst average fill price. Of a stop the mark price that sets it off: above the "
         "present one for a long, below it for a short. Of an exit too: a `stop` of a long lies below, its "
-        "`take_profit` above; a short's the other way round. A multiple of the tick size.",
+        "`take_profit` above; a short's the other way round. A multiple of the tick size. A trailing stop has none.",
         examples=["9800"],
     ),
 ]
@@ -55,7 +55,7 @@ StopsPrice = Annotated[
 ]
 
 
-PlacedKind = Literal["limit", "stop", "take_profit", "twap"]
+PlacedKind = Literal["limit", "stop", "take_profit", "trailing_stop", "twap"]
 
 LeftPosition = Annotated[
     str,
@@ -72,6 +72,15 @@ Share = Annotated[
         description="Of an exit: the share to close of what the position has by then, more than 0 and at most 1, which "
         "is all and the default. Rounded down to whole lots, but at least one.",
         examples=["0.5"],
+    ),
+]
+
+Callback = Annotated[
+    Number,
+    Meta(
+        description="Of a trailing stop: how far the mark comes back from its best before the position leaves, as a "
+        "share of the best mark: more than 0 and less than 1, at most 9 decimals; 0.02 is 2 %. It has no `price`.",
+        examples=["0.02"],
     ),
 ]
 
@@ -95,6 +104,7 @@ class OrderBody(Body, kw_only=True):
     percentage: Share | None = None
     slices: Slices | None = None
     interval_ms: IntervalMs | None = None
+    callback: Callback | None = None
 
 
 class ReplaceBody(Body):
@@ -110,6 +120,7 @@ class ReplaceBody(Body):
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose order it is.")] = None
     percentage: Share | None = None
+    callback: Callback | None = None
 
 
 class Placed(Pending):
@@ -153,6 +164,10 @@ class OrderQuoted(Answer):
     execution: Annotated[
         Execution,
         Meta(description="`next_price`: no price that is there already fills it, only one that is stamped after it."),
+    ]
+    trigger_price: Annotated[
+        Price | None,
+        Meta(description="The mark that would set it off now; of a trailing stop it follows. Null: limit."),
     ]
     twap: Annotated[
         Twap | UnsetType, Meta(description="Of a `twap`. `expected` is then all of it, at the present index price.")
@@ -275,8 +290,9 @@ PLACE: Final = Operation(
     description="It fills whole, as an open, when its price comes; then it begins a position. Until then the market "
     "keeps the most that the fill can take, `reserve`. A `twap` fills in slices, the first at once: it opens a "
     "position, then increases it. With `positionId` it is an exit: it closes a share of that "
-    "position, keeps nothing, and ends with the position. The answer says what the order's own row did; a later fill "
-    "is told by the user's stream and by `GET /api/orders/{orderId}`.",
+    "position, keeps nothing, and ends with the position. A `trailing_stop` is an exit with a `callback` in place of a "
+    "`price`: it leaves once the mark has come back so far from its best. The answer says what the order's own row "
+    "did; a later fill is told by the user's stream and by `GET /api/orders/{orderId}`.",
     scope="trade",
     body=OrderBody,
     answers={201: Placed},

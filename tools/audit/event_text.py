@@ -217,7 +217,8 @@ class _Words:
         name, size = order_id(self._stream, order.number), decimals.money(order.size)
         if order.position is not None:
             part = f"{decimals.text(100 * order.share, 9, 0)} % of {position_id(self._stream, order.position)}"
-            return f"{name}: {order.kind} of {part} at {self._price(order.price)}"
+            behind = f", {decimals.text(100 * order.callback, 9, 0)} % behind the mark" if order.trails else ""
+            return f"{name}: {order.kind} of {part} at {self._price(order.price)}{behind}"
         terms = f"{order.kind} {order.side} {size} at {self._price(order.price)}, {order.leverage}x"
         return f"{name}: {terms}, reserve {decimals.money(order.reserve)}"
 

@@ -37,6 +37,7 @@ def quoted(quote: OrderQuote, market: Market, offset: int) -> OrderQuoted:
         offset=offset,
         execution=params.execution,
         twap=slices_of(order, is_open=True),
+        trigger_price=None if order.kind is OrderKind.LIMIT else decimals.price(order.price, params.tick_size),
     )
 
 
@@ -80,7 +81,7 @@ def _warnings(quote: OrderQuote, market: Market) -> list[Literal["stop_beyond_li
     """A stop that the mark reaches no sooner than the liquidation: of an exit, or of the position that begins."""
     order, outcome, params = quote.order, quote.outcome, market.params
     if order.position is not None:
-        if order.kind is not OrderKind.STOP:
+        if order.kind is OrderKind.TAKE_PROFIT:
             return []
         position = market.positions[order.position]
         due = liquidation_price(position, params, market.funding_index)

@@ -10,11 +10,12 @@ from perps.commands import OrderKind, Side
 from perps.effects import Ordered, OrderStatus
 from perps.events import OrderCancelled, OrderPlaced, OrderReplaced, PositionOpened, own_of
 from perps.journal import Entry, Row
-from perps.market.order import PENDING, order_id
+from perps.market.order import PENDING, order_id, split_order_id
 from perps.market.order import Order as DomainOrder
 from perps.market.position import position_id
+from perps.market.state import Market
 from perps.params import MarketParams
-from perps.query_rows import OrderRecord
+from perps.query_rows import STATUS_OPEN, OrderRecord
 from perps.wire.order import Order, Pending, Status
 from perps.wire.orders import OrderResult, Placed
 from perps.wire.streams import OrderEvent
@@ -47,9 +48,16 @@ def order_event(row: Row, effect: Ordered, params: MarketParams) -> OrderEvent:
     return OrderEvent(**asdict(ordered(row, effect, params)), offset=row.offset)
 
 
-def recorded(record: OrderRecord, params: MarketParams) -> Order:
-    """An order from the query tables."""
-    filled, kind = record.filled_lots, OrderKind(record.kind)
+def recorded(record: OrderRecord, market: Market) -> Order:
+    """An order from the query tables. A trailing stop that rests is as far as the mark has brought it since."""
+    params, filled, kind = market.params, record.filled_lots, OrderKind(record.kind)
+    price, extreme = record.price, record.extreme
+    if kind is OrderKind.TRAILING_STOP and record.status == STATUS_OPEN:
+        parts = split_order_id(record.id)
+        order = market.orders.by_number.get(parts[1]) if parts else None
+        if order is not None:
+            order = market.orders.present(order)
+            price, extreme = order.price, order.extreme
     return Order(
         id=record.id,
         user_id=record.user_id,
@@ -58,7 +66,7 @@ def recorded(record: OrderRecord, params: MarketParams) -> Order:
         side=Side(record.side),
         size=None if record.reduces and kind not in PENDING else decimals.money(record.size),
         leverage=record.leverage,
-        price=decimals.price(record.price, params.tick_size),
+        price=decimals.price(price, params.tick_size),
         reserve=decimals.money(record.reserve),
         acceptable_price=_acceptable(record.acceptable_price, record.acceptable_price_pico),
         take_profit=_price_or_none(record.take_profit, params),
@@ -73,6 +81,8 @@ def recorded(record: OrderRecord, params: MarketParams) -> Order:
         reduce_only=record.reduces,
         percentage=decimals.text(record.share, 9, 0) if record.share else None,
         quantity=decimals.quantity(record.lots, params.lot_size) if record.lots else None,
+        callback=decimals.text(record.callback, 9, 0) if record.callback else None,
+        extreme_price=decimals.price(extreme, params.tick_size) if extreme else None,
         twap=recorded_slices(record),
     )
 
@@ -150,6 +160,8 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         reduce_only=order.reduces,
         percentage=decimals.text(order.share, 9, 0) if order.share else None,
         quantity=decimals.quantity(order.lots, params.lot_size) if order.lots else None,
+        callback=decimals.text(order.callback, 9, 0) if order.trails else None,
+        extreme_price=decimals.price(order.extreme, params.tick_size) if order.trails else None,
         twap=slices_of(order, is_open=status is OrderStatus.OPEN),
     )
 

@@ -116,7 +116,8 @@ def test_everybody_leaves_in_the_order_of_exact_ranks_and_no_loser_and_nobody_of
 def test_it_begins_at_85_and_ends_at_77_per_cent_of_what_the_house_can_pay_on_both_sides(side: Any) -> None:
     venue = poor(1_000)
     opened(venue.open("ann", side, 10_000 * MICRO, leverage=2))
-    sign, market, outcome = (1 if side is LONG else -1), venue.markets[BTC], done(venue.price(BTC_PRICE))
+    sign, market = (1 if side is LONG else -1), venue.markets[BTC]
+    outcome = venue.price(BTC_PRICE)
     for bps in range(1, 2_000):
         outcome = venue.price(BTC_PRICE + sign * BTC_PRICE * bps // 10_000)
         if left(outcome):

@@ -37,8 +37,6 @@ def check_no_slices(body: OrderBody) -> None:
     for field in ("slices", "interval_ms"):
         if getattr(body, field) is not None:
             raise invalid(f"{outside(field)} is for a twap: set type to twap.", field=outside(field))
-    if body.price is None:
-        raise invalid("price is missing.", field="price")
 
 
 def twap_command(body: OrderBody, params: MarketParams) -> PlaceTwap:
