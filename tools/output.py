@@ -86,8 +86,12 @@ def show_line(text: str, *, err: bool = False) -> None:
     print(printable(text), file=sys.stderr if err else sys.stdout, flush=err)
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal, where only the last column wraps; elsewhere a line for each row, with tabs."""
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, less: Sequence[str] = ()) -> None:
+    """A table on a terminal, where only the last column wraps; elsewhere a line for each row, with tabs.
+
+    ``less``: columns that a narrow terminal does not show, in the order in which they go. Below the table is their
+    number.
+    """
     rows = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in (columns, *rows):
@@ -97,14 +101,41 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
+    kept = fitting(columns, rows, less, console.width) if less else range(len(columns))
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for at, column in enumerate(columns):
+    for at in kept:
         is_number = bool(rows) and all(_is_number(row[at]) for row in rows)
         is_last = at == len(columns) - 1
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=not is_last)
+        table.add_column(columns[at], justify="right" if is_number else "left", no_wrap=not is_last)
     for row in rows:
-        table.add_row(*(_literal(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*(_literal(row[at]) for at in kept))
+    console.print(table)
+    if less and len(kept) < len(columns):
+        print(hidden_note(columns, rows, kept))
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], less: Sequence[str], width: int) -> Sequence[int]:
+    """Which columns a terminal of so many cells shows whole, by their places. ``less``: as of ``show_table``."""
+    kept = list(range(len(columns)))
+    for name in less:
+        if _needs(columns, rows, kept) <= width:
+            break
+        kept.remove(columns.index(name))
+    return kept
+
+
+def hidden_note(columns: Sequence[str], rows: Sequence[Sequence[str]], kept: Sequence[int]) -> str:
+    """What is said of columns that do not fit."""
+    count = len(columns) - len(kept)
+    return f"{counted(count, 'column')} hidden; a width of {_needs(columns, rows, range(len(columns)))} shows all"
+
+
+def _needs(columns: Sequence[str], rows: Sequence[Sequence[str]], kept: Sequence[int]) -> int:
+    """The width of a table of these columns: each has two spaces behind it, and the first has one before it."""
+    from rich.cells import cell_len
+
+    return 1 + sum(2 + max(cell_len(row[at]) for row in (columns, *rows)) for at in kept)
 
 
 def show_record(record: Mapping[str, object]) -> None:

@@ -99,8 +99,8 @@ async def _open(url: str, keys: Sequence[str], count: int) -> tuple[list[_Idle],
             *(
                 loop.create_connection(
                     lambda number=number: _Idle(parts.netloc, keys[number // EACH]),  # type: ignore[misc]
-                    parts.hostname,
-                    parts.port,
+                    parts.hostname or "",
+                    parts.port or 0,
                     local_addr=(f"127.0.0.{1 + number % SOURCES}", 0),
                 )
                 for number in some
@@ -155,7 +155,7 @@ def _said(answer: bytes) -> str:
 
 
 async def _main(url: str, key: str, pid: int, count: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     room = (count if hard == resource.RLIM_INFINITY else hard) - DESCRIPTORS_KEPT
     if room < count:

@@ -135,8 +135,8 @@ class Admission:
             return
         if not self._streams.take(caller.name):
             said = (
-                f"You have {self._streams.each} streams and channels open. Close one: a stream can follow several markets,"
-                " a channel can carry all that a user asks."
+                f"You have {self._streams.each} streams and channels open. Close one:"
+                " a stream can follow several markets, and a channel can carry all that a user asks."
             )
             raise RequestError("rate_limited", said, {"limit": self._streams.each})
         try:
