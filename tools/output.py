@@ -22,6 +22,8 @@ from tools.errors import BadAnswer
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+LAST_CELLS: Final = 12
+"""The width of a table's last column, below which its rows become lists."""
 PLAIN_EVERY_S: Final = 5.0
 
 
@@ -89,8 +91,8 @@ def show_line(text: str, *, err: bool = False) -> None:
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, less: Sequence[str] = ()) -> None:
     """A table on a terminal, where only the last column wraps; elsewhere a line for each row, with tabs.
 
-    ``less``: columns that a narrow terminal does not show, in the order in which they go. Below the table is their
-    number.
+    On a terminal that is too narrow each row is a list of its own, so that nothing is cut: an id is there to be copied.
+    ``less``: columns that it leaves out instead, in the order in which they go; below the table is their number.
     """
     rows = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
@@ -103,6 +105,9 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, less: S
 
     console = Console()
     kept = fitting(columns, rows, less, console.width) if less else range(len(columns))
+    if not less and _needs(columns, rows, kept[:-1]) + LAST_CELLS > console.width:
+        _show_lists(columns, rows)
+        return
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for at in kept:
         is_number = bool(rows) and all(_is_number(row[at]) for row in rows)
@@ -113,6 +118,15 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, less: S
     console.print(table)
     if less and len(kept) < len(columns):
         print(hidden_note(columns, rows, kept))
+
+
+def _show_lists(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widest = max(map(len, columns))
+    for number, row in enumerate(rows):
+        if number:
+            print()
+        for column, cell in zip(columns, row, strict=True):
+            print(f"{column:<{widest}}  {cell}")
 
 
 def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], less: Sequence[str], width: int) -> Sequence[int]:

@@ -132,3 +132,14 @@ async def test_an_old_price_is_yellow_unless_no_color_is_set(venue: Running, env
         await shown.until("M19-PERP")
         assert await shown.ended() == 0
     assert (COLOURS.search(shown.text) is None) is bool(environment)
+
+
+async def test_a_table_that_does_not_fit_becomes_lists_so_that_ids_can_be_copied(venue: Running) -> None:
+    await venue.user("somebody-with-a-long-name-of-forty-letters")
+    listed = (await venue.admin.get("/api/admin/keys")).ok()["keys"]
+    async with on_terminal(venue, "key", "list") as shown:
+        await shown.until("scopes")
+        await shown.ended(0)
+    assert "…" not in shown.text
+    for key in listed:
+        assert re.search(rf"key id +{key['keyId']}\r\nuser +{key['userId'] or '-'}\r\n", shown.text)

@@ -39,9 +39,10 @@ PATIENCE_S = 30.0
 @access_options
 @json_option
 def monitor(interval: float, thresholds: Path | None, access: Access, as_json: bool) -> int:
-    """Show markets and the flow of commands, live, until Ctrl-C. What was seen last stays on the terminal.
+    """Show markets and the flow of commands, live, until Ctrl-C.
 
-    Where stdout is no terminal, it looks once. --json looks once and prints everything, for programs.
+    What was seen last stays on the terminal. Where stdout is no terminal, it looks once. --json looks once and prints
+    everything, for programs.
     """
     from tools.client import be_patient, venue_at
     from tools.monitor.checks import broken, read_thresholds
