@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from tests.web.agents.channel import none_left
 from tests.web.venue import OnMemory, start
-from tools.benchmark import beside, channel, crowd, echo, prices, report
+from tools.benchmark import beside, channel, crowd, echo, prices, report, sockets
 from tools.benchmark import load as bench_load
 from tools.benchmark.channel import ChannelSpec
 from tools.benchmark.crowd import CrowdSpec
@@ -257,3 +258,26 @@ def test_every_figure_of_others_is_in_the_ratios() -> None:
     compared = {above for _, above, _, _ in report.RATIOS}
 
     assert {("beside", f"an open beside {one.name}") for one in beside.OTHERS} <= compared
+
+
+async def test_idle_channels_are_opened_until_the_venue_refuses_one_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        venue = await start(OnMemory(), session)
+        try:
+            monkeypatch.setattr(venue.venue.context.admission._streams, "each", 3)
+            monkeypatch.setattr(sockets, "EACH", 4)
+            keys = [(await venue.user(name)).key or "" for name in ("ann", "bob")]
+            made, refused = await sockets._open(venue.url, keys, 2)
+            assert (len(made), refused, len(venue.venue.context.agents)) == (2, b"", 2)
+            sockets._abort(made)
+            await none_left(venue)
+            made, refused = await sockets._open(venue.url, keys, 8)
+            assert len(made) == 6
+            assert sockets._said(refused).startswith("429 ")
+            assert "You have 3 streams and channels open" in sockets._said(refused)
+            sockets._abort(made)
+            await none_left(venue)
+        finally:
+            await venue.venue.close()
