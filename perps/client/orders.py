@@ -29,7 +29,7 @@ class OrderCalls(Calls):
         side: str | None,
         size: Exact | None,
         leverage: int | None,
-        price: Exact,
+        price: Exact | None = None,
         *,
         expires_at: str | None = None,
         acceptable_price: Exact | None = None,
@@ -39,8 +39,13 @@ class OrderCalls(Calls):
         user_id: str | None = None,
         position_id: str | None = None,
         percentage: Exact | None = None,
+        slices: int | None = None,
+        interval_ms: int | None = None,
     ) -> orders.Placed:
-        """Let an order wait for its price. ``type``: ``limit`` or ``stop``; see ``exit_position`` for an exit."""
+        """Let an order wait for its price. ``type``: ``limit`` or ``stop``.
+
+        See ``exit_position`` for an exit, and ``place_twap`` for a size that is taken in slices.
+        """
         return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
 
     async def exit_position(
@@ -58,6 +63,26 @@ class OrderCalls(Calls):
         """Let a position, or a share of it, leave at a price. ``type``: ``stop`` or ``take_profit``."""
         return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
 
+    async def place_twap(
+        self,
+        ticker: str,
+        side: str,
+        size: Exact,
+        leverage: int,
+        slices: int,
+        interval_ms: int,
+        *,
+        acceptable_price: Exact | None = None,
+        expires_at: str | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+    ) -> orders.Placed:
+        """Take ``size`` in ``slices``, one every ``interval_ms``: the first at once, the later ones add to its position.
+
+        ``acceptable_price``: the worst average price of a slice; one beyond it is skipped.
+        """
+        return await self.call(orders.PLACE, orders.Placed, type="twap", **values_of(locals()))
+
     async def quote_order(
         self,
         ticker: str | None,
@@ -65,7 +90,7 @@ class OrderCalls(Calls):
         side: str | None,
         size: Exact | None,
         leverage: int | None,
-        price: Exact,
+        price: Exact | None = None,
         *,
         expires_at: str | None = None,
         acceptable_price: Exact | None = None,
@@ -75,6 +100,8 @@ class OrderCalls(Calls):
         user_id: str | None = None,
         position_id: str | None = None,
         percentage: Exact | None = None,
+        slices: int | None = None,
+        interval_ms: int | None = None,
     ) -> orders.OrderQuoted:
         """Ask what an order would do. Nothing changes."""
         return await self.call(orders.QUOTE, orders.OrderQuoted, **values_of(locals()))

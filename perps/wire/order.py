@@ -38,9 +38,7 @@ class Order(Answer):
     ]
     reserve: Annotated[
         Money,
-        Meta(
-            description="What it keeps for its fill. Of an ended order what it kept, of a `twap` the rest."
-        ),
+        Meta(description="What it keeps for its fill. Of an ended order what it kept, of a `twap` the rest."),
     ]
     acceptable_price: Price | None
     take_profit: Price | None

@@ -18,11 +18,13 @@ from perps.events import (
 )
 from perps.market.order import Order, order_id
 from perps.market.position import position_id
+from perps.market.twap import COMPLETED, Twap
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.cancel_timers import BY_TIMER
 from tests.model.rules import slow_order
 from tests.model.slow_parts import is_least_part
+from tests.model.slow_twap import skipped
 from tests.perps.machine_checks import Checked
 
 
@@ -52,6 +54,9 @@ class Followed(Checked):
                 case PriceUpdated(price=price):
                     self.model.priced(ticker, self.unticked(ticker, price))
                     self.model.markets[ticker].becomes_known(by_feed=False, said_at=0, now=self.venue.at)
+                case OrderReplaced(order=order) if order.twap is not None:
+                    assert skipped(self.model, order_id(ticker, order.number), self.venue.at) is None
+                    self.check_slices(ticker, order)
                 case OrderPlaced(order=order) | OrderReplaced(order=order):
                     self.model.rested(order_id(ticker, order.number), slow_order(ticker, order, self.params[ticker]))
                 case CancelTimerSet(user=user, at=at):
@@ -59,7 +64,13 @@ class Followed(Checked):
                     assert at is not None or due is not None
                 case OrderCancelled(order=order, reason=reason):
                     self.model.ended(order_id(ticker, order.number))
+                    assert reason != COMPLETED or (order.twap is not None and order.twap.is_over)
                     assert reason != BY_TIMER or self.model.orders.timers[order.user, ticker] is None
+                case (
+                    PositionOpened(order=Order(twap=Twap()) as order)
+                    | PositionIncreased(order=Order(twap=Twap()) as order)
+                ):
+                    self.slice_made(ticker, order, event)
                 case PositionOpened(position=position, order=Order() as order):
                     self.filled(ticker, order, event)
                 case PositionOpened(position=position):

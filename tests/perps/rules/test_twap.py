@@ -39,7 +39,7 @@ def test_the_first_slice_opens_a_position_at_once_and_the_later_ones_increase_it
     assert isinstance(placed, OrderPlaced)
     assert isinstance(first, PositionOpened)
     assert first.position.lots == 49  # of 250.00; a lot is 5.00, and the quote a little above it
-    made = [first]
+    made: list[PositionOpened | PositionIncreased] = [first]
     for n in range(3):
         (event,) = look(venue, MINUTE)
         assert isinstance(event, PositionIncreased)
