@@ -77,7 +77,7 @@ class OrderCalls(Calls):
         client_order_id: str | None = None,
         user_id: str | None = None,
     ) -> orders.Placed:
-        """Take ``size`` in ``slices``, one every ``interval_ms``: the first at once, the later ones add to its position.
+        """Take ``size`` in ``slices``, one every ``interval_ms``: the first at once, the later ones add to it.
 
         ``acceptable_price``: the worst average price of a slice; one beyond it is skipped.
         """
