@@ -41,6 +41,10 @@ class SlowTwap(SlowOrder):
         more = lots + (1 if lots > 0 else -1)
         return abs(market.cost(lots)) <= self.asked < abs(market.cost(more))
 
+    def is_over(self, now: int) -> bool:
+        """Whether its own time is over."""
+        return self.expires_at is not None and self.expires_at <= now
+
     def may_come(self, market: SlowMarket, now: int) -> bool:
         """Whether its time has come, and the present price may decide it."""
         return now >= self.due_at and market.decides(self.due_at)
@@ -64,7 +68,31 @@ class SlowTwap(SlowOrder):
 
 
 def sliced(model: SlowVenue, name: str, position: str, lots: int, now: int) -> str | None:
-    """A slice has been filled: what is wrong with that, None: nothing. The slow model is as it is behind it."""
+    """A slice has been filled: what is wrong with that; None: nothing. The model is then as it is behind the slice."""
+    wrong, made = slice_flaw(model, name, position, lots, now), model.orders.by_name[name]
+    assert isinstance(made, SlowTwap)
+    before, cost = begin_slice(model, name), abs(model.markets[made.ticker].cost(lots))
+    if made.position is None:
+        model.opened(made.user, made.ticker, position, lots, made.leverage)
+    else:
+        model.increased(position, lots, made.leverage)
+    end_slice(model, name, made.after(now, taken=cost, paid=before - model.wallets[made.user]), position)
+    return wrong
+
+
+def begin_slice(model: SlowVenue, name: str) -> int:
+    """What is kept goes to the wallet, which pays the slice: what that holds then."""
+    return model.wallets[model.ended(name).user]
+
+
+def end_slice(model: SlowVenue, name: str, behind: SlowTwap | None, position: str) -> None:
+    """The wallet keeps what is left for the slices to come; None: there are none."""
+    if behind is not None:
+        model.rested(name, replace(behind, position=position))
+
+
+def slice_flaw(model: SlowVenue, name: str, position: str, lots: int, now: int) -> str | None:
+    """What is wrong with a slice of so many lots (signed); None: nothing."""
     made = model.orders.by_name[name]
     if not isinstance(made, SlowTwap):
         return f"{name} has no slices"
@@ -78,15 +106,6 @@ def sliced(model: SlowVenue, name: str, position: str, lots: int, now: int) -> s
         wrong = f"a slice of {name} goes to {position}, not to {made.position}"
     elif made.is_long is not (lots > 0):
         wrong = f"a slice of {name} is on the other side: {lots} lots"
-    model.ended(name)
-    before, cost = model.wallets[made.user], abs(market.cost(lots))
-    if is_new:
-        model.opened(made.user, made.ticker, position, lots, made.leverage)
-    else:
-        model.increased(position, lots, made.leverage)
-    behind = made.after(now, taken=cost, paid=before - model.wallets[made.user])
-    if behind is not None:
-        model.rested(name, replace(behind, position=position))
     return wrong
 
 
