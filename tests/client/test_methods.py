@@ -66,7 +66,7 @@ def test_no_method_is_left_of_an_operation_that_is_gone() -> None:
     members = {name: value for kind in Venue.__mro__[:-1] for name, value in vars(kind).items()}
     public = {name for name, value in members.items() if inspect.isfunction(value) and not name.startswith("_")}
     others = {"call", "get", "stream", "be_patient", "open", "close", "quote", "call_or_wait", "wait_for_order"}
-    others |= {"exit_position", "trail_position", "leave", "index_prices"}
+    others |= {"exit_position", "trail_position", "place_twap", "leave", "index_prices"}
     assert public - others == {snake(operation.name) for operation in ASKED}
 
 

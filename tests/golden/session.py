@@ -19,6 +19,7 @@ from perps.commands import (
     OrderKind,
     PlaceExit,
     PlaceOrder,
+    PlaceTwap,
     PriceSource,
     ReplaceOrder,
     SetCancelTimer,
@@ -86,6 +87,12 @@ def _order(user: str, order: OrderKind, side: Side, price: int, *, limit: int | 
     nano = None if limit is None else Nano(limit * NANO // 100)
     fields = {**_terms(price), "order": order, "side": side, "acceptable_price": nano, **more}
     return PlaceOrder(**{"ticker": BTC, "user": user, **fields})
+
+
+def _twap(user: str, side: Side, cents: int, slices: int, *, limit: int | None = None) -> PlaceTwap:
+    nano = None if limit is None else Nano(limit * NANO // 100)
+    fields: dict[str, Any] = {"ticker": BTC, "user": user, "side": side, "size": _money(cents), "leverage": 5}
+    return PlaceTwap(**fields, slices=slices, interval=Millis(40 * 60_000), acceptable_price=nano)
 
 
 def _price(ticker: str, ticks: int) -> UpdatePrice:
@@ -249,6 +256,14 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     ("ann", _trade("ann", Side.LONG, 10_000), True),
     ("ann", _trade("ann", Side.SHORT, 300_000), True),
     ("ann", _trade("ann", Side.LONG, 900_000, reduce_only=True), True),
+    ("bob", _twap("bob", Side.LONG, 60_000, 3), True),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    ("ann", _twap("ann", Side.SHORT, 20_000, 2, limit=BTC_PRICE * 85 // 100), True),
+    (ADMIN, _price(BTC, BTC_PRICE * 84 // 100), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    ("cid", _twap("cid", Side.LONG, 20_000, 4), True),
+    ("cid", CancelOrders(ticker=BTC, user="cid"), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

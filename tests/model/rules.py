@@ -9,6 +9,7 @@ from perps.params import Execution, MarketParams, MarkSource
 from perps.units import PICO, PPB
 from tests.model.slow_orders import SlowOrder
 from tests.model.slow_rules import Rules
+from tests.model.slow_twap import SlowTwap
 
 
 def rules_of(params: MarketParams) -> Rules:
@@ -47,8 +48,8 @@ def rules_of(params: MarketParams) -> Rules:
 
 
 def slow_order(ticker: str, order: Order, params: MarketParams) -> SlowOrder:
-    """An order as the slow model has it."""
-    return SlowOrder(
+    """An order as the slow model has it; of a TWAP as it is before its first slice."""
+    plain = SlowOrder(
         user=order.user,
         ticker=ticker,
         is_limit=order.kind is OrderKind.LIMIT,
@@ -66,3 +67,4 @@ def slow_order(ticker: str, order: Order, params: MarketParams) -> SlowOrder:
         share=Fraction(order.share, PPB),
         is_profit=order.kind is OrderKind.TAKE_PROFIT,
     )
+    return plain if order.twap is None else SlowTwap.begun(plain, order.twap.slices, order.twap.interval)

@@ -18,6 +18,7 @@ from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from tests.model.slow_model import SlowVenue, Trade
 from tests.model.slow_orders import SlowOrder
+from tests.model.slow_twap import SlowTwap, sliced
 from tests.perps.build import Books
 from tests.support.twins import twins
 
@@ -100,6 +101,22 @@ class Checked(RuleBasedStateMachine):
         self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
         self.exits(ticker, event.position)
         self.note(ticker, "open", event, order.leverage)
+
+    def slice_made(self, ticker: str, order: Order, event: PositionOpened | PositionIncreased) -> None:
+        """A slice of a TWAP: at its time, of its size, for money that was kept for it."""
+        name, position = order_id(ticker, order.number), position_id(ticker, event.position.number)
+        assert sliced(self.model, name, position, event.fill.lots, self.venue.at) is None
+        self.check_slices(ticker, order)
+        self.note(ticker, "open", event, order.leverage)
+
+    def check_slices(self, ticker: str, order: Order) -> None:
+        """How far a TWAP has come is what the slow model says."""
+        made, twap = self.model.orders.by_name.get(order_id(ticker, order.number)), order.twap
+        assert twap is not None
+        assert twap.is_over is (made is None)
+        if isinstance(made, SlowTwap):
+            said = (twap.slices - twap.done, twap.next_at, order.size, order.reserve)
+            assert said == (made.slices_left, made.due_at, made.size, made.kept)
 
     def taken(self, ticker: str, order: Order) -> SlowOrder:
         """An order that is filled: at a price that decides it, and those that wait for nothing else in their turn."""

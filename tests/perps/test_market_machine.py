@@ -53,7 +53,7 @@ from tests.perps.build import (
     quote_market,
 )
 from tests.perps.machine_checks import USERS
-from tests.perps.machine_model import Followed
+from tests.perps.machine_twap import Sliced
 
 REFERRERS = {"ann": None, "bob": "ann", "cid": "bob"}
 START = 2_000 * MICRO
@@ -77,7 +77,7 @@ BTC_TIERS = (
 STORY_TIERS = (Tier(Lots(250), Ppb(PPB // 10), 5), Tier(Lots(4_000), Ppb(PPB // 5), 3))
 
 
-class Exchange(Followed):
+class Exchange(Sliced):
     """The engine and the ledger, driven as the actors drive them, against fractions."""
 
     @initialize(
@@ -338,6 +338,7 @@ class Exchange(Followed):
     def let_time_pass(self, ticker: str, wait_ms: int) -> None:
         self.venue.at = Millis(self.venue.at + wait_ms)
         self.follow(ticker, self.venue.send(ObserveTime(ticker=ticker)))
+        self.check_that_no_slice_is_late(ticker)
 
     @rule(ticker=TICKERS, mode=MODES)
     def change_mode(self, ticker: str, mode: Mode) -> None:

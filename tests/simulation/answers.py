@@ -20,6 +20,7 @@ from perps.commands import (
     OpenPosition,
     PlaceExit,
     PlaceOrder,
+    PlaceTwap,
     ReplaceOrder,
     SetCancelTimer,
     SetMode,
@@ -101,6 +102,11 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return asked_for == (position_id(stream, position.number), position.user) and moved == [amount]
         case PlaceOrder(), OrderPlaced(order=order):
             return (command.ticker, command.user, *_terms(command)) == (stream, order.user, *_terms(order))
+        case PlaceTwap(slices=slices), OrderPlaced(order=order):
+            terms = (command.user, command.side, command.size, command.leverage, command.expires_at)
+            is_sliced = order.twap is not None and order.twap.slices == slices
+            placed = (order.user, order.side, order.size, order.leverage, order.expires_at)
+            return is_sliced and command.ticker == stream and terms == placed
         case PlaceExit(), OrderPlaced(order=order):
             named = (command.position_id, command.user, command.share, command.price, command.order, command.expires_at)
             has = (order.user, order.share, order.price, order.kind, order.expires_at)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from perps.commands import OrderKind, PlaceExit, PlaceOrder, ReplaceOrder, Side
+from perps.commands import OrderKind, PlaceExit, PlaceOrder, PlaceTwap, ReplaceOrder, Side
 from perps.market.order import order_id, split_order_id
 from perps.market.position import Position
-from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
+from perps.units import MICRO, PPB, Micros, Millis, Nano, Ppb, Ticks
 from perps.venue import VenueState
 
 
@@ -30,9 +30,22 @@ class OrderMaker:
     def _exits(self, ticker: str) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _place(self, user: str, ticker: str) -> PlaceOrder:
+    def _place(self, user: str, ticker: str) -> PlaceOrder | PlaceTwap:
+        if self._random.random() < 0.2:
+            return self._place_twap(user, ticker)
         kind, side = self._random.choice((OrderKind.LIMIT, OrderKind.STOP)), self._random.choice(list(Side))
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **self._terms(ticker))
+
+    def _place_twap(self, user: str, ticker: str) -> PlaceTwap:
+        """Mostly with slices of a second, as a run is no longer than some minutes; a few of longs are all skipped."""
+        chance, side, terms = self._random, self._random.choice(list(Side)), self._terms(ticker)
+        fields: dict[str, Any] = {
+            "slices": chance.randrange(2, 8),
+            "interval": Millis(chance.choice((1_000, 1_000, 5_000))),
+            "acceptable_price": Nano(1) if chance.random() < 0.2 else None,
+        }
+        fields |= {name: terms[name] for name in ("size", "leverage", "expires_at") if name in terms}
+        return PlaceTwap(ticker=ticker, user=user, side=side, **fields)
 
     def _place_exit(self, ticker: str, user: str) -> PlaceExit:
         """A stop or a profit near the mark, mostly on its right side."""
