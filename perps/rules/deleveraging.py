@@ -40,6 +40,11 @@ def deleverages(market: Market, *, at_new_price: bool) -> bool:
     return can_pay > 0 and market.liability * 100 >= can_pay * BEGINS
 
 
+def is_near(market: Market) -> bool:
+    """Whether R > 0.77·H in a market that deleverages: from 0.85·H on somebody must leave."""
+    return market.params.deleveraging and _is_over(market)
+
+
 def deleveraging(market: Market, *, at_new_price: bool) -> Iterator[DeleveragingChanged | PositionReduced]:
     """That it begins, who leaves, that it ends. The caller applies each event before it asks for the next.
 
@@ -129,26 +134,27 @@ def _is_over(market: Market, paid: int = 0) -> bool:
 
 def _least(market: Market, position: Position) -> int:
     """How many lots must leave: all, if that is not too much or a part would endanger the rest; otherwise as few as
-    bisection finds. 0 if the house cannot pay the whole.
+    bisection finds. 0 if the house cannot pay for it.
     """
-    size = abs(position.lots)
+    size, can_pay = abs(position.lots), _can_pay(market)
 
     def leaving(count: int) -> PositionReduced:
         return reduce(market, position, count, CloseReason.DELEVERAGE)
 
     whole = leaving(size).pnl
-    if whole > _can_pay(market):
-        return 0
-    if _is_over(market, whole):
+    if whole <= can_pay and _is_over(market, whole):
         return size
-    low, high = 0, size  # low is not enough, high is
+    low, high = 0, size  # low is not enough, high is, or is too much
     while high - low > 1:
         middle = (low + high) >> 1
         if _is_over(market, leaving(middle).pnl):
             low = middle
         else:
             high = middle
-    return size if leaves_it_endangered(market, leaving(high)) else high
+    part = leaving(high)
+    if leaves_it_endangered(market, part):
+        high, part = size, leaving(size)
+    return high if part.pnl <= can_pay else 0
 
 
 def apply_deleveraging(market: Market, event: DeleveragingChanged) -> None:

@@ -50,6 +50,8 @@ _SIZE_PARAMS = index_market(
     tiers=(Tier(Lots(200), Ppb(PPB // 200), 100), Tier(Lots(20_000), Ppb(PPB // 40), 19)),
     partial_liquidation=_PART_FROM,
 )
+POOR = "POOR-PERP"
+_POOR_PARAMS = index_market(ticker=POOR, house_credit_limit=Micros(200 * MICRO), deleveraging=True)
 NEXT = "NEXT-PERP"
 _NEXT_PARAMS = index_market(ticker=NEXT, execution=Execution.NEXT_PRICE)
 _BAND_PARAMS = index_market(ticker=BAND, price_band=PPB // 10, price_confirmations=2)
@@ -264,6 +266,13 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     (ADMIN, ObserveTime(ticker=BTC), False),
     ("cid", _twap("cid", Side.LONG, 20_000, 4), True),
     ("cid", CancelOrders(ticker=BTC, user="cid"), False),
+    (ADMIN, Deposit(user="ann", amount=_money(1_000_000)), False),
+    (ADMIN, ListMarket(params=_POOR_PARAMS, price=Ticks(BTC_PRICE)), False),
+    ("ann", new_open("ann", Side.LONG, _money(100_000), ticker=POOR, leverage=5), True),
+    ("ann", new_open("ann", Side.LONG, _money(300_000), ticker=POOR, leverage=2), True),
+    (ADMIN, _price(POOR, BTC_PRICE * 105 // 100), False),
+    (ADMIN, UpdateMarket(ticker=POOR, changes=ParamChanges(deleveraging=False)), False),
+    (ADMIN, _price(POOR, BTC_PRICE * 115 // 100), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 
