@@ -58,7 +58,8 @@ class PriceSource(StrEnum):
 
 
 class OrderKind(StrEnum):
-    """What a resting order waits for. Limits and stops begin positions; stops and take-profits leave one."""
+    """What a resting order waits for. Limits and stops begin positions; stops, trailing or not, and take-profits leave
+    one."""
 
     LIMIT = "limit"
     """The quote: it fills when its average price is at the limit or better."""
@@ -70,6 +71,10 @@ class OrderKind(StrEnum):
     """The next price: an open, an increase or a close in a market that executes at it."""
     WITHDRAWAL = "withdrawal"
     """The next price: margin out of a position in such a market."""
+    TWAP = "twap"
+    """Its time: a size that is taken in slices, one an interval."""
+    TRAILING_STOP = "trailing_stop"
+    """The mark: of a position alone, which it closes once the mark has come back from its best by a callback."""
 
 
 def most_to_pay(size: Micros, leverage: int, taker_fee: Ppb) -> Micros:

@@ -39,6 +39,7 @@ from perps.order_commands import PlaceOrder as PlaceOrder
 from perps.order_commands import ReplaceOrder as ReplaceOrder
 from perps.order_commands import SetCancelTimer as SetCancelTimer
 from perps.params import MarketParams, Mode, ParamChanges
+from perps.twap_commands import PlaceTwap as PlaceTwap
 from perps.units import Lots, Micros, Millis, Nano, Pico, Ppb, Ticks
 
 
@@ -326,7 +327,15 @@ SWEEP: Final = "sweep"
 """The kind of a row that no command made: consequences that overflowed the row before, or were due at a start."""
 
 FundedCommand = (
-    OpenPosition | ChangeMargin | PlaceOrder | ReplaceOrder | FundMarket | ListMarket | UpdateMarket | TradeNet
+    OpenPosition
+    | ChangeMargin
+    | PlaceOrder
+    | ReplaceOrder
+    | FundMarket
+    | ListMarket
+    | UpdateMarket
+    | TradeNet
+    | PlaceTwap
 )
 MarketCommand = (
     OpenPosition
@@ -347,6 +356,7 @@ MarketCommand = (
     | ObserveTime
     | SetCancelTimer
     | TradeNet
+    | PlaceTwap
 )
 LedgerCommand = CreateUser | Deposit | Withdraw
 Command = MarketCommand | LedgerCommand

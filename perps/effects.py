@@ -28,6 +28,7 @@ class TradeKind(StrEnum):
     CLOSE = "close"
     LIQUIDATION = "liquidation"
     SETTLEMENT = "settlement"
+    DELEVERAGE = "deleverage"
 
 
 class Traded(Struct, frozen=True, gc=False):

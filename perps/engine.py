@@ -1,15 +1,17 @@
 """One command from its checks to its last consequence: decide, apply, then sweep.
 
-The sweep closes whoever is in danger, then whoever wanted to leave at a price that is reached now. Then it fills the
+The sweep first makes winners leave for whom the house can hardly pay (only in some markets, and only behind a new
+price). It closes whoever is in danger, then whoever wanted to leave at a price that is reached now. Then it fills the
 orders that waited for this price.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from perps.commands import LedgerCommand, MarketCommand
 from perps.effects import Effects
-from perps.events import Events, LedgerEvent, MarketEvent, MarketEvents, ModeChanged
+from perps.events import Events, LedgerEvent, MarketEvent, MarketEvents, ModeChanged, PriceUpdated
 from perps.journal import Entry, Row, events_of
 from perps.market.state import Market
 from perps.money.funds import Funds
@@ -17,6 +19,7 @@ from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.checks import CLOSED, not_to_be_used
+from perps.rules.deleveraging import deleverages, deleveraging
 from perps.rules.exits import Unpaid, next_exit
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
@@ -25,6 +28,7 @@ from perps.rules.orders import is_an_entry_due, next_entry
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
+from perps.rules.twap import is_slice_due, next_slice
 from perps.units import FundingIndex
 
 CONSEQUENCES_PER_ROW_MAX: Final = 256
@@ -47,8 +51,10 @@ def decide_ledger(funds: Funds, command: LedgerCommand, given: Given) -> tuple[L
 
 
 def apply(market: Market, event: MarketEvent) -> None:
-    """Take in what has happened in a market."""
+    """Take in what has happened in a market. Trailing stops follow the mark, wherever the event has left it."""
     APPLY[type(event)](market, event)
+    if market.orders.trailing.by_number:
+        market.orders.follow(market.mark)
 
 
 def apply_ledger(ledger: Ledger, event: LedgerEvent) -> None:
@@ -81,7 +87,7 @@ def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[
         return [], decided
     for event in decided:
         apply(market, event)
-    consequences = sweep(market, given)
+    consequences = sweep(market, given, decided)
     if not consequences:
         return [decided] if decided else [], None
     return [(*decided, *consequences[0]), *consequences[1:]], None
@@ -102,7 +108,7 @@ def _execute_after(
     else:
         for event in decided:
             apply(market, event)
-        consequences = _exhausted(market) if is_exhausted(market) else sweep(market, given)
+        consequences = _exhausted(market) if is_exhausted(market) else sweep(market, given, decided)
         if consequences:
             rows = [(*accrued, *decided, *consequences[0]), *consequences[1:]]
         elif decided or is_worth_a_row(accrued, before, market):
@@ -121,18 +127,24 @@ def _exhausted(market: Market) -> list[MarketEvents]:
     return [(event,)]
 
 
-def sweep(market: Market, given: Given) -> list[MarketEvents]:
+def sweep(market: Market, given: Given, decided: MarketEvents = ()) -> list[MarketEvents]:
     """What follows by itself: what is due at the price, or a settlement. Rows of ``CONSEQUENCES_PER_ROW_MAX`` at most.
+
+    ``decided``: what has happened just now. Behind a new price winners may have to leave first.
 
     Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
     Nothing is done at a price that nobody may trade at.
     """
     if market.settling is not None:
         following: Iterable[MarketEvent] = settlement(market)
-    elif not _may_be_due(market) or not_to_be_used(market, given):
-        return []
     else:
+        at_new_price = market.params.deleveraging and any(type(event) is PriceUpdated for event in decided)
+        must_leave = deleverages(market, at_new_price=at_new_price)
+        if not (must_leave or _may_be_due(market, given)) or not_to_be_used(market, given):
+            return []
         following = consequences(market, given)
+        if must_leave:
+            following = chain(deleveraging(market, at_new_price=at_new_price), following)
     rows: list[list[MarketEvent]] = []
     for event in following:
         if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
@@ -142,8 +154,8 @@ def sweep(market: Market, given: Given) -> list[MarketEvents]:
     return [tuple(row) for row in rows]
 
 
-def _may_be_due(market: Market) -> bool:
-    """Whether anything can be due at the present price: two comparisons a list."""
+def _may_be_due(market: Market, given: Given) -> bool:
+    """Whether anything can be due now, at the present price: two comparisons a list."""
     mark, scale = market.exact_mark(market.skew)
     if market.order.may_be_due(mark, market.params, market.funding_index, scale):
         return True
@@ -151,9 +163,9 @@ def _may_be_due(market: Market) -> bool:
     if not has_orders and market.exits.are_none:
         return False
     mark = market.mark
-    if market.exits.reached(mark):
+    if market.exits.reached(mark) or market.orders.trailing.reached(mark):
         return True
-    return has_orders and (is_pending_due(market) or is_an_entry_due(market, mark))
+    return has_orders and (is_pending_due(market) or is_slice_due(market, given) or is_an_entry_due(market, mark))
 
 
 def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
@@ -164,8 +176,8 @@ def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
     """
     unpaid = Unpaid()
     has_moved = False
-    tries = [0, 0]
-    while (event := _consequence(market, given, unpaid, tries)) or (unpaid and has_moved):
+    tries, slices = [0, 0], [0]
+    while (event := _consequence(market, given, unpaid, tries, slices)) or (unpaid and has_moved):
         if event is None:
             unpaid, has_moved = Unpaid(), False
             continue
@@ -173,16 +185,20 @@ def consequences(market: Market, given: Given) -> Iterator[MarketEvent]:
         yield event
 
 
-def _consequence(market: Market, given: Given, unpaid: Unpaid, tries: list[int]) -> MarketEvent | None:
+def _consequence(
+    market: Market, given: Given, unpaid: Unpaid, tries: list[int], slices: list[int]
+) -> MarketEvent | None:
     """What is due first; None when nothing is. A market in which nobody trades does nothing.
 
     Liquidations come before exits, the most endangered position first: those with the least margin leave at the best
-    quotes, so that there is the least bad debt. Then come orders that waited for this price, first in first out.
-    Entries come last, when everybody who had to leave has left. Numbers of positions that the house cannot pay are
-    added to ``unpaid``, and whoever is in it is passed over. ``tries``: see ``next_entry``.
+    quotes, so that there is the least bad debt. Then come orders that waited for this price, first in first out, and
+    slices whose time has come. Entries come last, when everybody who had to leave has left. Numbers of positions that
+    the house cannot pay are added to ``unpaid``, and whoever is in it is passed over. ``tries``: see ``next_entry``,
+    ``slices``: see ``next_slice``.
     """
     if market.mode in CLOSED:
         return None
     ending = next_orphan(market) or next_liquidation(market, unpaid, given.at)
     ending = ending or next_exit(market, market.mark, given, unpaid)
-    return ending or next_pending(market, given) or next_entry(market, given, tries)
+    waited = ending or next_pending(market, given) or next_slice(market, given, slices)
+    return waited or next_entry(market, given, tries)

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from perps.commands import HouseAccount, PriceSource
+from perps.market.deleveraging import Deleveraging
 from perps.market.holding import HeldPrice
 from perps.market.order import Order
 from perps.market.position import Position
@@ -38,6 +39,8 @@ class CloseReason(StrEnum):
     TAKE_PROFIT = "take_profit"
     STOP_LOSS = "stop_loss"
     SETTLEMENT = "settlement"
+    DELEVERAGE = "deleverage"
+    TRAILING_STOP = "trailing_stop"
 
 
 class Fill(Struct, frozen=True, array_like=True, gc=False):
@@ -138,6 +141,15 @@ class MarketSettling(Struct, frozen=True, array_like=True, tag=True):
     settling: Settling
 
 
+class DeleveragingChanged(Struct, frozen=True, array_like=True, tag=True):
+    """Winners leave, in this row and those behind it, before the house owes more than it has. None: no more."""
+
+    transfers: ClassVar[Transfers] = ()
+    subject: ClassVar[str | None] = None
+
+    deleveraging: Deleveraging | None
+
+
 class PositionOpened(Struct, frozen=True, array_like=True, tag=True):
     """A new position stands."""
 
@@ -179,7 +191,8 @@ class PositionIncreased(Struct, frozen=True, array_like=True, tag=True):
 
 
 class PositionReduced(Struct, frozen=True, array_like=True, tag=True):
-    """A part of a position, or all of it, has been closed: by its owner, an exit, a liquidation or a settlement.
+    """A part of a position, or all of it, has been closed: by its owner, an exit, a liquidation, a settlement or
+    deleveraging.
 
     ``position`` stands after the reduction; with 0 lots it is closed. ``settlement`` = margin returned + pnl, before
     fees, never below 0; what was missing is ``bad_debt``. ``pnl`` = realised, before fees. ``fee`` is the taker fee,
@@ -317,6 +330,7 @@ MarketEvent = (
     | OrderReplaced
     | OrderCancelled
     | CancelTimerSet
+    | DeleveragingChanged
 )
 LedgerEvent = UserCreated | Deposited | Withdrawn
 Event = MarketEvent | LedgerEvent
@@ -330,7 +344,7 @@ SCHEMA_VERSION: Final = 2
 
 1: the first release. 2: ``HouseFunded``, ``FundingAccrued``, ``PositionChanged``, ``PositionIncreased``, ``PriceHeld``,
 ``HoldEnded``, ``ParamsChanged``, ``MarketSettling``, ``OrderPlaced``, ``OrderReplaced``, ``OrderCancelled``,
-``CancelTimerSet``.
+``CancelTimerSet``, ``DeleveragingChanged``.
 """
 
 UPCASTS: Final[Mapping[int, Callable[[list[Any]], list[Any]]]] = {}

@@ -52,20 +52,22 @@ class PlaceExit(Struct, frozen=True, kw_only=True, tag=True):
     scope: ClassVar[str] = "trade"
     ids: ClassVar[Ids] = Ids.USER
     gets_id: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ()
+    later: ClassVar[tuple[str, ...]] = ("callback",)
 
     ticker: str
     user: str
     order: OrderKind
-    """A stop or a take-profit."""
+    """A stop, a trailing stop or a take-profit."""
     position_id: str
     share: Ppb
     """0 < share ≤ 10⁹, of what the position has when the order is due; rounded down to lots, and at least one."""
     price: Ticks
-    """The mark that sets it off."""
+    """The mark that sets it off; of a trailing stop 0, as it follows the mark."""
     expires_at: Millis | None = None
     acceptable_price: Nano | None = None
     acceptable_price_pico: int = 0
+    callback: Ppb = Ppb(0)
+    """Of a trailing stop: how far the mark comes back from its best before it leaves, 0 < callback < 10⁹; else 0."""
 
 
 class ReplaceOrder(Struct, frozen=True, kw_only=True, tag=True):
@@ -76,7 +78,7 @@ class ReplaceOrder(Struct, frozen=True, kw_only=True, tag=True):
     scope: ClassVar[str] = "trade"
     ids: ClassVar[Ids] = Ids.USER
     gets_id: ClassVar[bool] = True
-    later: ClassVar[tuple[str, ...]] = ()
+    later: ClassVar[tuple[str, ...]] = ("callback",)
 
     ticker: str
     user: str
@@ -96,6 +98,8 @@ class ReplaceOrder(Struct, frozen=True, kw_only=True, tag=True):
     """What the sender saw of the order: its size and its leverage, where they stay. The ledger's bound follows from
     them, so the market refuses when they are others by then. No part of what is asked for: see ``fingerprint``."""
     known_leverage: int = 1
+    callback: Ppb | UnsetType = UNSET
+    """Of a trailing stop. What it has followed so far stays."""
 
     @property
     def payer(self) -> str:

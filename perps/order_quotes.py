@@ -10,7 +10,7 @@ from copy import copy
 
 from msgspec import Struct
 
-from perps.commands import OrderKind, PlaceExit, PlaceOrder
+from perps.commands import OrderKind, PlaceExit, PlaceOrder, PlaceTwap
 from perps.effects import OrderStatus
 from perps.engine import apply, decide
 from perps.events import OrderCancelled, OrderPlaced, PositionIncreased, PositionOpened, PositionReduced
@@ -23,6 +23,7 @@ from perps.rules.exits import decide_exit_fill
 from perps.rules.funding import accrue
 from perps.rules.orders import decide_fill
 from perps.rules.rule import Given
+from perps.rules.twap import decide_at_once
 from perps.units import Ticks, div_ceil, div_floor
 
 Ended = PositionOpened | PositionReduced | OrderCancelled
@@ -42,11 +43,11 @@ class OrderQuote(Struct, frozen=True):
     """The index price of that moment."""
 
 
-def quote_order(market: Market, command: PlaceOrder | PlaceExit, given: Given) -> OrderQuote | Rejected:
+def quote_order(market: Market, command: PlaceOrder | PlaceExit | PlaceTwap, given: Given) -> OrderQuote | Rejected:
     """What placing it now would do. ``given`` as at a placement, with all the money that it may take.
 
     Where the market executes at the next price, an order rests whatever the present price is; it may be filled at a
-    price that is the same.
+    price that is the same. Of a TWAP the outcome is that of all its slices at the present price, taken at once.
     """
     market = _accrued(market, given)
     decided = decide(market, command, given)
@@ -56,6 +57,8 @@ def quote_order(market: Market, command: PlaceOrder | PlaceExit, given: Given) -
     if not isinstance(placed, OrderPlaced):
         raise InvariantViolated(f"{type(command).__name__} led to {type(placed).__name__}")
     order = placed.order
+    if order.twap is not None:
+        return OrderQuote(order, OrderStatus.OPEN, decide_at_once(market, order, given), market.index_price)
     if order.kind is OrderKind.LIMIT:
         now = _tried(market, order, given)
         if not isinstance(now, Rejected):

@@ -105,6 +105,7 @@ class ParamChanges(Struct, frozen=True, kw_only=True):
     tiers: tuple[Tier, ...] | UnsetType = UNSET
     partial_liquidation: Micros | UnsetType | None = UNSET
     liquidation_buffer: Ppb | UnsetType = UNSET
+    deleveraging: bool | UnsetType = UNSET
 
 
 FIXED: Final = ("ticker", "tick_size", "lot_size", "mark_source", "maintenance_fixed", "house_deposit", "exact_mark")
@@ -164,6 +165,7 @@ class MarketParams(Struct, frozen=True, kw_only=True):
         "tiers",
         "partial_liquidation",
         "liquidation_buffer",
+        "deleveraging",
     )
 
     ticker: str
@@ -228,6 +230,8 @@ class MarketParams(Struct, frozen=True, kw_only=True):
     """A position of at least this notional is liquidated in part, if that is enough; None: every one as a whole."""
     liquidation_buffer: Ppb = LIQUIDATION_BUFFER
     """b: what a part leaves has more than 1 + b times its maintenance."""
+    deleveraging: bool = False
+    """Whether winners must leave before the house owes more than it and ``house_credit_limit`` can pay."""
 
     def tier_of(self, lots: int) -> int:
         """The place in ``tiers`` of a position of ``lots``, either sign; 0 without tiers. What no tier covers is in the

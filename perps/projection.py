@@ -8,13 +8,16 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from perps.command_facts import Side
 from perps.effects import Changed, FundingHour, Ordered, OrderStatus, Priced, Traded, TradeKind
 from perps.folding import APART, folded, says_position
 from perps.journal import Entry, Row
 from perps.market.order import order_id
 from perps.market.position import Position, position_id
+from perps.market.twap import Twap
 from perps.money.ledger import Leg
 from perps.query_rows import STATUS_CLOSED, STATUS_LIQUIDATED, STATUS_OPEN, PositionRecord
+from perps.units import Lots, Micros
 
 Record = tuple[Any, ...]
 """A row of a query table: its columns in the order of the record's fields (``perps/query_rows.py``)."""
@@ -257,6 +260,11 @@ def _changed(row: Row, about: str, position: Position) -> Record:
 
 def _order(row: Row, about: str, ordered: Ordered) -> Record:
     order, fill = ordered.order, ordered.fill
+    lots, cost = (None, None) if fill is None else (fill.lots, fill.cost)
+    twap = order.twap
+    if twap is not None and twap.lots:
+        sign = 1 if order.side is Side.LONG else -1
+        lots, cost = Lots(sign * twap.lots), Micros(sign * twap.cost)
     about_position = order.position if ordered.position is None else ordered.position
     return (
         about,
@@ -268,7 +276,7 @@ def _order(row: Row, about: str, ordered: Ordered) -> Record:
         ordered.reason,
         order.kind.value,
         order.side.value,
-        order.size,
+        order.size if twap is None else twap.size,
         order.leverage,
         order.price,
         order.reserve,
@@ -280,12 +288,20 @@ def _order(row: Row, about: str, ordered: Ordered) -> Record:
         order.stop_loss,
         None if ordered.status is OrderStatus.OPEN else row.at,
         None if about_position is None else position_id(row.stream, about_position),
-        None if fill is None else fill.lots,
-        None if fill is None else fill.cost,
+        lots,
+        cost,
         order.reduces,
         order.share,
         order.lots,
+        *((None,) * 6 if twap is None else _slices(twap, is_open=ordered.status is OrderStatus.OPEN)),
+        order.callback,
+        order.extreme,
     )
+
+
+def _slices(twap: Twap, *, is_open: bool) -> tuple[Any, ...]:
+    next_at = twap.next_at if is_open else None
+    return twap.slices, twap.interval, twap.done, twap.skipped, twap.reason, next_at
 
 
 def _price(row: Row, n: int, price: Priced) -> Record:

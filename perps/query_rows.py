@@ -53,7 +53,7 @@ class FillRecord(Struct, frozen=True, gc=False):
     bad_debt: int
     """What the position owed beyond its margin, micros."""
     reason: str | None = None
-    """Which exit of its position made it: ``take_profit`` or ``stop_loss``; None: none did."""
+    """Which exit of its position made it: ``take_profit``, ``stop_loss`` or ``trailing_stop``; None: none did."""
     order_number: int | None = None
     """The order that it filled; None: none, or a fill of a database older than this column."""
 
@@ -226,6 +226,23 @@ class OrderRecord(Struct, frozen=True, gc=False):
     """… and of an exit or a close this is the share of it, ppb …"""
     lots: int = 0
     """… or this the lots."""
+    slices: int | None = None
+    """Of a TWAP, whose ``size`` is that of all slices together and whose filled lots and cost are those of all that
+    were made: how many slices it has, …"""
+    interval_ms: int | None = None
+    """… how far apart they are, …"""
+    slices_done: int | None = None
+    """… how many have had their turn, …"""
+    slices_skipped: int | None = None
+    """… how many of those took nothing, …"""
+    skip_reason: str | None = None
+    """… the code that the last of these was refused with, …"""
+    next_slice_at: int | None = None
+    """… and when the next one is due; None: the order has ended."""
+    callback: int = 0
+    """Of a trailing stop, ppb …"""
+    extreme: int = 0
+    """… and its best mark as of that row, ticks."""
 
 
 class Candle(Struct, gc=False):

@@ -7,7 +7,8 @@
 
 Reading order: ``venue`` with ``positions`` and ``orders`` (every operation as a method), ``lists`` (pages),
 ``requests`` (an operation and its values as one request), ``sending`` (one request until there is a verdict),
-``stream`` (events, row by row), ``errors``, ``rounding`` (a price on its tick); ``agent`` and ``channel`` (the same on
+``stream`` (events, row by row), ``errors``, ``rounding`` (a price on its tick), ``running`` (a program's
+main); ``agent`` and ``channel`` (the same on
 one WebSocket). It needs aiohttp, msgspec and ``perps.wire``, and nothing of the process that serves the venue.
 """
 
@@ -15,6 +16,7 @@ from perps.client.agent import Agent
 from perps.client.errors import BadAnswer, OutcomeUnknown, Refused, Unavailable, VenueError
 from perps.client.lists import Listing
 from perps.client.requests import NOTHING, Exact
+from perps.client.running import run
 from perps.client.sending import Retry, without_password
 from perps.client.stream import Event, Row
 from perps.client.venue import Venue
@@ -35,5 +37,6 @@ __all__ = [
     "Unavailable",
     "Venue",
     "VenueError",
+    "run",
     "without_password",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
@@ -33,6 +34,9 @@ ARRAY_32: Final = b"\xdd"
 FRAME_HEAD: Final = 5
 """Bytes that a frame has before its envelopes."""
 
+GOOD_BYE_S: Final = 1.0
+"""How long a connection that has not begun waits for the venue's part of the good-bye."""
+
 ROWS_MAX: Final = 1_000
 """Rows that wait for whoever reads the events. Then the subscription ends, and begins again when they are read."""
 
@@ -42,6 +46,14 @@ NO_FRAME: Final = (
     aiohttp.WSCloseCode.MESSAGE_TOO_BIG,
 )
 """Codes that the venue closes a channel with that does not speak as it does."""
+
+CLOSED: Final = (
+    aiohttp.WSMsgType.CLOSE,
+    aiohttp.WSMsgType.CLOSING,
+    aiohttp.WSMsgType.CLOSED,
+    aiohttp.WSMsgType.ERROR,
+)
+"""What comes instead of a message when the other side has gone."""
 
 T = TypeVar("T")
 
@@ -92,24 +104,34 @@ class Connection:
         self._events: list[Event] = []
         self.rows: asyncio.Queue[Row] | None = None
         """Where the rows of the subscription go."""
+        self._wanted: asyncio.Queue[Row] | None = None
+        """Where those of the last subscription go that was asked for, answered or not."""
         self.ended: asyncio.Future[NoVerdict] = asyncio.get_running_loop().create_future()
-        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
+        self._tasks = {asyncio.create_task(self._read()), asyncio.create_task(self._write())}
 
     async def ask(self, kind: str, fields: Mapping[str, object], rows: asyncio.Queue[Row] | None = None) -> PackedReply:
         """One envelope's answer. Raises ``NoVerdict`` if the line is cut before.
 
         ``rows``: where the rows go that come behind the answer, if it is a success.
         """
+        if rows is not None:
+            self._wanted = rows
         async with self._places:
-            if self.ended.done():
-                raise NoVerdict(str(self.ended.result()), may_be_done=False)
-            answered: asyncio.Future[PackedReply] = asyncio.get_running_loop().create_future()
-            number = self._give(kind, fields, _Waiting(answered, rows))
-            try:
-                return await answered
-            finally:
-                self._waiting.pop(number, None)
-                self._unsent.discard(number)
+            return await self._answered(kind, fields, rows)
+
+    async def _answered(
+        self, kind: str, fields: Mapping[str, object], rows: asyncio.Queue[Row] | None = None
+    ) -> PackedReply:
+        """As ``ask``, for whoever has a place."""
+        if self.ended.done():
+            raise NoVerdict(str(self.ended.result()), may_be_done=False)
+        answered: asyncio.Future[PackedReply] = asyncio.get_running_loop().create_future()
+        number = self._give(kind, fields, _Waiting(answered, rows))
+        try:
+            return await answered
+        finally:
+            self._waiting.pop(number, None)
+            self._unsent.discard(number)
 
     def _give(self, kind: str, fields: Mapping[str, object], waiting: _Waiting) -> int:
         """Let an envelope go out with the next frame; its number."""
@@ -121,19 +143,25 @@ class Connection:
         return number
 
     def unsubscribe(self) -> None:
-        """Tell the venue that nobody reads the events any more, and wait for nothing."""
-        self.rows = None
-        if not self.ended.done():
-            unread: asyncio.Future[PackedReply] = asyncio.get_running_loop().create_future()
-            unread.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._give(UNSUBSCRIBE, {}, _Waiting(unread, None))
+        """Nobody reads the events any more: tell the venue, as soon as there is a place."""
+        self.rows = self._wanted = None
+        task = asyncio.create_task(self._unsubscribe())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _unsubscribe(self) -> None:
+        with suppress(NoVerdict):
+            async with self._places:
+                if self._wanted is None:  # another subscription takes the place of this one
+                    await self._answered(UNSUBSCRIBE, {})
 
     async def close(self) -> None:
         """Say good-bye."""
         self._end(NoVerdict("the channel has been closed here"))
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.wait(self._tasks)
+        await asyncio.wait(tasks)
         await self._socket.close()
 
     async def _write(self) -> None:
@@ -279,19 +307,30 @@ class Channel:
                         heartbeat=HEARTBEAT_S,
                         max_msg_size=ANSWER_BYTES_MAX,
                     )
-                    first = await socket.receive()
+                    return await self._greeted(socket)
         except NoVerdict as failed:
             if isinstance(failed.__cause__, aiohttp.WSServerHandshakeError):
                 await self._say_why(failed.__cause__.status)
             raise NoVerdict(
                 str(failed), failed.code, may_be_done=False, is_connected=failed.is_connected, pause_s=failed.pause_s
             ) from failed
+
+    async def _greeted(self, socket: aiohttp.ClientWebSocketResponse) -> Connection:
+        """A connection, once the venue has said ``hello``. Raises ``NoVerdict``, ``BadAnswer``."""
         try:
+            first = await socket.receive()
+            if first.type in CLOSED:
+                raise NoVerdict(f"{self._sender.shown_url} closed the channel before its hello ({socket.close_code})")
             (hello,) = _incoming(first.data)
             return Connection(socket, msgspec.msgpack.decode(hello.body, type=Hello))
-        except (msgspec.MsgspecError, TypeError, ValueError) as error:
-            await socket.close()
-            raise BadAnswer(f"{sender.shown_url}{request.target} is no agents' channel: {error}") from error
+        except BaseException as error:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GOOD_BYE_S):
+                    await socket.close()
+            if isinstance(error, msgspec.MsgspecError | TypeError | ValueError):
+                place = f"{self._sender.shown_url}{self._request.target}"
+                raise BadAnswer(f"{place} is no agents' channel: {error}") from error
+            raise
 
     async def _say_why(self, status: int) -> None:
         """Raise ``Refused`` if the venue refuses the channel for good.
@@ -321,8 +360,8 @@ class Subscription:
         connection = await self._channel.connected()
         fields = {**self._fields, **({} if since is None else {"since": since})}
         rows = asyncio.Queue[Row](ROWS_MAX)
-        await self._channel.answered(envelope(SUBSCRIBE, fields), connection, rows)
         try:
+            await self._channel.answered(envelope(SUBSCRIBE, fields), connection, rows)
             while connection.rows is rows or not rows.empty():
                 row = rows.get_nowait() if not rows.empty() else await self._next(connection, rows)
                 yield row

@@ -29,7 +29,7 @@ class OrderCalls(Calls):
         side: str | None,
         size: Exact | None,
         leverage: int | None,
-        price: Exact,
+        price: Exact | None,
         *,
         expires_at: str | None = None,
         acceptable_price: Exact | None = None,
@@ -39,8 +39,12 @@ class OrderCalls(Calls):
         user_id: str | None = None,
         position_id: str | None = None,
         percentage: Exact | None = None,
+        callback: Exact | None = None,
     ) -> orders.Placed:
-        """Let an order wait for its price. ``type``: ``limit`` or ``stop``; see ``exit_position`` for an exit."""
+        """Let an order wait for its price. ``type``: ``limit`` or ``stop``.
+
+        For an exit of a position see ``exit_position`` and ``trail_position``.
+        """
         return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
 
     async def exit_position(
@@ -58,6 +62,23 @@ class OrderCalls(Calls):
         """Let a position, or a share of it, leave at a price. ``type``: ``stop`` or ``take_profit``."""
         return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
 
+    async def trail_position(
+        self,
+        position_id: str,
+        callback: Exact,
+        *,
+        percentage: Exact | None = None,
+        expires_at: str | None = None,
+        acceptable_price: Exact | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+    ) -> orders.Placed:
+        """Let a position, or a share of it, leave once the mark has come back from its best by ``callback``.
+
+        0.02 is 2 %: of a long 2 % below the highest mark from now on, of a short 2 % above the lowest.
+        """
+        return await self.call(orders.PLACE, orders.Placed, type="trailing_stop", **values_of(locals()))
+
     async def quote_order(
         self,
         ticker: str | None,
@@ -65,7 +86,7 @@ class OrderCalls(Calls):
         side: str | None,
         size: Exact | None,
         leverage: int | None,
-        price: Exact,
+        price: Exact | None,
         *,
         expires_at: str | None = None,
         acceptable_price: Exact | None = None,
@@ -75,6 +96,7 @@ class OrderCalls(Calls):
         user_id: str | None = None,
         position_id: str | None = None,
         percentage: Exact | None = None,
+        callback: Exact | None = None,
     ) -> orders.OrderQuoted:
         """Ask what an order would do. Nothing changes."""
         return await self.call(orders.QUOTE, orders.OrderQuoted, **values_of(locals()))
@@ -125,6 +147,7 @@ class OrderCalls(Calls):
         client_order_id: str | None = None,
         user_id: str | None = None,
         percentage: Exact | None = None,
+        callback: Exact | None = None,
     ) -> orders.Placed:
         """Give a resting order other terms; what is None stays, and what is ``NOTHING`` is taken away."""
         return await self.call(orders.REPLACE, orders.Placed, **values_of(locals()))

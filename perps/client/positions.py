@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from perps.client.calls import Calls, values_of
+from perps.client.errors import Refused
 from perps.client.lists import Listing
 from perps.client.requests import Exact
 from perps.wire import trading
@@ -11,6 +15,10 @@ from perps.wire.margin import MARGIN, MarginChanged
 from perps.wire.net import NET_POSITIONS, TRADE, NetPositions, NetTraded
 from perps.wire.order import Pending
 from perps.wire.triggers import TRIGGERS, TriggersSet
+from perps.wire.users import ME
+
+ENDED: Final = frozenset(("position_not_found", "position_closed"))
+"""Refusals of a close: the position has ended meanwhile."""
 
 
 class PositionCalls(Calls):
@@ -103,6 +111,20 @@ class PositionCalls(Calls):
     async def close_all_positions(self, *, ticker: str | None = None, user_id: str | None = None) -> ClosedAll:
         """Close what is open, each position by itself: see each one's result, and ``remaining``."""
         return await self.call(CLOSE_ALL, ClosedAll, **values_of(locals()))
+
+    async def leave(self, ticker: str) -> list[trading.Closed | Pending]:
+        """Close what the key's user has open in a market, all at the same time; without those that have just ended.
+
+        Each close has a client order id of its own and is sent until there is a verdict, which ``close_all_positions``
+        cannot be. ``Pending``: see ``open_position``.
+        """
+        positions = [one.id async for one in self.list_positions(ME, ticker=ticker)]
+        answers = await asyncio.gather(*(self.close(one) for one in positions), return_exceptions=True)
+        errors = [one for one in answers if isinstance(one, BaseException)]
+        for error in errors:
+            if not (isinstance(error, Refused) and error.code in ENDED):
+                raise error
+        return [one for one in answers if not isinstance(one, BaseException)]
 
     async def set_triggers(
         self,

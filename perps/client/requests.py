@@ -89,14 +89,14 @@ def request_of(operation: Operation, values: Mapping[str, object]) -> Request:
     """The request for an operation. ``values`` by their names in snake_case; None is left out.
 
     Raises ``TypeError`` for a float or a name that the operation does not have, ``ValueError`` for a number that is not
-    finite.
+    finite and for an id that no path can have.
     """
     given = {name: _exact(name, value) for name, value in values.items() if value is not None}
     target = operation.path
     for name in list(given):
         place = f"{{{outside(name)}}}"
         if place in target:
-            target = target.replace(place, quote(str(given.pop(name)), safe=""))
+            target = target.replace(place, _part(name, str(given.pop(name))))
     order_id, is_repeatable = _repeatable(operation, given)
     if operation.body is None:
         query = _named(operation, operation.query, given)
@@ -115,6 +115,13 @@ def request_of(operation: Operation, values: Mapping[str, object]) -> Request:
         is_repeatable=is_repeatable,
         accepts=tuple(operation.answers),
     )
+
+
+def _part(name: str, value: str) -> str:
+    """A value as a part of a path. Proxies take ``..`` out of a path, with what is before it."""
+    if value in ("", ".", ".."):
+        raise ValueError(f"{outside(name)}: {value!r} is no id")
+    return quote(value, safe="")
 
 
 def _repeatable(operation: Operation, given: dict[str, Any]) -> tuple[str | None, bool]:

@@ -7,6 +7,8 @@ raise ``Refused``, ``Unavailable``, ``BadAnswer`` and, if it changes something, 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from decimal import Decimal
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -114,6 +116,20 @@ class Venue(PositionCalls, OrderCalls):
             path, query = "/api/sse", {**query, "user": user}
         request = Request("GET", path + (f"?{urlencode(query, safe=',')}" if query else ""))
         return stream.rows(self._sender, stream.ServerSent(self._sender, request), since)
+
+    async def index_prices(self, ticker: str) -> AsyncGenerator[Decimal, None]:
+        """A market's index price now, and then each one that differs from the one before, for ever. As ``stream``.
+
+        US dollars for one base unit. After a cut it continues behind the last price that was read.
+        """
+        last = None
+        async with aclosing(self.stream([ticker])) as rows:
+            async for row in rows:
+                for event in row.events:
+                    data = event.data["markets"][0] if event.name == "snapshot" else event.data
+                    if event.name in ("snapshot", "price") and (price := Decimal(data["indexPrice"])) != last:
+                        last = price
+                        yield price
 
     # Markets
 

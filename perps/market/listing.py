@@ -99,6 +99,11 @@ def _ranges(params: MarketParams, price: Ticks) -> Iterator[Rule]:
     yield "1 ≤ maxPositionsPerUser", positions is None or positions >= 1, {}
     yield "0 < maxNotionalPerUser", notional is None or notional > 0, {}
     yield "0 ≤ houseCreditLimit", params.house_credit_limit is None or params.house_credit_limit >= 0, {}
+    yield (
+        "deleveraging needs a houseCreditLimit: what the house can pay",
+        not params.deleveraging or params.house_credit_limit is not None,
+        {},
+    )
     yield "0 ≤ houseDeposit ≤ 10^12", 0 <= deposit <= AMOUNT_MAX, {"house_deposit_micros": deposit}
 
 

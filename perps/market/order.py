@@ -7,14 +7,16 @@ from typing import Final
 from msgspec import Struct
 
 from perps.command_facts import OrderKind, Side
+from perps.market.twap import Twap
 from perps.units import PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
 
 
 class Order(Struct, frozen=True, array_like=True, gc=False):
     """An order that rests. Frozen: a replacement makes a new one with the same number.
 
-    Three kinds, each in lists of its own: an entry (a limit or a stop) begins a position at its price; an exit (a stop
-    or a take-profit that ``reduces``) closes a share of one at its price; a pending order is decided at the next price.
+    Four kinds, each in lists of its own: an entry (a limit or a stop) begins a position at its price; an exit (a stop,
+    a trailing stop or a take-profit that ``reduces``) closes a share of one at its price; a pending order is decided at
+    the next price; a TWAP opens and increases a position by the clock.
     """
 
     number: int
@@ -26,7 +28,8 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     """The most notional that it takes."""
     leverage: int
     price: Ticks
-    """Of a limit the worst average fill price, of a stop the mark that sets it off, of others the quote before them."""
+    """Of a limit the worst average fill price, of a stop the mark that sets it off (of a trailing one as of its event),
+    of others the quote before them."""
     reserve: Micros
     """What the market keeps for it: the most that its fill can take."""
     taker_fee: Ppb
@@ -50,6 +53,12 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
     """Of an exit or a close: the share of what the position has by then, 0 < share ≤ 10⁹ …"""
     lots: Lots = Lots(0)
     """… or of a close the lots (unsigned); both 0: as many as ``size`` pays for."""
+    twap: Twap | None = None
+    """Of a TWAP: its slices. ``size`` and ``reserve`` are what is left for those to come."""
+    callback: Ppb = Ppb(0)
+    """Of a trailing stop: how far the mark comes back from its best, 0 < callback < 10⁹ …"""
+    extreme: Ticks = Ticks(0)
+    """… which is this, as of the order's event: it moves on with the mark, and ``price`` with it."""
 
     @property
     def is_pending(self) -> bool:
@@ -62,15 +71,25 @@ class Order(Struct, frozen=True, array_like=True, gc=False):
         return self.reduces and not self.is_pending
 
     @property
+    def trails(self) -> bool:
+        """Whether its price follows the mark: see ``perps/market/trailing.py``."""
+        return self.kind is OrderKind.TRAILING_STOP
+
+    @property
     def closes_all(self) -> bool:
         """Whether it is pending and closes a whole position."""
         return self.kind is OrderKind.MARKET and self.reduces and self.share == PPB
 
     @property
+    def due_from(self) -> Millis:
+        """Where orders wait for the next price: one that is stamped after this decides it. Of a TWAP its next slice."""
+        return self.placed_at if self.twap is None else self.twap.next_at
+
+    @property
     def falls(self) -> bool:
         """Whether it waits for a price to fall: to buy at a limit, to sell behind a stop, to take a short's profit."""
         if self.reduces:
-            return (self.kind is OrderKind.STOP) is (self.side is Side.LONG)
+            return (self.kind is not OrderKind.TAKE_PROFIT) is (self.side is Side.LONG)
         return (self.kind is OrderKind.LIMIT) is (self.side is Side.LONG)
 
     def is_reached(self, mark: Ticks) -> bool:

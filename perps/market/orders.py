@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from typing import Final, TypeVar
 
+from msgspec.structs import replace
 from sortedcontainers import SortedList
 
 from perps.command_facts import OrderKind, Side
 from perps.market.levels import Levels
 from perps.market.order import Order
+from perps.market.trailing import TrailingStops
 from perps.market.triggers import Exits
 from perps.params import MarketParams
 from perps.units import Lots, Micros, Millis, Ticks, div_ceil, div_floor
@@ -41,6 +43,7 @@ class RestingOrders:
         "_exits",
         "_expiries",
         "_keys",
+        "_slices",
         "by_number",
         "by_position",
         "by_user",
@@ -50,12 +53,15 @@ class RestingOrders:
         "ready_before",
         "reserved",
         "stops",
+        "trailing",
     )
 
     def __init__(self, exits: Exits) -> None:
         """``exits``: the market's, in which its exit orders wait too."""
         self._exits = exits
         self.by_number: dict[int, Order] = {}
+        """As their last events left them: see ``present``."""
+        self.trailing = TrailingStops()
         self.by_user: dict[str, set[int]] = {}
         self.by_position: dict[int, set[int]] = {}
         """Orders about an open position, by its number: its exits, and what is pending about it."""
@@ -76,6 +82,8 @@ class RestingOrders:
         self._crowded: tuple[SortedList[int], SortedList[int]] = (SortedList(), SortedList())
         """Limits that were tried and found no room, by size: shorts, longs. See ``defer``."""
         self._expiries: SortedList[int] = SortedList()
+        self._slices: SortedList[int] = SortedList()
+        """TWAP orders by the time of their next slice."""
         self.reserved = Micros(0)
         """Σ of the reserves: what the market's account of orders holds."""
 
@@ -100,6 +108,26 @@ class RestingOrders:
         self._wait_no_more(order)
         return order
 
+    def fill(self, order: Order, params: MarketParams) -> None:
+        """An order has been filled: it rests no more, unless it is a TWAP that has slices left."""
+        self.remove(order.number)
+        if order.twap is not None and not order.twap.is_over:
+            self.add(order, params)
+
+    @property
+    def twaps(self) -> int:
+        """How many TWAP orders rest."""
+        return len(self._slices)
+
+    @property
+    def next_slice_at(self) -> Millis | None:
+        """When the next slice of a TWAP is due; None: there is none."""
+        return Millis(self._slices[0] >> _NUMBER_BITS) if self._slices else None
+
+    def first_slice(self) -> Order:
+        """The TWAP whose slice is due first; of those due at the same time, the one that was placed first."""
+        return self.by_number[self._slices[0] & _NUMBER_MASK]
+
     def orphan(self, position: int) -> None:
         """A position is gone: what was ordered about it ends next."""
         self.orphans |= self.by_position.pop(position, set())
@@ -111,7 +139,31 @@ class RestingOrders:
 
     def about(self, position: int) -> list[Order]:
         """Orders about an open position, the oldest first."""
-        return [self.by_number[number] for number in sorted(self.by_position.get(position, ()))]
+        return [self.present(self.by_number[number]) for number in sorted(self.by_position.get(position, ()))]
+
+    def present(self, order: Order) -> Order:
+        """A resting order as it is now: of a trailing stop, how far it has followed the mark."""
+        return self.trailing.present(order) if order.trails else order
+
+    def all(self) -> tuple[Order, ...]:
+        """All of them, as they are now, in any order."""
+        orders = self.by_number.values()
+        return tuple(map(self.present, orders)) if self.trailing.by_number else tuple(orders)
+
+    def follow(self, mark: Ticks) -> None:
+        """The mark is this now: trailing stops follow it."""
+        for number, price in self.trailing.follow(mark):
+            order = self.by_number[number]
+            if self.is_ready(order):
+                self._exits.leave_order(replace(order, price=price))
+
+    def show_trailing(self, mark: Ticks) -> None:
+        """Trailing stops that are due wait among the exits from here on."""
+        if self.trailing.reached(mark):
+            for number in self.trailing.show(mark):
+                order = self.by_number[number]
+                if self.is_ready(order):
+                    self._exits.enter_order(self.present(order))
 
     def exits_of(self, position: int) -> list[Order]:
         """A position's exit orders, the oldest first."""
@@ -135,9 +187,13 @@ class RestingOrders:
         return self.ready_before is None or order.placed_at < self.ready_before
 
     def _wait(self, order: Order, params: MarketParams) -> None:
-        if order.is_pending:
+        if order.twap is not None:
+            self._slices.add(_slice(order))
+        elif order.is_pending:
             self.pending.add(order.number)
         else:
+            if order.trails:
+                self.trailing.add(order)
             if self.is_ready(order):
                 self._enter(order, params)
             if self.ready_before is not None:
@@ -146,18 +202,25 @@ class RestingOrders:
             self._expiries.add(_expiry(order))
 
     def _wait_no_more(self, order: Order) -> None:
-        if order.is_pending:
+        if order.twap is not None:
+            self._slices.remove(_slice(order))
+        elif order.is_pending:
             self.pending.remove(order.number)
         else:
             if self.is_ready(order):
                 self._leave(order)
+            if order.trails:
+                self.trailing.remove(order)
             if self.ready_before is not None:
                 self._by_time.remove(_by_time(order))
         if order.expires_at is not None:
             self._expiries.remove(_expiry(order))
 
     def _enter(self, order: Order, params: MarketParams) -> None:
-        if order.is_exit:
+        if order.trails:
+            if self.trailing.is_shown(order):
+                self._exits.enter_order(self.present(order))
+        elif order.is_exit:
             self._exits.enter_order(order)
         elif order.kind is OrderKind.STOP:
             self.stops.add(order.price, order.number, falls=order.falls)
@@ -166,7 +229,10 @@ class RestingOrders:
             self.limits.add(key, order.number, falls=order.falls)
 
     def _leave(self, order: Order) -> None:
-        if order.is_exit:
+        if order.trails:
+            if self.trailing.is_shown(order):
+                self._exits.leave_order(self.present(order))
+        elif order.is_exit:
             self._exits.leave_order(order)
         elif order.kind is OrderKind.STOP:
             self.stops.remove(order.price, order.number, falls=order.falls)
@@ -221,14 +287,14 @@ class RestingOrders:
             crowded.clear()
         limits, stops, times = [], [], []
         for number, order in self.by_number.items():
-            if order.is_pending:
+            if order.is_pending or order.twap is not None:
                 continue
             if ready_before is not None:
                 times.append(_by_time(order))
             if not self.is_ready(order):
                 continue
             if order.is_exit:
-                self._exits.enter_order(order)
+                self._enter(order, params)
             elif order.kind is OrderKind.STOP:
                 stops.append((order.price, number, order.falls))
             else:
@@ -240,14 +306,17 @@ class RestingOrders:
 
     def of(self, user: str) -> list[Order]:
         """A user's resting orders, oldest first."""
-        return [self.by_number[number] for number in sorted(self.by_user.get(user, ()))]
+        return [self.present(self.by_number[number]) for number in sorted(self.by_user.get(user, ()))]
 
     def __len__(self) -> int:
         return len(self.by_number)
 
 
 class NoLists(RestingOrders):
-    """For followers that fill nothing (the read model): knows every order, and waits for none."""
+    """For followers that fill nothing (the read model): knows every order, and waits for none.
+
+    Its trailing stops follow the mark as all do.
+    """
 
     __slots__ = ()
 
@@ -259,9 +328,13 @@ class NoLists(RestingOrders):
 
     def _wait(self, order: Order, params: MarketParams) -> None:
         """It waits for nothing."""
+        if order.trails:
+            self.trailing.add(order)
 
     def _wait_no_more(self, order: Order) -> None:
         """Nothing was waited for."""
+        if order.trails:
+            self.trailing.remove(order)
 
 
 def _take_out(numbers: dict[_K, set[int]], key: _K, number: int) -> None:
@@ -304,6 +377,10 @@ def _by_size(order: Order) -> int:
 
 def _expiry(order: Order) -> int:
     return ((order.expires_at or 0) << _NUMBER_BITS) | order.number
+
+
+def _slice(order: Order) -> int:
+    return (order.due_from << _NUMBER_BITS) | order.number
 
 
 def _by_time(order: Order) -> int:

@@ -6,6 +6,7 @@ from copy import copy
 
 from perps.events import MarketListed, Transfers
 from perps.market.cancel_timers import CancelTimers
+from perps.market.deleveraging import Deleveraging
 from perps.market.holding import HeldPrice
 from perps.market.liquidation_order import LiquidationOrder, NoOrder
 from perps.market.orders import NoLists, RestingOrders
@@ -31,6 +32,7 @@ class Market:
         "cancel_timers",
         "cash",
         "decided_before",
+        "deleveraging",
         "exits",
         "funding_at",
         "funding_carry",
@@ -73,6 +75,8 @@ class Market:
         """A price that waits to be confirmed. Until then nothing happens here."""
         self.settling: Settling | None = None
         """At what everybody leaves, from the beginning of a settlement to its end."""
+        self.deleveraging: Deleveraging | None = None
+        """By what winners are ranked, from the beginning of a deleveraging to its end."""
         self.source_times: dict[str, Millis] = {}
         self.source_sequences: dict[str, int] = {}
         self.funding_index = FundingIndex(0)
@@ -124,7 +128,7 @@ class Market:
         market.funding_at, market.hour_index = head.funding_at, head.hour_index
         market.house, market.insurance = head.house, head.insurance
         market.held_price, market.settling = head.held_price, head.settling
-        market.next_order = head.next_order
+        market.next_order, market.deleveraging = head.next_order, head.deleveraging
         market.cancel_timers, market.decided_before = CancelTimers(head.cancel_timers), head.decided_before
         if head.params.executes_later:
             market.orders.ready_before = head.decided_before
@@ -164,8 +168,9 @@ class Market:
             len(self.positions) if self.orders.by_number else None,
             in_order(self.cancel_timers.by_user),
             self.decided_before,
+            self.deleveraging,
         )
-        return MarketImage(head, tuple(self.positions.values()), tuple(self.orders.by_number.values()))
+        return MarketImage(head, tuple(self.positions.values()), self.orders.all())
 
     def follower(self) -> Market:
         """A copy that goes its own way and liquidates nobody: for readers, who are told who was liquidated."""
@@ -175,7 +180,7 @@ class Market:
         market.own = {user: set(numbers) for user, numbers in self.own.items()}
         market.source_times, market.source_sequences = dict(self.source_times), dict(self.source_sequences)
         market.orders, market.cancel_timers = NoLists(market.exits), CancelTimers(self.cancel_timers.by_user)
-        for order in self.orders.by_number.values():
+        for order in self.orders.all():
             market.orders.add(order, self.params)
         return market
 

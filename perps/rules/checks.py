@@ -146,8 +146,11 @@ def fill_of(market: Market, lots: Lots) -> Fill:
 
 
 def filled(order: Order | None, position: Position, fill: Fill | None = None) -> tuple[Ordered, ...]:
-    """That an order has been filled, if there was one."""
-    return () if order is None else (Ordered(order, OrderStatus.FILLED, position=position.number, fill=fill),)
+    """That an order has been filled, if there was one; a TWAP rests on while it has slices left."""
+    if order is None:
+        return ()
+    status = OrderStatus.OPEN if order.twap is not None and not order.twap.is_over else OrderStatus.FILLED
+    return (Ordered(order, status, position=position.number, fill=fill),)
 
 
 def number_of(order: Order | None) -> int | None:

@@ -132,7 +132,7 @@ def reduce(
     A settlement below 0 is bad debt: the insurance pays what it has, the house goes without the remainder.
     The fee, of the trade or of the liquidation, is at most the settlement, so an owner is never billed for leaving.
     Both are charged on the exit notional |C|, and a listing keeps liquidation fee ≥ taker fee ≥ maker fee: a
-    liquidation never pays better. A settlement of the market has no fee.
+    liquidation never pays better. A settlement of the market and deleveraging have no fee.
     ``is_endangered``: the position is due for liquidation, so it pays that fee whatever its reason to leave.
     ``is_kept``: what the part fetches, less the fee, stays in the position: Q += kept, m += kept. It must leave no bad
     debt.
@@ -199,6 +199,7 @@ def reduce(
 _KINDS: Final = {
     CloseReason.LIQUIDATION: TradeKind.LIQUIDATION,
     CloseReason.SETTLEMENT: TradeKind.SETTLEMENT,
+    CloseReason.DELEVERAGE: TradeKind.DELEVERAGE,
 }
 
 
@@ -260,7 +261,7 @@ def project_reduced(event: PositionReduced) -> Effects:
     )
 
 
-_EXITS: Final = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS)
+_EXITS: Final = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS, CloseReason.TRAILING_STOP)
 
 COMMANDS: tuple[CommandRule, ...] = ()
 """A close is decided by ``perps/rules/next_price.py``."""
@@ -281,7 +282,9 @@ def _fee(market: Market, fill: Fill, reason: CloseReason, *, is_liquidated: bool
     """What a fill that reduces is charged, before it is applied, whatever the settlement is."""
     if is_liquidated:
         return Micros(div_ceil(abs(fill.cost) * market.params.liquidation_fee, PPB))
-    return Micros(0) if reason is CloseReason.SETTLEMENT else trading_fee(market, fill, market.params.taker_fee)
+    if reason in (CloseReason.SETTLEMENT, CloseReason.DELEVERAGE):
+        return Micros(0)
+    return trading_fee(market, fill, market.params.taker_fee)
 
 
 def _liquidation_fee_leg(user: str, fee: Micros, params: MarketParams) -> Transfers:

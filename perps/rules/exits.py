@@ -1,4 +1,7 @@
-"""Leaving a position at a price: by its take-profit, its stop-loss, or an exit order that closes a share of it."""
+"""Leaving a position at a price: by its take-profit, its stop-loss, or an exit order that closes a share of it.
+
+A trailing stop is an exit order whose price follows the mark.
+"""
 
 from typing import Final
 
@@ -10,23 +13,29 @@ from perps.market.levels import Places
 from perps.market.order import EXPIRED, Order
 from perps.market.position import Position
 from perps.market.state import Market
+from perps.market.trailing import trailed
 from perps.market.triggers import is_stop_due
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import beyond_limit, find, reject, usable
 from perps.rules.closing import can_be_paid, close_of, gain, leaves_it_endangered, reduce
-from perps.rules.order_terms import due_already, too_many, too_many_exits, unfit
+from perps.rules.order_terms import due_already, too_many, too_many_exits, too_many_trailing, unfit
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import is_young
 from perps.units import PPB, Micros, Ticks, div_floor
 
-KINDS_RULE: Final = "an exit is a stop or a take_profit"
+KINDS_RULE: Final = "an exit is a stop, a trailing_stop or a take_profit"
 
-_KINDS: Final = (OrderKind.STOP, OrderKind.TAKE_PROFIT)
+_REASONS: Final = {
+    OrderKind.STOP: CloseReason.STOP_LOSS,
+    OrderKind.TRAILING_STOP: CloseReason.TRAILING_STOP,
+    OrderKind.TAKE_PROFIT: CloseReason.TAKE_PROFIT,
+}
+_STOPS: Final = (OrderKind.STOP, OrderKind.TRAILING_STOP)
 
 
 def decide_exit(market: Market, command: PlaceExit, given: Given) -> tuple[OrderPlaced] | Rejected:
     """Let an exit of a position rest. It takes no money, so it works in every mode that lets positions leave."""
-    if command.order not in _KINDS:
+    if command.order not in _REASONS:
         return reject(RejectCode.VALIDATION_ERROR, rule=KINDS_RULE)
     found = find(market, command.position_id, command.user)
     position = found if isinstance(found, Position) else None
@@ -48,14 +57,18 @@ def decide_exit(market: Market, command: PlaceExit, given: Given) -> tuple[Order
         position=0 if position is None else position.number,
         reduces=True,
         share=command.share,
+        callback=command.callback,
     )
+    if order.trails and not command.price:
+        order = trailed(order, market.mark)
     misfit = unfit(market, order, given)
     if misfit is not None and misfit.code is RejectCode.VALIDATION_ERROR:
         return misfit
     found = usable(found, misfit)
     if isinstance(found, Rejected):
         return found
-    refused = too_many(market, command.user) or too_many_exits(market, found) or due_already(market, order)
+    refused = too_many(market, command.user) or too_many_exits(market, found)
+    refused = refused or too_many_trailing(market, order) or due_already(market, order)
     return refused or (OrderPlaced(order, ()),)
 
 
@@ -75,12 +88,13 @@ def next_exit(market: Market, mark: Ticks, given: Given, unpaid: Unpaid) -> Posi
     to ``unpaid``. Whoever is in it is passed over. There may be many of them, in every sweep: a position costs one
     sum, and no close that comes to nothing.
     """
+    market.orders.show_trailing(mark)
     for number, is_order in market.exits.due_exits(mark, unpaid.places):
         waiting = -number if is_order else number
         if waiting in unpaid:
             continue
         if is_order:
-            outcome = decide_exit_fill(market, market.orders.by_number[number], given)
+            outcome = decide_exit_fill(market, market.orders.present(market.orders.by_number[number]), given)
             if outcome is not None:
                 return outcome
         else:
@@ -106,7 +120,7 @@ def decide_exit_fill(market: Market, order: Order, given: Given) -> PositionRedu
         return OrderCancelled(order, EXPIRED, ())
     position = market.positions[order.position or 0]
     size = abs(position.lots)
-    reason = CloseReason.STOP_LOSS if order.kind is OrderKind.STOP else CloseReason.TAKE_PROFIT
+    reason = _REASONS[order.kind]
     reduced = reduce(market, position, max(1, div_floor(size * order.share, PPB)), reason)
     if leaves_it_endangered(market, reduced):
         reduced = reduce(market, position, size, reason)
@@ -116,10 +130,15 @@ def decide_exit_fill(market: Market, order: Order, given: Given) -> PositionRedu
     return replace(reduced, order=order) if can_be_paid(market, reduced.pnl) else None
 
 
+def stop_reason(order: Order | None) -> CloseReason:
+    """Why a position leaves by a stop: one of its exit orders, or its own stop-loss."""
+    return CloseReason.STOP_LOSS if order is None else _REASONS[order.kind]
+
+
 def due_stop(market: Market, position: Position, mark: Ticks, at: int) -> Order | None:
     """The stop that the mark has reached first of a position's exit orders; None when it has reached none."""
     orders = market.orders
-    stops = [each for each in orders.exits_of(position.number) if each.kind is OrderKind.STOP and orders.is_ready(each)]
+    stops = [each for each in orders.exits_of(position.number) if each.kind in _STOPS and orders.is_ready(each)]
     reached = [each for each in stops if each.is_reached(mark) and not each.is_over(at)]
     if not reached:
         return None

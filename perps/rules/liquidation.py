@@ -13,7 +13,7 @@ from perps.market.triggers import is_stop_due
 from perps.refusals import Rejected
 from perps.rules.checks import beyond_limit
 from perps.rules.closing import can_be_paid, close_of, house_cannot_pay, reduce
-from perps.rules.exits import due_stop
+from perps.rules.exits import due_stop, stop_reason
 from perps.rules.triggers import is_young
 from perps.units import PPB
 
@@ -70,7 +70,7 @@ def decide_liquidation(market: Market, position: Position, at: int = 0) -> Posit
         reduced = reduce(market, position, part, CloseReason.LIQUIDATION, is_kept=True) if part else None
         if reduced is not None and can_be_paid(market, reduced.pnl):
             return reduced
-    reason = CloseReason.STOP_LOSS if is_stopped or order is not None else CloseReason.LIQUIDATION
+    reason = stop_reason(order) if is_stopped or order is not None else CloseReason.LIQUIDATION
     reduced = replace(reduce(market, position, abs(position.lots), reason, is_endangered=True), order=order)
     own = _own_close(market, position, reduced)
     if own is not None:

@@ -106,10 +106,10 @@ def open_at(
 
 
 def apply_opened(market: Market, event: PositionOpened) -> None:
-    """A new position stands; the order that was filled rests no more."""
+    """A new position stands; the order that was filled rests no more, but for a TWAP with slices left."""
     market.enter(event.position)
     if event.order is not None:
-        market.orders.remove(event.order.number)
+        market.orders.fill(event.order, market.params)
     market.next_number = event.position.number + 1
 
 
@@ -126,7 +126,7 @@ def apply_increased(market: Market, event: PositionIncreased) -> None:
     market.leave(market.positions[event.position.number])
     market.enter(event.position)
     if event.order is not None:
-        market.orders.remove(event.order.number)
+        market.orders.fill(event.order, market.params)
 
 
 def project_increased(event: PositionIncreased) -> Effects:

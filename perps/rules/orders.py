@@ -122,6 +122,7 @@ def found_order(market: Market, command: CancelOrder | ReplaceOrder) -> Order | 
     number = parts[1] if parts and command.order_id == order_id(market.ticker, parts[1]) else 0
     order = market.orders.by_number.get(number)
     if order is not None:
+        order = market.orders.present(order)
         if order.user != command.user and not (isinstance(command, CancelOrder) and command.any_owner):
             return reject(RejectCode.FORBIDDEN, order=command.order_id)
         return order
@@ -133,17 +134,20 @@ def found_order(market: Market, command: CancelOrder | ReplaceOrder) -> Order | 
 def pending(market: Market, order: Order, given: Given) -> Rejected | None:
     """Refuse to touch an order that waits for the next price: to take it back then would be a look ahead for free.
 
-    A limit or a stop waits for one, too, where the market executes at it, and no longer than a market order does.
+    A limit or a stop waits for one, too, where the market executes at it, and no longer than a market order does. So
+    does the slice of a TWAP whose time has come.
     """
     if not order.is_pending:
-        waits = market.params.executes_later and order.placed_at >= market.decided_before
-        if not waits or given.at >= order.placed_at + market.params.pending_limit:
+        since = order.due_from
+        waits = market.params.executes_later and market.decided_before <= since <= given.at
+        if not waits or given.at >= since + market.params.pending_limit:
             return None
     return reject(RejectCode.ORDER_PENDING, order=order_id(market.ticker, order.number))
 
 
 def cancelled(market: Market, order: Order, reason: str) -> OrderCancelled:
     """The end of an order that was not filled: its reserve goes back."""
+    order = market.orders.present(order)
     return OrderCancelled(order, reason, reserved(market, order.user, Micros(-order.reserve)))
 
 

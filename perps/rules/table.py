@@ -13,6 +13,7 @@ from perps.effects import Effects
 from perps.rules import (
     cancel_timers,
     closing,
+    deleveraging,
     exits,
     funding,
     house,
@@ -28,6 +29,7 @@ from perps.rules import (
     settling,
     time,
     triggers,
+    twap,
     users,
 )
 from perps.rules.rule import CommandRule, EventRule
@@ -49,8 +51,10 @@ MODULES: Final = (
     parameters,
     house,
     settling,
+    deleveraging,
     time,
     users,
+    twap,
 )
 
 

@@ -16,6 +16,7 @@ from perps.market.funding import CARRY, INDEX_MAX
 from perps.market.liquidation_order import NUMBER_MAX
 from perps.market.order import Order
 from perps.market.orders import ORDER_NUMBER_MAX
+from perps.market.trailing import trailing_price
 from perps.market.triggers import valid_exits
 from perps.params import Mode
 from perps.snapshot.images import LedgerImage, MarketHead, MarketImage
@@ -62,7 +63,8 @@ def _head_flaw(ticker: str, head: MarketHead) -> str | None:
         return f"{ticker} has the price {head.index_price}, {head.seq} rows and the next number {head.next_number}"
     if head.at not in TIMES or head.price_at not in TIMES or head.price_at > head.at:
         return f"{ticker} stands at {head.at} with a price of {head.price_at}"
-    return _held_flaw(ticker, head) or _settling_flaw(ticker, head) or _funding_flaw(ticker, head)
+    flaw = _held_flaw(ticker, head) or _settling_flaw(ticker, head) or _deleveraging_flaw(ticker, head)
+    return flaw or _funding_flaw(ticker, head)
 
 
 def _settling_flaw(ticker: str, head: MarketHead) -> str | None:
@@ -71,6 +73,15 @@ def _settling_flaw(ticker: str, head: MarketHead) -> str | None:
         return None
     if head.mode is not Mode.HALTED or settling.index_price < 1 or settling.skew_scale <= abs(settling.skew):
         return f"{ticker} cannot be settling as it says: {settling} in mode {head.mode}"
+    return None
+
+
+def _deleveraging_flaw(ticker: str, head: MarketHead) -> str | None:
+    begun = head.deleveraging
+    if begun is None:
+        return None
+    if begun.index_price < 1 or not 0 < abs(begun.skew) < head.params.skew_scale:
+        return f"{ticker} cannot be deleveraging as it says: {begun}"
     return None
 
 
@@ -116,7 +127,8 @@ def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
         if order.number <= last:
             return f"{ticker} has order {order.number} behind {last}"
         last = order.number
-        is_sound = _takes_from_a_position(order, image) if order.reduces else _is_an_entry(order)
+        is_sound = _takes_from_a_position(order, image) if order.reduces else _is_an_entry(order, image)
+        is_sound = is_sound and _trails_as_it_says(order)
         if not is_sound or not 1 <= order.price <= INTEGER_MAX:
             return f"order {ticker}-o{last} is none: {order}"
         if not 0 <= order.placed_at <= until or (order.expires_at or until) not in TIMES:
@@ -128,7 +140,9 @@ def _orders_flaw(ticker: str, image: MarketImage) -> str | None:
     return None
 
 
-def _is_an_entry(order: Order) -> bool:
+def _is_an_entry(order: Order, image: MarketImage) -> bool:
+    if order.kind is OrderKind.TWAP and not _has_slices(order, image):
+        return False
     has_exits = valid_exits(order.take_profit, order.stop_loss)
     return min(order.size, order.leverage, order.reserve) >= 1 and has_exits and order.kind in _ENTRIES
 
@@ -139,12 +153,35 @@ def _takes_from_a_position(order: Order, image: MarketImage) -> bool:
         return False
     if not (0 < order.share <= PPB and order.kind in _EXITS if order.is_exit else order.size >= 1):
         return False
-    place = bisect_left(image.positions, order.position, key=lambda position: position.number)
+    return _is_about(order, order.position, image)
+
+
+def _has_slices(order: Order, image: MarketImage) -> bool:
+    """Whether a TWAP has slices left, and its position is its owner's and on its side; or gone: then it ends next."""
+    twap = order.twap
+    if twap is None or not 0 <= twap.skipped <= twap.done < twap.slices or twap.interval < 1:
+        return False
+    if min(twap.lots, twap.cost) < 0 or order.size + twap.cost != twap.size or twap.next_at not in TIMES:
+        return False
+    return order.position is None or _is_about(order, order.position, image)
+
+
+def _is_about(order: Order, number: int, image: MarketImage) -> bool:
+    """Whether an order is about a position of its owner and its side, or about one that is gone."""
+    place = bisect_left(image.positions, number, key=lambda position: position.number)
     stands = image.positions[place] if place < len(image.positions) else None
-    if stands is None or stands.number != order.position:
-        return order.position < image.head.next_number
+    if stands is None or stands.number != number:
+        return number < image.head.next_number
     return stands.user == order.user and (stands.lots > 0) is (order.side is Side.LONG)
 
 
-_ENTRIES: Final = (OrderKind.LIMIT, OrderKind.STOP, OrderKind.MARKET)
-_EXITS: Final = (OrderKind.STOP, OrderKind.TAKE_PROFIT)
+def _trails_as_it_says(order: Order) -> bool:
+    if not order.trails:
+        return not order.callback and not order.extreme
+    if not (0 < order.callback < PPB and 1 <= order.extreme <= INTEGER_MAX):
+        return False
+    return order.price == trailing_price(order.side, order.extreme, order.callback)
+
+
+_ENTRIES: Final = (OrderKind.LIMIT, OrderKind.STOP, OrderKind.MARKET, OrderKind.TWAP)
+_EXITS: Final = (OrderKind.STOP, OrderKind.TAKE_PROFIT, OrderKind.TRAILING_STOP)

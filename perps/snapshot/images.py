@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from perps.market.deleveraging import Deleveraging
 from perps.market.holding import HeldPrice
 from perps.market.order import Order
 from perps.market.position import Position
@@ -57,6 +58,7 @@ class MarketHead(Struct, frozen=True, array_like=True):
     cancel_timers: dict[str, Millis] = {}
     """By user, sorted."""
     decided_before: Millis = Millis(0)
+    deleveraging: Deleveraging | None = None
 
 
 class MarketImage(Struct, frozen=True):

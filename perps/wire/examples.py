@@ -26,7 +26,7 @@ _MARKET: Final = """
  "maxPositionsPerUser": null, "maxNotionalPerUser": null, "heldPrice": null,
  "tradingRange": {"byOpens": "0.001", "byCloses": "0.002"}, "maxStep": null, "exactMark": false,
             "execution": "immediate", "pendingLimit": "30", "clockSkew": "0.2",
- "tiers": [], "partialLiquidation": null, "liquidationBuffer": "0.25"}
+ "tiers": [], "partialLiquidation": null, "liquidationBuffer": "0.25", "deleveraging": false}
 """
 
 
@@ -165,7 +165,7 @@ EXAMPLES: Final[dict[str, Example]] = {
  "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
  "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
  "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null, "reduceOnly": false,
-           "percentage": null, "quantity": null},
+           "percentage": null, "quantity": null, "callback": null, "extremePrice": null},
  "newBalance": "947.401549", "clientOrderId": "o-1", "offset": 10}""",
         '{"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "1000", "leverage": 10, "price": "9800",'
         ' "takeProfit": "11000", "clientOrderId": "o-1"}',
@@ -179,7 +179,7 @@ EXAMPLES: Final[dict[str, Example]] = {
               "fee": {"amount": "0.9996", "platformPaid": "0.9996", "referrerPaid": "0.00"},
               "marginRequired": "99.959904", "pnl": null, "netSettlement": null,
               "liquidationPrice": "8864.32", "bankruptcyPrice": "8819.99"},
- "warnings": [], "offset": 10, "execution": "immediate"}""",
+ "warnings": [], "offset": 10, "execution": "immediate", "triggerPrice": null}""",
         '{"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "1000", "leverage": 10, "price": "9800"}',
     ),
     "placeOrders": Example(
@@ -194,14 +194,14 @@ EXAMPLES: Final[dict[str, Example]] = {
  "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
  "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
  "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null, "reduceOnly": false,
-           "percentage": null, "quantity": null}],
+           "percentage": null, "quantity": null, "callback": null, "extremePrice": null}],
  "offset": 10, "nextCursor": null}"""),
     "getOrder": Example("""
  {"order": {"id": "BTC-PERP-o1", "userId": "ann", "ticker": "BTC-PERP", "type": "limit", "side": "long",
  "size": "1000.00", "leverage": 10, "price": "9800.00", "reserve": "101.00", "acceptablePrice": null,
  "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
  "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null, "closedAt": null, "reduceOnly": false,
-           "percentage": null, "quantity": null},
+           "percentage": null, "quantity": null, "callback": null, "extremePrice": null},
  "offset": 10, "fills": []}"""),
     "replaceOrder": Example(
         """
@@ -209,7 +209,7 @@ EXAMPLES: Final[dict[str, Example]] = {
  "size": "1000.00", "leverage": 10, "price": "9700.00", "reserve": "101.00", "acceptablePrice": null,
  "takeProfit": "11000.00", "stopLoss": null, "status": "open", "reason": null, "positionId": null,
  "averagePrice": null, "placedAt": "2026-11-22T17:34:58.462Z", "expiresAt": null, "closedAt": null, "reduceOnly": false,
-           "percentage": null, "quantity": null},
+           "percentage": null, "quantity": null, "callback": null, "extremePrice": null},
  "newBalance": "947.401549", "clientOrderId": "o-2", "offset": 11}""",
         '{"price": "9700", "clientOrderId": "o-2"}',
     ),
@@ -219,7 +219,7 @@ EXAMPLES: Final[dict[str, Example]] = {
  "takeProfit": "11000.00", "stopLoss": null, "status": "cancelled", "reason": "owner", "positionId": null,
  "averagePrice": null, "placedAt": "2026-11-22T17:34:58.422Z", "expiresAt": null,
  "closedAt": "2026-11-22T17:34:58.502Z", "reduceOnly": false,
-           "percentage": null, "quantity": null},
+           "percentage": null, "quantity": null, "callback": null, "extremePrice": null},
  "offset": 12}"""),
     "cancelOrders": Example('{"orders": [], "offset": 12}'),
     "cancelAllAfter": Example(

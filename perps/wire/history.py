@@ -84,7 +84,7 @@ class Candles(Answer):
     offset: Offset
 
 
-ExitReason = Literal["take_profit", "stop_loss"]
+ExitReason = Literal["take_profit", "stop_loss", "trailing_stop"]
 
 
 class Trade(Answer):

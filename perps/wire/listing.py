@@ -132,6 +132,13 @@ class MarketBody(Body):
     liquidation_buffer: Annotated[
         Share, Meta(description="What such a part leaves has more than 1 + this times its maintenance.")
     ] = by_default("0.25")
+    deleveraging: Annotated[
+        bool,
+        Meta(
+            description="Whether winners must leave before the house owes more than it has and `houseCreditLimit`, "
+            "which it needs."
+        ),
+    ] = False
 
 
 class ChangesBody(Body):
@@ -167,6 +174,7 @@ class ChangesBody(Body):
     tiers: Annotated[Tiers | None, Meta(description="All of them anew; an empty list: none.")] = None
     partial_liquidation: Limit | None = None
     liquidation_buffer: Share | None = None
+    deleveraging: Annotated[bool | None, Meta(description="True needs a `houseCreditLimit`.")] = None
     force: Annotated[
         bool, Meta(description="Also if standing positions become liquidatable by it: they are liquidated.")
     ] = False

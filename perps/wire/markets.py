@@ -135,6 +135,9 @@ class Parameters(Answer):
     liquidation_buffer: Annotated[
         Rate, Meta(description="What such a part leaves has more than 1 + this times its maintenance.")
     ]
+    deleveraging: Annotated[
+        bool, Meta(description="Whether winners must leave before the house owes more than it can pay.")
+    ]
 
 
 class Market(Parameters, kw_only=True):

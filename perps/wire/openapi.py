@@ -30,11 +30,16 @@ KEY: Final = "key"
 ABOUT: Final = """\
 A self-hosted venue for perpetual futures.
 
-**A first trade on this page.** Press *Authorize*, enter a key, press *Authorize* again and *Close*. The demo prints
-the keys of alice and bob when it is ready. In a bare venue, enter the administrator's key (`admin.key` in its data
-directory) and send the examples of `POST /api/admin/markets`, `POST /api/admin/users` and `POST /api/admin/keys`; then
-authorize with the new key. Now go to `POST /api/markets/perps/open`, press *Try it out* and *Execute*: the answer is
-your position. For another one, take another `clientOrderId`, or leave it out.
+**A first trade on this page.** In the demo, `GET /api/demo` shows the keys of alice and bob: open it below, press *Try
+it out* and *Execute*. Press *Authorize*, enter a key, press *Authorize* again and *Close*. Now go to
+`POST /api/markets/perps/open`, press *Try it out* and *Execute*: the answer is your position. For another one, take
+another `clientOrderId`, or leave it out. `GET /api/markets/positions/{userId}` lists what you have; `me` is the key's
+user. To follow it live, execute `POST /api/streams/ticket` and open `/api/sse/users/me?ticket=…` with that ticket in
+another tab.
+
+In a bare venue there is nobody yet. Authorize with the administrator's key (`admin.key` in its data directory) and
+execute the examples of `POST /api/admin/markets`, `POST /api/admin/users` and `POST /api/admin/keys`. Then press
+*Authorize* and *Logout*, and authorize with the new key.
 
 - **Numbers** come out as decimal strings. They go in as strings or number literals and are read exactly, never through
   a float. Times are RFC 3339 in UTC with milliseconds.

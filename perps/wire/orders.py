@@ -30,6 +30,7 @@ from perps.wire.lists import Page
 from perps.wire.operation import COMMAND, Operation
 from perps.wire.order import Order, Pending, Status
 from perps.wire.trading import AcceptablePrice, Fee, Fill, Position, StopLoss, TakeProfit
+from perps.wire.twap import IntervalMs, Slices, Twap
 
 BATCH_MAX: Final = 20
 """Orders in one request."""
@@ -41,7 +42,7 @@ OrderPrice = Annotated[
     Meta(
         description="Of a limit the worst average fill price. Of a stop the mark price that sets it off: above the "
         "present one for a long, below it for a short. Of an exit too: a `stop` of a long lies below, its "
-        "`take_profit` above; a short's the other way round. A multiple of the tick size.",
+        "`take_profit` above; a short's the other way round. A multiple of the tick size. A trailing stop has none.",
         examples=["9800"],
     ),
 ]
@@ -49,10 +50,12 @@ ExpiresAt = Annotated[
     str,
     Meta(description="When the order ends unfilled, RFC 3339. Null: never.", examples=["2026-11-23T00:00:00.000Z"]),
 ]
-StopsPrice = Annotated[AcceptablePrice, Meta(description="Of a stop: the worst average fill price that you accept.")]
+StopsPrice = Annotated[
+    AcceptablePrice, Meta(description="Of a stop, or of each slice of a `twap`: the worst average price.")
+]
 
 
-PlacedKind = Literal["limit", "stop", "take_profit"]
+PlacedKind = Literal["limit", "stop", "take_profit", "trailing_stop", "twap"]
 
 LeftPosition = Annotated[
     str,
@@ -72,16 +75,25 @@ Share = Annotated[
     ),
 ]
 
+Callback = Annotated[
+    Number,
+    Meta(
+        description="Of a trailing stop: how far the mark comes back from its best before the position leaves, as a "
+        "share of the best mark: more than 0 and less than 1, at most 9 decimals; 0.02 is 2 %. It has no `price`.",
+        examples=["0.02"],
+    ),
+]
+
 
 class OrderBody(Body, kw_only=True):
-    """An order that waits for its price: an entry, or with ``positionId`` an exit of that position."""
+    """An order that waits: an entry, with ``positionId`` an exit of that position, or a ``twap``."""
 
     ticker: Annotated[Ticker | None, Meta(description="Of an entry: its market.")] = None
     type: Annotated[PlacedKind, Meta(extra={ALLOWED: get_args(PlacedKind)})]
     side: Annotated[Side | None, Meta(description="Of an entry.")] = None
     size: Size | None = None
     leverage: Leverage | None = None
-    price: OrderPrice
+    price: Annotated[OrderPrice | None, Meta(description="Of all but a `twap`.")] = None
     expires_at: ExpiresAt | None = None
     acceptable_price: StopsPrice | None = None
     take_profit: TakeProfit | None = None
@@ -90,6 +102,9 @@ class OrderBody(Body, kw_only=True):
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose wallet pays.")] = None
     position_id: LeftPosition | None = None
     percentage: Share | None = None
+    slices: Slices | None = None
+    interval_ms: IntervalMs | None = None
+    callback: Callback | None = None
 
 
 class ReplaceBody(Body):
@@ -105,6 +120,7 @@ class ReplaceBody(Body):
     client_order_id: ClientOrderId | None = None
     user_id: Annotated[UserId | None, Meta(description="For administrators: whose order it is.")] = None
     percentage: Share | None = None
+    callback: Callback | None = None
 
 
 class Placed(Pending):
@@ -149,6 +165,13 @@ class OrderQuoted(Answer):
         Execution,
         Meta(description="`next_price`: no price that is there already fills it, only one that is stamped after it."),
     ]
+    trigger_price: Annotated[
+        Price | None,
+        Meta(description="The mark that would set it off now; of a trailing stop it follows. Null: limit."),
+    ]
+    twap: Annotated[
+        Twap | UnsetType, Meta(description="Of a `twap`. `expected` is then all of it, at the present index price.")
+    ] = UNSET
 
 
 class OrderAnswer(Answer):
@@ -265,9 +288,11 @@ PLACE: Final = Operation(
     path="/api/orders",
     summary="Place an order that waits for its price",
     description="It fills whole, as an open, when its price comes; then it begins a position. Until then the market "
-    "keeps the most that the fill can take, `reserve`. With `positionId` it is an exit: it closes a share of that "
-    "position, keeps nothing, and ends with the position. The answer says what the order's own row did; a later fill "
-    "is told by the user's stream and by `GET /api/orders/{orderId}`.",
+    "keeps the most that the fill can take, `reserve`. A `twap` fills in slices, the first at once: it opens a "
+    "position, then increases it. With `positionId` it is an exit: it closes a share of that "
+    "position, keeps nothing, and ends with the position. A `trailing_stop` is an exit with a `callback` in place of a "
+    "`price`: it leaves once the mark has come back so far from its best. The answer says what the order's own row "
+    "did; a later fill is told by the user's stream and by `GET /api/orders/{orderId}`.",
     scope="trade",
     body=OrderBody,
     answers={201: Placed},

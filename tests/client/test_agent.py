@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+import base64
+import hashlib
+import re
+from contextlib import aclosing, suppress
 
 import pytest
 
-from perps.client import NOTHING, Agent, OutcomeUnknown, Refused, Row, Unavailable, Venue
-from perps.wire.agents import IN_FLIGHT_MAX, Envelope
+from perps.client import NOTHING, Agent, BadAnswer, OutcomeUnknown, Refused, Row, Unavailable, Venue
+from perps.wire.agents import IN_FLIGHT_MAX, MSGPACK, Envelope
+from tests.client.scripted import listening
 from tests.support.answers import at_once
 from tests.support.slowness import soon
 from tests.web.agents.channel import none_left
 from tests.web.conftest import Starter, clock, no_fault_goes_unnoticed, session, starter, venue
 from tests.web.venue import Running
+from web.agents.frames import Replied
 from web.agents.session import Session
+from web.api.agents import Desk
 
 __all__ = ["clock", "no_fault_goes_unnoticed", "session", "starter", "venue"]
 
 KEY = "no key of this venue"
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""What a WebSocket's hand-shake is proved with."""
 
 
 def cut(running: Running) -> None:
@@ -234,3 +242,81 @@ async def test_a_second_stream_goes_over_http(venue: Running) -> None:
     async with await _agent(venue) as agent, aclosing(agent.stream()) as first, aclosing(agent.stream()) as second:
         assert await anext(first) == await anext(second)
         assert venue.venue.context.streams.readers == 2
+
+
+class _Mute:
+    """Shakes hands for a channel, and then does what it is told with each connection in turn: nothing, or cut it."""
+
+    def __init__(self, *steps: str) -> None:
+        self.steps, self.begun, self.left = list(steps), 0, 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        key = re.search(r"Sec-WebSocket-Key: (\S+)", head)
+        assert key is not None
+        proof = base64.b64encode(hashlib.sha1((key[1] + GUID).encode()).digest()).decode()
+        writer.write(
+            f"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {proof}\r\n"
+            f"Sec-WebSocket-Protocol: {MSGPACK}\r\n\r\n".encode()
+        )
+        step = self.steps[min(self.begun, len(self.steps) - 1)]
+        self.begun += 1
+        if step == "text":
+            writer.write(b"\x81\x02[]")
+        if step != "cut":
+            with suppress(ConnectionError):
+                await reader.read()
+        self.left += 1
+
+
+@pytest.mark.parametrize(("step", "timeout_s", "error"), [("silence", 0.2, Unavailable), ("text", 5.0, BadAnswer)])
+async def test_a_connection_on_which_no_hello_comes_is_closed(
+    step: str, timeout_s: float, error: type[Exception]
+) -> None:
+    mute = _Mute(step)
+    async with listening(mute.serve) as url, Agent(url, KEY, timeout_s=timeout_s, retry_s=0) as agent:
+        with pytest.raises(error):
+            await agent.ping()
+        async with soon(10):
+            while not mute.left:  # noqa: ASYNC110 - a plain value
+                await asyncio.sleep(0.001)
+
+
+async def test_a_line_that_is_cut_before_the_hello_is_tried_again() -> None:
+    mute = _Mute("cut", "cut", "silence")
+    async with listening(mute.serve) as url, Agent(url, KEY, timeout_s=1.0, retry_s=2) as agent:
+        with pytest.raises(Unavailable):
+            await agent.ping()
+    assert mute.begun >= 3
+
+
+async def test_the_end_of_a_stream_takes_a_place_like_anything_else(
+    venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("web.agents.session.IN_FLIGHT_MAX", 2)
+    monkeypatch.setattr("perps.wire.agents.IN_FLIGHT_MAX", 2)
+    refused: list[Envelope] = []
+    real = Desk.over_the_limit
+
+    def over_the_limit(desk: Desk, one: Envelope) -> Replied:
+        refused.append(one)
+        return real(desk, one)
+
+    monkeypatch.setattr(Desk, "over_the_limit", over_the_limit)
+    async with await _agent(venue) as agent:
+        async with aclosing(agent.stream()) as rows:
+            await anext(rows)
+            opening = [asyncio.create_task(agent.open("BTC-PERP", "long", 20, 10)) for _ in range(6)]
+            await asyncio.sleep(0)
+        await asyncio.gather(*opening)
+        await agent.ping()
+        async with soon(10):
+            while venue.venue.context.streams.readers:  # noqa: ASYNC110 - a plain value
+                await asyncio.sleep(0.001)
+        async with aclosing(agent.stream()) as rows:
+            await anext(rows)
+        async with aclosing(agent.stream()) as again, soon(10):
+            first = await anext(again)
+            await agent.open("BTC-PERP", "long", 20, 10)
+            assert (await anext(again)).offset == first.offset + 1, "the end of the one did not end the other"
+    assert refused == []

@@ -18,7 +18,7 @@ from perps.client.requests import request_of
 from perps.wire.base import Answer
 from perps.wire.operation import TEXT, Operation
 from perps.wire.operations import OPERATIONS
-from perps.wire.orders import REPLACE
+from perps.wire.orders import GET, REPLACE
 
 ASKED = [
     operation
@@ -66,7 +66,7 @@ def test_no_method_is_left_of_an_operation_that_is_gone() -> None:
     members = {name: value for kind in Venue.__mro__[:-1] for name, value in vars(kind).items()}
     public = {name for name, value in members.items() if inspect.isfunction(value) and not name.startswith("_")}
     others = {"call", "get", "stream", "be_patient", "open", "close", "quote", "call_or_wait", "wait_for_order"}
-    others |= {"exit_position"}
+    others |= {"exit_position", "trail_position", "leave", "index_prices"}
     assert public - others == {snake(operation.name) for operation in ASKED}
 
 
@@ -96,3 +96,10 @@ async def test_an_exit_is_an_order_with_a_position_and_without_a_side() -> None:
     asked: Any = await Noting().exit_position("BTC-PERP-1", "stop", "9500", percentage="0.5", client_order_id="a")
     terms = {"positionId": "BTC-PERP-1", "type": "stop", "price": "9500", "percentage": "0.5"}
     assert asked == {**terms, "clientOrderId": "a"}
+
+
+@pytest.mark.parametrize("order_id", ["", ".", ".."])
+def test_what_a_path_cannot_have_is_no_id(order_id: str) -> None:
+    with pytest.raises(ValueError, match=r"orderId: '.*' is no id"):
+        request_of(GET, {"order_id": order_id})
+    assert request_of(GET, {"order_id": "..."}).target == "/api/orders/..."

@@ -36,13 +36,13 @@ TRIES: Final = 40
 SHOWN_MS: Final = 10_000
 
 
-def browser_path() -> str:
-    """The browser to test with. Without one, or without a page, the test is skipped; in CI it fails."""
+def browser_path(*, needs_page: bool = True) -> str:
+    """The browser to test with. Without one, or without the page it needs, the test is skipped; in CI it fails."""
     found = os.environ.get("PERPS_BROWSER") or next(filter(None, map(shutil.which, BROWSERS)), None)
     why = None
     if found is None:
         why = f"there is no browser: {INSTALL}"
-    elif not (PAGE / "built" / "index.html").exists():
+    elif needs_page and not (PAGE / "built" / "index.html").exists():
         why = "the page has not been built: make page"
     if why is not None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(why)
@@ -124,17 +124,19 @@ class Visitor:
 
 
 @asynccontextmanager
-async def visiting(url: str, **how: object) -> AsyncIterator[Visitor]:
+async def visiting(
+    url: str, *, needs_page: bool = True, shown_ms: float = SHOWN_MS, **how: object
+) -> AsyncIterator[Visitor]:
     """A visitor with a browser of their own. Whatever the page asked and complained about is checked at the end.
 
     A line that was cut is no complaint: the browser says so on its own.
     """
-    path = browser_path()
+    path = browser_path(needs_page=needs_page)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         context = await browser.new_context(**{"viewport": DESK, "locale": "en-GB", **how})  # type: ignore[arg-type]
-        context.set_default_timeout(SHOWN_MS)
-        expect.set_options(timeout=SHOWN_MS)
+        context.set_default_timeout(shown_ms)
+        expect.set_options(timeout=shown_ms)
         visitor = Visitor(browser, await context.new_page(), url)
         try:
             yield visitor

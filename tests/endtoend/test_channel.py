@@ -64,6 +64,28 @@ async def test_the_example_survives_a_kill_9_of_the_venue_and_does_everything_on
     assert trades == {"open": 20, "close": 15}
 
 
+async def test_the_example_that_is_killed_itself_goes_on_with_what_it_has_when_it_is_started_again(
+    venues: Venues,
+) -> None:
+    venue = venues()
+    (key,) = await _prepared(venue, 1)
+    arguments = (str(EXAMPLE), venue.url, key, "BTC-PERP", "2")
+    async with Venue(venue.url, ADMIN_KEY, retry_s=60.0) as admin:
+        for expected in (b"0", b"5"):
+            example = await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=asyncio.subprocess.PIPE)
+            assert example.stdout is not None
+            try:
+                async with soon(60):
+                    await example.stdout.readline()
+                    await admin.set_price("BTC-PERP", 9980 if expected == b"0" else 10_000)
+                    assert (await example.stdout.readline()).split()[0] == expected
+            finally:
+                example.kill()
+                await example.wait()
+        trades = Counter([trade.kind async for trade in admin.list_user_trades("user-0")])
+    assert trades == {"open": 10, "close": 5}
+
+
 class _Trader:
     """Keeps a few commands in flight, and knows what became of each."""
 

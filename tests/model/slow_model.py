@@ -227,6 +227,10 @@ class SlowVenue:
         standing = self.positions[position]
         self._reduce(position, abs(standing.lots), self.markets[standing.ticker].settlement_cost(-standing.lots))
 
+    def deleveraged(self, position: str, count: int) -> None:
+        """It is made to leave with ``count`` lots, as its owner could, and pays no fee."""
+        self._reduce(position, count)
+
     def _reduce(self, name: str, count: int, at_cost: int | None = None) -> tuple[SlowMarket, str, int, int]:
         """Qc = floor(Q·c/q), mc = floor(m·c/q); Qc − funding − C to the owner, or, below 0, bad debt."""
         position = self.positions[name]
@@ -276,10 +280,12 @@ class SlowVenue:
 
     def can_be_paid(self, name: str, count: int | None = None) -> bool:
         """Whether the house can pay what the whole position, or ``count`` lots of it, would gain by leaving now."""
-        position = self.positions[name]
-        market = self.markets[position.ticker]
-        gain = self._payout(name, count) - floor(position.margin * self._part(name, count))
+        market, gain = self.markets[self.positions[name].ticker], self.gain(name, count)
         return gain <= 0 or market.house - gain >= -market.rules.house_credit
+
+    def gain(self, name: str, count: int | None = None) -> int:
+        """What the whole position, or ``count`` lots of it, would bring beyond its margin by leaving now."""
+        return self._payout(name, count) - floor(self.positions[name].margin * self._part(name, count))
 
     def _part(self, name: str, count: int | None) -> Fraction:
         return Fraction(1) if count is None else Fraction(count, abs(self.positions[name].lots))
@@ -372,6 +378,8 @@ class SlowVenue:
             self.opened(trade.user, trade.ticker, trade.position, trade.lots, trade.leverage)
         elif trade.kind == "close":
             self.closed(trade.position, abs(trade.lots))
+        elif trade.kind == "deleverage":
+            self.deleveraged(trade.position, abs(trade.lots))
         elif trade.kind in ("liquidation", "forced_stop"):
             self.liquidated(trade.position, abs(trade.lots))
         else:

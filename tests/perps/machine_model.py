@@ -4,6 +4,7 @@ from perps.commands import ChangeMargin, ClosePosition, OpenPosition, SetTrigger
 from perps.events import (
     CancelTimerSet,
     CloseReason,
+    DeleveragingChanged,
     Events,
     FundingAccrued,
     ModeChanged,
@@ -21,7 +22,9 @@ from perps.market.position import position_id
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.cancel_timers import BY_TIMER
+from perps.rules.checks import CLOSED
 from tests.model.rules import slow_order
+from tests.model.slow_deleveraging import Leaving
 from tests.model.slow_parts import is_least_part
 from tests.perps.machine_checks import Checked
 
@@ -31,6 +34,9 @@ class Followed(Checked):
 
     moves: list[tuple[int, str, int]]
     """Margin in and out: behind how many trades, of which position, how much."""
+
+    leaving: dict[str, Leaving]
+    """By market in which a deleveraging is under way; between commands in none."""
 
     def follow(
         self,
@@ -52,6 +58,9 @@ class Followed(Checked):
                 case PriceUpdated(price=price):
                     self.model.priced(ticker, self.unticked(ticker, price))
                     self.model.markets[ticker].becomes_known(by_feed=False, said_at=0, now=self.venue.at)
+                    begins = any(isinstance(each, DeleveragingChanged) for each in outcome)
+                    can_begin = self.params[ticker].deleveraging and self.venue.markets[ticker].mode not in CLOSED
+                    assert begins or not can_begin or not Leaving(self.model, ticker).is_due()
                 case OrderPlaced(order=order) | OrderReplaced(order=order):
                     self.model.rested(order_id(ticker, order.number), slow_order(ticker, order, self.params[ticker]))
                 case CancelTimerSet(user=user, at=at):
@@ -108,7 +117,20 @@ class Followed(Checked):
                     assert is_least_part(self.model, name, abs(event.fill.lots))
                     self.model.liquidated(name, abs(event.fill.lots))
                     self.note(ticker, "liquidation", event)
+                case DeleveragingChanged(deleveraging=None):
+                    assert self.leaving.pop(ticker).may_end()
+                case DeleveragingChanged():
+                    self.leaving[ticker] = Leaving(self.model, ticker)
+                    assert self.leaving[ticker].may_begin()
+                case PositionReduced(position=position, reason=CloseReason.DELEVERAGE, pnl=pnl):
+                    name = position_id(ticker, position.number)
+                    assert pnl > 0
+                    assert self.leaving[ticker].may_go_on()
+                    assert self.leaving[ticker].is_in_turn(name)
+                    self.model.deleveraged(name, abs(event.fill.lots))
+                    self.note(ticker, "deleverage", event)
                 case PositionReduced(position=position, reason=reason):
                     self.leave(ticker, position, reason, event)
                 case _:
                     pass
+        assert not self.leaving

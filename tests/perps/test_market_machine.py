@@ -82,18 +82,30 @@ class Exchange(Followed):
 
     @initialize(
         deposit=st.sampled_from([START, 20 * START]),
-        credit=st.sampled_from([None, 1 * MICRO]),
+        credit=st.sampled_from([None, 1 * MICRO, 40 * MICRO]),
+        deleveraging=st.booleans(),
         parts=st.sampled_from([None, 1, 200 * MICRO]),
         tiered=st.booleans(),
         execution=st.sampled_from(list(Execution)),
     )
-    def begin(self, deposit: int, credit: int | None, parts: int | None, tiered: bool, execution: Execution) -> None:
+    def begin(
+        self,
+        deposit: int,
+        credit: int | None,
+        deleveraging: bool,
+        parts: int | None,
+        tiered: bool,
+        execution: Execution,
+    ) -> None:
         """``parts``: from which notional on a position is liquidated in part."""
-        in_parts: dict[str, Any] = {"partial_liquidation": parts}
+        in_parts: dict[str, Any] = {
+            "partial_liquidation": parts,
+            "house_credit_limit": credit,
+            "deleveraging": deleveraging and credit is not None,
+        }
         self.params = {
             BTC: index_market(
                 house_deposit=7,
-                house_credit_limit=credit,
                 maintenance_rate=PPB // 150,
                 tiers=BTC_TIERS if tiered else (),
                 execution=execution,
@@ -108,6 +120,7 @@ class Exchange(Followed):
                 **in_parts,
             ),
         }
+        self.leaving = {}
         self.venue = Books(*((params, FIRST_PRICES[ticker]) for ticker, params in self.params.items()))
         self.model = SlowVenue()
         for ticker, params in self.params.items():

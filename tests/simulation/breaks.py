@@ -20,6 +20,7 @@ import actors.supervisor
 import perps.engine
 import perps.rules.checks
 import perps.rules.closing
+import perps.rules.deleveraging
 import perps.rules.funding
 import perps.rules.liquidation
 import perps.rules.margin
@@ -271,6 +272,14 @@ def _backwards(settlement: Callable[..., Any]) -> Callable[..., Any]:
     return broken
 
 
+def _nobody(*_: object, **__: object) -> bool:
+    return False
+
+
+def _least_first(mine: Any, theirs: Any) -> bool:
+    return bool(mine.over * theirs.under < theirs.over * mine.under)
+
+
 def _at_the_index(lots: int, settling: Settling, unit: int) -> int:
     """The skew is forgotten."""
     return lots * settling.index_price * unit
@@ -350,6 +359,8 @@ BREAKS: dict[str, Sequence[Change]] = {
     ],
     "a held price is acted at": [(perps.rules.checks, "unconfirmed", _nothing_wrong)],
     "funding counts while a price is held": [(perps.rules.funding, "counted_until", _never_waits)],
+    "nobody must leave": [(perps.engine, "deleverages", _nobody)],
+    "who has gained least must leave first": [(perps.rules.deleveraging._Rank, "__lt__", _least_first)],
     "a settlement pays winners first": [(perps.engine, "settlement", _backwards(settlement))],
     "a settlement is at the index": [(perps.rules.settling, "settlement_cost", _at_the_index)],
     "a restored market forgets exits": [_restored(_exits)],

@@ -53,6 +53,14 @@ WAITING: dict[str, Any] = {
     "clock_skew": Millis(20),
     "pending_limit": Millis(20_000),
 }
+HOUSES: tuple[dict[str, Any], ...] = (
+    {"house_credit_limit": None},
+    {"house_credit_limit": Micros(0), "deleveraging": False},
+    {"house_credit_limit": Micros(1_000 * MICRO)},
+    {"house_credit_limit": Micros(50 * MICRO), "deleveraging": True},
+    {"house_credit_limit": Micros(30 * MICRO), "deleveraging": True},
+    {"house_credit_limit": Micros(15 * MICRO), "deleveraging": True},
+)
 PRICE_AGE_MS = Millis(4_000)
 """Prices of the later markets grow old within a run."""
 OPENING_MARKETS, OPENING_USERS = 3, 3
@@ -79,6 +87,7 @@ WEIGHTS = {
     "list": 2,
     "fund": 2,
     "params": 2,
+    "house": 0,
     "settle": 2,
     "poison_market": 1,
     "poison_ledger": 0,
@@ -187,6 +196,9 @@ class Clients(OrderMaker):
             case "mode":
                 mode = chance.choice([Mode.ENABLED] * 4 + [Mode.REDUCE_ONLY, Mode.HALTED])
                 command = SetMode(ticker=ticker, mode=mode)
+            case "house":
+                changes = ParamChanges(**chance.choice(HOUSES))
+                command = UpdateMarket(ticker=ticker, changes=changes, force=True)
             case "fund":
                 account = chance.choice((HouseAccount.HOUSE, HouseAccount.INSURANCE))
                 funds = Micros(chance.choice((-1, 1)) * chance.randrange(0, 2_000 * MICRO))
@@ -321,7 +333,7 @@ class Clients(OrderMaker):
                 {"taker_fee": Ppb(chance.randrange(0, PPB // 1000))},
                 {"max_open_interest": Lots(max(params.max_open_interest * lots // 2, 1))},
                 {"max_skew": Lots(max(params.max_skew * lots // 2, 1))},
-                {"house_credit_limit": chance.choice((None, Micros(0), Micros(1_000 * MICRO)))},
+                chance.choice(HOUSES),
                 {**rates(params, 11, 10), "max_leverage": params.max_leverage - 1},
                 rates(params, 10, 11),
                 {"tiers": chance.choice(((), tiers_of(params)))},
@@ -347,7 +359,8 @@ class Clients(OrderMaker):
         chance = self._random
         changes: dict[str, Any] = {"house_deposit": Micros(chance.choice((0, 7, 100 * MICRO)))}
         if chance.random() < 0.3:
-            changes["house_credit_limit"] = Micros(chance.choice((MICRO, 1_000 * MICRO)))
+            changes["house_credit_limit"] = Micros(chance.choice((MICRO, 20 * MICRO, 60 * MICRO, 1_000 * MICRO)))
+            changes["deleveraging"] = chance.random() < 0.7
         if chance.random() < INVALID_LISTINGS and self._state.markets:
             changes["max_skew"] = Lots(0)
         if ticker == TICKERS[0]:

@@ -15,6 +15,7 @@ from tests.simulation.runtime import Limits
 STEPS = 200
 LISTINGS = {"list": 1}
 TRADES = {"open": 30, "close": 10, "price": 4, "deposit": 8}
+RISES = {"open": 40, "price": 60, "increase": 10, "user": 3, "house": 6}
 FALLS = {"open": 60, "crash_of_price": 4, "deposit": 10}
 
 
@@ -50,14 +51,19 @@ def plan(
     return made if prey is None else replace(made, prey=(prey,))
 
 
+WINNERS = replace(plan(RISES, {"crash": 0.003}, commands=0.7, cuts=0.5, liquidations_per_row=1), steps=1_000)
+"""A world in which winners must leave."""
+
 DIRECTED = {
     "a dead inbox is not drained": plan(TRADES, {"bug": 0.2}, prey=MarketActor),
     "a failed listing takes the next one along": plan(LISTINGS, {}, commands=0.05),
     "a successor is told too early": plan(TRADES, {"bug": 0.2}, prey=MarketActor),
+    "nobody must leave": WINNERS,
     "no sweep at a market's start": plan(FALLS, {}, cuts=0.5, liquidations_per_row=1),
     "somebody who is due is spared": plan(FALLS, {}),
     "the dying are waited for": plan(TRADES, {"bug": 0.2, "stop": 0.01}, yields=0.9, commands=0.1),
     "who leaves the crowd pays as if joining it": plan(TRADES, {}),
+    "who has gained least must leave first": WINNERS,
     "work for a dead market is dropped": plan(TRADES, {"bug": 0.2}, prey=MarketActor),
 }
 """By break: a world in which it shows within a few seeds."""

@@ -11,6 +11,7 @@ from perps.commands import HouseAccount, PriceSource
 from perps.events import (
     CancelTimerSet,
     CloseReason,
+    DeleveragingChanged,
     Deposited,
     Event,
     Fill,
@@ -46,6 +47,7 @@ from tests.model.rules import rules_of
 from tests.model.slow_market import SlowMarket
 from tests.model.slow_model import SlowVenue
 from tests.model.slow_parts import is_least_part
+from tests.simulation.deleveraging_checks import DeleveragingChecks
 from tests.simulation.order_checks import OrderChecks
 from tests.simulation.taken import taken
 
@@ -61,6 +63,7 @@ class Oracle(OrderChecks):
         """The state after the last durable row, by plain replay."""
         self.slow = SlowVenue()
         self._params: dict[str, MarketParams] = {}
+        self.deleveragings = DeleveragingChecks(self.slow, complain)
         self._wallets: dict[str, list[tuple[int, int, int]]] = {}
         """By account: offset of a row, the balance it left, what it took."""
 
@@ -79,6 +82,8 @@ class Oracle(OrderChecks):
         self._accrue(row, [event for event in entry.events if isinstance(event, FundingAccrued)])
         for event in entry.events:
             self._take(row, event)
+            if isinstance(event, PriceUpdated):
+                self.deleveragings.priced(row, entry, self.state.markets[row.stream])
         self._check_accounts(entry)
         self._check_credits(entry, known)
         return entry
@@ -158,6 +163,8 @@ class Oracle(OrderChecks):
             case ParamsChanged(params=params, at=at):
                 self._params[ticker] = params
                 slow.changed(rules_of(params), at)
+            case DeleveragingChanged():
+                self.deleveragings.changed(row, event, self.state.markets[ticker])
             case CancelTimerSet(user=user, at=until):
                 due = slow.orders.timer_set(user, ticker, until)
                 if until is None and row.kind == "time" and (due is None or due > row.at):
@@ -236,7 +243,9 @@ class Oracle(OrderChecks):
             self._complain(f"row {row.offset} liquidates {name}, which is due: {is_due}, and {exits}")
         if event.reason in (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS) and event.reason not in exits:
             self._complain(f"row {row.offset} closes {name} by its {event.reason}; due are {exits}")
-        if is_settled:
+        if event.reason is CloseReason.DELEVERAGE:
+            self.deleveragings.left(row, event, name)
+        elif is_settled:
             slow.settled(name)
         elif is_due and (event.reason is not CloseReason.OWNER or event.order is not None):
             count = abs(event.fill.lots)

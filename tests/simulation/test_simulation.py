@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulation.directed import WINNERS
 from tests.simulation.world import run
 
 SEEDS = 500
@@ -49,3 +50,12 @@ def test_the_runs_meet_what_they_are_made_for() -> None:
 
     assert {"crash", "takeover", "stop", "away", "time", "skew", "snapshot", "image", "watch", "bug"} <= faults
     assert {"settled", "repeated", "rejected", "outcome_unknown", "unavailable", "internal_error"} <= outcomes
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_in_worlds_made_for_it_winners_must_leave_and_crashes_cut_it_in_two() -> None:
+    """Each in a row of its own, half of which a crash may cut off."""
+    reports = [run(seed, plan=WINNERS) for seed in range(1, 13)]
+
+    assert sum(report.deleveraged for report in reports) > 10

@@ -52,6 +52,8 @@ class Report:
     processes: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
+    deleveraged: int = 0
+    """Times that somebody was made to leave."""
 
 
 def run(
@@ -158,6 +160,7 @@ class World:
             processes=len(self._processes),
             outcomes=checks.outcomes,
             faults=self._seen,
+            deleveraged=checks.oracle.deleveragings.count,
         )
 
     def _act(self) -> None:

@@ -13,11 +13,12 @@ import pytest
 
 from tests.support.slowness import soon
 from tests.web.events import listening
-from tests.web.venue import ADMIN_KEY, OnMemory, Running, start
+from tests.web.venue import ADMIN_KEY, ManualClock, OnMemory, Running, start
 from tools.cli import main
 
 ROOT = Path(__file__).parents[2]
 BOT = ROOT / "examples" / "bot.py"
+AGENT = ROOT / "examples" / "agent.py"
 PRICES = ROOT / "examples" / "prices.csv"
 
 
@@ -80,6 +81,29 @@ async def test_the_bot_says_why_it_was_refused(venue: Running) -> None:
 
     assert process.returncode == 1
     assert err.decode().startswith("insufficient_funds: The wallet does not hold enough. (required ")
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_an_example_has_no_more_than_40_lines(example: Path) -> None:
+    assert len(example.read_text().splitlines()) <= 40
+
+
+async def test_the_agent_of_a_market_that_waits_for_the_next_price_trades_too(venue: Running) -> None:
+    clock = venue.clock
+    assert isinstance(clock, ManualClock)
+    await venue.market("SLOW-PERP", "10000", execution="next_price")
+    ann = await venue.user("ann", "1000")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *(str(AGENT), venue.url, ann.key or "", "SLOW-PERP", "3"), stdout=asyncio.subprocess.PIPE
+    )
+    said = [await line(process)]
+    for price in ("9980", "10000", "9980"):
+        clock.advance(5)
+        await venue.price(price, ticker="SLOW-PERP")
+        said.append(await line(process))
+    async with soon(10):
+        assert await process.wait() == 0
+    assert [one.split(",")[0] for one in said[1:]] == ["0 closed", "5 closed", "5 closed"]
 
 
 async def test_the_sample_prices_play_into_a_market(venue: Running) -> None:

@@ -70,6 +70,7 @@ PARAMETERS: Final = (
     "clockSkew",
     "partialLiquidation",
     "liquidationBuffer",
+    "deleveraging",
     "tradingRange.byOpens",
     "tradingRange.byCloses",
     "largest.maxSkew",
@@ -197,9 +198,14 @@ def list_markets(access: Access, as_json: bool) -> None:
     type=AMOUNT,
     help="What a liquidation in part leaves has more than 1 + this times its maintenance.",
 )
+@click.option(
+    "--deleveraging",
+    type=bool,
+    help="true: winners must leave before the house owes more than it can pay. Needs --house-credit-limit.",
+)
 @access_options
 @json_option
-def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | None) -> None:
+def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | bool | None) -> None:
     """Create a market.
 
     A ticker, a price and a preset are a whole one. The venue chooses every parameter that you leave out, to suit the

@@ -13,6 +13,7 @@ from perps import journal
 from perps.events import (
     CancelTimerSet,
     CloseReason,
+    DeleveragingChanged,
     Deposited,
     Event,
     Events,
@@ -38,6 +39,7 @@ from perps.events import (
     subject_of,
 )
 from perps.journal import Row
+from perps.market.deleveraging import Deleveraging
 from perps.market.funding import RATE
 from perps.market.order import Order, order_id
 from perps.market.position import position_id
@@ -138,6 +140,8 @@ class _Words:
                 return f"settling {settling.positions} positions at the index {self._price(settling.index_price)}"
             case ParamsChanged():
                 return "parameters changed"
+            case DeleveragingChanged(deleveraging=begun):
+                return "deleveraging ends" if begun is None else self._deleverages(begun)
             case FundingAccrued():
                 rate = decimals.share(100 * event.rate, RATE * 24, 6)
                 return f"funding index {event.index} at {rate} % an hour until {_time(event.at)}"
@@ -170,6 +174,10 @@ class _Words:
             case _:
                 assert_never(event)
 
+    def _deleverages(self, begun: Deleveraging) -> str:
+        owed, can_pay = decimals.money(begun.liability), decimals.money(begun.can_pay)
+        return f"deleveraging begins: if all left, the house would owe {owed} of the {can_pay} that it can pay"
+
     def _opened(self, event: PositionOpened) -> str:
         position, money = event.position, decimals.money
         side = "long" if position.lots > 0 else "short"
@@ -195,6 +203,8 @@ class _Words:
             begin = f"{position.user} was liquidated{part} in {name}"
         elif event.reason is CloseReason.SETTLEMENT:
             begin = f"{position.user} was settled in {name}"
+        elif event.reason is CloseReason.DELEVERAGE:
+            begin = f"{position.user} was deleveraged in {name}"
         elif event.reason is not CloseReason.OWNER:
             by = "" if event.order is None else f" {order_id(self._stream, event.order.number)}"
             did = "reduced" if position.lots else "closed"
@@ -207,7 +217,8 @@ class _Words:
         name, size = order_id(self._stream, order.number), decimals.money(order.size)
         if order.position is not None:
             part = f"{decimals.text(100 * order.share, 9, 0)} % of {position_id(self._stream, order.position)}"
-            return f"{name}: {order.kind} of {part} at {self._price(order.price)}"
+            behind = f", {decimals.text(100 * order.callback, 9, 0)} % behind the mark" if order.trails else ""
+            return f"{name}: {order.kind} of {part} at {self._price(order.price)}{behind}"
         terms = f"{order.kind} {order.side} {size} at {self._price(order.price)}, {order.leverage}x"
         return f"{name}: {terms}, reserve {decimals.money(order.reserve)}"
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tools.benchmark.report import Figure
 
 
-PART_NAMES: Final = ("postgres", "engine", "http", "channel", "domain", "recovery")
+PART_NAMES: Final = ("postgres", "engine", "http", "channel", "beside", "domain", "recovery")
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,16 @@ def _channel(setting: Setting) -> Iterator[Figure]:
         yield from http.channel(setting.tell)
 
 
+def _beside(setting: Setting) -> Iterator[Figure]:
+    from tools.benchmark import postgres
+    from tools.benchmark.beside import BesideBench
+
+    seconds, markets, positions = (1.0, 50, 500) if setting.is_quick else (5.0, 1_000, 10_000)
+    with postgres.database(setting.server_url, f"{setting.run}_beside") as url:
+        beside = BesideBench(setting.directory, url, seconds, markets, positions)
+        yield from beside.figures(setting.tell)
+
+
 def _domain(setting: Setting) -> Iterator[Figure]:
     from tools.benchmark.prices import POSITIONS, figures
     from tools.output import progress
@@ -156,6 +166,7 @@ PARTS: Final[dict[str, Callable[[Setting], Iterator[Figure]]]] = {
     "engine": _engine,
     "http": _http,
     "channel": _channel,
+    "beside": _beside,
     "domain": _domain,
     "recovery": _recovery,
 }

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import secrets
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +14,12 @@ from typing import Final
 
 import msgspec
 
-from perps.client import Venue, VenueError
 from perps.wire.agents import AGENTS
-from perps.wire.markets import LIST_MARKET, MarketAnswer
 from tools.benchmark import wrk
 from tools.benchmark.channel import ChannelSpec
 from tools.benchmark.load import LoadResult, LoadSpec
 from tools.benchmark.report import Figure
+from tools.benchmark.serving import last_line, prepare, serving
 from tools.errors import ToolError
 
 IN_FLIGHT: Final = (1, 16, 64, 256)
@@ -31,24 +27,8 @@ CHANNELS: Final = ((1, 1), (4, 64))
 """Sockets, and opens in flight on each."""
 ROUNDS: Final = 3
 WARM_UP_S: Final = 1.0
-READY_S_MAX: Final = 60.0
-STOP_S_MAX: Final = 30.0
-POLL_S: Final = 0.05
-TOGETHER: Final = 32
-"""How many users and keys are made at the same time."""
 
 TICKERS: Final = ("BENCH-A", "BENCH-B", "BENCH-C", "BENCH-D")
-MARKET: Final = {
-    "organization_id": "bench",
-    "name": "Benchmark",
-    "price": "1000.00",
-    "max_leverage": 10,
-    "skew_scale": "300000000",
-    "max_skew": "1000000",
-    "max_open_interest": "10000000",
-}
-"""A market with room for more opens than any run makes."""
-DEPOSIT: Final = "1000000000"
 OPEN_PATH: Final = "/api/markets/perps/open"
 
 
@@ -70,9 +50,9 @@ class HttpBench:
                 tell(f"empty handler, {count} in flight")
                 empty[count] = self._load(port, users[:count])
                 yield _figure("empty handler", count, empty[count], self.client)
-        with _venue(self.directory, self.database_url) as (port, admin_key):
+        with serving(self.directory, self.database_url) as (port, admin_key):
             tell("making users and keys")
-            keys = asyncio.run(_prepare(f"http://127.0.0.1:{port}", admin_key, users))
+            keys = asyncio.run(prepare(f"http://127.0.0.1:{port}", admin_key, TICKERS, users))
             for count in IN_FLIGHT:
                 tell(f"opens, {count} in flight")
                 result = self._load(port, keys[:count])
@@ -83,9 +63,9 @@ class HttpBench:
         """Measure opens over HTTP and over the agents' channel, by turns on one venue: of each the median round."""
         users = [f"agent-{number}" for number in range(max(IN_FLIGHT))]
         found: dict[tuple[str, int], list[LoadResult]] = {}
-        with _venue(self.directory, self.database_url) as (port, admin_key):
+        with serving(self.directory, self.database_url) as (port, admin_key):
             tell("making users and keys")
-            keys = asyncio.run(_prepare(f"http://127.0.0.1:{port}", admin_key, users))
+            keys = asyncio.run(prepare(f"http://127.0.0.1:{port}", admin_key, TICKERS, users))
             for turn in range(1, ROUNDS + 1):
                 for sockets, each in CHANNELS:
                     count = sockets * each
@@ -109,7 +89,7 @@ class HttpBench:
             seconds=self.seconds,
             in_flight=each,
         )
-        return _run("tools.benchmark.channel", spec)
+        return run_load("tools.benchmark.channel", spec)
 
     def _load(self, port: int, keys: Sequence[str]) -> LoadResult:
         spec = LoadSpec(
@@ -124,15 +104,15 @@ class HttpBench:
         )
         if self.client == "wrk":
             return wrk.run(spec, self.directory)
-        return _run("tools.benchmark.load", spec)
+        return run_load("tools.benchmark.load", spec)
 
 
-def _run(module: str, spec: LoadSpec) -> LoadResult:
+def run_load(module: str, spec: LoadSpec) -> LoadResult:
     """Send a load from a process of its own."""
     command = [sys.executable, "-m", module]
     done = subprocess.run(command, input=msgspec.json.encode(spec), capture_output=True, check=False)
     if done.returncode != 0:
-        raise ToolError(f"the program that sends the requests failed: {_last_line(done.stderr)}")
+        raise ToolError(f"the program that sends the requests failed: {last_line(done.stderr)}")
     return msgspec.json.decode(done.stdout, type=LoadResult)
 
 
@@ -152,58 +132,6 @@ def _empty_handler() -> Iterator[int]:
             process.stdout.close()
 
 
-@contextlib.contextmanager
-def _venue(directory: Path, database_url: str) -> Iterator[tuple[int, str]]:
-    """The port and the administrator's key of a venue, while it runs. Errors: ToolError with its last line."""
-    port, admin_key = _free_port(), secrets.token_urlsafe(32)
-    own = {name: value for name, value in os.environ.items() if not name.startswith("PERPS_")}
-    command = [sys.executable, "-m", "tools", "serve", f"--port={port}", f"--data-dir={directory / 'venue'}"]
-    command.append("--no-demo")
-    environment = own | {"PERPS_ADMIN_KEY": admin_key, "DATABASE_URL": database_url}
-    log = directory / "serve.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
-        try:
-            asyncio.run(_await_ready(f"http://127.0.0.1:{port}", process, log))
-            yield port, admin_key
-        finally:
-            process.terminate()
-            try:
-                process.wait(STOP_S_MAX)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-async def _await_ready(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    begun = time.monotonic()
-    async with Venue(url, retry_s=0, timeout_s=5.0) as venue:
-        while time.monotonic() - begun < READY_S_MAX:
-            if process.poll() is not None:
-                break
-            with contextlib.suppress(VenueError):
-                if (await venue.get_ready()).status == "ready":
-                    return
-            await asyncio.sleep(POLL_S)
-    last = _last_line(await asyncio.to_thread(log.read_bytes))
-    raise ToolError(f"perps serve did not become ready: {last}")
-
-
-async def _prepare(url: str, admin_key: str, users: Sequence[str]) -> list[str]:
-    """Create the markets and the users; the users' keys."""
-    together = asyncio.Semaphore(TOGETHER)
-    async with Venue(url, admin_key) as admin:
-        for ticker in TICKERS:
-            await admin.call(LIST_MARKET, MarketAnswer, ticker=ticker, **MARKET)
-
-        async def make(user: str) -> str:
-            async with together:
-                await admin.create_user(user, DEPOSIT)
-                return (await admin.create_key(["trade"], user_id=user, label="bench")).key
-
-        return list(await asyncio.gather(*map(make, users)))
-
-
 def _figure(name: str, in_flight: int, result: LoadResult, note: str, *, part: str = "http") -> Figure:
     failed = ", ".join(f"{count} × {code}" for code, count in sorted(result.failures.items()))
     return Figure(
@@ -215,15 +143,3 @@ def _figure(name: str, in_flight: int, result: LoadResult, note: str, *, part: s
         p99=result.p99_ms,
         note=f"{note}; failed: {failed}" if failed else note,
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _last_line(output: bytes) -> str:
-    lines = output.decode(errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it printed nothing"

@@ -85,7 +85,7 @@ class Load:
         )
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One client: sends a request, reads the whole answer, sends the next."""
 
     def __init__(self, load: Load, requests: tuple[tuple[bytes, bytes], ...], done: asyncio.Future[None]) -> None:
@@ -95,10 +95,10 @@ class _Connection(asyncio.Protocol):
         self._count = 0
         self._sent_ns = 0
         self._buffer = b""
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is not registered as one
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's own is not registered as one
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._done.done():
@@ -120,19 +120,19 @@ class _Connection(asyncio.Protocol):
 
     def send(self) -> None:
         """Send the next request."""
-        if self._transport is None:
+        if self.transport is None:
             return
         head, tail = self._requests[self._count % len(self._requests)]
         self._count += 1
         self._sent_ns = time.perf_counter_ns()
-        self._transport.write(b"%b%010d%b" % (head, self._count, tail))
+        self.transport.write(b"%b%010d%b" % (head, self._count, tail))
 
     def stop(self) -> None:
         """Close the connection: the measurement is over."""
         if not self._done.done():
             self._done.set_result(None)
-        if self._transport is not None:
-            self._transport.close()
+        if self.transport is not None:
+            self.transport.close()
 
 
 def answer_end(buffer: bytes) -> int | None:
@@ -174,13 +174,13 @@ async def run(spec: LoadSpec) -> LoadResult:
     """Send the load, one connection for each key. Errors: OSError if nobody listens."""
     loop = asyncio.get_running_loop()
     load = Load(begin_ns=0, end_ns=0)
-    connections: list[_Connection] = []
+    connections: list[Connection] = []
     ends: list[asyncio.Future[None]] = []
     together = asyncio.Semaphore(CONNECT_TOGETHER)
 
     async def connect(number: int) -> None:
         end: asyncio.Future[None] = loop.create_future()
-        connection = _Connection(load, request_parts(spec, number), end)
+        connection = Connection(load, request_parts(spec, number), end)
         async with together:
             await loop.create_connection(lambda: connection, spec.host, spec.port)
         connections.append(connection)

@@ -25,6 +25,10 @@ HTTP: Final = ("channel", "HTTP opens, 256 in flight")
 ONE_AGENT: Final = ("channel", "opens, 1 × 1, 1 in flight")
 ONE_HTTP: Final = ("channel", "HTTP opens, 1 in flight")
 
+BESIDE_NOBODY: Final = ("beside", "an open beside nobody")
+PAGE_OF_FEW: Final = ("beside", "a page of 10 positions, of a user with few")
+PAGE_OF_MANY: Final = ("beside", "a page of 10 positions, of a user with many")
+
 COLUMNS = ("part", "what", "result", "p50", "p99", "note")
 
 
@@ -58,8 +62,19 @@ RATIOS: Final = (
     ("one open's wait over the channel / over HTTP (p50)", ONE_AGENT, ONE_HTTP, "goal: ≤ 0.8"),
     ("one open's wait / one INSERT's wait (p50)", ("engine", "opens, 1 in flight"), INSERT, "goal: ≤ 2.6"),
     ("price update, 1,000,000 / 1,000 positions", MILLION, THOUSAND, "goal: ≤ 1.5"),
+    *(
+        (f"{name} / beside nobody (p99)", ("beside", name), BESIDE_NOBODY, goal)
+        for name, goal in (
+            ("an open beside 32 readers of the list of markets", "goal: ≤ 2"),
+            ("an open beside 500 readers of all markets' stream", ""),
+            ("an open beside 1,000 readers of all markets' stream", ""),
+            ("an open beside 16 readers of /metrics", ""),
+            ("an open beside 1,000 opens of one key", ""),
+        )
+    ),
+    ("a page of 10 positions, of a user with many / with few (p50)", PAGE_OF_MANY, PAGE_OF_FEW, "goal: ≤ 2"),
 )
-"""What is compared with what, and the goal. Waits are compared if the name says p50."""
+"""What is compared with what, and the goal. Waits are compared if the name says p50 or p99."""
 
 
 def ratios(found: Sequence[Figure]) -> Iterator[Figure]:
@@ -69,7 +84,10 @@ def ratios(found: Sequence[Figure]) -> Iterator[Figure]:
         one, other = by_name.get(above), by_name.get(below)
         if one is None or other is None:
             continue
-        first, second = (one.p50, other.p50) if "p50" in name else (one.value, other.value)
+        if "p99" in name:
+            first, second = one.p99, other.p99
+        else:
+            first, second = (one.p50, other.p50) if "p50" in name else (one.value, other.value)
         if first and second:
             yield Figure("ratio", name, first / second, "×", note=goal)
 

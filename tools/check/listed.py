@@ -51,6 +51,7 @@ def params_of(market: Market) -> MarketParams:
             None if market.partial_liquidation is None else Micros(_count(market.partial_liquidation, MICRO))
         ),
         liquidation_buffer=rate(market.liquidation_buffer),
+        deleveraging=market.deleveraging,
     )
 
 

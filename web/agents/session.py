@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Final, NamedTuple, Protocol
 
 import structlog
@@ -29,6 +29,8 @@ from web.streams.subscribers import Subscriber
 
 AT_ONCE: Final = 8
 """Envelopes of a frame that begin together. Then it is another payer's turn, if one waits."""
+
+STOPPING: Final = (WSCloseCode.GOING_AWAY, "The venue is stopping. Come back in 1 s.")
 
 log = structlog.get_logger()
 
@@ -245,6 +247,7 @@ class Sessions:
     def __init__(self) -> None:
         self._open: set[Session] = set()
         self._endings: set[asyncio.Task[None]] = set()
+        self._beginning = 0
         self.closing = False
         self.turns = Turns()
         self.kept: dict[str, tuple[object, Raw]] = {}
@@ -258,9 +261,23 @@ class Sessions:
         """Channels that have ended, and for which something must still be done."""
         return len(self._endings)
 
+    @contextmanager
+    def place(self, most: int) -> Iterator[bool]:
+        """While a channel begins, it counts as one; False if there are so many already, or the venue stops."""
+        if self.closing or len(self._open) + self._beginning >= most:
+            yield False
+            return
+        self._beginning += 1
+        try:
+            yield True
+        finally:
+            self._beginning -= 1
+
     def add(self, session: Session) -> None:
-        """One more."""
+        """One more. It ends at once if the venue has begun to stop while the channel began."""
         self._open.add(session)
+        if self.closing:
+            session.end(*STOPPING)
 
     def remove(self, session: Session, ending: Awaitable[None]) -> asyncio.Task[None]:
         """One less; ``ending`` is what must still be done, whoever is cancelled meanwhile."""
@@ -274,6 +291,6 @@ class Sessions:
         """End all: the venue stops."""
         self.closing = True
         for session in tuple(self._open):
-            session.end(WSCloseCode.GOING_AWAY, "The venue is stopping. Come back in 1 s.")
+            session.end(*STOPPING)
         if self._endings:
             await asyncio.wait(tuple(self._endings))

@@ -143,6 +143,7 @@ def parameters(params: MarketParams) -> Parameters:
             None if params.partial_liquidation is None else decimals.money(params.partial_liquidation)
         ),
         liquidation_buffer=_rate(params.liquidation_buffer),
+        deleveraging=params.deleveraging,
     )
 
 

@@ -9,6 +9,7 @@ from msgspec import UNSET
 from perps.commands import OrderKind
 from perps.effects import OrderStatus
 from perps.events import OrderCancelled, PositionOpened, PositionReduced
+from perps.market.order import Order
 from perps.market.position import bankruptcy_price, liquidation_price
 from perps.market.state import Market
 from perps.order_quotes import OrderQuote
@@ -18,6 +19,7 @@ from perps.wire.orders import Expected, OrderQuoted
 from web.answers import decimals
 from web.answers.positions import stop_warning
 from web.answers.trades import fee, fill
+from web.answers.twap import slices_of
 
 
 def quoted(quote: OrderQuote, market: Market, offset: int) -> OrderQuoted:
@@ -28,13 +30,21 @@ def quoted(quote: OrderQuote, market: Market, offset: int) -> OrderQuoted:
         status=quote.status.value,
         reason=None if quote.status is OrderStatus.OPEN else reason,
         reserve=decimals.money(order.reserve),
-        max_fee=None if order.is_exit else decimals.money(div_ceil(order.size * order.taker_fee, PPB)),
+        max_fee=None if order.is_exit else decimals.money(_most_fee(order)),
         mark_price=decimals.price(market.mark, params.tick_size),
         expected=_expected(quote, market),
         warnings=_warnings(quote, market),
         offset=offset,
         execution=params.execution,
+        twap=slices_of(order, is_open=True),
+        trigger_price=None if order.kind is OrderKind.LIMIT else decimals.price(order.price, params.tick_size),
     )
+
+
+def _most_fee(order: Order) -> int:
+    """Of the whole size; each slice of a TWAP rounds its own fee up."""
+    slices = 0 if order.twap is None else order.twap.slices
+    return div_ceil(order.size * order.taker_fee, PPB) + slices
 
 
 def _expected(quote: OrderQuote, market: Market) -> Expected:
@@ -71,7 +81,7 @@ def _warnings(quote: OrderQuote, market: Market) -> list[Literal["stop_beyond_li
     """A stop that the mark reaches no sooner than the liquidation: of an exit, or of the position that begins."""
     order, outcome, params = quote.order, quote.outcome, market.params
     if order.position is not None:
-        if order.kind is not OrderKind.STOP:
+        if order.kind is OrderKind.TAKE_PROFIT:
             return []
         position = market.positions[order.position]
         due = liquidation_price(position, params, market.funding_index)

@@ -10,11 +10,12 @@ from perps.commands import OrderKind, Side
 from perps.effects import Ordered, OrderStatus
 from perps.events import OrderCancelled, OrderPlaced, OrderReplaced, PositionOpened, own_of
 from perps.journal import Entry, Row
-from perps.market.order import PENDING, order_id
+from perps.market.order import PENDING, order_id, split_order_id
 from perps.market.order import Order as DomainOrder
 from perps.market.position import position_id
+from perps.market.state import Market
 from perps.params import MarketParams
-from perps.query_rows import OrderRecord
+from perps.query_rows import STATUS_OPEN, OrderRecord
 from perps.wire.order import Order, Pending, Status
 from perps.wire.orders import OrderResult, Placed
 from perps.wire.streams import OrderEvent
@@ -22,6 +23,7 @@ from web.answers import decimals
 from web.answers.positions import open_position
 from web.answers.times import rfc3339
 from web.answers.trades import fill
+from web.answers.twap import recorded_slices, slices_of
 
 
 def resting(order: DomainOrder, params: MarketParams) -> Order:
@@ -36,7 +38,7 @@ def ordered(row: Row, effect: Ordered, params: MarketParams) -> Order:
         shown.closed_at = rfc3339(row.at)
     if effect.position is not None:
         shown.position_id = position_id(params.ticker, effect.position)
-    if effect.fill is not None:
+    if effect.fill is not None and effect.order.twap is None:
         shown.average_price = decimals.average_price(effect.fill.cost, effect.fill.lots, params)
     return shown
 
@@ -46,9 +48,16 @@ def order_event(row: Row, effect: Ordered, params: MarketParams) -> OrderEvent:
     return OrderEvent(**asdict(ordered(row, effect, params)), offset=row.offset)
 
 
-def recorded(record: OrderRecord, params: MarketParams) -> Order:
-    """An order from the query tables."""
-    filled, kind = record.filled_lots, OrderKind(record.kind)
+def recorded(record: OrderRecord, market: Market) -> Order:
+    """An order from the query tables. A trailing stop that rests is as far as the mark has brought it since."""
+    params, filled, kind = market.params, record.filled_lots, OrderKind(record.kind)
+    price, extreme = record.price, record.extreme
+    if kind is OrderKind.TRAILING_STOP and record.status == STATUS_OPEN:
+        parts = split_order_id(record.id)
+        order = market.orders.by_number.get(parts[1]) if parts else None
+        if order is not None:
+            order = market.orders.present(order)
+            price, extreme = order.price, order.extreme
     return Order(
         id=record.id,
         user_id=record.user_id,
@@ -57,7 +66,7 @@ def recorded(record: OrderRecord, params: MarketParams) -> Order:
         side=Side(record.side),
         size=None if record.reduces and kind not in PENDING else decimals.money(record.size),
         leverage=record.leverage,
-        price=decimals.price(record.price, params.tick_size),
+        price=decimals.price(price, params.tick_size),
         reserve=decimals.money(record.reserve),
         acceptable_price=_acceptable(record.acceptable_price, record.acceptable_price_pico),
         take_profit=_price_or_none(record.take_profit, params),
@@ -72,6 +81,9 @@ def recorded(record: OrderRecord, params: MarketParams) -> Order:
         reduce_only=record.reduces,
         percentage=decimals.text(record.share, 9, 0) if record.share else None,
         quantity=decimals.quantity(record.lots, params.lot_size) if record.lots else None,
+        callback=decimals.text(record.callback, 9, 0) if record.callback else None,
+        extreme_price=decimals.price(extreme, params.tick_size) if extreme else None,
+        twap=recorded_slices(record),
     )
 
 
@@ -124,13 +136,14 @@ def cancelled(entry: Entry, params: MarketParams, reason: str, user: str) -> lis
 
 
 def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason: str | None = None) -> Order:
+    twap = order.twap
     return Order(
         id=order_id(params.ticker, order.number),
         user_id=order.user,
         ticker=params.ticker,
         type=order.kind,
         side=order.side,
-        size=None if order.is_exit else decimals.money(order.size),
+        size=None if order.is_exit else decimals.money(order.size if twap is None else twap.size),
         leverage=order.leverage,
         price=decimals.price(order.price, params.tick_size),
         reserve=decimals.money(order.reserve),
@@ -140,13 +153,16 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         status=status.value,
         reason=reason,
         position_id=None if order.position is None else position_id(params.ticker, order.position),
-        average_price=None,
+        average_price=decimals.average_price(twap.cost, twap.lots, params) if twap is not None and twap.lots else None,
         placed_at=rfc3339(order.placed_at),
         expires_at=None if order.expires_at is None else rfc3339(order.expires_at),
         closed_at=None,
         reduce_only=order.reduces,
         percentage=decimals.text(order.share, 9, 0) if order.share else None,
         quantity=decimals.quantity(order.lots, params.lot_size) if order.lots else None,
+        callback=decimals.text(order.callback, 9, 0) if order.trails else None,
+        extreme_price=decimals.price(order.extreme, params.tick_size) if order.trails else None,
+        twap=slices_of(order, is_open=status is OrderStatus.OPEN),
     )
 
 

@@ -232,16 +232,17 @@ async def connect(call: Call[None, AgentsQuery]) -> web.StreamResponse:
     if cancels:
         principal.require("trade")
         wallet_of(principal, None)
-    if context.agents.closing or len(context.agents) >= AGENTS_MAX:
-        said = f"The venue has no free channel of its {AGENTS_MAX}, or is stopping. Retry in 1 s."
-        raise RequestError("overloaded", said)
     channel = socket.Channel(call.request, heartbeat_s=context.heartbeat_s, request_id=call.request_id)
     desk = Desk(call, channel.form)
-    line = await channel.open()
-    if isinstance(call.request.protocol, Connection):
-        call.request.protocol.become_a_socket()
-    session = Session(desk, context.streams, line, channel.form, channel.close, context.agents.turns)
-    context.agents.add(session)
+    with context.agents.place(AGENTS_MAX) as is_free:
+        if not is_free:
+            said = f"The venue has no free channel of its {AGENTS_MAX}, or is stopping. Retry in 1 s."
+            raise RequestError("overloaded", said)
+        line = await channel.open()
+        if isinstance(call.request.protocol, Connection):
+            call.request.protocol.become_a_socket()
+        session = Session(desk, context.streams, line, channel.form, channel.close, context.agents.turns)
+        context.agents.add(session)
     try:
         session.greet(
             Hello(

@@ -13,6 +13,7 @@ from perps.commands import (
     OrderKind,
     PlaceExit,
     PlaceOrder,
+    PlaceTwap,
     ReplaceOrder,
     SetCancelTimer,
     Side,
@@ -58,6 +59,8 @@ from web.answers.rows import own_event
 from web.answers.times import rfc3339
 from web.answers.trades import user_trade
 from web.api.bodies.commands import check_exits, exits, ticker_of_position
+from web.api.bodies.trailing import callback_ppb, check_trailing, price_or_callback
+from web.api.bodies.twap import check_no_slices, check_twap, twap_command
 from web.api.bodies.units import limit_price, number, positive_money, price_ticks, share, time_ms
 from web.api.call import Call, Reply, Route, replayable
 from web.api.paging import before
@@ -125,7 +128,7 @@ async def listed(call: Call[None, OrdersQuery]) -> Orders:
         records = await context.queries.orders(
             user, status=query.status, ticker=query.ticker, before=before(query), limit=query.limit
         )
-    shown = [orders.recorded(record, context.model.markets[record.ticker].market.params) for record in records]
+    shown = [orders.recorded(record, context.model.markets[record.ticker].market) for record in records]
     cursor = f"{records[-1].placed_offset}-0" if len(records) == query.limit else None
     return Orders(orders=shown, offset=context.model.offset, next_cursor=cursor)
 
@@ -139,14 +142,14 @@ async def one(call: Call[None, NoQuery]) -> OrderAnswer:
     if record is None or parts is None:
         raise _no_order(name)
     call.principal.require_self(record.user_id)
-    params, fills = context.model.markets[record.ticker].market.params, list[FillRecord]()
+    market, fills = context.model.markets[record.ticker].market, list[FillRecord]()
     if record.filled_lots is not None:
         async with call.looking_up():
             fills = await context.queries.fills_of_order(*parts, limit=FILLS_SHOWN_MAX)
     return OrderAnswer(
-        order=orders.recorded(record, params),
+        order=orders.recorded(record, market),
         offset=context.model.offset,
-        fills=[user_trade(fill, params) for fill in fills],
+        fills=[user_trade(fill, market.params) for fill in fills],
     )
 
 
@@ -157,6 +160,8 @@ def replacing(call: Call[ReplaceBody, NoQuery]) -> ReplaceBody:
         positive_money(body.size, "size")
     if body.percentage is not None:
         _share(body)
+    if body.callback is not None:
+        callback_ppb(body.callback)
     _check_prices(body)
     return body
 
@@ -257,16 +262,21 @@ _NOT_OF_EXITS: Final = ("side", "size", "leverage", "take_profit", "stop_loss")
 
 def _check(body: OrderBody) -> None:
     """Everything about an order that can be wrong without knowing its market."""
-    if body.position_id is not None:
+    if body.type == "twap":
+        check_twap(body)
+    elif body.position_id is not None:
         _check_exit(body, body.position_id)
     else:
         for name in _OF_ENTRIES:
             if getattr(body, name) is None:
                 raise invalid(f"{name} is missing. (An exit of a position has positionId instead.)", field=name)
-        if body.type == "take_profit":
-            raise invalid("A take_profit leaves a position: name it in positionId.", field="type")
+        if body.type in ("take_profit", "trailing_stop"):
+            raise invalid(f"A {body.type} leaves a position: name it in positionId.", field="type")
         if body.percentage is not None:
             raise invalid("percentage is for an exit: name its position in positionId.", field="percentage")
+    if body.type != "twap":
+        check_no_slices(body)
+    check_trailing(body)
     if body.size is not None:
         positive_money(body.size, "size")
     _check_prices(body)
@@ -276,7 +286,7 @@ def _check(body: OrderBody) -> None:
 
 def _check_exit(body: OrderBody, position: str) -> None:
     if body.type == "limit":
-        raise invalid("An exit of a position is a stop or a take_profit.", field="type")
+        raise invalid("An exit of a position is a stop, a trailing_stop or a take_profit.", field="type")
     for field in _NOT_OF_EXITS:
         if getattr(body, field) is not None:
             name = outside(field)
@@ -301,14 +311,16 @@ def _check_prices(body: OrderBody | ReplaceBody) -> None:
         time_ms(body.expires_at, "expiresAt")
 
 
-def _command(body: OrderBody, params: MarketParams) -> PlaceOrder | PlaceExit:
+def _command(body: OrderBody, params: MarketParams) -> PlaceOrder | PlaceExit | PlaceTwap:
     """The command an order asks for, once ``_check`` has passed."""
+    if body.type == "twap":
+        return twap_command(body, params)
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
     more: dict[str, Any] = {
         "ticker": params.ticker,
         "user": body.user_id or "",
         "order": OrderKind(body.type),
-        "price": price_ticks(body.price, params.tick_size),
+        **price_or_callback(body, params.tick_size),
         "expires_at": None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
         "acceptable_price": nano,
         "acceptable_price_pico": rest,
@@ -345,6 +357,8 @@ def _replacement(body: ReplaceBody, name: str, order: DomainOrder | None, params
         named["leverage"] = body.leverage
     if body.percentage is not None:
         named["share"] = _share(body)
+    if body.callback is not None:
+        named["callback"] = callback_ppb(body.callback)
     if body.price is not None:
         named["price"] = price_ticks(body.price, params.tick_size)
     if body.expires_at is not UNSET:

@@ -161,8 +161,9 @@ class VenueEvents:
             ],
             open_positions=len(found),
             orders=[
-                orders.resting(order, model.markets[ticker].market.params)
+                orders.resting(market.orders.present(order), market.params)
                 for ticker, order in islice(resting, LIMIT_MAX)
+                for market in (model.markets[ticker].market,)
             ],
             offset=model.offset,
         )

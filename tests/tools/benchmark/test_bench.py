@@ -11,11 +11,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.web.venue import OnMemory, start
-from tools.benchmark import channel, echo, prices, report
+from tools.benchmark import beside, channel, crowd, echo, prices, report
 from tools.benchmark import load as bench_load
 from tools.benchmark.channel import ChannelSpec
+from tools.benchmark.crowd import CrowdSpec
 from tools.benchmark.load import LoadResult, LoadSpec, answer_end, percentile, request_parts
-from tools.benchmark.report import Figure, interpreter, machine, show
+from tools.benchmark.report import BESIDE_NOBODY, PAGE_OF_FEW, PAGE_OF_MANY, Figure, interpreter, machine, ratios, show
 
 
 def spec(port: int, connections: int = 4) -> LoadSpec:
@@ -198,3 +199,61 @@ async def test_the_load_on_the_channel_measures_answers_and_keeps_so_many_in_fli
     assert result.failures == {}
     assert 20 < result.succeeded <= rows
     assert 32 < most <= 64
+
+
+@pytest.mark.parametrize(
+    ("does", "path", "count"),
+    [("get", "/api/markets/perps", 4), ("follow", "/api/sse/markets", 3), ("open", "/api/markets/perps/open", 4)],
+)
+async def test_a_crowd_keeps_a_venue_busy_and_says_when_it_is_up(
+    does: str, path: str, count: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        venue = await start(OnMemory(), session)
+        await venue.market("A", "1000")
+        ann = await venue.user("ann", "1000000")
+        spec = CrowdSpec(
+            host="127.0.0.1",
+            port=int(venue.url.rpartition(":")[2]),
+            path=path,
+            keys=[ann.key or "" if does == "open" else ""] * count,
+            tickers=["A"],
+            run="r",
+            warm_up_s=0.0,
+            seconds=0.5,
+            does=does,  # type: ignore[arg-type]
+        )
+        running = asyncio.create_task(crowd.run(spec))
+        if does == "follow":
+            while venue.venue.context.streams.readers < count:  # noqa: ASYNC110 - a plain value
+                await asyncio.sleep(0)
+        said = ""
+        while crowd.UP not in said:
+            await asyncio.sleep(0)
+            said += capsys.readouterr().out
+        if does == "follow":
+            await venue.price("1001", "A")
+        result = await running
+        await venue.venue.close()
+    assert result.failures == {}
+    assert result.succeeded == count if does == "follow" else result.succeeded > count
+
+
+def test_an_open_beside_others_is_compared_by_its_slowest_and_a_page_by_its_usual_wait() -> None:
+    nobody, others, few, many = (
+        Figure(*name, 1.0, "/s", p50=p50, p99=p99)
+        for name, p50, p99 in (
+            (BESIDE_NOBODY, 1.0, 10.0),
+            (("beside", "an open beside 16 readers of /metrics"), 1.0, 40.0),
+            (PAGE_OF_FEW, 2.0, 1.0),
+            (PAGE_OF_MANY, 6.0, 1.0),
+        )
+    )
+
+    assert [round(figure.value) for figure in ratios([nobody, others, few, many])] == [4, 3]
+
+
+def test_every_figure_of_others_is_in_the_ratios() -> None:
+    compared = {above for _, above, _, _ in report.RATIOS}
+
+    assert {("beside", f"an open beside {one.name}") for one in beside.OTHERS} <= compared

@@ -14,12 +14,15 @@ from perps.journal import JournalUnavailable
 from perps.wire.agents import Envelope
 from perps.wire.base import pack
 from tests.conftest import Event
+from tests.support.slowness import soon
 from tests.web.agents.channel import channel, none_left
 from tests.web.agents.raw import framed, raw
 from tests.web.agents.test_envelopes import OPEN
 from tests.web.conftest import Starter
 from tests.web.venue import Client, Running
+from web.agents import socket
 from web.agents.frames import Replied
+from web.agents.line import Line
 from web.api.agents import Desk
 
 ORDER = {**OPEN, "type": "limit", "price": "40000"}
@@ -70,6 +73,63 @@ async def test_the_venue_has_so_many_channels_and_no_more(venue: Running, monkey
     ann = await venue.user("ann")
     async with channel(ann):
         (await ann.ask("GET", "/api/agents", headers=_upgrade())).refused(503, "overloaded")
+
+
+async def test_channels_that_begin_at_the_same_time_count_too(venue: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("web.api.agents.AGENTS_MAX", 1)
+    opening, may_open = _slow_to_open(monkeypatch)
+    ann = await venue.user("ann")
+    first = asyncio.create_task(_opened(ann))
+    await opening.wait()
+    refused = asyncio.create_task(ann.ask("GET", "/api/agents", headers=_upgrade()))
+    try:
+        async with soon(10):
+            (await refused).refused(503, "overloaded")
+    finally:
+        may_open.set()
+    assert await first == "hello"
+    await none_left(venue)
+    assert await _opened(ann) == "hello", "the place is free again"
+
+
+async def test_a_channel_that_begins_while_the_venue_stops_ends_with_it(
+    starter: Starter, venue: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening, may_open = _slow_to_open(monkeypatch)
+    ann = await venue.user("ann")
+
+    async def closed() -> tuple[int | None, str]:
+        async with channel(ann) as agent:
+            return await agent.closed()
+
+    said = asyncio.create_task(closed())
+    await opening.wait()
+    stopping = asyncio.create_task(starter.stop(venue))
+    while not venue.venue.context.agents.closing:  # noqa: ASYNC110 - a plain value
+        await asyncio.sleep(0)
+    may_open.set()
+    async with soon(10):
+        assert await said == (1001, "The venue is stopping. Come back in 1 s.")
+        await stopping
+
+
+def _slow_to_open(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Event, asyncio.Event]:
+    """Hand-shakes wait for the second event; the first says that one does."""
+    opening, may_open, real = asyncio.Event(), asyncio.Event(), socket.Channel.open
+
+    async def open_later(one: socket.Channel) -> Line:
+        opening.set()
+        await may_open.wait()
+        return await real(one)
+
+    monkeypatch.setattr(socket.Channel, "open", open_later)
+    return opening, may_open
+
+
+async def _opened(client: Client) -> str:
+    """Open a channel and leave."""
+    async with channel(client):
+        return "hello"
 
 
 def _key(client: Client) -> dict[str, str]:

@@ -231,6 +231,7 @@ def list_command(body: MarketBody) -> ListMarket:
         tiers=leverage.tiers,
         partial_liquidation=least_in_part(body.partial_liquidation),
         liquidation_buffer=rate(body.liquidation_buffer, "liquidationBuffer"),
+        deleveraging=body.deleveraging,
     )
     return ListMarket(params=params, price=Ticks(price))
 

@@ -49,6 +49,7 @@ export const MARKET: Market = {
   tiers: [],
   partialLiquidation: null,
   liquidationBuffer: "0.25",
+  deleveraging: false,
   execution: "immediate",
   pendingLimit: "30",
   clockSkew: "0.2",

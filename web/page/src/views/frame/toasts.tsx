@@ -102,6 +102,13 @@ function useNews(): void {
           title: `${say.base(fill.ticker)} was settled`,
           text: `Everybody left at ${say.money(fill.price)}: ${say.money(fill.realizedPnL ?? "0", { isSigned: true })}.`,
         });
+      else if (fill.kind === "deleverage")
+        tell({
+          kind: "note",
+          stays: true,
+          title: `${say.base(fill.ticker)} ${fill.side} was deleveraged`,
+          text: `The house could not owe more, so who had gained most had to leave: ${say.money(fill.realizedPnL ?? "0", { isSigned: true })} at ${say.money(fill.price)}, without a fee.`,
+        });
       else if (fill.kind === "liquidation")
         tell({
           kind: "note",

@@ -4,7 +4,13 @@ import { useNow, useTrades } from "../../hooks";
 import * as say from "../../words/numbers";
 import { Tri, vars } from "../frame/parts";
 
-const WORDS = { open: "opened", close: "closed", liquidation: "liquidated", settlement: "settled" } as const;
+const WORDS = {
+  open: "opened",
+  close: "closed",
+  liquidation: "liquidated",
+  settlement: "settled",
+  deleverage: "deleveraged",
+} as const;
 const HOUR_MS = 3_600_000;
 
 /** Whether a trade buys: opening a long, or leaving a short. */

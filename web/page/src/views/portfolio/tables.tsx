@@ -153,7 +153,13 @@ export function MarketsTable({ rows }: { rows: readonly ByMarket[] }) {
   );
 }
 
-const DID = { open: "opened", close: "closed", liquidation: "liquidated", settlement: "settled" } as const;
+const DID = {
+  open: "opened",
+  close: "closed",
+  liquidation: "liquidated",
+  settlement: "settled",
+  deleverage: "deleveraged",
+} as const;
 const BY = { take_profit: " by its take-profit", stop_loss: " by its stop" } as const;
 
 export function TradesTable({ rows }: { rows: readonly UserTrade[] }) {

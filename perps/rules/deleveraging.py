@@ -1,0 +1,165 @@
+"""Deleveraging: before a house owes more than it has, those who have gained most with the least at stake must leave.
+
+Only a market with ``deleveraging`` does it, behind a price. H = house + credit is what the house can pay, R
+(``Market.liability``) what all traders gain together if all leave now. From R ≥ 0.85·H on, positions with a gain on the
+side of the skew are closed until R ≤ 0.77·H: the highest rank first, each whole, the last in part. They leave along
+the curve, at the quote that a close would get, and pay no fee. At the mark they would be paid for a quote that they
+have moved themselves.
+
+It may take several rows. What they share is in the state (``Market.deleveraging``), so a crash between two of them
+changes nothing: the sweep at the start goes on where it ended.
+"""
+
+import heapq
+from collections.abc import Iterator
+from functools import total_ordering
+from typing import Final
+
+from perps.effects import Effects
+from perps.events import CloseReason, DeleveragingChanged, PositionReduced
+from perps.market.deleveraging import Deleveraging
+from perps.market.position import Position, equity, is_liquidatable, notional
+from perps.market.state import Market
+from perps.rules.checks import CLOSED
+from perps.rules.closing import gain, leaves_it_endangered, reduce
+from perps.rules.rule import CommandRule, EventRule
+from perps.units import Micros, div_floor
+
+BEGINS: Final = 85
+ENDS: Final = 77
+"""Of what the house can pay, per cent."""
+
+
+def deleverages(market: Market, *, at_new_price: bool) -> bool:
+    """Whether somebody may have to leave: O(1). One that is under way goes on; another begins at a new price only."""
+    if market.deleveraging is not None:
+        return True
+    if not (at_new_price and market.params.deleveraging):
+        return False
+    can_pay = _can_pay(market)
+    return can_pay > 0 and market.liability * 100 >= can_pay * BEGINS
+
+
+def deleveraging(market: Market, *, at_new_price: bool) -> Iterator[DeleveragingChanged | PositionReduced]:
+    """That it begins, who leaves, that it ends. The caller applies each event before it asks for the next.
+
+    Nothing if nobody can leave. One that a crash has interrupted goes on by the ranks that it began with, or by those
+    at a new price if one has come.
+    """
+    if market.mode in CLOSED:
+        return
+    under_way = market.deleveraging
+    if under_way is None or at_new_price:
+        begun = Deleveraging(
+            market.index_price, market.skew, market.funding_index, market.liability, Micros(_can_pay(market))
+        )
+    else:
+        begun = under_way
+    for reduced in _leaving(market, begun):
+        if market.deleveraging != begun:
+            yield DeleveragingChanged(begun)
+        yield reduced
+    if market.deleveraging is not None:
+        yield DeleveragingChanged(None)
+
+
+def _leaving(market: Market, begun: Deleveraging) -> Iterator[PositionReduced]:
+    """Who leaves next, until R is within bounds or nobody is left who can."""
+    if not market.params.deleveraging or not _is_over(market):
+        return
+    ranked = _ranked(market, begun)
+    while ranked and _is_over(market):
+        position = heapq.heappop(ranked).position
+        if gain(market, position) <= 0 or _is_due(market, position):
+            continue
+        count = _least(market, position)
+        if count:
+            yield reduce(market, position, count, CloseReason.DELEVERAGE)
+
+
+@total_ordering
+class _Rank:
+    """A position by pnl·notional/(margin·equity), by cross-multiplication. The highest is the least, so it is first in
+    a heap; of equals the oldest.
+    """
+
+    __slots__ = ("over", "position", "under")
+
+    def __init__(self, position: Position, over: int, under: int) -> None:
+        self.position, self.over, self.under = position, over, under
+
+    def __lt__(self, other: "_Rank") -> bool:
+        mine, theirs = self.over * other.under, other.over * self.under
+        return mine > theirs or (mine == theirs and self.position.number < other.position.number)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Rank) and self.position.number == other.position.number
+
+
+def _ranked(market: Market, begun: Deleveraging) -> list[_Rank]:
+    """A heap of the positions on the side of the skew that had gained when it began, at the mark of then."""
+    mark, scale = market.exact_mark(begun.skew)
+    is_long, unit, index = begun.skew > 0, market.unit, begun.funding_index
+    ranked = []
+    for position in market.positions.values():
+        if (position.lots > 0) is is_long:
+            worth, margin = equity(position, mark, unit, index, scale), position.margin
+            if worth > margin > 0:
+                size = div_floor(notional(position.lots, mark, unit), scale)
+                ranked.append(_Rank(position, (worth - margin) * size, margin * worth))
+    heapq.heapify(ranked)
+    return ranked
+
+
+def _is_due(market: Market, position: Position) -> bool:
+    """Whether it is left to the liquidation, which comes next."""
+    mark, scale = market.exact_mark(market.skew)
+    return is_liquidatable(position, mark, market.params, market.funding_index, scale)
+
+
+def _can_pay(market: Market) -> int:
+    return market.house + market.params.house_credit
+
+
+def _is_over(market: Market, paid: int = 0) -> bool:
+    """Whether R > 0.77·H, once ``paid`` micros have been paid out; not if there is nothing to pay with."""
+    can_pay = _can_pay(market) - paid
+    return can_pay > 0 and (market.liability - paid) * 100 > can_pay * ENDS
+
+
+def _least(market: Market, position: Position) -> int:
+    """How many lots must leave: all, if that is not too much or a part would endanger the rest; otherwise as few as
+    bisection finds. 0 if the house cannot pay the whole.
+    """
+    size = abs(position.lots)
+
+    def leaving(count: int) -> PositionReduced:
+        return reduce(market, position, count, CloseReason.DELEVERAGE)
+
+    whole = leaving(size).pnl
+    if whole > _can_pay(market):
+        return 0
+    if _is_over(market, whole):
+        return size
+    low, high = 0, size  # low is not enough, high is
+    while high - low > 1:
+        middle = (low + high) >> 1
+        if _is_over(market, leaving(middle).pnl):
+            low = middle
+        else:
+            high = middle
+    return size if leaves_it_endangered(market, leaving(high)) else high
+
+
+def apply_deleveraging(market: Market, event: DeleveragingChanged) -> None:
+    """It is under way from here on, or it is no more."""
+    market.deleveraging = event.deleveraging
+
+
+def project_deleveraging(_: DeleveragingChanged) -> Effects:
+    """Readers see the trades."""
+    return ()
+
+
+COMMANDS: tuple[CommandRule, ...] = ()
+EVENTS = (EventRule(DeleveragingChanged, apply_deleveraging, project_deleveraging),)

@@ -1,0 +1,374 @@
+"""A TWAP takes its size in slices: when, how much of it, for what money, and how it ends."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from perps.commands import CancelOrder, CancelOrders, ClosePosition, ReplaceOrder, SetCancelTimer, SetTriggers, Side
+from perps.events import (
+    OrderCancelled,
+    OrderPlaced,
+    OrderReplaced,
+    PositionIncreased,
+    PositionOpened,
+    TransferKind,
+)
+from perps.market.order import POSITION_CLOSED
+from perps.market.twap import COMPLETED
+from perps.params import Mode
+from perps.refusals import RejectCode
+from perps.rules.order_terms import ORDERS_PER_USER_MAX
+from perps.rules.orders import BY_OWNER
+from perps.rules.twap import PER_USER_MAX
+from perps.units import MICRO, PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
+from tests.perps.build import BTC, BTC_PRICE, RICH, STORY, done, events_of, full_state, refused
+from tests.perps.rules.resting import LIMIT, LONG, SHORT, books, place
+from tests.perps.rules.slicing import MINUTE, begun, look, position_of, slices_of, twap
+
+TRADES = (PositionOpened, PositionIncreased)
+
+
+def trades(events: Any) -> list[Any]:
+    return [event for event in events if isinstance(event, TRADES)]
+
+
+def test_the_first_slice_opens_a_position_at_once_and_the_later_ones_increase_it() -> None:
+    venue = books()
+    placed, first = done(twap(venue))
+    assert isinstance(placed, OrderPlaced)
+    assert isinstance(first, PositionOpened)
+    assert first.position.lots == 49  # of 250.00; a lot is 5.00, and the quote a little above it
+    made: list[PositionOpened | PositionIncreased] = [first]
+    for n in range(3):
+        (event,) = look(venue, MINUTE)
+        assert isinstance(event, PositionIncreased)
+        made.append(event)
+        assert event.order is not None
+        assert event.order.twap is not None
+        assert event.order.twap.done == n + 2
+    assert sum(event.fill.lots for event in made) == position_of(venue).lots  # type: ignore[union-attr]
+    assert not venue.markets[BTC].orders.by_number
+    assert look(venue, 10 * MINUTE) == ()
+
+
+def test_each_slice_takes_what_is_left_by_the_slices_left_and_the_last_all_of_it() -> None:
+    venue = books()
+    begun(venue, size=1_003, slices=7)
+    left, sizes = 1_003 * MICRO, list[int]()
+    first = slices_of(venue, 1)
+    left -= first.cost
+    for slices_left in range(6, 0, -1):
+        (event,) = trades(look(venue, MINUTE))
+        assert abs(event.fill.cost) <= left // slices_left < abs(event.fill.cost) + 6 * MICRO  # less than a lot more
+        left -= abs(event.fill.cost)
+        sizes.append(abs(event.fill.cost))
+        assert event.order.size == left
+    assert left < 6 * MICRO
+    assert max(sizes) - min(sizes) <= 6 * MICRO
+
+
+@pytest.mark.parametrize(
+    ("side", "leverage", "slices", "size"), list(product((LONG, SHORT), (1, 3, 100), (2, 7, 100), (5_000, 5_001)))
+)
+def test_the_reserve_pays_for_every_slice_and_what_is_left_of_it_comes_back(
+    side: Side, leverage: int, slices: int, size: int
+) -> None:
+    venue = books()
+    placed, first = done(twap(venue, "cid", side, size=size, slices=slices, leverage=leverage))
+    assert isinstance(placed, OrderPlaced)
+    order = placed.order
+    assert order.reserve == -(-size * MICRO // leverage) + size * MICRO // 1000 + 2 * slices
+    paid = spent = 0
+    events = trades([first])
+    for _ in range(slices - 1):
+        events += trades(look(venue, MINUTE))
+        resting = venue.markets[BTC].orders.reserved
+        assert venue.ledger.balances.get(f"orders:{BTC}", 0) == resting
+    assert len(events) == slices
+    for event in events:
+        spent += abs(event.fill.cost)
+        paid += sum(leg.amount for leg in event.transfers if leg.kind is not TransferKind.ORDER_RETURN)
+    assert spent <= size * MICRO
+    assert paid <= order.reserve
+    assert venue.ledger.balances.get(f"orders:{BTC}", 0) == 0
+    assert venue.ledger.wallet("cid") == RICH - paid
+    assert venue.ledger.total() == 0
+
+
+def test_a_slice_comes_at_its_time_and_at_the_first_look_from_then_on() -> None:
+    venue = books()
+    begun(venue)
+    assert look(venue, MINUTE - 1) == ()
+    assert len(trades(look(venue, 1))) == 1
+    assert look(venue) == ()
+    assert len(trades(done(venue.price(BTC_PRICE + 1)))) == 0
+    venue.at = Millis(venue.at + MINUTE)
+    assert len(trades(done(venue.price(BTC_PRICE)))) == 1  # any command that is taken is a look
+    assert slices_of(venue, 1).done == 3
+
+
+def test_a_late_slice_is_one_slice_and_those_behind_it_move_back() -> None:
+    venue = books()
+    begun(venue, slices=10, size=10_000)
+    events = look(venue, 5 * MINUTE + 1)
+    assert len(trades(events)) == 1
+    for _ in range(20):
+        assert look(venue, 1_000) == ()
+    assert slices_of(venue, 1).done == 2
+    assert slices_of(venue, 1).next_at == venue.at - 20_000 + MINUTE
+    assert len(trades(look(venue, MINUTE - 20_000))) == 1
+
+
+def test_two_slices_are_never_closer_than_half_an_interval() -> None:
+    venue = books()
+    begun(venue)
+    assert len(trades(look(venue, 2 * MINUTE - 1))) == 1  # due a minute ago, and the next one in a millisecond
+    assert look(venue, MINUTE // 2 - 1) == ()
+    assert len(trades(look(venue, 1))) == 1
+
+
+@pytest.mark.parametrize("mode", [Mode.HALTED, Mode.REDUCE_ONLY])
+def test_where_nobody_may_open_slices_wait_and_do_not_catch_up(mode: Mode) -> None:
+    venue = books()
+    begun(venue, slices=10, size=10_000)
+    done(venue.mode(mode))
+    for _ in range(5):
+        assert look(venue, MINUTE) == ()
+    assert slices_of(venue, 1).done == 1
+    events = done(venue.mode(Mode.ENABLED))
+    assert len(trades(events)) == 1
+    assert trades(events)[0].fill.lots <= 2_000 // 10
+    assert [look(venue, 1_000) for _ in range(30)] == [()] * 30
+
+
+def test_at_a_stale_price_slices_wait_and_do_not_catch_up() -> None:
+    venue = books(max_price_age=Millis(10_000))
+    begun(venue, slices=10, size=10_000)
+    for _ in range(5):
+        assert trades(look(venue, MINUTE)) == []
+    assert len(trades(done(venue.price(BTC_PRICE)))) == 1
+    assert [trades(done(venue.price(BTC_PRICE))) for _ in range(30)] == [[]] * 30
+
+
+def test_a_slice_beyond_its_price_is_skipped_and_its_size_goes_to_the_later_ones() -> None:
+    venue = books()
+    begun(venue, acceptable_price=Nano(50_100 * 10**9))
+    done(venue.price(BTC_PRICE * 102 // 100))
+    (event,) = look(venue, MINUTE)
+    assert isinstance(event, OrderReplaced)
+    assert event.transfers == ()
+    state = slices_of(venue, 1)
+    assert (state.done, state.skipped, state.reason) == (2, 1, RejectCode.PRICE_BEYOND_LIMIT)
+    done(venue.price(BTC_PRICE))
+    (event,) = trades(look(venue, MINUTE))
+    assert event.fill.lots == 75  # 755.00 / 2
+
+
+def test_a_slice_that_a_cap_refuses_is_skipped() -> None:
+    venue = books(max_notional_per_user=Micros(500 * MICRO))
+    begun(venue)
+    assert len(trades(look(venue, MINUTE))) == 1
+    (event,) = look(venue, MINUTE)
+    assert isinstance(event, OrderReplaced)
+    assert slices_of(venue, 1).reason == RejectCode.USER_LIMIT_EXCEEDED
+    (event,) = look(venue, MINUTE)
+    assert isinstance(event, OrderCancelled)
+    assert event.reason == COMPLETED
+    assert venue.ledger.balances[f"orders:{BTC}"] == 0
+    assert venue.ledger.total() == 0
+
+
+def test_a_twap_whose_slices_were_all_skipped_leaves_nothing_behind() -> None:
+    venue = books()
+    before = venue.ledger.wallet("bob")
+    begun(venue, acceptable_price=Nano(10**9))
+    for _ in range(3):
+        assert trades(look(venue, MINUTE)) == []
+    assert venue.ledger.wallet("bob") == before
+    assert not venue.markets[BTC].orders.by_number
+
+
+def test_the_end_of_the_position_ends_the_twap() -> None:
+    venue = books()
+    begun(venue)
+    before = venue.ledger.wallet("bob")
+    position = position_of(venue)
+    assert position is not None
+    events = done(
+        venue.send(ClosePosition(ticker=BTC, user="bob", position_id=f"{BTC}-{position.number}", share=Ppb(PPB)))
+    )
+    (end,) = events_of(OrderCancelled, events)
+    assert end.reason == POSITION_CLOSED
+    assert venue.ledger.balances[f"orders:{BTC}"] == 0
+    assert venue.ledger.wallet("bob") > before
+    assert look(venue, 10 * MINUTE) == ()
+
+
+def test_its_liquidation_ends_the_twap_in_the_same_row() -> None:
+    venue = books()
+    begun(venue, leverage=100)
+    events = done(venue.price(BTC_PRICE * 98 // 100))
+    assert [event.reason for event in events_of(OrderCancelled, events)] == [POSITION_CLOSED]
+    assert position_of(venue) is None
+
+
+def test_a_part_close_between_slices_does_not_end_it() -> None:
+    venue = books()
+    begun(venue)
+    name = f"{BTC}-1"
+    done(venue.send(ClosePosition(ticker=BTC, user="bob", position_id=name, share=Ppb(PPB // 2))))
+    assert len(trades(look(venue, MINUTE))) == 1
+
+
+def test_the_position_may_get_its_exits_between_two_slices() -> None:
+    venue = books()
+    begun(venue)
+    done(
+        venue.send(
+            SetTriggers(
+                ticker=BTC,
+                user="bob",
+                position_id=f"{BTC}-1",
+                take_profit=Ticks(BTC_PRICE * 11 // 10),
+                stop_loss=Ticks(BTC_PRICE * 9 // 10),
+            )
+        )
+    )
+    (event,) = trades(look(venue, MINUTE))
+    assert event.position.stop_loss == BTC_PRICE * 9 // 10
+
+
+def test_cancelling_gives_back_what_is_left_and_leaves_the_position() -> None:
+    venue = books()
+    order = begun(venue)
+    (end,) = done(venue.send(CancelOrder(ticker=BTC, user="bob", order_id=f"{BTC}-o{order.number}")))
+    assert isinstance(end, OrderCancelled)
+    assert end.reason == BY_OWNER
+    assert venue.ledger.balances[f"orders:{BTC}"] == 0
+    assert position_of(venue) is not None
+    assert look(venue, MINUTE) == ()
+
+
+def test_cancel_all_and_the_cancel_timer_end_it_as_any_order() -> None:
+    venue = books()
+    begun(venue)
+    begun(venue, "ann")
+    assert len(events_of(OrderCancelled, venue.send(CancelOrders(ticker=BTC, user="bob")))) == 1
+    done(venue.send(SetCancelTimer(ticker=BTC, user="ann", after_ms=1_000)))
+    assert [event.reason for event in events_of(OrderCancelled, look(venue, 1_000))] == ["cancel_timer"]
+
+
+def test_it_ends_at_its_expiry_with_slices_left() -> None:
+    venue = books()
+    begun(venue, expires_at=Millis(venue.at + 3 * MINUTE + 1))
+    done(venue.mode(Mode.HALTED))
+    assert [event.reason for event in events_of(OrderCancelled, look(venue, 5 * MINUTE))] == ["expired"]
+    assert venue.ledger.balances[f"orders:{BTC}"] == 0
+
+
+def test_it_keeps_its_terms() -> None:
+    venue = books()
+    begun(venue)
+    command = ReplaceOrder(ticker=BTC, user="bob", order_id=f"{BTC}-o1", price=Ticks(BTC_PRICE), known_size=Micros(1))
+    refusal = refused(venue.send(command))
+    assert refusal.code is RejectCode.VALIDATION_ERROR
+    assert "cancel it" in str(refusal.facts["rule"])
+
+
+BAD: list[tuple[dict[str, Any], RejectCode, dict[str, Any]]] = [
+    ({"slices": 1}, RejectCode.VALIDATION_ERROR, {"slices": 1}),
+    ({"slices": 101}, RejectCode.VALIDATION_ERROR, {"slices": 101}),
+    ({"interval": Millis(999)}, RejectCode.VALIDATION_ERROR, {"interval_ms": 999}),
+    ({"interval": Millis(86_400_001)}, RejectCode.VALIDATION_ERROR, {"interval_ms": 86_400_001}),
+    ({"leverage": 0}, RejectCode.VALIDATION_ERROR, {}),
+    ({"leverage": 101}, RejectCode.LEVERAGE_TOO_HIGH, {"max_leverage": 100}),
+    ({"size": 0}, RejectCode.VALIDATION_ERROR, {}),
+    (
+        {"size": 39},
+        RejectCode.POSITION_SIZE_TOO_SMALL,
+        {"smallest_slice_micros": 10 * MICRO, "smallest_size_micros": 40 * MICRO, "most_slices": 3},
+    ),
+    ({"size": 200_000}, RejectCode.POSITION_SIZE_TOO_LARGE, {"max_open_interest_lots": 20_000}),
+    ({"size": 90_000, "leverage": 1, "user": "poor"}, RejectCode.INSUFFICIENT_FUNDS, {}),
+]
+
+
+@pytest.mark.parametrize(("fields", "code", "facts"), BAD, ids=lambda value: str(value)[:40])
+def test_what_cannot_be_a_twap_is_refused_with_the_number_that_would_fit(
+    fields: dict[str, Any], code: RejectCode, facts: dict[str, Any]
+) -> None:
+    venue = books()
+    venue.add_user("poor", 100 * MICRO)
+    before = full_state(venue.ledger, venue.markets)
+    refusal = refused(twap(venue, **fields))
+    assert refusal.code is code
+    assert facts.items() <= refusal.facts.items()
+    assert full_state(venue.ledger, venue.markets) == before
+
+
+def test_an_expiry_before_the_last_slice_is_refused_with_the_time_of_that() -> None:
+    venue = books()
+    refusal = refused(twap(venue, expires_at=Millis(venue.at + 3 * MINUTE)))
+    assert refusal.facts["last_slice_at_ms"] == venue.at + 3 * MINUTE
+    done(twap(venue, expires_at=Millis(venue.at + 3 * MINUTE + 1)))
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"),
+    [(Mode.HALTED, RejectCode.MARKET_HALTED), (Mode.REDUCE_ONLY, RejectCode.MARKET_REDUCE_ONLY)],
+)
+def test_none_begins_where_nobody_may_open(mode: Mode, code: RejectCode) -> None:
+    venue = books()
+    done(venue.mode(mode))
+    assert refused(twap(venue)).code is code
+
+
+def test_none_begins_at_a_stale_price() -> None:
+    venue = books(max_price_age=Millis(1_000))
+    venue.at = Millis(venue.at + 1_001)
+    assert refused(twap(venue)).code is RejectCode.PRICE_STALE
+
+
+def test_a_user_has_ten_of_them_in_a_market_and_a_hundred_orders_of_all_kinds() -> None:
+    venue = books()
+    for _ in range(PER_USER_MAX):
+        done(twap(venue, size=100))
+    refusal = refused(twap(venue, size=100))
+    assert (refusal.code, refusal.facts["maximum"]) == (RejectCode.TOO_MANY_OPEN_ORDERS, PER_USER_MAX)
+    for _ in range(ORDERS_PER_USER_MAX):
+        done(place(venue, "cid", LIMIT, LONG, BTC_PRICE // 2, 100))
+    refusal = refused(twap(venue, "cid", size=100))
+    assert (refusal.code, refusal.facts["maximum"]) == (RejectCode.TOO_MANY_OPEN_ORDERS, ORDERS_PER_USER_MAX)
+
+
+def test_a_settlement_ends_it() -> None:
+    venue = books()
+    begun(venue)
+    done(venue.mode(Mode.SETTLED))
+    assert not venue.markets[BTC].orders.by_number
+    assert venue.ledger.total() == 0
+
+
+def test_a_replay_and_every_restored_image_go_on_in_the_same_way() -> None:
+    venue = books()
+    begun(venue, size=5_000, slices=20, interval=Millis(1_000))
+    begun(venue, "ann", SHORT, size=3_000, slices=5)
+    begun(venue, "cid", ticker=STORY, size=500, leverage=2, slices=50, interval=Millis(2_000))
+    for n in range(60):
+        done(venue.price(BTC_PRICE + n * 1_000 * (-1) ** n))
+        look(venue, 1_700)
+        look(venue, ticker=STORY)
+    replayed = venue.replayed()
+    assert full_state(replayed.ledger, replayed.markets) == full_state(venue.ledger, venue.markets)
+    assert venue.ledger.total() == 0
+
+
+def test_lots_and_money_of_a_slice_are_those_of_the_order() -> None:
+    venue = books()
+    begun(venue, side=SHORT)
+    state = slices_of(venue, 1)
+    position = position_of(venue)
+    assert position is not None
+    assert (-state.lots, state.cost) == (position.lots, position.entry_cost)
+    assert position.lots == Lots(-50)
