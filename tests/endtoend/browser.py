@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.async_api import Locator, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, Request, async_playwright, expect
 
 PAGE: Final = Path(__file__).parents[2] / "web" / "page"
 BROWSERS: Final = ("chromium-headless-shell", "chromium", "google-chrome")
@@ -53,8 +53,8 @@ def browser_path(*, needs_page: bool = True) -> str:
 class Visitor:
     """Somebody who looks at a venue's page. Its requests and what its console says are kept."""
 
-    def __init__(self, page: Page, url: str) -> None:
-        self.page, self.url = page, url
+    def __init__(self, browser: Browser, page: Page, url: str) -> None:
+        self.browser, self.page, self.url = browser, page, url
         self.asked: list[str] = []
         self.said: list[str] = []
         page.on("request", self._ask)
@@ -137,7 +137,7 @@ async def visiting(
         context = await browser.new_context(**{"viewport": DESK, "locale": "en-GB", **how})  # type: ignore[arg-type]
         context.set_default_timeout(shown_ms)
         expect.set_options(timeout=shown_ms)
-        visitor = Visitor(await context.new_page(), url)
+        visitor = Visitor(browser, await context.new_page(), url)
         try:
             yield visitor
         finally:

@@ -164,4 +164,34 @@ describe("the stream of a tab", () => {
     await pass(0);
     expect(told).toBe(1);
   });
+
+  it("tells with a picture, at most ten times a second, and less often where drawing takes long", async () => {
+    stream.stop();
+    let drawing = 0;
+    const frame = (then: () => void) => void setTimeout(then, 16 + drawing);
+    const paced = new Stream("http://venue/", () => key, { fetch: venue.fetch, now: Date.now, frame });
+    paced.start();
+    await pass(0);
+    last().write(SNAPSHOT);
+    await pass(500);
+    let [told, offset] = [0, 5];
+    paced.subscribe(() => told++);
+    const second = async () => {
+      told = 0;
+      for (let at = 0; at < 50; at++) {
+        last().write(wire(++offset, ["price", price("10100.00", offset)]));
+        await pass(20);
+      }
+      return told;
+    };
+    expect(await second()).toBeGreaterThan(6);
+    expect(told).toBeLessThanOrEqual(10);
+    drawing = 400;
+    await second();
+    expect(await second()).toBeLessThanOrEqual(2);
+    drawing = 0;
+    await second();
+    expect(await second()).toBeGreaterThan(6);
+    paced.stop();
+  });
 });

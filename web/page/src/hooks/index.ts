@@ -1,7 +1,7 @@
 /** The venue in React: hooks for any app, of which this page is one. Components only draw.
  *
  * `useHistory` and `useOperator` are files of their own: an app that needs them late can load them late. */
-export { VenueProvider, tabAt, useHolder, useSession, useTab, useKnown, useNow } from "./provider";
+export { VenueProvider, tabAt, useHolder, useSession, useTab, useEvery, useKnown, useNow } from "./provider";
 export { useConnection } from "./useConnection";
 export { useMarket, useMarkets, useStories, useTickers, useTicks, useTrades } from "./useMarkets";
 export { useCancel, useCancelAll, useEndedOrders, useOrders, usePlace, useReplace } from "./useOrders";

@@ -1,6 +1,6 @@
 /** What all hooks stand on: one venue, one stream, one key. */
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { type ReactNode, createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
+import { type ReactNode, createContext, useContext, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { type Venue, venueAt } from "../api/venue";
 import { Stream, type Surroundings } from "../live/connection";
 import { type Holder, type Session, Sessions } from "../live/session";
@@ -106,4 +106,16 @@ export function useNow(everyMs: number, isOn = true): number {
     return () => clearInterval(timer);
   }, [everyMs, isOn]);
   return now;
+}
+
+/** A value that changes often, looked at every so often. */
+export function useEvery<T>(everyMs: number, value: T): T {
+  const now = useRef(value);
+  now.current = value;
+  const [shown, setShown] = useState(value);
+  useEffect(() => {
+    const timer = setInterval(() => setShown(now.current), everyMs);
+    return () => clearInterval(timer);
+  }, [everyMs]);
+  return shown;
 }

@@ -1,5 +1,5 @@
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useEffect } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { useEffect, useMemo, useRef } from "react";
 import type { Interval } from "../api/venue";
 import { body } from "../api/venue";
 import { type Candle, type CandlePage, WIDTH_MS, continued } from "../live/candles";
@@ -17,12 +17,10 @@ export function useCandles(
   limit = 300,
 ): { readonly candles: readonly Candle[]; readonly isLoading: boolean } {
   const { venue } = useTab();
-  const queries = useQueryClient();
   const { ticks, from } = useTicks(ticker);
   const resets = useKnown((known) => known.state.resets);
-  const queryKey = ["candles", ticker, interval, limit, resets];
   const { data, isLoading, refetch } = useQuery({
-    queryKey,
+    queryKey: ["candles", ticker, interval, limit, resets],
     enabled: resets > 0,
     queryFn: async (): Promise<CandlePage> => {
       const params = { path: { ticker }, query: { interval, limit, fill: "1" as const } };
@@ -38,11 +36,17 @@ export function useCandles(
       return { candles, offset: page.offset };
     },
   });
+  const held = useRef<{ readonly page: CandlePage; readonly now: CandlePage } | null>(null);
+  const { now, isGap } = useMemo(() => {
+    if (data === undefined) return { now: null, isGap: false };
+    const before = held.current?.page === data ? held.current.now : data;
+    const isGap = before.offset < from && ticks.some((tick) => tick.offset > before.offset);
+    const now = isGap ? before : continued(before, ticks, WIDTH_MS[interval]);
+    held.current = { page: data, now };
+    return { now, isGap };
+  }, [data, ticks, from, interval]);
   useEffect(() => {
-    if (data === undefined) return;
-    const isGap = data.offset < from && ticks.some((tick) => tick.offset > data.offset);
     if (isGap) void refetch();
-    else queries.setQueryData<CandlePage>(queryKey, (page) => page && continued(page, ticks, WIDTH_MS[interval]));
-  }, [data, ticks, from]); // eslint-disable-line -- the key follows from what is listed
-  return { candles: data?.candles ?? NONE, isLoading };
+  }, [isGap, refetch]);
+  return { candles: now?.candles ?? NONE, isLoading };
 }

@@ -28,13 +28,27 @@ export const LOOK_MS = 100;
 export const RETRY_MS = [100, 250, 500, 1_000] as const;
 /** How often those who look on are told, at most. */
 export const TELL_MS = 100;
+/** How seldom they are told where drawing takes long: then it takes a third of the time, and the page answers. */
+export const TELL_SLOW_MS = 600;
 
 export type Surroundings = {
   readonly fetch: typeof fetch;
   readonly now: () => number;
+  /** Call when the next picture is due; left out: at once. */
+  readonly frame?: (then: () => void) => void;
 };
 
-const REAL: Surroundings = { fetch: (...call) => fetch(...call), now: Date.now };
+const FRAME_MS = 250;
+
+const REAL: Surroundings = { fetch: (...call) => fetch(...call), now: Date.now, frame };
+
+/** With the next picture; soon, if there is none: a tab that nobody sees draws nothing. */
+function frame(then: () => void): void {
+  let isDone = false;
+  const once = () => void (isDone || ((isDone = true), clearTimeout(timer), then()));
+  const timer = setTimeout(once, FRAME_MS);
+  globalThis.requestAnimationFrame?.(once);
+}
 
 /** Follows all markets of the venue at `base`, and everything of the key's user, if there is a key. */
 export class Stream {
@@ -49,6 +63,7 @@ export class Stream {
   private turn = 0;
   private isNew = false;
   private failures = 0;
+  private pace = TELL_MS;
 
   constructor(
     private readonly base: string,
@@ -61,7 +76,7 @@ export class Stream {
   /** What is known now. The same object until something changes. */
   readonly get = (): Known => this.known;
 
-  /** Call `listener` when something has changed, at most every `TELL_MS`. Returns the end of it. */
+  /** Call `listener` when something has changed, with a picture, at most every `TELL_MS`, less often where drawing takes long. Returns the end of it. */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
@@ -162,12 +177,19 @@ export class Stream {
     const was = this.known.connection.phase;
     this.known = { ...this.known, ...to };
     if (was !== this.known.connection.phase) this.tell();
-    else this.telling ??= setTimeout(() => this.tell(), TELL_MS);
+    else this.telling ??= setTimeout(() => this.atFrame(() => this.telling !== null && this.tell()), this.pace);
   }
 
   private tell(): void {
     if (this.telling !== null) clearTimeout(this.telling);
     this.telling = null;
+    const began = this.world.now();
     for (const listener of [...this.listeners]) listener();
+    this.atFrame(() => (this.pace = Math.min(TELL_SLOW_MS, Math.max(TELL_MS, 2 * (this.world.now() - began)))));
+  }
+
+  private atFrame(then: () => void): void {
+    if (this.world.frame === undefined) then();
+    else this.world.frame(then);
   }
 }

@@ -65,6 +65,21 @@ export function Gain({ value, id, label }: { value: Decimal; id?: string; label?
 /** Funding as what it did to the wallet: what was paid is below 0. */
 export const paid = (funding: Decimal): string => say.money(-Number(funding), { isSigned: true });
 
+/** How often the ground of one text fades, at most; and how many texts begin to fade within a second. */
+const FADE_EVERY_MS = 1_000;
+const FADES_MAX = 12;
+/** When the newest fades began. */
+const begun: number[] = [];
+let fadeMs: number | null = null;
+
+/** Whether one more may fade: when everything changes at once, fading says nothing and costs each frame. */
+function mayFade(now: number): boolean {
+  while (begun[0] !== undefined && now - begun[0] > FADE_EVERY_MS) begun.shift();
+  if (begun.length >= FADES_MAX) return false;
+  begun.push(now);
+  return true;
+}
+
 /** Text whose ground fades when it changes, at most once a second. */
 export function Fading({ children, className }: { children: string; className?: string }) {
   const here = useRef<HTMLSpanElement>(null);
@@ -73,10 +88,12 @@ export function Fading({ children, className }: { children: string; className?: 
     const { text, at } = last.current;
     if (text === children) return;
     const now = performance.now();
-    last.current = { text: children, at: now - at > 1_000 ? now : at };
-    if (now - at <= 1_000) return;
-    const ms = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--fade"));
-    if (ms > 0) here.current?.animate?.([{ background: "var(--accent-soft)" }, { background: "transparent" }], ms);
+    const isDue = now - at > FADE_EVERY_MS && mayFade(now);
+    last.current = { text: children, at: isDue ? now : at };
+    if (!isDue) return;
+    fadeMs ??= parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--fade"));
+    if (fadeMs > 0)
+      here.current?.animate?.([{ background: "var(--accent-soft)" }, { background: "transparent" }], fadeMs);
   }, [children]);
   return (
     <span ref={here} className={className}>

@@ -75,7 +75,8 @@ export function useOwnLines(
     [own, waiting, dragged],
   );
   useDrag(parts, place, lines, at, drag);
-  const drawn = useRef(new Map<string, { line: IPriceLine; on: unknown }>());
+  const drawn = useRef(new Map<string, { line: IPriceLine; on: unknown; look: string }>());
+  const scaled = useRef<{ on: unknown; prices: string }>({ on: null, prices: "" });
   useEffect(() => {
     const now = parts.current;
     if (now === null) return;
@@ -87,10 +88,16 @@ export function useOwnLines(
         there.delete(name);
       }
     for (const [name, options] of wanted) {
-      const found = there.get(name);
-      if (found) found.line.applyOptions(options);
-      else there.set(name, { line: now.prices.createPriceLine(options), on: now });
+      const [found, look] = [there.get(name), JSON.stringify(options)];
+      if (found === undefined) there.set(name, { line: now.prices.createPriceLine(options), on: now, look });
+      else if (found.look !== look) {
+        found.line.applyOptions(options);
+        found.look = look;
+      }
     }
+    const prices = lines.map(({ price }) => price).join(" ");
+    if (scaled.current.on === now && scaled.current.prices === prices) return;
+    scaled.current = { on: now, prices };
     now.prices.applyOptions({ autoscaleInfoProvider: (scale: () => AutoscaleInfo | null) => near(scale(), lines) });
   }, [lines, theme, parts, at.ticker, at.tickSize]);
   return { own, lines };

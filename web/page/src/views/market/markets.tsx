@@ -1,8 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
-import { memo, useMemo } from "react";
+import { memo, useDeferredValue, useMemo } from "react";
 import type { Market } from "../../api/venue";
 import { body } from "../../api/venue";
-import { useMarkets, useTab } from "../../hooks";
+import { useEvery, useMarkets, useTab } from "../../hooks";
 import * as say from "../../words/numbers";
 import { useDesk, useKept } from "../frame/desk";
 import { Fading, Icon, Tri, tone } from "../frame/parts";
@@ -58,7 +58,9 @@ export function useSorted(): {
 
 export function Markets() {
   const { ticker } = useDesk();
-  const { markets, stars, star } = useSorted();
+  const { markets: now, stars, star } = useSorted();
+  // When all prices move, the market that is looked at comes first: the list follows when there is time.
+  const markets = useDeferredValue(now);
   const [figure, setFigure] = useKept<Figure>("figure", "24 h change");
   return (
     <section className="panel markets" aria-labelledby="h-markets">
@@ -114,7 +116,7 @@ const Row = memo(
           <b>{say.base(ticker)}</b>
           {status === "enabled" ? <small>{name}</small> : <small className="warn">{MODES[status]}</small>}
         </a>
-        <Spark market={market} />
+        <Spark ticker={ticker} price={market.currentPrice} shade={tone(market.changePercent24h)} />
         <span className="num">
           <b>
             <Fading>{say.price(market.currentPrice, market.tickSize)}</Fading>
@@ -130,6 +132,8 @@ const Row = memo(
 );
 
 const SPARK_FEW = 6;
+const SPARK_MS = 1_000;
+const NO_CLOSES: readonly number[] = [];
 const HALF_HOUR_MS = 1_800_000;
 
 /** Closes of the last day; of a market that is younger, of its last minutes. */
@@ -148,21 +152,30 @@ function useCloses(ticker: string): readonly number[] {
       return day.length < SPARK_FEW ? ask("1m", 90) : day;
     },
   });
-  return data ?? [];
+  return data ?? NO_CLOSES;
 }
 
-function Spark({ market }: { market: Market }) {
-  const closes = [...useCloses(market.ticker), Number(market.currentPrice)];
+type SparkProps = { ticker: string; price: string; shade: "up" | "down" | "faint" };
+
+/** Drawn anew once a second: that is more often than one sees it move. */
+const Spark = memo(function Spark({ ticker, price, shade }: SparkProps) {
+  const past = useCloses(ticker);
+  const last = useEvery(SPARK_MS, price);
+  const points = useMemo(() => pointsOf([...past, Number(last)]), [past, last]);
+  if (points === null) return <span className="spark" aria-hidden="true" />;
+  return (
+    <svg className={`spark ${shade}`} viewBox="0 0 56 24" preserveAspectRatio="none" aria-hidden="true">
+      <path d={points} />
+    </svg>
+  );
+});
+
+function pointsOf(closes: readonly number[]): string | null {
   const [low, high] = [Math.min(...closes), Math.max(...closes)];
-  if (closes.length < 3 || low === high) return <span className="spark" aria-hidden="true" />;
+  if (closes.length < 3 || low === high) return null;
   const points = closes.map((close, at) => {
     const [x, y] = [(at / (closes.length - 1)) * 56, 22 - ((close - low) / (high - low)) * 20];
     return `${x.toFixed(1)} ${y.toFixed(1)}`;
   });
-  const shade = tone(market.changePercent24h);
-  return (
-    <svg className={`spark ${shade}`} viewBox="0 0 56 24" preserveAspectRatio="none" aria-hidden="true">
-      <path d={`M${points.join("L")}`} />
-    </svg>
-  );
+  return `M${points.join("L")}`;
 }

@@ -1,12 +1,12 @@
 import Big from "big.js";
-import { type FormEvent, useEffect, useMemo, useRef, useState } from "react";
+import { type FormEvent, useEffect, useMemo, useState } from "react";
 import type { Market, OpenBody, Opened, Side } from "../../api/venue";
 import { Refused } from "../../api/venue";
 import {
   type Preview,
   type WalletNow,
   useConnection,
-  useNow,
+  useEvery,
   useOpen,
   useOrders,
   usePreview,
@@ -50,19 +50,6 @@ export function Ticket({ market }: { market: Market }) {
   );
 }
 
-/** A price that changes often, looked at once a second. */
-function useEverySecond<T>(value: T): T {
-  const now = useRef(value);
-  now.current = value;
-  useNow(1_000);
-  const [shown, setShown] = useState(value);
-  useEffect(() => {
-    const timer = setInterval(() => setShown(now.current), 1_000);
-    return () => clearInterval(timer);
-  }, []);
-  return shown;
-}
-
 function MarketForm({ market, draft, wallet, onLock }: FormProps) {
   const session = useSession();
   const { isStale } = useConnection();
@@ -87,7 +74,7 @@ function MarketForm({ market, draft, wallet, onLock }: FormProps) {
     [market.ticker, side, amount, leverage, slippage, exitText],
   );
   const doubt = market.heldPrice !== null || market.maxPriceAge !== null ? market.priceAt : "";
-  const stamp = useEverySecond(`${market.currentPrice} ${doubt} ${market.heldPrice?.price}`);
+  const stamp = useEvery(1_000, `${market.currentPrice} ${doubt} ${market.heldPrice?.price}`);
   const preview = usePreview(session === null ? null : body, stamp);
   useEffect(reset, [body, reset]);
   useEffect(() => onLock(isPending), [isPending, onLock]);
