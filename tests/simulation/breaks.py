@@ -107,7 +107,7 @@ def _leftovers_dropped(self: MarketActor, reason: str, queued: list[Any]) -> Non
 
 def _rows_dropped(self: MarketActor, reason: str, queued: list[Any]) -> None:
     """What was decided before the poison is forgotten."""
-    left = (*self._behind, *queued)
+    left = (*self._waiting, *queued)
     stopped = Stopped(stream=self._ticker, incarnation=self._incarnation, reason=reason, leftovers=left)
     self._ledger.tell([*self._out[-1:], stopped])
 
@@ -157,9 +157,9 @@ def _refusals_first(flush: Callable[..., None]) -> Callable[..., None]:
     return broken
 
 
-def _no_sweep(*_: object) -> list[Any]:
+def _no_sweep(*_: object) -> Iterator[Any]:
     """What a crash cut off is not finished."""
-    return []
+    return iter(())
 
 
 def _spared(next_liquidation: Callable[..., Any]) -> Callable[..., Any]:

@@ -26,6 +26,7 @@ from pykka.messages import _ActorStop
 import actors.core
 import actors.journal
 import actors.ledger
+import actors.market
 import actors.supervisor
 import perps.engine
 from actors.answers import Answers
@@ -50,6 +51,11 @@ class Limits:
     liquidations_per_row: int
     rebuild_queue: int
     market_deaths: int
+
+    @property
+    def rows_ahead(self) -> int:
+        """Rows of a crash that are on their way at a time."""
+        return min(self.liquidations_per_row, 8)
 
 
 class Inbox:
@@ -208,6 +214,7 @@ def on_scheduler(scheduler: Scheduler, limits: Limits, strike: Strike, hear: Hea
             (actors.core, "Event", partial(Event, scheduler)),
             (actors.journal, "ROWS_PER_COMMIT_MAX", limits.rows_per_commit),
             (actors.journal, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
+            (actors.market, "ROWS_AHEAD_MAX", limits.rows_ahead),
             (actors.ledger, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
             (actors.supervisor, "REBUILD_QUEUE_MAX", limits.rebuild_queue),
             (actors.supervisor, "MARKET_DEATHS_MAX", limits.market_deaths),
