@@ -145,8 +145,8 @@ async def test_other_markets_come_between_the_rows_and_commands_of_this_one_behi
             held.set()
             assert go_on.wait(5)
 
-    store, seeing = MemoryStore(), [seen]
-    async with running(store, open_journal=lambda: WatchedJournal(store, seeing)) as venue:
+    store = MemoryStore()
+    async with running(store, open_journal=lambda: WatchedJournal(store, [seen])) as venue:
         await a_crowd(venue)
         monkeypatch.setattr(MarketActor, "_add", adding)
         crash = asyncio.create_task(venue.do(set_price("A", 50)))
