@@ -29,11 +29,13 @@ import perps.rules.settling
 import perps.sequencer
 from actors.answers import Answers, Step
 from actors.base import tell
+from actors.core import Core
 from actors.journal import JournalActor
 from actors.ledger import LedgerActor
 from actors.market import MarketActor
-from actors.messages import Address, Envelope, ImageTaken, Refused, Sequenced, Settled, Stages, Stopped, Token
+from actors.messages import Address, Envelope, ImageTaken, Proceed, Refused, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
+from perps.commands import ClosePosition
 from perps.events import Fill
 from perps.market.funding import Funding, advanced
 from perps.market.levels import Levels
@@ -47,6 +49,7 @@ from perps.params import Mode
 from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
+from perps.sequencer import MarketSide
 from perps.snapshot.images import MarketImage
 from perps.units import PPB, Micros, Ppb, div_ceil, div_floor
 from perps.venue import replay_market
@@ -108,7 +111,7 @@ def _leftovers_dropped(self: MarketActor, reason: str, queued: list[Any]) -> Non
 
 def _rows_dropped(self: MarketActor, reason: str, queued: list[Any]) -> None:
     """What was decided before the poison is forgotten."""
-    left = (*self._behind, *queued)
+    left = (*self._waiting, *queued)
     stopped = Stopped(stream=self._ticker, incarnation=self._incarnation, reason=reason, leftovers=left)
     self._ledger.tell([*self._out[-1:], stopped])
 
@@ -158,9 +161,9 @@ def _refusals_first(flush: Callable[..., None]) -> Callable[..., None]:
     return broken
 
 
-def _no_sweep(*_: object) -> list[Any]:
+def _no_sweep(*_: object) -> Iterator[Any]:
     """What a crash cut off is not finished."""
-    return []
+    return iter(())
 
 
 def _spared(next_liquidation: Callable[..., Any]) -> Callable[..., Any]:
@@ -317,6 +320,38 @@ def _remainder(market: Market) -> None:
     market.funding_carry = 0
 
 
+def _between_rows(handle: Callable[..., None]) -> Callable[..., None]:
+    """A market does what waits before it goes on with a crash."""
+
+    def broken(self: MarketActor, batch: list[Any]) -> None:
+        rest, self._rest = self._rest, None
+        handle(self, [work for work in batch if not isinstance(work, Proceed)])
+        self._rest = self._rest or rest  # type: ignore[redundant-expr]  # ``handle`` may have set it
+        handle(self, [proceed for proceed in batch if isinstance(proceed, Proceed)])
+
+    return broken
+
+
+def _never_proceeds(_: Supervisor, __: Proceed) -> None:
+    """A crash of many rows never ends."""
+
+
+def _bug_of_its_own(run: Callable[..., Any]) -> Callable[..., Any]:
+    """A market cannot close the last position; it is rebuilt, and nobody is the wiser."""
+
+    def broken(self: MarketSide, command: Any, *args: Any) -> Any:
+        if isinstance(command, ClosePosition) and self.market is not None and len(self.market.positions) == 1:
+            raise KeyError("a bug that is in the product")
+        return run(self, command, *args)
+
+    return broken
+
+
+def _cannot_stop(_: Core) -> None:
+    """What stops a core fails."""
+    raise KeyError("a bug that is in the product")
+
+
 def _nothing_wrong(*_: object) -> None:
     """What is checked always passes."""
 
@@ -368,6 +403,10 @@ BREAKS: dict[str, Sequence[Change]] = {
     "a restored market forgets limits": [_restored(_limits)],
     "a restored market forgets tiers": [_restored(_tiers)],
     "a restored market forgets what is left of its funding": [_restored(_remainder)],
+    "commands come between the rows of a crash": [(MarketActor, "handle", _between_rows(MarketActor.handle))],
+    "a crash stops behind its first rows": [(Supervisor, "_proceed", _never_proceeds)],
+    "a market dies of a bug of its own": [(MarketSide, "run", _bug_of_its_own(MarketSide.run))],
+    "what stops a core dies of a bug of its own": [(Core, "stop", _cannot_stop)],
     "a failed listing takes the next one along": [(Supervisor, "_forget", _listing_forgotten(Supervisor._forget))],
 }
 
