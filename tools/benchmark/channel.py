@@ -18,7 +18,7 @@ import uvloop
 from msgspec import Struct
 
 from perps.wire.agents import AGENTS, ENVELOPES_MAX, MSGPACK
-from tools.benchmark.load import DRAIN_S, Load, LoadResult, LoadSpec
+from tools.benchmark.load import DRAIN_S, Load, Loading, LoadResult, LoadSpec
 
 MASKED: Final = 0x80
 BINARY: Final = 0x82
@@ -46,16 +46,15 @@ class _Answer(Struct, array_like=True):
 _decode: Final = msgspec.msgpack.Decoder(list[_Answer]).decode
 
 
-class _Agent(asyncio.Protocol):
+class _Agent(Loading):
     """One socket: sends opens, and as many again as have been answered."""
 
     def __init__(self, load: Load, spec: ChannelSpec, number: int, done: asyncio.Future[None]) -> None:
-        self._load, self._spec, self._number, self._done = load, spec, number, done
+        super().__init__(load, done)
+        self._spec, self._number = spec, number
         self._count = 0
         self._sent_ns: dict[int, int] = {}
-        self._buffer = b""
         self._is_open = False
-        self._transport: asyncio.Transport | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -67,11 +66,6 @@ class _Agent(asyncio.Protocol):
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
             f"Sec-WebSocket-Protocol: {MSGPACK}\r\n\r\n".encode()
         )
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._done.done():
-            self._load.failures["lost"] += 1
-            self._done.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -128,13 +122,6 @@ class _Agent(asyncio.Protocol):
             "clientOrderId": f"{self._spec.run}-{self._number:05d}-{self._count:010d}",
         }
         return self._count, "open", body
-
-    def stop(self) -> None:
-        """Close the socket: the measurement is over."""
-        if not self._done.done():
-            self._done.set_result(None)
-        if self._transport is not None:
-            self._transport.close()
 
 
 def framed(message: bytes) -> bytes:

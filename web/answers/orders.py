@@ -60,8 +60,8 @@ def recorded(record: OrderRecord, params: MarketParams) -> Order:
         price=decimals.price(record.price, params.tick_size),
         reserve=decimals.money(record.reserve),
         acceptable_price=_acceptable(record.acceptable_price, record.acceptable_price_pico),
-        take_profit=_price_or_none(record.take_profit, params),
-        stop_loss=_price_or_none(record.stop_loss, params),
+        take_profit=decimals.price_or_none(record.take_profit, params.tick_size),
+        stop_loss=decimals.price_or_none(record.stop_loss, params.tick_size),
         status=cast(Status, record.status),
         reason=record.reason,
         position_id=record.position_id,
@@ -135,8 +135,8 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         price=decimals.price(order.price, params.tick_size),
         reserve=decimals.money(order.reserve),
         acceptable_price=_acceptable(order.acceptable_price, order.acceptable_price_pico),
-        take_profit=_price_or_none(order.take_profit, params),
-        stop_loss=_price_or_none(order.stop_loss, params),
+        take_profit=decimals.price_or_none(order.take_profit, params.tick_size),
+        stop_loss=decimals.price_or_none(order.stop_loss, params.tick_size),
         status=status.value,
         reason=reason,
         position_id=None if order.position is None else position_id(params.ticker, order.position),
@@ -148,10 +148,6 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         percentage=decimals.text(order.share, 9, 0) if order.share else None,
         quantity=decimals.quantity(order.lots, params.lot_size) if order.lots else None,
     )
-
-
-def _price_or_none(ticks: int | None, params: MarketParams) -> str | None:
-    return None if ticks is None else decimals.price(ticks, params.tick_size)
 
 
 def _acceptable(nano: int | None, pico: int) -> str | None:
