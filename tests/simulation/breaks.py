@@ -33,9 +33,8 @@ from actors.core import Core
 from actors.journal import JournalActor
 from actors.ledger import LedgerActor
 from actors.market import MarketActor
-from actors.messages import Address, Envelope, ImageTaken, Proceed, Refused, Sequenced, Settled, Stages, Stopped, Token
+from actors.messages import Address, Envelope, ImageTaken, Refused, Sequenced, Settled, Stages, Stopped, Token
 from actors.supervisor import Supervisor
-from perps.commands import ClosePosition
 from perps.events import Fill
 from perps.market.funding import Funding, advanced
 from perps.market.levels import Levels
@@ -53,6 +52,7 @@ from perps.sequencer import MarketSide
 from perps.snapshot.images import MarketImage
 from perps.units import PPB, Micros, Ppb, div_ceil, div_floor
 from perps.venue import replay_market
+from tests.simulation.breaks_of_crashes import between_rows, bug_of_its_own, cannot_stop, never_proceeds
 
 Change = tuple[object, str, object]
 """An object, the name of one of its attributes, and what stands there instead."""
@@ -320,38 +320,6 @@ def _remainder(market: Market) -> None:
     market.funding_carry = 0
 
 
-def _between_rows(handle: Callable[..., None]) -> Callable[..., None]:
-    """A market does what waits before it goes on with a crash."""
-
-    def broken(self: MarketActor, batch: list[Any]) -> None:
-        rest, self._rest = self._rest, None
-        handle(self, [work for work in batch if not isinstance(work, Proceed)])
-        self._rest = self._rest or rest  # type: ignore[redundant-expr]  # ``handle`` may have set it
-        handle(self, [proceed for proceed in batch if isinstance(proceed, Proceed)])
-
-    return broken
-
-
-def _never_proceeds(_: Supervisor, __: Proceed) -> None:
-    """A crash of many rows never ends."""
-
-
-def _bug_of_its_own(run: Callable[..., Any]) -> Callable[..., Any]:
-    """A market cannot close the last position; it is rebuilt, and nobody is the wiser."""
-
-    def broken(self: MarketSide, command: Any, *args: Any) -> Any:
-        if isinstance(command, ClosePosition) and self.market is not None and len(self.market.positions) == 1:
-            raise KeyError("a bug that is in the product")
-        return run(self, command, *args)
-
-    return broken
-
-
-def _cannot_stop(_: Core) -> None:
-    """What stops a core fails."""
-    raise KeyError("a bug that is in the product")
-
-
 def _nothing_wrong(*_: object) -> None:
     """What is checked always passes."""
 
@@ -403,10 +371,10 @@ BREAKS: dict[str, Sequence[Change]] = {
     "a restored market forgets limits": [_restored(_limits)],
     "a restored market forgets tiers": [_restored(_tiers)],
     "a restored market forgets what is left of its funding": [_restored(_remainder)],
-    "commands come between the rows of a crash": [(MarketActor, "handle", _between_rows(MarketActor.handle))],
-    "a crash stops behind its first rows": [(Supervisor, "_proceed", _never_proceeds)],
-    "a market dies of a bug of its own": [(MarketSide, "run", _bug_of_its_own(MarketSide.run))],
-    "what stops a core dies of a bug of its own": [(Core, "stop", _cannot_stop)],
+    "commands come between the rows of a crash": [(MarketActor, "handle", between_rows(MarketActor.handle))],
+    "a crash stops behind its first rows": [(Supervisor, "_proceed", never_proceeds)],
+    "a market dies of a bug of its own": [(MarketSide, "run", bug_of_its_own(MarketSide.run))],
+    "what stops a core dies of a bug of its own": [(Core, "stop", cannot_stop)],
     "a failed listing takes the next one along": [(Supervisor, "_forget", _listing_forgotten(Supervisor._forget))],
 }
 

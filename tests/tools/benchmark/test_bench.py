@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from perps.units import Ticks
 from tests.web.agents.channel import none_left
 from tests.web.venue import OnMemory, start
 from tools.benchmark import beside, channel, crowd, echo, prices, report, sockets
@@ -18,6 +19,7 @@ from tools.benchmark.channel import ChannelSpec
 from tools.benchmark.crowd import CrowdSpec
 from tools.benchmark.load import LoadResult, LoadSpec, answer_end, percentile, request_parts
 from tools.benchmark.report import BESIDE_NOBODY, PAGE_OF_FEW, PAGE_OF_MANY, Figure, interpreter, machine, ratios, show
+from tools.errors import ToolError
 
 
 def spec(port: int, connections: int = 4) -> LoadSpec:
@@ -127,8 +129,20 @@ def test_a_percentile_is_one_of_the_numbers() -> None:
 
 def test_price_updates_are_timed_on_a_market_that_liquidates_nobody() -> None:
     found = list(prices.figures((100, 300), lambda _: None, updates=200))
-    assert [figure.name for figure in found] == ["price update, 100 positions", "price update, 300 positions"]
+    assert [figure.name for figure in found] == [
+        "price update, 100 positions",
+        "price update, 300 positions",
+        "a look at what is due, 300 positions",
+    ]
     assert all(figure.value > 0 for figure in found)
+
+
+def test_a_look_at_what_is_due_that_makes_a_row_is_no_figure() -> None:
+    market = prices.new_market()
+    prices.fill(market, 10, lambda _: None)
+    market.index_price = Ticks(1)
+    with pytest.raises(ToolError, match="made a row"):
+        prices.observation(market, 10)
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "json"])
