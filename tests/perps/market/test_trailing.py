@@ -111,8 +111,8 @@ def test_random_stops_follow_and_are_due_as_in_a_naive_list(block: int) -> None:
                     del naive.stops[number_due]
                 assert due(orders, exits, mark) == []
         compare(follower, naive, mark)
-        for each in list(orders.by_number):
-            orders.remove(each)
+        for left in list(orders.by_number):
+            orders.remove(left)
         assert (len(orders.trailing), len(exits), orders.trailing.reached(Ticks(mark))) == (0, 0, False)
 
 

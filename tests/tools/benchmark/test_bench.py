@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from tests.web.venue import OnMemory, start
-from tools.benchmark import channel, echo, prices, report
+from tools.benchmark import channel, echo, prices, report, trailing
 from tools.benchmark import load as bench_load
 from tools.benchmark.channel import ChannelSpec
 from tools.benchmark.load import LoadResult, LoadSpec, answer_end, percentile, request_parts
@@ -126,6 +126,18 @@ def test_a_percentile_is_one_of_the_numbers() -> None:
 def test_price_updates_are_timed_on_a_market_that_liquidates_nobody() -> None:
     found = list(prices.figures((100, 300), lambda _: None, updates=200))
     assert [figure.name for figure in found] == ["price update, 100 positions", "price update, 300 positions"]
+    assert all(figure.value > 0 for figure in found)
+
+
+def test_price_updates_are_timed_beside_trailing_stops_that_follow() -> None:
+    found = list(trailing.figures((100, 300), lambda _: None, triggers=(100, 400), updates=200))
+    assert [figure.name for figure in found] == [
+        "price update, 100 triggers, 100 positions",
+        "price update, 400 triggers, 300 positions",
+        "40 trailing stops, a mark that fires none",
+        "40 trailing stops, a new best mark",
+        "a mark that overtakes 40 groups of trailing stops",
+    ]
     assert all(figure.value > 0 for figure in found)
 
 

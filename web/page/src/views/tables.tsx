@@ -154,7 +154,11 @@ export function MarketsTable({ rows }: { rows: readonly ByMarket[] }) {
 }
 
 const DID = { open: "opened", close: "closed", liquidation: "liquidated", settlement: "settled" } as const;
-const BY = { take_profit: " by its take-profit", stop_loss: " by its stop" } as const;
+const BY = {
+  take_profit: " by its take-profit",
+  stop_loss: " by its stop",
+  trailing_stop: " by its trailing stop",
+} as const;
 
 export function TradesTable({ rows }: { rows: readonly UserTrade[] }) {
   return (
