@@ -96,3 +96,17 @@ async def test_an_exit_is_an_order_with_a_position_and_without_a_side() -> None:
     asked: Any = await Noting().exit_position("BTC-PERP-1", "stop", "9500", percentage="0.5", client_order_id="a")
     terms = {"positionId": "BTC-PERP-1", "type": "stop", "price": "9500", "percentage": "0.5"}
     assert asked == {**terms, "clientOrderId": "a"}
+
+
+async def test_a_trailing_stop_has_a_callback_and_no_price() -> None:
+    class Noting(OrderCalls):
+        async def call(self, operation: Operation, kind: type[Any], /, **values: object) -> Any:
+            return json.loads(request_of(operation, values).body or b"")
+
+    asked: Any = await Noting().trail_position("BTC-PERP-1", "0.02", client_order_id="a")
+    assert asked == {
+        "positionId": "BTC-PERP-1",
+        "type": "trailing_stop",
+        "callback": "0.02",
+        "clientOrderId": "a",
+    }
