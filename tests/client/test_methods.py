@@ -103,3 +103,17 @@ def test_what_a_path_cannot_have_is_no_id(order_id: str) -> None:
     with pytest.raises(ValueError, match=r"orderId: '.*' is no id"):
         request_of(GET, {"order_id": order_id})
     assert request_of(GET, {"order_id": "..."}).target == "/api/orders/..."
+
+
+async def test_a_trailing_stop_has_a_callback_and_no_price() -> None:
+    class Noting(OrderCalls):
+        async def call(self, operation: Operation, kind: type[Any], /, **values: object) -> Any:
+            return json.loads(request_of(operation, values).body or b"")
+
+    asked: Any = await Noting().trail_position("BTC-PERP-1", "0.02", client_order_id="a")
+    assert asked == {
+        "positionId": "BTC-PERP-1",
+        "type": "trailing_stop",
+        "callback": "0.02",
+        "clientOrderId": "a",
+    }

@@ -85,6 +85,11 @@ def _exit(user: str, number: int, kind: OrderKind, price: int, share: int) -> Pl
     return PlaceExit(**fields, order=kind, price=Ticks(price), share=Ppb(share))
 
 
+def _trail(user: str, number: int, callback: int) -> PlaceExit:
+    fields: dict[str, Any] = {"ticker": BTC, "user": user, "position_id": position_id(BTC, number), "price": Ticks(0)}
+    return PlaceExit(**fields, order=OrderKind.TRAILING_STOP, share=Ppb(PPB // 2), callback=Ppb(callback))
+
+
 def _order(user: str, order: OrderKind, side: Side, price: int, *, limit: int | None = None, **more: Any) -> PlaceOrder:
     nano = None if limit is None else Nano(limit * NANO // 100)
     fields = {**_terms(price), "order": order, "side": side, "acceptable_price": nano, **more}
@@ -258,6 +263,13 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     ("ann", _trade("ann", Side.LONG, 10_000), True),
     ("ann", _trade("ann", Side.SHORT, 300_000), True),
     ("ann", _trade("ann", Side.LONG, 900_000, reduce_only=True), True),
+    ("cid", new_open("cid", Side.LONG, _money(10_000)), True),
+    ("cid", _trail("cid", 10, PPB // 50), True),
+    ("cid", _trail("cid", 10, PPB // 20), True),
+    (ADMIN, _price(BTC, BTC_PRICE), False),
+    (ADMIN, _price(BTC, BTC_PRICE * 99 // 100), False),
+    ("cid", ReplaceOrder(ticker=BTC, user="cid", order_id=f"{BTC}-o12", callback=Ppb(PPB // 10)), True),
+    (ADMIN, _price(BTC, BTC_PRICE * 98 // 100), False),
     ("bob", _twap("bob", Side.LONG, 60_000, 3), True),
     (ADMIN, ObserveTime(ticker=BTC), False),
     ("ann", _twap("ann", Side.SHORT, 20_000, 2, limit=BTC_PRICE * 85 // 100), True),

@@ -109,11 +109,12 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return is_sliced and command.ticker == stream and terms == placed
         case PlaceExit(), OrderPlaced(order=order):
             named = (command.position_id, command.user, command.share, command.price, command.order, command.expires_at)
-            has = (order.user, order.share, order.price, order.kind, order.expires_at)
-            return named == (position_id(stream, order.position or 0), *has)
+            has = (order.user, order.share, 0 if order.trails else order.price, order.kind, order.expires_at)
+            return (*named, command.callback) == (position_id(stream, order.position or 0), *has, order.callback)
         case ReplaceOrder(), OrderReplaced(order=order):
             set_terms = zip(_terms(command), _terms(order), strict=True)
             is_set = all(asked in (UNSET, has) for asked, has in set_terms)
+            is_set = is_set and command.callback in (UNSET, order.callback)
             return command.order_id == order_id(stream, order.number) and is_set
         case CancelOrder(), OrderCancelled(order=order, reason=reason):
             return (command.order_id, BY_OWNER) == (order_id(stream, order.number), reason)

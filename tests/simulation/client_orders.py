@@ -52,7 +52,7 @@ class OrderMaker:
         chance, (name, owner) = self._random, self._position(ticker, user)
         position, terms = self._known(name), self._terms(ticker)
         market = self._state.markets.get(ticker)
-        kind = chance.choice((OrderKind.STOP, OrderKind.TAKE_PROFIT))
+        kind = chance.choice((OrderKind.STOP, OrderKind.TAKE_PROFIT, OrderKind.TRAILING_STOP))
         price = terms["price"]
         if market is not None and position is not None and chance.random() < 0.8:
             away = chance.choice((1, 10, 100, 1_000))
@@ -60,7 +60,13 @@ class OrderMaker:
             price = Ticks(max(market.mark * (10_000 + (away if rises else -away)) // 10_000, 1))
         share = Ppb(chance.choice((PPB, PPB // 2, 1, chance.randrange(1, PPB))))
         fields: dict[str, Any] = {"ticker": ticker, "user": owner, "position_id": name, "order": kind, "price": price}
+        if kind is OrderKind.TRAILING_STOP:
+            fields |= {"price": Ticks(0), "callback": self._callback()}
         return PlaceExit(**fields, share=share, expires_at=terms.get("expires_at"))
+
+    def _callback(self) -> Ppb:
+        """How far a trailing stop lies behind: mostly so near that it is reached."""
+        return Ppb(PPB // self._random.choice((10_000, 1_000, 1_000, 100, 10, 1)))
 
     def _replace(self, user: str, ticker: str, name: str) -> ReplaceOrder:
         """Some of the terms; of the others what a client sees of size and leverage."""
@@ -68,7 +74,10 @@ class OrderMaker:
         order = market.orders.by_number.get(parts[1]) if market and parts else None
         terms = {term: value for term, value in self._terms(ticker).items() if self._random.random() < 0.7}
         if order is not None and order.is_exit and self._random.random() < 0.9:
-            terms = {term: value for term, value in terms.items() if term in ("price", "expires_at")}
+            fits = ("expires_at",) if order.trails else ("price", "expires_at")
+            terms = {term: value for term, value in terms.items() if term in fits}
+            if order.trails:
+                terms["callback"] = self._callback()
         if order is not None:
             terms |= {"known_size": order.size, "known_leverage": order.leverage}
         return ReplaceOrder(ticker=ticker, user=user, order_id=name, **terms)

@@ -243,7 +243,8 @@ class Oracle(OrderChecks):
             exits = {event.reason.value}
         if event.reason is CloseReason.LIQUIDATION and (not is_due or "stop_loss" in exits):
             self._complain(f"row {row.offset} liquidates {name}, which is due: {is_due}, and {exits}")
-        if event.reason in (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS) and event.reason not in exits:
+        by_exit = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS, CloseReason.TRAILING_STOP)
+        if event.reason in by_exit and event.reason not in exits:
             self._complain(f"row {row.offset} closes {name} by its {event.reason}; due are {exits}")
         if event.reason is CloseReason.DELEVERAGE:
             self.deleveragings.left(row, event, name)

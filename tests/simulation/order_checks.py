@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 
 from perps.events import CloseReason, OrderCancelled, PositionIncreased, PositionOpened, PositionReduced
 from perps.journal import Row
@@ -31,6 +32,9 @@ class OrderChecks:
     def _same(self, what: str, said: object, expected: object) -> None:
         raise NotImplementedError
 
+    def _price(self, ticker: str, ticks: int) -> Fraction:
+        raise NotImplementedError
+
     def _rest(self, row: Row, order: Order) -> None:
         """An order rests. A stop must not be due; a limit may be, and is filled next if it can."""
         slow, market = self.slow, self.slow.markets[row.stream]
@@ -40,6 +44,8 @@ class OrderChecks:
         made = slow_order(row.stream, order, self._params[row.stream])
         slow.rested(order_id(row.stream, order.number), made)
         self._same(f"row {row.offset} reserve", order.reserve, made.reserve)
+        made = slow.orders.by_name[order_id(row.stream, order.number)]
+        self._same(f"row {row.offset} best mark", self._price(row.stream, order.extreme), made.best)
         if made.has_trigger and made.is_reached(market.shown_mark):
             self._complain(f"I7 row {row.offset}: the stop {order.number} of {row.stream} is due at once")
         if made.position is not None and slow.positions[made.position].user != order.user:
@@ -49,6 +55,7 @@ class OrderChecks:
 
     def _end(self, row: Row, event: OrderCancelled) -> None:
         order, market = self.slow.ended(order_id(row.stream, event.order.number)), self.slow.markets[row.stream]
+        self._same(f"row {row.offset} best mark", self._price(row.stream, event.order.extreme), order.best)
         until = self.slow.orders.timers.get((order.user, row.stream))
         if event.reason == BY_TIMER and until is not None and until > row.at:
             self._complain(f"row {row.offset} ends an order by a timer that runs")
@@ -137,9 +144,8 @@ class OrderChecks:
     def _check_exit(self, row: Row, event: PositionReduced, name: str, order: SlowOrder) -> None:
         slow, held = self.slow, abs(self.slow.positions[name].lots)
         lots = held if slow.is_liquidatable(name) else slow.exit_lots(order)
-        said = (order.position, order.is_profit, slow.is_order_due(order), lots)
-        is_profit = event.reason is CloseReason.TAKE_PROFIT
-        self._same(f"row {row.offset} exit", (name, is_profit, True, abs(event.fill.lots)), said)
+        said = (order.position, order.exit_reason, slow.is_order_due(order), lots)
+        self._same(f"row {row.offset} exit", (name, event.reason.value, True, abs(event.fill.lots)), said)
         if order.expires_at is not None and order.expires_at <= row.at:
             self._complain(f"row {row.offset} fills {order}, whose time is over")
 

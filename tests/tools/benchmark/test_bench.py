@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from perps.units import Ticks
 from tests.web.agents.channel import none_left
 from tests.web.venue import OnMemory, start
-from tools.benchmark import beside, channel, crowd, echo, prices, report, sockets
+from tools.benchmark import beside, channel, crowd, echo, prices, report, sockets, trailing
 from tools.benchmark import load as bench_load
 from tools.benchmark.channel import ChannelSpec
 from tools.benchmark.crowd import CrowdSpec
@@ -143,6 +143,18 @@ def test_a_look_at_what_is_due_that_makes_a_row_is_no_figure() -> None:
     market.index_price = Ticks(1)
     with pytest.raises(ToolError, match="made a row"):
         prices.observation(market, 10)
+
+
+def test_price_updates_are_timed_beside_trailing_stops_that_follow() -> None:
+    found = list(trailing.figures((100, 300), lambda _: None, triggers=(100, 400), updates=200))
+    assert [figure.name for figure in found] == [
+        "price update, 100 triggers, 100 positions",
+        "price update, 400 triggers, 300 positions",
+        "40 trailing stops, a mark that fires none",
+        "40 trailing stops, a new best mark",
+        "a mark that overtakes 40 groups of trailing stops",
+    ]
+    assert all(figure.value > 0 for figure in found)
 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "json"])

@@ -15,6 +15,7 @@ const TYPES: Readonly<Record<string, string>> = {
   limit: "Limit",
   stop: "Stop",
   take_profit: "Take-profit",
+  trailing_stop: "Trailing stop",
   market: "Market",
   withdrawal: "Margin out",
 };
@@ -41,7 +42,7 @@ export const SIDES = { long: "Long", short: "Short" } as const;
 
 /** Whether the price has to fall to it: a limit waits for a better price, a stop for one that goes its way. */
 export const falls = ({ type, side, reduceOnly }: Waits): boolean =>
-  (type === (reduceOnly ? "stop" : "limit")) === (side === "long");
+  (reduceOnly ? type === "stop" || type === "trailing_stop" : type === "limit") === (side === "long");
 
 /** `Limit long 1,000 BTC at 9,800.00` */
 export function orderName(

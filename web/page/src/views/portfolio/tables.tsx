@@ -160,7 +160,11 @@ const DID = {
   settlement: "settled",
   deleverage: "deleveraged",
 } as const;
-const BY = { take_profit: " by its take-profit", stop_loss: " by its stop" } as const;
+const BY = {
+  take_profit: " by its take-profit",
+  stop_loss: " by its stop",
+  trailing_stop: " by its trailing stop",
+} as const;
 
 export function TradesTable({ rows }: { rows: readonly UserTrade[] }) {
   return (
