@@ -57,6 +57,7 @@ from perps.events import (
 )
 from perps.market.order import Order, order_id, split_order_id
 from perps.market.position import position_id, split_position_id
+from perps.market.twap import Twap
 from perps.params import changed
 from perps.refusals import RejectCode, Rejected
 from perps.rules.orders import BY_OWNER
@@ -118,6 +119,13 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return command.order_id == order_id(stream, order.number) and is_set
         case CancelOrder(), OrderCancelled(order=order, reason=reason):
             return (command.order_id, BY_OWNER) == (order_id(stream, order.number), reason)
+        case CancelOrders() | SetCancelTimer(after_ms=0), (
+            PositionOpened(order=Order(twap=Twap()))
+            | PositionIncreased(order=Order(twap=Twap()))
+            | OrderReplaced(order=Order(twap=Twap()))
+            | OrderCancelled(reason="completed")
+        ):
+            return command.ticker == stream  # there was nothing to end, and a slice was due
         case CancelOrders(), FundingAccrued():
             return command.ticker == stream
         case CancelOrders(), OrderCancelled(order=order, reason=reason):
