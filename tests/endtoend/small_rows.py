@@ -13,7 +13,7 @@ PER_ROW: int = 16
 def run() -> int:
     """The command line, with small rows."""
     perps.engine.CONSEQUENCES_PER_ROW_MAX = PER_ROW  # type: ignore[misc]
-    actors.journal.EVENTS_PER_COMMIT_MAX = actors.ledger.EVENTS_PER_COMMIT_MAX = 1  # type: ignore[misc]
+    actors.journal.EVENTS_PER_COMMIT_MAX = actors.ledger.EVENTS_PER_COMMIT_MAX = 1  # type: ignore[attr-defined]
     return main(sys.argv[1:])
 
 
