@@ -19,7 +19,7 @@ from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.checks import CLOSED, not_to_be_used
-from perps.rules.deleveraging import deleverages, deleveraging
+from perps.rules.deleveraging import begins, deleveraging
 from perps.rules.exits import Unpaid, next_exit
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
@@ -155,7 +155,7 @@ def sweep(market: Market, given: Given, decided: MarketEvents = ()) -> Iterator[
         following: Iterable[MarketEvent] = settlement(market)
     else:
         at_new_price = market.params.deleveraging and any(type(event) is PriceUpdated for event in decided)
-        must_leave = deleverages(market, at_new_price=at_new_price)
+        must_leave = market.deleveraging is not None or (at_new_price and begins(market))
         if not (must_leave or _may_be_due(market, given)) or not_to_be_used(market, given):
             return iter(())
         following = consequences(market, given)

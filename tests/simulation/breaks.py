@@ -362,7 +362,7 @@ BREAKS: dict[str, Sequence[Change]] = {
     ],
     "a held price is acted at": [(perps.rules.checks, "unconfirmed", _nothing_wrong)],
     "funding counts while a price is held": [(perps.rules.funding, "counted_until", _never_waits)],
-    "nobody must leave": [(perps.engine, "deleverages", _nobody)],
+    "nobody must leave": [(perps.engine, "begins", _nobody)],
     "who has gained least must leave first": [(perps.rules.deleveraging._Rank, "__lt__", _least_first)],
     "a settlement pays winners first": [(perps.engine, "settlement", _backwards(settlement))],
     "a settlement is at the index": [(perps.rules.settling, "settlement_cost", _at_the_index)],
