@@ -123,6 +123,6 @@ def slow_orders(entries: Iterable[Entry]) -> dict[str, OrderRecord]:
                 name, order.user, row.stream, placed, row.offset, status, reason, order.kind.value, order.side.value,
                 order.size, order.leverage, order.price, order.reserve, order.placed_at, order.expires_at,
                 order.acceptable_price, order.acceptable_price_pico, order.take_profit, order.stop_loss, ended, *filled,
-                order.reduces, order.share, order.lots,
+                order.reduces, order.share, order.lots, order.callback, order.extreme,
             )  # fmt: skip
     return found

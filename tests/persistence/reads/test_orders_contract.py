@@ -14,7 +14,7 @@ from tests.persistence.wild_days import NAMES, a_wild_day
 @pytest.fixture(scope="module")
 def day() -> list[Entry]:
     """Rows of a day on which many orders were placed, changed and ended."""
-    return a_wild_day(2, rows=500)
+    return a_wild_day(3, rows=500)
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ async def test_one_order_is_found_by_its_id(queries: Queries, day: list[Entry]) 
 
 async def test_the_fills_of_an_order_name_it(queries: Queries, day: list[Entry]) -> None:
     filled = [order for order in slow_orders(day).values() if order.filled_lots is not None]
-    assert {order.kind for order in filled} == {"limit", "stop", "take_profit", "market"}
+    assert {order.kind for order in filled} == {"limit", "stop", "take_profit", "trailing_stop", "market"}
     for order in filled:
         number = int(order.id.rpartition("-o")[2])
         (fill,) = await queries.fills_of_order(order.ticker, number, limit=5)
