@@ -1,7 +1,5 @@
 """Whom a deleveraging passes over, and by what it ranks."""
 
-from msgspec.structs import replace
-
 from perps.commands import ClosePosition
 from perps.market.deleveraging import Deleveraging
 from perps.rules.deleveraging import _ranked
@@ -14,7 +12,7 @@ from tests.perps.rules.trying import LONG, SHORT
 def test_winners_of_the_other_side_stay_in() -> None:
     venue = poor(1_000)
     done(venue.price(BTC_PRICE * 12 // 10))
-    opened(venue.open("bob", SHORT, 2_000 * MICRO, leverage=2))
+    opened(venue.open("bob", SHORT, 2_000 * MICRO, leverage=10))
     done(venue.price(BTC_PRICE))
     opened(venue.open("ann", LONG, 9_000 * MICRO, leverage=2))
 
@@ -25,11 +23,10 @@ def test_winners_of_the_other_side_stay_in() -> None:
 
 
 def test_of_equals_the_oldest_leaves_first() -> None:
-    venue = poor(1_000)
+    """In a market so deep that all buy at one price."""
+    venue = poor(1_000, skew_scale=Lots(10**15))
     for user in ("cid", "ann", "bob"):
         opened(venue.open(user, LONG, 3_000 * MICRO, leverage=2))
-    market = venue.markets[BTC]
-    market.params = replace(market.params, skew_scale=Lots(10**15))
 
     events = left(venue.price(BTC_PRICE * 1095 // 1000))
 
