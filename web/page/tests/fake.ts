@@ -105,6 +105,8 @@ export const ORDER: Order = {
   reduceOnly: false,
   percentage: null,
   quantity: null,
+  callback: null,
+  extremePrice: null,
 };
 
 export const BALANCE: Balance = {

@@ -6,7 +6,7 @@ import { type Toast, useDesk } from "./desk";
 import { Icon } from "./parts";
 
 const SHOWN_MS = 5_000;
-const EXITS = { take_profit: "take-profit", stop_loss: "stop" } as const;
+const EXITS = { take_profit: "take-profit", stop_loss: "stop", trailing_stop: "trailing stop" } as const;
 
 /** What is said in passing: five seconds, longer under the pointer; what matters stays until it is closed. */
 export function Toasts() {
