@@ -32,6 +32,7 @@ from actors.messages import (
     VenueImage,
 )
 from actors.shares import Shares
+from actors.unfinished import Unfinished
 from perps.commands import Command
 from perps.fingerprints import fingerprint
 from perps.snapshot.images import LedgerImage, MarketImage
@@ -102,6 +103,7 @@ class Bridge:
         self._outlet: Outlet | None = None
         self._closed: Failure | None = Failure(FailureKind.UNAVAILABLE, "the venue is starting")
         self._waiting: dict[Token, asyncio.Future[Any]] = {}
+        self._unfinished = Unfinished()
         self._emptied = asyncio.Event()
         self._images: dict[Token, list[ImageTaken]] = {}
         self._deadlines: deque[tuple[int, Token]] = deque()
@@ -246,7 +248,10 @@ class Bridge:
         self.failed.set()
         self._on_health(CORE, f"being rebuilt: {reason}")
         unknown = Failure(FailureKind.OUTCOME_UNKNOWN, reason)
-        self.answer([(token, self._closed if self._given_up(token) else unknown) for token in self._waiting])
+        closed = self._closed
+        self.answer(
+            [(token, closed if self._given_up(token) else self._so_far(token, unknown)) for token in self._waiting]
+        )
         log.error("core.failed", reason=reason, in_flight=in_flight)
 
     def close(self) -> None:
@@ -254,9 +259,9 @@ class Bridge:
         self._expiry.cancel()
 
     def deliver(self, rows: list[Settled]) -> None:
-        """Publish durable rows, then answer who waits for them."""
+        """Publish durable rows, then answer who waits for them and for nothing behind them."""
         self._on_settled(rows)
-        self.answer([(row.token, row) for row in rows if row.token])
+        self.answer([(row.token, row) for row in self._unfinished.ended(rows)])
 
     def answer(self, replies: Sequence[Reply]) -> None:
         """Answer callers that still wait."""
@@ -280,9 +285,13 @@ class Bridge:
         while deadlines and (deadlines[0][1] not in self._waiting or deadlines[0][0] <= now_ns):
             _, token = deadlines.popleft()
             if token in self._waiting:
-                late.append((token, NOT_BEGUN if self._given_up(token) else NO_ANSWER))
+                late.append((token, NOT_BEGUN if self._given_up(token) else self._so_far(token, NO_ANSWER)))
         self.answer(late)
         self._expiry = self._loop.call_later(EXPIRY_CHECK_S, self._expire)
+
+    def _so_far(self, token: Token, unknown: Failure) -> Outcome:
+        """A command whose row is durable was done, though not all that it leads to is."""
+        return self._unfinished.so_far(token) or unknown
 
     def _given_up(self, token: Token) -> bool:
         """Whether a command had not gone to the core yet; now it never does."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from actors.base import FailStopActor, tell
 from actors.limits import EVENTS_PER_COMMIT_MAX, ROWS_PER_COMMIT_MAX
-from actors.messages import Committed, ImageTaken, Probe, Refused, Sequenced, Settled, Stages, Stopped, Wire
+from actors.messages import Committed, ImageTaken, Probe, Proceed, Refused, Sequenced, Settled, Stages, Stopped, Wire
 from actors.ports import Clock, Journal, Outbox
 from actors.vitals import Pulse
 from perps.commands import ListMarket
@@ -31,7 +31,7 @@ class JournalActor(FailStopActor):
         """Commit the rows of ``batch``. All else that is in it goes on when the rows before it are durable."""
         rows: list[Sequenced] = []
         events = 0
-        behind: list[Refused | Stopped] = []
+        behind: list[Refused | Proceed | Stopped] = []
         images: list[ImageTaken] = []
         probe = False
         for message in batch:
@@ -42,7 +42,7 @@ class JournalActor(FailStopActor):
                     if len(rows) >= ROWS_PER_COMMIT_MAX or events >= EVENTS_PER_COMMIT_MAX:
                         self._commit(rows)
                         rows, events = [], 0
-                case Refused() | Stopped():
+                case Refused() | Proceed() | Stopped():
                     behind.append(message)
                 case ImageTaken():
                     images.append(message)
@@ -86,6 +86,7 @@ class JournalActor(FailStopActor):
                 row.trace_id,
                 Stages(row.held_ns, row.decided_ns, row.sequenced_ns, now_ns),
                 row.liquidations,
+                row.goes_on,
             )
             for row in rows
         ]

@@ -16,6 +16,7 @@ from actors.messages import (
     FailureKind,
     Funded,
     ImageTaken,
+    Proceed,
     Ref,
     Refused,
     Sequenced,
@@ -43,7 +44,7 @@ class LedgerActor(FailStopActor):
         self._side, self._clock, self._outbox = side, clock, outbox
         self._markets: dict[str, Ref] = {}
         self._wire: Wire | None = None
-        self._rows: list[Sequenced | Refused | ImageTaken | Stopped] = []
+        self._rows: list[Sequenced | Refused | ImageTaken | Proceed | Stopped] = []
         """What goes to the journal, in order. A refusal goes behind the rows it rests on: it leaves when they are
         durable."""
         self._events = 0
@@ -69,7 +70,7 @@ class LedgerActor(FailStopActor):
                     self._side.committed(offset)
                 case Refused():
                     self._void(message)
-                case ImageTaken():
+                case ImageTaken() | Proceed():
                     self._rows.append(message)
                 case TakeImage(token=token):
                     self._take_image(token)
@@ -132,6 +133,7 @@ class LedgerActor(FailStopActor):
                 decided.decided_ns,
                 now_ns,
                 decision.liquidations,
+                decision.goes_on,
             )
         )
 

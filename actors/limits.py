@@ -29,6 +29,10 @@ ROWS_PER_COMMIT_MAX: Final = 1_024
 EVENTS_PER_COMMIT_MAX: Final = 4_096
 """Events after which a transaction takes no further row: one row of a crash holds hundreds of liquidations."""
 
+ROWS_AHEAD_MAX: Final = 8
+"""Rows that a market makes of one command's consequences before the first of them is durable: so many rows of a crash
+another market's row waits behind."""
+
 REBUILD_QUEUE_MAX: Final = 4_096
 """Commands that wait for one market while it is rebuilt."""
 

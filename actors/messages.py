@@ -74,6 +74,14 @@ class Decided(Struct, frozen=True, gc=False):
     decided_ns: int
 
 
+class Proceed(Struct, frozen=True, gc=False):
+    """Travels behind one row of a market's crash, ledger → journal → supervisor, and back to that market: the row is
+    durable, and there may be a further one."""
+
+    stream: str
+    incarnation: int
+
+
 class FailureKind(StrEnum):
     """What a caller may believe about a command that got no verdict."""
 
@@ -121,6 +129,9 @@ class Settled(Struct, frozen=True, gc=False):
     trace_id: str
     stages: Stages
     liquidations: int
+    """In this row; of an answer, in the further rows too."""
+    goes_on: bool = False
+    """What the command led to goes on in the next row of this stream."""
 
 
 class TakeImage(Struct, frozen=True):
@@ -163,6 +174,7 @@ class Sequenced(Struct, frozen=True, gc=False):
     decided_ns: int
     sequenced_ns: int
     liquidations: int
+    goes_on: bool = False
 
 
 class Tick(Struct, frozen=True, gc=False):

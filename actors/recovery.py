@@ -99,7 +99,7 @@ def begin(
             if on_snapshot is not None:
                 on_snapshot(snapshot, state)
         except SnapshotBroken as error:
-            _skipped(offset, error)
+            log.warning("snapshot.skipped", offset=offset, problem=str(error))
             if on_broken is not None:
                 on_broken(offset, stored)
         else:
@@ -154,7 +154,3 @@ def _decoded(offset: int, stored: bytes) -> Snapshot:
     if snapshot.offset != offset:
         raise SnapshotBroken(f"it is of row {snapshot.offset}")
     return snapshot
-
-
-def _skipped(offset: int, error: SnapshotBroken) -> None:
-    log.warning("snapshot.skipped", offset=offset, problem=str(error))

@@ -22,6 +22,7 @@ from actors.messages import (
     LookedUp,
     MarketDown,
     MarketReady,
+    Proceed,
     Ref,
     Refused,
     Repeated,
@@ -122,6 +123,8 @@ class Supervisor(FailStopActor):
                     self._to_ledger.append(message)
                 case LookedUp():
                     self._looked_up(message)
+                case Proceed():
+                    self._proceed(message)
                 case Stopped():
                     self._bury(message)
                 case MarketReady():
@@ -290,6 +293,11 @@ class Supervisor(FailStopActor):
             self._to_market.setdefault(ready.stream, []).extend(waiting)
         self._outbox.market_health(ready.stream, None)
 
+    def _proceed(self, proceed: Proceed) -> None:
+        slot = self._slots.get(proceed.stream)
+        if slot is not None and slot.ref is not None and slot.incarnation == proceed.incarnation:
+            tell(slot.ref, proceed)
+
     def _bury(self, stopped: Stopped) -> None:
         """A market died, its last rows are durable, and the ledger sends it nothing any more: rebuild it."""
         slot = self._slots.get(stopped.stream)
@@ -297,7 +305,7 @@ class Supervisor(FailStopActor):
             return
         left = drain(slot.ref)
         self._to_ledger.extend(ImageTaken(work.token, None) for work in left if isinstance(work, TakeImage))
-        behind = [work for work in left if not isinstance(work, TakeImage)]
+        behind = [work for work in left if not isinstance(work, TakeImage | Proceed)]
         left_over = [work for work in (*stopped.leftovers, *behind) if not is_observation(work)]
         slot.waiting = [*left_over, *slot.waiting]
         slot.ready = False

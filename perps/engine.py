@@ -7,7 +7,7 @@ orders that waited for this price.
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Final
+from typing import Final, NamedTuple
 
 from perps.commands import LedgerCommand, MarketCommand
 from perps.effects import Effects
@@ -19,7 +19,7 @@ from perps.money.ledger import Ledger
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.checks import CLOSED, not_to_be_used
-from perps.rules.deleveraging import deleverages, deleveraging
+from perps.rules.deleveraging import begins, deleveraging
 from perps.rules.exits import Unpaid, next_exit
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
@@ -36,6 +36,14 @@ CONSEQUENCES_PER_ROW_MAX: Final = 256
 
 The same for a settlement.
 """
+
+
+class Part(NamedTuple):
+    """One row of what a command does."""
+
+    events: MarketEvents
+    goes_on: bool = False
+    """What follows by itself has no room left in it: the next row goes on with it."""
 
 
 def decide(market: Market | None, command: MarketCommand, given: Given) -> MarketEvents | Rejected:
@@ -73,9 +81,10 @@ def entry_of(row: Row) -> Entry:
     return Entry(row, events, effects_of(events), ())
 
 
-def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[MarketEvents], Rejected | None]:
+def execute(market: Market, command: MarketCommand, given: Given) -> tuple[Iterable[Part], Rejected | None]:
     """Decide and apply one command and its consequences: the rows it makes, its own first, and the refusal if any.
 
+    The first row is made at once, each further one when it is asked for: ask for all of them before the next command.
     Funding comes first, at the price and the skew that its time is for. No row when nothing has happened
     (``ObserveTime``). A refusal leaves the market unchanged and makes no row.
     """
@@ -84,23 +93,24 @@ def execute(market: Market, command: MarketCommand, given: Given) -> tuple[list[
         return _execute_after(market, command, given, accrued)
     decided = decide(market, command, given)
     if isinstance(decided, Rejected):
-        return [], decided
+        return (), decided
     for event in decided:
         apply(market, event)
-    consequences = sweep(market, given, decided)
-    if not consequences:
-        return [decided] if decided else [], None
-    return [(*decided, *consequences[0]), *consequences[1:]], None
+    following = sweep(market, given, decided)
+    first = next(following, None)
+    if first is not None:
+        return _behind(decided, first, following), None
+    return (Part(decided),) if decided else (), None
 
 
 def _execute_after(
     market: Market, command: MarketCommand, given: Given, accrued: MarketEvents
-) -> tuple[list[MarketEvents], Rejected | None]:
+) -> tuple[Iterable[Part], Rejected | None]:
     """As ``execute``, where funding has ``accrued``. It is taken back if no row is made."""
     before, clock = funding_of(market), (market.funding_at, market.hour_index)
     for noted in accrued:
         apply(market, noted)
-    rows: list[MarketEvents] = []
+    rows: Iterable[Part] = ()
     refused = None
     decided = decide(market, command, given)
     if isinstance(decided, Rejected):
@@ -108,11 +118,12 @@ def _execute_after(
     else:
         for event in decided:
             apply(market, event)
-        consequences = _exhausted(market) if is_exhausted(market) else sweep(market, given, decided)
-        if consequences:
-            rows = [(*accrued, *decided, *consequences[0]), *consequences[1:]]
+        following = _exhausted(market) if is_exhausted(market) else sweep(market, given, decided)
+        first = next(following, None)
+        if first is not None:
+            rows = _behind((*accrued, *decided), first, following)
         elif decided or is_worth_a_row(accrued, before, market):
-            rows = [(*accrued, *decided)]
+            rows = (Part((*accrued, *decided)),)
     if not rows:
         index, market.funding_rate, market.funding_carry = before
         market.funding_index = FundingIndex(index)
@@ -120,38 +131,50 @@ def _execute_after(
     return rows, refused
 
 
-def _exhausted(market: Market) -> list[MarketEvents]:
+def _behind(own: MarketEvents, first: Part, rest: Iterator[Part]) -> Iterator[Part]:
+    """A command's own events, with what follows by itself behind them."""
+    return chain((Part((*own, *first.events), first.goes_on),), rest)
+
+
+def _exhausted(market: Market) -> Iterator[Part]:
     """The consequence of an index that has no room left: the market halts, and liquidates nobody."""
     event = ModeChanged(Mode.HALTED, EXHAUSTED)
     apply(market, event)
-    return [(event,)]
+    return iter((Part((event,)),))
 
 
-def sweep(market: Market, given: Given, decided: MarketEvents = ()) -> list[MarketEvents]:
+def sweep(market: Market, given: Given, decided: MarketEvents = ()) -> Iterator[Part]:
     """What follows by itself: what is due at the price, or a settlement. Rows of ``CONSEQUENCES_PER_ROW_MAX`` at most.
 
     ``decided``: what has happened just now. Behind a new price winners may have to leave first.
 
-    Run after every change of price or skew, and once after recovery (a crash may have fallen between two rows).
-    Nothing is done at a price that nobody may trade at.
+    Each row is made, and applied, when it is asked for. Run after every change of price or skew, and once after
+    recovery (a crash may have fallen between two rows). Nothing is done at a price that nobody may trade at.
     """
     if market.settling is not None:
         following: Iterable[MarketEvent] = settlement(market)
     else:
         at_new_price = market.params.deleveraging and any(type(event) is PriceUpdated for event in decided)
-        must_leave = deleverages(market, at_new_price=at_new_price)
+        must_leave = market.deleveraging is not None or (at_new_price and begins(market))
         if not (must_leave or _may_be_due(market, given)) or not_to_be_used(market, given):
-            return []
+            return iter(())
         following = consequences(market, given)
         if must_leave:
             following = chain(deleveraging(market, at_new_price=at_new_price), following)
-    rows: list[list[MarketEvent]] = []
+    return _in_rows(market, following)
+
+
+def _in_rows(market: Market, following: Iterable[MarketEvent]) -> Iterator[Part]:
+    """Apply each event. A full row is given out when it is known that another follows, and before that is applied."""
+    row: list[MarketEvent] = []
     for event in following:
-        if not rows or len(rows[-1]) == CONSEQUENCES_PER_ROW_MAX:
-            rows.append([])
-        rows[-1].append(event)
+        if len(row) == CONSEQUENCES_PER_ROW_MAX:
+            yield Part(tuple(row), goes_on=True)
+            row = []
+        row.append(event)
         apply(market, event)
-    return [tuple(row) for row in rows]
+    if row:
+        yield Part(tuple(row))
 
 
 def _may_be_due(market: Market, given: Given) -> bool:

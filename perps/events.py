@@ -365,12 +365,12 @@ def encode_events(events: Events) -> bytes:
 
 def decode_events(payload: bytes, version: int = SCHEMA_VERSION) -> Events:
     """The events of a stored row of a schema version. Raises ``msgspec.MsgspecError`` on bytes that are no row's."""
-    older = [upcast for of, upcast in sorted(UPCASTS.items()) if of >= version]
-    if not older:
+    if version > max(UPCASTS, default=0):
         return _decoder.decode(payload)
     plain = msgspec.msgpack.decode(payload)
-    for upcast in older:
-        plain = upcast(plain)
+    for of, upcast in sorted(UPCASTS.items()):
+        if of >= version:
+            plain = upcast(plain)
     return msgspec.convert(plain, Events)
 
 

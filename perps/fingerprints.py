@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from perps.commands import COMMANDS, Command, ListMarket, ReplaceOrder
@@ -42,7 +42,8 @@ def _released(value: Command | MarketParams) -> Struct | dict[str, object]:
     unused = {name for name, default in zip(value.later, defaults[1:], strict=True) if getattr(value, name) == default}
     used = [name for name in value.__struct_fields__ if name not in unused]
     tag = {} if isinstance(value, MarketParams) else {"type": type(value).__name__}
-    return {**tag, **{name: getattr(value, name) for name in used}}
+    values = {name: getattr(value, name) for name in used}
+    return {**tag, **{name: what for name, what in values.items() if what is not UNSET}}
 
 
 class _Release(NamedTuple):

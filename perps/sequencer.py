@@ -7,7 +7,7 @@ halves in one thread: tests, the simulation's oracle and benchmarks run the same
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -22,12 +22,11 @@ from perps.commands import (
     MarketCommand,
     UpdateMarket,
 )
-from perps.engine import apply_ledger, decide_ledger, effects_of, execute, sweep
+from perps.engine import Part, apply_ledger, decide_ledger, effects_of, execute, sweep
 from perps.events import (
     SCHEMA_VERSION,
     CloseReason,
     Events,
-    MarketEvents,
     MarketListed,
     ParamsChanged,
     PositionReduced,
@@ -74,9 +73,11 @@ class Decision(Struct, frozen=True, gc=False):
     kind: str
     events: Events
     sums: MarketSums | None = None
-    """What the market's accounts must hold after this row; None on all but a command's last row."""
+    """What the market's accounts must hold after this row; None: the ledger's own."""
     liquidations: int = 0
-    """Liquidations the command behind this row made, further rows included."""
+    """In this row."""
+    goes_on: bool = False
+    """The next row of this market goes on with what the command behind this one led to."""
 
 
 class Origin(Struct, frozen=True, gc=False):
@@ -113,8 +114,11 @@ class MarketSide:
 
     def run(
         self, command: MarketCommand, moment: Moment, held: Held = NOTHING_HELD
-    ) -> tuple[list[Decision], Rejected | None]:
-        """Do one command: the rows it makes, or the refusal."""
+    ) -> tuple[Iterator[Decision], Rejected | None]:
+        """Do one command: the rows it makes, or the refusal.
+
+        Each row is made when it is asked for, and may be handed on before the next. Ask for all before anything else.
+        """
         market = self.market
         if isinstance(command, ListMarket):
             return self._list(command, moment, held)
@@ -125,33 +129,28 @@ class MarketSide:
         rows, refused = execute(market, command, given)
         return self._rows(market, command.kind, at, rows), refused
 
-    def finish(self) -> list[Decision]:
-        """The rows of consequences that a crash cut off: at the time that they were due."""
+    def finish(self) -> Iterator[Decision]:
+        """The rows of consequences that a crash cut off, as ``run`` makes them: at the time that they were due."""
         market = self.market
         if market is None:
-            return []
+            return iter(())
         given = Given(market.at, self._doubtful_price_at)
         return self._rows(market, SWEEP, market.at, sweep(market, given))
 
-    def _list(self, command: ListMarket, moment: Moment, held: Held) -> tuple[list[Decision], Rejected | None]:
+    def _list(self, command: ListMarket, moment: Moment, held: Held) -> tuple[Iterator[Decision], Rejected | None]:
         decided = decide_list(self.market, command, Given(moment.now_ms, held=held.amount))
         if isinstance(decided, Rejected):
-            return [], decided
+            return iter(()), decided
         self.market = market = Market(decided[0])
-        return self._rows(market, command.kind, moment.now_ms, [decided]), None
+        return self._rows(market, command.kind, moment.now_ms, (Part(decided),)), None
 
-    def _rows(self, market: Market, kind: str, at: Millis, rows: list[MarketEvents]) -> list[Decision]:
-        if not rows:
-            return []
-        market.at = at
-        liquidations = _liquidations(rows)
-        decisions = []
-        for number, events in enumerate(rows, start=1):
+    def _rows(self, market: Market, kind: str, at: Millis, parts: Iterable[Part]) -> Iterator[Decision]:
+        for events, goes_on in parts:
+            market.at = at
             market.seq += 1
-            sums = MarketSums.of(market) if number == len(rows) else None
-            decisions.append(Decision(self._ticker, market.seq, at, kind, events, sums, liquidations))
-            kind, liquidations = SWEEP, 0
-        return decisions
+            sums, liquidations = MarketSums.of(market), _liquidations(events)
+            yield Decision(self._ticker, market.seq, at, kind, events, sums, liquidations, goes_on)
+            kind = SWEEP
 
 
 class LedgerSide:
@@ -343,7 +342,7 @@ class Sequencer:
             self.ledger_side.void(held)
         return Sent((), refused)
 
-    def _place(self, decisions: list[Decision], origin: Origin | None, held: Held) -> tuple[Entry, ...]:
+    def _place(self, decisions: Iterable[Decision], origin: Origin | None, held: Held) -> tuple[Entry, ...]:
         entries = []
         for decision in decisions:
             entries.append(self.ledger_side.place(decision, origin, held))
@@ -359,10 +358,9 @@ class Sent(Struct, frozen=True):
     refused: Rejected | None
 
 
-def _liquidations(rows: list[MarketEvents]) -> int:
+def _liquidations(events: Events) -> int:
     count = 0
-    for events in rows:
-        for event in events:
-            if isinstance(event, PositionReduced) and event.reason is CloseReason.LIQUIDATION:
-                count += 1
+    for event in events:
+        if isinstance(event, PositionReduced) and event.reason is CloseReason.LIQUIDATION:
+            count += 1
     return count

@@ -65,9 +65,12 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """A test that has its processor not for itself may take longer before it counts as hanging."""
+    """A test that has its processor not for itself may take longer before it counts as hanging. Long ones run first."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         return
+    from tests.support.scheduling import longest_first
+
+    longest_first(items)
     usual = float(config.getini("timeout"))
     for item in items:
         stated = item.get_closest_marker("timeout")

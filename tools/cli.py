@@ -6,6 +6,7 @@ venue's event loop stood still · 130 stopped by Ctrl-C. An error is one line on
 
 from __future__ import annotations
 
+import gc
 import sys
 
 FAILED = 1
@@ -35,10 +36,21 @@ COMMANDS = {
 """Where each command is: ``module:name``, imported when it is needed. ``tools.commands`` puts them into groups."""
 
 
+class Loading:
+    """While modules load, nobody looks for garbage: there is none, and the looking takes a quarter of the time."""
+
+    def __enter__(self) -> None:
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        gc.enable()
+
+
 def main(arguments: list[str] | tuple[str, ...] | None = None) -> int:
     """Run the command line; return the exit code."""
     try:
-        from tools.commands import run
+        with Loading():
+            from tools.commands import run
 
         return run(arguments)
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import rich_click as click
 
-from tools.cli import COMMANDS, FAILED, USAGE
+from tools.cli import COMMANDS, FAILED, USAGE, Loading
 from tools.errors import ToolError
 from tools.output import buffer_stdout, show_json, show_line
 from tools.settings import SettingsGroup, origin
@@ -24,7 +24,8 @@ class _LazyGroup(SettingsGroup):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        command = getattr(importlib.import_module(module), name)
+        with Loading():
+            command = getattr(importlib.import_module(module), name)
         if not isinstance(command, click.Command):
             raise TypeError(f"{COMMANDS[cmd_name]} is not a command")
         return command

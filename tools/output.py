@@ -22,6 +22,8 @@ from tools.errors import BadAnswer
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+LAST_CELLS: Final = 12
+"""The width of a table's last column, below which its rows become lists."""
 PLAIN_EVERY_S: Final = 5.0
 
 
@@ -86,8 +88,12 @@ def show_line(text: str, *, err: bool = False) -> None:
     print(printable(text), file=sys.stderr if err else sys.stdout, flush=err)
 
 
-def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on a terminal, where only the last column wraps; elsewhere a line for each row, with tabs."""
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, less: Sequence[str] = ()) -> None:
+    """A table on a terminal, where only the last column wraps; elsewhere a line for each row, with tabs.
+
+    On a terminal that is too narrow each row is a list of its own, so that nothing is cut: an id is there to be copied.
+    ``less``: columns that it leaves out instead, in the order in which they go; below the table is their number.
+    """
     rows = [[printable(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         for row in (columns, *rows):
@@ -97,14 +103,53 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    console = Console()
+    kept = fitting(columns, rows, less, console.width) if less else range(len(columns))
+    if not less and _needs(columns, rows, kept[:-1]) + LAST_CELLS > console.width:
+        _show_lists(columns, rows)
+        return
     table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
-    for at, column in enumerate(columns):
+    for at in kept:
         is_number = bool(rows) and all(_is_number(row[at]) for row in rows)
         is_last = at == len(columns) - 1
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=not is_last)
+        table.add_column(columns[at], justify="right" if is_number else "left", no_wrap=not is_last)
     for row in rows:
-        table.add_row(*(_literal(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*(_literal(row[at]) for at in kept))
+    console.print(table)
+    if less and len(kept) < len(columns):
+        print(hidden_note(columns, rows, kept))
+
+
+def _show_lists(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widest = max(map(len, columns))
+    for number, row in enumerate(rows):
+        if number:
+            print()
+        for column, cell in zip(columns, row, strict=True):
+            print(f"{column:<{widest}}  {cell}")
+
+
+def fitting(columns: Sequence[str], rows: Sequence[Sequence[str]], less: Sequence[str], width: int) -> Sequence[int]:
+    """Which columns a terminal of so many cells shows whole, by their places. ``less``: as of ``show_table``."""
+    kept = list(range(len(columns)))
+    for name in less:
+        if _needs(columns, rows, kept) <= width:
+            break
+        kept.remove(columns.index(name))
+    return kept
+
+
+def hidden_note(columns: Sequence[str], rows: Sequence[Sequence[str]], kept: Sequence[int]) -> str:
+    """What is said of columns that do not fit."""
+    count = len(columns) - len(kept)
+    return f"{counted(count, 'column')} hidden; a width of {_needs(columns, rows, range(len(columns)))} shows all"
+
+
+def _needs(columns: Sequence[str], rows: Sequence[Sequence[str]], kept: Sequence[int]) -> int:
+    """The width of a table of these columns: each has two spaces behind it, and the first has one before it."""
+    from rich.cells import cell_len
+
+    return 1 + sum(2 + max(cell_len(row[at]) for row in (columns, *rows)) for at in kept)
 
 
 def show_record(record: Mapping[str, object]) -> None:

@@ -10,6 +10,7 @@ import rich_click as click
 
 from tools.addresses import HOST, PORT, PORT_MAX
 from tools.argument_types import Real, Whole
+from tools.cli import Loading
 from tools.errors import ToolError
 from tools.invocation import serve_on
 from tools.settings import ServeCommand, data_dir_option_else, database_url_option
@@ -171,12 +172,13 @@ def serve(
     asked = read_world(path_of(world or DEMO)) if world or demo else None
     data_dir = data_dir or (Path(f"{asked.name}-data") if asked else DATA_DIR)
 
-    from tools.snapshot_follower import FOLLOWER
-    from web.compose import ServeSettings
-    from web.compose import serve as run
-    from web.limits.admission import RequestLimits
-    from web.limits.origins import sites
-    from web.process.snapshots import SnapshotPolicy
+    with Loading():
+        from tools.snapshot_follower import FOLLOWER
+        from web.compose import ServeSettings
+        from web.compose import serve as run
+        from web.limits.admission import RequestLimits
+        from web.limits.origins import sites
+        from web.process.snapshots import SnapshotPolicy
 
     page_keys: dict[str, str] = {}
     settings = ServeSettings(

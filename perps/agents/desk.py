@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable
+from typing import Final, TypeVar
 
 from msgspec import Struct, field
 
 from perps.agents.line import Line
 from perps.agents.views import Account
 from perps.client import Listing, OutcomeUnknown, Refused, Unavailable
-from perps.client.calls import values_of
 from perps.client.orders import OrderCalls
 from perps.client.positions import PositionCalls
 from perps.wire import history, markets, orders, trading, users
@@ -152,10 +151,3 @@ class Desk(PositionCalls, OrderCalls):
                         self._account.note_order(result.order, answer.offset)
             case _:
                 pass
-
-    def _list(
-        self, operation: Operation, kind: Any, items: Callable[[Any], Iterable[Any]], given: Mapping[str, object]
-    ) -> Listing[Any, Any]:
-        values = values_of(given)
-        first = values.pop("cursor")
-        return Listing(lambda cursor: self.call(operation, kind, **values, cursor=cursor), items, first)

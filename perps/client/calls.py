@@ -26,7 +26,9 @@ class Calls:
     def _list(
         self, operation: Operation, kind: Any, items: Callable[[Any], Any], given: Mapping[str, object]
     ) -> Listing[Any, Any]:
-        raise NotImplementedError
+        values = values_of(given)
+        first = values.pop("cursor")
+        return Listing(lambda cursor: self.call(operation, kind, **values, cursor=cursor), items, first)
 
 
 def values_of(given: Mapping[str, object]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class OrderCalls(Calls):
         side: str | None,
         size: Exact | None,
         leverage: int | None,
-        price: Exact | None,
+        price: Exact | None = None,
         *,
         expires_at: str | None = None,
         acceptable_price: Exact | None = None,
@@ -40,10 +40,12 @@ class OrderCalls(Calls):
         position_id: str | None = None,
         percentage: Exact | None = None,
         callback: Exact | None = None,
+        slices: int | None = None,
+        interval_ms: int | None = None,
     ) -> orders.Placed:
         """Let an order wait for its price. ``type``: ``limit`` or ``stop``.
 
-        For an exit of a position see ``exit_position`` and ``trail_position``.
+        See ``exit_position`` and ``trail_position`` for exits, and ``place_twap`` for a size that is taken in slices.
         """
         return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
 
@@ -79,6 +81,26 @@ class OrderCalls(Calls):
         """
         return await self.call(orders.PLACE, orders.Placed, type="trailing_stop", **values_of(locals()))
 
+    async def place_twap(
+        self,
+        ticker: str,
+        side: str,
+        size: Exact,
+        leverage: int,
+        slices: int,
+        interval_ms: int,
+        *,
+        acceptable_price: Exact | None = None,
+        expires_at: str | None = None,
+        client_order_id: str | None = None,
+        user_id: str | None = None,
+    ) -> orders.Placed:
+        """Take ``size`` in ``slices``, one every ``interval_ms``: the first at once, the later ones add to it.
+
+        ``acceptable_price``: the worst average price of a slice; one beyond it is skipped.
+        """
+        return await self.call(orders.PLACE, orders.Placed, type="twap", **values_of(locals()))
+
     async def quote_order(
         self,
         ticker: str | None,
@@ -86,7 +108,7 @@ class OrderCalls(Calls):
         side: str | None,
         size: Exact | None,
         leverage: int | None,
-        price: Exact | None,
+        price: Exact | None = None,
         *,
         expires_at: str | None = None,
         acceptable_price: Exact | None = None,
@@ -97,6 +119,8 @@ class OrderCalls(Calls):
         position_id: str | None = None,
         percentage: Exact | None = None,
         callback: Exact | None = None,
+        slices: int | None = None,
+        interval_ms: int | None = None,
     ) -> orders.OrderQuoted:
         """Ask what an order would do. Nothing changes."""
         return await self.call(orders.QUOTE, orders.OrderQuoted, **values_of(locals()))

@@ -370,10 +370,3 @@ class Venue(PositionCalls, OrderCalls):
     async def get_metrics(self) -> str:
         """Figures for Prometheus."""
         return (await self._sender.send(request_of(venue.METRICS, {}))).body.decode(errors="replace")
-
-    def _list(
-        self, operation: Operation, kind: type[P], items: Callable[[P], Iterable[T]], given: Mapping[str, object]
-    ) -> Listing[P, T]:
-        values = values_of(given)
-        first = values.pop("cursor")
-        return Listing(lambda cursor: self.call(operation, kind, **values, cursor=cursor), items, first)

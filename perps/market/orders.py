@@ -54,6 +54,7 @@ class RestingOrders:
         "reserved",
         "stops",
         "trailing",
+        "twaps",
     )
 
     def __init__(self, exits: Exits) -> None:
@@ -84,6 +85,8 @@ class RestingOrders:
         self._expiries: SortedList[int] = SortedList()
         self._slices: SortedList[int] = SortedList()
         """TWAP orders by the time of their next slice."""
+        self.twaps: set[int] = set()
+        """Their numbers."""
         self.reserved = Micros(0)
         """Σ of the reserves: what the market's account of orders holds."""
 
@@ -93,6 +96,8 @@ class RestingOrders:
         self.by_user.setdefault(order.user, set()).add(order.number)
         if order.position is not None:
             self.by_position.setdefault(order.position, set()).add(order.number)
+        if order.twap is not None:
+            self.twaps.add(order.number)
         self.reserved = Micros(self.reserved + order.reserve)
         self._wait(order, params)
 
@@ -100,6 +105,7 @@ class RestingOrders:
         """An order rests no more: the order as it was."""
         order = self.by_number.pop(number)
         _take_out(self.by_user, order.user, number)
+        self.twaps.discard(number)
         if number in self.orphans:
             self.orphans.remove(number)
         elif order.position is not None:
@@ -113,11 +119,6 @@ class RestingOrders:
         self.remove(order.number)
         if order.twap is not None and not order.twap.is_over:
             self.add(order, params)
-
-    @property
-    def twaps(self) -> int:
-        """How many TWAP orders rest."""
-        return len(self._slices)
 
     @property
     def next_slice_at(self) -> Millis | None:

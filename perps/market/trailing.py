@@ -202,11 +202,17 @@ class _Stops:
         """A new best mark: the groups that are not above it become one. Nothing of them is due at it: none is shown."""
         best, bests = self._sign * mark, self._bests
         count = bisect_right(bests, best)
+        if count == 1:  # nothing merges: the nearest group goes on alone
+            group = self._groups.pop(bests[0])
+            hidden = self._shown(group)
+            self._take_head(group)
+            group.extreme, group.shown = mark, 0
+            bests[0] = self.nearest = best
+            self._groups[best] = group
+            self._give_head(group)
+            return hidden
         overtaken = [self._groups.pop(below) for below in bests[:count]]
-        hidden: list[tuple[int, Ticks]] = []
-        for group in overtaken:
-            if group.shown:
-                hidden += [(entry & _NUMBER_MASK, self._price(group, entry)) for entry in group.entries[: group.shown]]
+        hidden = [each for group in overtaken for each in self._shown(group)]
         if count <= _FEW:
             for group in overtaken:
                 self._take_head(group)
@@ -232,6 +238,11 @@ class _Stops:
                 yield entry & _NUMBER_MASK
             self._give_head(group)
 
+    def _shown(self, group: _Group) -> list[tuple[int, Ticks]]:
+        if not group.shown:
+            return []
+        return [(entry & _NUMBER_MASK, self._price(group, entry)) for entry in group.entries[: group.shown]]
+
     def _price(self, group: _Group, entry: int) -> Ticks:
         side = Side.LONG if self._sign > 0 else Side.SHORT
         return trailing_price(side, group.extreme, Ppb(entry >> _NUMBER_BITS))
@@ -250,8 +261,6 @@ class _Stops:
 
 def _merged(groups: list[_Group], by_number: dict[int, _Group]) -> _Group:
     """All of them as one: the small ones go into the largest, so that no stop moves often."""
-    if len(groups) == 1:
-        return groups[0]
     largest = max(groups, key=lambda group: len(group.entries))
     moved = [entry for group in groups if group is not largest for entry in group.entries]
     for entry in moved:

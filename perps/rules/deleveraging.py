@@ -30,14 +30,15 @@ ENDS: Final = 77
 """Of what the house can pay, per cent."""
 
 
-def deleverages(market: Market, *, at_new_price: bool) -> bool:
-    """Whether somebody may have to leave: O(1). One that is under way goes on; another begins at a new price only."""
-    if market.deleveraging is not None:
-        return True
-    if not (at_new_price and market.params.deleveraging):
-        return False
+def begins(market: Market) -> bool:
+    """Whether somebody may have to leave at this new price: R ≥ 0.85·H, O(1)."""
     can_pay = _can_pay(market)
     return can_pay > 0 and market.liability * 100 >= can_pay * BEGINS
+
+
+def is_near(market: Market) -> bool:
+    """Whether R > 0.77·H in a market that deleverages: from 0.85·H on somebody must leave."""
+    return market.params.deleveraging and _is_over(market)
 
 
 def deleveraging(market: Market, *, at_new_price: bool) -> Iterator[DeleveragingChanged | PositionReduced]:
@@ -70,11 +71,12 @@ def _leaving(market: Market, begun: Deleveraging) -> Iterator[PositionReduced]:
     ranked = _ranked(market, begun)
     while ranked and _is_over(market):
         position = heapq.heappop(ranked).position
-        if gain(market, position) <= 0 or _is_due(market, position):
+        whole = gain(market, position)
+        if whole <= 0 or _is_due(market, position):
             continue
-        count = _least(market, position)
-        if count:
-            yield reduce(market, position, count, CloseReason.DELEVERAGE)
+        reduced = _least(market, position, whole)
+        if reduced is not None:
+            yield reduced
 
 
 @total_ordering
@@ -127,28 +129,28 @@ def _is_over(market: Market, paid: int = 0) -> bool:
     return can_pay > 0 and (market.liability - paid) * 100 > can_pay * ENDS
 
 
-def _least(market: Market, position: Position) -> int:
-    """How many lots must leave: all, if that is not too much or a part would endanger the rest; otherwise as few as
-    bisection finds. 0 if the house cannot pay the whole.
+def _least(market: Market, position: Position, whole: int) -> PositionReduced | None:
+    """All of it leaves, if that is not too much or a part would endanger the rest; otherwise as few lots as bisection
+    finds. None if the house cannot pay for it. ``whole``: what all of it gains, micros.
     """
-    size = abs(position.lots)
+    size, can_pay = abs(position.lots), _can_pay(market)
 
     def leaving(count: int) -> PositionReduced:
         return reduce(market, position, count, CloseReason.DELEVERAGE)
 
-    whole = leaving(size).pnl
-    if whole > _can_pay(market):
-        return 0
-    if _is_over(market, whole):
-        return size
-    low, high = 0, size  # low is not enough, high is
+    if whole <= can_pay and _is_over(market, whole):
+        return leaving(size)
+    low, high = 0, size  # low is not enough, high is, or is too much
     while high - low > 1:
         middle = (low + high) >> 1
         if _is_over(market, leaving(middle).pnl):
             low = middle
         else:
             high = middle
-    return size if leaves_it_endangered(market, leaving(high)) else high
+    part = leaving(high)
+    if leaves_it_endangered(market, part):
+        part = leaving(size)
+    return part if part.pnl <= can_pay else None
 
 
 def apply_deleveraging(market: Market, event: DeleveragingChanged) -> None:

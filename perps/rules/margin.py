@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from perps.commands import ChangeMargin
 from perps.effects import Changed, Effects
-from perps.events import PositionChanged, Transfer, TransferKind
+from perps.events import PositionChanged, PositionIncreased, Transfer, TransferKind
 from perps.market.position import Position, equity, initial_margin, maintenance, withdrawable
 from perps.market.state import Market
 from perps.money.accounts import margin_account, user_account
@@ -42,12 +42,12 @@ def decide_margin(market: Market, command: ChangeMargin, given: Given) -> tuple[
     return (PositionChanged(changed, (move,), market.mark, market.funding_index),)
 
 
-def apply_changed(market: Market, event: PositionChanged) -> None:
+def apply_changed(market: Market, event: PositionChanged | PositionIncreased) -> None:
     """The position stands as it is now."""
     market.leave(market.positions[event.position.number])
     market.enter(event.position)
     if event.order is not None:
-        market.orders.remove(event.order.number)
+        market.orders.fill(event.order, market.params)
 
 
 def project_changed(event: PositionChanged) -> Effects:

@@ -24,7 +24,10 @@ from perps.units import Lots, Micros
 NET_CLOSES_MAX: Final = 100
 """Positions that one trade closes."""
 
-WAITS: Final = "a market that executes at the next price nets nothing: open and close its positions by themselves"
+WAITS: Final = (
+    "a market that executes at the next price nets nothing: close your position, then open; "
+    "both wait for the same price and are done at it in that order"
+)
 
 NetEvents = tuple[PositionReduced | PositionOpened | PositionIncreased, ...]
 

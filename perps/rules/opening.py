@@ -25,6 +25,7 @@ from perps.rules.checks import (
     trading_fee,
     would_trigger,
 )
+from perps.rules.margin import apply_changed
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import EXITS_RULE, is_young
 from perps.units import PPB, Lots, Micros, Ppb, div_ceil, div_floor
@@ -121,14 +122,6 @@ def project_opened(event: PositionOpened) -> Effects:
     return (traded, *filled(event.order, event.position, event.fill))
 
 
-def apply_increased(market: Market, event: PositionIncreased) -> None:
-    """A position stands larger than it was."""
-    market.leave(market.positions[event.position.number])
-    market.enter(event.position)
-    if event.order is not None:
-        market.orders.fill(event.order, market.params)
-
-
 def project_increased(event: PositionIncreased) -> Effects:
     """A trade that made a position larger: an open, to everybody but its owner."""
     traded = Traded(
@@ -141,7 +134,7 @@ COMMANDS: tuple[CommandRule, ...] = ()
 """An open is decided by ``perps/rules/next_price.py``."""
 EVENTS = (
     EventRule(PositionOpened, apply_opened, project_opened),
-    EventRule(PositionIncreased, apply_increased, project_increased),
+    EventRule(PositionIncreased, apply_changed, project_increased),
 )
 
 

@@ -196,7 +196,7 @@ def _too_many_twaps(market: Market, user: str) -> Rejected | None:
     own = sum(order.twap is not None for order in market.orders.of(user))
     if own >= PER_USER_MAX:
         return reject(RejectCode.TOO_MANY_OPEN_ORDERS, open_twaps=own, maximum=PER_USER_MAX)
-    all_of_them = market.orders.twaps
+    all_of_them = len(market.orders.twaps)
     if all_of_them >= PER_MARKET_MAX:
         return reject(RejectCode.TOO_MANY_OPEN_ORDERS, open_twaps_of_the_market=all_of_them, maximum=PER_MARKET_MAX)
     return None

@@ -30,12 +30,12 @@ KEY: Final = "key"
 ABOUT: Final = """\
 A self-hosted venue for perpetual futures.
 
-**A first trade on this page.** In the demo, `GET /api/demo` shows the keys of alice and bob: open it below, press *Try
-it out* and *Execute*. Press *Authorize*, enter a key, press *Authorize* again and *Close*. Now go to
+**A first trade on this page.** In the demo, `GET /api/demo` shows the keys of alice and bob: open it below, press
+*Try it out* and *Execute*. Press *Authorize*, enter a key, press *Authorize* again and *Close*. Now go to
 `POST /api/markets/perps/open`, press *Try it out* and *Execute*: the answer is your position. For another one, take
-another `clientOrderId`, or leave it out. `GET /api/markets/positions/{userId}` lists what you have; `me` is the key's
-user. To follow it live, execute `POST /api/streams/ticket` and open `/api/sse/users/me?ticket=…` with that ticket in
-another tab.
+another `clientOrderId`, or leave it out. `GET /api/markets/positions/{userId}` lists what you have; `me` is the
+key's user. To follow it live, execute `POST /api/streams/ticket` and open `/api/sse/users/me?ticket=…` with that
+ticket in another tab.
 
 In a bare venue there is nobody yet. Authorize with the administrator's key (`admin.key` in its data directory) and
 execute the examples of `POST /api/admin/markets`, `POST /api/admin/users` and `POST /api/admin/keys`. Then press

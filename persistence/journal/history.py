@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Future
+from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from perps.journal import Row
@@ -25,7 +28,8 @@ if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
 BATCH_ROWS: Final = 10_000
-"""Rows fetched at a time, each time on a short connection: an abandoned iterator leaves nothing behind."""
+"""Rows fetched at a time, each time on a short connection. The next are read while these are taken in, as PostgreSQL
+works beside the interpreter: an abandoned iterator leaves nothing behind but that one reading."""
 
 T = TypeVar("T")
 
@@ -74,15 +78,17 @@ class PostgresHistory:
         return PostgresLookUps(self._url, self._shard, limit_s)
 
     def _pages(self, query: str, after: int, key: Callable[[Row], int], *more: str) -> Iterator[Row]:
-        begun = after
-        while True:
-            page = [Row(*record) for record in self._fetch(query, self._shard, after, BATCH_ROWS, *more)]
-            if page and key(page[0]) != after + 1 and after == begun:
-                self._explain_gap(after, page[0])
+        def read(after: int) -> list[Row]:
+            return [Row(*record) for record in self._fetch(query, self._shard, after, BATCH_ROWS, *more)]
+
+        page = read(after)
+        if page and key(page[0]) != after + 1:
+            self._explain_gap(after, page[0])
+        while len(page) == BATCH_ROWS:
+            coming = _ahead(partial(read, key(page[-1])))
             yield from page
-            if len(page) < BATCH_ROWS:
-                return
-            after = key(page[-1])
+            page = coming.result()
+        yield from page
 
     def _explain_gap(self, after: int, row: Row) -> None:
         """``row`` is not the next one. Raises ``JournalCorrupt`` if that is because those before it have left."""
@@ -101,3 +107,17 @@ class PostgresHistory:
 
     def _run(self, work: Callable[[Connection[Record]], Coroutine[Any, Any, T]]) -> T:
         return ask(self._url, work, name="perps history", doing="reading the journal", **BY_INDEX)
+
+
+def _ahead(read: Callable[[], T]) -> Future[T]:
+    """What ``read`` returns or raises, when it has. Not of a pool: the end of the process would wait for that."""
+    coming: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            coming.set_result(read())
+        except BaseException as error:  # noqa: BLE001 - raised where the page is wanted
+            coming.set_exception(error)
+
+    Thread(target=run, name="journal page", daemon=True).start()
+    return coming

@@ -43,6 +43,10 @@ class FixedClock:
         """One nanosecond further at each call."""
         return next(self._ns)
 
+    def pass_ns(self, ns: int) -> None:
+        """Let durations grow."""
+        self._ns = count(next(self._ns) + ns)
+
 
 @dataclass
 class Running:

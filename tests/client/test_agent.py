@@ -54,6 +54,9 @@ async def test_every_trading_method_goes_over_the_channel_and_answers_as_http(ve
         await agent.cancel_order(placed.order.id)
         await agent.place_order("BTC-PERP", "limit", "long", 1000, 10, "40000")
         assert len((await agent.cancel_orders()).orders) == 1
+        trailing = (await agent.trail_position(opened.position.id, "0.02")).order
+        assert (trailing.type, trailing.callback, trailing.extreme_price) == ("trailing_stop", "0.02", "50000.00")
+        assert (await agent.replace_order(trailing.id, callback="0.5")).order.price == "25000.00"
         await agent.set_price("BTC-PERP", "50001")
         assert await agent.get_balance("me") == await http.get_balance("me")
         assert await agent.list_markets() == await http.list_markets()

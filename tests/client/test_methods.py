@@ -66,7 +66,7 @@ def test_no_method_is_left_of_an_operation_that_is_gone() -> None:
     members = {name: value for kind in Venue.__mro__[:-1] for name, value in vars(kind).items()}
     public = {name for name, value in members.items() if inspect.isfunction(value) and not name.startswith("_")}
     others = {"call", "get", "stream", "be_patient", "open", "close", "quote", "call_or_wait", "wait_for_order"}
-    others |= {"exit_position", "trail_position", "leave", "index_prices"}
+    others |= {"exit_position", "trail_position", "place_twap", "leave", "index_prices"}
     assert public - others == {snake(operation.name) for operation in ASKED}
 
 
@@ -103,3 +103,17 @@ def test_what_a_path_cannot_have_is_no_id(order_id: str) -> None:
     with pytest.raises(ValueError, match=r"orderId: '.*' is no id"):
         request_of(GET, {"order_id": order_id})
     assert request_of(GET, {"order_id": "..."}).target == "/api/orders/..."
+
+
+async def test_a_trailing_stop_has_a_callback_and_no_price() -> None:
+    class Noting(OrderCalls):
+        async def call(self, operation: Operation, kind: type[Any], /, **values: object) -> Any:
+            return json.loads(request_of(operation, values).body or b"")
+
+    asked: Any = await Noting().trail_position("BTC-PERP-1", "0.02", client_order_id="a")
+    assert asked == {
+        "positionId": "BTC-PERP-1",
+        "type": "trailing_stop",
+        "callback": "0.02",
+        "clientOrderId": "a",
+    }

@@ -18,6 +18,8 @@ HEAD: Final = ("| Fault | Invariants | Test |", "|---|---|---|")
 SECTIONS: Final = {
     "Process": (
         "tests/endtoend/test_kill_9.py",
+        "tests/endtoend/test_kill_9_amid_a_crash.py",
+        "tests/endtoend/test_kill_9_deleveraging.py",
         "tests/endtoend/test_streams.py",
         "tests/endtoend/test_channel.py",
         "tests/faults/test_process.py",

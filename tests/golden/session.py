@@ -19,6 +19,7 @@ from perps.commands import (
     OrderKind,
     PlaceExit,
     PlaceOrder,
+    PlaceTwap,
     PriceSource,
     ReplaceOrder,
     SetCancelTimer,
@@ -49,6 +50,8 @@ _SIZE_PARAMS = index_market(
     tiers=(Tier(Lots(200), Ppb(PPB // 200), 100), Tier(Lots(20_000), Ppb(PPB // 40), 19)),
     partial_liquidation=_PART_FROM,
 )
+POOR = "POOR-PERP"
+_POOR_PARAMS = index_market(ticker=POOR, house_credit_limit=Micros(200 * MICRO), deleveraging=True)
 NEXT = "NEXT-PERP"
 _NEXT_PARAMS = index_market(ticker=NEXT, execution=Execution.NEXT_PRICE)
 _BAND_PARAMS = index_market(ticker=BAND, price_band=PPB // 10, price_confirmations=2)
@@ -82,10 +85,21 @@ def _exit(user: str, number: int, kind: OrderKind, price: int, share: int) -> Pl
     return PlaceExit(**fields, order=kind, price=Ticks(price), share=Ppb(share))
 
 
+def _trail(user: str, number: int, callback: int) -> PlaceExit:
+    fields: dict[str, Any] = {"ticker": BTC, "user": user, "position_id": position_id(BTC, number), "price": Ticks(0)}
+    return PlaceExit(**fields, order=OrderKind.TRAILING_STOP, share=Ppb(PPB // 2), callback=Ppb(callback))
+
+
 def _order(user: str, order: OrderKind, side: Side, price: int, *, limit: int | None = None, **more: Any) -> PlaceOrder:
     nano = None if limit is None else Nano(limit * NANO // 100)
     fields = {**_terms(price), "order": order, "side": side, "acceptable_price": nano, **more}
     return PlaceOrder(**{"ticker": BTC, "user": user, **fields})
+
+
+def _twap(user: str, side: Side, cents: int, slices: int, *, limit: int | None = None) -> PlaceTwap:
+    nano = None if limit is None else Nano(limit * NANO // 100)
+    fields: dict[str, Any] = {"ticker": BTC, "user": user, "side": side, "size": _money(cents), "leverage": 5}
+    return PlaceTwap(**fields, slices=slices, interval=Millis(40 * 60_000), acceptable_price=nano)
 
 
 def _price(ticker: str, ticks: int) -> UpdatePrice:
@@ -249,6 +263,28 @@ PLAYED: tuple[tuple[str, Command, bool], ...] = (
     ("ann", _trade("ann", Side.LONG, 10_000), True),
     ("ann", _trade("ann", Side.SHORT, 300_000), True),
     ("ann", _trade("ann", Side.LONG, 900_000, reduce_only=True), True),
+    ("cid", new_open("cid", Side.LONG, _money(10_000)), True),
+    ("cid", _trail("cid", 10, PPB // 50), True),
+    ("cid", _trail("cid", 10, PPB // 20), True),
+    (ADMIN, _price(BTC, BTC_PRICE), False),
+    (ADMIN, _price(BTC, BTC_PRICE * 99 // 100), False),
+    ("cid", ReplaceOrder(ticker=BTC, user="cid", order_id=f"{BTC}-o12", callback=Ppb(PPB // 10)), True),
+    (ADMIN, _price(BTC, BTC_PRICE * 98 // 100), False),
+    ("bob", _twap("bob", Side.LONG, 60_000, 3), True),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    ("ann", _twap("ann", Side.SHORT, 20_000, 2, limit=BTC_PRICE * 85 // 100), True),
+    (ADMIN, _price(BTC, BTC_PRICE * 84 // 100), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    (ADMIN, ObserveTime(ticker=BTC), False),
+    ("cid", _twap("cid", Side.LONG, 20_000, 4), True),
+    ("cid", CancelOrders(ticker=BTC, user="cid"), False),
+    (ADMIN, Deposit(user="ann", amount=_money(1_000_000)), False),
+    (ADMIN, ListMarket(params=_POOR_PARAMS, price=Ticks(BTC_PRICE)), False),
+    ("ann", new_open("ann", Side.LONG, _money(100_000), ticker=POOR, leverage=5), True),
+    ("ann", new_open("ann", Side.LONG, _money(300_000), ticker=POOR, leverage=2), True),
+    (ADMIN, _price(POOR, BTC_PRICE * 105 // 100), False),
+    (ADMIN, UpdateMarket(ticker=POOR, changes=ParamChanges(deleveraging=False)), False),
+    (ADMIN, _price(POOR, BTC_PRICE * 115 // 100), False),
 )
 """Who sends what, and whether under an id of its own. Before an observation 40 minutes pass, otherwise a second."""
 

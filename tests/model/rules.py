@@ -9,6 +9,7 @@ from perps.params import Execution, MarketParams, MarkSource
 from perps.units import PICO, PPB
 from tests.model.slow_orders import SlowOrder
 from tests.model.slow_rules import Rules
+from tests.model.slow_twap import SlowTwap
 
 
 def rules_of(params: MarketParams) -> Rules:
@@ -47,8 +48,8 @@ def rules_of(params: MarketParams) -> Rules:
 
 
 def slow_order(ticker: str, order: Order, params: MarketParams) -> SlowOrder:
-    """An order as the slow model has it."""
-    return SlowOrder(
+    """An order as the slow model has it; of a TWAP as it is before its first slice."""
+    plain = SlowOrder(
         user=order.user,
         ticker=ticker,
         is_limit=order.kind is OrderKind.LIMIT,
@@ -59,10 +60,13 @@ def slow_order(ticker: str, order: Order, params: MarketParams) -> SlowOrder:
         taker_fee=Fraction(order.taker_fee, PPB),
         expires_at=order.expires_at,
         placed_at=order.placed_at,
-        has_trigger=order.kind in (OrderKind.STOP, OrderKind.TAKE_PROFIT),
+        has_trigger=order.kind in (OrderKind.STOP, OrderKind.TAKE_PROFIT, OrderKind.TRAILING_STOP),
         waits_for_next=order.kind in (OrderKind.MARKET, OrderKind.WITHDRAWAL),
         reduces=order.reduces,
         position=None if order.position is None else position_id(ticker, order.position),
         share=Fraction(order.share, PPB),
         is_profit=order.kind is OrderKind.TAKE_PROFIT,
+        callback=Fraction(order.callback, PPB) if order.trails else None,
+        best=Fraction(order.extreme * params.tick_size, PICO),
     )
+    return plain if order.twap is None else SlowTwap.begun(plain, order.twap.slices, order.twap.interval)

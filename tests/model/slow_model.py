@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil, floor
 
@@ -110,11 +110,17 @@ class SlowVenue:
         market.index_price, market.price_at = exact(index_price), price_at
         if market.funding is not None:
             market.funding.price_at = price_at
+        self._marked(ticker)
+
+    def _marked(self, ticker: str) -> None:
+        """The mark may be another one: trailing stops have seen it."""
+        self.orders.follow(ticker, self.markets[ticker].shown_mark)
 
     def changed(self, rules: Rules, at: int) -> None:
         """The market has other rules."""
         market = self.markets[rules.ticker]
         market.rules, old = rules, market.funding
+        self._marked(rules.ticker)
         market.funding = None
         if rules.funding_velocity:
             velocity, cap = rules.funding_velocity, rules.max_funding_rate
@@ -169,6 +175,7 @@ class SlowVenue:
         self._pay_fee(user, market.fee(lots), market)
         self.positions[position] = SlowPosition(user, ticker, lots, margin - cost + owed, margin)
         market.skew += lots
+        self._marked(ticker)
 
     def increased(self, position: str, lots: int, leverage: int) -> None:
         """More lots for a position, as if they had been opened beside it and both put together."""
@@ -254,6 +261,7 @@ class SlowVenue:
         if not position.lots:
             del self.positions[name]
         market.skew -= signed
+        self._marked(position.ticker)
         return market, position.user, settlement, cost
 
     def _pay_fee(self, user: str, fee: int, market: SlowMarket) -> None:
@@ -327,7 +335,14 @@ class SlowVenue:
         return sum(worths, Fraction(0))
 
     def rested(self, name: str, order: SlowOrder) -> None:
-        """An order rests, or rests with other terms: the difference of what it keeps leaves the wallet."""
+        """An order rests, or rests with other terms: the difference of what it keeps leaves the wallet.
+
+        A trailing stop begins at the mark; with other terms it stays where it has come to.
+        """
+        if order.callback is not None:
+            stands = self.orders.by_name.get(name)
+            best = self.markets[order.ticker].shown_mark if stands is None else stands.best
+            order = replace(order, best=best)
         if name in self.orders.by_name:
             self.ended(name)
         self.orders.by_name[name] = order

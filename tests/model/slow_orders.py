@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from math import ceil
 
@@ -33,6 +33,15 @@ class SlowOrder:
     """Of an exit: how much of that it closes, …"""
     is_profit: bool = False
     """… and whether with a profit."""
+    callback: Fraction | None = None
+    """Of a trailing stop: how far the mark comes back from the best before it leaves …"""
+    best: Fraction = Fraction(0)
+    """… which is this."""
+
+    @property
+    def exit_reason(self) -> str:
+        """What a position leaves by, if it is by this."""
+        return "take_profit" if self.is_profit else "stop_loss" if self.callback is None else "trailing_stop"
 
     @property
     def is_exit(self) -> bool:
@@ -50,6 +59,9 @@ class SlowOrder:
         """Whether the mark has come to the price of a stop or an exit; whatever is neither has none to wait for."""
         if not self.has_trigger:
             return True
+        if self.callback is not None:
+            back = self.best - mark if self.is_long else mark - self.best
+            return back >= self.best * self.callback
         rises = self.is_long is self.is_profit if self.is_exit else self.is_long
         return mark >= self.price if rises else mark <= self.price
 
@@ -70,6 +82,13 @@ class SlowOrders:
     def reserved(self, ticker: str) -> int:
         """What a market's account of orders holds."""
         return sum(order.reserve for order in self.by_name.values() if order.ticker == ticker)
+
+    def follow(self, ticker: str, mark: Fraction) -> None:
+        """The mark of a market is this: every trailing stop has seen it."""
+        for name, order in self.by_name.items():
+            if order.ticker == ticker and order.callback is not None:
+                best = max(order.best, mark) if order.is_long else min(order.best, mark)
+                self.by_name[name] = replace(order, best=best)
 
     def exits_of(self, position: str) -> list[SlowOrder]:
         """A position's exits."""

@@ -237,10 +237,16 @@ def full_state(ledger: Ledger, markets: dict[str, Market]) -> dict[str, object]:
         fields = {name: getattr(market, name) for name in Market.__slots__ if name not in ("order", "exits", "orders")}
         fields["params"] = asdict(market.params)
         fields["order"] = market.order.entries()
-        fields["exits"] = market.exits.entries()
-        resting = market.orders
+        resting, levels = market.orders, market.exits.entries()
+        trailing = {number << 2 for number in resting.trailing.by_number}  # whether they are shown is no part of it
+        fields["exits"] = [[entry for entry in level if entry & (1 << 50) - 1 not in trailing] for level in levels]
         fields["cancel_timers"] = market.cancel_timers.by_user
-        fields["orders"] = (dict(resting.by_number), resting.by_user, resting.reserved, resting.stops.entries())
+        fields["orders"] = (
+            {order.number: order for order in resting.all()},
+            resting.by_user,
+            resting.reserved,
+            resting.stops.entries(),
+        )
         state[ticker] = fields
     return state
 

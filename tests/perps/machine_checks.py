@@ -18,6 +18,7 @@ from perps.market.position import Position, position_id
 from perps.params import MarketParams, Mode
 from tests.model.slow_model import SlowVenue, Trade
 from tests.model.slow_orders import SlowOrder
+from tests.model.slow_twap import SlowTwap, sliced
 from tests.perps.build import Books
 from tests.support.twins import twins
 
@@ -70,15 +71,27 @@ class Checked(RuleBasedStateMachine):
             assert made.position == name
             assert self.model.markets[ticker].decides(made.placed_at)
             assert self.model.is_order_due(made)
-            assert reason is (CloseReason.TAKE_PROFIT if made.is_profit else CloseReason.STOP_LOSS)
+            assert reason == made.exit_reason
+            assert self.best(ticker, event.order) == made.best
             assert held == (stands if self.model.is_liquidatable(name) else self.model.exit_lots(made))
         if self.model.is_liquidatable(name):
-            assert reason is CloseReason.STOP_LOSS
+            assert reason in (CloseReason.STOP_LOSS, CloseReason.TRAILING_STOP)
             self.model.liquidated(name)
             self.note(ticker, "forced_stop", event)
         else:
             self.model.closed(name, held)
             self.note(ticker, "close", event)
+
+    def best(self, ticker: str, order: Order) -> Fraction:
+        """The best mark that an order says it has seen; 0 if it does not trail."""
+        return Fraction(self.unticked(ticker, order.extreme))
+
+    @invariant()
+    def every_trailing_stop_has_seen_the_best_mark_that_the_slow_model_says(self) -> None:
+        for ticker, market in self.venue.markets.items():
+            for order in market.orders.all():
+                if order.trails:
+                    assert self.best(ticker, order) == self.model.orders.by_name[order_id(ticker, order.number)].best
 
     def check_parts(self, ticker: str, events: Events, parts: list[tuple[str | None, int]]) -> None:
         """What a trade has closed and opened is what it must; what that led to stands behind it."""
@@ -100,6 +113,22 @@ class Checked(RuleBasedStateMachine):
         self.model.opened(order.user, ticker, name, event.position.lots, order.leverage)
         self.exits(ticker, event.position)
         self.note(ticker, "open", event, order.leverage)
+
+    def slice_made(self, ticker: str, order: Order, event: PositionOpened | PositionIncreased) -> None:
+        """A slice of a TWAP: at its time, of its size, for money that was kept for it."""
+        name, position = order_id(ticker, order.number), position_id(ticker, event.position.number)
+        assert sliced(self.model, name, position, event.fill.lots, self.venue.at) is None
+        self.check_slices(ticker, order)
+        self.note(ticker, "open", event, order.leverage)
+
+    def check_slices(self, ticker: str, order: Order) -> None:
+        """How far a TWAP has come is what the slow model says."""
+        made, twap = self.model.orders.by_name.get(order_id(ticker, order.number)), order.twap
+        assert twap is not None
+        assert twap.is_over is (made is None)
+        if isinstance(made, SlowTwap):
+            said = (twap.slices - twap.done, twap.next_at, order.size, order.reserve)
+            assert said == (made.slices_left, made.due_at, made.size, made.kept)
 
     def taken(self, ticker: str, order: Order) -> SlowOrder:
         """An order that is filled: at a price that decides it, and those that wait for nothing else in their turn."""
@@ -170,7 +199,8 @@ class Checked(RuleBasedStateMachine):
             exits = [order for order in market.orders.by_number.values() if order.is_exit]
             assert {order.position for order in exits} <= set(market.positions)
             ready = [order for order in exits if market.orders.is_ready(order)]
-            assert len(market.exits) - len(ready) == sum(
+            hidden = [order for order in ready if order.trails and not market.orders.trailing.is_shown(order)]
+            assert len(market.exits) - len(ready) + len(hidden) == sum(
                 (each.take_profit is not None) + (each.stop_loss is not None) for each in book
             )
             assert max(market.long_lots, market.short_lots) <= market.params.max_open_interest

@@ -19,6 +19,7 @@ from perps.events import (
 )
 from perps.market.order import Order, order_id
 from perps.market.position import position_id
+from perps.market.twap import COMPLETED, Twap
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.cancel_timers import BY_TIMER
@@ -26,6 +27,7 @@ from perps.rules.checks import CLOSED
 from tests.model.rules import slow_order
 from tests.model.slow_deleveraging import Leaving
 from tests.model.slow_parts import is_least_part
+from tests.model.slow_twap import skipped
 from tests.perps.machine_checks import Checked
 
 
@@ -61,6 +63,9 @@ class Followed(Checked):
                     begins = any(isinstance(each, DeleveragingChanged) for each in outcome)
                     can_begin = self.params[ticker].deleveraging and self.venue.markets[ticker].mode not in CLOSED
                     assert begins or not can_begin or not Leaving(self.model, ticker).is_due()
+                case OrderReplaced(order=order) if order.twap is not None:
+                    assert skipped(self.model, order_id(ticker, order.number), self.venue.at) is None
+                    self.check_slices(ticker, order)
                 case OrderPlaced(order=order) | OrderReplaced(order=order):
                     self.model.rested(order_id(ticker, order.number), slow_order(ticker, order, self.params[ticker]))
                 case CancelTimerSet(user=user, at=at):
@@ -68,7 +73,13 @@ class Followed(Checked):
                     assert at is not None or due is not None
                 case OrderCancelled(order=order, reason=reason):
                     self.model.ended(order_id(ticker, order.number))
+                    assert reason != COMPLETED or (order.twap is not None and order.twap.is_over)
                     assert reason != BY_TIMER or self.model.orders.timers[order.user, ticker] is None
+                case (
+                    PositionOpened(order=Order(twap=Twap()) as order)
+                    | PositionIncreased(order=Order(twap=Twap()) as order)
+                ):
+                    self.slice_made(ticker, order, event)
                 case PositionOpened(position=position, order=Order() as order):
                     self.filled(ticker, order, event)
                 case PositionOpened(position=position):

@@ -53,7 +53,7 @@ from tests.perps.build import (
     quote_market,
 )
 from tests.perps.machine_checks import USERS
-from tests.perps.machine_model import Followed
+from tests.perps.machine_twap import Sliced
 
 REFERRERS = {"ann": None, "bob": "ann", "cid": "bob"}
 START = 2_000 * MICRO
@@ -62,6 +62,7 @@ FIRST_PRICES = {BTC: BTC_PRICE, STORY: STORY_PRICE}
 SHARES = st.integers(1, PPB) | st.just(PPB) | st.just(1)
 SIZES = st.integers(10, 1_500) | st.sampled_from([1, 10, 1_000, 2_000, 50_000])
 MARGINS = st.integers(-300 * MICRO, 300 * MICRO) | st.sampled_from([0, 0, 1, -1, -MICRO, 10**18, 10**18 + 1])
+CALLBACKS = st.integers(1, PPB // 20) | st.sampled_from([1, PPB // 1_000, PPB // 2, PPB - 1, PPB])
 ONE_IN_TEN = st.sampled_from([*[False] * 9, True])
 MODES = st.sampled_from([*[Mode.ENABLED] * 4, Mode.REDUCE_ONLY, Mode.HALTED])
 EXITS = st.integers(9_000, 11_000) | st.none()
@@ -77,7 +78,7 @@ BTC_TIERS = (
 STORY_TIERS = (Tier(Lots(250), Ppb(PPB // 10), 5), Tier(Lots(4_000), Ppb(PPB // 5), 3))
 
 
-class Exchange(Followed):
+class Exchange(Sliced):
     """The engine and the ledger, driven as the actors drive them, against fractions."""
 
     @initialize(
@@ -292,6 +293,26 @@ class Exchange(Followed):
         if not isinstance(outcome, Rejected):
             self.follow(ticker, outcome)
 
+    @rule(
+        ticker=TICKERS,
+        which=st.integers(0, 10),
+        callback=CALLBACKS,
+        share=SHARES,
+        wait_ms=st.integers(1, 3_600_000) | st.none(),
+    )
+    def trail(self, ticker: str, which: int, callback: int, share: int, wait_ms: int | None) -> None:
+        own = sorted(self.venue.markets[ticker].positions)
+        if not own:
+            return
+        number = own[which % len(own)]
+        fields: dict[str, Any] = {"ticker": ticker, "user": self.venue.markets[ticker].positions[number].user}
+        fields |= {"position_id": position_id(ticker, number), "share": Ppb(share), "callback": Ppb(callback)}
+        expires_at = None if wait_ms is None else Millis(self.venue.at + wait_ms)
+        command = PlaceExit(**fields, order=OrderKind.TRAILING_STOP, price=Ticks(0), expires_at=expires_at)
+        outcome = self.venue.send(command)
+        if not isinstance(outcome, Rejected):
+            self.follow(ticker, outcome)
+
     @rule(ticker=TICKERS, which=st.integers(0, 10), size=SIZES | st.none(), bps=BPS_OF_PRICE)
     def replace_or_cancel(self, ticker: str, which: int, size: int | None, bps: int) -> None:
         resting = sorted(self.venue.markets[ticker].orders.by_number)
@@ -302,7 +323,9 @@ class Exchange(Followed):
         command: Any = CancelOrder(**fields)
         if size is not None:
             terms: dict[str, Any] = {"size": Micros(size * MICRO), "leverage": 2, "price": self.level(ticker, bps)}
-            if order.is_exit:
+            if order.trails:
+                terms = {"callback": Ppb(abs(bps - 9_000) * PPB // 20_000 + 1)}
+            elif order.is_exit:
                 terms = {"price": terms["price"], "share": Ppb(min(size * MICRO, PPB))}
             command = ReplaceOrder(**fields, **terms)
         outcome = self.venue.send(command)
@@ -338,6 +361,7 @@ class Exchange(Followed):
     def let_time_pass(self, ticker: str, wait_ms: int) -> None:
         self.venue.at = Millis(self.venue.at + wait_ms)
         self.follow(ticker, self.venue.send(ObserveTime(ticker=ticker)))
+        self.check_that_no_slice_is_late(ticker)
 
     @rule(ticker=TICKERS, mode=MODES)
     def change_mode(self, ticker: str, mode: Mode) -> None:

@@ -126,7 +126,7 @@ def test_a_price_ages_until_the_next_one() -> None:
     assert not is_stale(side, moment(1_000))
     assert is_stale(side, moment(1_001))
     assert is_stale(side, moment(7_200_000))
-    side.run(price(), moment(7_200_000))
+    list(side.run(price(), moment(7_200_000))[0])
     assert not is_stale(side, moment(7_201_000))
     assert is_stale(side, moment(7_201_001))
 
@@ -137,7 +137,7 @@ def test_after_a_start_with_the_clock_behind_a_price_counts_as_old_until_the_nex
     side = side_at(moment(0, ahead_ms=7_200_000))
     assert is_stale(side, moment(0, ahead_ms=7_200_000))
 
-    side.run(price(), moment(1, ahead_ms=7_199_999))
+    list(side.run(price(), moment(1, ahead_ms=7_199_999))[0])
     assert not is_stale(side, moment(1, ahead_ms=7_199_999))
 
 
@@ -145,8 +145,8 @@ def test_a_feed_is_as_late_as_the_systems_clock_says_though_rows_run_ahead_of_it
     """The clock was two hours ahead once: rows go on from there, and a fresh price is fresh."""
     ahead = 7_200_000
     side = side_at(moment(ahead, ahead))
-    decisions, refusal = side.run(price(source_at=4_900), moment(ahead + 5_000, ahead))
-    (event,) = decisions[0].events
+    (decision,), refusal = side.run(price(source_at=4_900), moment(ahead + 5_000, ahead))
+    (event,) = decision.events
 
     assert refusal is None
     assert isinstance(event, PriceUpdated)
@@ -166,10 +166,10 @@ def test_a_price_from_the_future_is_refused_by_the_systems_clock() -> None:
 
 def test_rows_of_a_market_never_go_back_in_time() -> None:
     side = side_at(moment(0))
-    first, _ = side.run(price(), moment(500))
-    second, _ = side.run(price(), moment(300))
+    (first,), _ = side.run(price(), moment(500))
+    (second,), _ = side.run(price(), moment(300))
 
-    assert [first[0].at, second[0].at] == [START_MS + 500, START_MS + 500]
+    assert [first.at, second.at] == [START_MS + 500, START_MS + 500]
 
 
 def test_a_market_that_is_not_listed_gets_no_command_but_its_listing() -> None:

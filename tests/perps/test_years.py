@@ -25,6 +25,7 @@ from perps.commands import (
     ObserveTime,
     OpenPosition,
     OrderKind,
+    PlaceExit,
     PlaceOrder,
     ReplaceOrder,
     SetTriggers,
@@ -59,6 +60,7 @@ HAPPENED: Final = (
     "OrderReplaced",
     "OrderCancelled",
     *(CloseReason.OWNER, CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS, CloseReason.LIQUIDATION),
+    CloseReason.TRAILING_STOP,
 )
 """Each so often, or the script is not worth its time."""
 
@@ -83,6 +85,8 @@ class Play:
         self.random = Random(SEED)
         self.counts = Counter[str]()
         """Of events by name, closes by reason, refusals by code."""
+        self.best = dict[int, int]()
+        """The best mark of each trailing stop, by its order's number."""
         for number, user in enumerate(TRADERS):
             self.books.add_user(user, DEPOSIT, None if number % 3 else TRADERS[number // 2] if number else None)
 
@@ -110,10 +114,20 @@ class Play:
     def hour(self, *prices: int) -> None:
         for price in prices:
             self.count(done(self.books.price(price)))
+            self.follow()
             self.books.at = Millis(self.books.at + QUARTER_MS)
         self.send(ObserveTime(ticker=BTC))
         for _ in range(ACTIONS_AN_HOUR):
             self.act(self.random.choice(TRADERS))
+
+    def follow(self) -> None:
+        """The mark is the index price here: each trailing stop has seen the best one since it was placed."""
+        orders = self.books.markets[BTC].orders
+        for number, order in orders.by_number.items():
+            if order.trails:
+                better = max if order.side is Side.LONG else min
+                self.best[number] = better(self.best.get(number, order.extreme), self.price)
+                assert orders.present(order).extreme == self.best[number]
 
     def act(self, user: str) -> None:
         market = self.books.markets[BTC]
@@ -125,7 +139,7 @@ class Play:
         if own:
             position = self.random.choice(own)
             choices += [lambda: self.close(position), lambda: self.exits(position), lambda: self.margin(position)]
-            choices += [lambda: self.open(user, position)]
+            choices += [lambda: self.open(user, position), lambda: self.trail(position)]
         if resting:
             order = self.random.choice(resting)
             choices += [lambda: self.replace(order), lambda: self.cancel(order)]
@@ -148,7 +162,7 @@ class Play:
         )
 
     def order(self, user: str) -> Command:
-        kind, side = self.random.choice(list(OrderKind)), self.random.choice(list(Side))
+        kind, side = self.random.choice((OrderKind.LIMIT, OrderKind.STOP)), self.random.choice(list(Side))
         is_above = (kind is OrderKind.STOP) == (side is Side.LONG)
         return PlaceOrder(
             ticker=BTC,
@@ -161,7 +175,21 @@ class Play:
             expires_at=self.random.choice([None, Millis(self.books.at + 48 * 4 * QUARTER_MS)]),
         )
 
+    def trail(self, position: Position) -> Command:
+        return PlaceExit(
+            ticker=BTC,
+            user=position.user,
+            order=OrderKind.TRAILING_STOP,
+            position_id=position_id(BTC, position.number),
+            share=Ppb(self.random.choice([PPB, PPB // 2])),
+            price=Ticks(0),
+            callback=Ppb(PPB * self.random.randint(10, 100) // 1_000),
+        )
+
     def replace(self, order: Order) -> Command:
+        if order.trails:
+            callback = Ppb(PPB * self.random.randint(10, 100) // 1_000)
+            return ReplaceOrder(ticker=BTC, user=order.user, order_id=order_id(BTC, order.number), callback=callback)
         is_above = order.price > self.price
         return ReplaceOrder(
             ticker=BTC,

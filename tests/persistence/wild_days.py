@@ -21,6 +21,7 @@ from perps.commands import (
     OrderKind,
     PlaceExit,
     PlaceOrder,
+    PlaceTwap,
     PriceSource,
     ReplaceOrder,
     SetMode,
@@ -126,12 +127,17 @@ def _an_order(random: Random, market: Market, user: str) -> Command:
         kind, side = random.choice([OrderKind.LIMIT, OrderKind.STOP]), random.choice(list(Side))
         expires_at = random.choice([None, Millis(market.at + 90_000)])
         terms: dict[str, Any] = {"size": size, "leverage": 2, "price": price, "expires_at": expires_at}
+        if random.random() < 0.25:
+            sliced: dict[str, Any] = {"slices": random.randrange(2, 6), "interval": Millis(1_000)}
+            return PlaceTwap(ticker=ticker, user=user, side=side, size=size, leverage=2, **sliced)
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **terms)
     if market.positions and random.random() < 0.5:
         number, position = random.choice(list(market.positions.items()))
         name, kind = position_id(ticker, number), random.choice([OrderKind.STOP, OrderKind.TAKE_PROFIT])
-        share = Ppb(random.choice([PPB, PPB // 3]))
-        return PlaceExit(ticker=ticker, user=position.user, position_id=name, order=kind, price=price, share=share)
+        terms = {"price": price, "share": Ppb(random.choice([PPB, PPB // 3]))}
+        if random.random() < 0.3:
+            kind, terms = OrderKind.TRAILING_STOP, {**terms, "price": Ticks(0), "callback": Ppb(PPB // 40)}
+        return PlaceExit(ticker=ticker, user=position.user, position_id=name, order=kind, **terms)
     order = random.choice(resting)
     named: dict[str, Any] = {"ticker": ticker, "user": order.user, "order_id": order_id(ticker, order.number)}
     what = random.randrange(4)
@@ -140,6 +146,8 @@ def _an_order(random: Random, market: Market, user: str) -> Command:
     if what == 1:
         return CancelOrders(ticker=ticker, user=order.user)
     if what == 2:
+        if order.trails:
+            return ReplaceOrder(**named, callback=Ppb(PPB // 30))
         sizes: dict[str, Any] = {} if order.is_exit else {"size": size, "leverage": 3}
         return ReplaceOrder(**named, **sizes, price=price)
     return ObserveTime(ticker=ticker)

@@ -20,6 +20,7 @@ from perps.commands import (
     OpenPosition,
     PlaceExit,
     PlaceOrder,
+    PlaceTwap,
     ReplaceOrder,
     SetCancelTimer,
     SetMode,
@@ -56,6 +57,7 @@ from perps.events import (
 )
 from perps.market.order import Order, order_id, split_order_id
 from perps.market.position import position_id, split_position_id
+from perps.market.twap import Twap
 from perps.params import changed
 from perps.refusals import RejectCode, Rejected
 from perps.rules.orders import BY_OWNER
@@ -101,16 +103,29 @@ def answers(command: Command, stream: str, event: Event) -> bool:
             return asked_for == (position_id(stream, position.number), position.user) and moved == [amount]
         case PlaceOrder(), OrderPlaced(order=order):
             return (command.ticker, command.user, *_terms(command)) == (stream, order.user, *_terms(order))
+        case PlaceTwap(slices=slices), OrderPlaced(order=order):
+            terms = (command.user, command.side, command.size, command.leverage, command.expires_at)
+            is_sliced = order.twap is not None and order.twap.slices == slices
+            placed = (order.user, order.side, order.size, order.leverage, order.expires_at)
+            return is_sliced and command.ticker == stream and terms == placed
         case PlaceExit(), OrderPlaced(order=order):
             named = (command.position_id, command.user, command.share, command.price, command.order, command.expires_at)
-            has = (order.user, order.share, order.price, order.kind, order.expires_at)
-            return named == (position_id(stream, order.position or 0), *has)
+            has = (order.user, order.share, 0 if order.trails else order.price, order.kind, order.expires_at)
+            return (*named, command.callback) == (position_id(stream, order.position or 0), *has, order.callback)
         case ReplaceOrder(), OrderReplaced(order=order):
             set_terms = zip(_terms(command), _terms(order), strict=True)
             is_set = all(asked in (UNSET, has) for asked, has in set_terms)
+            is_set = is_set and command.callback in (UNSET, order.callback)
             return command.order_id == order_id(stream, order.number) and is_set
         case CancelOrder(), OrderCancelled(order=order, reason=reason):
             return (command.order_id, BY_OWNER) == (order_id(stream, order.number), reason)
+        case CancelOrders() | SetCancelTimer(after_ms=0), (
+            PositionOpened(order=Order(twap=Twap()))
+            | PositionIncreased(order=Order(twap=Twap()))
+            | OrderReplaced(order=Order(twap=Twap()))
+            | OrderCancelled(reason="completed")
+        ):
+            return command.ticker == stream  # there was nothing to end, and a slice was due
         case CancelOrders(), FundingAccrued():
             return command.ticker == stream
         case CancelOrders(), OrderCancelled(order=order, reason=reason):

@@ -29,6 +29,7 @@ import perps.rules.settling
 import perps.sequencer
 from actors.answers import Answers, Step
 from actors.base import tell
+from actors.core import Core
 from actors.journal import JournalActor
 from actors.ledger import LedgerActor
 from actors.market import MarketActor
@@ -47,9 +48,11 @@ from perps.params import Mode
 from perps.rules.liquidation import next_liquidation
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
+from perps.sequencer import MarketSide
 from perps.snapshot.images import MarketImage
 from perps.units import PPB, Micros, Ppb, div_ceil, div_floor
 from perps.venue import replay_market
+from tests.simulation.breaks_of_crashes import between_rows, bug_of_its_own, cannot_stop, never_proceeds
 
 Change = tuple[object, str, object]
 """An object, the name of one of its attributes, and what stands there instead."""
@@ -108,7 +111,7 @@ def _leftovers_dropped(self: MarketActor, reason: str, queued: list[Any]) -> Non
 
 def _rows_dropped(self: MarketActor, reason: str, queued: list[Any]) -> None:
     """What was decided before the poison is forgotten."""
-    left = (*self._behind, *queued)
+    left = (*self._waiting, *queued)
     stopped = Stopped(stream=self._ticker, incarnation=self._incarnation, reason=reason, leftovers=left)
     self._ledger.tell([*self._out[-1:], stopped])
 
@@ -158,9 +161,9 @@ def _refusals_first(flush: Callable[..., None]) -> Callable[..., None]:
     return broken
 
 
-def _no_sweep(*_: object) -> list[Any]:
+def _no_sweep(*_: object) -> Iterator[Any]:
     """What a crash cut off is not finished."""
-    return []
+    return iter(())
 
 
 def _spared(next_liquidation: Callable[..., Any]) -> Callable[..., Any]:
@@ -359,7 +362,7 @@ BREAKS: dict[str, Sequence[Change]] = {
     ],
     "a held price is acted at": [(perps.rules.checks, "unconfirmed", _nothing_wrong)],
     "funding counts while a price is held": [(perps.rules.funding, "counted_until", _never_waits)],
-    "nobody must leave": [(perps.engine, "deleverages", _nobody)],
+    "nobody must leave": [(perps.engine, "begins", _nobody)],
     "who has gained least must leave first": [(perps.rules.deleveraging._Rank, "__lt__", _least_first)],
     "a settlement pays winners first": [(perps.engine, "settlement", _backwards(settlement))],
     "a settlement is at the index": [(perps.rules.settling, "settlement_cost", _at_the_index)],
@@ -368,6 +371,10 @@ BREAKS: dict[str, Sequence[Change]] = {
     "a restored market forgets limits": [_restored(_limits)],
     "a restored market forgets tiers": [_restored(_tiers)],
     "a restored market forgets what is left of its funding": [_restored(_remainder)],
+    "commands come between the rows of a crash": [(MarketActor, "handle", between_rows(MarketActor.handle))],
+    "a crash stops behind its first rows": [(Supervisor, "_proceed", never_proceeds)],
+    "a market dies of a bug of its own": [(MarketSide, "run", bug_of_its_own(MarketSide.run))],
+    "what stops a core dies of a bug of its own": [(Core, "stop", cannot_stop)],
     "a failed listing takes the next one along": [(Supervisor, "_forget", _listing_forgotten(Supervisor._forget))],
 }
 

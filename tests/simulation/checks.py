@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actors.messages import (
+    NO_TOKEN,
     Failure,
     FailureKind,
     ImageTaken,
@@ -79,7 +80,8 @@ class Checks(Listener):
         self._answered_once(process, [settled.token for settled in rows if settled.token])
 
     def replied(self, process: Process, replies: list[Reply]) -> None:
-        """A refusal leaves behind the rows it rests on."""
+        """A refusal leaves behind the rows it rests on. Nobody waits for what time does."""
+        replies = [(token, outcome) for token, outcome in replies if token != NO_TOKEN]
         self._answered_once(process, [token for token, _ in replies])
         for token, outcome in replies:
             if isinstance(outcome, Rejected):
@@ -184,6 +186,8 @@ class Checks(Listener):
                 if "timed_out" in word and not any(task.asleep for task in self._scheduler.tasks):
                     self.complain(f"I12 a stop could not be waited for: {word}")
             self.runtime.errors.clear()
+            for death in self.runtime.deaths:
+                self.complain(death)
         return self.complaints[0] if self.complaints else None
 
     def at_the_end(self) -> None:

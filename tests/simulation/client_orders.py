@@ -5,10 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from perps.commands import OrderKind, PlaceExit, PlaceOrder, ReplaceOrder, Side
+from perps.commands import OrderKind, PlaceExit, PlaceOrder, PlaceTwap, ReplaceOrder, Side
 from perps.market.order import order_id, split_order_id
 from perps.market.position import Position
-from perps.units import MICRO, PPB, Micros, Millis, Ppb, Ticks
+from perps.units import MICRO, PPB, Micros, Millis, Nano, Ppb, Ticks
 from perps.venue import VenueState
 
 
@@ -30,16 +30,29 @@ class OrderMaker:
     def _exits(self, ticker: str) -> dict[str, Any]:
         raise NotImplementedError
 
-    def _place(self, user: str, ticker: str) -> PlaceOrder:
+    def _place(self, user: str, ticker: str) -> PlaceOrder | PlaceTwap:
+        if self._random.random() < 0.2:
+            return self._place_twap(user, ticker)
         kind, side = self._random.choice((OrderKind.LIMIT, OrderKind.STOP)), self._random.choice(list(Side))
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **self._terms(ticker))
+
+    def _place_twap(self, user: str, ticker: str) -> PlaceTwap:
+        """Mostly with slices of a second, as a run is no longer than some minutes; a few of longs are all skipped."""
+        chance, side, terms = self._random, self._random.choice(list(Side)), self._terms(ticker)
+        fields: dict[str, Any] = {
+            "slices": chance.randrange(2, 8),
+            "interval": Millis(chance.choice((1_000, 1_000, 5_000))),
+            "acceptable_price": Nano(1) if chance.random() < 0.2 else None,
+        }
+        fields |= {name: terms[name] for name in ("size", "leverage", "expires_at") if name in terms}
+        return PlaceTwap(ticker=ticker, user=user, side=side, **fields)
 
     def _place_exit(self, ticker: str, user: str) -> PlaceExit:
         """A stop or a profit near the mark, mostly on its right side."""
         chance, (name, owner) = self._random, self._position(ticker, user)
         position, terms = self._known(name), self._terms(ticker)
         market = self._state.markets.get(ticker)
-        kind = chance.choice((OrderKind.STOP, OrderKind.TAKE_PROFIT))
+        kind = chance.choice((OrderKind.STOP, OrderKind.TAKE_PROFIT, OrderKind.TRAILING_STOP))
         price = terms["price"]
         if market is not None and position is not None and chance.random() < 0.8:
             away = chance.choice((1, 10, 100, 1_000))
@@ -47,7 +60,13 @@ class OrderMaker:
             price = Ticks(max(market.mark * (10_000 + (away if rises else -away)) // 10_000, 1))
         share = Ppb(chance.choice((PPB, PPB // 2, 1, chance.randrange(1, PPB))))
         fields: dict[str, Any] = {"ticker": ticker, "user": owner, "position_id": name, "order": kind, "price": price}
+        if kind is OrderKind.TRAILING_STOP:
+            fields |= {"price": Ticks(0), "callback": self._callback()}
         return PlaceExit(**fields, share=share, expires_at=terms.get("expires_at"))
+
+    def _callback(self) -> Ppb:
+        """How far a trailing stop lies behind: mostly so near that it is reached."""
+        return Ppb(PPB // self._random.choice((10_000, 1_000, 1_000, 100, 10, 1)))
 
     def _replace(self, user: str, ticker: str, name: str) -> ReplaceOrder:
         """Some of the terms; of the others what a client sees of size and leverage."""
@@ -55,7 +74,10 @@ class OrderMaker:
         order = market.orders.by_number.get(parts[1]) if market and parts else None
         terms = {term: value for term, value in self._terms(ticker).items() if self._random.random() < 0.7}
         if order is not None and order.is_exit and self._random.random() < 0.9:
-            terms = {term: value for term, value in terms.items() if term in ("price", "expires_at")}
+            fits = ("expires_at",) if order.trails else ("price", "expires_at")
+            terms = {term: value for term, value in terms.items() if term in fits}
+            if order.trails:
+                terms["callback"] = self._callback()
         if order is not None:
             terms |= {"known_size": order.size, "known_leverage": order.leverage}
         return ReplaceOrder(ticker=ticker, user=user, order_id=name, **terms)

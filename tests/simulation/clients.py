@@ -97,6 +97,15 @@ WEIGHTS = {
 """How often each kind of request comes, for a run of average temper."""
 
 
+WORDS: Any = "not a number"
+"""What no actor can compute with."""
+
+
+def is_poison(command: object) -> bool:
+    """Whether a command is one that the web layer would never let through."""
+    return isinstance(command, OpenPosition) and WORDS in (command.size, command.max_slippage_bps)
+
+
 class Clients(OrderMaker):
     """Makes the next order. Looks at committed state only, as a client would; what it names may be gone by then."""
 
@@ -150,11 +159,9 @@ class Clients(OrderMaker):
             case "trade":
                 return self._keyed(self._trade(user, ticker), user)
             case "poison_market":
-                words: Any = "not a number"
-                return self._keyed(self._open(user, ticker, max_slippage_bps=words), user)
+                return self._keyed(self._open(user, ticker, max_slippage_bps=WORDS), user)
             case "poison_ledger":
-                words = "not a number"
-                return self._keyed(self._open(user, ticker, size=words), user)
+                return self._keyed(self._open(user, ticker, size=WORDS), user)
             case "close":
                 close = self._close(ticker, user)
                 return self._keyed(close, close.user)

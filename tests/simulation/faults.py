@@ -6,13 +6,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from random import Random
 
+from pykka import ActorDeadError
+
 from actors.ledger import LedgerActor
 from actors.look_up import LookUpActor
 from actors.market import MarketActor
 from actors.supervisor import Supervisor
 from perps.commands import SWEEP
+from perps.journal import JournalUnavailable, OwnershipLost
 from perps.units import Millis
-from tests.simulation.clients import WEIGHTS
+from tests.simulation.clients import WEIGHTS, is_poison
 from tests.simulation.journal import Commit, InjectedBug
 from tests.simulation.runtime import Limits
 from tests.simulation.scheduler import Scheduler, Time
@@ -174,6 +177,20 @@ class Faults:
             self._armed = None
             task.resumes = self._scheduler.steps + self._random.choice((0, HUNT_STEPS))
             raise InjectedBug(f"planned, at {where}")
+
+
+def is_planned(error: BaseException | None) -> bool:
+    """Whether a run means an actor to die of this: a bug that it struck with, a store that is away or another's by now,
+    poison that the actor had in hand, or a neighbour that is dead: why that one died is looked at, too.
+    """
+    if isinstance(error, InjectedBug | JournalUnavailable | OwnershipLost | ActorDeadError):
+        return True
+    place = error.__traceback__ if error is not None else None
+    while place is not None:
+        if is_poison(place.tb_frame.f_locals.get("command")):
+            return True
+        place = place.tb_next
+    return False
 
 
 class ActorClock:

@@ -28,6 +28,7 @@ from actors.messages import (
 )
 from actors.ports import Journal, RowClock
 from actors.recovery import Recovered, recover
+from actors.unfinished import Unfinished
 from perps.journal import Entry, JournalUnavailable, OwnershipLost
 from perps.snapshot.format import Snapshot
 from perps.venue import VenueState
@@ -112,6 +113,7 @@ class Process(Owner):
         self.waiting: dict[Token, int] = {}
         """Callers without an answer, and when each gives up."""
         self._outlet: Outlet | None = None
+        self._unfinished = Unfinished()
         self._turns: deque[Callable[[], None]] = deque()
         self.outgoing: list[Envelope] = []
         """Sent in this turn of the loop, and told to the supervisor at its end."""
@@ -151,7 +153,7 @@ class Process(Owner):
         """On the loop: publish durable rows, then answer who waits for them."""
         for row in rows:
             self._publish(row.entry)
-        self.answer([(row.token, row) for row in rows if row.token])
+        self.answer([(row.token, row) for row in self._unfinished.ended(rows)])
 
     def answer(self, replies: list[Reply]) -> None:
         """On the loop: answer callers that still wait."""

@@ -139,13 +139,15 @@ class Oracle(OrderChecks):
                 self._same(f"row {row.offset} quote", event.quote, self._ticks(ticker, market, market.skew))
                 self._same(f"row {row.offset} mark", self._price(ticker, event.mark), market.shown_mark)
             case PositionOpened():
-                self._open(row, event)
+                with self._slice(row, event):
+                    self._open(row, event)
             case OrderPlaced(order=order) | OrderReplaced(order=order):
                 self._rest(row, order)
             case OrderCancelled():
                 self._end(row, event)
             case PositionIncreased():
-                self._increase(row, event)
+                with self._slice(row, event):
+                    self._increase(row, event)
             case PositionReduced():
                 self._reduce(row, event)
             case PositionChanged(position=position) if event.transfers:
@@ -241,7 +243,8 @@ class Oracle(OrderChecks):
             exits = {event.reason.value}
         if event.reason is CloseReason.LIQUIDATION and (not is_due or "stop_loss" in exits):
             self._complain(f"row {row.offset} liquidates {name}, which is due: {is_due}, and {exits}")
-        if event.reason in (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS) and event.reason not in exits:
+        by_exit = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS, CloseReason.TRAILING_STOP)
+        if event.reason in by_exit and event.reason not in exits:
             self._complain(f"row {row.offset} closes {name} by its {event.reason}; due are {exits}")
         if event.reason is CloseReason.DELEVERAGE:
             self.deleveragings.left(row, event, name)
@@ -373,7 +376,7 @@ class Oracle(OrderChecks):
             if made.is_exit:
                 self._check_exit_rests(number, ticker, made)
                 continue
-            may = self.slow.markets[ticker].decides(made.placed_at)
+            may = self.slow.markets[ticker].decides(made.placed_at) and order.twap is None
             if market.mode is Mode.ENABLED and may and not made.is_limit and made.is_reached(mark):
                 self._complain(f"the stop {number} of {ticker} is due and rests: {order}")
         for number in market.positions:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
 
-from perps.events import CloseReason, OrderCancelled, PositionReduced
+from perps.events import CloseReason, OrderCancelled, PositionIncreased, PositionOpened, PositionReduced
 from perps.journal import Row
 from perps.market.order import EXPIRED, POSITION_CLOSED, Order, order_id
+from perps.market.position import position_id
+from perps.market.twap import COMPLETED
 from perps.params import MarketParams
 from perps.rules.cancel_timers import BY_TIMER
 from perps.rules.order_terms import ORDERS_PER_USER_MAX
@@ -15,6 +19,7 @@ from perps.rules.settling import SETTLED
 from tests.model.rules import slow_order
 from tests.model.slow_model import SlowVenue
 from tests.model.slow_orders import SlowOrder
+from tests.model.slow_twap import SlowTwap, begin_slice, end_slice, skipped, slice_flaw
 
 
 class OrderChecks:
@@ -27,12 +32,20 @@ class OrderChecks:
     def _same(self, what: str, said: object, expected: object) -> None:
         raise NotImplementedError
 
+    def _price(self, ticker: str, ticks: int) -> Fraction:
+        raise NotImplementedError
+
     def _rest(self, row: Row, order: Order) -> None:
         """An order rests. A stop must not be due; a limit may be, and is filled next if it can."""
         slow, market = self.slow, self.slow.markets[row.stream]
+        if order.twap is not None and order_id(row.stream, order.number) in slow.orders.by_name:
+            self._skip(row, order)
+            return
         made = slow_order(row.stream, order, self._params[row.stream])
         slow.rested(order_id(row.stream, order.number), made)
         self._same(f"row {row.offset} reserve", order.reserve, made.reserve)
+        made = slow.orders.by_name[order_id(row.stream, order.number)]
+        self._same(f"row {row.offset} best mark", self._price(row.stream, order.extreme), made.best)
         if made.has_trigger and made.is_reached(market.shown_mark):
             self._complain(f"I7 row {row.offset}: the stop {order.number} of {row.stream} is due at once")
         if made.position is not None and slow.positions[made.position].user != order.user:
@@ -42,22 +55,69 @@ class OrderChecks:
 
     def _end(self, row: Row, event: OrderCancelled) -> None:
         order, market = self.slow.ended(order_id(row.stream, event.order.number)), self.slow.markets[row.stream]
+        self._same(f"row {row.offset} best mark", self._price(row.stream, event.order.extreme), order.best)
         until = self.slow.orders.timers.get((order.user, row.stream))
         if event.reason == BY_TIMER and until is not None and until > row.at:
             self._complain(f"row {row.offset} ends an order by a timer that runs")
         if event.reason in (BY_TIMER, BY_OWNER) and order.waits_for_next:
             self._complain(f"row {row.offset} takes back an order that waits for the next price")
         decided = event.reason not in (BY_TIMER, BY_OWNER, EXPIRED, POSITION_CLOSED, SETTLED)
-        if decided and not market.decides(order.placed_at):
+        if isinstance(order, SlowTwap):
+            self._end_slices(row, event, order)
+        elif decided and not market.decides(order.placed_at):
             self._complain(f"row {row.offset} ends an order at a price that does not decide it: {event.reason}")
         if event.reason == POSITION_CLOSED and order.position in self.slow.positions:
             self._complain(f"row {row.offset} ends {order}, whose position is open")
         if event.reason == EXPIRED and (order.expires_at is None or order.expires_at > row.at):
             self._complain(f"row {row.offset} ends an order before its time")
 
+    def _end_slices(self, row: Row, event: OrderCancelled, made: SlowTwap) -> None:
+        """A TWAP is completed by its last slice, when that comes and takes nothing; no refusal ends it before."""
+        is_last = made.slices_left == 1 and made.may_come(self.slow.markets[row.stream], row.at)
+        if event.reason not in (BY_TIMER, BY_OWNER, EXPIRED, POSITION_CLOSED, SETTLED, COMPLETED):
+            self._complain(f"row {row.offset} ends a TWAP by {event.reason}")
+        if event.reason == COMPLETED and not is_last:
+            self._complain(f"row {row.offset} completes {made}, which has slices left")
+
+    def _skip(self, row: Row, order: Order) -> None:
+        """A slice took nothing, and others are left."""
+        flaw = skipped(self.slow, order_id(row.stream, order.number), row.at)
+        if flaw is not None:
+            self._complain(f"row {row.offset}: {flaw}")
+        self._same_slices(row, order)
+
+    @contextmanager
+    def _slice(self, row: Row, event: PositionOpened | PositionIncreased) -> Iterator[None]:
+        """Around a trade: of a slice the money is in the wallet, and then what is left is kept again."""
+        slow, order = self.slow, event.order
+        name = "" if order is None else order_id(row.stream, order.number)
+        made = slow.orders.by_name.get(name)
+        if order is None or not isinstance(made, SlowTwap):
+            yield
+            return
+        position = position_id(row.stream, event.position.number)
+        flaw = slice_flaw(slow, name, position, event.fill.lots, row.at)
+        if flaw is not None or made.is_over(row.at):
+            self._complain(f"row {row.offset}: {flaw or made}")
+        before = begin_slice(slow, name)
+        yield
+        paid = before - slow.wallets[made.user]
+        end_slice(slow, name, made.after(row.at, taken=abs(event.fill.cost), paid=paid), position)
+        self._same_slices(row, order)
+
+    def _same_slices(self, row: Row, order: Order) -> None:
+        made, twap = self.slow.orders.by_name.get(order_id(row.stream, order.number)), order.twap
+        if isinstance(made, SlowTwap) and twap is not None:
+            said = (twap.slices - twap.done, twap.next_at, order.size, order.reserve)
+            self._same(f"row {row.offset} slices", said, (made.slices_left, made.due_at, made.size, made.kept))
+        elif twap is None or not twap.is_over:
+            self._complain(f"row {row.offset}: {order} has ended with slices left")
+
     def _fills(self, row: Row, filled: Order | None) -> SlowOrder | None:
         """The order that a trade fills, in its turn and at a price that may; None: it fills none, and may fill none."""
         market = self.slow.markets[row.stream]
+        if filled is not None and filled.twap is not None:
+            return None  # that has been checked by ``_slice``
         if filled is None:
             if market.rules.waits_for_price:
                 self._complain(f"row {row.offset} trades in {row.stream} without having waited for a price")
@@ -84,9 +144,8 @@ class OrderChecks:
     def _check_exit(self, row: Row, event: PositionReduced, name: str, order: SlowOrder) -> None:
         slow, held = self.slow, abs(self.slow.positions[name].lots)
         lots = held if slow.is_liquidatable(name) else slow.exit_lots(order)
-        said = (order.position, order.is_profit, slow.is_order_due(order), lots)
-        is_profit = event.reason is CloseReason.TAKE_PROFIT
-        self._same(f"row {row.offset} exit", (name, is_profit, True, abs(event.fill.lots)), said)
+        said = (order.position, order.exit_reason, slow.is_order_due(order), lots)
+        self._same(f"row {row.offset} exit", (name, event.reason.value, True, abs(event.fill.lots)), said)
         if order.expires_at is not None and order.expires_at <= row.at:
             self._complain(f"row {row.offset} fills {order}, whose time is over")
 

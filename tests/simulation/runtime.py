@@ -26,15 +26,20 @@ from pykka.messages import _ActorStop
 import actors.core
 import actors.journal
 import actors.ledger
+import actors.market
 import actors.supervisor
 import perps.engine
 from actors.answers import Answers
 from actors.base import FailStopActor
+from actors.vitals import Pulse, Vitals
 from tests.simulation.scheduler import Scheduler
 
 Strike = Callable[[str], None]
 """May raise in an actor's name: a bug that the run has planned for it."""
 
+
+Planned = Callable[[BaseException | None], bool]
+"""Whether an actor may die of this: the run has planned it."""
 
 Hear = Callable[[Any], None]
 """Hears each message that is sent to the journal, when it is sent."""
@@ -50,6 +55,11 @@ class Limits:
     liquidations_per_row: int
     rebuild_queue: int
     market_deaths: int
+
+    @property
+    def rows_ahead(self) -> int:
+        """Rows of a crash that are on their way at a time."""
+        return min(self.liquidations_per_row, 8)
 
 
 class Inbox:
@@ -158,8 +168,10 @@ class _NoRegistry:
 class Runtime:
     """What the actors of a run are given instead of threads."""
 
-    def __init__(self, scheduler: Scheduler, strike: Strike, hear: Hear) -> None:
-        self._scheduler, self._strike, self._hear = scheduler, strike, hear
+    def __init__(self, scheduler: Scheduler, strike: Strike, hear: Hear, planned: Planned) -> None:
+        self._scheduler, self._strike, self._hear, self._planned = scheduler, strike, hear, planned
+        self.deaths: list[str] = []
+        """Actors that died of what nobody planned."""
         self.errors: list[str] = []
         """What the product logged as errors: the event, and the actor it concerns."""
 
@@ -176,6 +188,12 @@ class Runtime:
         actor.pulse.thread = None
         scheduler.spawn(name, starter.owner, actor._live, actor)
 
+    def died(self, pulse: Pulse, error: BaseException | None) -> None:
+        """Note a death that was not planned. A process that is killed is gone with all its actors."""
+        task = self._scheduler.current
+        if not (isinstance(error, GreenletExit) or task is None or task.owner.dead or self._planned(error)):
+            self.deaths.append(f"{pulse.ticker or pulse.part} died of {error!r}, which nobody planned")
+
     def log(self, _: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """Keep the name of a log line, drop the rest."""
         self.errors.append(f"{event.get('event')} {event.get('actor', '')}")
@@ -190,9 +208,17 @@ def name_of(actor: object) -> str:
 
 
 @contextmanager
-def on_scheduler(scheduler: Scheduler, limits: Limits, strike: Strike, hear: Hear) -> Iterator[Runtime]:
+def on_scheduler(
+    scheduler: Scheduler, limits: Limits, strike: Strike, hear: Hear, planned: Planned
+) -> Iterator[Runtime]:
     """Actors that are started in here are tasks of ``scheduler``, under ``limits``."""
-    runtime = Runtime(scheduler, strike, hear)
+    runtime = Runtime(scheduler, strike, hear, planned)
+    noted = Vitals.died
+
+    def died(vitals: Vitals, pulse: Pulse, error: BaseException | None) -> None:
+        runtime.died(pulse, error)
+        noted(vitals, pulse, error)
+
     future = type("RunFuture", (Future,), {"scheduler": scheduler})
     pykka_log, config = logging.getLogger("pykka"), structlog.get_config()
     was_disabled, pykka_log.disabled = pykka_log.disabled, True
@@ -204,10 +230,12 @@ def on_scheduler(scheduler: Scheduler, limits: Limits, strike: Strike, hear: Hea
         for target, name, value in (
             (FailStopActor, "_start_actor_loop", lambda actor: runtime.adopt(actor)),
             (FailStopActor, "_create_future", staticmethod(future)),
+            (Vitals, "died", died),
             (pykka._actor, "ActorRegistry", _NoRegistry),
             (actors.core, "Event", partial(Event, scheduler)),
             (actors.journal, "ROWS_PER_COMMIT_MAX", limits.rows_per_commit),
             (actors.journal, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
+            (actors.market, "ROWS_AHEAD_MAX", limits.rows_ahead),
             (actors.ledger, "EVENTS_PER_COMMIT_MAX", limits.events_per_commit),
             (actors.supervisor, "REBUILD_QUEUE_MAX", limits.rebuild_queue),
             (actors.supervisor, "MARKET_DEATHS_MAX", limits.market_deaths),

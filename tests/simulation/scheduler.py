@@ -87,6 +87,10 @@ class Stuck(Exception):
     """A task waits for something that can never come."""
 
 
+class TaskDied(Exception):
+    """A task ended by an exception. Its cause says which; no fault that a run plans does so."""
+
+
 class Scheduler:
     """Runs tasks one at a time, the next one by chance."""
 
@@ -131,12 +135,14 @@ class Scheduler:
                 task.ready = task.wake_ns = None
 
     def run(self, task: Task) -> None:
-        """Let this task go on to its next stop."""
+        """Let this task go on to its next stop. Raises ``TaskDied``."""
         self.steps += 1
         self.current = task
         task.ready = task.wake_ns = None
         try:
             task.greenlet.switch()
+        except Exception as error:
+            raise TaskDied(f"{task.owner.name} {task.name}") from error
         finally:
             self.current = None
         if task.greenlet.dead and task in self.tasks:

@@ -113,7 +113,7 @@ def stage(*commands: Command, liquidations_per_row: int = CONSEQUENCES_PER_ROW_M
         market_deaths=MARKET_DEATHS_MAX,
     )
     set_up = Stage()
-    with on_scheduler(set_up.scheduler, limits, strike=lambda _: None, hear=lambda _: None):
+    with on_scheduler(set_up.scheduler, limits, strike=lambda _: None, hear=lambda _: None, planned=lambda _: False):
         try:
             set_up.process.start()
             set_up.rest()

@@ -12,12 +12,12 @@ from actors.messages import Envelope
 from perps.units import Millis
 from tests.simulation.checks import Checks
 from tests.simulation.clients import OPENING_MARKETS, OPENING_USERS, Clients
-from tests.simulation.faults import ActorClock, Faults, Plan, draw
+from tests.simulation.faults import ActorClock, Faults, Plan, draw, is_planned
 from tests.simulation.host import Process
 from tests.simulation.journal import Store
 from tests.simulation.orders import Order, Status
 from tests.simulation.runtime import on_scheduler
-from tests.simulation.scheduler import NS_PER_MS, Scheduler, Time
+from tests.simulation.scheduler import NS_PER_MS, Scheduler, TaskDied, Time
 from tests.support.twins import twins
 
 REST_STEPS_MAX = 20_000
@@ -72,7 +72,9 @@ def run(
     plan = (draw(random) if plan is None else plan).without(without)
     world = World(seed, random, plan, trace)
     with (
-        on_scheduler(world.scheduler, plan.limits, world.faults.at_a_message, world.checks.sequenced) as runtime,
+        on_scheduler(
+            world.scheduler, plan.limits, world.faults.at_a_message, world.checks.sequenced, is_planned
+        ) as runtime,
         twins(world.checks.complain, every=TWIN_EVERY),
     ):
         world.checks.runtime = runtime
@@ -221,7 +223,10 @@ class World:
 
     def _turn(self) -> None:
         """One step of one task; when all wait, time goes on to the first that waits for it."""
-        task = self.scheduler.step()
+        try:
+            task = self.scheduler.step()
+        except TaskDied as died:
+            raise Violation(self.seed, self._step, f"{died} died of {died.__cause__!r}, which nobody planned") from died
         if task is not None:
             if self._trace is not None:
                 self._note(task.owner.name, f"{task.name}:", task.where)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from perps.agents.desk import Waits
 from tools.agents.board import Board, Group
-from tools.output import counted, printable, show_line, show_table
+from tools.output import counted, fitting, hidden_note, printable, show_line, show_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group as RichGroup
 
 LINE_EVERY_S: Final = 10.0
 AGENTS_SHOWN: Final = 16
 """A live table has a row for each agent, if there are no more."""
 CODES_SHOWN: Final = 5
 COLUMNS: Final = ("equity", "gain", "decisions", "trades", "liquidated", "refused", "lost", "p50", "p99")
+
+LESS: Final = ("trading", "state", "lost", "decisions", "liquidated", "p50", "refused", "trades", "p99")
+"""Columns that a narrow terminal does not show: which goes first comes first."""
 
 Tell = Callable[[Board], None]
 
@@ -34,7 +37,7 @@ def showing() -> Iterator[Tell]:
     from rich.live import Live
 
     with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
-        yield lambda board: live.update(_live_table(board), refresh=True)
+        yield lambda board: live.update(_live_table(board, live.console.width), refresh=True)
 
 
 def show_summary(board: Board) -> None:
@@ -44,7 +47,7 @@ def show_summary(board: Board) -> None:
     if len(groups) > 1:
         total = board.total()
         rows.append(("all", str(total.agents), *_figures(total)))
-    show_table(("strategy", "agents", *COLUMNS), rows)
+    show_table(("strategy", "agents", *COLUMNS), rows, less=LESS[2:])
     if codes := _codes(board.total()):
         show_line(codes)
     for problem, users in board.problems().items():
@@ -72,31 +75,36 @@ class _Lines:
         )
 
 
-def _live_table(board: Board) -> Table:
+def _live_table(board: Board, width: int) -> RichGroup:
     from rich.box import SIMPLE
+    from rich.console import Group as RichGroup
     from rich.table import Table
+    from rich.text import Text
 
-    is_each = len(board.agents) <= AGENTS_SHOWN
-    total = board.total()
-    caption = _codes(total)
-    title = f"seed {board.seed}, {board.elapsed_s:.0f} s; Ctrl-C ends it"
-    table = Table(box=SIMPLE, title=title, caption=caption or None, pad_edge=False)
-    names: Sequence[str] = ("agent", "market", "state") if is_each else ("strategy", "agents", "trading")
-    for name in names:
-        table.add_column(name)
-    for name in COLUMNS:
-        table.add_column(name, justify="right")
+    is_each, total = len(board.agents) <= AGENTS_SHOWN, board.total()
+    columns = ("agent", "market", "state", *COLUMNS) if is_each else ("strategy", "agents", "trading", *COLUMNS)
+    rows: list[tuple[str, ...]] = []
     if is_each:
         for one in board.agents.values():
             group = Group(one.strategy)
             group.add(one)
-            table.add_row(printable(one.user), one.ticker, one.state, *_figures(group))
+            rows.append((printable(one.user), one.ticker, one.state, *_figures(group)))
     else:
         for group in board.groups():
-            table.add_row(printable(group.strategy), str(group.agents), str(group.trading), *_figures(group))
-    table.add_section()
-    table.add_row("all", str(total.agents), str(total.trading), *_figures(total))
-    return table
+            rows.append((printable(group.strategy), str(group.agents), str(group.trading), *_figures(group)))
+    rows.append(("all", str(total.agents), str(total.trading), *_figures(total)))
+    kept = fitting(columns, rows, [name for name in LESS if name in columns], width)
+    table = Table(box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
+    for at in kept:
+        table.add_column(columns[at], justify="right" if columns[at] in COLUMNS else "left", no_wrap=True)
+    for row in rows:
+        if row is rows[-1]:
+            table.add_section()
+        table.add_row(*(Text(row[at]) for at in kept))
+    lines = [f"seed {board.seed}, {board.elapsed_s:.0f} s; Ctrl-C ends it", _codes(total)]
+    lines += [hidden_note(columns, rows, kept)] if len(kept) < len(columns) else []
+    head, *tail = (Text(line, no_wrap=True, overflow="ellipsis") for line in lines if line)
+    return RichGroup(head, table, *tail)
 
 
 def _figures(group: Group) -> tuple[str, ...]:

@@ -153,6 +153,8 @@ class _Words:
                 return self._reduced(event)
             case PositionChanged():
                 return self._changed(event)
+            case OrderReplaced() if event.order.twap is not None:
+                return f"{order_id(self._stream, event.order.number)} skipped a slice: {event.order.twap.reason}"
             case OrderPlaced() | OrderReplaced():
                 did = "placed" if isinstance(event, OrderPlaced) else "replaced"
                 return f"{event.order.user} {did} {self._order(event.order)}"
@@ -215,6 +217,9 @@ class _Words:
 
     def _order(self, order: Order) -> str:
         name, size = order_id(self._stream, order.number), decimals.money(order.size)
+        if order.twap is not None:
+            kept = decimals.money(order.reserve)
+            return f"{name}: {order.side} {size} in {order.twap.slices} slices, {order.leverage}x, reserve {kept}"
         if order.position is not None:
             part = f"{decimals.text(100 * order.share, 9, 0)} % of {position_id(self._stream, order.position)}"
             behind = f", {decimals.text(100 * order.callback, 9, 0)} % behind the mark" if order.trails else ""

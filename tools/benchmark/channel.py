@@ -18,7 +18,7 @@ import uvloop
 from msgspec import Struct
 
 from perps.wire.agents import AGENTS, ENVELOPES_MAX, MSGPACK
-from tools.benchmark.load import DRAIN_S, Load, LoadResult, LoadSpec
+from tools.benchmark.load import DRAIN_S, Load, Loading, LoadResult, LoadSpec
 
 MASKED: Final = 0x80
 BINARY: Final = 0x82
@@ -46,32 +46,26 @@ class _Answer(Struct, array_like=True):
 _decode: Final = msgspec.msgpack.Decoder(list[_Answer]).decode
 
 
-class _Agent(asyncio.Protocol):
+class _Agent(Loading):
     """One socket: sends opens, and as many again as have been answered."""
 
     def __init__(self, load: Load, spec: ChannelSpec, number: int, done: asyncio.Future[None]) -> None:
-        self._load, self._spec, self._number, self._done = load, spec, number, done
+        super().__init__(load, done)
+        self._spec, self._number = spec, number
         self._count = 0
         self._sent_ns: dict[int, int] = {}
-        self._buffer = b""
         self._is_open = False
-        self._transport: asyncio.Transport | None = None
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is not registered as one
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's own is not registered as one
         key = base64.b64encode(os.urandom(16)).decode()
-        self._transport.write(
+        self.transport.write(
             f"GET {AGENTS.path} HTTP/1.1\r\nHost: {self._spec.host}:{self._spec.port}\r\n"
             f"Authorization: Bearer {self._spec.keys[self._number]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
             f"Sec-WebSocket-Protocol: {MSGPACK}\r\n\r\n".encode()
         )
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._done.done():
-            self._load.failures["lost"] += 1
-            self._done.set_result(None)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -108,13 +102,13 @@ class _Agent(asyncio.Protocol):
 
     def send(self, count: int) -> None:
         """Send so many opens, in as few frames as they fit into."""
-        if self._transport is None:
+        if self.transport is None:
             return
         now_ns, frames = time.perf_counter_ns(), []
         for begin in range(0, count, ENVELOPES_MAX):
             opens = [self._open(now_ns) for _ in range(min(ENVELOPES_MAX, count - begin))]
             frames.append(framed(msgspec.msgpack.encode(opens)))
-        self._transport.write(b"".join(frames))
+        self.transport.write(b"".join(frames))
 
     def _open(self, now_ns: int) -> tuple[int, str, dict[str, object]]:
         self._count += 1
@@ -128,13 +122,6 @@ class _Agent(asyncio.Protocol):
             "clientOrderId": f"{self._spec.run}-{self._number:05d}-{self._count:010d}",
         }
         return self._count, "open", body
-
-    def stop(self) -> None:
-        """Close the socket: the measurement is over."""
-        if not self._done.done():
-            self._done.set_result(None)
-        if self._transport is not None:
-            self._transport.close()
 
 
 def framed(message: bytes) -> bytes:

@@ -145,12 +145,14 @@ def _beside(setting: Setting) -> Iterator[Figure]:
 
 
 def _domain(setting: Setting) -> Iterator[Figure]:
+    from tools.benchmark import trailing
     from tools.benchmark.prices import POSITIONS, figures
     from tools.output import progress
 
     counts = POSITIONS[:2] if setting.is_quick else POSITIONS
     with progress("opening positions", counts[-1]) as report:
         yield from figures(counts, lambda count: report(count, f"{count:,}"))
+        yield from trailing.figures((counts[0], counts[-1]), lambda count: report(count, f"{count:,}"))
 
 
 def _recovery(setting: Setting) -> Iterator[Figure]:

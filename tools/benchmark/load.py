@@ -85,25 +85,38 @@ class Load:
         )
 
 
-class Connection(asyncio.Protocol):
-    """One client: sends a request, reads the whole answer, sends the next."""
+class Loading(asyncio.Protocol):
+    """One connection of a load. ``done`` is set when it has ended; one that is lost counts as a failure."""
 
-    def __init__(self, load: Load, requests: tuple[tuple[bytes, bytes], ...], done: asyncio.Future[None]) -> None:
-        self._load = load
-        self._requests = requests
-        self._done = done
-        self._count = 0
-        self._sent_ns = 0
+    def __init__(self, load: Load, done: asyncio.Future[None]) -> None:
+        self._load, self._done = load, done
         self._buffer = b""
         self.transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's own is not registered as one
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._done.done():
             self._load.failures["lost"] += 1
             self._done.set_result(None)
+
+    def stop(self) -> None:
+        """Close the connection: the measurement is over."""
+        if not self._done.done():
+            self._done.set_result(None)
+        if self.transport is not None:
+            self.transport.close()
+
+
+class Connection(Loading):
+    """One client: sends a request, reads the whole answer, sends the next."""
+
+    def __init__(self, load: Load, requests: tuple[tuple[bytes, bytes], ...], done: asyncio.Future[None]) -> None:
+        super().__init__(load, done)
+        self._requests = requests
+        self._count = 0
+        self._sent_ns = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's own is not registered as one
 
     def data_received(self, data: bytes) -> None:
         self._buffer = self._buffer + data if self._buffer else data
@@ -126,13 +139,6 @@ class Connection(asyncio.Protocol):
         self._count += 1
         self._sent_ns = time.perf_counter_ns()
         self.transport.write(b"%b%010d%b" % (head, self._count, tail))
-
-    def stop(self) -> None:
-        """Close the connection: the measurement is over."""
-        if not self._done.done():
-            self._done.set_result(None)
-        if self.transport is not None:
-            self.transport.close()
 
 
 def answer_end(buffer: bytes) -> int | None:

@@ -1,4 +1,6 @@
-"""The time of a price update that liquidates nobody, by the number of open positions. Only the domain runs."""
+"""The time of a price update that liquidates nobody, and of a look at what is due where nothing is, by the number of
+open positions. Only the domain runs.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from perps.commands import ListMarket, OpenPosition, PriceSource, Side, UpdatePrice
+from msgspec.structs import replace
+
+from perps.commands import ListMarket, ObserveTime, OpenPosition, PriceSource, Side, UpdatePrice
 from perps.engine import execute
 from perps.events import MarketListed
 from perps.market.state import Market
@@ -14,7 +18,8 @@ from perps.params import MarketParams, MarkSource
 from perps.refusals import Rejected
 from perps.rules.listing import decide_list
 from perps.rules.rule import Given
-from perps.units import AMOUNT_MAX, MICRO, Lots, Micros, Millis, Pico, Ppb, Ticks
+from perps.sequencer import MarketSide, Moment
+from perps.units import AMOUNT_MAX, MICRO, PPB, Lots, Micros, Millis, Pico, Ppb, Ticks
 from tools.benchmark.load import percentile
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
@@ -22,6 +27,8 @@ from tools.errors import ToolError
 POSITIONS: Final = (1_000, 10_000, 100_000, 1_000_000)
 UPDATES: Final = 5_000
 TOLD_EVERY: Final = 5_000
+QUIET_MS: Final = 60_000
+"""Within this time nothing comes due."""
 PRICE: Final = 100_000
 """The index price in ticks. Updates stay within ``SWING`` ticks of it, far from every liquidation."""
 SWING: Final = 50
@@ -64,6 +71,24 @@ def figures(counts: Sequence[int], tell: Callable[[int], None], *, updates: int 
             percentile_unit="µs",
             note="nobody liquidated",
         )
+    yield observation(market, updates)
+
+
+def observation(market: Market, looks: int) -> Figure:
+    """What the timer costs a market each second, where funding counts and nothing is due."""
+    market.params = replace(market.params, funding_velocity=Ppb(PPB // 10), max_funding_rate=Ppb(PPB // 10))
+    market.funding_at = market.at
+    count, waits_ns = len(market.positions), sorted(look_times(market, looks))
+    return Figure(
+        "domain",
+        f"a look at what is due, {count:,} positions",
+        percentile(waits_ns, 50) / 1000,
+        "µs",
+        p50=percentile(waits_ns, 50) / 1000,
+        p99=percentile(waits_ns, 99) / 1000,
+        percentile_unit="µs",
+        note="each second; nothing is due: no row",
+    )
 
 
 def new_market() -> Market:
@@ -108,3 +133,16 @@ def update_times(market: Market, updates: int) -> Iterator[int]:
         yield time.perf_counter_ns() - begun
     if len(market.positions) != open_before:
         raise ToolError("the benchmark's price updates liquidated somebody")
+
+
+def look_times(market: Market, looks: int) -> Iterator[int]:
+    """Nanoseconds of each of ``looks`` commands of the timer. Errors: ToolError if one makes a row."""
+    side, command = MarketSide(market.ticker, market), ObserveTime(ticker=market.ticker)
+    for number in range(looks):
+        moment = Moment(Millis(market.at + 1 + number % QUIET_MS))
+        begun = time.perf_counter_ns()
+        decisions, _ = side.run(command, moment)
+        row = next(decisions, None)
+        yield time.perf_counter_ns() - begun
+        if row is not None:
+            raise ToolError("a look of the benchmark at what is due made a row")

@@ -18,6 +18,8 @@ PGBENCH: Final = ("postgres", "pgbench TPC-B-like")
 INSERT: Final = ("postgres", "one client, one-row INSERT")
 MILLION: Final = ("domain", "price update, 1,000,000 positions")
 THOUSAND: Final = ("domain", "price update, 1,000 positions")
+TRIGGERS_MILLION: Final = ("domain", "price update, 100,000 triggers, 1,000,000 positions")
+TRIGGERS_THOUSAND: Final = ("domain", "price update, 1,000 triggers, 1,000 positions")
 HTTP_64: Final = ("http", "opens, 64 in flight")
 EMPTY_64: Final = ("http", "empty handler, 64 in flight")
 AGENTS: Final = ("channel", "opens, 4 × 64, 256 in flight")
@@ -62,6 +64,7 @@ RATIOS: Final = (
     ("one open's wait over the channel / over HTTP (p50)", ONE_AGENT, ONE_HTTP, "goal: ≤ 0.8"),
     ("one open's wait / one INSERT's wait (p50)", ("engine", "opens, 1 in flight"), INSERT, "goal: ≤ 2.6"),
     ("price update, 1,000,000 / 1,000 positions", MILLION, THOUSAND, "goal: ≤ 1.5"),
+    ("the same with 100,000 / 1,000 triggers", TRIGGERS_MILLION, TRIGGERS_THOUSAND, "goal: ≤ 1.5"),
     *(
         (f"{name} / beside nobody (p99)", ("beside", name), BESIDE_NOBODY, goal)
         for name, goal in (

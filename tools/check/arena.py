@@ -22,7 +22,7 @@ from perps.market.state import Market
 from perps.params import Execution, MarketParams
 from perps.refusals import Rejected
 from perps.sequencer import Sequencer
-from perps.units import PPB, Micros, Millis, Ppb, Ticks, div_ceil
+from perps.units import HOUSE_CREDIT_DEFAULT, PPB, Micros, Millis, Ppb, Ticks, div_ceil
 from tools.errors import ToolError
 
 START: Final = Millis(1_700_000_000_000)
@@ -44,6 +44,9 @@ class Arena:
         self._gang: list[str] = []
         # What is played are prices that a market took, and traders who need not wait for the next one.
         params = replace(params, price_band=None, execution=Execution.IMMEDIATE)
+        if params.deleveraging and params.house_credit_limit is None:
+            # A venue does not show its limit: play against a house that can pay, as that is where most is to be had.
+            params = replace(params, house_credit_limit=HOUSE_CREDIT_DEFAULT)
         listed = self.send(ListMarket(params=params, price=price))
         if isinstance(listed, Rejected):
             raise ToolError(f"these parameters list no market: {listed.facts.get('rule', listed.code)}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from tools.output import show_json, show_line, show_table
 from tools.settings import Access, SettingsCommand, access_options, json_option
 
 if TYPE_CHECKING:
+    from perps.client import Venue
     from tools.monitor.figures import Figures
 
 PATIENCE_S = 30.0
@@ -41,13 +41,15 @@ PATIENCE_S = 30.0
 def monitor(interval: float, thresholds: Path | None, access: Access, as_json: bool) -> int:
     """Show markets and the flow of commands, live, until Ctrl-C.
 
-    Where stdout is no terminal, it looks once. --json looks once and prints everything, for programs.
+    What was seen last stays on the terminal. Where stdout is no terminal, it looks once. --json looks once and prints
+    everything, for programs.
     """
     from tools.client import be_patient, venue_at
     from tools.monitor.checks import broken, read_thresholds
     from tools.monitor.figures import figures
     from tools.monitor.sample import take
-    from tools.monitor.screen import COLUMNS, lines_of, row_of, screen
+    from tools.monitor.screen import COLUMNS, LESS, lines_of, row_of, screen
+    from tools.stopping import stopping
 
     allowed = read_thresholds(thresholds) if thresholds else None
     is_once = as_json or allowed is not None or not sys.stdout.isatty()
@@ -61,19 +63,39 @@ def monitor(interval: float, thresholds: Path | None, access: Access, as_json: b
     async def go_on() -> None:
         from rich.live import Live
 
-        async with venue_at(access) as venue:
+        found: Figures | None = None
+        stop = asyncio.Event()
+
+        async def look(venue: Venue, live: Live) -> None:
+            nonlocal found
             before = await take(venue)
             be_patient(venue, PATIENCE_S)
-            with Live(auto_refresh=False, screen=True) as live:
-                while True:
-                    await asyncio.sleep(interval)
-                    now = await take(venue)
-                    live.update(screen(figures(before, now), venue.url), refresh=True)
-                    before = now
+            while True:
+                await asyncio.sleep(interval)
+                now = await take(venue)
+                found, before = figures(before, now), now
+                live.update(screen(found, venue.url, *live.console.size), refresh=True)
+
+        async with venue_at(access) as venue:
+            with stopping(stop), Live(f"looking at {venue.url}", auto_refresh=False, screen=True) as live:
+                looking = asyncio.create_task(look(venue, live))
+                stopped = asyncio.create_task(stop.wait())
+                await asyncio.wait((looking, stopped), return_when=asyncio.FIRST_COMPLETED)
+                for task in (looking, stopped):
+                    task.cancel()
+                await asyncio.wait((looking, stopped))
+        if not looking.cancelled():
+            looking.result()
+        if found is not None:
+            show(found)
+
+    def show(found: Figures) -> None:
+        for line in lines_of(found.venue):
+            show_line(line)
+        show_table(COLUMNS, [row_of(market) for market in found.markets], less=LESS)
 
     if not is_once:
-        with contextlib.suppress(KeyboardInterrupt):  # the usual way to end it
-            asyncio.run(go_on())
+        asyncio.run(go_on())
         return 0
     found = asyncio.run(look_once())
     wrong = list(broken(found, allowed)) if allowed else []
@@ -83,7 +105,5 @@ def monitor(interval: float, thresholds: Path | None, access: Access, as_json: b
         for line in wrong or ["every threshold is kept"]:
             show_line(line)
     else:
-        for line in lines_of(found.venue):
-            show_line(line)
-        show_table(COLUMNS, [row_of(market) for market in found.markets])
+        show(found)
     return 1 if wrong else 0

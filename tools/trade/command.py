@@ -8,6 +8,8 @@ from tools.settings import SettingsGroup
 from tools.trade.account import list_trades, show_balance
 from tools.trade.orders import cancel_order, list_orders, place_order
 from tools.trade.positions import close_position, list_positions, open_position, trade_net
+from tools.trade.trailing import trail_position
+from tools.trade.twap import place_twap
 
 
 @click.group(cls=SettingsGroup)
@@ -25,6 +27,8 @@ for _command in (
     trade_net,
     list_positions,
     place_order,
+    trail_position,
+    place_twap,
     list_orders,
     cancel_order,
     show_balance,

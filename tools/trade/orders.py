@@ -29,6 +29,8 @@ COLUMNS: Final = {
     "reason": "reason",
     "position": "positionId",
     "expires": "expiresAt",
+    "filled": "twap.filled",
+    "next": "twap.nextAt",
 }
 
 

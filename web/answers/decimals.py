@@ -68,6 +68,11 @@ def price(ticks: int, tick_size: int) -> str:
     return _steps(ticks, tick_size)
 
 
+def price_or_none(ticks: int | None, tick_size: int) -> str | None:
+    """Ticks as decimal text, where there is a price."""
+    return None if ticks is None else price(ticks, tick_size)
+
+
 def quantity(lots: int, lot_size: int) -> str:
     """Lots, unsigned or signed, as base units."""
     return _steps(lots, lot_size)

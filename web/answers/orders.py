@@ -69,8 +69,8 @@ def recorded(record: OrderRecord, market: Market) -> Order:
         price=decimals.price(price, params.tick_size),
         reserve=decimals.money(record.reserve),
         acceptable_price=_acceptable(record.acceptable_price, record.acceptable_price_pico),
-        take_profit=_price_or_none(record.take_profit, params),
-        stop_loss=_price_or_none(record.stop_loss, params),
+        take_profit=decimals.price_or_none(record.take_profit, params.tick_size),
+        stop_loss=decimals.price_or_none(record.stop_loss, params.tick_size),
         status=cast(Status, record.status),
         reason=record.reason,
         position_id=record.position_id,
@@ -148,8 +148,8 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         price=decimals.price(order.price, params.tick_size),
         reserve=decimals.money(order.reserve),
         acceptable_price=_acceptable(order.acceptable_price, order.acceptable_price_pico),
-        take_profit=_price_or_none(order.take_profit, params),
-        stop_loss=_price_or_none(order.stop_loss, params),
+        take_profit=decimals.price_or_none(order.take_profit, params.tick_size),
+        stop_loss=decimals.price_or_none(order.stop_loss, params.tick_size),
         status=status.value,
         reason=reason,
         position_id=None if order.position is None else position_id(params.ticker, order.position),
@@ -164,10 +164,6 @@ def _shown(order: DomainOrder, params: MarketParams, status: OrderStatus, reason
         extreme_price=decimals.price(order.extreme, params.tick_size) if order.trails else None,
         twap=slices_of(order, is_open=status is OrderStatus.OPEN),
     )
-
-
-def _price_or_none(ticks: int | None, params: MarketParams) -> str | None:
-    return None if ticks is None else decimals.price(ticks, params.tick_size)
 
 
 def _acceptable(nano: int | None, pico: int) -> str | None:

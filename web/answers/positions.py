@@ -78,8 +78,8 @@ def _valued(position: DomainPosition, params: MarketParams, mark: Ticks, index: 
         unrealized_pnl=decimals.money(pnl),
         unrealized_pnl_percent=decimals.share(100 * pnl, position.margin, 4),
         funding_paid=decimals.money(funding),
-        take_profit=_price_or_none(position.take_profit, params),
-        stop_loss=_price_or_none(position.stop_loss, params),
+        take_profit=decimals.price_or_none(position.take_profit, params.tick_size),
+        stop_loss=decimals.price_or_none(position.stop_loss, params.tick_size),
         status="open",
         opened_at=rfc3339(position.opened_at),
         closed_at=None,
@@ -186,8 +186,8 @@ def _closed_position(reduction: Reduction, params: MarketParams, at: int, status
         unrealized_pnl="0.00",
         unrealized_pnl_percent="0.00",
         funding_paid=decimals.money(position.funding_paid),
-        take_profit=_price_or_none(position.take_profit, params),
-        stop_loss=_price_or_none(position.stop_loss, params),
+        take_profit=decimals.price_or_none(position.take_profit, params.tick_size),
+        stop_loss=decimals.price_or_none(position.stop_loss, params.tick_size),
         status=status,
         opened_at=rfc3339(position.opened_at),
         closed_at=rfc3339(at),
@@ -214,8 +214,8 @@ def past_position(record: PositionRecord, params: MarketParams) -> Position:
         unrealized_pnl="0.00",
         unrealized_pnl_percent="0.00",
         funding_paid=decimals.money(record.funding_paid),
-        take_profit=_price_or_none(record.take_profit, params),
-        stop_loss=_price_or_none(record.stop_loss, params),
+        take_profit=decimals.price_or_none(record.take_profit, params.tick_size),
+        stop_loss=decimals.price_or_none(record.stop_loss, params.tick_size),
         status=cast(Past, record.status),
         opened_at=rfc3339(record.opened_at),
         closed_at=None if record.closed_at is None else rfc3339(record.closed_at),
@@ -322,7 +322,3 @@ def quoted(event: PositionOpened | PositionIncreased, market: Market, offset: in
         maintenance_rate=decimals.text(params.rate_of(position.lots), 9, 0),
         warning=stop_warning(position, params, index),
     )
-
-
-def _price_or_none(ticks: int | None, params: MarketParams) -> str | None:
-    return None if ticks is None else decimals.price(ticks, params.tick_size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from perps.market.state import Market
+from perps.rules.deleveraging import is_near
 
 
 def market_warnings(markets: Iterable[Market]) -> dict[str, str]:
@@ -18,3 +19,5 @@ def _warnings_of(market: Market) -> Iterator[str]:
         yield "a price beyond its priceBand waits to be confirmed: nothing trades"
     if market.liability > max(market.house + market.params.house_credit, 0):
         yield "its house could not pay everybody if they all left now: fund it"
+    elif is_near(market):
+        yield "its house could hardly pay everybody: fund it, or winners must leave at one of the next prices"

@@ -36,8 +36,8 @@ from web.limits.connections import Connection, Request
 
 VERSION: Final = version("perps")
 
-AGENTS_MAX: Final = 4_096
-"""Channels that are open at a time."""
+AGENTS_MAX: Final = 10_000
+"""Channels that are open at a time. An idle one takes 22 KiB: ``tools.benchmark.sockets``."""
 
 CANCEL_TRIES: Final = 30
 CANCEL_PAUSE_S: Final = 1.0
@@ -236,8 +236,8 @@ async def connect(call: Call[None, AgentsQuery]) -> web.StreamResponse:
     desk = Desk(call, channel.form)
     with context.agents.place(AGENTS_MAX) as is_free:
         if not is_free:
-            said = f"The venue has no free channel of its {AGENTS_MAX}, or is stopping. Retry in 1 s."
-            raise RequestError("overloaded", said)
+            said = f"The venue is stopping, or has {AGENTS_MAX} channels open, as many as it serves. Retry in 1 s."
+            raise RequestError("overloaded", said, {"limit": AGENTS_MAX})
         line = await channel.open()
         if isinstance(call.request.protocol, Connection):
             call.request.protocol.become_a_socket()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Final
 
 from actors.clock import ManualClock
@@ -30,7 +31,7 @@ AT_ONCE: Final = 8
 async def advance(call: Call[AdvanceBody, NoQuery]) -> Advanced:
     """Let time pass from full hour to full hour; each time every market does what is due, and the answer waits for it.
 
-    So funding misses no time, and the history gets every hour.
+    So funding misses no time, and the history gets every hour. Each slice of a TWAP comes at its own time, too.
     """
     clock = call.context.clock
     by_ms = number(call.body.seconds, 3, "seconds")
@@ -44,12 +45,20 @@ async def advance(call: Call[AdvanceBody, NoQuery]) -> Advanced:
         now_ms = clock.now_ms()
         end_ms = now_ms + by_ms
         while now_ms < end_ms:
-            now_ms = Millis(min(now_ms - now_ms % HOUR_MS + HOUR_MS, end_ms))
+            hour_ms = now_ms - now_ms % HOUR_MS + HOUR_MS
+            now_ms = Millis(min(hour_ms, end_ms, *_slices_after(call, now_ms)))
             clock.advance_to(now_ms)
             await _observe_all(call)
             await call.context.observations.look()
             steps += 1
     return Advanced(time=rfc3339(now_ms), steps=steps, offset=call.context.model.offset)
+
+
+def _slices_after(call: Call[AdvanceBody, NoQuery], now_ms: int) -> Iterator[int]:
+    """When slices are due after ``now_ms``: the next one of each TWAP that rests."""
+    for view in call.context.model.markets.values():
+        orders = view.market.orders
+        yield from (at for number in orders.twaps if (at := orders.by_number[number].due_from) > now_ms)
 
 
 async def _observe_all(call: Call[AdvanceBody, NoQuery]) -> None:

@@ -134,8 +134,11 @@ class Admission:
             yield
             return
         if not self._streams.take(caller.name):
-            said = f"You have {STREAMS_EACH_MAX} streams open. Close one, or follow several markets on one stream."
-            raise RequestError("rate_limited", said, {"limit": STREAMS_EACH_MAX})
+            said = (
+                f"You have {self._streams.each} streams and channels open. Close one:"
+                " a stream can follow several markets, and a channel can carry all that a user asks."
+            )
+            raise RequestError("rate_limited", said, {"limit": self._streams.each})
         try:
             yield
         finally:

@@ -117,7 +117,7 @@ def test_it_begins_at_85_and_ends_at_77_per_cent_of_what_the_house_can_pay_on_bo
     venue = poor(1_000)
     opened(venue.open("ann", side, 10_000 * MICRO, leverage=2))
     sign, market = (1 if side is LONG else -1), venue.markets[BTC]
-    outcome = venue.price(BTC_PRICE)
+    outcome: Any = ()
     for bps in range(1, 2_000):
         outcome = venue.price(BTC_PRICE + sign * BTC_PRICE * bps // 10_000)
         if left(outcome):
@@ -232,6 +232,25 @@ def test_a_part_that_would_leave_the_rest_to_liquidation_takes_all_of_it() -> No
     assert event.position.lots == 0
 
 
+def test_one_whom_the_house_cannot_pay_whole_leaves_in_part_if_that_is_enough_and_is_passed_over_if_it_is_not() -> None:
+    venue = poor(110)
+    opened(venue.open("ann", LONG, 600 * MICRO, leverage=20))
+    opened(venue.open("bob", LONG, 600 * MICRO, leverage=2))
+    opened(venue.open("cid", SHORT, 200 * MICRO, leverage=2))
+
+    whole, part = left(venue.price(UP))
+
+    market = venue.markets[BTC]
+    assert (whole.position.lots, part.position.lots > 0) == (0, True)
+    assert market.house + market.params.house_credit > 0
+    assert is_within(venue, 77)
+
+    beyond = poor(50)
+    opened(beyond.open("ann", LONG, 1_000 * MICRO, leverage=2))
+    assert left(beyond.price(UP)) == []
+    assert beyond.markets[BTC].house == 0
+
+
 def test_who_is_due_for_liquidation_is_liquidated_and_pays_its_fee() -> None:
     venue = poor(1_000)
     opened(venue.open("ann", LONG, 10_000 * MICRO, leverage=2))
@@ -301,7 +320,7 @@ def test_one_that_a_halt_has_interrupted_ends_when_the_house_has_got_money() -> 
     (last,) = MarketSide(BTC, market).finish()
 
     assert last.events == (DeleveragingChanged(None),)
-    assert MarketSide(BTC, market).finish() == []
+    assert not list(MarketSide(BTC, market).finish())
 
 
 def test_a_price_that_comes_when_one_is_unfinished_ranks_anew() -> None:

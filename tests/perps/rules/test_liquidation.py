@@ -54,7 +54,7 @@ def swept(market: Market) -> list[int]:
     return [
         event.position.number
         for row in sweep(market, Given(market.at))
-        for event in row
+        for event in row.events
         if isinstance(event, PositionReduced)
     ]
 
@@ -194,8 +194,10 @@ def test_a_crash_goes_on_in_further_rows() -> None:
     for number in range(1, count + 1):
         add(market, number, 1, -85 - number % 3)
     command = UpdatePrice(ticker=BTC, price=Ticks(50), source=PriceSource.ORACLE)
-    rows, refused = execute(market, command, Given(market.at))
+    parts, refused = execute(market, command, Given(market.at))
+    rows, goes_on = zip(*parts, strict=True)
     assert refused is None
+    assert goes_on == (True, True, False)
 
     assert [len(row) for row in rows] == [CONSEQUENCES_PER_ROW_MAX + 1, CONSEQUENCES_PER_ROW_MAX, 3]
     assert isinstance(rows[0][0], PriceUpdated)
@@ -209,7 +211,7 @@ def test_a_row_of_its_own_is_not_made_for_nobody() -> None:
     done(venue.price(BTC_PRICE // 2))
 
     assert len(venue.rows) == rows + 1
-    assert sweep(venue.markets[BTC], Given(venue.at)) == []
+    assert not list(sweep(venue.markets[BTC], Given(venue.at)))
 
 
 def unpaid_market(*books: tuple[int, int]) -> Market:
@@ -238,7 +240,7 @@ def test_who_cannot_be_paid_keeps_nobody_else_from_being_liquidated(endangered: 
     market.positions[2] = replace(market.positions[2], margin=Micros(10**6))
     (row,) = sweep(market, Given(market.at))
 
-    assert [event.position.number for event in row if isinstance(event, PositionReduced)] == [2, 1]
+    assert [event.position.number for event in row.events if isinstance(event, PositionReduced)] == [2, 1]
     assert market.positions == {}
 
 

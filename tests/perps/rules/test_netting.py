@@ -35,6 +35,7 @@ from tests.perps.build import (
     refused,
 )
 from tests.perps.rules.trying import AGE, LONG, SHORT, must_open
+from tests.perps.rules.waiting import Waiting
 
 
 def trade_of(user: str, side: Side, size: int, *, ticker: str = BTC, leverage: int = 10, **more: Any) -> TradeNet:
@@ -323,3 +324,18 @@ def test_a_trade_is_what_closes_and_an_open_one_after_the_other_would_be(
 def _but_rows(state: dict[str, Any]) -> dict[str, Any]:
     """A market's state, but for how many rows led to it."""
     return {name: value for name, value in state[STORY].items() if name != "seq"}
+
+
+def test_where_orders_wait_a_refused_trade_says_what_to_send_instead_and_that_does_the_same() -> None:
+    """A close, and an open behind it: one price does both, the close first."""
+    venue = Waiting()
+    held = venue.hold(LONG)
+    assert "close your position, then open" in str(refused(venue.send(trade_of("bob", SHORT, MICRO))).facts["rule"])
+
+    done(venue.close(held))
+    venue.order(SHORT, 500)
+    turned = [event for event in venue.next() if isinstance(event, PositionReduced | PositionOpened)]
+
+    assert [type(event) for event in turned] == [PositionReduced, PositionOpened]
+    (left,) = venue.markets[BTC].positions.values()
+    assert left.lots < 0

@@ -225,7 +225,7 @@ def test_many_are_settled_in_rows_and_a_crash_between_them_is_made_good(monkeypa
         assert market_flaw(STORY, image) is None
         market = Market.from_image(MarketImage.from_chunks(list(image.chunks())))
         side = MarketSide(STORY, market, Moment(venue.at))
-        decisions = side.finish()
+        decisions = list(side.finish())
         for decision in decisions:
             for event in decision.events:
                 state.ledger.post(event.transfers)
@@ -239,9 +239,9 @@ def test_no_price_and_no_command_comes_between_the_rows() -> None:
     market = venue.markets[STORY]
     done(venue.mode(Mode.HALTED, ticker=STORY))
     apply(market, MarketSettling(Settling(market.index_price, market.skew, Lots(100_000), 3)))
-    rows = sweep(market, Given(venue.at))
+    (row,) = sweep(market, Given(venue.at))
 
-    assert [type(event) for event in rows[0]] == [PositionReduced] * 3 + [ModeChanged]
+    assert [type(event) for event in row.events] == [PositionReduced] * 3 + [ModeChanged]
 
 
 @pytest.mark.parametrize("change", [{"mode": Mode.ENABLED}, {"settling": Settling(Ticks(0), Lots(0), Lots(1), 0)}])
@@ -299,5 +299,5 @@ def test_what_execute_says_of_a_refusal_is_nothing() -> None:
     venue = story()
     rows, refusal = execute(venue.markets[STORY], SettleMarket(ticker=STORY), Given(Millis(START_MS)))
 
-    assert rows == []
+    assert not list(rows)
     assert refusal is not None

@@ -265,7 +265,7 @@ def test_exits_in_a_crowd_go_on_in_further_rows_and_a_start_finishes_what_a_cras
 
     state.apply(rows[0])
     side = MarketSide(BTC, state.markets[BTC])
-    decisions = side.finish()
+    decisions = list(side.finish())
     assert [decision.events for decision in decisions] == [
         tuple(events_of(PositionReduced, decision.events)) for decision in decisions
     ]

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
-from perps.commands import CancelOrder, CancelOrders, ClosePosition, ReplaceOrder, SetCancelTimer, SetTriggers, Side
+from perps.commands import (
+    CancelOrder,
+    CancelOrders,
+    ClosePosition,
+    ReplaceOrder,
+    SetCancelTimer,
+    SetTriggers,
+    Side,
+    UpdateMarket,
+)
 from perps.events import (
     OrderCancelled,
     OrderPlaced,
@@ -16,8 +25,9 @@ from perps.events import (
 )
 from perps.market.order import POSITION_CLOSED
 from perps.market.twap import COMPLETED
-from perps.params import Mode
+from perps.params import Mode, ParamChanges
 from perps.refusals import RejectCode
+from perps.rules import twap as twap_rule
 from perps.rules.order_terms import ORDERS_PER_USER_MAX
 from perps.rules.orders import BY_OWNER
 from perps.rules.twap import PER_USER_MAX
@@ -267,6 +277,15 @@ def test_it_ends_at_its_expiry_with_slices_left() -> None:
     assert venue.ledger.balances[f"orders:{BTC}"] == 0
 
 
+def test_a_price_behind_its_expiry_makes_no_slice_but_ends_it() -> None:
+    venue = books()
+    begun(venue, expires_at=Millis(venue.at + 3 * MINUTE + 1))
+    venue.at = Millis(venue.at + 4 * MINUTE)
+    events = done(venue.price(BTC_PRICE))
+    assert trades(events) == []
+    assert [event.reason for event in events_of(OrderCancelled, events)] == ["expired"]
+
+
 def test_it_keeps_its_terms() -> None:
     venue = books()
     begun(venue)
@@ -340,6 +359,42 @@ def test_a_user_has_ten_of_them_in_a_market_and_a_hundred_orders_of_all_kinds() 
         done(place(venue, "cid", LIMIT, LONG, BTC_PRICE // 2, 100))
     refusal = refused(twap(venue, "cid", size=100))
     assert (refusal.code, refusal.facts["maximum"]) == (RejectCode.TOO_MANY_OPEN_ORDERS, ORDERS_PER_USER_MAX)
+
+
+def test_a_command_that_has_nothing_to_do_is_a_look_as_well() -> None:
+    venue = books()
+    begun(venue)
+    venue.at = Millis(venue.at + MINUTE)
+    (event,) = done(venue.send(CancelOrders(ticker=BTC, user="cid")))
+    assert isinstance(event, PositionIncreased)
+    assert done(venue.send(CancelOrders(ticker=BTC, user="cid"))) == ()
+
+
+def test_a_refused_command_is_none() -> None:
+    venue = books()
+    begun(venue)
+    venue.at = Millis(venue.at + MINUTE)
+    refused(twap(venue, slices=1))
+    assert slices_of(venue, 1).done == 1
+
+
+def test_many_slices_that_are_due_at_once_come_over_several_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(twap_rule, "PER_SWEEP_MAX", 3)
+    venue = books()
+    for _ in range(10):
+        done(twap(venue, size=100, slices=2))
+    counts = [len(trades(look(venue, wait_ms))) for wait_ms in (MINUTE, 0, 0, 0, 0)]
+    assert counts == [3, 3, 3, 1, 0]
+
+
+def test_the_fee_is_the_lower_one_of_placement_and_now() -> None:
+    for fee, charged in ((PPB // 1000, PPB // 2000), (PPB // 4000, PPB // 4000)):
+        venue = books(taker_fee=Ppb(PPB // 2000), maker_fee=Ppb(PPB // 2000))
+        begun(venue, "cid")
+        changes = ParamChanges(taker_fee=Ppb(fee), maker_fee=Ppb(fee))
+        done(venue.send(UpdateMarket(ticker=BTC, changes=changes)))
+        (event,) = trades(look(venue, MINUTE))
+        assert event.fee == -(-abs(event.fill.cost) * charged // PPB)
 
 
 def test_a_settlement_ends_it() -> None:

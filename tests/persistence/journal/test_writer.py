@@ -3,7 +3,9 @@
 import asyncio
 import re
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 from time import monotonic
+from typing import Any
 
 import asyncpg
 import msgspec
@@ -232,6 +234,33 @@ def test_history_is_read_page_by_page_to_its_end(
     assert {which: offset for (_, which), (offset, _) in looked_up(history, asked).items()} == {
         entry.row.client_order_id: entry.row.offset for entry in entries if entry.row.client_order_id is not None
     }
+
+
+def test_the_next_page_is_read_while_the_last_is_taken_in_and_its_error_comes_in_its_place(
+    postgres: PostgresBackend, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = Scribe().live(30)
+    write(postgres.acquire(), entries)
+    monkeypatch.setattr(postgres_history, "BATCH_ROWS", 10)
+    history, asked, second = PostgresHistory(database_url), list[int](), Event()
+    fetch = history._fetch
+
+    def counted(query: str, *values: Any) -> list[Any]:
+        asked.append(values[1])
+        if len(asked) == 2:
+            second.set()
+        if len(asked) == 3:
+            raise JournalUnavailable("gone")
+        return fetch(query, *values)
+
+    monkeypatch.setattr(history, "_fetch", counted)
+    rows = history.rows()
+    assert next(rows) == entries[0].row
+    assert second.wait(10)
+    assert [next(rows) for _ in range(19)] == [entry.row for entry in entries[1:20]]
+    with pytest.raises(JournalUnavailable, match="gone"):
+        next(rows)
+    assert asked == [0, 10, 20]
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:

@@ -10,13 +10,16 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from perps.units import Ticks
+from tests.web.agents.channel import none_left
 from tests.web.venue import OnMemory, start
-from tools.benchmark import beside, channel, crowd, echo, prices, report
+from tools.benchmark import beside, channel, crowd, echo, prices, report, sockets, trailing
 from tools.benchmark import load as bench_load
 from tools.benchmark.channel import ChannelSpec
 from tools.benchmark.crowd import CrowdSpec
 from tools.benchmark.load import LoadResult, LoadSpec, answer_end, percentile, request_parts
 from tools.benchmark.report import BESIDE_NOBODY, PAGE_OF_FEW, PAGE_OF_MANY, Figure, interpreter, machine, ratios, show
+from tools.errors import ToolError
 
 
 def spec(port: int, connections: int = 4) -> LoadSpec:
@@ -126,7 +129,31 @@ def test_a_percentile_is_one_of_the_numbers() -> None:
 
 def test_price_updates_are_timed_on_a_market_that_liquidates_nobody() -> None:
     found = list(prices.figures((100, 300), lambda _: None, updates=200))
-    assert [figure.name for figure in found] == ["price update, 100 positions", "price update, 300 positions"]
+    assert [figure.name for figure in found] == [
+        "price update, 100 positions",
+        "price update, 300 positions",
+        "a look at what is due, 300 positions",
+    ]
+    assert all(figure.value > 0 for figure in found)
+
+
+def test_a_look_at_what_is_due_that_makes_a_row_is_no_figure() -> None:
+    market = prices.new_market()
+    prices.fill(market, 10, lambda _: None)
+    market.index_price = Ticks(1)
+    with pytest.raises(ToolError, match="made a row"):
+        prices.observation(market, 10)
+
+
+def test_price_updates_are_timed_beside_trailing_stops_that_follow() -> None:
+    found = list(trailing.figures((100, 300), lambda _: None, triggers=(100, 400), updates=200))
+    assert [figure.name for figure in found] == [
+        "price update, 100 triggers, 100 positions",
+        "price update, 400 triggers, 300 positions",
+        "40 trailing stops, a mark that fires none",
+        "40 trailing stops, a new best mark",
+        "a mark that overtakes 40 groups of trailing stops",
+    ]
     assert all(figure.value > 0 for figure in found)
 
 
@@ -257,3 +284,26 @@ def test_every_figure_of_others_is_in_the_ratios() -> None:
     compared = {above for _, above, _, _ in report.RATIOS}
 
     assert {("beside", f"an open beside {one.name}") for one in beside.OTHERS} <= compared
+
+
+async def test_idle_channels_are_opened_until_the_venue_refuses_one_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with aiohttp.ClientSession() as session:
+        venue = await start(OnMemory(), session)
+        try:
+            monkeypatch.setattr(venue.venue.context.admission._streams, "each", 3)
+            monkeypatch.setattr(sockets, "EACH", 4)
+            keys = [(await venue.user(name)).key or "" for name in ("ann", "bob")]
+            made, refused = await sockets._open(venue.url, keys, 2)
+            assert (len(made), refused, len(venue.venue.context.agents)) == (2, b"", 2)
+            sockets._abort(made)
+            await none_left(venue)
+            made, refused = await sockets._open(venue.url, keys, 8)
+            assert len(made) == 6
+            assert sockets._said(refused).startswith("429 ")
+            assert "You have 3 streams and channels open" in sockets._said(refused)
+            sockets._abort(made)
+            await none_left(venue)
+        finally:
+            await venue.venue.close()

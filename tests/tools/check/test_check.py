@@ -13,16 +13,18 @@ import pytest
 from aiohttp import ClientSession
 from msgspec.structs import replace
 
+from perps.commands import Side
 from perps.market.listing import check_params
 from perps.market.presets import PRESETS
 from perps.market.risks import safe_step
 from perps.params import MarketParams, MarkSource, Preset
-from perps.units import PPB, Ppb, Ticks
+from perps.units import MICRO, PPB, Micros, Ppb, Ticks
 from perps.wire.base import Number
 from perps.wire.listing import MarketBody
 from perps.wire.markets import Market
 from tests.web.venue import OnMemory, start
 from tools.check.adversaries import ADVERSARIES, Adversary, corner, dust, early_reader, hunter, straddle
+from tools.check.arena import Arena
 from tools.check.listed import params_of
 from tools.check.match import Outcome, play
 from tools.check.prices import LEAST, of_venue, simulated
@@ -227,3 +229,21 @@ async def test_a_market_is_played_on_the_prices_that_it_had() -> None:
     assert (len(found.prices), found.interval_ms) == (110, 500)
     assert (found.prices[0], found.prices[-1]) == (640_500, 645_900)
     assert await of_venue(stub, "T", params_for(None), 50) is None
+
+
+def test_a_market_that_deleverages_is_played_as_the_venue_plays_it() -> None:
+    """A venue does not show its limit, so its house can pay; a listing says its own, and winners must leave."""
+    shown = params_for(Preset.CRYPTO, deleveraging=True)
+    prices = [PRICE + PRICE * place // 500 for place in range(60)]
+
+    arena = Arena(shown, Ticks(PRICE))
+    assert arena.market.params.deleveraging
+    said = Arena(replace(shown, house_credit_limit=Micros(1_000 * MICRO)), Ticks(PRICE))
+    for each in (arena, said):
+        each.join("ann")
+        each.open("ann", Side.LONG, 50_000 * MICRO, 2)
+        for price in prices:
+            each.price(price, 1_000)
+    assert (len(arena.market.positions), arena.trades) == (1, 1)
+    assert said.trades > 1
+    assert said.market.liability * 100 <= (said.market.house + said.market.params.house_credit) * 85

@@ -19,7 +19,7 @@ from tests.web.venue import ADMIN_KEY, ManualClock, OnMemory, Running, start
 from tools.cli import main
 from tools.errors import BadAnswer, ToolError
 from tools.monitor.checks import MARKET, VENUE, broken, read_thresholds
-from tools.monitor.figures import figures, quantile
+from tools.monitor.figures import Figures, figures, quantile
 from tools.monitor.sample import Metrics, Sample, take
 from tools.monitor.screen import screen
 
@@ -163,13 +163,41 @@ async def test_every_threshold_can_be_passed(venue: Running, tmp_path: Path) -> 
     assert len(list(broken(seen, allowed))) == len(VENUE) + len(MARKET)
 
 
-async def test_a_terminal_shows_every_market_and_the_flow(venue: Running) -> None:
-    console = Console(width=200, file=StringIO())
-    console.print(screen(figures(await sample(venue), await sample(venue)), venue.url))
+def drawn(seen: Figures, width: int, height: int) -> list[str]:
+    """The lines of a terminal of this size."""
+    console = Console(width=width, height=height, file=StringIO())
+    console.print(screen(seen, "http://venue", width, height))
     assert isinstance(console.file, StringIO)
-    text = console.file.getvalue()
+    return console.file.getvalue().splitlines()
+
+
+async def test_a_terminal_shows_every_market_and_the_flow(venue: Running) -> None:
+    text = "\n".join(drawn(figures(await sample(venue), await sample(venue)), 200, 40))
     assert "BTC-PERP" in text
     assert "commands/s" in text
+    assert "hidden" not in text
+
+
+@pytest.mark.parametrize(("width", "height"), [(50, 12), (80, 24), (120, 40), (200, 60)])
+async def test_a_terminal_shows_whole_columns_and_whole_rows_and_says_how_many_are_missing(
+    venue: Running, width: int, height: int
+) -> None:
+    for number in range(40):
+        await venue.market(f"M{number}-PERP", "12345")
+    clock = venue.clock
+    assert isinstance(clock, ManualClock)
+    clock.advance(90)
+    for number in range(39):
+        await venue.price("12345", ticker=f"M{number}-PERP")
+    lines = drawn(figures(await sample(venue), await sample(venue)), width, height)
+    assert len(lines) <= height
+    assert all(len(line) <= width for line in lines)
+    table = [line for line in lines[4:-1] if "PERP" in line]
+    assert not [line for line in table if "…" in line]
+    markets = [line.split()[0] for line in table]
+    assert {"BTC-PERP", "M39-PERP"} <= set(markets), "those that are marked, here for an old price, come first"
+    assert (f"{41 - len(markets)} more markets" in "".join(lines[-2:])) == (len(markets) < 41)
+    assert ("hidden; a width of " in lines[-1]) == (width < 129)
 
 
 async def test_without_a_terminal_it_looks_once(venue: Running, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,6 +92,20 @@ async def test_an_order_is_placed_shown_and_cancelled(venue: Running, capsys: Ca
     assert [row["status"] for row in table(capsys.readouterr().out)] == ["cancelled"]
 
 
+async def test_a_trailing_stop_is_quoted_placed_and_cancelled(venue: Running, capsys: Captured) -> None:
+    assert await trade(venue, "open", "BTC-PERP", "long", "500") == 0
+    capsys.readouterr()
+    assert await trade(venue, "trail", "BTC-PERP-1", "0.02", "--dry-run") == 0
+    [quoted] = table(capsys.readouterr().out)
+    assert (quoted["mark"], quoted["leaves-at"]) == ("50000.00", "49000.00")
+    assert await trade(venue, "trail", "BTC-PERP-1", "0.02", "--percentage", "0.5", "--json") == 0
+    order = json.loads(capsys.readouterr().out)["order"]
+    assert (order["extremePrice"], order["price"], order["percentage"]) == ("50000.00", "49000.00", "0.5")
+    assert await trade(venue, "cancel", "BTC-PERP-o1") == 0
+    assert await trade(venue, "trail", "BTC-PERP-1", "2") == 1
+    assert "callback must be more than 0 and less than 1: 0.02 is 2 %. For 2 % send 0.02." in capsys.readouterr().err
+
+
 async def test_everything_can_be_cancelled_and_closed_at_once(venue: Running, capsys: Captured) -> None:
     for _ in range(2):
         assert await trade(venue, "open", "BTC-PERP", "short", "100") == 0

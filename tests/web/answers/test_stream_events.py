@@ -28,6 +28,7 @@ from perps.engine import effects_of, entry_of
 from perps.events import (
     CancelTimerSet,
     CloseReason,
+    DeleveragingChanged,
     Event,
     FundingAccrued,
     HoldEnded,
@@ -78,7 +79,7 @@ async def rows() -> list[Row]:
         await venue.do(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1)))
         await venue.do(SettleMarket(ticker=BTC))
         last = _place(venue.store.rows())
-        return [*venue.store.rows(), _over(last), _hour(last)]
+        return [*venue.store.rows(), _over(last), _deleveraging(last), _hour(last)]
 
 
 def _place(rows: Iterable[Row]) -> Row:
@@ -89,6 +90,11 @@ def _place(rows: Iterable[Row]) -> Row:
 def _over(last: Row) -> Row:
     """A row in which a hold ends."""
     return replace(last, offset=last.offset + 1, kind="time", payload=encode_events((HoldEnded(),)))
+
+
+def _deleveraging(last: Row) -> Row:
+    """A row in which a deleveraging ends."""
+    return replace(last, offset=last.offset + 3, kind="sweep", payload=encode_events((DeleveragingChanged(None),)))
 
 
 def _hour(last: Row) -> Row:
@@ -112,7 +118,7 @@ async def test_every_event_of_a_market_is_told(rows: list[Row]) -> None:
     assert set(told) == set(get_args(MarketEvent)), "a market's event without an example here"
     untold = {kind for kind, names in told.items() if not names}
     theirs = {HouseFunded, PositionChanged, OrderPlaced, OrderReplaced, OrderCancelled, CancelTimerSet}
-    assert untold == theirs, "a market's event that the public is not told"
+    assert untold == theirs | {DeleveragingChanged}, "a market's event that the public is not told"
 
 
 async def test_a_liquidation_is_a_trade_and_a_liquidation(rows: list[Row]) -> None:

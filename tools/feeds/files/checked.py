@@ -26,6 +26,10 @@ SAME_TIME_MAX: Final = 1.2
 INSTRUMENTS_MAX: Final = 1000
 
 
+EMPTY_MAX: Final = 600_000
+"""Rows without a price one after another, more than a year of minutes: in more there is no price to come."""
+
+
 class Priced(NamedTuple):
     """Good rows: their numbers, their times, and a column of plain decimal text for each of their prices."""
 
@@ -66,6 +70,8 @@ class Checker:
     _seen: str | None = None
     _others: set[str] = field(default_factory=set)
     _known: list[str] = field(default_factory=list)
+    _empty: int = 0
+    """Rows without a price, since the last one that has one and was looked at closely."""
     _last_ms: int = EARLIEST_MS
     _last: float = 0.0
     _before: list[str] | None = None
@@ -109,7 +115,7 @@ class Checker:
             begin, high, low, end = values
             if not (_all(le, low, begin) and _all(le, low, end) and _all(le, begin, high) and _all(le, end, high)):
                 return None
-        self._last_ms, self._last, self._before = at_ms[-1], values[-1][-1], cells[-1]
+        self._last_ms, self._last, self._before, self._empty = at_ms[-1], values[-1][-1], cells[-1], 0
         return self._held_back(Priced(rows.numbers, at_ms, prices))
 
     def _of_symbol(self, rows: Rows) -> Rows:
@@ -201,7 +207,12 @@ class Checker:
         texts = [cells[at] for at in layout.prices]
         if all(map(is_nothing, texts)):
             self.counts.empty += 1
+            self._empty += 1
+            if self._empty > EMPTY_MAX:
+                columns = " + ".join(map(layout.name, layout.prices))
+                raise self._bad(number, f"it and {EMPTY_MAX:,} rows above it have no price", columns)
             return None
+        self._empty = 0
         at_ms = self._time(number, cells, last_ms)
         if len(texts) == 2 and any(map(is_nothing, texts)):  # a tick that changes one side only
             if not self._known:

@@ -25,6 +25,8 @@ from tools.feeds.rounding import ROUNDING_BPS_MAX, coarse_tick
 SAMPLE_ROWS: Final = 200
 PIPE_ROWS: Final = 3
 """Rows of a pipe that are waited for before the columns are told: more may take long to come."""
+BESIDE_MAX: Final = 100_000
+"""Lines before the first of the table: more are no beginning of a price file."""
 REVERSED_ROWS_MAX: Final = 10_000_000
 """Rows of a file whose newest row comes first: it is kept in memory as a whole."""
 SINGLE_BAR_MS: Final = 60_000
@@ -245,9 +247,12 @@ class PriceFile:
                     yield from parquet_rows(self.path)
                     return
             found = blocks(file, self.name)
-            head = next(found, [])
-            while sum(not is_beside_the_table(line) for line in head) < PIPE_ROWS and (more := next(found, None)):
+            head, table = list[str](), 0
+            while table < PIPE_ROWS and (more := next(found, None)):
                 head += more
+                table += sum(not is_beside_the_table(line) for line in more)
+                if not table and len(head) > BESIDE_MAX:
+                    raise bad_row(self.name, "line", len(head), "it and all lines above it are empty or comments")
             delimiter = delimiter_of(head[:SAMPLE_ROWS])
             if delimiter is None:
                 self._refuse_one_column(head)

@@ -24,6 +24,8 @@ STDIN: Final = Path("-")
 BLOCK_BYTES: Final = 1 << 18
 LINE_MAX: Final = 10_000
 """Characters of a line: what is longer is no line of a price file."""
+SAME_LINES_MAX: Final = 100_000
+"""Lines one after another that are empty or all the same: more are no prices, but a few bytes that were compressed."""
 SPOOLED_MAX: Final = 1 << 30
 """Bytes of a ZIP archive or a Parquet file on standard input; neither can be read before its end has come."""
 
@@ -59,7 +61,7 @@ def blocks(file: BinaryIO, name: str) -> Iterator[list[str]]:
     """The lines of a text, some at a time, without their ends. Errors: BadFile."""
     reader = cast(io.BufferedReader, file)
     decoder: codecs.IncrementalDecoder | None = None
-    rest, line = "", 1
+    rest, line, same = "", 1, 0
     while True:
         try:
             data = reader.read1(BLOCK_BYTES)
@@ -78,7 +80,11 @@ def blocks(file: BinaryIO, name: str) -> Iterator[list[str]]:
             long = next(at for at, each in enumerate((*lines, rest)) if len(each) > LINE_MAX)
             raise bad_row(name, "line", line + long, f"it is longer than {LINE_MAX} characters")
         if lines:
+            same = same + len(lines) if lines[0] == lines[-1] and len(set(lines)) == 1 else 0
             line += len(lines)
+            if same > SAME_LINES_MAX:
+                said = "empty" if not lines[0].strip() else f"the same: {lines[0][:80]!r}"
+                raise bad_row(name, "line", line - 1, f"it and more than {SAME_LINES_MAX:,} lines above it are {said}")
             yield lines
         if not data:
             if rest:

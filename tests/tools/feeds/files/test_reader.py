@@ -4,6 +4,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import sys
 import zipfile
 from collections.abc import Callable
@@ -353,3 +354,36 @@ def test_without_the_library_parquet_says_what_to_install(tmp_path: Path, monkey
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(BadFile, match=r"Parquet needs DuckDB: pip install 'perps\[files\]'"):
         file_of(path).read_through()
+
+
+@pytest.mark.parametrize(
+    ("begin", "line", "said"),
+    [
+        ("", "\n", "lines above it are empty"),
+        ("", "# nothing\n", "lines above it are the same: '# nothing'"),
+        ("", "\n# a\n", "it and all lines above it are empty or comments"),
+        ("time,price\n{T},5\n", "\n", "it and more than 100,000 lines above it are empty"),
+        ("time,price\n", "{T},5\n", "lines above it are the same: '{T},5'"),
+        ("time,price\n{T},5\n", "{T},\n", "lines above it are the same: '{T},'"),
+    ],
+)
+def test_a_few_bytes_that_become_millions_of_lines_are_refused_with_the_line(
+    file: Path, begin: str, line: str, said: str
+) -> None:
+    begin, line, said = (text.replace("{T}", str(T)) for text in (begin, line, said))
+    with gzip.open(file, "wb", compresslevel=1) as packed:
+        packed.write(begin.encode())
+        for _ in range(20):
+            packed.write(line.encode() * 100_000)
+    with pytest.raises(BadRow, match=re.escape(said)) as caught:
+        file_of(file).read_through()
+    assert re.search(r" line [1-4]\d{5}: ", str(caught.value)), "it has ended at once"
+
+
+def test_rows_without_a_price_have_an_end(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tools.feeds.files.checked.EMPTY_MAX", 100)
+    rows = [f"{T + number},{'' if number % 100 else 5}" for number in range(1000)]
+    read(file, "\n".join(["time,price", *rows]))
+    rows = [f"{T + number},{'' if number % 200 else 5}" for number in range(1000)]
+    with pytest.raises(BadRow, match="line 103, column price: it and 100 rows above it have no price"):
+        read(file, "\n".join(["time,price", *rows]))
