@@ -1,13 +1,15 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { VenueProvider, tabAt, useUserPositions } from "../src/hooks";
+import { trailingPrice } from "../src/live/money";
+import { NOTHING, taken } from "../src/live/state";
 import { DeskProvider } from "../src/views/frame/desk";
 import { Sheets } from "../src/views/frame/sheets";
 import { ExitOrderForm } from "../src/views/orders/exit";
 import { worstOf } from "../src/views/orders/fields";
 import { PartsForm } from "../src/views/positions/parts";
 import { isExitOf, isReached, purpose } from "../src/words/orders";
-import { ALICE, FakeVenue, MARKET, ORDER, POSITION, refusal, wire } from "./fake";
+import { ALICE, FakeVenue, MARKET, ORDER, POSITION, price, refusal, row, wire } from "./fake";
 
 const EXIT = { ...ORDER, id: "BTC-PERP-o7", type: "take_profit", size: null, price: "11000.00", reserve: "0.00", positionId: POSITION.id, reduceOnly: true, percentage: "0.5" } as const; // prettier-ignore
 const PLACED = { order: EXIT, newBalance: "899.00", clientOrderId: "x", offset: 6 };
@@ -133,6 +135,62 @@ describe("exits by share", () => {
     await act(async () => fireEvent.click(at("exit-submit")));
     await pass(100);
     expect(venue.of(path)[0]!.body).toEqual({ percentage: "1", clientOrderId: expect.stringMatching(/^page-/) });
+  });
+});
+
+describe("a trailing stop", () => {
+  const TRAILING = { ...EXIT, id: "BTC-PERP-o8", type: "trailing_stop", price: "9800.00", callback: "0.02", extremePrice: "10000.00" } as const; // prettier-ignore
+
+  it("is placed by how far it stays behind the mark, and has no price", async () => {
+    venue.on("POST /api/orders", { ...PLACED, order: TRAILING });
+    await shown([]);
+    await act(() => fireEvent.click(at("exit-type-trailing_stop")));
+    expect(button()).toBe("Trailing stop for half of it, 2.00 % behind");
+    expect(screen.getByText(/now it would leave at 9,800\.00/)).toBeTruthy();
+    await type("exit-callback", "100");
+    expect(at("exit-callback").getAttribute("aria-invalid")).toBe("true");
+    expect(button()).toBe("Type how far");
+    await type("exit-callback", "1.5");
+    await act(async () => fireEvent.click(at("exit-submit")));
+    await pass(100);
+    expect(venue.of("POST /api/orders")[0]!.body).toEqual({
+      positionId: POSITION.id,
+      type: "trailing_stop",
+      callback: "0.015",
+      percentage: "0.5",
+      clientOrderId: expect.stringMatching(/^page-/),
+    });
+  });
+
+  it("that the venue refuses marks its field", async () => {
+    venue.on("POST /api/orders", refusal("validation_error", 422, { field: "callback" }));
+    await shown([]);
+    await act(() => fireEvent.click(at("exit-type-trailing_stop")));
+    await act(async () => fireEvent.click(at("exit-submit")));
+    await pass(100);
+    expect(at("exit-callback").getAttribute("aria-invalid")).toBe("true");
+    expect(button()).toBe("Check the order");
+  });
+
+  it("goes with each better mark as the venue's own does, and stays where the mark falls back", () => {
+    const snapshot = { markets: [MARKET], user: { ...ALICE, orders: [TRAILING, EXIT] }, offset: 5 };
+    let state = taken(NOTHING, row(5, ["snapshot", snapshot]));
+    const place = () => {
+      const { price, extremePrice } = state.user!.orders.get(TRAILING.id)!;
+      return [price, extremePrice];
+    };
+    state = taken(state, row(6, ["price", price("9990.00", 6)]));
+    expect(place()).toEqual(["9800.00", "10000.00"]);
+    state = taken(state, row(7, ["price", price("10333.33", 7)]));
+    expect(place()).toEqual(["10126.66", "10333.33"]);
+    state = taken(state, row(8, ["price", price("10200.00", 8)]));
+    expect(place()).toEqual(["10126.66", "10333.33"]);
+  });
+
+  it("of a short follows down, and is rounded up to the tick", () => {
+    expect(trailingPrice("short", "9999.99", "0.02", "0.01")).toBe("10199.99");
+    expect(trailingPrice("short", "9999.98", "0.013", "0.01")).toBe("10129.98");
+    expect(trailingPrice("long", "9999.98", "0.013", "0.01")).toBe("9869.98");
   });
 });
 

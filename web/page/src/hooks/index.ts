@@ -7,7 +7,7 @@ export { useMarket, useMarkets, useStories, useTickers, useTicks, useTrades } fr
 export { useCancel, useCancelAll, useEndedOrders, useOrders, usePlace, useReplace } from "./useOrders";
 export { useCloseAll } from "./useCloseAll";
 export { useCandles } from "./useCandles";
-export { useClose, useMargin, useOpen, usePerpTrade, usePreview, useTriggers } from "./usePerpTrade";
+export { useClose, useMargin, useOpen, useOrderPreview, usePerpTrade, usePreview, useTriggers } from "./usePerpTrade";
 export {
   useDemoPeople,
   useFills,

@@ -6,6 +6,8 @@ import type {
   MarginChanged,
   OpenBody,
   Opened,
+  OrderBody,
+  OrderQuoted,
   Pending,
   Quoted,
   TriggersBody,
@@ -138,19 +140,39 @@ export function usePerpTrade() {
   return { opening: useOpen(), closing: useClose(), triggers: useTriggers(), margin: useMargin() };
 }
 
-export type Preview = {
+export type PreviewOf<T> = {
   /** What the venue says of the newest order that it was asked about. */
-  readonly quote: Quoted | null;
+  readonly quote: T | null;
   readonly refusal: Refused | null;
   /** Whether that is not yet about the present order. */
   readonly isOld: boolean;
 };
+export type Preview = PreviewOf<Quoted>;
 
 export const PREVIEW_MS = 150;
 
 /** What an open would do now, from the venue, as one types. Null: there is nothing to ask. `stamp`: ask again. */
 export function usePreview(order: OpenBody | null, stamp: unknown): Preview {
   const { venue } = useTab();
+  return usePreviewOf("quote", order, stamp, (asked: OpenBody, signal) =>
+    body<Quoted>(venue.POST("/api/markets/perps/quote", { body: asked, signal })),
+  );
+}
+
+/** What placing an order would do now, from the venue, as one types. */
+export function useOrderPreview(order: OrderBody | null, stamp: unknown): PreviewOf<OrderQuoted> {
+  const { venue } = useTab();
+  return usePreviewOf("order quote", order, stamp, (asked: OrderBody, signal) =>
+    body<OrderQuoted>(venue.POST("/api/orders/quote", { body: asked, signal })),
+  );
+}
+
+function usePreviewOf<B extends object, T>(
+  name: string,
+  order: B | null,
+  stamp: unknown,
+  ask: (order: B, signal: AbortSignal) => Promise<T>,
+): PreviewOf<T> {
   const session = useSession();
   const text = order === null ? null : JSON.stringify(order);
   const [asked, setAsked] = useState<{ text: string; stamp: unknown } | null>(null);
@@ -159,18 +181,17 @@ export function usePreview(order: OpenBody | null, stamp: unknown): Preview {
     const timer = setTimeout(() => setAsked({ text, stamp }), PREVIEW_MS);
     return () => clearTimeout(timer);
   }, [text, stamp]);
-  const { data, error, isFetching, isPlaceholderData } = useQuery<Quoted>({
-    queryKey: ["own", session?.userId, "quote", asked?.text, asked?.stamp],
+  const { data, error, isFetching, isPlaceholderData } = useQuery<T>({
+    queryKey: ["own", session?.userId, name, asked?.text, asked?.stamp],
     enabled: session !== null && asked !== null,
-    placeholderData: (before) => before,
+    placeholderData: (before: T | undefined) => before as never,
     gcTime: 5_000,
     retry: (count, failure) => isNoVerdict(failure) && count < 3,
-    queryFn: ({ signal }) =>
-      body<Quoted>(venue.POST("/api/markets/perps/quote", { body: JSON.parse(asked?.text ?? "{}"), signal })),
+    queryFn: ({ signal }) => ask(JSON.parse(asked?.text ?? "{}") as B, signal),
   });
   const refusal = error instanceof Refused ? error : null;
   return {
-    quote: refusal === null && asked !== null ? (data ?? null) : null,
+    quote: refusal === null && asked !== null ? ((data as T | undefined) ?? null) : null,
     refusal: asked === null ? null : refusal,
     isOld: isFetching || isPlaceholderData || asked?.text !== text,
   };

@@ -66,6 +66,17 @@ export function onTick(price: number, tick: Decimal): Decimal {
     .toFixed();
 }
 
+/** Where a trailing stop is due after a best mark: so far behind it, on the tick away from it, as the venue has it. */
+export function trailingPrice(side: Position["side"], best: Decimal, callback: Decimal, tick: Decimal): Decimal {
+  const isLong = side === "long";
+  return Big(best)
+    .times(Big(1).plus(isLong ? Big(callback).times(-1) : callback))
+    .div(tick)
+    .round(0, isLong ? Big.roundDown : Big.roundUp)
+    .times(tick)
+    .toFixed();
+}
+
 /** What an order keeps for its fill, USD: the margin and the fee of its whole size. */
 export function reserveOf(size: Decimal, leverage: number, takerFee: Decimal): Decimal {
   return Big(size).div(leverage).plus(Big(size).times(takerFee)).toFixed(6);

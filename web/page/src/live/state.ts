@@ -1,7 +1,7 @@
 /** What a tab knows of the venue: a snapshot, and every row since, each taken once. All of it is pure. */
 import Big from "big.js";
 import type { Balance, Market, Order, Position, Trade, UserTrade } from "../api/venue";
-import { minus, share, sum } from "./money";
+import { minus, share, sum, trailingPrice } from "./money";
 import { type Row, offsetOf } from "./rows";
 
 export const TICKS_MAX = 600;
@@ -184,6 +184,21 @@ class Draft {
       high24h: Big(quote).gt(market.high24h) ? quote : market.high24h,
       low24h: Big(quote).lt(market.low24h) ? quote : market.low24h,
     });
+    if (more.markPrice !== undefined) this.follow(ticker, more.markPrice, market.tickSize);
+  }
+
+  /** Trailing stops go with the mark. No event tells it: it follows from each price. */
+  private follow(ticker: string, mark: string, tick: string): void {
+    if (this.user === null || this.user.orders.size === 0) return;
+    let orders: Map<string, Order> | null = null;
+    for (const order of this.user.orders.values()) {
+      const { side, callback, extremePrice: best } = order;
+      if (order.ticker !== ticker || callback === null || best === null) continue;
+      if (side === "long" ? Big(mark).lte(best) : Big(mark).gte(best)) continue;
+      orders ??= new Map(this.user.orders);
+      orders.set(order.id, { ...order, extremePrice: mark, price: trailingPrice(side, mark, callback, tick) });
+    }
+    if (orders !== null) this.user = { ...this.user, orders };
   }
 
   private ticked(ticker: string, at: string, quote: string, volume: number): Told {

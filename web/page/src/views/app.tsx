@@ -135,7 +135,7 @@ const pick = (side: "long" | "short") => {
   document.getElementById("size")?.focus();
 };
 
-const KIND_KEYS: Readonly<Record<string, Kind>> = { m: "market", i: "limit", t: "stop" };
+const KIND_KEYS: Readonly<Record<string, Kind>> = { m: "market", i: "limit", t: "stop", w: "twap" };
 const pickKind = (kind: Kind) => {
   const button = document.querySelector<HTMLElement>(`[data-testid="ticket-type-${kind}"]`);
   button?.click();
@@ -208,7 +208,7 @@ function useKeys(): void {
       else if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
       else if (key === "/") show({ name: "switcher" });
       else if (key === "?") show({ name: "keys" });
-      else if (key === "w") show({ name: "wallet" });
+      else if (key === "b") show({ name: "wallet" });
       else if (key === "l") pick("long");
       else if (key === "s") pick("short");
       else if (key in KIND_KEYS) pickKind(KIND_KEYS[key]!);

@@ -5,6 +5,7 @@ export { CloseAllSheet } from "./orders/close-all";
 export { OrderSheet } from "./orders/edit";
 export { OrderForm } from "./orders/form";
 export { OrdersTable } from "./orders/table";
+export { TwapForm } from "./orders/twap";
 export { Past } from "./portfolio/past";
 export { CloseSheet } from "./positions/close";
 export { EditSheet } from "./positions/edit";

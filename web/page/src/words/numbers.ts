@@ -95,5 +95,15 @@ export function span(seconds: number): string {
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${two(m)}:${two(s)}`;
 }
 
+/** A duration in words: `45 s`, `55 min`, `2 h 30 min`. */
+export function lasting(seconds: number): string {
+  const whole = Math.round(seconds);
+  if (whole < 120) return `${whole} s`;
+  const minutes = Math.round(whole / 60);
+  if (minutes < 120) return `${minutes} min`;
+  const [hours, rest] = [Math.floor(minutes / 60), minutes % 60];
+  return rest === 0 ? `${hours} h` : `${hours} h ${rest} min`;
+}
+
 /** `HELIO` of `HELIO-PERP`. */
 export const base = (ticker: string): string => ticker.replace(/-PERP$/, "");

@@ -16,6 +16,7 @@ const TYPES: Readonly<Record<string, string>> = {
   stop: "Stop",
   take_profit: "Take-profit",
   trailing_stop: "Trailing stop",
+  twap: "TWAP",
   market: "Market",
   withdrawal: "Margin out",
 };
@@ -25,6 +26,10 @@ const TYPES_OF_EXITS: Readonly<Record<string, string>> = { ...TYPES, stop: "Stop
 /** What an order is called. Of a market that trades at the next price, a close is an order, too. */
 export const typeName = ({ type, reduceOnly }: { readonly type: string; readonly reduceOnly?: boolean }): string =>
   (reduceOnly ? TYPES_OF_EXITS : TYPES)[type] ?? type;
+
+/** What an order is called within a sentence. */
+export const inText = (order: { readonly type: string; readonly reduceOnly?: boolean }): string =>
+  order.type === "twap" ? "TWAP" : typeName(order).toLowerCase();
 
 /** `1,000`, or of an exit `50%` */
 export const amountOf = ({ size, percentage }: Amount): string =>
@@ -42,14 +47,16 @@ export const SIDES = { long: "Long", short: "Short" } as const;
 
 /** Whether the price has to fall to it: a limit waits for a better price, a stop for one that goes its way. */
 export const falls = ({ type, side, reduceOnly }: Waits): boolean =>
-  (reduceOnly ? type === "stop" || type === "trailing_stop" : type === "limit") === (side === "long");
+  (reduceOnly ? type !== "take_profit" : type === "limit") === (side === "long");
 
 /** `Limit long 1,000 BTC at 9,800.00` */
 export function orderName(
-  order: Waits & Amount & { readonly ticker: string; readonly price: Decimal },
+  order: Waits & Amount & { readonly ticker: string; readonly price: Decimal; readonly twap?: Order["twap"] },
   market: Market | null,
 ): string {
   const price = say.price(order.price, market?.tickSize ?? "0.01");
+  if (order.twap)
+    return `TWAP ${order.side} ${amountOf(order)} ${say.base(order.ticker)} in ${order.twap.slices} parts`;
   return `${typeName(order)} ${order.side} ${amountOf(order)} ${say.base(order.ticker)} at ${price}`;
 }
 
@@ -139,8 +146,21 @@ export function ofOrder(refusal: Refused, market: Market, order: Waits & { reado
 /** How an order ended, for whoever looks on; null: its owner knows, who cancelled it or waited for the next price. */
 export function endOf(order: Order, market: Market | null): { title: string; text: string; isGood: boolean } | null {
   if (isForNextPrice(order)) return null;
-  const name = `${say.base(order.ticker)} ${typeName(order).toLowerCase()}`;
+  const name = `${say.base(order.ticker)} ${inText(order)}`;
   const back = order.reduceOnly ? "" : `${say.money(order.reserve)} are back in your wallet.`;
+  if (order.twap && order.status !== "expired" && (order.status === "filled" || order.reason === "completed")) {
+    const { filled, left } = order.twap;
+    const price = order.averagePrice === null ? "" : ` at ${say.price(order.averagePrice, market?.tickSize ?? "0.01")}`;
+    const rest =
+      Number(left) > 0
+        ? ` ${say.money(left)} could not be taken: ${whyOf({ ...order, reason: order.twap.skipReason }, market)}`
+        : "";
+    return {
+      title: `${name} is done`,
+      text: `${SIDES[order.side]} ${say.money(filled)}${price}.${rest}`,
+      isGood: rest === "",
+    };
+  }
   if (order.status === "filled") {
     const at = order.averagePrice ?? order.price;
     const price = say.price(at, market?.tickSize ?? "0.01");
@@ -162,7 +182,9 @@ export function endOf(order: Order, market: Market | null): { title: string; tex
 export function whyOf({ reason }: Order, market: Market | null): string {
   return reason === null || reason === "owner"
     ? "You cancelled it."
-    : plainly(new Refused(reason as ErrorCode, `The venue says: ${reason}.`, {}, "", null), market);
+    : reason === "completed"
+      ? "Its last part could not be taken."
+      : plainly(new Refused(reason as ErrorCode, `The venue says: ${reason}.`, {}, "", null), market);
 }
 
 /** How long an order may wait, in hours; null: until it is cancelled. */

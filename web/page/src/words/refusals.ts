@@ -5,7 +5,18 @@ import { Refused } from "../api/venue";
 import * as say from "./numbers";
 
 export type Field =
-  "size" | "leverage" | "slippage" | "takeProfit" | "stopLoss" | "amount" | "price" | "percentage" | "expiresAt";
+  | "size"
+  | "leverage"
+  | "slippage"
+  | "takeProfit"
+  | "stopLoss"
+  | "amount"
+  | "price"
+  | "percentage"
+  | "expiresAt"
+  | "slices"
+  | "intervalMs"
+  | "callback";
 
 export type Words = {
   readonly field: Field | null;
@@ -120,6 +131,9 @@ const FIELDS: readonly string[] = [
   "price",
   "percentage",
   "expiresAt",
+  "slices",
+  "intervalMs",
+  "callback",
 ] satisfies Field[];
 
 export function fieldOf(details: Readonly<Record<string, unknown>>): Field {

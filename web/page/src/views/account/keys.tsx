@@ -3,10 +3,10 @@ import { Sheet, SheetHead } from "../frame/sheet";
 const KEYS: readonly (readonly [string, string])[] = [
   ["/", "Find a market"],
   ["L  S", "Long, short, and into the size"],
-  ["M  I  T", "Market, limit, stop"],
+  ["M  I  T  W", "Market, limit, stop, TWAP"],
   ["[  ]", "Less, more leverage"],
   ["1 – 6", "Interval of the chart"],
-  ["W", "Wallet"],
+  ["B", "Wallet"],
   ["Esc", "Close what is on top"],
   ["?", "This list"],
 ];

@@ -31,6 +31,7 @@ export function later<P extends object>(read: () => Promise<ComponentType<P>>): 
 
 const own = () => import("../own");
 export const OrderForm = later(async () => (await own()).OrderForm);
+export const TwapForm = later(async () => (await own()).TwapForm);
 export const OrdersTable = later(async () => (await own()).OrdersTable);
 export const OrderSheet = later(async () => (await own()).OrderSheet);
 export const CloseAllSheet = later(async () => (await own()).CloseAllSheet);

@@ -66,7 +66,7 @@ export function useOwnLines(
   const own = useMemo(() => (positions ?? []).filter(({ ticker }) => ticker === at.ticker), [positions, at.ticker]);
   const all = useOrders();
   const waiting = useMemo(
-    () => (all ?? []).filter((one) => one.ticker === at.ticker && !isForNextPrice(one)),
+    () => (all ?? []).filter((one) => one.ticker === at.ticker && !isForNextPrice(one) && one.type !== "twap"),
     [all, at.ticker],
   );
   const [dragged, drag] = useState<Dragged | null>(null);
@@ -125,8 +125,10 @@ function useDrag(
     const yOf = (event: PointerEvent) => event.clientY - here.getBoundingClientRect().top;
     const under = (event: PointerEvent): Line | null => {
       const y = yOf(event);
-      const near = known.current.lines.filter(({ kind, price }) => {
-        const there = MOVES.has(kind) ? parts.current?.prices.priceToCoordinate(Number(price)) : null;
+      const near = known.current.lines.filter((line) => {
+        const { kind, price } = line;
+        const moves = MOVES.has(kind) && !(kind === "order" && line.of.type === "trailing_stop");
+        const there = moves ? parts.current?.prices.priceToCoordinate(Number(price)) : null;
         return there !== null && there !== undefined && Math.abs(there - y) <= GRAB_PX;
       });
       return near[0] ?? null;

@@ -3,18 +3,19 @@ import { type FormEvent, useEffect, useState } from "react";
 import type { Market, Order, OrderBody, Placed, ReplaceBody } from "../../api/venue";
 import { Refused } from "../../api/venue";
 import { type LivePosition, useConnection, usePlace, useReplace } from "../../hooks";
-import { type Decimal, decimal, pnlNow } from "../../live/money";
+import { type Decimal, decimal, pnlNow, times, trailingPrice } from "../../live/money";
 import * as say from "../../words/numbers";
 import { ofOrder, shareName, typeName } from "../../words/orders";
-import { type Words } from "../../words/refusals";
 import { useDesk } from "../frame/desk";
 import { Gain, arrows } from "../frame/parts";
 import { Bad, TooLate } from "../ticket/exits";
+import { CallbackField, ShareField, shareOf } from "./exit-fields";
 import { Expiry, PriceField, WorstPrice, expiresAt, firstPrice, wouldBeReached, worstOf } from "./fields";
 
-const TYPES = ["take_profit", "stop"] as const;
+const TYPES = ["take_profit", "stop", "trailing_stop"] as const;
 type ExitType = (typeof TYPES)[number];
-const SHARES = [25, 50, 75, 100] as const;
+const BESIDE: readonly string[] = ["price", "percentage", "callback"];
+const FIRST_CALLBACK = "0.02";
 
 type Props = {
   readonly position: LivePosition;
@@ -44,18 +45,23 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
   );
   const [hours, setHours] = useState(order ? "keep" : "");
   const [worst, setWorst] = useState(order ? "keep" : "");
+  const [callbackText, setCallback] = useState(() => say.plain(times(order?.callback ?? FIRST_CALLBACK, 100)));
   const text = typed ?? say.price(first, market.tickSize);
-  const price = decimal(text);
   const percentage = shareOf(shareText);
-  const terms = { type, price, percentage, hours, worst };
-  useEffect(reset, [JSON.stringify(terms), reset]);
+  const trails = type === "trailing_stop";
+  const callback = !trails || Number(shareOf(callbackText)) === 1 ? null : shareOf(callbackText);
+  const best = order?.extremePrice ?? market.markPrice;
+  const price = !trails ? decimal(text) : callback && trailingPrice(position.side, best, callback, market.tickSize);
+  const terms = { type, price, percentage, callback, hours, worst };
+  const asked = JSON.stringify([type, trails ? callback : price, percentage, hours, worst]);
+  useEffect(reset, [asked, reset]);
   const pick = (next: ExitType) => {
     setType(next);
     setTyped(null);
     setFirst(firstPrice(market, { ...waits, type: next }));
   };
 
-  const isSame = order !== undefined && Number(price) === Number(order.price);
+  const isSame = trails || (order !== undefined && Number(price) === Number(order.price));
   const isReached = !isSame && wouldBeReached(waits, price, market);
   const refusal =
     progress.phase === "refused"
@@ -83,6 +89,7 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
   const gain = price === null || percentage === null ? null : Big(pnlNow(position, price)).times(percentage).toFixed(6);
   const name = typeName(waits);
   const at = say.price(price ?? "0", market.tickSize);
+  const where = trails ? `, ${say.percent(Number(callback))} behind` : ` at ${at}`;
   const said =
     progress.phase === "sending"
       ? "Sending…"
@@ -92,12 +99,14 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
           ? "Waiting for the venue"
           : (words?.button ??
             (!Number(price)
-              ? "Type a price"
+              ? trails
+                ? "Type how far"
+                : "Type a price"
               : percentage === null
                 ? "Type a share"
                 : isNothing
                   ? "As it is"
-                  : `${order ? "Change to" : name + " for"} ${shareName(percentage)} at ${at}`));
+                  : `${order ? "Change to" : name + " for"} ${shareName(percentage)}${where}`));
   return (
     <form className="stack" onSubmit={submit} aria-label={`${name}, ${position.ticker}`} noValidate>
       {order === undefined && (
@@ -124,23 +133,33 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
         onType={setShare}
         isLocked={isPending}
       />
-      <div>
-        <PriceField
-          id="exit-price"
-          order={{ ...waits, percentage }}
-          {...{ market, text, words }}
-          onType={setTyped}
+      {trails ? (
+        <CallbackField
+          text={callbackText}
+          onType={setCallback}
           isLocked={isPending}
+          note={ofTrailing(position.side, best, price ?? best, market)}
+          {...{ callback, words }}
         />
-        {type === "stop" && (
-          <TooLate
-            side={position.side}
-            stop={price ?? undefined}
-            liquidation={position.liquidationPrice}
-            market={market}
+      ) : (
+        <div>
+          <PriceField
+            id="exit-price"
+            order={{ ...waits, percentage }}
+            {...{ market, text, words }}
+            onType={setTyped}
+            isLocked={isPending}
           />
-        )}
-      </div>
+          {type === "stop" && (
+            <TooLate
+              side={position.side}
+              stop={price ?? undefined}
+              liquidation={position.liquidationPrice}
+              market={market}
+            />
+          )}
+        </div>
+      )}
       <dl className="preview">
         <div>
           <dt>{Number(gain) < 0 ? "Loss" : "Gain"}, about, before the fee</dt>
@@ -163,7 +182,7 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
           />
         )}
       </dl>
-      {words && words.field !== "price" && words.field !== "percentage" && <Bad words={words} />}
+      {words && !BESIDE.includes(words.field ?? "") && <Bad words={words} />}
       <button className="btn big primary" data-testid="exit-submit" aria-disabled={isOff}>
         {said}
       </button>
@@ -171,71 +190,14 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
   );
 }
 
-/** A share as it is typed in per cent, as the venue takes it; null: it is none. */
-function shareOf(text: string): Decimal | null {
-  const percent = decimal(text);
-  return percent === null || !(Number(percent) > 0) || Number(percent) > 100 ? null : Big(percent).div(100).toFixed();
-}
-
-type ShareProps = {
-  readonly position: LivePosition;
-  readonly market: Market;
-  readonly text: string;
-  readonly percentage: Decimal | null;
-  readonly onType: (text: string) => void;
-  readonly isLocked: boolean;
-  readonly words: Words | null;
-};
-
-function ShareField({ position, market, text, percentage, onType, isLocked, words }: ShareProps) {
-  const isBad = words?.field === "percentage" || percentage === null;
-  const quantity = (value: Decimal) => say.quantity(value, market.lotSize);
-  return (
-    <div>
-      <div className="field" data-bad={isBad || undefined}>
-        <label htmlFor="exit-share">How much</label>
-        <input
-          id="exit-share"
-          data-testid="exit-share"
-          inputMode="decimal"
-          autoComplete="off"
-          value={text}
-          disabled={isLocked}
-          aria-invalid={isBad}
-          aria-describedby="exit-share-note"
-          onChange={(event) => onType(event.target.value)}
-          onFocus={(event) => event.target.select()}
-        />
-        <span className="unit">%</span>
-      </div>
-      <div className="chips" role="group" aria-label="Share to close">
-        {SHARES.map((percent) => (
-          <button
-            key={percent}
-            type="button"
-            aria-pressed={Number(percentage) * 100 === percent}
-            disabled={isLocked}
-            onClick={() => onType(String(percent))}
-          >
-            {percent === 100 ? "All" : `${percent} %`}
-          </button>
-        ))}
-      </div>
-      {words?.field === "percentage" ? (
-        <Bad words={words} id="exit-share-note" />
-      ) : (
-        <p className="under" id="exit-share-note">
-          {percentage === null
-            ? "Type a share, more than 0 and at most 100"
-            : `${quantity(Big(position.quantity).times(percentage).toFixed())} of the ${quantity(position.quantity)} ${say.base(position.ticker)} of now; it counts what there is by then`}
-        </p>
-      )}
-    </div>
-  );
-}
+/** What a trailing stop does, and where it would leave as things are. */
+const ofTrailing = (side: LivePosition["side"], best: Decimal, price: Decimal, { tickSize }: Market): string =>
+  `It follows the mark ${side === "long" ? "up and never down" : "down and never up"}. Its best since it began is ${say.price(best, tickSize)}: now it would leave at ${say.price(price, tickSize)}.`;
 
 type Terms = {
   readonly type: ExitType;
+  /** Of a trailing stop. */
+  readonly callback: Decimal | null;
   readonly price: Decimal | null;
   readonly percentage: Decimal | null;
   readonly hours: string;
@@ -244,13 +206,13 @@ type Terms = {
 
 type Sure = Terms & { readonly price: Decimal; readonly percentage: Decimal };
 
-function bodyOf({ id, side }: LivePosition, { type, price, percentage, hours, worst }: Sure): OrderBody {
+function bodyOf({ id, side }: LivePosition, { type, price, percentage, callback, hours, worst }: Sure): OrderBody {
   const until = expiresAt(hours);
   const waits = { type, side, reduceOnly: true };
   return {
     positionId: id,
     type,
-    price,
+    ...(callback !== null ? { callback } : { price }),
     percentage,
     ...(until !== null && { expiresAt: until }),
     ...(type === "stop" && worst !== "" && { acceptablePrice: worstOf(price, waits, worst) }),
@@ -258,11 +220,12 @@ function bodyOf({ id, side }: LivePosition, { type, price, percentage, hours, wo
 }
 
 /** What differs from the exit as it is: the venue keeps what is left out. */
-function changesOf(order: Order, { price, percentage, hours, worst }: Terms): ReplaceBody {
+function changesOf(order: Order, { price, percentage, callback, hours, worst }: Terms): ReplaceBody {
   const until = hours === "keep" ? null : expiresAt(hours);
   const isWorse = worst !== "keep" && (worst !== "" || order.acceptablePrice !== null);
   return {
-    ...(Number(price) !== Number(order.price) && { price }),
+    ...(callback === null && Number(price) !== Number(order.price) && { price }),
+    ...(callback !== null && Number(callback) !== Number(order.callback) && { callback }),
     ...(Number(percentage) !== Number(order.percentage ?? 1) && { percentage }),
     ...(until !== null && { expiresAt: until }),
     ...(isWorse && { acceptablePrice: worst === "" ? null : worstOf(price ?? order.price, order, worst) }),
@@ -274,7 +237,8 @@ const keptWorst = ({ acceptablePrice }: Order, market: Market): string =>
 
 function toastOf({ order }: Placed, market: Market, isChanged: boolean) {
   const name = typeName(order);
-  const text = `Closes ${shareName(order.percentage)} at ${say.price(order.price, market.tickSize)}.`;
+  const at = say.price(order.price, market.tickSize);
+  const text = `Closes ${shareName(order.percentage)} at ${order.callback === null ? at : `${at}, and follows the mark`}.`;
   const title = `${say.base(order.ticker)}: ${name.toLowerCase()} ${isChanged ? "changed" : "set"}`;
   return { kind: "done" as const, title, text };
 }

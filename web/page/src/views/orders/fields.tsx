@@ -118,14 +118,20 @@ export const expiresAt = (hours: string): string | null =>
 const WORST = ["", "50", "100", "300"] as const;
 
 /** `kept`: the worst price as it is, which stays unless another is picked. */
-export function WorstPrice({ id, value, onPick, isLocked, kept }: ChoiceProps & { readonly kept?: string }) {
+type WorstProps = ChoiceProps & { readonly kept?: string; readonly what?: "order" | "part" };
+
+export function WorstPrice({ id, value, onPick, isLocked, kept, what = "order" }: WorstProps) {
   return (
     <div>
       <dt>
         <label htmlFor={id}>
           <abbr
             className="term"
-            title="If the price has jumped further than this, the order ends and nothing is spent."
+            title={
+              what === "part"
+                ? "A part that would cost more is skipped: the later ones take it."
+                : "If the price has jumped further than this, the order ends and nothing is spent."
+            }
           >
             Worst price
           </abbr>

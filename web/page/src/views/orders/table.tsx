@@ -1,8 +1,9 @@
 import { memo, useEffect } from "react";
 import type { Order } from "../../api/venue";
-import { useCancel, useCancelAll, useConnection, useMarket } from "../../hooks";
+import { useCancel, useCancelAll, useConnection, useMarket, useNow } from "../../hooks";
+import { times } from "../../live/money";
 import * as say from "../../words/numbers";
-import { amountOf, falls, isForNextPrice, typeName } from "../../words/orders";
+import { amountOf, falls, inText, isForNextPrice, typeName } from "../../words/orders";
 import { plainly } from "../../words/refusals";
 import { useDesk } from "../frame/desk";
 import { SideTag } from "../frame/sidetag";
@@ -62,6 +63,20 @@ export function OrdersTable({ orders }: { orders: readonly Order[] }) {
   );
 }
 
+/** How far a TWAP has come: done, left, when the next part is due. */
+function Slices({ id, twap }: { id: string; twap: NonNullable<Order["twap"]> }) {
+  const now = useNow(1_000);
+  const due = twap.nextAt === null ? null : (Date.parse(twap.nextAt) - now) / 1_000;
+  return (
+    <span data-testid={`order-twap-${id}`} className="block">
+      {twap.done} of {twap.slices} parts{twap.skipped > 0 && <span className="warn">, {twap.skipped} skipped</span>}
+      <small>
+        {say.money(twap.left)} left{due !== null && (due < 1 ? ", the next one now" : `, next in ${say.span(due)}`)}
+      </small>
+    </span>
+  );
+}
+
 const Row = memo(function Row({ order }: { order: Order }) {
   const { show, say: tell } = useDesk();
   const { isStale } = useConnection();
@@ -92,6 +107,15 @@ const Row = memo(function Row({ order }: { order: Order }) {
       <td className="num" data-k="Price" data-testid={`order-price-${order.id}`} data-value={order.price}>
         {isForNextPrice(order) ? (
           <span className="warn">Waiting for the next price</span>
+        ) : order.twap ? (
+          <Slices id={order.id} twap={order.twap} />
+        ) : order.callback !== null ? (
+          <>
+            {say.price(order.price, tick)}
+            <small>
+              {say.plain(times(order.callback, 100))} % behind {say.price(order.extremePrice ?? order.price, tick)}
+            </small>
+          </>
         ) : (
           <>
             {say.price(order.price, tick)}
@@ -112,18 +136,20 @@ const Row = memo(function Row({ order }: { order: Order }) {
       <td className="c-acts">
         {!isForNextPrice(order) && (
           <span className="acts">
-            <button
-              className="btn quiet"
-              data-testid={`order-edit-${order.id}`}
-              aria-label={`Edit ${typeName(order).toLowerCase()} ${name} ${order.side}`}
-              onClick={() => show({ name: "order", orderId: order.id })}
-            >
-              Edit
-            </button>
+            {!order.twap && (
+              <button
+                className="btn quiet"
+                data-testid={`order-edit-${order.id}`}
+                aria-label={`Edit ${inText(order)} ${name} ${order.side}`}
+                onClick={() => show({ name: "order", orderId: order.id })}
+              >
+                Edit
+              </button>
+            )}
             <button
               className="btn"
               data-testid={`order-cancel-${order.id}`}
-              aria-label={`Cancel ${typeName(order).toLowerCase()} ${name} ${order.side}`}
+              aria-label={`Cancel ${inText(order)} ${name} ${order.side}`}
               aria-disabled={isPending || isStale}
               onClick={() => void (isPending || isStale || cancel(order.id))}
             >

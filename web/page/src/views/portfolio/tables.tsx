@@ -3,7 +3,7 @@ import type { Order, Position, Transaction, UserTrade } from "../../api/venue";
 import type { ByMarket } from "../../hooks/useByMarket";
 import type { Cell } from "../../words/csv";
 import * as say from "../../words/numbers";
-import { amountOf, typeName, whyOf } from "../../words/orders";
+import { amountOf, inText, whyOf } from "../../words/orders";
 import { Gain, paid } from "../frame/parts";
 import { SideTag } from "../frame/sidetag";
 
@@ -88,7 +88,8 @@ export function EndedTable({ rows }: { rows: readonly Order[] }) {
           <tr key={order.id}>
             <When at={order.closedAt ?? order.placedAt} />
             <td>
-              <b>{say.base(order.ticker)}</b> <SideTag position={order} /> {typeName(order).toLowerCase()}
+              <b>{say.base(order.ticker)}</b> <SideTag position={order} /> {inText(order)}
+              {order.twap && ` in ${order.twap.slices} parts`}
             </td>
             <td className="num">{order.size === null ? `${amountOf(order)} of it` : say.money(order.size)}</td>
             <td className="num">{say.money(order.price)}</td>
@@ -266,7 +267,7 @@ export const SHEETS: {
   },
   orders: {
     heads:
-      "id,market,type,side,size,leverage,price,averagePrice,takeProfit,stopLoss,status,reason,position,placedAt,expiresAt,closedAt".split(
+      "id,market,type,side,size,leverage,price,averagePrice,takeProfit,stopLoss,status,reason,position,placedAt,expiresAt,closedAt,share,callback,slices,slicesDone,filled".split(
         ",",
       ),
     cells: (one) => [
@@ -286,6 +287,11 @@ export const SHEETS: {
       one.placedAt,
       one.expiresAt,
       one.closedAt,
+      one.percentage,
+      one.callback,
+      one.twap?.slices ?? null,
+      one.twap?.done ?? null,
+      one.twap?.filled ?? null,
     ],
   },
   trades: {

@@ -11,12 +11,13 @@ import { Tri, arrows } from "../frame/parts";
 import type { Draft } from "./draft";
 
 const SHARES = [0.1, 0.25, 0.5, 0.75, 1] as const;
-export const KINDS = ["market", "limit", "stop"] as const;
+export const KINDS = ["market", "limit", "stop", "twap"] as const;
 export type Kind = (typeof KINDS)[number];
 const NAMES: Readonly<Record<Kind, readonly [name: string, what: string]>> = {
   market: ["Market", "Now, at the price there is."],
   limit: ["Limit", "Waits for a better price."],
   stop: ["Stop", "Waits until the price goes its way."],
+  twap: ["TWAP", "In parts, one after the other, so that it moves the price less."],
 };
 
 export function Sides({ side, onPick, isLocked }: { side: Side; onPick: (side: Side) => void; isLocked: boolean }) {

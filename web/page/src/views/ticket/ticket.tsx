@@ -19,7 +19,7 @@ import { isForNextPrice } from "../../words/orders";
 import { affordable, ofOpen, unconfirmed } from "../../words/refusals";
 import { useDesk } from "../frame/desk";
 import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "./exits";
-import { OrderForm } from "../frame/later";
+import { OrderForm, TwapForm } from "../frame/later";
 import { Icon } from "../frame/parts";
 import { type Draft, useDraft } from "./draft";
 import { Go, type Kind, Kinds, Sides, SizeField } from "./fields";
@@ -45,7 +45,13 @@ export function Ticket({ market }: { market: Market }) {
     <div className="form">
       <Sides side={draft.side} onPick={draft.setSide} isLocked={isLocked} />
       <Kinds kind={kind} onPick={(next) => !isLocked && setKind(next)} />
-      {kind === "market" ? <MarketForm {...parts} /> : <OrderForm key={kind} {...parts} type={kind} />}
+      {kind === "market" ? (
+        <MarketForm {...parts} />
+      ) : kind === "twap" ? (
+        <TwapForm {...parts} />
+      ) : (
+        <OrderForm key={kind} {...parts} type={kind} />
+      )}
     </div>
   );
 }
