@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 from playwright.async_api import expect
 
-from tests.endtoend.browser import visiting
 from tests.endtoend.conftest import Venues
-from tests.endtoend.rest import Json, Rest
+from tests.endtoend.page.browser import visiting
+from tests.endtoend.page.rest import Json, Rest
 from tests.endtoend.venue_process import ADMIN_KEY, VenueProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

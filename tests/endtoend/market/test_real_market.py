@@ -30,9 +30,9 @@ from typing import Final
 import pytest
 
 from tests.endtoend.api import client
-from tests.endtoend.audit import Observed, Replay, differences, observe
 from tests.endtoend.conftest import Venues
-from tests.endtoend.play import HOUSE_DEPOSITS, MARKETS, Play, prepare
+from tests.endtoend.market.audit import Observed, Replay, differences, observe
+from tests.endtoend.market.play import HOUSE_DEPOSITS, MARKETS, Play, prepare
 from tests.endtoend.venue_process import VenueProcess
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(360)]

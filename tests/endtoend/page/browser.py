@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Locator, Page, Request, async_playwright, expect
 
-PAGE: Final = Path(__file__).parents[2] / "web" / "page"
+PAGE: Final = Path(__file__).parents[3] / "web" / "page"
 BROWSERS: Final = ("chromium-headless-shell", "chromium", "google-chrome")
 INSTALL: Final = "apt-get install chromium-headless-shell, or name a browser in PERPS_BROWSER"
 AXE: Final = PAGE / "node_modules" / "axe-core" / "axe.min.js"

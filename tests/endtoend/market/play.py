@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from tests.endtoend.api import Answer, Api
-from tests.endtoend.traders import Request, Strategy, Trader
+from tests.endtoend.market.traders import Request, Strategy, Trader
 from tests.support.bitcoin import Candle, dollars, months
 
 HOME: Final = (Strategy.TREND, Strategy.CONTRARIAN, Strategy.GAMBLER, Strategy.SCALER)
