@@ -14,10 +14,10 @@ from perps.commands import Command
 from perps.engine import CONSEQUENCES_PER_ROW_MAX
 from perps.fingerprints import fingerprint
 from perps.units import Millis
-from tests.simulation.host import Listener, Process
-from tests.simulation.journal import Commit, Store
-from tests.simulation.runtime import Limits, on_scheduler
-from tests.simulation.scheduler import Scheduler, Task, Time
+from tests.simulation.machine.host import Listener, Process
+from tests.simulation.machine.journal import Commit, Store
+from tests.simulation.machine.runtime import Limits, on_scheduler
+from tests.simulation.machine.scheduler import Scheduler, Task, Time
 
 STEPS_MAX = 2_000
 

@@ -29,9 +29,9 @@ from tests.perps.build import (
     reductions,
     refused,
 )
-from tests.perps.rules.resting import DOWN, LIMIT, LONG, STOP, UP, place
-from tests.perps.rules.test_exit_orders import PROFIT, leave
-from tests.perps.rules.waiting import Waiting, ends
+from tests.perps.rules.orders.resting import DOWN, LIMIT, LONG, STOP, UP, place
+from tests.perps.rules.orders.test_exit_orders import PROFIT, leave
+from tests.perps.rules.orders.waiting import Waiting, ends
 
 
 @pytest.mark.parametrize(("kind", "price"), [(STOP, DOWN), (PROFIT, UP)])

@@ -10,7 +10,7 @@ from perps.refusals import RejectCode
 from perps.units import MICRO, Millis, Ticks
 from perps.venue import VenueState
 from tests.perps.build import BTC, START_MS, STORY, Books, done, full_state, opened, refused
-from tests.perps.rules.resting import DOWN, LIMIT, LONG, UP, books, place
+from tests.perps.rules.orders.resting import DOWN, LIMIT, LONG, UP, books, place
 
 
 def arm(venue: Books, user: str, after_ms: int, ticker: str = BTC) -> Events:

@@ -31,8 +31,8 @@ from actors.recovery import Recovered, recover
 from perps.journal import Entry, JournalUnavailable, OwnershipLost
 from perps.snapshot.format import Snapshot
 from perps.venue import VenueState
-from tests.simulation.journal import Store
-from tests.simulation.scheduler import NS_PER_MS, Owner, Scheduler
+from tests.simulation.machine.journal import Store
+from tests.simulation.machine.scheduler import NS_PER_MS, Owner, Scheduler
 
 REBUILD_PAUSE_S = 0.2
 

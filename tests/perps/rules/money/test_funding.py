@@ -37,7 +37,7 @@ from tests.perps.build import (
     reductions,
     refused,
 )
-from tests.perps.rules.flowing import (
+from tests.perps.rules.money.flowing import (
     FLOW,
     HOUR,
     LONG,

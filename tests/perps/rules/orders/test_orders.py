@@ -37,7 +37,7 @@ from tests.perps.build import (
     opened,
     refused,
 )
-from tests.perps.rules.resting import DOWN, LIMIT, LONG, SHORT, STOP, UP, books, cancel, change, place
+from tests.perps.rules.orders.resting import DOWN, LIMIT, LONG, SHORT, STOP, UP, books, cancel, change, place
 
 FAR = 10**6
 """Ticks beyond which every order of these tests is reached."""

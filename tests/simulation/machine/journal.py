@@ -14,7 +14,7 @@ from perps.journal import Entry, JournalRefused, JournalUnavailable, OwnershipLo
 from perps.snapshot.format import Snapshot
 from perps.venue import VenueState
 from persistence.journal.order import check_order
-from tests.simulation.scheduler import Owner, Scheduler
+from tests.simulation.machine.scheduler import Owner, Scheduler
 
 
 class Commit(Enum):

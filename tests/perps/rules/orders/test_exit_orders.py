@@ -37,7 +37,7 @@ from tests.perps.build import (
     reductions,
     refused,
 )
-from tests.perps.rules.resting import DOWN, LONG, SHORT, STOP, UP, books, cancel, place
+from tests.perps.rules.orders.resting import DOWN, LONG, SHORT, STOP, UP, books, cancel, place
 
 PROFIT = OrderKind.TAKE_PROFIT
 HALF = Ppb(PPB // 2)

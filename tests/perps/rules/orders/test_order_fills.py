@@ -36,7 +36,7 @@ from tests.perps.build import (
     opened,
     refused,
 )
-from tests.perps.rules.resting import DOWN, LIMIT, LONG, SHORT, STOP, UP, books, cancel, place
+from tests.perps.rules.orders.resting import DOWN, LIMIT, LONG, SHORT, STOP, UP, books, cancel, place
 
 
 @pytest.mark.parametrize(

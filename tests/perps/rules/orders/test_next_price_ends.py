@@ -30,8 +30,8 @@ from perps.refusals import RejectCode, Rejected
 from perps.units import MICRO, PPB, Micros, Millis, Ticks
 from perps.venue import replay_market
 from tests.perps.build import BTC, BTC_PRICE, Books, done, events_of, full_state, index_market, refused
-from tests.perps.rules.resting import DOWN, LIMIT, LONG, SHORT, STOP, UP, place
-from tests.perps.rules.waiting import SKEW, Waiting, ends
+from tests.perps.rules.orders.resting import DOWN, LIMIT, LONG, SHORT, STOP, UP, place
+from tests.perps.rules.orders.waiting import SKEW, Waiting, ends
 
 
 @pytest.mark.parametrize("after_ms", [0, 29_999])

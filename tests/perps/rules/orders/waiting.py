@@ -20,7 +20,7 @@ from perps.params import Execution
 from perps.refusals import Rejected
 from perps.units import MICRO, Micros, Millis, Ticks
 from tests.perps.build import BTC, BTC_PRICE, Books, done, events_of, index_market
-from tests.perps.rules.resting import LONG
+from tests.perps.rules.orders.resting import LONG
 
 SKEW = 200
 """The allowed clock skew, ms."""

@@ -27,7 +27,7 @@ from tests.perps.build import (
     STORY_PRICE,
     Books,
 )
-from tests.perps.rules.flowing import HOUR, LONG, MINUTE_MS, SHORT, accrued_funding, all_of, flow_venue, market_of
+from tests.perps.rules.money.flowing import HOUR, LONG, MINUTE_MS, SHORT, accrued_funding, all_of, flow_venue, market_of
 
 STEPS = st.lists(
     st.tuples(

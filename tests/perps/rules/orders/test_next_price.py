@@ -22,8 +22,8 @@ from perps.events import (
 from perps.refusals import RejectCode
 from perps.units import MICRO, PPB, Lots, Micros, Ticks
 from tests.perps.build import BTC, BTC_PRICE, START_MS, done, events_of, refused
-from tests.perps.rules.resting import DOWN, LIMIT, LONG, SHORT, STOP, UP, place
-from tests.perps.rules.waiting import SKEW, Waiting, ends
+from tests.perps.rules.orders.resting import DOWN, LIMIT, LONG, SHORT, STOP, UP, place
+from tests.perps.rules.orders.waiting import SKEW, Waiting, ends
 
 
 def test_an_open_waits_and_is_filled_at_the_next_price_and_not_at_the_one_that_was_there() -> None:

@@ -30,7 +30,7 @@ import actors.supervisor
 import perps.engine
 from actors.answers import Answers
 from actors.base import FailStopActor
-from tests.simulation.scheduler import Scheduler
+from tests.simulation.machine.scheduler import Scheduler
 
 Strike = Callable[[str], None]
 """May raise in an actor's name: a bug that the run has planned for it."""
