@@ -29,7 +29,8 @@ RECOVERING: Final = tuple(
 READY_S: Final = 40.0
 """Longest wait for a start: with the making of a database cluster, on a busy machine."""
 STOP_S: Final = 25.0
-POLL_S: Final = 0.01
+POLL_S: Final = (0.01, 0.03)
+"""Between two looks, at first and later: each takes a millisecond of the processor that what is awaited needs."""
 PORTS: Final = range(20_000, 32_000)
 """Below the range from which the system gives ports to clients, so that none of them takes one of ours."""
 TAIL_LINES: Final = 25
@@ -49,11 +50,13 @@ def until(found: Callable[[], T | None], *, within_s: float, what: str) -> T:
     """
     began = time.monotonic()
     deadline, is_last = began + within_s, False
+    pause_s, longest_s = POLL_S
     while (answer := found()) is None:
         if time.monotonic() >= deadline:
             assert not is_last, f"{what}: not within {within_s} s"
             deadline, is_last = began + within_s * slowness(), True
-        time.sleep(POLL_S)
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 1.1, longest_s)
     return answer
 
 

@@ -37,7 +37,7 @@ from perps.market.position import position_id
 from perps.params import Execution, Mode, ParamChanges, Tier
 from perps.units import MICRO, NANO, PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
 from tests.perps.build import BTC, BTC_PRICE, START_MS, STORY, STORY_PRICE, index_market, new_open, quote_market
-from tests.simulation.stage import stage
+from tests.simulation.machine.stage import stage
 
 ADMIN = "@admin"
 FLOW = "FLOW-PERP"

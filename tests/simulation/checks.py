@@ -28,12 +28,12 @@ from perps.snapshot.images import MarketImage, digest
 from perps.venue import VenueState, replay_market
 from tests.perps.build import full_state
 from tests.simulation.answers import LASTING, answers, unfounded
-from tests.simulation.host import Listener, Process
-from tests.simulation.journal import Store
+from tests.simulation.machine.host import Listener, Process
+from tests.simulation.machine.journal import Store
+from tests.simulation.machine.runtime import Runtime
+from tests.simulation.machine.scheduler import Scheduler
 from tests.simulation.oracle import Oracle
 from tests.simulation.orders import Attempt, Orders, Status
-from tests.simulation.runtime import Runtime
-from tests.simulation.scheduler import Scheduler
 
 
 class Checks(Listener):

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from actors.market import MarketActor
 from tests.simulation.faults import KINDS, Plan
-from tests.simulation.runtime import Limits
+from tests.simulation.machine.runtime import Limits
 
 STEPS = 200
 LISTINGS = {"list": 1}

@@ -16,9 +16,9 @@ from perps.commands import SWEEP
 from perps.journal import JournalUnavailable, OwnershipLost
 from perps.units import Millis
 from tests.simulation.clients import WEIGHTS, is_poison
-from tests.simulation.journal import Commit, InjectedBug
-from tests.simulation.runtime import Limits
-from tests.simulation.scheduler import Scheduler, Time
+from tests.simulation.machine.journal import Commit, InjectedBug
+from tests.simulation.machine.runtime import Limits
+from tests.simulation.machine.scheduler import Scheduler, Time
 
 HUNTS = 0.7
 """How often a bug is planned where it may do most harm, if there is such a place."""

@@ -16,7 +16,7 @@ from perps.journal import Row
 from perps.refusals import RejectCode, Rejected
 from perps.units import MICRO, Lots, Micros
 from tests.perps.build import BTC, BTC_PRICE, index_market, new_open
-from tests.simulation.stage import stage
+from tests.simulation.machine.stage import stage
 
 LISTING = ListMarket(params=index_market(), price=BTC_PRICE)  # type: ignore[arg-type]
 ANN = CreateUser(user="ann", deposit=Micros(10_000 * MICRO))

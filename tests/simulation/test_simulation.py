@@ -7,8 +7,11 @@ import pytest
 from tests.simulation.directed import WINNERS
 from tests.simulation.world import run
 
-SEEDS = 500
-"""All breaks of ``breaks.py`` that 2,000 seeds find show within 200, and all but three of those within 6."""
+SEEDS = 250
+"""All breaks of ``breaks.py`` that 2,000 seeds find show within 200, and all but three of those within 6.
+
+The others to ``SEARCHED`` run in ``make test-faults``; ``make sim`` runs as many as it is asked to.
+"""
 SEARCHED = 2_000
 CHUNK, CHUNK_SEARCHED = 5, 50
 
@@ -41,15 +44,15 @@ def test_a_seed_is_a_run() -> None:
 @pytest.mark.timeout(120)
 def test_the_runs_meet_what_they_are_made_for() -> None:
     """Deaths of every kind, crashes, overtakings and every kind of answer: all within few seeds."""
-    faults: set[str] = set()
-    outcomes: set[str] = set()
+    missing = {"crash", "takeover", "stop", "away", "time", "skew", "snapshot", "image", "watch", "bug"}
+    missing |= {"settled", "repeated", "rejected", "outcome_unknown", "unavailable", "internal_error"}
     for seed in range(1, 60):
         report = run(seed)
-        faults |= set(report.faults)
-        outcomes |= set(report.outcomes)
+        missing -= report.faults.keys() | report.outcomes.keys()
+        if not missing:
+            return
 
-    assert {"crash", "takeover", "stop", "away", "time", "skew", "snapshot", "image", "watch", "bug"} <= faults
-    assert {"settled", "repeated", "rejected", "outcome_unknown", "unavailable", "internal_error"} <= outcomes
+    assert not missing
 
 
 @pytest.mark.slow

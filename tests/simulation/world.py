@@ -13,11 +13,11 @@ from perps.units import Millis
 from tests.simulation.checks import Checks
 from tests.simulation.clients import OPENING_MARKETS, OPENING_USERS, Clients
 from tests.simulation.faults import ActorClock, Faults, Plan, draw, is_planned
-from tests.simulation.host import Process
-from tests.simulation.journal import Store
+from tests.simulation.machine.host import Process
+from tests.simulation.machine.journal import Store
+from tests.simulation.machine.runtime import on_scheduler
+from tests.simulation.machine.scheduler import NS_PER_MS, Scheduler, TaskDied, Time
 from tests.simulation.orders import Order, Status
-from tests.simulation.runtime import on_scheduler
-from tests.simulation.scheduler import NS_PER_MS, Scheduler, TaskDied, Time
 from tests.support.twins import twins
 
 REST_STEPS_MAX = 20_000

@@ -34,8 +34,8 @@ from tests.perps.build import (
     quote_market,
     refused,
 )
+from tests.perps.rules.orders.waiting import Waiting
 from tests.perps.rules.trying import AGE, LONG, SHORT, must_open
-from tests.perps.rules.waiting import Waiting
 
 
 def trade_of(user: str, side: Side, size: int, *, ticker: str = BTC, leverage: int = 10, **more: Any) -> TradeNet:

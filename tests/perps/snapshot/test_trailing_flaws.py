@@ -10,8 +10,8 @@ from perps.snapshot.checks import market_flaw
 from perps.snapshot.images import MarketImage
 from perps.units import PPB, Ppb, Ticks
 from tests.perps.build import BTC, BTC_PRICE, done
-from tests.perps.rules.test_exit_orders import holding
-from tests.perps.rules.test_trailing_stops import trail
+from tests.perps.rules.orders.test_exit_orders import holding
+from tests.perps.rules.orders.test_trailing_stops import trail
 
 
 def flaw(**changes: Any) -> str | None:

@@ -137,19 +137,18 @@ async def test_http_ignores_the_key_of_the_environment(venue: Running, monkeypat
         assert (await nobody.call_tool("get_balance", {})).is_error
 
 
-@pytest.mark.parametrize(
-    ("headers", "status"),
-    [({"Host": "evil.example"}, 421), ({"Origin": "http://evil.example"}, 403), ({"Content-Type": "text/plain"}, 400)],
-)
-async def test_http_answers_only_under_its_own_names(venue: Running, headers: dict[str, str], status: int) -> None:
+async def test_http_answers_only_under_its_own_names(venue: Running) -> None:
     body = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     usual = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+    strange = [
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Content-Type": "text/plain"}, 400),
+    ]
     async with http_server(venue, "--allowed-host", "mcp.example") as url, aiohttp.ClientSession() as session:
-        async with session.post(url, data=json.dumps(body), headers=usual | headers) as response:
-            assert response.status == status
-        named = usual | {"Host": "mcp.example"}
-        async with session.post(url, data=json.dumps(body), headers=named) as response:
-            assert response.status == 200
+        for headers, status in [*strange, ({"Host": "mcp.example"}, 200)]:
+            async with session.post(url, data=json.dumps(body), headers=usual | headers) as response:
+                assert response.status == status, headers
 
 
 async def test_over_stdio_nothing_but_the_protocol_is_printed(venue: Running) -> None:

@@ -1,0 +1,1 @@
+"""The web page in a browser, before a venue in a process of its own."""

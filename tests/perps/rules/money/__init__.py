@@ -1,0 +1,1 @@
+"""Rules of money: funding, fees, margin, the house, settling."""
