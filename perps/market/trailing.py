@@ -90,7 +90,8 @@ class TrailingStops:
 
     def present(self, order: Order) -> Order:
         """A stop as it is now: its best mark, and its price."""
-        return trailed(order, self.by_number[order.number].extreme)
+        extreme = self.by_number[order.number].extreme
+        return order if order.extreme == extreme else trailed(order, extreme)
 
     def is_shown(self, order: Order) -> bool:
         """Whether it waits in the market's exits."""

@@ -224,6 +224,14 @@ async def test_what_a_market_cannot_take_is_refused(
         (await trail(ann, **changes)).refused(status, code)
 
 
+async def test_the_largest_callback_that_fits_is_named(venue: Running) -> None:
+    """One tick of 0.01 is 0.0000002 of 50,000."""
+    ann = await holding(venue)
+    details = (await trail(ann, callback="0.999999999")).refused(400, "validation_error")
+    assert details["largestCallback"] == "0.9999998"
+    assert (await trail(ann, callback=details["largestCallback"])).ok(201)["order"]["price"] == "0.01"
+
+
 async def test_a_trailing_stop_is_for_the_positions_owner_and_administrators(venue: Running) -> None:
     ann, bob = await holding(venue), await venue.user("bob")
     async with venue.unchanged():
