@@ -127,7 +127,7 @@ def _an_order(random: Random, market: Market, user: str) -> Command:
         kind, side = random.choice([OrderKind.LIMIT, OrderKind.STOP]), random.choice(list(Side))
         expires_at = random.choice([None, Millis(market.at + 90_000)])
         terms: dict[str, Any] = {"size": size, "leverage": 2, "price": price, "expires_at": expires_at}
-        if random.random() < 0.25:
+        if not market.params.executes_later and random.random() < 0.25:  # of two positions of a row none is first
             sliced: dict[str, Any] = {"slices": random.randrange(2, 6), "interval": Millis(1_000)}
             return PlaceTwap(ticker=ticker, user=user, side=side, size=size, leverage=2, **sliced)
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **terms)
