@@ -59,7 +59,7 @@ async def test_one_order_is_found_by_its_id(queries: Queries, day: list[Entry]) 
 
 async def test_the_fills_of_an_order_name_it(queries: Queries, day: list[Entry]) -> None:
     filled = [order for order in slow_orders(day).values() if order.filled_lots is not None]
-    assert {order.kind for order in filled} == {"limit", "stop", "take_profit", "market", "twap"}
+    assert {order.kind for order in filled} == {"limit", "stop", "take_profit", "market"}
     for order in filled:
         number = int(order.id.rpartition("-o")[2])
         fills = await queries.fills_of_order(order.ticker, number, limit=5)
