@@ -1,6 +1,7 @@
 """What the events say of legs and positions, by folding them one after the other: slow, and without the projection."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -16,6 +17,7 @@ from perps.events import (
 from perps.journal import Entry, Row
 from perps.market.order import Order
 from perps.query_rows import LegRecord, OrderRecord, PositionRecord
+from perps.units import Micros
 
 Fill = PositionOpened | PositionIncreased | PositionReduced
 
@@ -91,8 +93,9 @@ def slow_positions(entries: Iterable[Entry]) -> dict[str, PositionRecord]:
 
 
 def slow_orders(entries: Iterable[Entry]) -> dict[str, OrderRecord]:
-    """Every order by folding its events."""
+    """Every order by folding its events; of a TWAP its slices add up."""
     found: dict[str, OrderRecord] = {}
+    slices: dict[str, list[Fill]] = {}
     for entry in entries:
         row = entry.row
         for event in entry.events:
@@ -109,8 +112,10 @@ def slow_orders(entries: Iterable[Entry]) -> dict[str, OrderRecord]:
                     | PositionIncreased(order=Order() as order)
                     | PositionReduced(order=Order() as order)
                 ):
-                    status, ended = "filled", row.at
+                    is_open = order.twap is not None and order.twap.done < order.twap.slices
+                    status, ended = ("open", None) if is_open else ("filled", row.at)
                     filled = (f"{row.stream}-{event.position.number}", event.fill.lots, event.fill.cost)
+                    slices.setdefault(f"{row.stream}-o{order.number}", []).append(event)
                 case PositionChanged(order=Order() as order):
                     status, ended = "filled", row.at
                 case _:
@@ -118,11 +123,20 @@ def slow_orders(entries: Iterable[Entry]) -> dict[str, OrderRecord]:
             name = f"{row.stream}-o{order.number}"
             if order.position is not None:
                 filled = (f"{row.stream}-{order.position}", *filled[1:])
+            twap, size = order.twap, order.size
+            more: tuple[Any, ...] = ()
+            if twap is not None:
+                made = [event.fill for event in slices.get(name, ())]
+                if made:
+                    filled = (filled[0], sum(fill.lots for fill in made), sum(fill.cost for fill in made))
+                size = Micros(order.size + sum(abs(fill.cost) for fill in made))
+                next_at = twap.next_at if status == "open" else None
+                more = (twap.slices, twap.interval, twap.done, twap.done - len(made), twap.reason, next_at)
             placed = found[name].placed_offset if name in found else row.offset
             found[name] = OrderRecord(
                 name, order.user, row.stream, placed, row.offset, status, reason, order.kind.value, order.side.value,
-                order.size, order.leverage, order.price, order.reserve, order.placed_at, order.expires_at,
+                size, order.leverage, order.price, order.reserve, order.placed_at, order.expires_at,
                 order.acceptable_price, order.acceptable_price_pico, order.take_profit, order.stop_loss, ended, *filled,
-                order.reduces, order.share, order.lots, order.callback, order.extreme,
+                order.reduces, order.share, order.lots, *more, order.callback, order.extreme,
             )  # fmt: skip
     return found

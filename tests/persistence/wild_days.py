@@ -21,7 +21,6 @@ from perps.commands import (
     OrderKind,
     PlaceExit,
     PlaceOrder,
-    PlaceTwap,
     PriceSource,
     ReplaceOrder,
     SetMode,
@@ -127,9 +126,6 @@ def _an_order(random: Random, market: Market, user: str) -> Command:
         kind, side = random.choice([OrderKind.LIMIT, OrderKind.STOP]), random.choice(list(Side))
         expires_at = random.choice([None, Millis(market.at + 90_000)])
         terms: dict[str, Any] = {"size": size, "leverage": 2, "price": price, "expires_at": expires_at}
-        if random.random() < 0.25:
-            sliced: dict[str, Any] = {"slices": random.randrange(2, 6), "interval": Millis(1_000)}
-            return PlaceTwap(ticker=ticker, user=user, side=side, size=size, leverage=2, **sliced)
         return PlaceOrder(ticker=ticker, user=user, order=kind, side=side, **terms)
     if market.positions and random.random() < 0.5:
         number, position = random.choice(list(market.positions.items()))

@@ -27,6 +27,7 @@ from perps.commands import (
     OrderKind,
     PlaceExit,
     PlaceOrder,
+    PlaceTwap,
     ReplaceOrder,
     SetCancelTimer,
     SetMode,
@@ -40,7 +41,7 @@ from perps.commands import (
 )
 from perps.params import Mode, ParamChanges
 from perps.refusals import RejectCode, Rejected
-from perps.units import Micros, Ppb, Ticks
+from perps.units import Micros, Millis, Ppb, Ticks
 from tests.actors.venue import FixedClock, Running, close, listing, open_long, running, set_price
 from tests.support.memory import MemoryQueries
 from tests.web.asked import Asked, Nothing
@@ -67,6 +68,9 @@ COMMANDS: dict[type, Command] = {
     UpdatePrice: set_price(BTC, 101),
     ListMarket: listing("NEW"),
     SetMode: SetMode(ticker=BTC, mode=Mode.HALTED),
+    PlaceTwap: PlaceTwap(
+        ticker=BTC, user="ann", side=Side.LONG, size=Micros(10**8), leverage=2, slices=2, interval=Millis(1_000)
+    ),
     PlaceOrder: PlaceOrder(
         ticker=BTC,
         user="ann",
@@ -259,6 +263,7 @@ async def test_a_key_without_the_commands_scope_gets_nothing_done(kind: Any, sco
         (ListMarket, ADMIN_SENDER),
         (SetMode, ADMIN_SENDER),
         (PlaceOrder, "ann"),
+        (PlaceTwap, "ann"),
         (PlaceExit, "ann"),
         (ReplaceOrder, "ann"),
         (CancelOrder, ADMIN_SENDER),
