@@ -29,6 +29,7 @@ export type MarginChanged = Schemas["MarginChanged"];
 export type Order = Schemas["Order"];
 export type OrderBody = Schemas["OrderBody"];
 export type ReplaceBody = Schemas["ReplaceBody"];
+export type PriceTaken = Schemas["PriceTaken"];
 export type OrderQuoted = Schemas["OrderQuoted"];
 export type Placed = Schemas["Placed"];
 export type ClosedAll = Schemas["ClosedAll"];

@@ -1,7 +1,7 @@
 import { useMemo } from "react";
-import type { Market, Trade } from "../api/venue";
+import type { Market, PriceTaken, Trade } from "../api/venue";
 import { body } from "../api/venue";
-import type { Story, Tick } from "../live/state";
+import { STORIES_MAX, type Story, type Tick } from "../live/state";
 import { useKnown, useTab } from "./provider";
 import { useQuery } from "@tanstack/react-query";
 
@@ -37,9 +37,35 @@ export function useTicks(ticker: string): { readonly ticks: readonly Tick[]; rea
   return { ticks: told?.ticks ?? NO_TICKS, from: told?.from ?? 0 };
 }
 
-/** Headlines of a market that came since the tab looks on, newest first. */
+/** How many of a market's newest prices are looked through for headlines from before the tab looked on. */
+const STORIES_IN = 500;
+
+/** Headlines of a market, newest first: those that came since the tab looks on, and some from before. */
 export function useStories(ticker: string): readonly Story[] {
-  return useKnown((known) => known.state.told.get(ticker)?.stories ?? NO_STORIES);
+  const { venue } = useTab();
+  const resets = useKnown((known) => known.state.resets);
+  const live = useKnown((known) => known.state.told.get(ticker)?.stories ?? NO_STORIES);
+  const { data } = useQuery({
+    queryKey: ["stories", ticker, resets],
+    enabled: resets > 0,
+    queryFn: async () => {
+      const params = { path: { ticker }, query: { limit: STORIES_IN } };
+      return storiesOf((await body(venue.GET("/api/markets/perps/{ticker}/prices", { params }))).prices);
+    },
+  });
+  return useMemo(() => {
+    const oldest = live.at(-1)?.offset ?? Infinity;
+    return data === undefined ? live : [...live, ...data.filter(({ offset }) => offset < oldest)].slice(0, STORIES_MAX);
+  }, [live, data]);
+}
+
+/** The headlines among prices, newest first, with what each changed. */
+function storiesOf(prices: readonly PriceTaken[]): readonly Story[] {
+  return prices.flatMap(({ source, reason, at, offset, quotePrice }, n) => {
+    const before = prices[n + 1];
+    if (source !== "event" || reason === null || before === undefined) return [];
+    return [{ offset, at, text: reason, change: Number(quotePrice) / Number(before.quotePrice) - 1 }];
+  });
 }
 
 /** A market's public trades, newest first: the last hundred, and whatever happens. */

@@ -8,6 +8,7 @@ import { MarketHead } from "./market/head";
 import { Markets } from "./market/markets";
 import { Money } from "./positions/money";
 import { Icon, Tri } from "./frame/parts";
+import { pick } from "./frame/pick";
 import { Sheets } from "./frame/sheets";
 import { Flow, Tape } from "./market/tape";
 import { Ticket } from "./ticket/ticket";
@@ -130,11 +131,6 @@ const Order = memo(function Order({ ticker }: At) {
   );
 });
 
-const pick = (side: "long" | "short") => {
-  document.querySelector<HTMLElement>(`[data-testid="ticket-side-${side}"]`)?.click();
-  document.getElementById("size")?.focus();
-};
-
 const KIND_KEYS: Readonly<Record<string, Kind>> = { m: "market", i: "limit", t: "stop", w: "twap" };
 const pickKind = (kind: Kind) => {
   const button = document.querySelector<HTMLElement>(`[data-testid="ticket-type-${kind}"]`);
@@ -211,6 +207,8 @@ function useKeys(): void {
       else if (key === "b") show({ name: "wallet" });
       else if (key === "l") pick("long");
       else if (key === "s") pick("short");
+      else if (key === "p") ofPosition("edit")?.focus();
+      else if (key === "x") ofPosition("close")?.click();
       else if (key in KIND_KEYS) pickKind(KIND_KEYS[key]!);
       else if (key === "[" || key === "]") step(key === "]" ? 1 : -1);
       else if (/^[1-6]$/.test(key)) choose(INTERVALS[Number(key) - 1]);
@@ -220,6 +218,13 @@ function useKeys(): void {
     addEventListener("keydown", onKey);
     return () => removeEventListener("keydown", onKey);
   }, [show, sheet, liftTicket]);
+}
+
+/** A button of the position that the focus is in, or of the first. */
+function ofPosition(what: "edit" | "close"): HTMLElement | null {
+  const row = document.activeElement?.closest("tr") ?? document;
+  const name = `[data-testid^="position-${what}-"]`;
+  return row.querySelector<HTMLElement>(name) ?? document.querySelector<HTMLElement>(name);
 }
 
 function choose(interval: string | undefined): void {

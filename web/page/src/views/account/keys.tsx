@@ -6,6 +6,8 @@ const KEYS: readonly (readonly [string, string])[] = [
   ["M  I  T  W", "Market, limit, stop, TWAP"],
   ["[  ]", "Less, more leverage"],
   ["1 – 6", "Interval of the chart"],
+  ["P", "Your positions; then Enter changes one, X closes it"],
+  ["↑  ↓", "From market to market, in the list"],
   ["B", "Wallet"],
   ["Esc", "Close what is on top"],
   ["?", "This list"],

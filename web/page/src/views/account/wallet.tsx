@@ -1,7 +1,9 @@
 import { useHolder, useTab, useTransactions, useWalletBalance } from "../../hooks";
+import { useEquity } from "../../hooks/useHistory";
 import * as say from "../../words/numbers";
 import { Gain } from "../frame/parts";
 import { Sheet, SheetHead } from "../frame/sheet";
+import { EquityCurve } from "../portfolio/curve";
 import { MoneyTable } from "../portfolio/tables";
 import { nameOf } from "../ticket/fields";
 import { SignIn } from "./signin";
@@ -11,6 +13,7 @@ export function WalletSheet({ onClose }: { onClose: () => void }) {
   const { sessions } = useTab();
   const wallet = useWalletBalance();
   const { transactions, isLoading } = useTransactions();
+  const { points } = useEquity("7d");
   const out = () => {
     sessions.signOut();
     onClose();
@@ -63,6 +66,7 @@ export function WalletSheet({ onClose }: { onClose: () => void }) {
           </div>
         </dl>
       )}
+      {points.length > 1 && <EquityCurve points={points} name="Equity of seven days" />}
       <a className="link" href="#/portfolio" onClick={onClose}>
         Portfolio: how your equity went, history, files
       </a>

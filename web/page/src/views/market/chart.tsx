@@ -15,20 +15,24 @@ import type { Interval } from "../../api/venue";
 import { type LivePosition, useCandles, useNow, useStories } from "../../hooks";
 import { type Candle, WIDTH_MS } from "../../live/candles";
 import * as say from "../../words/numbers";
+import { candleOf, useStoryMarks } from "./stories";
 import { type Far, farOf, useOwnLines } from "./lines";
 import { useKept } from "../frame/desk";
-import { Icon } from "../frame/parts";
+import { Icon, vars } from "../frame/parts";
 import { colour, onTheme } from "../frame/theme";
 
 export const INTERVALS = Object.keys(WIDTH_MS) as Interval[];
 const ROOM = 4;
 const NARROW = 40;
 const WIDE = 160;
+/** A market that is young has so few candles that they would stand at the edge of an empty chart. */
+const FEW = 24;
 /** Lines beyond an edge that are named. */
 const FAR_MAX = 2;
 
 /** Axis times are the reader's own: the canvas knows no zones. */
-const seconds = (at: number): UTCTimestamp => (at / 1_000 - new Date(at).getTimezoneOffset() * 60) as UTCTimestamp;
+export const seconds = (at: number): UTCTimestamp =>
+  (at / 1_000 - new Date(at).getTimezoneOffset() * 60) as UTCTimestamp;
 
 type At = { readonly ticker: string; readonly tickSize: string };
 
@@ -36,7 +40,9 @@ export const Chart = memo(function Chart(market: At) {
   const [interval, setInterval_] = useKept<Interval>("interval", "1m");
   const { candles, isLoading } = useCandles(market.ticker, interval);
   const [at, setAt] = useState<Candle | null>(null);
-  const story = useStories(market.ticker)[0];
+  const stories = useStories(market.ticker);
+  const there = at && stories.find((one) => candleOf(one, interval) === at.at);
+  const story = there ?? stories[0];
   return (
     <section className="chart" aria-label={`Chart of ${market.ticker}, candles of ${interval}`}>
       <div className="tools">
@@ -47,7 +53,7 @@ export const Chart = memo(function Chart(market: At) {
             </button>
           ))}
         </div>
-        {at ? (
+        {at && !there ? (
           <Legend candle={at} market={market} />
         ) : (
           story && (
@@ -260,9 +266,20 @@ function Drawing(props: {
     }, 50);
     return () => clearTimeout(timer);
   }, [lines, candles]);
+  const marks = useStoryMarks(parts, market.ticker, interval, candles);
   return (
     <>
       <div ref={place} className="drawing" aria-hidden="true" />
+      {marks.map(({ x, stories }) => (
+        <i
+          key={stories[0]!.offset}
+          className="mark news"
+          aria-hidden="true"
+          data-testid="story-mark"
+          style={vars({ "--x": `${x}px` })}
+          title={stories.map((one) => `${say.time(one.at)} ${one.text}`).join("\n")}
+        />
+      ))}
       {(["up", "down"] as const).map((where) => (
         <Beyond key={where} where={where} all={far.filter((one) => one.where === where)} tick={market.tickSize} />
       ))}
@@ -287,7 +304,8 @@ function Beyond({ where, all, tick }: { where: "up" | "down"; all: readonly Far[
 
 /** The newest candles, with some room at their right. */
 function fit(chart: IChartApi, count: number, width: number): void {
-  const shown = width < 560 ? NARROW : Math.max(NARROW, Math.min(Math.floor(width / 9), WIDE));
+  const whole = width < 560 ? NARROW : Math.max(NARROW, Math.min(Math.floor(width / 9), WIDE));
+  const shown = Math.min(whole, Math.max(FEW, count));
   chart.timeScale().setVisibleLogicalRange({ from: count - shown, to: count + ROOM });
 }
 

@@ -206,7 +206,13 @@ export function farOf(parts: Parts | null, lines: readonly Line[], height: numbe
       if (y !== null && y >= 0 && y <= floor) return [];
       const name = line.kind === "order" ? typeName(line.of) : NAMES[line.kind];
       return [
-        { id: line.id, kind: line.kind, name, price, where: y !== null && y < 0 ? ("up" as const) : ("down" as const) },
+        {
+          id: line.id,
+          kind: shadeOf(line),
+          name,
+          price,
+          where: y !== null && y < 0 ? ("up" as const) : ("down" as const),
+        },
       ];
     })
     .sort((a, b) => rank(a) - rank(b));
@@ -223,9 +229,12 @@ const LOOKS = {
   order: { token: "faint", lineStyle: LineStyle.Dashed, lineWidth: 1 },
 } as const;
 
+/** Exits by share look like those of the whole position. */
+const shadeOf = (line: Line): Kind =>
+  line.kind === "order" && line.of.reduceOnly ? (line.of.type === "take_profit" ? "tp" : "sl") : line.kind;
+
 function lookOf(line: Line) {
-  const isExit = line.kind === "order" && line.of.reduceOnly;
-  const kind = isExit ? (line.of.type === "take_profit" ? "tp" : "sl") : line.kind;
+  const kind = shadeOf(line);
   const { token, lineStyle, lineWidth } = LOOKS[kind];
   return {
     price: Number(line.price),

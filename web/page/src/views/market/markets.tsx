@@ -1,11 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
-import { memo, useDeferredValue, useMemo } from "react";
+import { type KeyboardEvent, memo, useDeferredValue, useMemo } from "react";
 import type { Market } from "../../api/venue";
 import { body } from "../../api/venue";
 import { useEvery, useMarkets, useTab } from "../../hooks";
 import * as say from "../../words/numbers";
 import { useDesk, useKept } from "../frame/desk";
 import { Fading, Icon, Tri, tone } from "../frame/parts";
+import { pickIn } from "../frame/pick";
 
 export const FIGURES = ["24 h change", "Volume 24 h", "Open interest", "Funding"] as const;
 type Figure = (typeof FIGURES)[number];
@@ -75,7 +76,7 @@ export function Markets() {
           </select>
         </label>
       </div>
-      <nav className="scroll ages" aria-label="Markets">
+      <nav className="scroll ages" aria-label="Markets" onKeyDown={upAndDown}>
         {markets?.map((market) => (
           <Row
             key={market.ticker}
@@ -95,6 +96,16 @@ export function Markets() {
       </nav>
     </section>
   );
+}
+
+/** Arrows go from market to market. */
+function upAndDown(event: KeyboardEvent<HTMLElement>): void {
+  const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  const all = [...event.currentTarget.querySelectorAll<HTMLElement>(".cover")];
+  const at = all.indexOf(document.activeElement as HTMLElement);
+  if (step === undefined || at < 0) return;
+  event.preventDefault();
+  all[Math.min(all.length - 1, Math.max(0, at + step))]?.focus();
 }
 
 type RowProps = { market: Market; figure: Figure; isHere: boolean; isStarred: boolean; star: (ticker: string) => void };
@@ -117,6 +128,23 @@ const Row = memo(
           {status === "enabled" ? <small>{name}</small> : <small className="warn">{MODES[status]}</small>}
         </a>
         <Spark ticker={ticker} price={market.currentPrice} shade={tone(market.changePercent24h)} />
+        {status === "enabled" && (
+          <span className="quick">
+            {(["long", "short"] as const).map((side) => (
+              <button
+                key={side}
+                className={side}
+                tabIndex={-1}
+                data-testid={`market-${side}-${ticker}`}
+                aria-label={`${side === "long" ? "Long" : "Short"} ${say.base(ticker)}`}
+                title={side === "long" ? "Long" : "Short"}
+                onClick={() => pickIn(ticker, side)}
+              >
+                <Tri isDown={side === "short"} />
+              </button>
+            ))}
+          </span>
+        )}
         <span className="num">
           <b>
             <Fading>{say.price(market.currentPrice, market.tickSize)}</Fading>

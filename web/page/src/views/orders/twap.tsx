@@ -227,7 +227,9 @@ function Numbers({ market, preview: { quote, isOld }, worst, onWorst, isLocked }
           </abbr>
           , about
         </dt>
-        <dd className="warn">{price(expected?.liquidationPrice)}</dd>
+        <dd className="warn">
+          {Number(expected?.liquidationPrice ?? 1) === 0 ? "never" : price(expected?.liquidationPrice)}
+        </dd>
       </div>
     </dl>
   );

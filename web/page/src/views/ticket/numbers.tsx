@@ -82,6 +82,7 @@ export function Numbers({ market, preview: { quote, isOld }, order, isLocked }: 
   const mark = Number(market.markPrice);
   const dash = "–";
   const away = quote === null ? null : Math.abs(mark - Number(quote.liquidationPrice)) / mark;
+  const isNever = quote !== null && Number(quote.liquidationPrice) === 0;
   const rate = Number(market.fundingRate.rate) * (order.side === "long" ? -1 : 1);
   const daily = quote === null ? 0 : 24 * rate * Number(quote.fill.notional);
   return (
@@ -147,8 +148,8 @@ export function Numbers({ market, preview: { quote, isOld }, order, isLocked }: 
           </abbr>
         </dt>
         <dd className="warn">
-          {quote ? say.price(quote.liquidationPrice, market.tickSize) : dash}{" "}
-          {away !== null && <span>{say.percent(away, 1)} away</span>}
+          {quote === null ? dash : isNever ? "never" : say.price(quote.liquidationPrice, market.tickSize)}{" "}
+          {away !== null && !isNever && <span>{say.percent(away, 1)} away</span>}
         </dd>
       </div>
     </dl>
