@@ -22,10 +22,10 @@ from perps.events import TransferKind
 from perps.market.listing import check_params
 from perps.refusals import RejectCode
 from perps.wire.base import Answer, decoder
+from perps.wire.contract.operations import OPERATIONS
 from perps.wire.errors import STATUS, ErrorCode
 from perps.wire.listing import MarketBody
 from perps.wire.operation import Operation
-from perps.wire.operations import OPERATIONS
 from perps.wire.streams import MARKET_EVENTS, USER_EVENTS
 from tests.support.slowness import soon
 from tests.web.events import listening

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from perps.wire.openapi import document
+from perps.wire.contract.openapi import document
 
 PAGE: Final = Path(__file__).parents[1] / "web" / "page"
 BUILT: Final = PAGE / "built"

@@ -12,8 +12,8 @@ from actors.limits import IN_FLIGHT_MAX
 from actors.ports import Clock, History
 from web.agents.frames import FORMS
 from web.agents.session import Sessions
-from web.api.app import Api
 from web.api.context import Context
+from web.api.serving.app import Api
 from web.auth import Keys, KeyStore
 from web.gateway import Gateway
 from web.limits.admission import Admission, RequestLimits

@@ -5,6 +5,6 @@ Server, client, documents and tests use the same classes. Reading order: ``base`
 with its types and its operations: ``trading`` with ``margin``, ``triggers``, ``close_all`` and ``net``; ``order`` (one)
 and ``orders`` (what can be done with them); ``markets`` with ``listing`` and ``flows``; ``prices``, ``history``,
 ``users``, ``results``, ``keys``, ``streams``, ``venue``, ``page`` (of a browser), ``agents`` (the channel).
-``operations`` is the table of them all, ``weights`` says what each costs, ``examples`` has one of each, and
-``openapi`` makes the document of all this that programs read.
+``contract`` is all of them together: the table of operations, what each costs, examples, and the document that
+programs read.
 """

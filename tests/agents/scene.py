@@ -16,7 +16,7 @@ from perps.agents.strategy import Seat, Strategy
 from perps.agents.trader import Trader
 from perps.agents.views import Account, Markets
 from perps.client import Event, Refused, Row
-from perps.wire.examples import EXAMPLES
+from perps.wire.contract.examples import EXAMPLES
 from perps.wire.operation import Operation
 from perps.wire.order import Pending
 

@@ -10,7 +10,7 @@ import pytest
 
 from perps.agents.desk import Waits
 from perps.agents.views import Account
-from perps.wire.examples import EXAMPLES
+from perps.wire.contract.examples import EXAMPLES
 from perps.wire.trading import Position
 from tests.agents.scene import TICKER, Scene, account_now, own, position
 from tests.agents.test_trader import Eager

@@ -16,8 +16,8 @@ from perps.client import NOTHING, Listing, Venue
 from perps.client.orders import OrderCalls
 from perps.client.requests import request_of
 from perps.wire.base import Answer
+from perps.wire.contract.operations import OPERATIONS
 from perps.wire.operation import TEXT, Operation
-from perps.wire.operations import OPERATIONS
 from perps.wire.orders import GET, REPLACE
 
 ASKED = [

@@ -124,7 +124,7 @@ def slow_orders(entries: Iterable[Entry]) -> dict[str, OrderRecord]:
             if order.position is not None:
                 filled = (f"{row.stream}-{order.position}", *filled[1:])
             twap, size = order.twap, order.size
-            more: tuple[Any, ...] = ()
+            more: tuple[Any, ...] = (None,) * 6
             if twap is not None:
                 made = [event.fill for event in slices.get(name, ())]
                 if made:

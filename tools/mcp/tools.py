@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from perps.wire import history, markets, orders, trading, triggers, users
-from perps.wire.openapi import document
+from perps.wire.contract.openapi import document
 from perps.wire.operation import Operation
 
 Json = dict[str, Any]

@@ -14,22 +14,23 @@ from msgspec import Raw
 from perps.wire import agents as wire
 from perps.wire.agents import KINDS, OWN_KINDS, PING, SUBSCRIBE, AgentsQuery, Asking, Envelope, Hello, Pong
 from perps.wire.base import Answer
+from perps.wire.contract.weights import WEIGHT, WEIGHTS
 from perps.wire.errors import STATUS, ErrorCode
 from perps.wire.orders import CANCEL_ALL, CancelQuery
 from perps.wire.streams import MIXED_STREAM
-from perps.wire.weights import WEIGHT, WEIGHTS
 from web.agents import socket
 from web.agents.frames import JSON, MSGPACK, JsonFrames, PackedFrames, Replied
 from web.agents.session import Following, Session
 from web.answers.errors import RequestError
 from web.answers.times import rfc3339
-from web.api import error_responses, markets, orders, prices, streams, trading, users
+from web.api import markets, orders, prices, streams, trading, users
 from web.api.bodies.reading import PackedReader, Reader
 from web.api.call import Call, Reply, Route
-from web.api.carrying import carry_out, note, refusal_of
 from web.api.context import Context
-from web.api.request_ids import request_ids
-from web.api.shared import stamp
+from web.api.serving import error_responses
+from web.api.serving.carrying import carry_out, note, refusal_of
+from web.api.serving.request_ids import request_ids
+from web.api.serving.shared import stamp
 from web.auth import Principal
 from web.gateway import wallet_of
 from web.limits.connections import Connection, Request

@@ -14,10 +14,10 @@ from perps.commands import Command, ListMarket, MarketCommand
 from perps.params import MarketParams
 from perps.refusals import RejectCode, Rejected
 from perps.wire.base import Answer
+from perps.wire.contract.weights import WEIGHT, WEIGHTS
 from perps.wire.operation import EVENTS, UPGRADE, Operation
 from perps.wire.streams import UserStreamQuery
 from perps.wire.users import ME
-from perps.wire.weights import WEIGHT, WEIGHTS
 from web.answers import errors
 from web.answers.errors import invalid
 from web.api.context import Context
@@ -142,7 +142,7 @@ class Reply(Struct, frozen=True, gc=False):
 
 
 SHARED: Final = frozenset(("listMarkets", "getMarket", "listCandles", "getFlows"))
-"""Operations whose answer depends neither on the caller nor on the moment within a minute: see ``web/api/shared``."""
+"""Operations whose answer depends on neither the caller nor the moment within a minute: ``web/api/serving/shared``."""
 
 Handler = Callable[..., Awaitable[Answer | Reply | web.StreamResponse]]
 """Of a call, and of what its route ``reads``."""

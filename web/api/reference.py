@@ -16,7 +16,7 @@ from typing import Final
 from aiohttp import web
 
 from perps.wire import venue as wire
-from perps.wire.openapi import document
+from perps.wire.contract.openapi import document
 from perps.wire.operation import NoQuery
 from web.answers.errors import RequestError
 from web.api.call import Call, Route

@@ -12,7 +12,7 @@ from perps.wire.results import EquityHistory, EquityQuery, LeaderboardQuery
 from web.answers import results
 from web.api.call import Call, Route
 from web.api.paging import before
-from web.api.responses import tagged
+from web.api.serving.responses import tagged
 from web.readside.leaderboard import LISTED_MAX, WINDOWS
 from web.readside.standings import standing
 

@@ -14,8 +14,8 @@ from perps.snapshot.format import SnapshotBroken
 from perps.snapshot.images import digest
 from perps.venue import JournalCorrupt
 from perps.wire import venue as wire
+from perps.wire.contract.operations import OPERATIONS
 from perps.wire.operation import NoQuery
-from perps.wire.operations import OPERATIONS
 from perps.wire.venue import (
     Accounts,
     Health,

@@ -21,7 +21,7 @@ from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError, RawRequestMessage
 
 from web.answers.errors import RequestError
-from web.api import error_responses
+from web.api.serving import error_responses
 from web.auth import HasHeaders
 from web.limits.budgets import Spent
 from web.metrics import Metrics

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from perps.wire.examples import EXAMPLES
+from perps.wire.contract.examples import EXAMPLES
 from perps.wire.markets import MarketAnswer, Settled
 from perps.wire.operation import Operation
 from tests.tools.conftest import Running

@@ -9,7 +9,7 @@ import pytest
 from tests.web.conftest import Starter
 from tests.web.venue import ManualClock, Running
 from web.answers import markets
-from web.api import shared
+from web.api.serving import shared
 from web.readside.model import MarketView
 
 LIST = "/api/markets/perps"

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from perps.wire.base import decoder
+from perps.wire.contract.operations import OPERATIONS
 from perps.wire.errors import STATUS, ErrorAnswer, ErrorCode
 from perps.wire.operation import refusals_of
-from perps.wire.operations import OPERATIONS
 
 _PATTERNS: Final = [
     (operation, re.compile(re.sub(r"{\w+}", "[^/]+", operation.path)))

@@ -15,11 +15,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from perps.wire.base import Answer, decoder
+from perps.wire.contract.examples import EXAMPLES
+from perps.wire.contract.openapi import document
+from perps.wire.contract.operations import OPERATIONS
 from perps.wire.errors import STATUS
-from perps.wire.examples import EXAMPLES
-from perps.wire.openapi import document
 from perps.wire.operation import EVENTS, TAGS, Operation, refusals_of
-from perps.wire.operations import OPERATIONS
 from perps.wire.trading import OpenBody
 from tests.web.events import listening
 from tests.web.venue import Running

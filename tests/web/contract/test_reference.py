@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from perps.wire.operations import OPERATIONS
+from perps.wire.contract.operations import OPERATIONS
 from tests.web.venue import Running
 from web.api.reference import POLICY
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import pytest
 
-from perps.wire.openapi import document
+from perps.wire.contract.openapi import document
+from perps.wire.contract.operations import OPERATIONS
 from perps.wire.operation import EVENTS, UPGRADE
-from perps.wire.operations import OPERATIONS
 from tests.web.venue import ADMIN_KEY, Running
 from web.limits.budgets import FailedKeys
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from perps.wire.openapi import document
+from perps.wire.contract.openapi import document
 
 HERE = Path(__file__).parent / "typescript"
 NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "network")

@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
+from perps.wire.contract.operations import OPERATIONS
+from perps.wire.contract.weights import WEIGHTS
 from perps.wire.lists import Page
 from perps.wire.operation import EVENTS
-from perps.wire.operations import OPERATIONS
-from perps.wire.weights import WEIGHTS
 from tests.web.conftest import Starter
 from tests.web.events import listening
 from tests.web.venue import ADMIN_KEY, Client, ManualClock, Running

@@ -20,8 +20,8 @@ from aiohttp import web
 from msgspec import Raw, Struct
 
 from perps.wire.base import decoder, unpacker
+from perps.wire.contract.operations import OPERATIONS
 from perps.wire.operation import ITEMS_MAX, PATH_TYPES, NoQuery, Operation
-from perps.wire.operations import OPERATIONS
 from web.answers.errors import RequestError, invalid, of_item
 from web.api.bodies import misfits
 from web.api.call import Call

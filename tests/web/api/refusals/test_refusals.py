@@ -8,11 +8,11 @@ import re
 import pytest
 
 from perps import commands
-from perps.wire.operations import OPERATIONS
+from perps.wire.contract.operations import OPERATIONS
 from tests.web.refused import OPEN, open_body, refused
 from tests.web.venue import Json, Running
-from web.api.app import MODULES
 from web.api.bodies import commands as command_bodies
+from web.api.serving.app import MODULES
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,11 @@ from aiohttp import web
 
 from perps.wire import venue as wire
 from perps.wire.base import Answer, encode
-from perps.wire.weights import WEIGHT
+from perps.wire.contract.weights import WEIGHT
 from web.answers.errors import RequestError
 from web.api import (
     agents,
     clock,
-    error_responses,
     history,
     keys,
     markets,
@@ -33,12 +32,13 @@ from web.api import (
 )
 from web.api.bodies import reading
 from web.api.call import Call, Reply, Route
-from web.api.carrying import carry_out, note, refusal_of
 from web.api.context import Context
-from web.api.request_ids import request_ids
-from web.api.responses import JsonResponse, json_response
-from web.api.routing import Routes
-from web.api.shared import SharedAnswers
+from web.api.serving import error_responses
+from web.api.serving.carrying import carry_out, note, refusal_of
+from web.api.serving.request_ids import request_ids
+from web.api.serving.responses import JsonResponse, json_response
+from web.api.serving.routing import Routes
+from web.api.serving.shared import SharedAnswers
 from web.limits.connections import Request
 from web.limits.origins import PREFLIGHT
 

@@ -15,7 +15,7 @@ from perps.candles import MINUTE_MS
 from perps.wire.base import Answer, encode
 from perps.wire.operation import NoQuery, Operation
 from web.api.context import Context
-from web.api.responses import tagged
+from web.api.serving.responses import tagged
 
 KEPT_MAX: Final = 256
 """Answers kept at a time. The largest list of candles has some 45 KB."""

@@ -14,11 +14,11 @@ import msgspec
 from msgspec import Struct
 
 from perps.wire.base import END, LITERAL, Limit, Number, encode
+from perps.wire.contract.examples import EXAMPLES
+from perps.wire.contract.operations import OPERATIONS
 from perps.wire.errors import MEANING, STATUS, ErrorAnswer
 from perps.wire.errors import ErrorCode as Code
-from perps.wire.examples import EXAMPLES
 from perps.wire.operation import EVENTS, ITEMS_MAX, NOTHING, PATH_TYPES, TAGS, UPGRADE, Operation, refusals_of
-from perps.wire.operations import OPERATIONS
 
 Json = dict[str, Any]
 

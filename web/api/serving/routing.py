@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote
 
+from perps.wire.contract.operations import OPERATIONS
 from perps.wire.operation import EVENTS, UPGRADE
-from perps.wire.operations import OPERATIONS
 from web.answers.errors import RequestError, method_not_allowed
 from web.api.call import Route
 

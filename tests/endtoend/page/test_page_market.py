@@ -8,9 +8,9 @@ import aiohttp
 import pytest
 from playwright.async_api import expect
 
-from tests.endtoend.browser import visiting
 from tests.endtoend.conftest import Venues
-from tests.endtoend.rest import Rest
+from tests.endtoend.page.browser import visiting
+from tests.endtoend.page.rest import Rest
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
