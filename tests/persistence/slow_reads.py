@@ -1,7 +1,6 @@
 """What the events say of legs and positions, by folding them one after the other: slow, and without the projection."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -124,7 +123,7 @@ def slow_orders(entries: Iterable[Entry]) -> dict[str, OrderRecord]:
             if order.position is not None:
                 filled = (f"{row.stream}-{order.position}", *filled[1:])
             twap, size = order.twap, order.size
-            more: tuple[Any, ...] = (None,) * 6
+            more: tuple[int | None, int | None, int | None, int | None, str | None, int | None] = (None,) * 6
             if twap is not None:
                 made = [event.fill for event in slices.get(name, ())]
                 if made:
