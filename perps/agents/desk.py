@@ -15,12 +15,13 @@ from perps.agents.views import Account
 from perps.client import Listing, OutcomeUnknown, Refused, Unavailable
 from perps.client.orders import OrderCalls
 from perps.client.positions import PositionCalls
-from perps.wire import history, markets, orders, trading, users
+from perps.wire import history, markets, trading, users
 from perps.wire.close_all import ClosedAll
 from perps.wire.margin import MarginChanged
 from perps.wire.net import NetTraded
 from perps.wire.operation import Operation
-from perps.wire.order import Pending
+from perps.wire.orders import cancelling, placing, reading
+from perps.wire.orders.order import Pending
 from perps.wire.triggers import TriggersSet
 
 T = TypeVar("T")
@@ -124,15 +125,15 @@ class Desk(PositionCalls, OrderCalls):
             case trading.Opened() | trading.Closed() | MarginChanged() | TriggersSet():
                 self._account.note_position(answer.position, answer.offset)
                 self.offset = max(self.offset, answer.offset)
-            case orders.Placed() | Pending():
+            case placing.Placed() | Pending():
                 self._account.note_order(answer.order, answer.offset)
                 self.offset = max(self.offset, answer.offset)
-            case orders.OrderAnswer():
+            case reading.OrderAnswer():
                 self._account.note_order(answer.order, answer.offset)
-            case orders.OrdersCancelled():
+            case cancelling.OrdersCancelled():
                 for order in answer.orders:
                     self._account.note_order(order, answer.offset)
-            case orders.OrderResults():
+            case placing.OrderResults():
                 for placed in answer.results:
                     if placed.order:
                         self._account.note_order(placed.order, answer.offset)

@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 from perps.client import Agent, Row, Venue
 from perps.wire.operation import Operation
-from perps.wire.order import Pending
+from perps.wire.orders.order import Pending
 
 T = TypeVar("T")
 

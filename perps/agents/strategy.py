@@ -13,8 +13,8 @@ from perps.agents.views import Account, Markets, MarketView
 from perps.client import Event, Exact, Refused
 from perps.client.rounding import on_tick
 from perps.commands import OrderKind
-from perps.wire.order import Order, Pending
-from perps.wire.orders import Placed
+from perps.wire.orders.order import Order, Pending
+from perps.wire.orders.placing import Placed
 from perps.wire.trading import Closed, Opened, Position
 
 FULL: Final = frozenset(

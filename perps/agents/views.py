@@ -13,7 +13,7 @@ import msgspec
 
 from perps.client import Event, Row
 from perps.wire.markets import Market
-from perps.wire.order import Order
+from perps.wire.orders.order import Order
 from perps.wire.streams import BalanceEvent, MarketsNow, OrderEvent, PositionEvent, UserNow
 from perps.wire.trading import Position
 from perps.wire.users import Balance

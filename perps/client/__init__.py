@@ -20,7 +20,7 @@ from perps.client.running import run
 from perps.client.sending import Retry, without_password
 from perps.client.stream import Event, Row
 from perps.client.venue import Venue
-from perps.wire.order import Pending
+from perps.wire.orders.order import Pending
 
 __all__ = [
     "NOTHING",

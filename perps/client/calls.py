@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from perps.client.lists import Listing
 from perps.wire.operation import Operation
-from perps.wire.order import Pending
+from perps.wire.orders.order import Pending
 
 T = TypeVar("T")
 

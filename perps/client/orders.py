@@ -9,7 +9,7 @@ from typing import Any, Final
 from perps.client.calls import Calls, values_of
 from perps.client.lists import Listing
 from perps.client.requests import Exact, Nothing
-from perps.wire import order, orders
+from perps.wire.orders import cancelling, order, placing, reading
 
 WAIT_S: Final = 60.0
 """How long ``wait_for_order`` waits: twice what a market's orders wait for their price by default."""
@@ -42,12 +42,12 @@ class OrderCalls(Calls):
         callback: Exact | None = None,
         slices: int | None = None,
         interval_ms: int | None = None,
-    ) -> orders.Placed:
+    ) -> placing.Placed:
         """Let an order wait for its price. ``type``: ``limit`` or ``stop``.
 
         See ``exit_position`` and ``trail_position`` for exits, and ``place_twap`` for a size that is taken in slices.
         """
-        return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
+        return await self.call(placing.PLACE, placing.Placed, **values_of(locals()))
 
     async def exit_position(
         self,
@@ -60,9 +60,9 @@ class OrderCalls(Calls):
         acceptable_price: Exact | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
-    ) -> orders.Placed:
+    ) -> placing.Placed:
         """Let a position, or a share of it, leave at a price. ``type``: ``stop`` or ``take_profit``."""
-        return await self.call(orders.PLACE, orders.Placed, **values_of(locals()))
+        return await self.call(placing.PLACE, placing.Placed, **values_of(locals()))
 
     async def trail_position(
         self,
@@ -74,12 +74,12 @@ class OrderCalls(Calls):
         acceptable_price: Exact | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
-    ) -> orders.Placed:
+    ) -> placing.Placed:
         """Let a position, or a share of it, leave once the mark has come back from its best by ``callback``.
 
         0.02 is 2 %: of a long 2 % below the highest mark from now on, of a short 2 % above the lowest.
         """
-        return await self.call(orders.PLACE, orders.Placed, type="trailing_stop", **values_of(locals()))
+        return await self.call(placing.PLACE, placing.Placed, type="trailing_stop", **values_of(locals()))
 
     async def place_twap(
         self,
@@ -94,12 +94,12 @@ class OrderCalls(Calls):
         expires_at: str | None = None,
         client_order_id: str | None = None,
         user_id: str | None = None,
-    ) -> orders.Placed:
+    ) -> placing.Placed:
         """Take ``size`` in ``slices``, one every ``interval_ms``: the first at once, the later ones add to it.
 
         ``acceptable_price``: the worst average price of a slice; one beyond it is skipped.
         """
-        return await self.call(orders.PLACE, orders.Placed, type="twap", **values_of(locals()))
+        return await self.call(placing.PLACE, placing.Placed, type="twap", **values_of(locals()))
 
     async def quote_order(
         self,
@@ -121,13 +121,13 @@ class OrderCalls(Calls):
         callback: Exact | None = None,
         slices: int | None = None,
         interval_ms: int | None = None,
-    ) -> orders.OrderQuoted:
+    ) -> placing.OrderQuoted:
         """Ask what an order would do. Nothing changes."""
-        return await self.call(orders.QUOTE, orders.OrderQuoted, **values_of(locals()))
+        return await self.call(placing.QUOTE, placing.OrderQuoted, **values_of(locals()))
 
-    async def place_orders(self, items: Iterable[Mapping[str, Any]]) -> orders.OrderResults:
+    async def place_orders(self, items: Iterable[Mapping[str, Any]]) -> placing.OrderResults:
         """Place up to 20 orders: each is a record with the fields of the contract, and taken or refused by itself."""
-        return await self.call(orders.PLACE_MANY, orders.OrderResults, items=list(items))
+        return await self.call(placing.PLACE_MANY, placing.OrderResults, items=list(items))
 
     def list_orders(
         self,
@@ -137,13 +137,13 @@ class OrderCalls(Calls):
         ticker: str | None = None,
         limit: int | None = None,
         cursor: str | None = None,
-    ) -> Listing[orders.Orders, order.Order]:
+    ) -> Listing[reading.Orders, order.Order]:
         """A user's orders, those placed last first. ``status``: ``open`` (the default), ``closed`` or ``all``."""
-        return self._list(orders.LIST, orders.Orders, lambda page: page.orders, locals())
+        return self._list(reading.LIST, reading.Orders, lambda page: page.orders, locals())
 
-    async def get_order(self, order_id: str) -> orders.OrderAnswer:
+    async def get_order(self, order_id: str) -> reading.OrderAnswer:
         """One order, resting or ended."""
-        return await self.call(orders.GET, orders.OrderAnswer, order_id=order_id)
+        return await self.call(reading.GET, reading.OrderAnswer, order_id=order_id)
 
     async def wait_for_order(self, order_id: str, *, within_s: float = WAIT_S) -> order.Order:
         """An order once it has ended: ``filled``, ``cancelled`` or ``expired``. Asks the venue every now and then.
@@ -172,20 +172,22 @@ class OrderCalls(Calls):
         user_id: str | None = None,
         percentage: Exact | None = None,
         callback: Exact | None = None,
-    ) -> orders.Placed:
+    ) -> placing.Placed:
         """Give a resting order other terms; what is None stays, and what is ``NOTHING`` is taken away."""
-        return await self.call(orders.REPLACE, orders.Placed, **values_of(locals()))
+        return await self.call(placing.REPLACE, placing.Placed, **values_of(locals()))
 
-    async def cancel_order(self, order_id: str) -> orders.OrderAnswer:
+    async def cancel_order(self, order_id: str) -> reading.OrderAnswer:
         """Cancel a resting order."""
-        return await self.call(orders.CANCEL, orders.OrderAnswer, order_id=order_id)
+        return await self.call(cancelling.CANCEL, reading.OrderAnswer, order_id=order_id)
 
-    async def cancel_orders(self, *, user_id: str | None = None, ticker: str | None = None) -> orders.OrdersCancelled:
+    async def cancel_orders(
+        self, *, user_id: str | None = None, ticker: str | None = None
+    ) -> cancelling.OrdersCancelled:
         """Cancel all resting orders, in one market or in all."""
-        return await self.call(orders.CANCEL_ALL, orders.OrdersCancelled, user_id=user_id, ticker=ticker)
+        return await self.call(cancelling.CANCEL_ALL, cancelling.OrdersCancelled, user_id=user_id, ticker=ticker)
 
     async def cancel_all_after(
         self, ticker: str, seconds: Exact | None, *, user_id: str | None = None
-    ) -> orders.CancelsAfter:
+    ) -> cancelling.CancelsAfter:
         """Cancel all resting orders of a market in so many seconds, unless this is called again before; None: never."""
-        return await self.call(orders.CANCEL_AFTER, orders.CancelsAfter, **values_of(locals()))
+        return await self.call(cancelling.CANCEL_AFTER, cancelling.CancelsAfter, **values_of(locals()))

@@ -13,7 +13,7 @@ from perps.wire import trading
 from perps.wire.close_all import CLOSE_ALL, ClosedAll
 from perps.wire.margin import MARGIN, MarginChanged
 from perps.wire.net import NET_POSITIONS, TRADE, NetPositions, NetTraded
-from perps.wire.order import Pending
+from perps.wire.orders.order import Pending
 from perps.wire.triggers import TRIGGERS, TriggersSet
 from perps.wire.users import ME
 

@@ -23,7 +23,7 @@ from perps.client.requests import Exact, Request, request_of
 from perps.client.sending import Reply, Retry, Sender
 from perps.wire import flows, history, keys, markets, page, prices, results, streams, users, venue
 from perps.wire.operation import Operation
-from perps.wire.order import Pending
+from perps.wire.orders.order import Pending
 
 Parameter = Exact | bool | Iterable[Mapping[str, Any]] | None
 """Of a market."""

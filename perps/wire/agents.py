@@ -13,10 +13,11 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Raw, Struct, defstruct
 
-from perps.wire import margin, markets, orders, prices, streams, trading, triggers, users
+from perps.wire import margin, markets, prices, streams, trading, triggers, users
 from perps.wire.base import ALLOWED, Answer, Body, Offset, Query, Time, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.operation import PATH_TYPES, UPGRADE, NoQuery, Operation
+from perps.wire.orders import cancelling, placing
 from perps.wire.streams import Since, Tickers
 from perps.wire.trading import GrownPosition, OpenBody
 
@@ -133,10 +134,10 @@ KINDS: Final[Mapping[str, Asking]] = {
     "close": _asking(trading.CLOSE),
     "margin": _asking(margin.MARGIN),
     "triggers": _asking(triggers.TRIGGERS),
-    "order.place": _asking(orders.PLACE),
-    "order.replace": _asking(orders.REPLACE),
-    "order.cancel": _asking(orders.CANCEL),
-    "order.cancelAll": _asking(orders.CANCEL_ALL),
+    "order.place": _asking(placing.PLACE),
+    "order.replace": _asking(placing.REPLACE),
+    "order.cancel": _asking(cancelling.CANCEL),
+    "order.cancelAll": _asking(cancelling.CANCEL_ALL),
     "price": _asking(prices.SET_PRICE),
     "quote": _asking(trading.QUOTE),
     "positions": _asking(trading.POSITIONS),

@@ -10,7 +10,7 @@ from perps.wire.base import Answer, Body, Offset, PositionId, Ticker, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.errors import ItemRefused
 from perps.wire.operation import COMMAND, Operation
-from perps.wire.order import Order
+from perps.wire.orders.order import Order
 from perps.wire.trading import Closed
 
 CLOSES_MAX: Final = 100

@@ -9,7 +9,7 @@ from msgspec import Meta
 from perps.wire.base import Answer, Body, ClientOrderId, Money, Number, Offset, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.operation import COMMAND, Operation
-from perps.wire.order import Pending
+from perps.wire.orders.order import Pending
 from perps.wire.trading import Position
 
 

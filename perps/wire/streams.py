@@ -15,7 +15,7 @@ from perps.wire.flows import FlowEvent
 from perps.wire.history import FundingHour, Trade, UserTrade
 from perps.wire.markets import HeldPrice, Market, Parameters
 from perps.wire.operation import EVENTS, Operation
-from perps.wire.order import Order
+from perps.wire.orders.order import Order
 from perps.wire.trading import Position
 from perps.wire.users import Balance
 

@@ -30,7 +30,7 @@ from perps.wire.errors import ErrorCode as Code
 from perps.wire.lists import Page
 from perps.wire.markets import TradingRange
 from perps.wire.operation import COMMAND, Operation
-from perps.wire.order import Pending
+from perps.wire.orders.order import Pending
 
 AcceptablePrice = Annotated[
     Number,

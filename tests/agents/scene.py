@@ -18,7 +18,7 @@ from perps.agents.views import Account, Markets
 from perps.client import Event, Refused, Row
 from perps.wire.contract.examples import EXAMPLES
 from perps.wire.operation import Operation
-from perps.wire.order import Pending
+from perps.wire.orders.order import Pending
 
 T = TypeVar("T")
 

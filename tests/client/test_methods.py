@@ -18,7 +18,8 @@ from perps.client.requests import request_of
 from perps.wire.base import Answer
 from perps.wire.contract.operations import OPERATIONS
 from perps.wire.operation import TEXT, Operation
-from perps.wire.orders import GET, REPLACE
+from perps.wire.orders.placing import REPLACE
+from perps.wire.orders.reading import GET
 
 ASKED = [
     operation

@@ -1,6 +1,7 @@
 """What the events say of legs and positions, by folding them one after the other: slow, and without the projection."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -123,7 +124,7 @@ def slow_orders(entries: Iterable[Entry]) -> dict[str, OrderRecord]:
             if order.position is not None:
                 filled = (f"{row.stream}-{order.position}", *filled[1:])
             twap, size = order.twap, order.size
-            more: tuple[int | None, int | None, int | None, int | None, str | None, int | None] = (None,) * 6
+            more: tuple[Any, Any, Any, Any, Any, Any] = (None,) * 6
             if twap is not None:
                 made = [event.fill for event in slices.get(name, ())]
                 if made:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from perps.wire.order import Pending
+from perps.wire.orders.order import Pending
 
 T = TypeVar("T")
 

@@ -10,9 +10,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from perps.wire import history, markets, orders, trading, triggers, users
+from perps.wire import history, markets, trading, triggers, users
 from perps.wire.contract.openapi import document
 from perps.wire.operation import Operation
+from perps.wire.orders import cancelling, placing, reading
 
 Json = dict[str, Any]
 
@@ -60,12 +61,12 @@ TOOLS: Final = (
         is_destructive=True,
         hint="Both are set anew: what you leave out is taken away.",
     ),
-    Tool("place_order", orders.PLACE, is_read_only=False, is_idempotent=False),
-    Tool("cancel_order", orders.CANCEL, is_read_only=False, is_destructive=True),
+    Tool("place_order", placing.PLACE, is_read_only=False, is_idempotent=False),
+    Tool("cancel_order", cancelling.CANCEL, is_read_only=False, is_destructive=True),
     Tool("list_positions", trading.POSITIONS),
-    Tool("list_orders", orders.LIST),
+    Tool("list_orders", reading.LIST),
     Tool("get_balance", users.BALANCE),
-    Tool("get_order", orders.GET),
+    Tool("get_order", reading.GET),
     Tool("get_events", None),
 )
 """In the order in which they are listed."""

@@ -6,7 +6,7 @@ from msgspec import UNSET, UnsetType
 
 from perps.market.order import Order
 from perps.query_rows import STATUS_OPEN, OrderRecord
-from perps.wire.twap import Twap
+from perps.wire.orders.twap import Twap
 from web.answers import decimals
 from web.answers.times import rfc3339
 

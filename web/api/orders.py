@@ -31,26 +31,31 @@ from perps.rules.cancel_timers import TIMER_MS_MAX, TIMER_MS_MIN
 from perps.rules.orders import BY_OWNER
 from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX, PPB, Micros, Ppb
-from perps.wire import orders as wire
 from perps.wire.base import Answer, outside
 from perps.wire.operation import NoQuery
-from perps.wire.order import Order
-from perps.wire.orders import (
-    BATCH_MAX,
+from perps.wire.orders import cancelling, reading
+from perps.wire.orders import placing as wire
+from perps.wire.orders.cancelling import (
     CancelAfterBody,
     CancelQuery,
     CancelsAfter,
-    OrderAnswer,
+    OrdersCancelled,
+)
+from perps.wire.orders.order import Order
+from perps.wire.orders.placing import (
+    BATCH_MAX,
     OrderBody,
     OrderQuoted,
     OrderRefused,
     OrderResult,
     OrderResults,
-    Orders,
-    OrdersCancelled,
-    OrdersQuery,
     Placed,
     ReplaceBody,
+)
+from perps.wire.orders.reading import (
+    OrderAnswer,
+    Orders,
+    OrdersQuery,
 )
 from web.answers import order_quotes, orders
 from web.answers.decimals import PICO_PLACES
@@ -384,10 +389,10 @@ ROUTES = (
     Route(wire.PLACE, place, placing),
     Route(wire.QUOTE, quote, placing),
     Route(wire.PLACE_MANY, place_many, placing_many),
-    Route(wire.LIST, listed),
-    Route(wire.GET, one),
+    Route(reading.LIST, listed),
+    Route(reading.GET, one),
     Route(wire.REPLACE, replaced, replacing),
-    Route(wire.CANCEL, cancel),
-    Route(wire.CANCEL_ALL, cancel_all),
-    Route(wire.CANCEL_AFTER, cancel_after, cancelling_after),
+    Route(cancelling.CANCEL, cancel),
+    Route(cancelling.CANCEL_ALL, cancel_all),
+    Route(cancelling.CANCEL_AFTER, cancel_after, cancelling_after),
 )

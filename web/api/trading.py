@@ -20,7 +20,7 @@ from perps.wire.base import Answer
 from perps.wire.close_all import CLOSES_MAX, CloseAllBody, ClosedAll, CloseRefused, CloseResult
 from perps.wire.margin import MarginBody
 from perps.wire.operation import NoQuery
-from perps.wire.order import Pending
+from perps.wire.orders.order import Pending
 from perps.wire.trading import CloseBody, Closed, OpenBody, Quoted
 from perps.wire.triggers import TRIGGERS, TriggersBody
 from web.answers import decimals, errors, orders, positions

@@ -17,7 +17,6 @@ from perps.wire import (
     margin,
     markets,
     net,
-    orders,
     page,
     prices,
     results,
@@ -28,6 +27,7 @@ from perps.wire import (
     venue,
 )
 from perps.wire.operation import Operation
+from perps.wire.orders import cancelling, placing, reading
 
 MODULES: Final = (
     trading,
@@ -35,7 +35,9 @@ MODULES: Final = (
     triggers,
     close_all,
     net,
-    orders,
+    placing,
+    reading,
+    cancelling,
     markets,
     history,
     flows,

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Final
 
 from perps.units import PPB, Ppb, Ticks
-from perps.wire.orders import OrderBody
+from perps.wire.orders.placing import OrderBody
 from web.answers.errors import invalid
 from web.api.bodies.units import number, price_ticks
 

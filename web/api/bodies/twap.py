@@ -8,7 +8,7 @@ from perps.commands import PlaceTwap, Side
 from perps.params import MarketParams
 from perps.units import Micros, Millis
 from perps.wire.base import outside
-from perps.wire.orders import OrderBody
+from perps.wire.orders.placing import OrderBody
 from web.answers.errors import invalid
 from web.api.bodies.units import limit_price, positive_money, time_ms
 

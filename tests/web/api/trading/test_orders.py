@@ -14,7 +14,7 @@ from perps.commands import ReplaceOrder
 from perps.market.order import Order
 from perps.params import MarketParams
 from perps.units import Micros
-from perps.wire.orders import ReplaceBody
+from perps.wire.orders.placing import ReplaceBody
 from tests.web.events import following
 from tests.web.venue import Client, Running
 

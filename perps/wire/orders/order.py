@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from perps.commands import OrderKind, Side
 from perps.wire.base import Answer, Money, Offset, OrderId, PositionId, Price, Quantity, Rate, Ticker, Time, UserId
-from perps.wire.twap import Twap
+from perps.wire.orders.twap import Twap
 
 Status = Literal["open", "filled", "cancelled", "expired"]
 

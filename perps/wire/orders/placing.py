@@ -1,4 +1,4 @@
-"""Resting orders: entries, and exits of positions, that wait for a price."""
+"""Placing orders that wait for a price, one or many, what one would do, and giving one other terms."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from perps.wire.base import (
     Answer,
     Body,
     ClientOrderId,
-    Cursor,
     Money,
     Number,
     Offset,
     Price,
-    Query,
     Ticker,
-    Time,
     UserId,
 )
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.errors import ItemRefused
-from perps.wire.history import UserTrade
-from perps.wire.lists import Page
 from perps.wire.operation import COMMAND, Operation
-from perps.wire.order import Order, Pending, Status
+from perps.wire.orders.order import Order, Pending, Status
+from perps.wire.orders.twap import IntervalMs, Slices, Twap
 from perps.wire.trading import AcceptablePrice, Fee, Fill, Position, StopLoss, TakeProfit
-from perps.wire.twap import IntervalMs, Slices, Twap
 
 BATCH_MAX: Final = 20
 """Orders in one request."""
 
+
 Size = Annotated[Number, Meta(description="The most notional to take, in US dollars.", examples=["1000"])]
+
+
 Leverage = Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
+
+
 OrderPrice = Annotated[
     Number,
     Meta(
@@ -46,16 +46,21 @@ OrderPrice = Annotated[
         examples=["9800"],
     ),
 ]
+
+
 ExpiresAt = Annotated[
     str,
     Meta(description="When the order ends unfilled, RFC 3339. Null: never.", examples=["2026-11-23T00:00:00.000Z"]),
 ]
+
+
 StopsPrice = Annotated[
     AcceptablePrice, Meta(description="Of a stop, or of each slice of a `twap`: the worst average price.")
 ]
 
 
 PlacedKind = Literal["limit", "stop", "take_profit", "trailing_stop", "twap"]
+
 
 LeftPosition = Annotated[
     str,
@@ -66,6 +71,8 @@ LeftPosition = Annotated[
         examples=["BTC-PERP-1"],
     ),
 ]
+
+
 Share = Annotated[
     Number,
     Meta(
@@ -74,6 +81,7 @@ Share = Annotated[
         examples=["0.5"],
     ),
 ]
+
 
 Callback = Annotated[
     Number,
@@ -174,16 +182,6 @@ class OrderQuoted(Answer):
     ] = UNSET
 
 
-class OrderAnswer(Answer):
-    """One order."""
-
-    order: Order
-    offset: Offset
-    fills: Annotated[
-        list[UserTrade] | UnsetType, Meta(description="When it is looked at: the trades that filled it, newest first.")
-    ] = UNSET
-
-
 class OrderRefused(ItemRefused):
     """Why one order of several was not taken."""
 
@@ -207,65 +205,6 @@ class OrderResults(Answer):
     offset: Offset
 
 
-Selection = Literal["open", "closed", "all"]
-
-
-class OrdersQuery(Page):
-    """Which of a user's orders."""
-
-    user_id: Annotated[UserId, Meta(description="Whose. `me`: the key's own user.")] = "me"
-    status: Annotated[
-        Selection,
-        Meta(description="`closed`: however they ended.", extra={ALLOWED: get_args(Selection)}),
-    ] = "open"
-    ticker: Ticker | None = None
-
-
-class CancelQuery(Query):
-    """Whose resting orders to cancel, and in which market."""
-
-    user_id: Annotated[UserId | None, Meta(description="For administrators: whose.")] = None
-    ticker: Annotated[Ticker | None, Meta(description="Without it: in all markets.")] = None
-
-
-class Orders(Answer):
-    """A user's orders, those placed last first."""
-
-    orders: list[Order]
-    offset: Offset
-    next_cursor: Cursor | None
-
-
-class OrdersCancelled(Answer):
-    """The orders that were cancelled."""
-
-    orders: list[Order]
-    offset: Offset
-
-
-class CancelAfterBody(Body):
-    """When a user's resting orders in a market end by themselves."""
-
-    ticker: Ticker
-    seconds: Annotated[
-        Number | None,
-        Meta(
-            description="From now, 1 to 86400, at most 3 decimals. 0 or null: they do not end by themselves any more.",
-            examples=["60"],
-        ),
-    ] = None
-    user_id: Annotated[UserId | None, Meta(description="For administrators: whose orders.")] = None
-
-
-class CancelsAfter(Answer):
-    """When a user's resting orders in a market end by themselves."""
-
-    ticker: Ticker
-    user_id: UserId
-    cancels_at: Annotated[Time | None, Meta(description="Null: they do not.")]
-    offset: Offset
-
-
 _TERMS: Final = (
     Code.USER_NOT_FOUND,
     Code.MARKET_HALTED,
@@ -280,6 +219,7 @@ _TERMS: Final = (
     Code.INSUFFICIENT_FUNDS,
     *COMMAND,
 )
+
 
 PLACE: Final = Operation(
     name="placeOrder",
@@ -305,6 +245,8 @@ PLACE: Final = Operation(
         *_TERMS,
     ),
 )
+
+
 QUOTE: Final = Operation(
     name="quoteOrder",
     tag="Trading",
@@ -323,6 +265,8 @@ QUOTE: Final = Operation(
         *(code for code in _TERMS if code not in (Code.CLIENT_ORDER_ID_REUSED, Code.INSUFFICIENT_FUNDS, *COMMAND)),
     ),
 )
+
+
 PLACE_MANY: Final = Operation(
     name="placeOrders",
     tag="Trading",
@@ -334,27 +278,8 @@ PLACE_MANY: Final = Operation(
     answers={200: OrderResults},
     refusals=COMMAND,
 )
-LIST: Final = Operation(
-    name="listOrders",
-    tag="Trading",
-    method="GET",
-    path="/api/orders",
-    summary="A user's orders, those placed last first",
-    scope="read",
-    query=OrdersQuery,
-    answers={200: Orders},
-    refusals=(Code.USER_NOT_FOUND, Code.RATE_LIMITED),
-)
-GET: Final = Operation(
-    name="getOrder",
-    tag="Trading",
-    method="GET",
-    path="/api/orders/{orderId}",
-    summary="One order, resting or ended",
-    scope="read",
-    answers={200: OrderAnswer},
-    refusals=(Code.ORDER_NOT_FOUND, Code.RATE_LIMITED),
-)
+
+
 REPLACE: Final = Operation(
     name="replaceOrder",
     tag="Trading",
@@ -368,41 +293,4 @@ REPLACE: Final = Operation(
     body=ReplaceBody,
     answers={200: Placed},
     refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, Code.ORDER_PENDING, Code.ORDER_CHANGED, *_TERMS),
-)
-CANCEL: Final = Operation(
-    name="cancelOrder",
-    tag="Trading",
-    method="DELETE",
-    path="/api/orders/{orderId}",
-    summary="Cancel a resting order",
-    description="Works in every mode of the market and at every price. The reserve goes back to the wallet. Where the "
-    "market executes at the next price, it cannot be cancelled before a price has come after it: `order_pending`.",
-    scope="trade",
-    answers={200: OrderAnswer},
-    refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, Code.ORDER_PENDING, *COMMAND),
-)
-CANCEL_ALL: Final = Operation(
-    name="cancelOrders",
-    tag="Trading",
-    method="DELETE",
-    path="/api/orders",
-    summary="Cancel all resting orders of a user, in one market or in all",
-    scope="trade",
-    query=CancelQuery,
-    answers={200: OrdersCancelled},
-    refusals=(Code.MARKET_NOT_FOUND, Code.USER_NOT_FOUND, *COMMAND),
-)
-CANCEL_AFTER: Final = Operation(
-    name="cancelAllAfter",
-    tag="Trading",
-    method="POST",
-    path="/api/orders/cancel-all-after",
-    summary="Cancel a user's resting orders in a market later, unless this is sent again before",
-    description="For a bot that may fall silent: it sends this again and again; when it stops, its orders end, with "
-    "the reason `cancel_timer`. Exit orders, `takeProfit` and `stopLoss` of positions stay. Each call replaces the one "
-    "before.",
-    scope="trade",
-    body=CancelAfterBody,
-    answers={200: CancelsAfter},
-    refusals=(Code.MARKET_NOT_FOUND, Code.USER_NOT_FOUND, *COMMAND),
 )
