@@ -20,15 +20,15 @@ from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.checks import CLOSED, not_to_be_used
 from perps.rules.deleveraging import begins, deleveraging
-from perps.rules.exits import Unpaid, next_exit
 from perps.rules.funding import EXHAUSTED, accrue, funding_of, is_exhausted, is_worth_a_row
 from perps.rules.liquidation import next_liquidation
-from perps.rules.next_price import is_pending_due, next_orphan, next_pending
-from perps.rules.orders import is_an_entry_due, next_entry
+from perps.rules.orders.exits import Unpaid, next_exit
+from perps.rules.orders.next_price import is_pending_due, next_orphan, next_pending
+from perps.rules.orders.resting import is_an_entry_due, next_entry
+from perps.rules.orders.twap import is_slice_due, next_slice
 from perps.rules.rule import Given
 from perps.rules.settling import settlement
 from perps.rules.table import APPLY, DECIDE, PROJECT
-from perps.rules.twap import is_slice_due, next_slice
 from perps.units import FundingIndex
 
 CONSEQUENCES_PER_ROW_MAX: Final = 256

@@ -19,11 +19,11 @@ from perps.market.orders import KEY_SCALE, limit_key, quote_key
 from perps.market.state import Market
 from perps.params import MarkSource
 from perps.refusals import InvariantViolated, RejectCode, Rejected
-from perps.rules.exits import decide_exit_fill
 from perps.rules.funding import accrue
-from perps.rules.orders import decide_fill
+from perps.rules.orders.exits import decide_exit_fill
+from perps.rules.orders.resting import decide_fill
+from perps.rules.orders.twap import decide_at_once
 from perps.rules.rule import Given
-from perps.rules.twap import decide_at_once
 from perps.units import Ticks, div_ceil, div_floor
 
 Ended = PositionOpened | PositionReduced | OrderCancelled

@@ -264,7 +264,7 @@ def project_reduced(event: PositionReduced) -> Effects:
 _EXITS: Final = (CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS, CloseReason.TRAILING_STOP)
 
 COMMANDS: tuple[CommandRule, ...] = ()
-"""A close is decided by ``perps/rules/next_price.py``."""
+"""A close is decided by ``perps/rules/orders/next_price.py``."""
 EVENTS = (EventRule(PositionReduced, apply_reduced, project_reduced),)
 
 

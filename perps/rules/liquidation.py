@@ -13,7 +13,7 @@ from perps.market.triggers import is_stop_due
 from perps.refusals import Rejected
 from perps.rules.checks import beyond_limit
 from perps.rules.closing import can_be_paid, close_of, house_cannot_pay, reduce
-from perps.rules.exits import due_stop, stop_reason
+from perps.rules.orders.exits import due_stop, stop_reason
 from perps.rules.triggers import is_young
 from perps.units import PPB
 

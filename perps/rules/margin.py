@@ -57,7 +57,7 @@ def project_changed(event: PositionChanged) -> Effects:
 
 
 COMMANDS: tuple[CommandRule, ...] = ()
-"""Margin is decided by ``perps/rules/next_price.py``."""
+"""Margin is decided by ``perps/rules/orders/next_price.py``."""
 EVENTS = (EventRule(PositionChanged, apply_changed, project_changed),)
 
 

@@ -131,7 +131,7 @@ def project_increased(event: PositionIncreased) -> Effects:
 
 
 COMMANDS: tuple[CommandRule, ...] = ()
-"""An open is decided by ``perps/rules/next_price.py``."""
+"""An open is decided by ``perps/rules/orders/next_price.py``."""
 EVENTS = (
     EventRule(PositionOpened, apply_opened, project_opened),
     EventRule(PositionIncreased, apply_changed, project_increased),

@@ -20,7 +20,7 @@ from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import fill_of, reject, unconfirmed
 from perps.rules.closing import reduce
-from perps.rules.orders import cancelled
+from perps.rules.orders.resting import cancelled
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Lots
 

@@ -11,27 +11,23 @@ from perps import commands, events
 from perps.commands import Ids, Route
 from perps.effects import Effects
 from perps.rules import (
-    cancel_timers,
     closing,
     deleveraging,
-    exits,
     funding,
     house,
     listing,
     margin,
     modes,
     netting,
-    next_price,
     opening,
-    orders,
     parameters,
     prices,
     settling,
     time,
     triggers,
-    twap,
     users,
 )
+from perps.rules.orders import cancel_timers, exits, next_price, resting, twap
 from perps.rules.rule import CommandRule, EventRule
 
 MODULES: Final = (
@@ -39,7 +35,7 @@ MODULES: Final = (
     closing,
     margin,
     triggers,
-    orders,
+    resting,
     next_price,
     netting,
     cancel_timers,

@@ -9,8 +9,8 @@ from typing import Final
 from perps.commands import ObserveTime
 from perps.events import CancelTimerSet, HoldEnded, OrderCancelled
 from perps.market.state import Market
-from perps.rules.cancel_timers import run_out
-from perps.rules.orders import expired
+from perps.rules.orders.cancel_timers import run_out
+from perps.rules.orders.resting import expired
 from perps.rules.prices import hold_is_over
 from perps.rules.rule import CommandRule, Given
 

@@ -1,4 +1,4 @@
-"""Take-profit and stop-loss: giving them to a position. How it leaves by them: ``perps/rules/exits.py``."""
+"""Take-profit and stop-loss: giving them to a position. How it leaves by them: ``perps/rules/orders/exits.py``."""
 
 from typing import Final
 

@@ -22,8 +22,8 @@ from perps.market.position import position_id
 from perps.market.twap import COMPLETED, Twap
 from perps.params import Mode
 from perps.refusals import Rejected
-from perps.rules.cancel_timers import BY_TIMER
 from perps.rules.checks import CLOSED
+from perps.rules.orders.cancel_timers import BY_TIMER
 from tests.model.rules import slow_order
 from tests.model.slow_deleveraging import Leaving
 from tests.model.slow_parts import is_least_part

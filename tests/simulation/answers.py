@@ -60,7 +60,7 @@ from perps.market.position import position_id, split_position_id
 from perps.market.twap import Twap
 from perps.params import changed
 from perps.refusals import RejectCode, Rejected
-from perps.rules.orders import BY_OWNER
+from perps.rules.orders.resting import BY_OWNER
 from perps.venue import VenueState
 
 LASTING = frozenset(RejectCode) - {RejectCode.CLIENT_ORDER_ID_REUSED, RejectCode.MARKET_NOT_FOUND}

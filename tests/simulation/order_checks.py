@@ -12,9 +12,9 @@ from perps.market.order import EXPIRED, POSITION_CLOSED, Order, order_id
 from perps.market.position import position_id
 from perps.market.twap import COMPLETED
 from perps.params import MarketParams
-from perps.rules.cancel_timers import BY_TIMER
-from perps.rules.order_terms import ORDERS_PER_USER_MAX
-from perps.rules.orders import BY_OWNER
+from perps.rules.orders.cancel_timers import BY_TIMER
+from perps.rules.orders.resting import BY_OWNER
+from perps.rules.orders.terms import ORDERS_PER_USER_MAX
 from perps.rules.settling import SETTLED
 from tests.model.rules import slow_order
 from tests.model.slow_model import SlowVenue

@@ -12,7 +12,7 @@ from perps.market.order import Order
 from perps.market.position import position_id
 from perps.market.state import Market
 from perps.market.trailing import TRAILING_PER_MARKET_MAX, TrailingStops, trailed
-from perps.rules.order_terms import ORDERS_PER_USER_MAX
+from perps.rules.orders.terms import ORDERS_PER_USER_MAX
 from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX, PPB, Micros, Millis, Ppb, Ticks
 from tools.benchmark.load import percentile

@@ -27,8 +27,8 @@ from perps.order_quotes import quote_order
 from perps.params import MarketParams
 from perps.query_rows import FillRecord
 from perps.refusals import RejectCode, Rejected
-from perps.rules.cancel_timers import TIMER_MS_MAX, TIMER_MS_MIN
-from perps.rules.orders import BY_OWNER
+from perps.rules.orders.cancel_timers import TIMER_MS_MAX, TIMER_MS_MIN
+from perps.rules.orders.resting import BY_OWNER
 from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX, PPB, Micros, Ppb
 from perps.wire.base import Answer, outside

@@ -10,8 +10,8 @@ from perps.commands import ChangeMargin, ClosePosition, OpenPosition, SetTrigger
 from perps.market.position import position_id
 from perps.params import MarketParams
 from perps.refusals import Rejected
-from perps.rules.next_price import unbounded
 from perps.rules.opening import decide_open
+from perps.rules.orders.next_price import unbounded
 from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX, PPB, Ppb
 from perps.wire import close_all, trading

@@ -21,7 +21,7 @@ from perps.events import CloseReason, Events, OrderCancelled, OrderPlaced, Order
 from perps.market.position import liquidation_price, position_id
 from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
-from perps.rules.order_terms import EXITS_PER_POSITION_MAX
+from perps.rules.orders.terms import EXITS_PER_POSITION_MAX
 from perps.sequencer import MarketSide
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Nano, Ppb, Ticks, div_ceil
 from tests.perps.build import (

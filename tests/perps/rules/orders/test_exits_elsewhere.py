@@ -12,7 +12,7 @@ from perps.market.state import Market
 from perps.order_quotes import quote_order
 from perps.params import Execution, ParamChanges
 from perps.refusals import RejectCode, Rejected
-from perps.rules.order_terms import EXITS_PER_POSITION_MAX
+from perps.rules.orders.terms import EXITS_PER_POSITION_MAX
 from perps.rules.rule import Given
 from perps.sequencer import MarketSide
 from perps.snapshot.checks import market_flaw

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-import perps.rules.next_price as rules
+import perps.rules.orders.next_price as rules
 from perps.commands import (
     CancelOrder,
     CancelOrders,

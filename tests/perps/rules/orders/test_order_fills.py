@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-import perps.rules.orders as rules
+import perps.rules.orders.resting as rules
 from perps.commands import (
     ObserveTime,
     OrderKind,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-import perps.rules.order_terms as rules
+import perps.rules.orders.terms as rules
 from perps.commands import (
     CancelOrder,
     CancelOrders,

@@ -25,7 +25,7 @@ from perps.market.state import Market
 from perps.market.trailing import TRAILING_PER_MARKET_MAX, trailing_price
 from perps.params import Execution, Mode
 from perps.refusals import RejectCode, Rejected
-from perps.rules import order_terms
+from perps.rules.orders import terms
 from perps.sequencer import MarketSide
 from perps.units import MICRO, PPB, Micros, Millis, Nano, Ppb, Ticks
 from tests.perps.build import (
@@ -323,7 +323,7 @@ def test_the_largest_callback_is_named_and_fits() -> None:
 
 def test_a_market_has_ten_thousand_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     assert TRAILING_PER_MARKET_MAX == 10_000
-    monkeypatch.setattr(order_terms, "TRAILING_PER_MARKET_MAX", 3)
+    monkeypatch.setattr(terms, "TRAILING_PER_MARKET_MAX", 3)
     venue = holding()
     for _ in range(3):
         done(trail(venue))

@@ -295,7 +295,7 @@ def test_many_whom_the_house_cannot_pay_cost_one_sum_each_and_keep_no_loser() ->
         opened(venue.open("bob", LONG, 1_000 * MICRO, take_profit=Ticks(UP)))
     loser = opened(venue.open("bob", SHORT, 100 * MICRO, leverage=1, stop_loss=Ticks(UP)))
     market = venue.markets[BTC]
-    with patch("perps.rules.exits.reduce", wraps=reduce) as tried:
+    with patch("perps.rules.orders.exits.reduce", wraps=reduce) as tried:
         left = reductions(venue.price(UP))
     assert [event.position.number for event in left] == [loser.position.number]
     assert tried.call_count == 1

@@ -27,8 +27,8 @@ from perps.market.order import POSITION_CLOSED
 from perps.market.twap import COMPLETED
 from perps.params import Mode, ParamChanges
 from perps.refusals import RejectCode
-from perps.rules import twap as twap_rule
-from perps.rules.orders import BY_OWNER
+from perps.rules.orders import twap as twap_rule
+from perps.rules.orders.resting import BY_OWNER
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Nano, Ppb, Ticks
 from tests.perps.build import BTC, BTC_PRICE, RICH, STORY, done, events_of, full_state, refused
 from tests.perps.rules.orders.resting import LONG, SHORT, books

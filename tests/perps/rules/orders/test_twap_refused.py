@@ -6,8 +6,8 @@ import pytest
 
 from perps.params import Mode
 from perps.refusals import RejectCode
-from perps.rules.order_terms import ORDERS_PER_USER_MAX
-from perps.rules.twap import PER_USER_MAX
+from perps.rules.orders.terms import ORDERS_PER_USER_MAX
+from perps.rules.orders.twap import PER_USER_MAX
 from perps.units import MICRO, Millis
 from tests.perps.build import BTC_PRICE, done, full_state, refused
 from tests.perps.rules.orders.resting import LIMIT, LONG, books, place

@@ -271,7 +271,7 @@ async def test_ten_exits_of_a_position_are_all(venue: Running) -> None:
 
 async def test_a_full_market_takes_no_more_and_says_so(venue: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     ann = await holding(venue)
-    monkeypatch.setattr("perps.rules.order_terms.TRAILING_PER_MARKET_MAX", 2)
+    monkeypatch.setattr("perps.rules.orders.terms.TRAILING_PER_MARKET_MAX", 2)
     for _ in range(2):
         (await trail(ann)).ok(201)
     async with venue.unchanged():

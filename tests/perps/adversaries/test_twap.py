@@ -13,10 +13,10 @@ from perps.market.position import position_id
 from perps.params import Mode
 from perps.refusals import Rejected
 from perps.units import MICRO, PPB, Micros, Millis, Ppb
+from tests.perps.adversaries.test_trading import GANG, MARKETS, gang_venue, leave_all, profit
 from tests.perps.build import BTC, BTC_PRICE, Books, done
 from tests.perps.rules.orders.resting import LONG, SHORT, books
 from tests.perps.rules.orders.slicing import MINUTE, begun, look, slices_of
-from tests.perps.test_adversaries import GANG, MARKETS, gang_venue, leave_all, profit
 
 STEPS = st.lists(
     st.tuples(

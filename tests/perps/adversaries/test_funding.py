@@ -12,8 +12,8 @@ from perps.events import PositionOpened, PositionReduced
 from perps.journal import events_of as decoded
 from perps.market.position import funding_base, funding_owed
 from perps.units import PPB, Millis
+from tests.perps.adversaries.test_trading import GANG, LONG, MARKETS, NO_FEES, SHORT, gang_venue, leave_all, profit
 from tests.perps.build import START_MS, STORY, STORY_PRICE, Books, done, opened, quote_market
-from tests.perps.test_adversaries import GANG, LONG, MARKETS, NO_FEES, SHORT, gang_venue, leave_all, profit
 
 FLOWS: dict[str, Any] = {"max_funding_rate": PPB // 30, "funding_velocity": 2 * PPB}
 """Funding that meets its bounds within a few hours."""

@@ -27,8 +27,8 @@ from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import reject
 from perps.rules.opening import open_at
-from perps.rules.order_terms import too_many, unfit
-from perps.rules.orders import cancelled, reserved
+from perps.rules.orders.resting import cancelled, reserved
+from perps.rules.orders.terms import too_many, unfit
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.twap_commands import twap_reserve
 from perps.units import Micros, div_floor

@@ -11,8 +11,8 @@ from perps.commands import SetTriggers, Side
 from perps.market.position import position_id
 from perps.params import MarkSource
 from perps.units import MICRO, Ticks
+from tests.perps.adversaries.test_trading import GANG, LONG, MARKETS, SHORT, gang_venue, leave_all, profit
 from tests.perps.build import STORY, STORY_PRICE, Books, done, opened, quote_market
-from tests.perps.test_adversaries import GANG, LONG, MARKETS, SHORT, gang_venue, leave_all, profit
 
 VICTIMS = [f"v{number}" for number in range(20)]
 

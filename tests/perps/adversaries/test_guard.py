@@ -10,8 +10,8 @@ from perps.events import PositionOpened
 from perps.params import Mode
 from perps.refusals import RejectCode
 from perps.units import MICRO, PPB, Micros
+from tests.perps.adversaries.test_trading import GANG, MARKETS, MOVES, NO_FEES, gang_venue, profit
 from tests.perps.build import BTC, BTC_PRICE, Books, done, index_market, opened, reductions, refused
-from tests.perps.test_adversaries import GANG, MARKETS, MOVES, NO_FEES, gang_venue, profit
 
 LONG, SHORT = Side
 

@@ -16,6 +16,8 @@ from perps.market.position import liquidation_price, position_id
 from perps.params import MarketParams, MarkSource, Tier
 from perps.refusals import Rejected
 from perps.units import MICRO, PPB, Lots, Micros, Ppb, Ticks, div_ceil, div_floor
+from tests.perps.adversaries.test_margin import most_out
+from tests.perps.adversaries.test_trading import leave_all
 from tests.perps.build import (
     BTC_PRICE,
     STORY_PRICE,
@@ -27,8 +29,6 @@ from tests.perps.build import (
     quote_market,
     reductions,
 )
-from tests.perps.test_adversaries import leave_all
-from tests.perps.test_margin_adversaries import most_out
 
 LONG, SHORT = Side.LONG, Side.SHORT
 GANG = ("ann", "bob", "cid")

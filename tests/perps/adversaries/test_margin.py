@@ -13,6 +13,7 @@ from perps.market.position import position_id, withdrawable
 from perps.market.state import Market
 from perps.refusals import RejectCode, Rejected
 from perps.units import MICRO, Micros
+from tests.perps.adversaries.test_trading import GANG, LONG, MARKETS, SHORT, gang_venue, leave_all, profit
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -25,7 +26,6 @@ from tests.perps.build import (
     reductions,
     refused,
 )
-from tests.perps.test_adversaries import GANG, LONG, MARKETS, SHORT, gang_venue, leave_all, profit
 
 MOVES = st.lists(
     st.tuples(

@@ -13,8 +13,8 @@ from perps.market.order import order_id
 from perps.market.position import position_id
 from perps.params import MarkSource
 from perps.units import MICRO, PPB, Ppb, Ticks
+from tests.perps.adversaries.test_trading import GANG, LONG, MARKETS, SHORT, gang_venue, leave_all, profit
 from tests.perps.build import STORY, STORY_PRICE, Books, done, full_state, opened, quote_market, reductions
-from tests.perps.test_adversaries import GANG, LONG, MARKETS, SHORT, gang_venue, leave_all, profit
 
 VICTIMS = [f"v{number}" for number in range(20)]
 

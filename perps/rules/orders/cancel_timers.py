@@ -13,7 +13,7 @@ from perps.market.order import Order
 from perps.market.state import Market
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import reject
-from perps.rules.orders import cancelled, pending
+from perps.rules.orders.resting import cancelled, pending
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Millis
 

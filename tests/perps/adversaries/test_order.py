@@ -10,8 +10,8 @@ from perps.commands import CancelOrder, CancelOrders, OrderKind, PlaceExit, Plac
 from perps.market.order import order_id
 from perps.market.position import position_id
 from perps.units import PPB, Micros, Ppb, Ticks
+from tests.perps.adversaries.test_trading import GANG, LONG, MARKETS, SHORT, gang_venue, leave_all, profit
 from tests.perps.build import done, full_state
-from tests.perps.test_adversaries import GANG, LONG, MARKETS, SHORT, gang_venue, leave_all, profit
 
 STEPS = st.lists(
     st.tuples(

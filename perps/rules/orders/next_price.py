@@ -27,8 +27,8 @@ from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.rules import closing, margin, opening
 from perps.rules.checks import first_of, reject
 from perps.rules.closing import close_of, to_close
-from perps.rules.order_terms import reserve, too_many
-from perps.rules.orders import cancelled, decide_fill, reserved
+from perps.rules.orders.resting import cancelled, decide_fill, reserved
+from perps.rules.orders.terms import reserve, too_many
 from perps.rules.rule import CommandRule, Given
 from perps.units import BPS, INTEGER_MAX, Micros, Millis, Nano, Pico, Ppb, div_ceil, div_floor
 

@@ -18,7 +18,7 @@ from perps.market.triggers import is_stop_due
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import beyond_limit, find, reject, usable
 from perps.rules.closing import can_be_paid, close_of, gain, leaves_it_endangered, reduce
-from perps.rules.order_terms import due_already, too_many, too_many_exits, too_many_trailing, unfit
+from perps.rules.orders.terms import due_already, too_many, too_many_exits, too_many_trailing, unfit
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import is_young
 from perps.units import PPB, Micros, Ticks, div_floor

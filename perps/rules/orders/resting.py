@@ -1,7 +1,7 @@
 """Resting orders: placing entries, replacing and cancelling any, and their end: a fill, a refusal or their time.
 
 Their money lies in the market's own account from the moment they are placed. So a fill is decided in the market alone,
-and asks nobody. Exit orders are placed and filled in ``perps/rules/exits.py``.
+and asks nobody. Exit orders are placed and filled in ``perps/rules/orders/exits.py``.
 """
 
 from itertools import islice
@@ -30,7 +30,7 @@ from perps.params import Mode
 from perps.refusals import InvariantViolated, RejectCode, Rejected
 from perps.rules.checks import reject, shut
 from perps.rules.opening import open_at
-from perps.rules.order_terms import due_already, merged, reserve, too_many, unfit
+from perps.rules.orders.terms import due_already, merged, reserve, too_many, unfit
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.units import Micros, Nano, Pico, Ticks, div_floor
 
