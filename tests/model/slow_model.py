@@ -374,14 +374,11 @@ class SlowVenue:
 
     def total(self) -> int:
         """Σ of all accounts: 0."""
-        markets = sum(market.house + market.insurance + self.margin(market.rules.ticker) for market in self.listings)
+        markets = sum(
+            market.house + market.insurance + self.margin(market.rules.ticker) for market in self.markets.values()
+        )
         reserved = sum(order.reserve for order in self.orders.by_name.values())
         return sum(self.wallets.values()) + markets + reserved + self.fees + self.world
-
-    @property
-    def listings(self) -> list[SlowMarket]:
-        """All markets."""
-        return list(self.markets.values())
 
     def traded(self, trade: Trade) -> None:
         """A fill, at the index price it carries."""

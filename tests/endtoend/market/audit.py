@@ -155,8 +155,8 @@ class Replay:
         assert accounts == {
             "wallets": sum(books.wallets.values()),
             "margin": sum(books.margin(ticker) for ticker in books.markets),
-            "house": sum(market.house for market in books.listings),
-            "insurance": sum(market.insurance for market in books.listings),
+            "house": sum(market.house for market in books.markets.values()),
+            "insurance": sum(market.insurance for market in books.markets.values()),
             "fees": books.fees,
             "world": books.world,
         }
