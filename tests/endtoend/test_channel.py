@@ -64,6 +64,7 @@ async def test_the_example_survives_a_kill_9_of_the_venue_and_does_everything_on
     assert trades == {"open": 20, "close": 15}
 
 
+@fault("kill -9 of the example of an agent itself", "I3", "I4")
 async def test_the_example_that_is_killed_itself_goes_on_with_what_it_has_when_it_is_started_again(
     venues: Venues,
 ) -> None:
