@@ -23,9 +23,9 @@ from tests.endtoend.page.browser import visiting
 from tests.endtoend.page.rest import Json
 from tests.endtoend.venue_process import ADMIN_KEY, VenueProcess
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
-SHOWN_MS: Final = 40_000
+SHOWN_MS: Final = 90_000
 """Each press of a button draws all operations anew: a second on an idle machine, many on a busy one."""
 FOLLOWED: Final = re.compile(r"/api/sse/users/me\?ticket=")
 """What the page says to open in another tab."""
