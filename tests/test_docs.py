@@ -300,7 +300,9 @@ def test_the_clients_page_names_every_command_that_has_no_id(operation: Operatio
     method = re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", operation.name)
     has_id = "client_order_id" in getattr(operation.body, "__struct_fields__", ())
     table = CLIENT.partition("These commands have no client order id")[2].partition("To make a command safe")[0]
-    assert (f"`{method}`" in table) is not has_id
+    assert (f"`{method}`" in table) is not has_id, "docs/client.md names all commands without an id"
+    again = [row for row in table.splitlines() if row.endswith("| sent again: a second time changes nothing |")]
+    assert (f"`{method}`" in again[0]) is operation.repeatable, "the first row has those that are ``repeatable``"
 
 
 def test_every_method_in_the_clients_page_is_there() -> None:

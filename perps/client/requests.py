@@ -13,16 +13,8 @@ from msgspec import Struct
 
 from perps.wire.agents import AGENTS, KINDS
 from perps.wire.base import encode, outside
-from perps.wire.keys import REVOKE_KEY
-from perps.wire.markets import SET_MODE
 from perps.wire.operation import Operation
-from perps.wire.orders.cancelling import (
-    CANCEL,
-    CANCEL_AFTER,
-    CANCEL_ALL,
-)
 from perps.wire.prices import SET_PRICE, SET_PRICES
-from perps.wire.venue import TAKE_SNAPSHOT
 
 Exact = int | str | Decimal
 """A number that goes out. Money and sizes are US dollars, prices are US dollars for one base unit."""
@@ -35,11 +27,6 @@ class Nothing(Enum):
 
 
 NOTHING: Final = Nothing.NOTHING
-
-REPEATABLE: Final = frozenset(
-    each.name for each in (CANCEL, CANCEL_ALL, CANCEL_AFTER, SET_MODE, REVOKE_KEY, TAKE_SNAPSHOT)
-)
-"""Commands without an id that may be done twice: the second changes nothing that matters."""
 
 
 class Request(Struct, frozen=True):
@@ -133,13 +120,13 @@ def _repeatable(operation: Operation, given: dict[str, Any]) -> tuple[str | None
     if not operation.has_effect:
         return None, True
     if operation.body is None:
-        return None, operation.name in REPEATABLE
+        return None, operation.repeatable
     if operation is SET_PRICES:
         return None, all("sequence" in item for item in given["items"])
     if get_origin(operation.body) is list:
         return None, all("clientOrderId" in item for item in given["items"])
     if "client_order_id" not in operation.body.__struct_fields__:
-        return None, operation.name in REPEATABLE or (operation is SET_PRICE and "sequence" in given)
+        return None, operation.repeatable or (operation is SET_PRICE and "sequence" in given)
     order_id: str = given.setdefault("client_order_id", uuid4().hex)
     return order_id, True
 

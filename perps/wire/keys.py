@@ -115,6 +115,7 @@ REVOKE_KEY: Final = Operation(
     description="404 means that there never was such a key. After a 503 the key no longer works on this venue, but its "
     "end may not be stored: send the request again.",
     scope="admin",
+    repeatable=True,
     answers={200: KeyRevoked},
     refusals=(Code.NOT_FOUND,),
 )

@@ -261,6 +261,7 @@ SET_MODE: Final = Operation(
     "prices, and positions that are due by then are liquidated when the mode changes.",
     scope="admin",
     body=ModeBody,
+    repeatable=True,
     answers={200: MarketAnswer},
     refusals=(Code.MARKET_NOT_FOUND, *COMMAND),
 )
@@ -276,6 +277,7 @@ UPDATE: Final = Operation(
     "unless `force` is true.",
     scope="admin",
     body=ChangesBody,
+    repeatable=True,
     answers={200: MarketAnswer},
     refusals=(Code.MARKET_NOT_FOUND, Code.PARAMETERS_INCONSISTENT, Code.WOULD_BE_LIQUIDATED, *COMMAND),
 )
@@ -288,6 +290,7 @@ SETTLE: Final = Operation(
     description="The price is `indexPrice` · (1 + `skew` / (2 · `skewScale`)): what all together would get by leaving. "
     "There is no fee. Refused while the house cannot pay what the winners get; `details` say what is `missing`.",
     scope="admin",
+    repeatable=True,
     answers={200: Settled},
     refusals=(
         Code.MARKET_NOT_FOUND,

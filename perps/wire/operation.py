@@ -83,6 +83,10 @@ class Operation(Struct, frozen=True, kw_only=True):
     """Of a stream or a channel: what each event carries, by the event's name."""
     links: Mapping[str, Mapping[str, str]] = {}
     """Operations that can follow a success, by name: where in its body their path's places are, as JSON pointers."""
+    repeatable: bool = False
+    """Of one with an effect and without a client order id: a second time changes nothing. Clients send it again when
+    they do not know whether it was done.
+    """
     refusals: tuple[Code, ...] = ()
     """Its own codes. ``refusals_of`` adds those that any request can get."""
 

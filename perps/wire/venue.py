@@ -158,6 +158,7 @@ TAKE_SNAPSHOT: Final = Operation(
     path="/api/admin/snapshots",
     summary="Take a snapshot of everything that is durable by now",
     scope="admin",
+    repeatable=True,
     answers={201: SnapshotTaken},
 )
 STATE: Final = Operation(

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
+from perps import commands
+from tests.simulation import answers, client_orders, clients
 from tests.simulation.directed import WINNERS
 from tests.simulation.world import run
 
@@ -29,6 +33,15 @@ def test_every_invariant_holds_whatever_happens(first: int) -> None:
 def test_every_invariant_holds_whatever_else_happens(first: int) -> None:
     for seed in range(first, first + CHUNK_SEARCHED):
         run(seed)
+
+
+def test_every_command_is_sent_and_its_answers_are_checked() -> None:
+    """The venue's timer sends ``ObserveTime``."""
+    wanted = {kind.__name__ for kind in commands.COMMANDS} - {"ObserveTime"}
+    sent = inspect.getsource(clients) + inspect.getsource(client_orders)
+    assert {kind for kind in wanted if f"{kind}(" not in sent} == set(), "send it: a weight and a case in clients.py"
+    checked = inspect.getsource(answers)
+    assert {kind for kind in wanted if f"{kind}(" not in checked} == set(), "say in answers.py which event answers it"
 
 
 def test_a_seed_is_a_run() -> None:

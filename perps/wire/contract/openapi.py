@@ -107,6 +107,8 @@ def _headers(*names: str) -> Json:
 
 
 def _operation(operation: Operation) -> Json:
+    if operation.name not in EXAMPLES and operation.body is not None:
+        raise TypeError(f"{operation.name} has no example: add one to EXAMPLES in perps/wire/contract/examples.py")
     described: Json = {
         "operationId": operation.name,
         "tags": [operation.tag],

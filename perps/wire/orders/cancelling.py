@@ -68,6 +68,7 @@ CANCEL: Final = Operation(
     description="Works in every mode of the market and at every price. The reserve goes back to the wallet. Where the "
     "market executes at the next price, it cannot be cancelled before a price has come after it: `order_pending`.",
     scope="trade",
+    repeatable=True,
     answers={200: OrderAnswer},
     refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, Code.ORDER_PENDING, *COMMAND),
 )
@@ -81,6 +82,7 @@ CANCEL_ALL: Final = Operation(
     summary="Cancel all resting orders of a user, in one market or in all",
     scope="trade",
     query=CancelQuery,
+    repeatable=True,
     answers={200: OrdersCancelled},
     refusals=(Code.MARKET_NOT_FOUND, Code.USER_NOT_FOUND, *COMMAND),
 )
@@ -97,6 +99,7 @@ CANCEL_AFTER: Final = Operation(
     "before.",
     scope="trade",
     body=CancelAfterBody,
+    repeatable=True,
     answers={200: CancelsAfter},
     refusals=(Code.MARKET_NOT_FOUND, Code.USER_NOT_FOUND, *COMMAND),
 )

@@ -106,6 +106,7 @@ def test_every_operation_is_in_it_with_its_key_and_its_statuses(operation: Opera
 
 @pytest.mark.parametrize("operation", [each for each in OPERATIONS if _answers_json(each)], ids=lambda each: each.name)
 def test_every_operation_has_an_example_that_fits_its_types(operation: Operation) -> None:
+    assert operation.name in EXAMPLES, "it needs an example in perps/wire/contract/examples.py"
     example, described = EXAMPLES[operation.name], CLOSED["paths"][operation.path][operation.method.lower()]
 
     answer = described["responses"][str(operation.status)]["content"]["application/json"]
@@ -128,7 +129,7 @@ def test_the_samples_of_the_documentation_are_the_examples() -> None:
         {"order", "newBalance", "clientOrderId", "offset"},
         {"ticker", "price", "preset"},
         {"ticker", "price", "maxOpenInterest", "tiers"},
-    ]
+    ], "a sample of docs/api.md is an answer or a body in perps/wire/contract/examples.py, word for word"
     for block in others:
         kind = "ErrorAnswer" if "error" in block else "Pending" if "order" in block else "MarketBody"
         _check({"$ref": f"#/components/schemas/{kind}"}, block)
