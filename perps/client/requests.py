@@ -16,11 +16,7 @@ from perps.wire.base import encode, outside
 from perps.wire.keys import REVOKE_KEY
 from perps.wire.markets import SET_MODE
 from perps.wire.operation import Operation
-from perps.wire.orders.cancelling import (
-    CANCEL,
-    CANCEL_AFTER,
-    CANCEL_ALL,
-)
+from perps.wire.orders.cancelling import CANCEL, CANCEL_AFTER, CANCEL_ALL
 from perps.wire.prices import SET_PRICE, SET_PRICES
 from perps.wire.venue import TAKE_SNAPSHOT
 
