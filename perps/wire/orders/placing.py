@@ -79,7 +79,7 @@ class OrderBody(Body, kw_only=True):
     side: Annotated[Side | None, Meta(description="Of an entry.")] = None
     size: Size | None = None
     leverage: Leverage | None = None
-    price: Annotated[OrderPrice | None, Meta(description="Of all but a `twap`.")] = None
+    price: Annotated[OrderPrice | None, Meta(description="Of all but a `trailing_stop` and a `twap`.")] = None
     expires_at: ExpiresAt | None = None
     acceptable_price: StopsPrice | None = None
     take_profit: TakeProfit | None = None
