@@ -59,13 +59,7 @@ class _Agent(Loading):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's own is not registered as one
-        key = base64.b64encode(os.urandom(16)).decode()
-        self.transport.write(
-            f"GET {AGENTS.path} HTTP/1.1\r\nHost: {self._spec.host}:{self._spec.port}\r\n"
-            f"Authorization: Bearer {self._spec.keys[self._number]}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n"
-            f"Sec-WebSocket-Protocol: {MSGPACK}\r\n\r\n".encode()
-        )
+        self.transport.write(hand_shake(f"{self._spec.host}:{self._spec.port}", self._spec.keys[self._number]))
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -122,6 +116,16 @@ class _Agent(Loading):
             "clientOrderId": f"{self._spec.run}-{self._number:05d}-{self._count:010d}",
         }
         return self._count, "open", body
+
+
+def hand_shake(host: str, key: str) -> bytes:
+    """What a channel begins with."""
+    secret = base64.b64encode(os.urandom(16)).decode()
+    return (
+        f"GET {AGENTS.path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {secret}\r\n"
+        f"Sec-WebSocket-Protocol: {MSGPACK}\r\n\r\n"
+    ).encode()
 
 
 def framed(message: bytes) -> bytes:

@@ -8,7 +8,6 @@ and beside them, and what the venue answers to the first that is one too many. L
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import resource
 import sys
@@ -22,8 +21,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from perps.client import Agent, Venue
-from perps.wire.agents import AGENTS, MSGPACK
-from tools.benchmark.channel import UNMASKED, message_size
+from tools.benchmark.channel import UNMASKED, hand_shake, message_size
 
 TICKER: Final = "SOCKETS-PERP"
 COUNT: Final = 10_000
@@ -46,12 +44,7 @@ class _Idle(asyncio.Protocol):
     """One channel that only answers pings."""
 
     def __init__(self, host: str, key: str) -> None:
-        secret = base64.b64encode(os.urandom(16)).decode()
-        self._request = (
-            f"GET {AGENTS.path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {secret}\r\n"
-            f"Sec-WebSocket-Protocol: {MSGPACK}\r\n\r\n"
-        ).encode()
+        self._request = hand_shake(host, key)
         self._buffer = b""
         self._is_open = False
         self.transport: asyncio.Transport | None = None

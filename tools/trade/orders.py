@@ -8,20 +8,9 @@ from typing import Final
 import rich_click as click
 from msgspec import Struct
 
-from perps.wire.orders.cancelling import (
-    CANCEL,
-    CANCEL_ALL,
-    OrdersCancelled,
-)
-from perps.wire.orders.placing import (
-    PLACE,
-    Placed,
-)
-from perps.wire.orders.reading import (
-    LIST,
-    OrderAnswer,
-    Orders,
-)
+from perps.wire.orders.cancelling import CANCEL, CANCEL_ALL, OrdersCancelled
+from perps.wire.orders.placing import PLACE, Placed
+from perps.wire.orders.reading import LIST, OrderAnswer, Orders
 from tools.admin.answers import cursor_option, limit_option, show_as, show_list, show_rows
 from tools.argument_types import AMOUNT, MOMENT, POSITION_ID, TICKER
 from tools.settings import Access, SettingsCommand, json_option

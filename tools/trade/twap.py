@@ -6,12 +6,7 @@ from typing import Final
 
 import rich_click as click
 
-from perps.wire.orders.placing import (
-    PLACE,
-    QUOTE,
-    OrderQuoted,
-    Placed,
-)
+from perps.wire.orders.placing import PLACE, QUOTE, OrderQuoted, Placed
 from tools.admin.answers import show_as, show_rows
 from tools.argument_types import AMOUNT, MOMENT, TICKER, Whole
 from tools.settings import Access, SettingsCommand, json_option

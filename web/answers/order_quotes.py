@@ -15,10 +15,7 @@ from perps.market.state import Market
 from perps.order_quotes import OrderQuote
 from perps.refusals import Rejected
 from perps.units import PPB, div_ceil
-from perps.wire.orders.placing import (
-    Expected,
-    OrderQuoted,
-)
+from perps.wire.orders.placing import Expected, OrderQuoted
 from web.answers import decimals
 from web.answers.positions import stop_warning
 from web.answers.trades import fee, fill

@@ -17,10 +17,7 @@ from perps.market.state import Market
 from perps.params import MarketParams
 from perps.query_rows import STATUS_OPEN, OrderRecord
 from perps.wire.orders.order import Order, Pending, Status
-from perps.wire.orders.placing import (
-    OrderResult,
-    Placed,
-)
+from perps.wire.orders.placing import OrderResult, Placed
 from perps.wire.streams import OrderEvent
 from web.answers import decimals
 from web.answers.positions import open_position

@@ -16,10 +16,7 @@ from perps.wire.agents import KINDS, OWN_KINDS, PING, SUBSCRIBE, AgentsQuery, As
 from perps.wire.base import Answer
 from perps.wire.contract.weights import WEIGHT, WEIGHTS
 from perps.wire.errors import STATUS, ErrorCode
-from perps.wire.orders.cancelling import (
-    CANCEL_ALL,
-    CancelQuery,
-)
+from perps.wire.orders.cancelling import CANCEL_ALL, CancelQuery
 from perps.wire.streams import MIXED_STREAM
 from web.agents import socket
 from web.agents.frames import JSON, MSGPACK, JsonFrames, PackedFrames, Replied

@@ -5,42 +5,22 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from msgspec import UNSET
-
-from perps.commands import (
-    CancelOrder,
-    CancelOrders,
-    OrderKind,
-    PlaceExit,
-    PlaceOrder,
-    PlaceTwap,
-    ReplaceOrder,
-    SetCancelTimer,
-    Side,
-)
+from perps.commands import CancelOrder, CancelOrders, SetCancelTimer
 from perps.events import CancelTimerSet, OrderCancelled, own_of
-from perps.market.order import Order as DomainOrder
 from perps.market.order import split_order_id
-from perps.market.position import split_position_id
 from perps.market.state import Market
 from perps.order_quotes import quote_order
-from perps.params import MarketParams
 from perps.query_rows import FillRecord
 from perps.refusals import RejectCode, Rejected
 from perps.rules.orders.cancel_timers import TIMER_MS_MAX, TIMER_MS_MIN
 from perps.rules.orders.resting import BY_OWNER
 from perps.rules.rule import Given
-from perps.units import AMOUNT_MAX, PPB, Micros, Ppb
-from perps.wire.base import Answer, outside
+from perps.units import AMOUNT_MAX
+from perps.wire.base import Answer
 from perps.wire.operation import NoQuery
 from perps.wire.orders import cancelling, reading
 from perps.wire.orders import placing as wire
-from perps.wire.orders.cancelling import (
-    CancelAfterBody,
-    CancelQuery,
-    CancelsAfter,
-    OrdersCancelled,
-)
+from perps.wire.orders.cancelling import CancelAfterBody, CancelQuery, CancelsAfter, OrdersCancelled
 from perps.wire.orders.order import Order
 from perps.wire.orders.placing import (
     BATCH_MAX,
@@ -52,21 +32,15 @@ from perps.wire.orders.placing import (
     Placed,
     ReplaceBody,
 )
-from perps.wire.orders.reading import (
-    OrderAnswer,
-    Orders,
-    OrdersQuery,
-)
+from perps.wire.orders.reading import OrderAnswer, Orders, OrdersQuery
 from web.answers import order_quotes, orders
-from web.answers.decimals import PICO_PLACES
 from web.answers.errors import RequestError, invalid, not_found, of_item, of_rejected, refused_item
 from web.answers.rows import own_event
 from web.answers.times import rfc3339
 from web.answers.trades import user_trade
-from web.api.bodies.commands import check_exits, exits, ticker_of_position
-from web.api.bodies.trailing import callback_ppb, check_trailing, price_or_callback
-from web.api.bodies.twap import check_no_slices, check_twap, twap_command
-from web.api.bodies.units import limit_price, number, positive_money, price_ticks, share, time_ms
+from web.api.bodies.commands import ticker_of_position
+from web.api.bodies.orders import check_order, check_replacement, order_command, replacement
+from web.api.bodies.units import number
 from web.api.call import Call, Reply, Route, replayable
 from web.api.paging import before
 from web.gateway import POSITION_SHOWN_MAX, Done, in_name_of, wallet_of
@@ -80,7 +54,7 @@ REPLACES_MAX: Final = 8
 
 def placing(call: Call[OrderBody, NoQuery]) -> OrderBody:
     """An order that its market can be asked to take."""
-    _check(call.body)
+    check_order(call.body)
     return call.body
 
 
@@ -92,7 +66,7 @@ async def place(call: Call[OrderBody, NoQuery], asked: OrderBody) -> Answer | Re
 async def quote(call: Call[OrderBody, NoQuery], asked: OrderBody) -> OrderQuoted:
     """What an order would do now, from committed state; nothing changes and no money is looked at."""
     context, market = call.context, _market_of(call, asked)
-    call.command = command = in_name_of(call.principal, _command(asked, market.params))
+    call.command = command = in_name_of(call.principal, order_command(asked, market.params))
     user = context.user(command.user)
     theirs = await context.gateway.not_theirs(call.principal, command)
     if theirs is not None:
@@ -111,7 +85,7 @@ def placing_many(call: Call[list[OrderBody], NoQuery]) -> list[OrderBody]:
         raise invalid(f"The list must have 1 to {BATCH_MAX} items.", maximum=BATCH_MAX)
     for index, item in enumerate(call.body):
         try:
-            _check(item)
+            check_order(item)
         except RequestError as error:
             raise of_item(index, error) from error
     return call.body
@@ -160,15 +134,8 @@ async def one(call: Call[None, NoQuery]) -> OrderAnswer:
 
 def replacing(call: Call[ReplaceBody, NoQuery]) -> ReplaceBody:
     """Other terms that a market can be asked for."""
-    body = call.body
-    if body.size is not None:
-        positive_money(body.size, "size")
-    if body.percentage is not None:
-        _share(body)
-    if body.callback is not None:
-        callback_ppb(body.callback)
-    _check_prices(body)
-    return body
+    check_replacement(call.body)
+    return call.body
 
 
 async def replaced(call: Call[ReplaceBody, NoQuery], asked: ReplaceBody) -> Answer | Reply:
@@ -188,7 +155,7 @@ async def _replaced(
     from, and refuses if they are others by then. Its refusal comes behind the row that changed them: so they are known
     here now.
     """
-    command = _replacement(asked, call.path["orderId"], market.orders.by_number.get(number), market.params)
+    command = replacement(asked, call.path["orderId"], market.orders.by_number.get(number), market.params)
     try:
         return await call.do(command, asked.client_order_id, part=attempt or None)
     except RequestError as error:
@@ -251,7 +218,7 @@ async def _cancelled(call: Call[None, CancelQuery], ticker: str, user: str) -> l
 async def _placed(call: Call[Any, NoQuery], asked: OrderBody, part: int | None = None) -> tuple[Placed, Done]:
     """The answer, and the row that it is of."""
     params = _market_of(call, asked).params
-    answer = await call.do(_command(asked, params), asked.client_order_id, part=part)
+    answer = await call.do(order_command(asked, params), asked.client_order_id, part=part)
     return orders.placed(answer.entry, params), answer
 
 
@@ -259,88 +226,6 @@ def _result(outcome: tuple[Placed, Done] | BaseException) -> OrderResult:
     if isinstance(outcome, BaseException):
         return OrderResult(error=refused_item(OrderRefused, outcome))
     return orders.result(outcome[0])
-
-
-_OF_ENTRIES: Final = ("ticker", "side", "size", "leverage")
-_NOT_OF_EXITS: Final = ("side", "size", "leverage", "take_profit", "stop_loss")
-
-
-def _check(body: OrderBody) -> None:
-    """Everything about an order that can be wrong without knowing its market."""
-    if body.type == "twap":
-        check_twap(body)
-    elif body.position_id is not None:
-        _check_exit(body, body.position_id)
-    else:
-        for name in _OF_ENTRIES:
-            if getattr(body, name) is None:
-                raise invalid(f"{name} is missing. (An exit of a position has positionId instead.)", field=name)
-        if body.type in ("take_profit", "trailing_stop"):
-            raise invalid(f"A {body.type} leaves a position: name it in positionId.", field="type")
-        if body.percentage is not None:
-            raise invalid("percentage is for an exit: name its position in positionId.", field="percentage")
-    if body.type != "twap":
-        check_no_slices(body)
-    check_trailing(body)
-    if body.size is not None:
-        positive_money(body.size, "size")
-    _check_prices(body)
-    if body.acceptable_price is not None and body.type == "limit":
-        raise invalid("acceptablePrice is for stops: the price of a limit is its bound.", field="acceptablePrice")
-
-
-def _check_exit(body: OrderBody, position: str) -> None:
-    if body.type == "limit":
-        raise invalid("An exit of a position is a stop, a trailing_stop or a take_profit.", field="type")
-    for field in _NOT_OF_EXITS:
-        if getattr(body, field) is not None:
-            name = outside(field)
-            raise invalid(f"An exit has no {name}: it closes a percentage of its position.", field=name)
-    parts = split_position_id(position)
-    if body.ticker is not None and parts is not None and parts[0] != body.ticker:
-        raise invalid("The position is in another market: leave ticker out, or name the position's.", field="ticker")
-    _share(body)
-
-
-def _share(body: OrderBody | ReplaceBody) -> Ppb:
-    return Ppb(PPB) if body.percentage is None else share(body.percentage, "percentage")
-
-
-def _check_prices(body: OrderBody | ReplaceBody) -> None:
-    if body.price is not None and number(body.price, PICO_PLACES, "price") <= 0:
-        raise invalid("price must be positive.", field="price")
-    if body.acceptable_price is not UNSET:
-        limit_price(body.acceptable_price, "acceptablePrice")
-    check_exits(body)
-    if body.expires_at is not UNSET and body.expires_at is not None:
-        time_ms(body.expires_at, "expiresAt")
-
-
-def _command(body: OrderBody, params: MarketParams) -> PlaceOrder | PlaceExit | PlaceTwap:
-    """The command an order asks for, once ``_check`` has passed."""
-    if body.type == "twap":
-        return twap_command(body, params)
-    nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
-    more: dict[str, Any] = {
-        "ticker": params.ticker,
-        "user": body.user_id or "",
-        "order": OrderKind(body.type),
-        **price_or_callback(body, params.tick_size),
-        "expires_at": None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
-        "acceptable_price": nano,
-        "acceptable_price_pico": rest,
-    }
-    if body.position_id is not None:
-        return PlaceExit(position_id=body.position_id, share=_share(body), **more)
-    profit, stop = exits(body, params)
-    return PlaceOrder(
-        side=body.side or Side.LONG,
-        size=Micros(0) if body.size is None else positive_money(body.size, "size"),
-        leverage=body.leverage or 0,
-        take_profit=profit,
-        stop_loss=stop,
-        **more,
-    )
 
 
 def _market_of(call: Call[Any, NoQuery], body: OrderBody) -> Market:
@@ -351,34 +236,6 @@ def _market_of(call: Call[Any, NoQuery], body: OrderBody) -> Market:
     if view is None:
         raise not_found("position", position=body.position_id[:POSITION_SHOWN_MAX])
     return view.market
-
-
-def _replacement(body: ReplaceBody, name: str, order: DomainOrder | None, params: MarketParams) -> ReplaceOrder:
-    """What the body names, and what is known here of the rest. Of an order that is gone, anything."""
-    named: dict[str, Any] = {}
-    if body.size is not None:
-        named["size"] = positive_money(body.size, "size")
-    if body.leverage is not None:
-        named["leverage"] = body.leverage
-    if body.percentage is not None:
-        named["share"] = _share(body)
-    if body.callback is not None:
-        named["callback"] = callback_ppb(body.callback)
-    if body.price is not None:
-        named["price"] = price_ticks(body.price, params.tick_size)
-    if body.expires_at is not UNSET:
-        named["expires_at"] = None if body.expires_at is None else time_ms(body.expires_at, "expiresAt")
-    if body.acceptable_price is not UNSET:
-        nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
-        named |= {"acceptable_price": nano, "acceptable_price_pico": rest}
-    profit, stop = exits(body, params)
-    if body.take_profit is not UNSET:
-        named["take_profit"] = profit
-    if body.stop_loss is not UNSET:
-        named["stop_loss"] = stop
-    if order is not None:
-        named |= {"known_size": order.size, "known_leverage": order.leverage}
-    return ReplaceOrder(ticker=params.ticker, user=body.user_id or "", order_id=name, **named)
 
 
 def _no_order(name: str) -> RequestError:

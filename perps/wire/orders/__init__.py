@@ -1,1 +1,1 @@
-"""Orders of the contract: what one is (``order``, ``twap``), and what is asked about them."""
+"""Orders of the contract: what one is (``order``, ``twap``), and ``placing``, ``reading`` and ``cancelling`` them."""

@@ -6,16 +6,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from perps.wire.base import (
-    Answer,
-    Body,
-    Number,
-    Offset,
-    Query,
-    Ticker,
-    Time,
-    UserId,
-)
+from perps.wire.base import Answer, Body, Number, Offset, Query, Ticker, Time, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.operation import COMMAND, Operation
 from perps.wire.orders.order import Order
@@ -73,7 +64,6 @@ CANCEL: Final = Operation(
     refusals=(Code.ORDER_NOT_FOUND, Code.ORDER_CLOSED, Code.ORDER_PENDING, *COMMAND),
 )
 
-
 CANCEL_ALL: Final = Operation(
     name="cancelOrders",
     tag="Trading",
@@ -86,7 +76,6 @@ CANCEL_ALL: Final = Operation(
     answers={200: OrdersCancelled},
     refusals=(Code.MARKET_NOT_FOUND, Code.USER_NOT_FOUND, *COMMAND),
 )
-
 
 CANCEL_AFTER: Final = Operation(
     name="cancelAllAfter",

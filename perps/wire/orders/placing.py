@@ -8,18 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from perps.commands import Side
 from perps.params import Execution
-from perps.wire.base import (
-    ALLOWED,
-    Answer,
-    Body,
-    ClientOrderId,
-    Money,
-    Number,
-    Offset,
-    Price,
-    Ticker,
-    UserId,
-)
+from perps.wire.base import ALLOWED, Answer, Body, ClientOrderId, Money, Number, Offset, Price, Ticker, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.errors import ItemRefused
 from perps.wire.operation import COMMAND, Operation
@@ -30,13 +19,8 @@ from perps.wire.trading import AcceptablePrice, Fee, Fill, Position, StopLoss, T
 BATCH_MAX: Final = 20
 """Orders in one request."""
 
-
 Size = Annotated[Number, Meta(description="The most notional to take, in US dollars.", examples=["1000"])]
-
-
 Leverage = Annotated[int, Meta(ge=1, le=1_000_000, description="At most the market's `maxLeverage`.", examples=[10])]
-
-
 OrderPrice = Annotated[
     Number,
     Meta(
@@ -47,20 +31,16 @@ OrderPrice = Annotated[
     ),
 ]
 
-
 ExpiresAt = Annotated[
     str,
     Meta(description="When the order ends unfilled, RFC 3339. Null: never.", examples=["2026-11-23T00:00:00.000Z"]),
 ]
 
-
 StopsPrice = Annotated[
     AcceptablePrice, Meta(description="Of a stop, or of each slice of a `twap`: the worst average price.")
 ]
 
-
 PlacedKind = Literal["limit", "stop", "take_profit", "trailing_stop", "twap"]
-
 
 LeftPosition = Annotated[
     str,
@@ -72,7 +52,6 @@ LeftPosition = Annotated[
     ),
 ]
 
-
 Share = Annotated[
     Number,
     Meta(
@@ -81,7 +60,6 @@ Share = Annotated[
         examples=["0.5"],
     ),
 ]
-
 
 Callback = Annotated[
     Number,
@@ -101,7 +79,7 @@ class OrderBody(Body, kw_only=True):
     side: Annotated[Side | None, Meta(description="Of an entry.")] = None
     size: Size | None = None
     leverage: Leverage | None = None
-    price: Annotated[OrderPrice | None, Meta(description="Of all but a `twap`.")] = None
+    price: Annotated[OrderPrice | None, Meta(description="Of all but a `trailing_stop` and a `twap`.")] = None
     expires_at: ExpiresAt | None = None
     acceptable_price: StopsPrice | None = None
     take_profit: TakeProfit | None = None
@@ -220,7 +198,6 @@ _TERMS: Final = (
     *COMMAND,
 )
 
-
 PLACE: Final = Operation(
     name="placeOrder",
     tag="Trading",
@@ -246,7 +223,6 @@ PLACE: Final = Operation(
     ),
 )
 
-
 QUOTE: Final = Operation(
     name="quoteOrder",
     tag="Trading",
@@ -266,7 +242,6 @@ QUOTE: Final = Operation(
     ),
 )
 
-
 PLACE_MANY: Final = Operation(
     name="placeOrders",
     tag="Trading",
@@ -278,7 +253,6 @@ PLACE_MANY: Final = Operation(
     answers={200: OrderResults},
     refusals=COMMAND,
 )
-
 
 REPLACE: Final = Operation(
     name="replaceOrder",

@@ -6,14 +6,7 @@ from typing import Annotated, Final, Literal, get_args
 
 from msgspec import UNSET, Meta, UnsetType
 
-from perps.wire.base import (
-    ALLOWED,
-    Answer,
-    Cursor,
-    Offset,
-    Ticker,
-    UserId,
-)
+from perps.wire.base import ALLOWED, Answer, Cursor, Offset, Ticker, UserId
 from perps.wire.errors import ErrorCode as Code
 from perps.wire.history import UserTrade
 from perps.wire.lists import Page
@@ -64,7 +57,6 @@ LIST: Final = Operation(
     answers={200: Orders},
     refusals=(Code.USER_NOT_FOUND, Code.RATE_LIMITED),
 )
-
 
 GET: Final = Operation(
     name="getOrder",

@@ -19,10 +19,7 @@ from perps.wire.base import Limit
 from perps.wire.listing import MarketBody
 from perps.wire.margin import MarginBody
 from perps.wire.net import TradeBody
-from perps.wire.orders.placing import (
-    OrderBody,
-    ReplaceBody,
-)
+from perps.wire.orders.placing import OrderBody, ReplaceBody
 from perps.wire.prices import PriceBody
 from perps.wire.trading import CloseBody, OpenBody
 from perps.wire.triggers import TriggersBody

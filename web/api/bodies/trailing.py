@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Final
 
 from perps.units import PPB, Ppb, Ticks
 from perps.wire.orders.placing import OrderBody
 from web.answers.errors import invalid
 from web.api.bodies.units import number, price_ticks
-
-_NINE: Final = 9
 
 
 def check_trailing(body: OrderBody) -> None:
@@ -32,7 +29,7 @@ def check_trailing(body: OrderBody) -> None:
 
 def callback_ppb(value: Decimal) -> Ppb:
     """How far the mark comes back, ppb: more than 0 and less than 1, at most 9 decimals."""
-    ppb = number(value, _NINE, "callback")
+    ppb = number(value, 9, "callback")
     if not 0 < ppb < PPB:
         hint = f" For {value:f} % send {value / 100:f}." if 1 <= value < 100 else ""
         raise invalid(f"callback must be more than 0 and less than 1: 0.02 is 2 %.{hint}", field="callback")

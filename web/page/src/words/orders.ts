@@ -1,8 +1,7 @@
 /** Orders that wait, in words: what they are for, why one was refused, and how one ended. */
-import Big from "big.js";
 import type { ErrorCode, Market, Order, Side } from "../api/venue";
 import { Refused } from "../api/venue";
-import type { Decimal } from "../live/money";
+import { type Decimal, times } from "../live/money";
 import * as say from "./numbers";
 import { type Words, ofExits, ofOpen, plainly } from "./refusals";
 
@@ -66,11 +65,7 @@ export const shareName = (share: Decimal | null | undefined): string =>
     ? "all of it"
     : Number(share) === 0.5
       ? "half of it"
-      : `${say.plain(
-          Big(share ?? 1)
-            .times(100)
-            .toFixed(),
-        )} % of it`;
+      : `${say.plain(times(share ?? "1", 100))} % of it`;
 
 /** What an order waits for. */
 export function purpose(

@@ -2,6 +2,7 @@
 import Big from "big.js";
 import type { Market, Side } from "../api/venue";
 import { Refused } from "../api/venue";
+import { isLess } from "../live/money";
 import * as say from "./numbers";
 
 export type Field =
@@ -32,6 +33,12 @@ const text = (details: Readonly<Record<string, unknown>>, name: string): string 
 export function affordable(available: string, leverage: number, takerFee: string): string {
   const most = Big(available).div(Big(1).div(leverage).plus(takerFee));
   return most.lt(0) ? "0" : most.round(most.lt(10) ? 2 : 0, Big.roundDown).toFixed();
+}
+
+/** The venue's previews do not look at the wallet: here is what they would say. */
+export function shortOf(required: string | null | undefined, available: string | null | undefined): Refused | null {
+  if (required == null || available == null || !isLess(available, required)) return null;
+  return new Refused("insufficient_funds", "", { required, available }, "", null);
 }
 
 /** What to say of a refused open. */

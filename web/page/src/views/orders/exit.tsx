@@ -36,13 +36,7 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
   const waits = { type, side: position.side, reduceOnly: true };
   const [typed, setTyped] = useState<string | null>(null);
   const [first, setFirst] = useState(() => order?.price ?? firstPrice(market, waits));
-  const [shareText, setShare] = useState(() =>
-    say.plain(
-      Big(order?.percentage ?? (order ? 1 : 0.5))
-        .times(100)
-        .toFixed(),
-    ),
-  );
+  const [shareText, setShare] = useState(() => say.plain(times(order?.percentage ?? (order ? "1" : "0.5"), 100)));
   const [hours, setHours] = useState(order ? "keep" : "");
   const [worst, setWorst] = useState(order ? "keep" : "");
   const [callbackText, setCallback] = useState(() => say.plain(times(order?.callback ?? FIRST_CALLBACK, 100)));

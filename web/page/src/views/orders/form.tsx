@@ -3,10 +3,10 @@ import { type FormEvent, useEffect, useState } from "react";
 import type { OrderBody, Placed } from "../../api/venue";
 import { Refused } from "../../api/venue";
 import { useConnection, usePlace, useSession } from "../../hooks";
-import { type Decimal, decimal, isLess, isTooLate, liquidationAbout, reserveOf } from "../../live/money";
+import { type Decimal, decimal, isTooLate, liquidationAbout, reserveOf } from "../../live/money";
 import * as say from "../../words/numbers";
 import { SIDES, typeName, ofOrder, ofOwnExits, orderName, whyOf } from "../../words/orders";
-import { type Words, affordable } from "../../words/refusals";
+import { type Words, affordable, shortOf } from "../../words/refusals";
 import { useDesk } from "../frame/desk";
 import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "../ticket/exits";
 import type { FormProps } from "../ticket/ticket";
@@ -43,7 +43,7 @@ export function OrderForm({ market, draft, wallet, type, onLock }: Props) {
     progress.phase === "refused"
       ? progress.refusal
       : (reachedAt(wouldBeReached(waits, price, market), price, market.markPrice) ??
-        shortOf(reserve, wallet?.available ?? null));
+        shortOf(reserve, wallet?.available));
   const words = refusal
     ? ofOrder(refusal, market, { ...waits, leverage })
     : exits && isPriced
@@ -157,11 +157,6 @@ export function OrderForm({ market, draft, wallet, type, onLock }: Props) {
 
 function reachedAt(isReached: boolean, price: Decimal | null, markPrice: Decimal): Refused | null {
   return isReached ? new Refused("order_would_trigger", "", { price, markPrice }, "", null) : null;
-}
-
-function shortOf(required: Decimal | null, available: Decimal | null): Refused | null {
-  if (required === null || available === null || !isLess(available, required)) return null;
-  return new Refused("insufficient_funds", "", { required, available }, "", null);
 }
 
 /** What leaving at a price would bring, about, before fees. */

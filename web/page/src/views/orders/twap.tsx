@@ -1,12 +1,11 @@
 import Big from "big.js";
 import { type FormEvent, useEffect, useMemo, useState } from "react";
-import type { Market, OrderBody, Placed } from "../../api/venue";
-import { Refused } from "../../api/venue";
+import type { Market, OrderBody, Placed, Refused } from "../../api/venue";
 import { useConnection, useEvery, useNow, useOrderPreview, usePlace, useSession } from "../../hooks";
-import { type Decimal, decimal, isLess } from "../../live/money";
+import { type Decimal, decimal } from "../../live/money";
 import * as say from "../../words/numbers";
 import { SIDES, ofOrder, orderName } from "../../words/orders";
-import { type Words, affordable } from "../../words/refusals";
+import { type Words, affordable, shortOf } from "../../words/refusals";
 import { useDesk } from "../frame/desk";
 import { Bad } from "../ticket/exits";
 import { Go, SizeField } from "../ticket/fields";
@@ -61,7 +60,7 @@ export function TwapForm({ market, draft, wallet, onLock }: FormProps) {
   const refusal =
     progress.phase === "refused"
       ? progress.refusal
-      : (preview.refusal ?? shortOf(preview.quote?.reserve ?? null, wallet?.available ?? null));
+      : (preview.refusal ?? shortOf(preview.quote?.reserve, wallet?.available));
   const words = own ?? (refusal && ofTwap(refusal, market, { type: "twap", side, leverage }));
   const isRight = session !== null && body !== null && words === null && preview.quote !== null;
   const isReady = isRight && !isStale && !isPending;
@@ -268,11 +267,6 @@ function ofTwap(refusal: Refused, market: Market, order: Parameters<typeof ofOrd
       button: "The parts are too small",
     };
   return ofOrder(refusal, market, order);
-}
-
-function shortOf(required: Decimal | null, available: Decimal | null): Refused | null {
-  if (required === null || available === null || !isLess(available, required)) return null;
-  return new Refused("insufficient_funds", "", { required, available }, "", null);
 }
 
 function toastOf({ order }: Placed, market: Market) {

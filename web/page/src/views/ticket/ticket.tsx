@@ -1,9 +1,7 @@
 import Big from "big.js";
 import { type FormEvent, useEffect, useMemo, useState } from "react";
 import type { Market, OpenBody, Opened, Side } from "../../api/venue";
-import { Refused } from "../../api/venue";
 import {
-  type Preview,
   type WalletNow,
   useConnection,
   useEvery,
@@ -13,10 +11,9 @@ import {
   useSession,
   useWalletBalance,
 } from "../../hooks";
-import { isLess } from "../../live/money";
 import * as say from "../../words/numbers";
 import { isForNextPrice } from "../../words/orders";
-import { affordable, ofOpen, unconfirmed } from "../../words/refusals";
+import { affordable, ofOpen, shortOf, unconfirmed } from "../../words/refusals";
 import { useDesk } from "../frame/desk";
 import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "./exits";
 import { OrderForm, TwapForm } from "../frame/later";
@@ -86,7 +83,7 @@ function MarketForm({ market, draft, wallet, onLock }: FormProps) {
   useEffect(() => onLock(isPending), [isPending, onLock]);
 
   const refusal = progress.phase === "refused" ? progress.refusal : preview.refusal;
-  const short = shortOf(preview, wallet?.available ?? null);
+  const short = shortOf(preview.quote?.totalRequired, wallet?.available);
   const words = (refusal ?? short) ? ofOpen((refusal ?? short)!, market, side, leverage) : null;
   const isRight = session !== null && body !== null && words === null && preview.quote !== null;
   const isReady = isRight && !isStale && !isPending;
@@ -167,13 +164,6 @@ function MarketForm({ market, draft, wallet, onLock }: FormProps) {
       )}
     </form>
   );
-}
-
-/** The venue's preview does not look at the wallet: here is what it would say. */
-function shortOf({ quote }: Preview, available: string | null): Refused | null {
-  if (quote === null || available === null || !isLess(available, quote.totalRequired)) return null;
-  const details = { required: quote.totalRequired, available };
-  return new Refused("insufficient_funds", "The wallet does not hold enough.", details, "", null);
 }
 
 /** What leaving at a price would bring, before the fee. */
