@@ -209,6 +209,13 @@ def gain(market: Market, position: Position) -> int:
     return position.cash - funding_owed(lots, market.funding_index) - market.cost(-lots) - position.margin
 
 
+def gain_of_part(market: Market, position: Position, count: int) -> int:
+    """``pnl`` of ``reduce`` of ``count`` lots (unsigned, 1 … |q|), without the trade around it."""
+    size, closed = abs(position.lots), count if position.lots > 0 else -count
+    cash, margin = div_floor(position.cash * count, size), div_floor(position.margin * count, size)
+    return cash - funding_owed(closed, market.funding_index) - market.cost(-closed) - margin
+
+
 def can_be_paid(market: Market, amount: int) -> bool:
     """Whether the house can pay a gain of ``amount`` micros and stay within its credit. A loss costs it nothing."""
     return amount <= 0 or market.house - amount >= -market.params.house_credit

@@ -23,7 +23,7 @@ from perps.market.state import Market
 from perps.rules.checks import CLOSED
 from perps.rules.closing import gain, leaves_it_endangered, reduce
 from perps.rules.rule import CommandRule, EventRule
-from perps.units import Micros, div_floor
+from perps.units import INTEGER_MAX, Micros, div_floor
 
 BEGINS: Final = 85
 ENDS: Final = 77
@@ -99,12 +99,19 @@ class _Rank:
 
 
 def _ranked(market: Market, begun: Deleveraging) -> list[_Rank]:
-    """A heap of the positions on the side of the skew that had gained when it began, at the mark of then."""
+    """A heap of the positions on the side of the skew that had gained when it began, at the mark of then.
+
+    Not of those who gain nothing by leaving now: when others leave before them, they gain less. Nor, while R ≥ H, of
+    those whose gain is more than H: no part of it is enough, as R and H fall by the same. So a crowd that cannot leave
+    costs one sum each.
+    """
     mark, scale = market.exact_mark(begun.skew)
     is_long, unit, index = begun.skew > 0, market.unit, begun.funding_index
+    can_pay = _can_pay(market)
+    most = can_pay if market.liability >= can_pay else INTEGER_MAX
     ranked = []
     for position in market.positions.values():
-        if (position.lots > 0) is is_long:
+        if (position.lots > 0) is is_long and 0 < gain(market, position) <= most:
             worth, margin = equity(position, mark, unit, index, scale), position.margin
             if worth > margin > 0:
                 size = div_floor(notional(position.lots, mark, unit), scale)
@@ -131,9 +138,12 @@ def _is_over(market: Market, paid: int = 0) -> bool:
 
 def _least(market: Market, position: Position, whole: int) -> PositionReduced | None:
     """All of it leaves, if that is not too much or a part would endanger the rest; otherwise as few lots as bisection
-    finds. None if the house cannot pay for it. ``whole``: what all of it gains, micros.
+    finds. None if the house cannot pay for it, or if no part is enough (R ≥ H). ``whole``: what all of it gains,
+    micros.
     """
     size, can_pay = abs(position.lots), _can_pay(market)
+    if whole > can_pay and market.liability >= can_pay:
+        return None
 
     def leaving(count: int) -> PositionReduced:
         return reduce(market, position, count, CloseReason.DELEVERAGE)

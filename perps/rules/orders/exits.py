@@ -17,7 +17,7 @@ from perps.market.trailing import trailed
 from perps.market.triggers import is_stop_due
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import beyond_limit, find, reject, usable
-from perps.rules.closing import can_be_paid, close_of, gain, leaves_it_endangered, reduce
+from perps.rules.closing import can_be_paid, close_of, gain, gain_of_part, leaves_it_endangered, reduce
 from perps.rules.orders.terms import due_already, too_many, too_many_exits, too_many_trailing, unfit
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.rules.triggers import is_young
@@ -86,7 +86,7 @@ def next_exit(market: Market, mark: Ticks, given: Given, unpaid: Unpaid) -> Posi
 
     None when there is none. Those whose gain the house cannot pay, or whose exits wait for a younger price, are added
     to ``unpaid``. Whoever is in it is passed over. There may be many of them, in every sweep: a position costs one
-    sum, and no close that comes to nothing.
+    sum, an order without a bound two, and neither a close that comes to nothing.
     """
     market.orders.show_trailing(mark)
     for number, is_order in market.exits.due_exits(mark, unpaid.places):
@@ -94,9 +94,11 @@ def next_exit(market: Market, mark: Ticks, given: Given, unpaid: Unpaid) -> Posi
         if waiting in unpaid:
             continue
         if is_order:
-            outcome = decide_exit_fill(market, market.orders.present(market.orders.by_number[number]), given)
-            if outcome is not None:
-                return outcome
+            order = market.orders.by_number[number]
+            if not _waits_for_money(market, order, given):
+                outcome = decide_exit_fill(market, market.orders.present(order), given)
+                if outcome is not None:
+                    return outcome
         else:
             position = market.positions[number]
             if not is_young(market, position) and can_be_paid(market, gain(market, position)):
@@ -121,13 +123,27 @@ def decide_exit_fill(market: Market, order: Order, given: Given) -> PositionRedu
     position = market.positions[order.position or 0]
     size = abs(position.lots)
     reason = _REASONS[order.kind]
-    reduced = reduce(market, position, max(1, div_floor(size * order.share, PPB)), reason)
+    reduced = reduce(market, position, _share_of(position, order), reason)
     if leaves_it_endangered(market, reduced):
         reduced = reduce(market, position, size, reason)
     beyond = beyond_limit(market, reduced.fill, close_of(market, order))
     if beyond is not None:
         return OrderCancelled(order, beyond.code, ())
     return replace(reduced, order=order) if can_be_paid(market, reduced.pnl) else None
+
+
+def _share_of(position: Position, order: Order) -> int:
+    return max(1, div_floor(abs(position.lots) * order.share, PPB))
+
+
+def _waits_for_money(market: Market, order: Order, given: Given) -> bool:
+    """Whether ``decide_exit_fill`` comes to nothing, as the house can pay neither a share nor all: two sums."""
+    if order.is_over(given.at) or order.acceptable_price is not None:
+        return False
+    position = market.positions[order.position or 0]
+    if can_be_paid(market, gain_of_part(market, position, _share_of(position, order))):
+        return False
+    return not can_be_paid(market, gain(market, position))
 
 
 def stop_reason(order: Order | None) -> CloseReason:

@@ -135,11 +135,12 @@ def pending(market: Market, order: Order, given: Given) -> Rejected | None:
     """Refuse to touch an order that waits for the next price: to take it back then would be a look ahead for free.
 
     A limit or a stop waits for one, too, where the market executes at it, and no longer than a market order does. So
-    does the slice of a TWAP whose time has come.
+    does the slice of a TWAP whose time has come, until its turn: that may come some sweeps behind its price.
     """
     if not order.is_pending:
         since = order.due_from
-        waits = market.params.executes_later and market.decided_before <= since <= given.at
+        is_undecided = order.twap is not None or market.decided_before <= since
+        waits = market.params.executes_later and is_undecided and since <= given.at
         if not waits or given.at >= since + market.params.pending_limit:
             return None
     return reject(RejectCode.ORDER_PENDING, order=order_id(market.ticker, order.number))

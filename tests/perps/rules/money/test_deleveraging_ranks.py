@@ -1,5 +1,7 @@
 """Whom a deleveraging passes over, and by what it ranks."""
 
+from unittest.mock import DEFAULT, patch
+
 from perps.commands import ClosePosition
 from perps.market.deleveraging import Deleveraging
 from perps.rules.deleveraging import _ranked
@@ -48,3 +50,17 @@ def test_who_leaves_changes_no_rank_of_those_who_stay() -> None:
 
     assert len(after) >= 1
     assert after.items() <= before.items()
+
+
+def test_a_crowd_whom_the_house_cannot_pay_costs_no_trade_that_comes_to_nothing() -> None:
+    """It is looked at behind each price: R is more than all the house has, so no part of anybody is enough."""
+    venue = poor(5)
+    for _ in range(50):
+        opened(venue.open("ann", LONG, 100 * MICRO, leverage=2))
+    assert left(venue.price(UP)) == []
+
+    tried = patch.multiple("perps.rules.deleveraging", reduce=DEFAULT, _Rank=DEFAULT)
+    with tried as mocks:
+        for price in (UP + 1, UP - 1, UP * 2):
+            assert left(venue.price(price)) == []
+    assert not any(mock.called for mock in mocks.values())

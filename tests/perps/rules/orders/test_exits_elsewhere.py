@@ -1,17 +1,30 @@
 """Exit orders beside what else happens to positions: the next price, liquidation in part, cancel timers, restarts."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from msgspec.structs import replace
 
-from perps.commands import CancelOrder, ObserveTime, OrderKind, PlaceOrder, ReplaceOrder, SetCancelTimer, UpdateMarket
+from perps.commands import (
+    CancelOrder,
+    FundMarket,
+    HouseAccount,
+    ObserveTime,
+    OrderKind,
+    PlaceOrder,
+    ReplaceOrder,
+    SetCancelTimer,
+    Side,
+    UpdateMarket,
+)
 from perps.effects import OrderStatus
 from perps.events import CloseReason, OrderPlaced, PositionReduced
 from perps.market.state import Market
 from perps.order_quotes import quote_order
 from perps.params import Execution, ParamChanges
 from perps.refusals import RejectCode, Rejected
+from perps.rules.closing import gain, gain_of_part, reduce
 from perps.rules.orders.terms import EXITS_PER_POSITION_MAX
 from perps.rules.rule import Given
 from perps.sequencer import MarketSide
@@ -29,8 +42,8 @@ from tests.perps.build import (
     reductions,
     refused,
 )
-from tests.perps.rules.orders.resting import DOWN, LIMIT, LONG, STOP, UP, place
-from tests.perps.rules.orders.test_exit_orders import PROFIT, leave
+from tests.perps.rules.orders.resting import DOWN, LIMIT, LONG, STOP, UP, books, place
+from tests.perps.rules.orders.test_exit_orders import PROFIT, holding, leave
 from tests.perps.rules.orders.waiting import Waiting, ends
 
 
@@ -191,3 +204,35 @@ def test_exits_that_a_crash_has_left_behind_their_position_end_at_the_next_start
     (row,) = MarketSide(BTC, market).finish()
     assert ends(row.events) == [(1, "position_closed"), (2, "position_closed")]
     assert len(market.exits) == 0
+
+
+@pytest.mark.parametrize("kind", [OrderKind.TAKE_PROFIT, OrderKind.TRAILING_STOP])
+@pytest.mark.parametrize("share", [PPB, PPB - 1])
+def test_exits_whom_the_house_cannot_pay_cost_no_close_that_comes_to_nothing(kind: OrderKind, share: int) -> None:
+    """Each command looks at all that are due: there may be a hundred thousand."""
+    venue = books(house_credit_limit=Micros(0))
+    done(venue.send(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(-10_000 * MICRO))))
+    trails = kind is OrderKind.TRAILING_STOP
+    opened(venue.open("bob", LONG, 40_000 * MICRO))
+    terms: dict[str, Any] = {"callback": Ppb(PPB // 100)} if trails else {}
+    done(leave(venue, "bob", 1, kind, 0 if trails else UP, share, **terms))
+
+    with patch("perps.rules.orders.exits.reduce", side_effect=AssertionError):
+        for price in (UP * 2, UP * 3 // 2, UP * 3 // 2 + 1):
+            assert reductions(venue.price(price)) == []
+
+    assert len(venue.markets[BTC].exits) == 1
+    outcome = venue.send(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(100_000 * MICRO)))
+    assert len(reductions(outcome)) == 1
+
+
+@pytest.mark.parametrize("side", Side)
+@pytest.mark.parametrize("price", [UP, DOWN, UP + 7])
+def test_the_gain_of_a_part_is_what_its_close_brings(side: Side, price: int) -> None:
+    venue = holding(side)
+    done(venue.price(price))
+    market = venue.markets[BTC]
+    position = market.positions[1]
+    for count in (1, 7, abs(position.lots) // 3, abs(position.lots) - 1, abs(position.lots)):
+        assert gain_of_part(market, position, count) == reduce(market, position, count, CloseReason.OWNER).pnl
+    assert gain_of_part(market, position, abs(position.lots)) == gain(market, position)

@@ -1,12 +1,15 @@
 """TWAP orders where a market executes at the next price: no slice is decided at a price that was there before it."""
 
-from perps.commands import CancelOrder, PriceSource
+import pytest
+
+from perps.commands import CancelOrder, CancelOrders, PriceSource
 from perps.events import OrderCancelled, OrderPlaced, PositionIncreased, PositionOpened
 from perps.refusals import RejectCode
+from perps.rules.orders import twap as twaps
 from perps.units import Millis
 from tests.perps.build import BTC, BTC_PRICE, done, refused
 from tests.perps.rules.orders.slicing import MINUTE, begun, slices_of, twap
-from tests.perps.rules.orders.waiting import SKEW, Waiting
+from tests.perps.rules.orders.waiting import SKEW, Waiting, ends
 
 
 def test_the_first_slice_waits_for_the_next_price() -> None:
@@ -87,3 +90,23 @@ def test_a_feed_that_was_silent_for_long_catches_nothing_up() -> None:
         made += sum(isinstance(event, PositionIncreased) for event in venue.feed())
     assert made == 1
     assert slices_of(venue, 1).next_at > Millis(venue.at)
+
+
+def test_a_slice_that_a_sweep_has_no_turn_for_cannot_be_taken_back_before_its_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its price is known by then. Whoever lets others' slices come before theirs would see the one behind it, too."""
+    monkeypatch.setattr(twaps, "PER_SWEEP_MAX", 1)
+    venue = Waiting()
+    begun(venue, "ann")
+    begun(venue, "bob")
+    venue.next()
+    assert (slices_of(venue, 1).done, slices_of(venue, 2).done) == (1, 0)
+
+    cancel = CancelOrder(ticker=BTC, user="bob", order_id=f"{BTC}-o2")
+    assert refused(venue.send(cancel)).code is RejectCode.ORDER_PENDING
+    assert ends(done(venue.send(CancelOrders(ticker=BTC, user="bob")))) == []  # and the sweep behind it has its turn
+
+    assert slices_of(venue, 2).done == 1
+    (end,) = done(venue.send(cancel))
+    assert isinstance(end, OrderCancelled)
