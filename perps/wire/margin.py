@@ -61,6 +61,7 @@ MARGIN: Final = Operation(
         Code.MARKET_HALTED,
         Code.MARKET_REDUCE_ONLY,
         Code.PRICE_STALE,
+        Code.PRICE_UNCONFIRMED,
         Code.POSITION_CLOSED,
         Code.TOO_MANY_OPEN_ORDERS,
         Code.INSUFFICIENT_MARGIN,

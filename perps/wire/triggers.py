@@ -46,6 +46,7 @@ TRIGGERS: Final = Operation(
         Code.POSITION_NOT_FOUND,
         Code.MARKET_HALTED,
         Code.PRICE_STALE,
+        Code.PRICE_UNCONFIRMED,
         Code.POSITION_CLOSED,
         Code.ORDER_WOULD_TRIGGER,
         Code.CLIENT_ORDER_ID_REUSED,

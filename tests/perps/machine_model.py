@@ -7,10 +7,12 @@ from perps.events import (
     DeleveragingChanged,
     Events,
     FundingAccrued,
+    HouseFunded,
     ModeChanged,
     OrderCancelled,
     OrderPlaced,
     OrderReplaced,
+    ParamsChanged,
     PositionChanged,
     PositionIncreased,
     PositionOpened,
@@ -24,7 +26,7 @@ from perps.params import Mode
 from perps.refusals import Rejected
 from perps.rules.checks import CLOSED
 from perps.rules.orders.cancel_timers import BY_TIMER
-from tests.model.rules import slow_order
+from tests.model.rules import rules_of, slow_order
 from tests.model.slow_deleveraging import Leaving
 from tests.model.slow_parts import is_least_part
 from tests.model.slow_twap import skipped
@@ -57,6 +59,11 @@ class Followed(Checked):
             match event:
                 case ModeChanged(mode=mode):
                     self.model.switched(ticker, is_halted=mode is Mode.HALTED)
+                case HouseFunded(account=account, amount=amount):
+                    self.model.funded(ticker, account.value, amount)
+                case ParamsChanged(params=params):
+                    self.params[ticker] = params
+                    self.model.changed(rules_of(params), self.venue.at)
                 case PriceUpdated(price=price):
                     self.model.priced(ticker, self.unticked(ticker, price))
                     self.model.markets[ticker].becomes_known(by_feed=False, said_at=0, now=self.venue.at)

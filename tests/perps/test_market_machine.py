@@ -26,9 +26,7 @@ from perps.commands import (
     UpdatePrice,
     Withdraw,
 )
-from perps.events import (
-    PriceUpdated,
-)
+from perps.events import PriceUpdated
 from perps.market.order import order_id
 from perps.market.position import position_id
 from perps.params import Execution, Mode, Tier
@@ -53,7 +51,7 @@ from tests.perps.build import (
     quote_market,
 )
 from tests.perps.machine_checks import USERS
-from tests.perps.machine_twap import Sliced
+from tests.perps.machine_operator import Operated
 
 REFERRERS = {"ann": None, "bob": "ann", "cid": "bob"}
 START = 2_000 * MICRO
@@ -78,7 +76,7 @@ BTC_TIERS = (
 STORY_TIERS = (Tier(Lots(250), Ppb(PPB // 10), 5), Tier(Lots(4_000), Ppb(PPB // 5), 3))
 
 
-class Exchange(Sliced):
+class Exchange(Operated):
     """The engine and the ledger, driven as the actors drive them, against fractions."""
 
     @initialize(
@@ -121,6 +119,7 @@ class Exchange(Sliced):
                 **in_parts,
             ),
         }
+        self.first_params = dict(self.params)
         self.leaving = {}
         self.venue = Books(*((params, FIRST_PRICES[ticker]) for ticker, params in self.params.items()))
         self.model = SlowVenue()

@@ -27,11 +27,12 @@ from perps.commands import (
     OrderKind,
     PlaceExit,
     PlaceOrder,
+    PlaceTwap,
     ReplaceOrder,
     SetTriggers,
     Side,
 )
-from perps.events import CloseReason, PositionReduced
+from perps.events import CloseReason, OrderPlaced, PositionReduced
 from perps.market.order import Order, order_id
 from perps.market.position import Position, position_id
 from perps.refusals import Rejected
@@ -61,6 +62,7 @@ HAPPENED: Final = (
     "OrderCancelled",
     *(CloseReason.OWNER, CloseReason.TAKE_PROFIT, CloseReason.STOP_LOSS, CloseReason.LIQUIDATION),
     CloseReason.TRAILING_STOP,
+    "twap placed",
 )
 """Each so often, or the script is not worth its time."""
 
@@ -84,7 +86,7 @@ class Play:
         self.books = Books((params, first.open))
         self.random = Random(SEED)
         self.counts = Counter[str]()
-        """Of events by name, closes by reason, refusals by code."""
+        """Of events by name, closes by reason, placed orders by kind, refusals by code."""
         self.best = dict[int, int]()
         """The best mark of each trailing stop, by its order's number."""
         for number, user in enumerate(TRADERS):
@@ -110,6 +112,8 @@ class Play:
             self.counts[type(event).__name__] += 1
             if isinstance(event, PositionReduced):
                 self.counts[event.reason] += 1
+            elif isinstance(event, OrderPlaced):
+                self.counts[f"{event.order.kind.value} placed"] += 1
 
     def hour(self, *prices: int) -> None:
         for price in prices:
@@ -136,6 +140,7 @@ class Play:
         if self.books.ledger.wallet(user) < 100 * MICRO and not own and not resting:
             done(self.books.send(Deposit(user=user, amount=Micros(DEPOSIT))))
         choices: list[Callable[[], Command]] = [lambda: self.open(user), lambda: self.order(user)]
+        choices.append(lambda: self.slices(user))
         if own:
             position = self.random.choice(own)
             choices += [lambda: self.close(position), lambda: self.exits(position), lambda: self.margin(position)]
@@ -175,6 +180,17 @@ class Play:
             expires_at=self.random.choice([None, Millis(self.books.at + 48 * 4 * QUARTER_MS)]),
         )
 
+    def slices(self, user: str) -> Command:
+        return PlaceTwap(
+            ticker=BTC,
+            user=user,
+            side=self.random.choice(list(Side)),
+            size=self.size(),
+            leverage=self.random.randint(1, 20),
+            slices=self.random.randint(2, 8),
+            interval=Millis(self.random.choice([1, 4]) * QUARTER_MS),
+        )
+
     def trail(self, position: Position) -> Command:
         return PlaceExit(
             ticker=BTC,
@@ -187,6 +203,8 @@ class Play:
         )
 
     def replace(self, order: Order) -> Command:
+        if order.kind is OrderKind.TWAP:  # it keeps its terms
+            return self.cancel(order)
         if order.trails:
             callback = Ppb(PPB * self.random.randint(10, 100) // 1_000)
             return ReplaceOrder(ticker=BTC, user=order.user, order_id=order_id(BTC, order.number), callback=callback)

@@ -81,6 +81,7 @@ def early_reader(arena: Arena, prices: Prices, interval_ms: int, tell: Tell) -> 
     """Sees each price one update early, hedged outside at that price. Trades when a move beats the fee of one way.
 
     It takes as much as earns the most: the impact of a size d costs d/(2·Ks), so Ks·(move − fee), within the caps.
+    Where orders wait for the next price, all that it orders is filled at the price that it saw.
     """
     market = arena.market
     fee = one_way_fee(market.params)
@@ -94,6 +95,8 @@ def early_reader(arena: Arena, prices: Prices, interval_ms: int, tell: Tell) -> 
         return bought * price * market.unit
 
     for place, (now, ahead) in enumerate(pairwise(prices)):
+        if arena.executes_later:
+            arena.price(ahead, interval_ms)
         edge = abs(ahead - now) * PPB // now - fee
         sign = 1 if ahead > now else -1
         if edge > 0 and (sign != side or held not in market.positions):
@@ -104,7 +107,8 @@ def early_reader(arena: Arena, prices: Prices, interval_ms: int, tell: Tell) -> 
             held = arena.open("ann", Side.LONG if sign > 0 else Side.SHORT, size, leverage=1)
             side = sign if held is not None else 0
             outside += hedge(ahead)
-        arena.price(ahead, interval_ms)
+        if not arena.executes_later:
+            arena.price(ahead, interval_ms)
         outside += hedge(ahead)
         tell(place)
     arena.close_all(*HANDS)
@@ -213,7 +217,9 @@ ADVERSARIES: Final = (
     Adversary("both sides", straddle, "maxLeverage {leverage} or less, or prices in smaller steps"),
     Adversary("both sides, in turbulence", straddle_in_turbulence, "maxLeverage {leverage} or less"),
     Adversary(
-        "reads the price early", early_reader, "prices more often, or takerFee × (1 − referralShare) above {step}"
+        "reads the price early",
+        early_reader,
+        "execution next_price, prices more often, or takerFee × (1 − referralShare) above {step}",
     ),
     Adversary("pump and unwind", pump, "this must not be: report it"),
     Adversary("corner", corner, "maxLeverage {leverage} or less, or less maxOpenInterest"),

@@ -42,7 +42,9 @@ class Arena:
         """The number of the newest position, if the last open made one."""
         self._sequencer = Sequencer()
         self._gang: list[str] = []
-        # What is played are prices that a market took, and traders who need not wait for the next one.
+        self.executes_later = params.executes_later
+        """Whether orders wait for the next price. Who is played by it orders behind each price instead of before it."""
+        # What is played are prices that a market took; only who sees prices early cares when an order fills.
         params = replace(params, price_band=None, execution=Execution.IMMEDIATE)
         if params.deleveraging and params.house_credit_limit is None:
             # A venue does not show its limit: play against a house that can pay, as that is where most is to be had.

@@ -156,15 +156,12 @@ async def _of_venue(ticker: str, access: Access, most: int) -> tuple[MarketParam
 
 
 def _play(params: MarketParams, played: Played) -> Sequence[Result]:
-    from perps.params import Execution
-    from tools.check.adversaries import ADVERSARIES, early_reader
+    from tools.check.adversaries import ADVERSARIES
     from tools.check.match import play
 
     results = []
     with progress("playing", len(ADVERSARIES) * len(played.prices)) as report:
         for number, adversary in enumerate(ADVERSARIES):
-            if adversary.play is early_reader and params.execution is Execution.NEXT_PRICE:
-                continue  # it trades at the price before, which nobody does there
             begun = number * len(played.prices)
 
             def tell(place: int, begun: int = begun, name: str = adversary.name) -> None:

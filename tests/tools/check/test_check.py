@@ -17,7 +17,7 @@ from perps.commands import Side
 from perps.market.listing import check_params
 from perps.market.presets import PRESETS
 from perps.market.risks import safe_step
-from perps.params import MarketParams, MarkSource, Preset
+from perps.params import Execution, MarketParams, MarkSource, Preset
 from perps.units import MICRO, PPB, Micros, Ppb, Ticks
 from perps.wire.base import Number
 from perps.wire.listing import MarketBody
@@ -79,6 +79,21 @@ def test_who_sees_prices_early_earns_where_a_move_beats_his_fee_and_not_below() 
 
         assert (outcome.earned > 0) is earns
         assert (outcome.trades > 50) is earns
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", [Preset.CRYPTO, Preset.GAME, Preset.VOLATILE])
+def test_who_sees_prices_early_pays_where_orders_wait_for_the_next_price(preset: Preset) -> None:
+    """The same prices, on which it earns where orders fill at once."""
+    start = 640_000 if PRESETS[preset].has_usual_steps else 64_000
+    prices = [start + (place // 2 % 2) * start * 60 // 10_000 for place in range(200)]
+    at_once = played(by(early_reader), params_for(preset), prices)
+    waiting = played(by(early_reader), params_for(preset, execution=Execution.NEXT_PRICE), prices)
+
+    print(f"{preset}: at once {at_once.earned / MICRO:+,.2f} USD, at the next price {waiting.earned / MICRO:+,.2f}")
+    assert at_once.earned > 0
+    assert waiting.trades > 100
+    assert waiting.earned < 0
 
 
 def test_who_sees_prices_early_is_hedged_so_a_rise_that_he_does_not_trade_is_no_gain() -> None:

@@ -16,6 +16,7 @@ OPEN = "/api/markets/perps/open"
 ORDER = {"ticker": "BTC-PERP", "side": "long", "size": "1000", "leverage": 10, "clientOrderId": "order-1"}
 CLOSE = "/api/markets/perps/BTC-PERP-1/close"
 PART = {"percentage": "0.5", "clientOrderId": "close-1"}
+ORDERS = "/api/orders"
 DEPOSIT, WITHDRAW = "/api/admin/users/ann/deposit", "/api/admin/users/ann/withdraw"
 MONEY = {"amount": "12.34", "clientOrderId": "money-1"}
 
@@ -29,11 +30,20 @@ def _is_replay(answer: Answer, first: Answer) -> None:
 async def _each_once(venue: Running) -> list[tuple[Client, str, Json]]:
     """Every kind of command with an id, in an order in which each can be done."""
     ann = await venue.user("ann")
+    exits = {"positionId": "BTC-PERP-1", "percentage": "0.5"}
     return [
         (ann, OPEN, ORDER),
         (ann, CLOSE, PART),
         (venue.admin, DEPOSIT, MONEY),
         (venue.admin, WITHDRAW, {**MONEY, "clientOrderId": "money-2"}),
+        (ann, "/api/markets/perps/BTC-PERP-1/margin", {"amount": "5", "clientOrderId": "margin-1"}),
+        (ann, "/api/markets/perps/BTC-PERP-1/triggers", {"takeProfit": "70000", "clientOrderId": "triggers-1"}),
+        (ann, ORDERS, {**ORDER, "type": "limit", "price": "30000", "clientOrderId": "limit-1"}),
+        (ann, ORDERS, {**ORDER, "type": "stop", "price": "70000", "clientOrderId": "stop-1"}),
+        (ann, ORDERS, {**exits, "type": "take_profit", "price": "70000", "clientOrderId": "exit-1"}),
+        (ann, ORDERS, {**exits, "type": "trailing_stop", "callback": "0.3", "clientOrderId": "trailing-1"}),
+        (ann, ORDERS, {**ORDER, "type": "twap", "slices": 2, "intervalMs": 86_400_000, "clientOrderId": "twap-1"}),
+        (ann, "/api/markets/perps/trade", {**ORDER, "clientOrderId": "trade-1"}),
     ]
 
 
@@ -218,16 +228,19 @@ async def test_the_journal_holds_one_row_for_each_id(starter: Starter) -> None:
     backend = OnMemory()
     venue = await starter(backend)
     await venue.market()
-    for client, path, body in await _each_once(venue):
+    sent = await _each_once(venue)
+    for client, path, body in sent:
         await asyncio.gather(*(client.post(path, body) for _ in range(10)))
 
     ids = [(row.user_id, row.client_order_id) for row in backend.store.journal if row.client_order_id is not None]
 
-    assert sorted(ids) == [("ann", name) for name in ("close-1", "money-1", "money-2", "order-1")]
+    assert sorted(ids) == sorted(("ann", body["clientOrderId"]) for _, _, body in sent)
 
 
 def _other(body: Json) -> Json:
     """A change that makes a body another one."""
     if "size" in body:
         return {"size": "999"}
+    if "takeProfit" in body:
+        return {"takeProfit": "71000"}
     return {"percentage": "0.4"} if "percentage" in body else {"amount": "1"}
