@@ -65,8 +65,8 @@ def deleveraging(market: Market, *, at_new_price: bool) -> Iterator[Deleveraging
 
 
 def _leaving(market: Market, begun: Deleveraging) -> Iterator[PositionReduced]:
-    """Who leaves next, until R is within bounds or nobody is left who can."""
-    if not market.params.deleveraging or not _is_over(market):
+    """Who leaves next, until R is within bounds or nobody is left who can. Without a skew no side has to."""
+    if not market.params.deleveraging or not begun.skew or not _is_over(market):
         return
     ranked = _ranked(market, begun)
     while ranked and _is_over(market):
