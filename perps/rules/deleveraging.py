@@ -21,7 +21,7 @@ from perps.market.deleveraging import Deleveraging
 from perps.market.position import Position, equity, is_liquidatable, notional
 from perps.market.state import Market
 from perps.rules.checks import CLOSED
-from perps.rules.closing import gain, leaves_it_endangered, reduce
+from perps.rules.closing import can_be_paid, gain, leaves_it_endangered, reduce
 from perps.rules.rule import CommandRule, EventRule
 from perps.units import Micros, div_floor
 
@@ -133,12 +133,12 @@ def _least(market: Market, position: Position, whole: int) -> PositionReduced | 
     """All of it leaves, if that is not too much or a part would endanger the rest; otherwise as few lots as bisection
     finds. None if the house cannot pay for it. ``whole``: what all of it gains, micros.
     """
-    size, can_pay = abs(position.lots), _can_pay(market)
+    size = abs(position.lots)
 
     def leaving(count: int) -> PositionReduced:
         return reduce(market, position, count, CloseReason.DELEVERAGE)
 
-    if whole <= can_pay and _is_over(market, whole):
+    if can_be_paid(market, whole) and _is_over(market, whole):
         return leaving(size)
     low, high = 0, size  # low is not enough, high is, or is too much
     while high - low > 1:
@@ -150,7 +150,7 @@ def _least(market: Market, position: Position, whole: int) -> PositionReduced | 
     part = leaving(high)
     if leaves_it_endangered(market, part):
         part = leaving(size)
-    return part if part.pnl <= can_pay else None
+    return part if can_be_paid(market, part.pnl) else None
 
 
 def apply_deleveraging(market: Market, event: DeleveragingChanged) -> None:
