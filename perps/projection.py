@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from perps.command_facts import Side
+from perps.commands import signed
 from perps.effects import Changed, FundingHour, Ordered, OrderStatus, Priced, Traded, TradeKind
 from perps.folding import APART, folded, says_position
 from perps.journal import Entry, Row
@@ -17,7 +17,7 @@ from perps.market.position import Position, position_id
 from perps.market.twap import Twap
 from perps.money.ledger import Leg
 from perps.query_rows import STATUS_CLOSED, STATUS_LIQUIDATED, STATUS_OPEN, PositionRecord
-from perps.units import Lots, Micros
+from perps.units import Micros
 
 Record = tuple[Any, ...]
 """A row of a query table: its columns in the order of the record's fields (``perps/query_rows.py``)."""
@@ -263,8 +263,7 @@ def _order(row: Row, about: str, ordered: Ordered) -> Record:
     lots, cost = (None, None) if fill is None else (fill.lots, fill.cost)
     twap = order.twap
     if twap is not None and twap.lots:
-        sign = 1 if order.side is Side.LONG else -1
-        lots, cost = Lots(sign * twap.lots), Micros(sign * twap.cost)
+        lots, cost = signed(order.side, twap.lots), Micros(signed(order.side, twap.cost))
     about_position = order.position if ordered.position is None else ordered.position
     return (
         about,

@@ -152,7 +152,7 @@ class PositionRecord(Struct, frozen=True, gc=False):
     user_id: str
     ticker: str
     opened_offset: int
-    """The row that opened it: the order of a user's list, and its cursor."""
+    """The row that opened it."""
     offset: int
     """The row that changed it last."""
     status: str
@@ -182,6 +182,13 @@ class PositionRecord(Struct, frozen=True, gc=False):
     take_profit: int | None = None
     """Ticks; so is ``stop_loss``."""
     stop_loss: int | None = None
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its place in a user's list, and the cursor behind it: the row that opened it, and its number, as one row can
+        open several.
+        """
+        return self.opened_offset, int(self.id.rpartition("-")[2])
 
 
 class OrderRecord(Struct, frozen=True, gc=False):

@@ -74,19 +74,17 @@ class TrailingStops:
     def __len__(self) -> int:
         return len(self.by_number)
 
-    def add(self, order: Order) -> bool:
-        """A stop follows from here on. Returns whether it is shown: it lies before one that is."""
+    def add(self, order: Order) -> None:
+        """A stop follows from here on. It is shown at once if it lies before one that is."""
         stops = self._of(order)
         group = self.by_number[order.number] = stops.group(order.extreme)
-        is_shown = stops.enter(group, _entry(order))
+        stops.enter(group, _entry(order))
         self._look()
-        return is_shown
 
-    def remove(self, order: Order) -> bool:
-        """A stop follows no more. Returns whether it was shown."""
-        was_shown = self._of(order).leave(self.by_number.pop(order.number), _entry(order))
+    def remove(self, order: Order) -> None:
+        """A stop follows no more."""
+        self._of(order).leave(self.by_number.pop(order.number), _entry(order))
         self._look()
-        return was_shown
 
     def present(self, order: Order) -> Order:
         """A stop as it is now: its best mark, and its price."""
@@ -169,23 +167,21 @@ class _Stops:
             self.nearest = self._bests[0]
         return group
 
-    def enter(self, group: _Group, entry: int) -> bool:
-        """Whether it is shown, as it lies before one that is."""
+    def enter(self, group: _Group, entry: int) -> None:
+        """A stop joins a group. It is shown if it lies before one that is."""
         place = bisect_left(group.entries, entry)
         if place < group.shown:
             group.entries.insert(place, entry)
             group.shown += 1
-            return True
-        self._take_head(group)
-        group.entries.insert(place, entry)
-        self._give_head(group)
-        return False
+        else:
+            self._take_head(group)
+            group.entries.insert(place, entry)
+            self._give_head(group)
 
-    def leave(self, group: _Group, entry: int) -> bool:
-        """Whether it was shown."""
+    def leave(self, group: _Group, entry: int) -> None:
+        """A stop leaves its group, which ends with its last one."""
         place = bisect_left(group.entries, entry)
-        was_shown = place < group.shown
-        if was_shown:
+        if place < group.shown:
             del group.entries[place]
             group.shown -= 1
         else:
@@ -197,7 +193,6 @@ class _Stops:
             del self._groups[best]
             del self._bests[bisect_left(self._bests, best)]
             self.nearest = self._bests[0] if self._bests else _NEVER_RISES
-        return was_shown
 
     def overtake(self, mark: Ticks, by_number: dict[int, _Group]) -> list[tuple[int, Ticks]]:
         """A new best mark: the groups that are not above it become one. Nothing of them is due at it: none is shown."""

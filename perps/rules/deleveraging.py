@@ -21,7 +21,7 @@ from perps.market.deleveraging import Deleveraging
 from perps.market.position import Position, equity, is_liquidatable, notional
 from perps.market.state import Market
 from perps.rules.checks import CLOSED
-from perps.rules.closing import gain, leaves_it_endangered, reduce
+from perps.rules.closing import can_be_paid, gain, leaves_it_endangered, reduce
 from perps.rules.rule import CommandRule, EventRule
 from perps.units import INTEGER_MAX, Micros, div_floor
 
@@ -65,8 +65,8 @@ def deleveraging(market: Market, *, at_new_price: bool) -> Iterator[Deleveraging
 
 
 def _leaving(market: Market, begun: Deleveraging) -> Iterator[PositionReduced]:
-    """Who leaves next, until R is within bounds or nobody is left who can."""
-    if not market.params.deleveraging or not _is_over(market):
+    """Who leaves next, until R is within bounds or nobody is left who can. Without a skew no side has to."""
+    if not market.params.deleveraging or not begun.skew or not _is_over(market):
         return
     ranked = _ranked(market, begun)
     while ranked and _is_over(market):
@@ -141,14 +141,14 @@ def _least(market: Market, position: Position, whole: int) -> PositionReduced | 
     finds. None if the house cannot pay for it, or if no part is enough (R ≥ H). ``whole``: what all of it gains,
     micros.
     """
-    size, can_pay = abs(position.lots), _can_pay(market)
-    if whole > can_pay and market.liability >= can_pay:
+    size = abs(position.lots)
+    if market.liability >= _can_pay(market) and not can_be_paid(market, whole):
         return None
 
     def leaving(count: int) -> PositionReduced:
         return reduce(market, position, count, CloseReason.DELEVERAGE)
 
-    if whole <= can_pay and _is_over(market, whole):
+    if can_be_paid(market, whole) and _is_over(market, whole):
         return leaving(size)
     low, high = 0, size  # low is not enough, high is, or is too much
     while high - low > 1:
@@ -160,7 +160,7 @@ def _least(market: Market, position: Position, whole: int) -> PositionReduced | 
     part = leaving(high)
     if leaves_it_endangered(market, part):
         part = leaving(size)
-    return part if part.pnl <= can_pay else None
+    return part if can_be_paid(market, part.pnl) else None
 
 
 def apply_deleveraging(market: Market, event: DeleveragingChanged) -> None:

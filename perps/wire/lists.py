@@ -29,6 +29,14 @@ class Page(Limited):
     ) = None
 
 
+class PositionsPage(Limited):
+    """One page of a list of positions, whose numbers grow for ever."""
+
+    cursor: (
+        Annotated[Cursor, Meta(pattern=r"^\d{1,18}-\d{1,15}" + END, description=_AS_CURSOR, extra=_EARLIER)] | None
+    ) = None
+
+
 class KeysPage(Limited):
     """One page of the list of keys."""
 

@@ -27,7 +27,7 @@ from perps.wire.base import (
     UserId,
 )
 from perps.wire.errors import ErrorCode as Code
-from perps.wire.lists import Page
+from perps.wire.lists import PositionsPage
 from perps.wire.markets import TradingRange
 from perps.wire.operation import COMMAND, Operation
 from perps.wire.orders.order import Pending
@@ -261,7 +261,7 @@ class Quoted(Answer):
 Selection = Literal["open", "closed", "all"]
 
 
-class PositionsQuery(Page):
+class PositionsQuery(PositionsPage):
     """Which of a user's positions."""
 
     status: Annotated[

@@ -58,6 +58,9 @@ hash join would first read all records of the user, and a parallel scan starts a
 Place = tuple[int, int]
 """Offset and n of a record: a list's cursor."""
 
+_NUMBER: Final = "substring(id from '[0-9]+$')::bigint"
+"""Of a position: what its id ends with."""
+
 NEWEST: Final[Place] = (2**63 - 1, 2**31 - 1)
 """Before this lies everything."""
 
@@ -237,20 +240,21 @@ class PostgresQueries:
     async def positions(
         self, user: str, *, status: str, ticker: str | None = None, before: Place | None = None, limit: int
     ) -> list[PositionRecord]:
-        """A user's positions, those opened last first.
+        """A user's positions, those opened last first; of one row, in which several orders may fill, by their numbers.
 
         ``status``: ``open``, ``closed`` (by whomever) or ``all``. ``before``: the ``opened_offset`` of the last one
-        seen, and any n: a row opens one position at most.
+        seen, and its number.
         """
-        values: list[Any] = [self._shard, user, (before or NEWEST)[0], max(limit, 0)]
-        where = "shard = $1 and user_id = $2 and opened_offset < $3"
+        values: list[Any] = [self._shard, user, *(before or NEWEST), max(limit, 0)]
+        where = f"shard = $1 and user_id = $2 and opened_offset <= $3 and (opened_offset < $3 or {_NUMBER} < $4)"
         if status != "all":
             where += f" and status {'=' if status == STATUS_OPEN else '<>'} '{STATUS_OPEN}'"
         if ticker is not None:
             values.append(ticker)
             where += f" and ticker = ${len(values)}"
         table = "all_positions" if status in ("all", STATUS_OPEN) else "positions"
-        query = f"select {_columns(PositionRecord)} from {table} where {where} order by opened_offset desc limit $4"
+        order = f"opened_offset desc, {_NUMBER} desc"
+        query = f"select {_columns(PositionRecord)} from {table} where {where} order by {order} limit $5"
         return [PositionRecord(*record) for record in await self._fetch(query, *values)]
 
     async def orders(

@@ -17,7 +17,7 @@ class Leaving:
     def __init__(self, venue: SlowVenue, ticker: str) -> None:
         self._venue, self._ticker = venue, ticker
         self._market = venue.markets[ticker]
-        self._sign = 1 if self._market.skew > 0 else -1
+        self._sign = (self._market.skew > 0) - (self._market.skew < 0)
         self._ranks = {name: self._rank(name) for name in self._standing()}
         self._least: Fraction | None = None
 

@@ -302,9 +302,9 @@ class MemoryQueries:
                 if position.user_id == user
                 and (ticker is None or position.ticker == ticker)
                 and (status == "all" or (status == STATUS_OPEN) is (position.status == STATUS_OPEN))
-                and (before is None or position.opened_offset < before[0])
+                and (before is None or position.place < before)
             ]
-        return sorted(found, key=lambda position: -position.opened_offset)[:limit]
+        return sorted(found, key=lambda position: position.place, reverse=True)[:limit]
 
     async def orders(
         self, user: str, *, status: str, ticker: str | None = None, before: Place | None = None, limit: int

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from perps.wire.lists import Page
+from perps.wire.lists import Page, PositionsPage
 
 
 class _Placed(Protocol):
@@ -15,7 +15,7 @@ class _Placed(Protocol):
     def n(self) -> int: ...
 
 
-def before(query: Page) -> tuple[int, int] | None:
+def before(query: Page | PositionsPage) -> tuple[int, int] | None:
     """The (offset, n) of the last item already seen; None for the first page."""
     if query.cursor is None:
         return None

@@ -51,7 +51,8 @@ async def positions(call: Call[None, PositionsQuery]) -> Positions:
             )
         _remember_opened(model, user, records)
         valued = [position_answers.recorded(record, model.markets[record.ticker].market) for record in records]
-        cursor = f"{records[-1].opened_offset}-0" if len(records) == query.limit else None
+        if len(records) == query.limit:
+            cursor = _cursor(*records[-1].place)
     stats = PositionStats(
         total_positions=len(valued),
         total_pnl=decimals.money(sum(item.pnl for item in valued)),
@@ -145,7 +146,12 @@ def _in_memory(
     page = found[: query.limit]
     ticker, last = page[-1]
     offset = model.users[user].opened.get((ticker, last.number))
-    return None if offset is None else (page, f"{offset}-0")
+    return None if offset is None else (page, _cursor(offset, last.number))
+
+
+def _cursor(opened_offset: int, number: int) -> str:
+    """Of the page behind a position: one row can open several, so its number belongs to it."""
+    return f"{opened_offset}-{number}"
 
 
 def _remember_opened(model: ReadModel, user: str, records: Sequence[PositionRecord]) -> None:

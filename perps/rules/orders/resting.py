@@ -212,7 +212,7 @@ def decide_fill(
     if order.is_over(given.at):
         return cancelled(market, order, EXPIRED)
     paying = replace(given, held=order.reserve, referrer=order.referrer)
-    asked, fee = _open_of(market, order), min(order.taker_fee, market.params.taker_fee)
+    asked, fee = open_of(market, order), min(order.taker_fee, market.params.taker_fee)
     outcome = open_at(market, asked, paying, fee)
     if isinstance(outcome, Rejected) and outcome.code is RejectCode.LEVERAGE_TOO_HIGH:
         # a better price gives more lots than at placement: as many as its leverage may have
@@ -278,7 +278,7 @@ def _is_there_room(market: Market, *, falls: bool) -> bool:
     return orders.is_crowded(falls=falls) and orders.fits(too_large(market, 1 if falls else -1), falls=falls)
 
 
-def _open_of(market: Market, order: Order) -> OpenPosition:
+def open_of(market: Market, order: Order) -> OpenPosition:
     """The open that a fill is."""
     nano, rest = order.acceptable_price, order.acceptable_price_pico
     if order.kind is OrderKind.LIMIT:

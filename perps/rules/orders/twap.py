@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from perps.commands import OpenPosition, OrderKind, PlaceTwap, signed
+from perps.commands import OrderKind, PlaceTwap, signed
 from perps.events import (
     OrderCancelled,
     OrderPlaced,
@@ -19,7 +19,6 @@ from perps.events import (
     TransferKind,
 )
 from perps.market.order import EXPIRED, Order
-from perps.market.position import position_id
 from perps.market.state import Market
 from perps.market.twap import COMPLETED, Twap
 from perps.money.accounts import orders_account, user_account
@@ -27,7 +26,7 @@ from perps.params import Mode
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import reject
 from perps.rules.opening import open_at
-from perps.rules.orders.resting import cancelled, reserved
+from perps.rules.orders.resting import cancelled, open_of, reserved
 from perps.rules.orders.terms import too_many, unfit
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.twap_commands import twap_reserve
@@ -152,16 +151,7 @@ def decide_at_once(market: Market, order: Order, given: Given) -> PositionOpened
 
 def _open(market: Market, order: Order, given: Given, size: Micros) -> PositionOpened | PositionIncreased | Rejected:
     """Take ``size`` for a TWAP: a position, or more of the one that it has."""
-    asked = OpenPosition(
-        ticker=market.ticker,
-        user=order.user,
-        side=order.side,
-        size=size,
-        leverage=order.leverage,
-        acceptable_price=order.acceptable_price,
-        acceptable_price_pico=order.acceptable_price_pico,
-        position=None if order.position is None else position_id(market.ticker, order.position),
-    )
+    asked = open_of(market, replace(order, size=size))
     paying = replace(given, held=order.reserve, referrer=order.referrer)
     return open_at(market, asked, paying, min(order.taker_fee, market.params.taker_fee))
 

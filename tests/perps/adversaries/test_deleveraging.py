@@ -197,6 +197,10 @@ def test_nobody_makes_r_rise_by_opening() -> None:
         assert same_price(venue) == []
         assert abs(market.liability - before) <= 2 * opens
     assert opens > 100
+    assert market.skew == 0, "so nobody would have to leave"
+    short = next(each for each in market.positions.values() if each.lots < 0)
+    name = position_id(STORY, short.number)
+    done(venue.send(ClosePosition(ticker=STORY, user=short.user, position_id=name, share=Ppb(PPB))))
     make_it_tight(venue, 86)
     assert same_price(venue) != [], "it would have shown"
 

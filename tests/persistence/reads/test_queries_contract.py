@@ -6,11 +6,24 @@ from random import Random
 
 import pytest
 
+from perps.commands import (
+    ClosePosition,
+    Command,
+    CreateUser,
+    ListMarket,
+    OrderKind,
+    PlaceOrder,
+    PriceSource,
+    Side,
+    UpdatePrice,
+)
 from perps.events import MarketListed, PositionOpened, PositionReduced, PriceUpdated
-from perps.journal import JournalRefused
+from perps.journal import Entry, JournalRefused
 from perps.query_rows import FillRecord, KeyRecord, LegRecord, PositionRecord
-from perps.units import Millis
+from perps.sequencer import Sequencer
+from perps.units import PPB, Micros, Millis, Ppb, Ticks
 from persistence.journal.selections import columns
+from tests.perps.build import index_market
 from tests.persistence.slow_reads import fills_of, slow_positions
 from tests.persistence.stores import PostgresBackend, Queries, Store, write
 from tests.support.candles import slow_candles
@@ -183,6 +196,44 @@ async def test_a_users_positions_are_what_their_events_made_of_them(
         assert found == sorted(expected, key=lambda position: -position.opened_offset)
         eth = await queries.positions(user, status=status, ticker="ETH-PERP", limit=10_000)
         assert eth == [position for position in found if position.ticker == "ETH-PERP"]
+
+
+@pytest.mark.parametrize("status", ["all", "open", "closed"])
+async def test_positions_that_one_row_opened_are_on_one_page_each(store: Store, status: str) -> None:
+    sequencer, entries, at = Sequencer(), list[Entry](), START_MS
+
+    def send(command: Command) -> None:
+        entries.extend(sequencer.send(command, Millis(at), sender="test").entries)
+
+    send(ListMarket(params=index_market(), price=Ticks(5_000_000)))
+    send(CreateUser(user="ann", deposit=Micros(10**12)))
+    for price in range(4_899_988, 4_900_000):
+        limit = PlaceOrder(
+            ticker="BTC-PERP",
+            user="ann",
+            order=OrderKind.LIMIT,
+            side=Side.LONG,
+            size=Micros(10**8),
+            leverage=10,
+            price=Ticks(price),
+        )
+        send(limit)
+    at = Millis(at + 1000)
+    send(UpdatePrice(ticker="BTC-PERP", price=Ticks(4_890_000), source=PriceSource.EVENT))
+    names = [f"BTC-PERP-{number}" for number in range(12, 0, -1)]
+    if status == "closed":
+        for name in names[::-1]:
+            send(ClosePosition(ticker="BTC-PERP", user="ann", position_id=name, share=Ppb(PPB)))
+    await asyncio.to_thread(lambda: write(store.acquire(), entries))
+    queries, found = store.queries(), list[PositionRecord]()
+    await queries.open()
+    before = None
+    while page := await queries.positions("ann", status=status, before=before, limit=5):
+        found += page
+        before = page[-1].place
+    await queries.close()
+    assert len({position.opened_offset for position in found}) == 1
+    assert [position.id for position in found] == names
 
 
 async def test_a_position_that_was_closed_or_changed_has_an_owner(queries: Queries, scribe: Scribe) -> None:

@@ -66,3 +66,16 @@ async def test_a_first_page_asks_the_database_for_nothing(starter: Starter, is_r
     assert queries.asked == 2
     assert await _pages(venue, "BTC-PERP") == [["BTC-PERP-4", "BTC-PERP-3", "BTC-PERP-1"]]
     assert await _pages(venue, "ETH-PERP") == [["ETH-PERP-4", "ETH-PERP-3", "ETH-PERP-2"], ["ETH-PERP-1"]]
+
+
+async def test_positions_that_one_price_opened_are_on_one_page_each(starter: Starter) -> None:
+    venue = await starter(OnMemory())
+    await venue.market()
+    ann = await venue.user("ann")
+    for price in ("49000", "48999", "48998", "48997", "48996"):
+        order = {"ticker": "BTC-PERP", "type": "limit", "side": "long", "size": "20", "leverage": 10, "price": price}
+        (await ann.post("/api/orders", order)).ok(201)
+    await venue.price("48900")
+
+    for _ in range(2):
+        assert await _pages(venue) == [["BTC-PERP-5", "BTC-PERP-4", "BTC-PERP-3"], ["BTC-PERP-2", "BTC-PERP-1"]]

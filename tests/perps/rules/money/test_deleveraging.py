@@ -134,6 +134,19 @@ def test_it_begins_at_85_and_ends_at_77_per_cent_of_what_the_house_can_pay_on_bo
     assert market.skew * sign > 0
 
 
+def test_in_a_market_without_skew_nobody_must_leave() -> None:
+    """No price makes its house owe more: what longs gain, shorts lose."""
+    venue = poor(1_000)
+    opened(venue.open("ann", LONG, 10_000 * MICRO, leverage=2))
+    venue.price(BTC_PRICE * 1084 // 1000)
+    opened(venue.open("bob", SHORT, abs(venue.markets[BTC].cost(-venue.markets[BTC].skew)), leverage=2))
+    assert venue.markets[BTC].skew == 0
+    done(change(venue, house_credit_limit=Micros(950 * MICRO)))
+    outcome = venue.price(BTC_PRICE * 1083 // 1000)
+    assert not is_within(venue, 85)
+    assert events_in(DeleveragingChanged, outcome) == []
+
+
 def test_the_last_leaves_with_as_few_lots_as_are_enough() -> None:
     venue = poor(1_000)
     opened(venue.open("ann", LONG, 10_000 * MICRO, leverage=2))
