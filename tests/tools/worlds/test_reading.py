@@ -205,7 +205,7 @@ def test_agents_share_out_the_markets_in_turn(tmp_path: Path) -> None:
         ("1,NOVA,10%,war\n", "s.csv:2: change: '10%' is not a fraction; 0.03 is 3 % up, -0.03 is down"),
         ("1,NOVA,0,war\n", "s.csv:2: change: '0' is not a fraction"),
         ("1,NOVA,0.1,\n", "s.csv:2: reason: write 1 to 256 characters"),
-        ("9,NOVA,0.1,war\n1,NOVA,0.1,peace\n", "s.csv:3: at: it is earlier than the story above; sort the file by time"),
+        ("9,NOVA,0.1,war\n1,NOVA,0.1,peace\n", "s.csv:3: at: it is earlier than the story above; sort the file"),
         ("1,NOVE,0.1,war\n", "s.csv:2: ticker: there is no market of "),
     ],
 )
