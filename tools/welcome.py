@@ -65,7 +65,7 @@ class Welcome:
         agents = counted(len(users_of(world)), "agent")
         markets = ", ".join(world.tickers[:NAMED_MAX]) + (" and others" if len(world.tickers) > NAMED_MAX else "")
         lines = [
-            f"The {world.name} is on. The prices of {markets} move, and {agents} trade.",
+            f"The world {world.name!r} is on. The prices of {markets} move, and {agents} trade.",
         ]
         traders = [key for key in world.keys if key.user_id and "trade" in key.scopes]
         if traders and world.markets:
@@ -94,7 +94,7 @@ class Welcome:
         for at, key in enumerate(world.keys):
             place = shown(self.data_dir / key.file)
             shown_key = keys[key.file] if sys.stderr.isatty() else place
-            yield "" if at else "Keys", f"{key.user_id or ', '.join(key.scopes)}: {shown_key}"
+            yield "" if at else "Keys", f"{key.user_id or 'scope ' + ', '.join(key.scopes)}: {shown_key}"
 
     def _next(self) -> Iterator[str]:
         """What to do with a venue that has no market."""

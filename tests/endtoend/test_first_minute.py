@@ -101,7 +101,7 @@ def test_one_command_gives_a_game_whose_prices_move_by_per_cents(venues: Venues)
         return len(moved) if sum(each > 1.02 for each in moved) >= len(moved) // 2 else None
 
     assert until(lively, within_s=25, what="half of the prices to have moved by 2 %") == 20
-    assert "The game is on. The prices of AURA, BOLT, CERES, DELTA and others move, and 50 agents trade." in log
+    assert "The world 'game' is on. The prices of AURA, BOLT, CERES, DELTA and others move, and 50 agents trade." in log
     assert '"userId":"ann"' in shell(command_in(log, "curl "), venue)
     said = shell(f"{PERPS} apply game", venue)
     assert said == "nothing to change: 20 markets, 52 users, 3 keys are as the file says\n"

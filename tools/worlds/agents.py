@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -38,13 +39,17 @@ class AgentPlan:
 
 
 def agents_of(world: World) -> Iterator[AgentPlan]:
-    """Every agent of a world: ``agent-noise-1``, ``agent-noise-2``, …"""
+    """Every agent of a world: ``agent-noise-1``, ``agent-noise-2``, … A table that names no markets goes on with the
+    one behind the last of the table before, so that the last markets of the file are not left without agents.
+    """
     numbers: Counter[str] = Counter()
+    everywhere = itertools.cycle(world.tickers)
     for table in world.agents:
-        name, tickers = short_name(table.strategy), table.markets or world.tickers
-        for at in range(table.count):
+        name = short_name(table.strategy)
+        tickers = itertools.cycle(table.markets) if table.markets else everywhere
+        for ticker in itertools.islice(tickers, table.count):
             numbers[name] += 1
-            yield AgentPlan(f"agent-{name}-{numbers[name]}", tickers[at % len(tickers)], numbers[name], table)
+            yield AgentPlan(f"agent-{name}-{numbers[name]}", ticker, numbers[name], table)
 
 
 def users_of(world: World) -> Mapping[str, Exact]:

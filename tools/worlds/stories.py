@@ -46,7 +46,7 @@ def read_stories(path: Path) -> list[Story]:
         raise ToolError(f"{path}: it has no stories")
     for before, story in pairwise(stories):
         if story.at_s < before.at_s:
-            raise ToolError(f"{path}:{story.line}: at: it is before the story above; sort the file by time")
+            raise ToolError(f"{path}:{story.line}: at: it is earlier than the story above; sort the file by time")
     return stories
 
 

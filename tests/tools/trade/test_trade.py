@@ -209,3 +209,19 @@ async def test_a_net_trade_turns_a_position(venue: Running, capsys: Captured) ->
     assert opened["opened.position.id"] == "BTC-PERP-2"
     assert await trade(venue, "net", "BTC-PERP", "short", "500", "--reduce-only") == 1
     assert "position_not_found" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (("open", "FOO", "long", "1000"), "To see the markets: perps market list"),
+        (("open", "BTC", "long", "1000"), "Did you mean BTC-PERP?"),
+        (("close", "BTC-PERP-9"), "To see yours: perps trade positions"),
+        (("cancel", "BTC-PERP-o9"), "To see yours: perps trade orders"),
+    ],
+)
+async def test_a_name_that_the_venue_does_not_know_is_told_with_the_command_that_lists_the_names(
+    venue: Running, capsys: pytest.CaptureFixture[str], given: tuple[str, ...], hint: str
+) -> None:
+    assert await trade(venue, *given) == 1
+    assert capsys.readouterr().err.strip().endswith(hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,16 @@ def test_the_game_has_twenty_organisations_fifty_agents_and_stories_that_take_ea
     assert {story.ticker for story in stories} == set(world.tickers)
     for ticker in world.tickers:
         assert sum(story.change for story in stories if story.ticker == ticker) == 0
+
+
+def test_an_organisation_behind_the_last_one_has_agents_too(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.toml"
+    added = '\n[[markets]]\nticker = "HERO"\nprice = 10\npreset = "game"\n'
+    mine.write_text((PACKAGED / "game.toml").read_text() + added)
+    (tmp_path / "game-stories.csv").write_text((PACKAGED / "game-stories.csv").read_text())
+    agents = Counter(plan.ticker for plan in agents_of(read_world(mine)))
+    assert set(agents.values()) == {2, 3}, "50 agents on 21 markets"
+    assert agents["HERO"] == 2
 
 
 def test_there_are_three_worlds_and_no_other_name() -> None:
@@ -194,7 +205,7 @@ def test_agents_share_out_the_markets_in_turn(tmp_path: Path) -> None:
         ("1,NOVA,10%,war\n", "s.csv:2: change: '10%' is not a fraction; 0.03 is 3 % up, -0.03 is down"),
         ("1,NOVA,0,war\n", "s.csv:2: change: '0' is not a fraction"),
         ("1,NOVA,0.1,\n", "s.csv:2: reason: write 1 to 256 characters"),
-        ("9,NOVA,0.1,war\n1,NOVA,0.1,peace\n", "s.csv:3: at: it is before the story above; sort the file by time"),
+        ("9,NOVA,0.1,war\n1,NOVA,0.1,peace\n", "s.csv:3: at: it is earlier than the story above; sort the file"),
         ("1,NOVE,0.1,war\n", "s.csv:2: ticker: there is no market of "),
     ],
 )
