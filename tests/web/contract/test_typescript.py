@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perps.wire.openapi import document
+from tests.conftest import NO_CERTIFICATES
 
 HERE = Path(__file__).parent / "typescript"
 NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "network")
@@ -18,6 +19,7 @@ NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", 
 
 def _run(place: Path, *command: str, seconds: float) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"npm_config_fetch_retries": "1", "npm_config_update_notifier": "false"}
+    environment = {name: value for name, value in environment.items() if name not in NO_CERTIFICATES}
     return subprocess.run(
         command, cwd=place, capture_output=True, text=True, check=False, timeout=seconds, env=environment
     )
