@@ -33,7 +33,7 @@ def tools(tmp_path: Path) -> Path:
     shutil.copytree(HERE, tmp_path, dirs_exist_ok=True)
     (tmp_path / "openapi.json").write_bytes(document("0"))
     try:
-        options = ("--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
+        options = ("--prefer-offline", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
         done = _run(tmp_path, "npm", "install", *options, seconds=120)
     except subprocess.TimeoutExpired:
         pytest.skip("npm did not answer: its registry cannot be reached")
