@@ -20,6 +20,10 @@ __all__ = ["at_last", "cluster"]
 
 Event = MutableMapping[str, Any]
 
+NO_CERTIFICATES = dict.fromkeys(("SSL_CERT_FILE", "SSL_CERT_DIR"), os.devnull)
+"""Nothing here speaks TLS. Whoever loads aiohttp reads all certificates of the system, a fifth of a program's start."""
+os.environ |= NO_CERTIFICATES
+
 STOPPING_S = 5.0
 NICENESS = 3
 """Of tests beside those that are timed."""

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from io import RawIOBase
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.endtoend.commands import typed
 from tests.endtoend.conftest import Venues
 from tests.endtoend.venue_process import VenueProcess, until
 
@@ -91,7 +93,9 @@ def test_the_demo_says_what_to_paste_and_keeps_its_keys(venues: Venues) -> None:
     assert '"userId":"alice"' in shell(command_in(log, "curl "), venue)
 
 
-def test_one_command_gives_a_game_whose_prices_move_by_per_cents(venues: Venues) -> None:
+def test_one_command_gives_a_game_whose_prices_move_by_per_cents(
+    venues: Venues, capsys: pytest.CaptureFixture[str]
+) -> None:
     venue = venues(environment={"PERPS_WORLD": "game"}, admin_key=None)
     venue.start()
     log = text_of(venue)
@@ -103,28 +107,29 @@ def test_one_command_gives_a_game_whose_prices_move_by_per_cents(venues: Venues)
     assert until(lively, within_s=25, what="half of the prices to have moved by 2 %") == 20
     assert "The world 'game' is on. The prices of AURA, BOLT, CERES, DELTA and others move, and 50 agents trade." in log
     assert '"userId":"ann"' in shell(command_in(log, "curl "), venue)
-    said = shell(f"{PERPS} apply game", venue)
+    said = typed(capsys, venue, "apply", "game")
     assert said == "nothing to change: 20 markets, 52 users, 3 keys are as the file says\n"
 
 
-def test_commands_find_the_only_venue_and_ask_which_of_two(venues: Venues) -> None:
+def test_commands_find_the_only_venue_and_ask_which_of_two(venues: Venues, capsys: pytest.CaptureFixture[str]) -> None:
+    say = partial(typed, capsys)
     first, second = venues("first", admin_key=None), venues("second", admin_key=None)
     first.start()
-    assert "epoch\t1" in shell(f"{PERPS} stats", first)
-    assert "no row matches" in shell(f"{PERPS} journal --last 1", first)
+    assert "epoch\t1" in say(first, "stats")
+    assert "no row matches" in say(first, "journal", "--last", "1")
 
     second.start()
-    said = shell(f"{PERPS} stats", first, 2)
+    said = say(first, "stats", code=2)
     for venue in (first, second):
         assert f"--data-dir {venue.data_dir} ({venue.url})" in said
-        assert "epoch\t1" in shell(f"{PERPS} stats --data-dir {venue.data_dir}", first)
-        assert "epoch\t1" in shell(f"{PERPS} stats --url {venue.url}", first)
+        assert "epoch\t1" in say(first, "stats", "--data-dir", str(venue.data_dir))
+        assert "epoch\t1" in say(first, "stats", "--url", venue.url)
 
     second.kill()
-    assert "epoch\t1" in shell(f"{PERPS} stats", second), "a killed venue's address counts no more"
+    assert "epoch\t1" in say(second, "stats"), "a killed venue's address counts no more"
     assert first.stop() == 0
     assert not (first.data_dir / "venue.address").exists()
-    said = shell(f"{PERPS} stats --data-dir {second.data_dir}", first, 1)
+    said = say(first, "stats", "--data-dir", str(second.data_dir), code=1)
     assert f"no venue runs on the data directory {second.data_dir}" in said
 
 

@@ -39,7 +39,7 @@ from tests.support.faults import fault
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-ROUNDS: Final = int(os.environ.get("PERPS_E2E_ROUNDS", "12"))
+ROUNDS: Final = int(os.environ.get("PERPS_E2E_ROUNDS", "8"))
 """Half of them with the session. Each run of the tests has other orders and moments, so the runs add up."""
 SEED: Final = int(os.environ.get("PERPS_E2E_SEED", str(random.SystemRandom().randrange(10**6))))
 KILL_S: Final = (0.05, 0.7)

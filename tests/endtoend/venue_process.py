@@ -33,6 +33,8 @@ POLL_S: Final = (0.01, 0.03)
 """Between two looks, at first and later: each takes a millisecond of the processor that what is awaited needs."""
 PORTS: Final = range(20_000, 32_000)
 """Below the range from which the system gives ports to clients, so that none of them takes one of ours."""
+KEPT: Final = ("PATH", "HOME", "TMPDIR", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
+"""What a venue gets of the tests' environment."""
 TAIL_LINES: Final = 25
 REFUSED: Final = '"event":"refused"'
 SAID: Final = re.compile(
@@ -105,7 +107,7 @@ class VenueProcess:
 
     def surroundings(self) -> dict[str, str]:
         """The environment that it runs in. Commands that run in it find this venue and those beside it."""
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         own = {
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "error",

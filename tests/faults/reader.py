@@ -24,7 +24,7 @@ from tests.model.slow_rules import micros
 from tests.support.journal_money import ROWS, JournalMoney
 from tests.support.slowness import soon
 
-PAUSE_S: Final = 0.05
+PAUSE_S: Final = 0.1
 ANSWER_S: Final = 3.0
 """Longest wait for one read; past it the reader counts it as not answered and goes on."""
 SAMPLE: Final = 200

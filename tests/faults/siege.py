@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -33,18 +33,23 @@ from tests.support.bitcoin import dollars
 from tests.support.slowness import in_time, soon
 
 CLIENTS: Final = 16
-WARM: Final = 300
+WARM: Final = 150
 """Acknowledgements before anything is done to the venue."""
+CALM_S, BRISK_S = 0.4, 0.06
+"""Longest pause of a client between two commands: while nobody counts them, and while somebody does.
+
+Without pauses clients and venue take all processors there are for as long as anything lasts.
+"""
 WARM_S: Final = 20.0
-RETRY_S: Final = 0.05
-"""A client's pause before he sends the same again."""
+RETRY_S: Final = (0.05, 0.2)
+"""A client's pause before he sends the same again: at first, and at most. It doubles."""
 END_S: Final = 30.0
 """Longest wait for the last verdicts."""
-RETRIED_MAX: Final = 300
+RETRIED_MAX: Final = 150
 """Acknowledged commands sent once more at the end."""
 BACK_S: Final = 5.0
 """I12: done commands again, this long after the end of a fault at most."""
-PRICE_PAUSE_S: Final = 0.02
+PRICE_PAUSE_S: Final = 0.04
 
 
 class Siege(Storm):
@@ -62,6 +67,7 @@ class Siege(Storm):
         """How often each status or code was met; ``silence`` when there was none."""
         self.reads: Counter[str] = Counter()
         """How many reads of each kind were answered, and how many were not."""
+        self._longest_pause_s = CALM_S
         self._done = (0.0, 0.0)
         """Of the last command that was done: when it was sent, when it was answered."""
 
@@ -81,9 +87,28 @@ class Siege(Storm):
     async def acknowledges(self, more: int, *, within_s: float = WARM_S) -> None:
         """Wait for so many more rows to be acknowledged."""
         wanted = self.told.count + more
-        async with soon(within_s):
-            while self.told.count < wanted:  # noqa: ASYNC110 - a plain value
-                await asyncio.sleep(0.005)
+        with self._pausing(BRISK_S):
+            async with soon(within_s):
+                while self.told.count < wanted:  # noqa: ASYNC110 - a plain value
+                    await asyncio.sleep(0.005)
+
+    @asynccontextmanager
+    async def in_a_hurry(self) -> AsyncIterator[None]:
+        """Inside nobody pauses. It begins as soon as half of the clients have a command under way."""
+        with self._pausing(0.0):
+            async with soon(WARM_S):
+                while 2 * sum(len(one.unanswered) for one in self.clients) < len(self.clients):  # noqa: ASYNC110
+                    await asyncio.sleep(0.001)
+            yield
+
+    @contextmanager
+    def _pausing(self, longest_s: float) -> Iterator[None]:
+        """Nobody pauses for longer inside."""
+        before, self._longest_pause_s = self._longest_pause_s, min(self._longest_pause_s, longest_s)
+        try:
+            yield
+        finally:
+            self._longest_pause_s = before
 
     async def is_silent(self, *, within_s: float, quiet_s: float = 0.3) -> None:
         """Wait until nothing is acknowledged any more."""
@@ -106,6 +131,7 @@ class Siege(Storm):
         while not self.over.is_set():
             await self._decide(client, client.next_command(), round_number)
             answered += 1
+            await asyncio.sleep(self._random.uniform(0, self._longest_pause_s))
         return answered
 
     async def _decide(self, client: Client, command: Command, round_number: int) -> Answer:
@@ -119,7 +145,7 @@ class Siege(Storm):
 
     async def _verdict(self, command: Command) -> Answer:
         """The same again until it is done or refused."""
-        over = None
+        over, pause_s = None, RETRY_S[0]
         while over is None or await asyncio.to_thread(in_time, time.monotonic() - over, END_S):
             if self.over.is_set() and over is None:
                 over = time.monotonic()
@@ -138,7 +164,8 @@ class Siege(Storm):
                     self._done = max(self._done, (sent, time.monotonic()))
                 if answer.status not in (429, 503) and not (answer.code == "internal_error" and self.tolerant.is_set()):
                     return answer
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, RETRY_S[1])
         raise AssertionError(f"no verdict on {command}")
 
     async def _feed(self) -> None:

@@ -47,7 +47,8 @@ async def test_an_actor_whose_thread_is_ended_is_replaced_and_nothing_is_lost(
     venue = faulty(f"signal:exit:{actor}")
     async with held(venue, database, tmp_path) as siege:
         siege.tolerant.set()
-        venue.signal(signal.SIGUSR2)
+        async with siege.in_a_hurry():
+            venue.signal(signal.SIGUSR2)
         ended = time.monotonic()
         async with soon(5):
             while not logged(venue, "actor.died"):  # noqa: ASYNC110 - a file
@@ -81,7 +82,8 @@ async def test_a_loop_that_stands_for_seconds_is_told_of_and_goes_on(
     """Nobody is answered meanwhile; whoever waited is answered afterwards, and the log says where it stood."""
     venue = faulty(f"query:sleep={BLOCKED_S}:user-1")
     async with held(venue, database, tmp_path) as siege:
-        await siege.api.get("/api/users/user-1/trades")
+        async with siege.in_a_hurry():
+            await siege.api.get("/api/users/user-1/trades")
         await siege.serves_again(time.monotonic())
         lines = logged(venue, "loop.blocked")
         assert len(lines) == 1, lines

@@ -98,7 +98,8 @@ async def test_a_killed_database_server_is_started_again_and_nothing_is_lost(ven
     await asyncio.to_thread(venue.start)
     database = await asyncio.to_thread(venue.postgres.start)
     async with besieged(venue.url, database, tmp_path) as siege:
-        kill_postmaster(venue.postgres)
+        async with siege.in_a_hurry():
+            kill_postmaster(venue.postgres)
         await siege.serves_again(time.monotonic())
         await siege.acknowledges(50)
     assert venue.exit_code() is None
@@ -110,7 +111,8 @@ async def test_a_killed_journal_session_is_taken_up_again(venues: Venues, tmp_pa
     await asyncio.to_thread(venue.start)
     database = await asyncio.to_thread(venue.postgres.start)
     async with besieged(venue.url, database, tmp_path) as siege:
-        os.kill(await asyncio.to_thread(Journal(database).session), signal.SIGKILL)
+        async with siege.in_a_hurry():
+            os.kill(await asyncio.to_thread(Journal(database).session), signal.SIGKILL)
         await siege.serves_again(time.monotonic())
         await siege.acknowledges(50)
     assert venue.exit_code() is None
@@ -120,7 +122,8 @@ async def test_a_killed_journal_session_is_taken_up_again(venues: Venues, tmp_pa
 async def test_an_orderly_restart_of_the_database_is_sat_out(venues: Venues, server: Server, tmp_path: Path) -> None:
     """A server that is not the venue's own, which the venue must wait for."""
     async with served(venues, server, tmp_path) as siege:
-        await asyncio.to_thread(server.stop)
+        async with siege.in_a_hurry():
+            await asyncio.to_thread(server.stop)
         await asyncio.to_thread(server.start)
         await siege.serves_again(time.monotonic())
         await siege.acknowledges(50)
@@ -163,7 +166,8 @@ async def test_a_terminated_session_is_taken_up_again(venues: Venues, server: Se
     """Three times over, with commits on their way each time."""
     async with served(venues, server, tmp_path) as siege:
         for _ in range(3):
-            await asyncio.to_thread(terminate_journal, siege.database)
+            async with siege.in_a_hurry():
+                await asyncio.to_thread(terminate_journal, siege.database)
             await siege.serves_again(time.monotonic())
             await siege.acknowledges(50)
 
@@ -210,7 +214,8 @@ async def test_a_slow_disk_slows_down_and_refuses_nobody(venues: Venues, server:
     """``commit_delay`` sleeps before each flush of the log with its lock held: a disk that needs 100 ms."""
     async with served(venues, server, tmp_path) as siege:
         await asyncio.to_thread(configure, siege.database, {"commit_delay": "100000", "commit_siblings": "0"})
-        began = time.monotonic()
-        await siege.acknowledges(100, within_s=30)
+        async with siege.in_a_hurry():
+            began = time.monotonic()
+            await siege.acknowledges(100, within_s=30)
         assert time.monotonic() - began > 0.5, "it was not slow"
         assert not {"unavailable", "outcome_unknown", "overloaded", "silence"} & siege.answers.keys()

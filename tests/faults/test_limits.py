@@ -113,7 +113,8 @@ async def test_a_journal_lost_while_there_are_no_descriptors_is_taken_up_again(
         session = await asyncio.to_thread(Journal(database).session)
         with limited(venue, resource.RLIMIT_NOFILE, open_descriptors(venue) + SPARE_DESCRIPTORS):
             async with crowd(venue, CONNECTIONS):
-                await asyncio.to_thread(sql, database, "select pg_terminate_backend($1)", session)
+                async with siege.in_a_hurry():
+                    await asyncio.to_thread(sql, database, "select pg_terminate_backend($1)", session)
                 await siege.is_silent(within_s=10, quiet_s=1.0)
                 assert venue.exit_code() is None, venue.tail()
             await siege.serves_again(time.monotonic())
@@ -128,8 +129,9 @@ async def test_a_venue_out_of_memory_refuses_or_ends_and_forgets_nothing(
     await asyncio.to_thread(venue.start)
     async with besieged(venue.url, database, tmp_path, clients=MEMORY_CLIENTS) as siege:
         siege.tolerant.set()
-        with limited(venue, resource.RLIMIT_AS, address_space(venue) + SPARE_MEMORY):
-            await until_it_hurts(venue)
+        async with siege.in_a_hurry():
+            with limited(venue, resource.RLIMIT_AS, address_space(venue) + SPARE_MEMORY):
+                await until_it_hurts(venue)
         lifted, manager = time.monotonic(), asyncio.create_task(keep_running(venue, siege.api))
         try:
             await siege.serves_again(lifted, within_s=HURT_S)
@@ -182,7 +184,7 @@ def address_space(venue: VenueProcess) -> int:
 async def test_memory_stays_bounded_under_a_long_run_of_load(venues: Venues, database: str, tmp_path: Path) -> None:
     """Once the window of recent rows is full, all that grows is the answers by client id, which have a limit too."""
     venue = venues(database_url=database)
-    async with held(venue, database, tmp_path, clients=LONG_CLIENTS) as siege:
+    async with held(venue, database, tmp_path, clients=LONG_CLIENTS) as siege, siege.in_a_hurry():
         await siege.acknowledges(FULL_ROWS - siege.told.count, within_s=LONG_S)
         rows, memory, descriptors = siege.told.count, resident(venue), open_descriptors(venue)
         await siege.acknowledges(FULL_ROWS, within_s=LONG_S)

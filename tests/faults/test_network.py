@@ -55,7 +55,8 @@ async def test_a_line_that_is_reset_again_and_again_loses_nothing(
 ) -> None:
     async with line(venues, database, tmp_path) as it:
         for _ in range(5):
-            it.proxy.reset()
+            async with it.siege.in_a_hurry():
+                it.proxy.reset()
             await it.siege.serves_again(time.monotonic())
             await it.siege.acknowledges(30)
         assert it.siege.answers["outcome_unknown"] > 0
@@ -67,7 +68,8 @@ async def test_a_session_that_outlives_its_half_closed_line_does_not_keep_the_ve
 ) -> None:
     """The venue sees the end; the server, and with it the shard's lock, does not until keepalive finds out."""
     async with line(venues, database, tmp_path) as it:
-        it.proxy.half_close()
+        async with it.siege.in_a_hurry():
+            it.proxy.half_close()
         await it.siege.serves_again(time.monotonic())
         await it.siege.acknowledges(30)
         it.proxy.clear()

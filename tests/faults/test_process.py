@@ -31,7 +31,6 @@ AT_ONCE: Final = 1_000
 """Opens sent together."""
 ANSWERED: Final = 150
 """Of these, before the venue is killed."""
-STORMS: Final = 2
 REPLAYS: Final = 5
 WHOLE_JOURNAL: Final = """
     select count(*) as rows, max("offset") as last, max(epoch) as epoch, sha256(string_agg(hash, '' order by "offset"))
@@ -62,22 +61,20 @@ async def test_kill_9_amid_a_thousand_opens_loses_none_and_does_none_twice(venue
     await asyncio.to_thread(venue.start)
     async with client(venue.url) as api, reading(venue.url, database):
         opens = await Opens.prepare(api, USERS)
-        for _ in range(STORMS):
-            before = len(opens.answers)
-            storm = [asyncio.create_task(opens.one(user)) for user in opens.keys for _ in range(AT_ONCE // USERS)]
-            async with soon(20):
-                while len(opens.answers) < before + ANSWERED:  # noqa: ASYNC110 - a plain value
-                    await asyncio.sleep(0)
-            venue.signal(signal.SIGKILL)
-            await asyncio.gather(*storm, return_exceptions=True)
-            dead = await killed(venue)
-            assert opens.in_doubt
-            await asyncio.to_thread(venue.start_whatever_it_takes)
-            print(f"{len(opens.in_doubt)} in doubt; I12: ready {time.monotonic() - dead:.2f} s after the kill")
-            assert in_time(time.monotonic() - dead, BACK_S)
-            await opens.resolve()
-            await opens.check()
-        assert len(opens.answers) == STORMS * AT_ONCE
+        storm = [asyncio.create_task(opens.one(user)) for user in opens.keys for _ in range(AT_ONCE // USERS)]
+        async with soon(20):
+            while len(opens.answers) < ANSWERED:  # noqa: ASYNC110 - a plain value
+                await asyncio.sleep(0)
+        venue.signal(signal.SIGKILL)
+        await asyncio.gather(*storm, return_exceptions=True)
+        dead = await killed(venue)
+        assert opens.in_doubt
+        await asyncio.to_thread(venue.start_whatever_it_takes)
+        print(f"{len(opens.in_doubt)} in doubt; I12: ready {time.monotonic() - dead:.2f} s after the kill")
+        assert in_time(time.monotonic() - dead, BACK_S)
+        await opens.resolve()
+        await opens.check()
+        assert len(opens.answers) == AT_ONCE
         assert {answer.status for answer in opens.answers.values()} == {201}
     await asyncio.to_thread(Journal(database).catch_up)
 
@@ -102,8 +99,9 @@ async def killed_at_the_commit(venue: VenueProcess, database: str, place: Path, 
     """The order ``boom`` kills it."""
     await asyncio.to_thread(venue.start)
     async with besieged(venue.url, database, place) as siege:
-        order = asyncio.create_task(siege.order("boom"))
-        dead = await killed(venue)
+        async with siege.in_a_hurry():
+            order = asyncio.create_task(siege.order("boom"))
+            dead = await killed(venue)
         there = await asyncio.to_thread(sql, database, "select from journal where client_order_id = 'boom'")
         assert bool(there) is is_durable
         arm(venue, "")
@@ -122,7 +120,8 @@ async def test_a_start_that_is_killed_during_replay_changes_nothing(
     venue = faulty("")
     await asyncio.to_thread(venue.start)
     async with besieged(venue.url, database, tmp_path) as siege:
-        venue.signal(signal.SIGKILL)
+        async with siege.in_a_hurry():
+            venue.signal(signal.SIGKILL)
         await killed(venue)
         before = await asyncio.to_thread(sql, database, WHOLE_JOURNAL)
         last = before[0]["last"]
@@ -145,7 +144,8 @@ async def test_sigterm_under_load_ends_in_order_and_loses_nothing(venues: Venues
     await asyncio.to_thread(venue.start)
     database = await asyncio.to_thread(venue.postgres.start)
     async with besieged(venue.url, database, tmp_path) as siege:
-        assert await asyncio.to_thread(venue.stop) == 0, venue.tail()
+        async with siege.in_a_hurry():
+            assert await asyncio.to_thread(venue.stop) == 0, venue.tail()
         assert not venue.postgres.is_running()
         began = time.monotonic()
         await asyncio.to_thread(venue.start)

@@ -14,7 +14,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 PROGRAM: Final = "import tools.serve, web.compose"
 """Loads what a venue's process loads."""
-LOAD_S: Final = 0.6
+LOAD_S: Final = 0.5
 """What that takes on a machine of today with nothing else to do."""
 
 

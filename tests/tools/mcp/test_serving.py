@@ -18,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, LATEST_MODERN_VERSION
 
+from tests.conftest import NO_CERTIFICATES
 from tests.support.slowness import soon
 from tests.tools.mcp.session import a_venue
 from tests.tools.mcp.test_tools import CHANGING, OPENING
@@ -27,6 +28,7 @@ from tools.mcp.tools import TOOLS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
+ROOT = Path(__file__).parents[3]
 PERPS = str(Path(sys.executable).with_name("perps"))
 MODES = pytest.mark.parametrize(
     ("mode", "revision"), [("legacy", LATEST_HANDSHAKE_VERSION), ("auto", LATEST_MODERN_VERSION)]
@@ -43,8 +45,8 @@ async def venue() -> AsyncIterator[Running]:
 
 @asynccontextmanager
 async def over_stdio(venue: Running, mode: str, *options: str, key: str | None = None) -> AsyncIterator[Client]:
-    """The client starts the command."""
-    environment = {} if key is None else {"PERPS_KEY": key}
+    """The client starts the command, of this checkout: it gives it next to nothing of its own environment."""
+    environment = NO_CERTIFICATES | {"PYTHONPATH": str(ROOT)} | ({} if key is None else {"PERPS_KEY": key})
     started = StdioServerParameters(command=PERPS, args=["mcp", "--url", venue.url, *options], env=environment)
     async with soon(60), Client(started, mode=mode) as client:
         yield client

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from perps.wire.contract.openapi import document
+from tests.conftest import NO_CERTIFICATES
 
 HERE = Path(__file__).parent / "typescript"
 NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "network")
@@ -18,6 +19,7 @@ NETWORK = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", 
 
 def _run(place: Path, *command: str, seconds: float) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"npm_config_fetch_retries": "1", "npm_config_update_notifier": "false"}
+    environment = {name: value for name, value in environment.items() if name not in NO_CERTIFICATES}
     return subprocess.run(
         command, cwd=place, capture_output=True, text=True, check=False, timeout=seconds, env=environment
     )
@@ -31,7 +33,7 @@ def tools(tmp_path: Path) -> Path:
     shutil.copytree(HERE, tmp_path, dirs_exist_ok=True)
     (tmp_path / "openapi.json").write_bytes(document("0"))
     try:
-        options = ("--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
+        options = ("--prefer-offline", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts")
         done = _run(tmp_path, "npm", "install", *options, seconds=120)
     except subprocess.TimeoutExpired:
         pytest.skip("npm did not answer: its registry cannot be reached")
