@@ -17,6 +17,7 @@ from perps.units import Micros
 from perps.wire.orders.placing import ReplaceBody
 from tests.web.events import following
 from tests.web.venue import Client, Running
+from web.api.bodies.orders import replacement
 
 PATH = "/api/orders"
 
@@ -280,13 +281,13 @@ async def test_a_replacement_that_never_sees_the_last_size_is_refused(
     venue: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if somebody else changed the size before each of its attempts."""
-    seen, replacement = list[str](), web.api.orders.replacement
+    seen = list[str]()
 
     def late(body: ReplaceBody, name: str, order: Order | None, params: MarketParams) -> ReplaceOrder:
         seen.append(name)
         return structs.replace(replacement(body, name, order, params), known_size=Micros(1))
 
-    monkeypatch.setattr(web.api.orders, "replacement", late)
+    monkeypatch.setattr("web.api.orders.replacement", late)
     ann = await venue.user("ann", "1000")
     name = (await placed(ann, "49000"))["order"]["id"]
     async with venue.unchanged():
