@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import rich_click as click
 from msgspec import to_builtins
@@ -25,8 +26,11 @@ from perps.wire.prices import SET_PRICE, PriceAnswer
 from tools.admin.answers import Record, show_as, show_rows
 from tools.argument_types import AMOUNT, NOT_NEGATIVE, TICKER, TIER, Whole
 from tools.check.command import check_market
-from tools.output import flat, show_line, show_record
+from tools.output import flat, show_json, show_line, show_record
 from tools.settings import Access, SettingsGroup, access_options, json_option, public_access_options
+
+if TYPE_CHECKING:
+    from tools.check.results import Result
 
 COLUMNS: Final = {
     "ticker": "ticker",
@@ -203,21 +207,48 @@ def list_markets(access: Access, as_json: bool) -> None:
     type=bool,
     help="true: winners must leave before the house owes more than it can pay. Needs --house-credit-limit.",
 )
+@click.option("--no-check", is_flag=True, help="Do not play adversaries in a copy of the new market.")
 @access_options
 @json_option
-def create_market(ticker: str, access: Access, as_json: bool, **parameters: str | int | bool | None) -> None:
+def create_market(
+    ticker: str, no_check: bool, access: Access, as_json: bool, **parameters: str | int | bool | None
+) -> None:
     """Create a market.
 
     A ticker, a price and a preset are a whole one. The venue chooses every parameter that you leave out, to suit the
     price.
+
+    Then adversaries play in a copy of the market, in this process, for about 2 s, and stderr warns of each that earns.
+    With --json they are the list "check". The market is listed whatever they earn.
     """
+
+    def check(shown: object) -> Sequence[Result] | None:
+        from tools.check.new import check_new
+
+        credit = parameters.get("house_credit_limit")
+        return check_new(ticker, shown, None if credit is None else str(credit))
 
     def show(made: Listed) -> None:
         _show_parameters(made)
         for warning in made.warnings:
             show_line(f"warning: {warning.message}", err=True)
+        if not no_check:
+            from tools.check.new import warn
 
-    show_as(access, LIST_MARKET, Listed, show, as_json=as_json, ticker=ticker, **parameters)
+            warn(check(to_builtins(made.market)) or (), ticker)
+
+    if as_json and not no_check:
+        show_as(
+            access,
+            LIST_MARKET,
+            Record,
+            lambda made: show_json({**made, "check": check(made.get("market"))}),
+            as_json=False,
+            ticker=ticker,
+            **parameters,
+        )
+    else:
+        show_as(access, LIST_MARKET, Listed, show, as_json=as_json, ticker=ticker, **parameters)
 
 
 @market.command("price")

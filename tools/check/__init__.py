@@ -1,5 +1,5 @@
 """``perps market check``: plays adversaries against a market's parameters, and says what each of them earns.
 
 Reading order: ``arena`` (a market of one's own, in this process), ``adversaries``, ``prices`` (what they play on),
-``command``.
+``results``, ``command``, ``new`` (the short check behind a listing).
 """

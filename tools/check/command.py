@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 from secrets import randbits
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import rich_click as click
-from msgspec import Struct
 
 from tools.argument_types import Real, Whole
 from tools.output import progress, show_json, show_line, show_table
@@ -22,17 +20,6 @@ if TYPE_CHECKING:
 
 COUNT: Final = 5_000
 COLUMNS: Final = ("strategy", "earns USD", "trades", "liquidations", "bad debt USD", "would be stopped by")
-
-
-class Result(Struct, rename="camel"):
-    """What one strategy came to. Money is US dollars."""
-
-    strategy: str
-    earned: str
-    trades: int
-    liquidations: int
-    bad_debt: str
-    stopped_by: str | None
 
 
 @click.command("check", cls=SettingsCommand)
@@ -80,6 +67,7 @@ def check_market(
     The exit code is 1 if one of them earns something.
     """
     from tools.check.prices import of_file, simulated
+    from tools.check.results import results, work_of
 
     if Path(market).is_file():
         params, price = _listing(Path(market))
@@ -92,17 +80,18 @@ def check_market(
     if played is None:
         chosen = randbits(32) if seed is None else seed
         played = simulated(price, chosen, count, interval_ms, volatility / 10_000)
-    results = _play(params, played)
+    with progress("playing", work_of(played)) as report:
+        found = list(results(params, played, report))
     if as_json:
-        found = {
+        answer = {
             "ticker": params.ticker,
             "prices": len(played.prices),
             "origin": played.origin,
             "intervalMs": played.interval_ms,
             "largestStep": f"{played.largest_step:.9f}",
-            "strategies": results,
+            "strategies": found,
         }
-        show_json(found)
+        show_json(answer)
     else:
         hours = len(played.prices) * played.interval_ms / 3_600_000
         show_line(
@@ -117,10 +106,10 @@ def check_market(
                 each.bad_debt,
                 each.stopped_by or "-",
             ]
-            for each in results
+            for each in found
         ]
         show_table(COLUMNS, rows)
-    return 1 if any(each.stopped_by for each in results) else 0
+    return 1 if any(each.stopped_by for each in found) else 0
 
 
 def _listing(path: Path) -> tuple[MarketParams, int]:
@@ -141,53 +130,11 @@ def _listing(path: Path) -> tuple[MarketParams, int]:
 
 
 async def _of_venue(ticker: str, access: Access, most: int) -> tuple[MarketParams, int, Played | None]:
-    from decimal import Decimal
-
-    from perps.units import PICO
-    from tools.check.listed import params_of
+    from tools.check.listed import params_of, ticks_of
     from tools.check.prices import of_venue
     from tools.client import venue_at
 
     async with venue_at(access) as venue:
         shown = (await venue.get_market(ticker)).market
         params = params_of(shown)
-        price = int(Decimal(shown.index_price) * PICO / params.tick_size)
-        return params, price, await of_venue(venue, ticker, params, most) if most else None
-
-
-def _play(params: MarketParams, played: Played) -> Sequence[Result]:
-    from tools.check.adversaries import ADVERSARIES
-    from tools.check.match import play
-
-    results = []
-    with progress("playing", len(ADVERSARIES) * len(played.prices)) as report:
-        for number, adversary in enumerate(ADVERSARIES):
-            begun = number * len(played.prices)
-
-            def tell(place: int, begun: int = begun, name: str = adversary.name) -> None:
-                report(begun + place, name)
-
-            outcome = play(adversary, params, played.prices, played.interval_ms, tell)
-            stops = adversary.stops.format(**_measures(params, played)) if outcome.earned > 0 else None
-            results.append(
-                Result(
-                    strategy=adversary.name,
-                    earned=_usd(outcome.earned),
-                    trades=outcome.trades,
-                    liquidations=outcome.liquidations,
-                    bad_debt=_usd(outcome.bad_debt),
-                    stopped_by=stops,
-                )
-            )
-    return results
-
-
-def _measures(params: MarketParams, played: Played) -> dict[str, Any]:
-    step = played.largest_step
-    return {"leverage": max(int(1 / (2 * step)), 1) if step else params.max_leverage, "step": f"{step:.6f}"}
-
-
-def _usd(micros: int) -> str:
-    from web.answers.decimals import money
-
-    return money(micros)
+        return params, ticks_of(shown, params), await of_venue(venue, ticker, params, most) if most else None

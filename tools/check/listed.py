@@ -55,5 +55,10 @@ def params_of(market: Market) -> MarketParams:
     )
 
 
+def ticks_of(market: Market, params: MarketParams) -> int:
+    """Its index price, in ticks."""
+    return _count(market.index_price, PICO) // params.tick_size
+
+
 def _count(text: str, parts: int) -> int:
     return int(Decimal(text) * parts)
