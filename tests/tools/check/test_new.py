@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import ClientSession
 
+from perps.params import MarketParams
 from tests.web.venue import ADMIN_KEY, OnMemory, Running, start
 from tools.check import new
 from tools.cli import main
@@ -123,6 +124,36 @@ async def test_a_check_that_fails_is_one_line_and_the_market_is_listed(
         assert json.loads(out)["check"] is None
     else:
         assert out.startswith("ticker\tT\n")
+
+
+async def test_a_check_that_is_interrupted_takes_nothing_from_the_answer(
+    venue: Running, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(new, "results", interrupted)
+    assert await create(venue, "--json") == 0
+
+    out, err = capsys.readouterr()
+    assert json.loads(out)["check"] is None
+    assert "the market is listed; the check was interrupted" in err
+
+
+async def test_the_houses_limit_counts_as_it_was_given(
+    venue: Running, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The venue does not show it."""
+    played: list[MarketParams] = []
+
+    def nobody(params: MarketParams, *_: object) -> tuple[()]:
+        played.append(params)
+        return ()
+
+    monkeypatch.setattr(new, "results", nobody)
+    assert await create(venue, "--house-credit-limit", "5000.5", "--deleveraging", "true") == 0
+
+    assert [(params.house_credit_limit, params.deleveraging) for params in played] == [(5_000_500_000, True)]
 
 
 async def test_a_check_that_takes_too_long_ends_and_says_who_did_not_play(
