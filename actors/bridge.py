@@ -1,8 +1,8 @@
 """The one bridge between asyncio and the actors.
 
-``await pykka_future`` and ``ref.ask().get()`` block the event loop; here nothing does. Commands of one payer
-wait in a line of their own, and the lines take turns. Those that may go leave as one ``tell``; rows and answers come
-back as one ``call_soon_threadsafe`` per batch.
+``await pykka_future`` and ``ref.ask().get()`` block the event loop; here nothing does. Commands of one payer for one
+market wait in a line of their own, and the lines take turns. Those that may go leave as one ``tell``; rows and answers
+come back as one ``call_soon_threadsafe`` per batch.
 """
 
 from __future__ import annotations
@@ -250,7 +250,10 @@ class Bridge:
         unknown = Failure(FailureKind.OUTCOME_UNKNOWN, reason)
         closed = self._closed
         self.answer(
-            [(token, closed if self._outgoing.give_up(token) else self._so_far(token, unknown)) for token in self._waiting]
+            [
+                (token, closed if self._outgoing.give_up(token) else self._so_far(token, unknown))
+                for token in self._waiting
+            ]
         )
         log.error("core.failed", reason=reason, in_flight=in_flight)
 

@@ -19,8 +19,8 @@ IN_CORE_EACH: Final = 64
 for it waits behind."""
 
 IN_CORE_PARTS: Final = 4
-"""One market, or the ledger, may have one part in this many of ``IN_CORE_MAX``, and a payer ``IN_CORE_EACH`` for each of
-this many: a market amid a crash keeps the others' places free."""
+"""One market, or the ledger, may have one part in this many of ``IN_CORE_MAX``; a payer, this many times
+``IN_CORE_EACH`` in all. So while commands wait for a market amid a crash, those for others find a place."""
 
 DEADLINE_MS: Final = 10_000
 """A command not begun by then is refused; a caller not answered by then gets ``outcome_unknown``."""
