@@ -1,8 +1,8 @@
 """The one bridge between asyncio and the actors.
 
-``await pykka_future`` and ``ref.ask().get()`` block the event loop; here nothing does. Commands of one payer
-wait in a line of their own, and the lines take turns. Those that may go leave as one ``tell``; rows and answers come
-back as one ``call_soon_threadsafe`` per batch.
+``await pykka_future`` and ``ref.ask().get()`` block the event loop; here nothing does. Commands of one payer for one
+market wait in a line of their own, and the lines take turns. Those that may go leave as one ``tell``; rows and answers
+come back as one ``call_soon_threadsafe`` per batch.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ import structlog
 
 from actors.base import tell
 from actors.clock import VenueClock
-from actors.fair_queue import FairQueue
-from actors.limits import DEADLINE_MS, IN_CORE_EACH, IN_CORE_MAX, IN_FLIGHT_MAX, IN_FLIGHT_PARTS
+from actors.limits import DEADLINE_MS, IN_CORE_EACH, IN_CORE_MAX, IN_CORE_PARTS, IN_FLIGHT_MAX, IN_FLIGHT_PARTS
 from actors.messages import (
     Envelope,
     Failure,
@@ -32,6 +31,7 @@ from actors.messages import (
     VenueImage,
 )
 from actors.shares import Shares
+from actors.turns import Turns
 from actors.unfinished import Unfinished
 from perps.commands import Command
 from perps.fingerprints import fingerprint
@@ -107,7 +107,7 @@ class Bridge:
         self._emptied = asyncio.Event()
         self._images: dict[Token, list[ImageTaken]] = {}
         self._deadlines: deque[tuple[int, Token]] = deque()
-        self._outgoing = FairQueue(IN_CORE_MAX, IN_CORE_EACH)
+        self._outgoing = Turns(IN_CORE_MAX, IN_CORE_EACH, IN_CORE_PARTS)
         self._is_flushing = False
         self._next_token = 0
         self.failed = asyncio.Event()
@@ -250,7 +250,10 @@ class Bridge:
         unknown = Failure(FailureKind.OUTCOME_UNKNOWN, reason)
         closed = self._closed
         self.answer(
-            [(token, closed if self._given_up(token) else self._so_far(token, unknown)) for token in self._waiting]
+            [
+                (token, closed if self._outgoing.give_up(token) else self._so_far(token, unknown))
+                for token in self._waiting
+            ]
         )
         log.error("core.failed", reason=reason, in_flight=in_flight)
 
@@ -285,18 +288,13 @@ class Bridge:
         while deadlines and (deadlines[0][1] not in self._waiting or deadlines[0][0] <= now_ns):
             _, token = deadlines.popleft()
             if token in self._waiting:
-                late.append((token, NOT_BEGUN if self._given_up(token) else self._so_far(token, NO_ANSWER)))
+                late.append((token, NOT_BEGUN if self._outgoing.give_up(token) else self._so_far(token, NO_ANSWER)))
         self.answer(late)
         self._expiry = self._loop.call_later(EXPIRY_CHECK_S, self._expire)
 
     def _so_far(self, token: Token, unknown: Failure) -> Outcome:
         """A command whose row is durable was done, though not all that it leads to is."""
         return self._unfinished.so_far(token) or unknown
-
-    def _given_up(self, token: Token) -> bool:
-        """Whether a command had not gone to the core yet; now it never does."""
-        payer = self._payers.get(token)
-        return payer is not None and self._outgoing.give_up(payer, token)
 
     def call(self, function: Callable[..., None], *args: object) -> None:
         """Run something on the loop, from any thread."""

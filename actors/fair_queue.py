@@ -50,6 +50,11 @@ class FairQueue:
         return bool(self._first) or self._has_turn
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no command waits or is in the core."""
+        return not self._in_core and not self._lines
+
+    @property
     def _has_turn(self) -> bool:
         return bool(self._round) and len(self._in_core) < self._at_once
 
@@ -71,17 +76,18 @@ class FairQueue:
             self._join_round(payer)
         return taken
 
-    def ended(self, token: Token) -> None:
-        """A command has left the core, or is given up there. Nothing happens if it was not in it."""
+    def ended(self, token: Token) -> bool:
+        """A command has left the core, or is given up there. Nothing happens if it was not in it; whether it was."""
         payer = self._in_core.pop(token, None)
         if payer is None:
-            return
+            return False
         left = self._of_payer[payer] - 1
         if left:
             self._of_payer[payer] = left
         else:
             del self._of_payer[payer]
         self._join_round(payer)
+        return True
 
     def give_up(self, payer: str, token: Token) -> bool:
         """Whether a command still waits here; it does no more."""

@@ -15,7 +15,12 @@ IN_CORE_MAX: Final = 1_024
 """Commands of all payers in the mailboxes at a time; the others wait in the bridge, one of each payer in turn."""
 
 IN_CORE_EACH: Final = 64
-"""Commands of one payer in the mailboxes at a time: so many another payer's next one waits behind."""
+"""Commands of one payer for one market, or for the ledger, in the mailboxes at a time: so many another payer's next one
+for it waits behind."""
+
+IN_CORE_PARTS: Final = 4
+"""One market, or the ledger, may have one part in this many of ``IN_CORE_MAX``; a payer, this many times
+``IN_CORE_EACH`` in all. So while commands wait for a market amid a crash, those for others find a place."""
 
 DEADLINE_MS: Final = 10_000
 """A command not begun by then is refused; a caller not answered by then gets ``outcome_unknown``."""
