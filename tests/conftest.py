@@ -20,7 +20,7 @@ __all__ = ["at_last", "cluster"]
 
 Event = MutableMapping[str, Any]
 
-NO_CERTIFICATES = dict.fromkeys(("SSL_CERT_FILE", "SSL_CERT_DIR"), os.devnull)
+NO_CERTIFICATES = dict.fromkeys(("SSL_CERT_FILE", "SSL_CERT_DIR"), "")
 """Nothing here speaks TLS. Whoever loads aiohttp reads all certificates of the system, a fifth of a program's start."""
 os.environ |= NO_CERTIFICATES
 
