@@ -22,11 +22,11 @@ OF_THEIR_OWN = [name for name in sorted(BREAKS) if name.endswith("of a bug of it
 OF_IMAGES = [name for name in sorted(BREAKS) if name.startswith("a restored market")]
 
 
-def first_failure(seeds: int, plan: Plan | None = None) -> Violation | None:
+def first_failure(seeds: int, plan: Plan | None = None, without: tuple[str, ...] = ()) -> Violation | None:
     """The first violation within so many seeds."""
     for seed in range(1, seeds + 1):
         try:
-            run(seed, plan=plan)
+            run(seed, plan=plan, without=without)
         except Violation as violation:
             return violation
     return None
@@ -42,9 +42,9 @@ def test_a_break_is_found(name: str) -> None:
 
 @pytest.mark.parametrize("name", OF_IMAGES)
 def test_what_an_image_forgets_is_found_by_a_twin(name: str) -> None:
-    """Before anything else of the run stumbles over it."""
+    """There are no snapshots, so no start stumbles over it before a twin does."""
     with broken(name), patch("tests.simulation.world.TWIN_EVERY", 1):
-        violation = first_failure(SEEDS_MAX)
+        violation = first_failure(SEEDS_MAX, without=("snapshot",))
     assert violation is not None
     assert "restored before" in violation.problem
 
