@@ -169,8 +169,8 @@ def _no_sweep(*_: object) -> Iterator[Any]:
 def _spared(next_liquidation: Callable[..., Any]) -> Callable[..., Any]:
     """The last one who is due is left alone."""
 
-    def broken(market: Any, unpaid: set[int]) -> Any:
-        event = next_liquidation(market, unpaid)
+    def broken(market: Any, *more: Any) -> Any:
+        event = next_liquidation(market, *more)
         return None if event is not None and len(market.positions) == 1 else event
 
     return broken

@@ -201,13 +201,13 @@ class Checks(Listener):
         waiting = [self.orders.by_token[token].order for token in process.waiting]
         if waiting:
             self.complain(f"liveness: {len(waiting)} were never answered, the first: {waiting[0]}")
-        self.oracle.check_at_rest()
         actors = {task.name: task.subject for task in self._scheduler.tasks if task.owner is process}
         ledger: Any = actors.get("ledger")
         supervisor: Any = actors.get("supervisor")
         if ledger is None or supervisor is None or "journal" not in actors or "lookup" not in actors:
             self.complain(f"liveness: the core does not run: {sorted(actors)}")
             return
+        self.oracle.check_at_rest([ticker for ticker, slot in supervisor._slots.items() if slot.down])
         if ledger._side.funds.in_flight != (0, 0):
             self.complain(f"liveness: holds and credits in flight at rest: {ledger._side.funds.in_flight}")
         if supervisor._answers._in_flight:

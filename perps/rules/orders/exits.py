@@ -86,7 +86,8 @@ def next_exit(market: Market, mark: Ticks, given: Given, unpaid: Unpaid) -> Posi
 
     None when there is none. Those whose gain the house cannot pay, or whose exits wait for a younger price, are added
     to ``unpaid``. Whoever is in it is passed over. There may be many of them, in every sweep: a position costs one
-    sum, an order without a bound two, and neither a close that comes to nothing.
+    sum, an order without a bound two. It costs closes that come to nothing only where the house could pay for its
+    share and not for all, or for all and not for the share, and the rule asks for the other.
     """
     market.orders.show_trailing(mark)
     for number, is_order in market.exits.due_exits(mark, unpaid.places):

@@ -29,7 +29,7 @@ from perps.rules.orders.terms import EXITS_PER_POSITION_MAX
 from perps.rules.rule import Given
 from perps.sequencer import MarketSide
 from perps.snapshot.checks import market_flaw
-from perps.units import AMOUNT_MAX, MICRO, PPB, Micros, Millis, Ppb, Ticks
+from perps.units import AMOUNT_MAX, MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
 from tests.perps.build import (
     BTC,
     BTC_PRICE,
@@ -236,3 +236,35 @@ def test_the_gain_of_a_part_is_what_its_close_brings(side: Side, price: int) -> 
     for count in (1, 7, abs(position.lots) // 3, abs(position.lots) - 1, abs(position.lots)):
         assert gain_of_part(market, position, count) == reduce(market, position, count, CloseReason.OWNER).pnl
     assert gain_of_part(market, position, abs(position.lots)) == gain(market, position)
+
+
+THIN: dict[str, Any] = {
+    "skew_scale": Lots(20_000),
+    "max_skew": Lots(2_000),
+    "max_open_interest": Lots(2_000),
+    "maintenance_rate": Ppb(PPB * 21 // 100),
+    "max_leverage": 2,
+}
+
+
+@pytest.mark.parametrize(("size", "leverage", "fixed", "terms"), [(1_000, 10, 50, {}), (9_900, 2, 300, THIN)])
+def test_a_share_whose_rest_could_not_stay_waits_until_the_house_can_pay_for_all(
+    size: int, leverage: int, fixed: int, terms: dict[str, Any]
+) -> None:
+    """Nine tenths leave less than the fixed maintenance behind. In a thin market they gain more than all."""
+    fixed *= MICRO
+    venue = holding(size=size, leverage=leverage, house_credit_limit=Micros(0), maintenance_fixed=fixed, **terms)
+    done(leave(venue, "bob", 1, PROFIT, UP, PPB * 9 // 10))
+    done(venue.send(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(-venue.markets[BTC].house))))
+    assert reductions(venue.price(UP)) == []
+    market = venue.markets[BTC]
+    position = market.positions[1]
+    part, whole = gain_of_part(market, position, abs(position.lots) * 9 // 10), gain(market, position)
+    assert (part > whole) is (terms is THIN)
+
+    for house in (min(part, whole - 1), whole - 1):
+        amount = Micros(house - venue.markets[BTC].house)
+        outcome = venue.send(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=amount)) if amount else ()
+        assert reductions(outcome) == []
+    (gone,) = reductions(venue.send(FundMarket(ticker=BTC, account=HouseAccount.HOUSE, amount=Micros(1))))
+    assert (gone.position.lots, gone.pnl, venue.markets[BTC].house) == (0, whole, 0)
