@@ -23,7 +23,7 @@ from perps.market.state import Market
 from perps.rules.checks import CLOSED
 from perps.rules.closing import can_be_paid, gain, leaves_it_endangered, reduce
 from perps.rules.rule import CommandRule, EventRule
-from perps.units import INTEGER_MAX, Micros, div_floor
+from perps.units import Micros, div_floor
 
 BEGINS: Final = 85
 ENDS: Final = 77
@@ -101,21 +101,23 @@ class _Rank:
 def _ranked(market: Market, begun: Deleveraging) -> list[_Rank]:
     """A heap of the positions on the side of the skew that had gained when it began, at the mark of then.
 
-    Not of those who gain nothing by leaving now: when others leave before them, they gain less. Nor, while R ≥ H, of
-    those whose gain is more than H: no part of it is enough, as R and H fall by the same. So a crowd that cannot leave
-    costs one sum each.
+    Not of those who gain nothing by leaving now: when others leave before them, they gain less. Nobody while R ≥ H, if
+    each gains more than H: no part of it is enough, as R and H fall by the same. So a crowd that cannot leave costs one
+    sum each. Somebody who gains more than H is ranked where others can leave before him: then he may gain less.
     """
     mark, scale = market.exact_mark(begun.skew)
     is_long, unit, index = begun.skew > 0, market.unit, begun.funding_index
+    side = (each for each in market.positions.values() if (each.lots > 0) is is_long)
+    gains = [(amount, each) for each in side if (amount := gain(market, each)) > 0]
     can_pay = _can_pay(market)
-    most = can_pay if market.liability >= can_pay else INTEGER_MAX
+    if market.liability >= can_pay and all(amount > can_pay for amount, _ in gains):
+        return []
     ranked = []
-    for position in market.positions.values():
-        if (position.lots > 0) is is_long and 0 < gain(market, position) <= most:
-            worth, margin = equity(position, mark, unit, index, scale), position.margin
-            if worth > margin > 0:
-                size = div_floor(notional(position.lots, mark, unit), scale)
-                ranked.append(_Rank(position, (worth - margin) * size, margin * worth))
+    for _, position in gains:
+        worth, margin = equity(position, mark, unit, index, scale), position.margin
+        if worth > margin > 0:
+            size = div_floor(notional(position.lots, mark, unit), scale)
+            ranked.append(_Rank(position, (worth - margin) * size, margin * worth))
     heapq.heapify(ranked)
     return ranked
 
