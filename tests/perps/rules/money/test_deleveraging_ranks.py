@@ -2,8 +2,11 @@
 
 from unittest.mock import DEFAULT, patch
 
+import pytest
+
 from perps.commands import ClosePosition
 from perps.market.deleveraging import Deleveraging
+from perps.rules.closing import gain
 from perps.rules.deleveraging import _ranked
 from perps.units import MICRO, PPB, Lots, Micros, Ppb
 from tests.perps.build import BTC, BTC_PRICE, STORY, STORY_PRICE, Books, done, opened, quote_market
@@ -64,3 +67,17 @@ def test_a_crowd_whom_the_house_cannot_pay_costs_no_trade_that_comes_to_nothing(
         for price in (UP + 1, UP - 1, UP * 2):
             assert left(venue.price(price)) == []
     assert not any(mock.called for mock in mocks.values())
+
+
+@pytest.mark.parametrize(("limit", "numbers"), [(200, {1, 2}), (20, set())])
+def test_who_gains_more_than_the_house_can_pay_has_a_rank_if_another_can_leave(limit: int, numbers: set[int]) -> None:
+    """When the other leaves the quote falls, and then the house may be able to pay."""
+    venue = poor(limit, deleveraging=False)
+    opened(venue.open("bob", LONG, 9_000 * MICRO, leverage=2))
+    opened(venue.open("ann", LONG, 500 * MICRO, leverage=2))
+    done(venue.price(UP))
+    market = venue.markets[BTC]
+    begun = Deleveraging(market.index_price, market.skew, market.funding_index, Micros(1), Micros(1))
+    assert gain(market, market.positions[1]) > market.house + market.params.house_credit
+
+    assert {each.position.number for each in _ranked(market, begun)} == numbers
