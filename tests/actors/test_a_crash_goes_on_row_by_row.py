@@ -263,6 +263,7 @@ async def test_a_crash_that_is_cut_off_is_finished_at_the_start_with_the_same_ro
         seeing.append(fail)
         crash = await venue.send(set_price("A", 50))
         await venue.rebuilt()
+        await venue.do(set_price("B", 100))  # durable behind the last row that the start has made
 
         assert isinstance(crash, Settled), "its row is durable"
         assert liquidated([*store.rows()][len(before) :]) == whole

@@ -12,6 +12,8 @@ from perps.wire.contract.operations import OPERATIONS
 from tests.web.refused import OPEN, open_body, refused
 from tests.web.venue import Json, Running
 from web.api.bodies import commands as command_bodies
+from web.api.bodies import orders as order_bodies
+from web.api.bodies import twap as twap_bodies
 from web.api.serving.app import MODULES
 
 
@@ -74,7 +76,7 @@ def test_every_route_that_does_something_is_among_them() -> None:
 
 
 def test_every_command_has_a_route() -> None:
-    code = "".join(inspect.getsource(module) for module in (*MODULES, command_bodies))
+    code = "".join(inspect.getsource(module) for module in (*MODULES, command_bodies, order_bodies, twap_bodies))
     assert [kind.__name__ for kind in commands.COMMANDS if not re.search(rf"\b{kind.__name__}\b", code)] == []
 
 
