@@ -1,6 +1,5 @@
 """A machine that trades at random on two markets, beside the slow model; after every step everything must agree."""
 
-from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -17,19 +16,16 @@ from perps.commands import (
     OrderKind,
     PlaceExit,
     PlaceOrder,
-    PriceSource,
     ReplaceOrder,
     SetCancelTimer,
     SetTriggers,
     Side,
     TradeNet,
-    UpdatePrice,
     Withdraw,
 )
-from perps.events import PriceUpdated
 from perps.market.order import order_id
 from perps.market.position import position_id
-from perps.params import Execution, Mode, Tier
+from perps.params import Execution, Tier
 from perps.refusals import RejectCode, Rejected
 from perps.sequencer import Sequencer
 from perps.units import MICRO, PPB, Lots, Micros, Millis, Ppb, Ticks
@@ -40,32 +36,25 @@ from tests.model.slow_model import SlowVenue, Trade
 from tests.model.slow_net import net_parts
 from tests.perps.build import (
     BTC,
-    BTC_PRICE,
     STORY,
-    STORY_PRICE,
     Books,
-    done,
     full_state,
     index_market,
     new_open,
     quote_market,
 )
 from tests.perps.machine_checks import USERS
-from tests.perps.machine_operator import Operated
+from tests.perps.machine_operator import BPS_OF_PRICE, FIRST_PRICES, TICKERS, Operated
 
 REFERRERS = {"ann": None, "bob": "ann", "cid": "bob"}
 START = 2_000 * MICRO
-TICKERS = st.sampled_from([BTC, STORY])
-FIRST_PRICES = {BTC: BTC_PRICE, STORY: STORY_PRICE}
 SHARES = st.integers(1, PPB) | st.just(PPB) | st.just(1)
 SIZES = st.integers(10, 1_500) | st.sampled_from([1, 10, 1_000, 2_000, 50_000])
 MARGINS = st.integers(-300 * MICRO, 300 * MICRO) | st.sampled_from([0, 0, 1, -1, -MICRO, 10**18, 10**18 + 1])
 CALLBACKS = st.integers(1, PPB // 20) | st.sampled_from([1, PPB // 1_000, PPB // 2, PPB - 1, PPB])
 ONE_IN_TEN = st.sampled_from([*[False] * 9, True])
-MODES = st.sampled_from([*[Mode.ENABLED] * 4, Mode.REDUCE_ONLY, Mode.HALTED])
 EXITS = st.integers(9_000, 11_000) | st.none()
 """Where an exit lies, in 1/10,000 of the index price."""
-BPS_OF_PRICE = st.integers(9_940, 10_060) | st.integers(9_000, 11_000) | st.sampled_from([5_000, 9_960, 20_000])
 
 
 BTC_TIERS = (
@@ -338,33 +327,11 @@ class Exchange(Operated):
     def level(self, ticker: str, bps: int | None) -> Ticks | None:
         return None if bps is None else Ticks(self.venue.markets[ticker].index_price * bps // 10_000 + 1)
 
-    @rule(ticker=TICKERS, bps=BPS_OF_PRICE)
-    def move_price(self, ticker: str, bps: int) -> None:
-        price = max(self.venue.markets[ticker].index_price * bps // 10_000, 1)
-        price = min(price, 3 * FIRST_PRICES[ticker])
-        self.venue.at = Millis(self.venue.at + 1)
-        told = UpdatePrice(ticker=ticker, price=Ticks(price), source=PriceSource.EVENT)
-        self.follow(ticker, self.venue.send(told))
-
-    @rule(ticker=TICKERS, parts=st.integers(-PPB // 100, PPB // 100))
-    def change_price(self, ticker: str, parts: int) -> None:
-        command = UpdatePrice(ticker=ticker, change=Ppb(parts), source=PriceSource.EVENT)
-        new = self.model.markets[ticker].changed(Fraction(parts, PPB)) / self.model.markets[ticker].rules.tick_size
-        if new > 3 * FIRST_PRICES[ticker]:
-            return
-        outcome = self.venue.send(command)
-        assert [event.price for event in done(outcome) if isinstance(event, PriceUpdated)] == [new]
-        self.follow(ticker, outcome)
-
     @rule(ticker=TICKERS, wait_ms=st.integers(1, 3_600_000))
     def let_time_pass(self, ticker: str, wait_ms: int) -> None:
         self.venue.at = Millis(self.venue.at + wait_ms)
         self.follow(ticker, self.venue.send(ObserveTime(ticker=ticker)))
         self.check_that_no_slice_is_late(ticker)
-
-    @rule(ticker=TICKERS, mode=MODES)
-    def change_mode(self, ticker: str, mode: Mode) -> None:
-        self.follow(ticker, self.venue.mode(mode, ticker=ticker))
 
     @rule(user=st.sampled_from(USERS), amount=st.integers(1, START))
     def deposit_or_withdraw(self, user: str, amount: int) -> None:
