@@ -15,10 +15,8 @@ from tools.trade.access import trader_options
 from tools.trade.orders import COLUMNS
 from tools.trade.positions import SIDE, id_option, leverage_option
 
-SLICED: Final = {
-    **{
-        name: COLUMNS[name] for name in ("order", "ticker", "side", "size", "leverage", "reserve", "status", "position")
-    },
+_OF_ORDERS: Final = ("order", "ticker", "side", "size", "leverage", "reserve", "status", "position")
+SLICED: Final = {name: COLUMNS[name] for name in _OF_ORDERS} | {
     "done": "twap.done",
     "slices": "twap.slices",
     "filled": "twap.filled",
