@@ -22,6 +22,15 @@ from perps.units import (
 
 LEVERAGE_MAX: Final = 1_000
 
+SLICES_MIN: Final = 2
+SLICES_MAX: Final = 100
+"""Of a TWAP."""
+
+INTERVAL_MS_MIN: Final = 1_000
+"""Of a TWAP, from one slice to the next: a market is looked at each second."""
+
+INTERVAL_MS_MAX: Final = 24 * 3_600_000
+
 UNIT_SCALE: Final = PICO * MICRO
 """Tick size × lot size, both pico, of one micro per tick·lot."""
 

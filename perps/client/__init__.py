@@ -7,9 +7,9 @@
 
 Reading order: ``venue`` with ``positions`` and ``orders`` (every operation as a method), ``lists`` (pages),
 ``requests`` (an operation and its values as one request), ``sending`` (one request until there is a verdict),
-``stream`` (events, row by row), ``errors``, ``rounding`` (a price on its tick), ``running`` (a program's
-main); ``agent`` and ``channel`` (the same on
-one WebSocket). It needs aiohttp, msgspec and ``perps.wire``, and nothing of the process that serves the venue.
+``stream`` (events, row by row), ``errors``, ``rounding`` (a price on its tick), ``running`` (a program's main);
+``agent`` and ``channel`` (the same on one WebSocket). It needs aiohttp, msgspec and ``perps.wire``, and nothing of the
+process that serves the venue.
 """
 
 from perps.client.agent import Agent

@@ -11,13 +11,14 @@ from perps.client.lists import Listing
 from perps.client.requests import Exact
 from perps.wire import trading
 from perps.wire.close_all import CLOSE_ALL, ClosedAll
+from perps.wire.errors import ErrorCode
 from perps.wire.margin import MARGIN, MarginChanged
 from perps.wire.net import NET_POSITIONS, TRADE, NetPositions, NetTraded
 from perps.wire.orders.order import Pending
 from perps.wire.triggers import TRIGGERS, TriggersSet
 from perps.wire.users import ME
 
-ENDED: Final = frozenset(("position_not_found", "position_closed"))
+ENDED: Final = frozenset((ErrorCode.POSITION_NOT_FOUND, ErrorCode.POSITION_CLOSED))
 """Refusals of a close: the position has ended meanwhile."""
 
 

@@ -53,7 +53,7 @@ OTHERS: Final = (
     Others("16 readers of /metrics", "get", 16, METRICS.path),
     Others("1,000 opens of one key", "open", 1000, OPEN.path),
 )
-"""Those with a key only where it says so."""
+"""Only those who open positions send a key."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,6 @@ class BesideBench:
         note = f"median of {len(results)}, by turns; {self.markets:,} markets"
         if theirs is not None:
             note += f"; the others get {theirs.per_second:,.0f}/s"
-        failed = ", ".join(f"{count} × {code}" for code, count in sorted(mine.failures.items()))
         return Figure(
             "beside",
             f"an open beside {others.name if others else 'nobody'}",
@@ -102,7 +101,7 @@ class BesideBench:
             "/s",
             p50=mine.p50_ms,
             p99=mine.p99_ms,
-            note=f"{note}; failed: {failed}" if failed else note,
+            note=mine.noted(note),
         )
 
     def _pages(self, port: int, users: dict[str, tuple[str, int]]) -> Iterator[Figure]:

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from perps.wire.agents import AGENTS
+from perps.wire.trading import OPEN
 from tools.benchmark import wrk
 from tools.benchmark.channel import ChannelSpec
 from tools.benchmark.load import LoadResult, LoadSpec
@@ -29,7 +30,6 @@ ROUNDS: Final = 3
 WARM_UP_S: Final = 1.0
 
 TICKERS: Final = ("BENCH-A", "BENCH-B", "BENCH-C", "BENCH-D")
-OPEN_PATH: Final = "/api/markets/perps/open"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class HttpBench:
         spec = LoadSpec(
             host="127.0.0.1",
             port=port,
-            path=OPEN_PATH,
+            path=OPEN.path,
             keys=list(keys),
             tickers=list(TICKERS),
             run=secrets.token_hex(4),
@@ -133,7 +133,6 @@ def _empty_handler() -> Iterator[int]:
 
 
 def _figure(name: str, in_flight: int, result: LoadResult, note: str, *, part: str = "http") -> Figure:
-    failed = ", ".join(f"{count} × {code}" for code, count in sorted(result.failures.items()))
     return Figure(
         part,
         f"{name}, {in_flight} in flight",
@@ -141,5 +140,5 @@ def _figure(name: str, in_flight: int, result: LoadResult, note: str, *, part: s
         "/s",
         p50=result.p50_ms,
         p99=result.p99_ms,
-        note=f"{note}; failed: {failed}" if failed else note,
+        note=result.noted(note),
     )

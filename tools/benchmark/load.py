@@ -54,6 +54,11 @@ class LoadResult(Struct, frozen=True, kw_only=True):
         """Successful answers per second."""
         return self.succeeded / self.seconds
 
+    def noted(self, note: str) -> str:
+        """A figure's note, and what failed."""
+        failed = ", ".join(f"{count} × {code}" for code, count in sorted(self.failures.items()))
+        return f"{note}; failed: {failed}" if failed else note
+
 
 class Load:
     """What all connections share: begin and end of the measurement, and the results."""

@@ -5,7 +5,7 @@ open positions. Only the domain runs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec.structs import replace
@@ -60,17 +60,7 @@ def figures(counts: Sequence[int], tell: Callable[[int], None], *, updates: int 
     market = new_market()
     for count in counts:
         fill(market, count, tell)
-        waits_ns = sorted(update_times(market, updates))
-        yield Figure(
-            "domain",
-            f"price update, {count:,} positions",
-            percentile(waits_ns, 50) / 1000,
-            "µs",
-            p50=percentile(waits_ns, 50) / 1000,
-            p99=percentile(waits_ns, 99) / 1000,
-            percentile_unit="µs",
-            note="nobody liquidated",
-        )
+        yield timed(f"price update, {count:,} positions", update_times(market, updates), "nobody liquidated")
     yield observation(market, updates)
 
 
@@ -78,17 +68,15 @@ def observation(market: Market, looks: int) -> Figure:
     """What the timer costs a market each second, where funding counts and nothing is due."""
     market.params = replace(market.params, funding_velocity=Ppb(PPB // 10), max_funding_rate=Ppb(PPB // 10))
     market.funding_at = market.at
-    count, waits_ns = len(market.positions), sorted(look_times(market, looks))
-    return Figure(
-        "domain",
-        f"a look at what is due, {count:,} positions",
-        percentile(waits_ns, 50) / 1000,
-        "µs",
-        p50=percentile(waits_ns, 50) / 1000,
-        p99=percentile(waits_ns, 99) / 1000,
-        percentile_unit="µs",
-        note="each second; nothing is due: no row",
-    )
+    name = f"a look at what is due, {len(market.positions):,} positions"
+    return timed(name, look_times(market, looks), "each second; nothing is due: no row")
+
+
+def timed(name: str, times_ns: Iterable[int], note: str) -> Figure:
+    """A figure of the domain, from how long it took each time."""
+    waits_ns = sorted(times_ns)
+    half, high = percentile(waits_ns, 50) / 1000, percentile(waits_ns, 99) / 1000
+    return Figure("domain", name, half, "µs", p50=half, p99=high, percentile_unit="µs", note=note)
 
 
 def new_market() -> Market:

@@ -15,8 +15,7 @@ from perps.market.trailing import TRAILING_PER_MARKET_MAX, TrailingStops, traile
 from perps.rules.orders.terms import ORDERS_PER_USER_MAX
 from perps.rules.rule import Given
 from perps.units import AMOUNT_MAX, PPB, Micros, Millis, Ppb, Ticks
-from tools.benchmark.load import percentile
-from tools.benchmark.prices import PARAMS, PRICE, SIZE, SWING, fill, new_market, update_times
+from tools.benchmark.prices import PARAMS, PRICE, SIZE, SWING, fill, new_market, timed, update_times
 from tools.benchmark.report import Figure
 from tools.errors import ToolError
 
@@ -41,18 +40,18 @@ def figures(
         _follow(market, trailing)
         _rest(market, resting - trailing)
         fill(market, max(count, trailing), tell)
-        waits_ns = sorted(update_times(market, updates // 4))
-        yield _figure(f"price update, {resting:,} triggers, {count:,} positions", waits_ns, "none is due")
+        name = f"price update, {resting:,} triggers, {count:,} positions"
+        yield timed(name, update_times(market, updates // 4), "none is due")
     stops = market.orders.trailing
-    yield _figure(
+    yield timed(
         f"{trailing:,} trailing stops, a mark that fires none",
-        sorted(_alone(stops, [PRICE - number % 3 for number in range(updates)])),
+        _alone(stops, [PRICE - number % 3 for number in range(updates)]),
         "the stops alone",
     )
     high = max(order.extreme for order in market.orders.all())
-    yield _figure(
+    yield timed(
         f"{trailing:,} trailing stops, a new best mark",
-        sorted(_alone(stops, [high + number for number in range(1, updates)])),
+        _alone(stops, [high + number for number in range(1, updates)]),
         "the stops alone",
     )
     took = jump(trailing)
@@ -85,12 +84,6 @@ def jump(groups: int) -> float:
 
 def _callback(step: int) -> Ppb:
     return Ppb(PPB * (50 + step % 400) // 1_000)
-
-
-def _figure(name: str, waits_ns: list[int], note: str) -> Figure:
-    half = percentile(waits_ns, 50) / 1000
-    high = percentile(waits_ns, 99) / 1000
-    return Figure("domain", name, half, "µs", p50=half, p99=high, percentile_unit="µs", note=note)
 
 
 def _alone(stops: TrailingStops, marks: Sequence[int]) -> Iterator[int]:

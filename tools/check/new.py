@@ -35,9 +35,6 @@ def _silent(done: float, note: str = "") -> None:
     """No progress: there is no terminal."""
 
 
-_SILENT: Final[Reporter] = _silent
-
-
 class _TimeIsUp(Exception):
     """The check has taken too long."""
 
@@ -53,7 +50,7 @@ def check_new(ticker: str, shown: object, credit: str | None) -> Sequence[Result
         market = convert(shown, Market)
         params = _with_credit(params_of(market), credit)
         played = simulated(ticks_of(market, params), SEED, COUNT, INTERVAL_MS, VOLATILITY)
-        with progress("checking", work_of(played)) if sys.stderr.isatty() else nullcontext(_SILENT) as report:
+        with progress("checking", work_of(played)) if sys.stderr.isatty() else nullcontext[Reporter](_silent) as report:
             for result in results(params, played, _limited(report)):
                 count += 1
                 if result.stopped_by is not None:

@@ -47,7 +47,6 @@ QUOTED: Final = {
 def trail_position(
     expires_at: int | None,
     dry_run: bool,
-    client_order_id: str | None,
     access: Access,
     as_json: bool,
     **order: str | int | None,
@@ -58,9 +57,9 @@ def trail_position(
 
     It is an order: perps trade orders shows how far it has followed the price, perps trade cancel takes it back.
     """
-    given = {**order, "type": "trailing_stop", "expires_at": None if expires_at is None else rfc3339(expires_at)}
+    expiry = None if expires_at is None else rfc3339(expires_at)
+    fields = {**order, "type": "trailing_stop", "expires_at": expiry}
     if dry_run:
-        show_as(access, QUOTE, OrderQuoted, lambda told: show_rows([told], QUOTED), as_json=as_json, **given)
+        show_as(access, QUOTE, OrderQuoted, lambda told: show_rows([told], QUOTED), as_json=as_json, **fields)
         return
-    given["client_order_id"] = client_order_id
-    show_as(access, PLACE, Placed, lambda told: show_rows([told], PLACED), as_json=as_json, **given)
+    show_as(access, PLACE, Placed, lambda told: show_rows([told], PLACED), as_json=as_json, **fields)

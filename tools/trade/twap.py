@@ -6,6 +6,7 @@ from typing import Final
 
 import rich_click as click
 
+from perps.params import INTERVAL_MS_MAX, INTERVAL_MS_MIN, SLICES_MAX, SLICES_MIN
 from perps.wire.orders.placing import PLACE, QUOTE, OrderQuoted, Placed
 from tools.admin.answers import show_as, show_rows
 from tools.argument_types import AMOUNT, MOMENT, TICKER, Whole
@@ -15,10 +16,9 @@ from tools.trade.access import trader_options
 from tools.trade.orders import COLUMNS
 from tools.trade.positions import SIDE, id_option, leverage_option
 
-SLICED: Final = {
-    **{
-        name: COLUMNS[name] for name in ("order", "ticker", "side", "size", "leverage", "reserve", "status", "position")
-    },
+EVERY_S: Final = Whole(INTERVAL_MS_MIN // 1_000, INTERVAL_MS_MAX // 1_000)
+_OF_ORDERS: Final = ("order", "ticker", "side", "size", "leverage", "reserve", "status", "position")
+SLICED: Final = {name: COLUMNS[name] for name in _OF_ORDERS} | {
     "done": "twap.done",
     "slices": "twap.slices",
     "filled": "twap.filled",
@@ -40,8 +40,8 @@ QUOTED: Final = {
 @click.argument("ticker", type=TICKER)
 @click.argument("side", type=SIDE)
 @click.argument("size", type=AMOUNT)
-@click.option("--slices", type=Whole(2, 100), required=True, help="In how many slices.")
-@click.option("--every", type=Whole(1, 86_400), required=True, help="Seconds from one slice to the next.")
+@click.option("--slices", type=Whole(SLICES_MIN, SLICES_MAX), required=True, help="In how many slices.")
+@click.option("--every", type=EVERY_S, required=True, help="Seconds from one slice to the next.")
 @leverage_option
 @click.option(
     "--acceptable-price", type=AMOUNT, help="The worst average price of a slice, USD. One beyond it is skipped."

@@ -213,10 +213,9 @@ class Session:
         except JournalUnavailable as error:
             log.warning("agents.events_ended", error=str(error))
         if self._hub.closing:
-            code, why = WSCloseCode.GOING_AWAY, "is stopping"
+            self.end(*STOPPING)
         else:
-            code, why = WSCloseCode.TRY_AGAIN_LATER, "cannot send events now"
-        self.end(code, f"The venue {why}. Come back in 1 s.")
+            self.end(WSCloseCode.TRY_AGAIN_LATER, "The venue cannot send events now. Come back in 1 s.")
 
     async def _stop_following(self) -> None:
         follower, self._follower = self._follower, None

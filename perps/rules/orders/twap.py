@@ -22,7 +22,7 @@ from perps.market.order import EXPIRED, Order
 from perps.market.state import Market
 from perps.market.twap import COMPLETED, Twap
 from perps.money.accounts import orders_account, user_account
-from perps.params import Mode
+from perps.params import INTERVAL_MS_MAX, INTERVAL_MS_MIN, SLICES_MAX, SLICES_MIN, Mode
 from perps.refusals import RejectCode, Rejected
 from perps.rules.checks import reject
 from perps.rules.opening import open_at
@@ -31,14 +31,6 @@ from perps.rules.orders.terms import too_many, unfit
 from perps.rules.rule import CommandRule, EventRule, Given
 from perps.twap_commands import twap_reserve
 from perps.units import Micros, div_floor
-
-SLICES_MIN: Final = 2
-SLICES_MAX: Final = 100
-
-INTERVAL_MS_MIN: Final = 1_000
-"""A market is looked at each second."""
-
-INTERVAL_MS_MAX: Final = 24 * 3_600_000
 
 PER_USER_MAX: Final = 10
 """TWAP orders of one user in one market: their slices cost the market a trade each, whoever is connected."""

@@ -174,7 +174,7 @@ def _answers(operation: Operation) -> Iterator[tuple[str, Json]]:
     """What an operation answers, by status; an example with its success."""
     for status, kind in operation.answers.items():
         names = ["ETag"] if NOTHING in operation.answers.values() else []
-        if _is_repeatable(operation):
+        if _has_client_id(operation):
             names.append("Idempotent-Replay")
         answer: Json = {"description": _about(kind), "headers": _headers(*names)}
         if kind == EVENTS:
@@ -224,7 +224,7 @@ def _refusals(operation: Operation) -> Iterator[tuple[str, Json]]:
         )
 
 
-def _is_repeatable(operation: Operation) -> bool:
+def _has_client_id(operation: Operation) -> bool:
     return operation.has_effect and "client_order_id" in getattr(operation.body, "__struct_fields__", ())
 
 

@@ -6,17 +6,23 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from perps.params import INTERVAL_MS_MAX, INTERVAL_MS_MIN, SLICES_MAX, SLICES_MIN
 from perps.wire.base import Answer, Money, Time
 
 Slices = Annotated[
     int,
-    Meta(ge=2, le=100, description="Of a `twap`: in how many equal slices it takes its `size`.", examples=[12]),
+    Meta(
+        ge=SLICES_MIN,
+        le=SLICES_MAX,
+        description="Of a `twap`: in how many equal slices it takes its `size`.",
+        examples=[12],
+    ),
 ]
 IntervalMs = Annotated[
     int,
     Meta(
-        ge=1_000,
-        le=86_400_000,
+        ge=INTERVAL_MS_MIN,
+        le=INTERVAL_MS_MAX,
         description="Of a `twap`: milliseconds from one slice to the next. The first one comes at once.",
         examples=[300_000],
     ),

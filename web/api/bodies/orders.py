@@ -10,14 +10,14 @@ from perps.commands import OrderKind, PlaceExit, PlaceOrder, PlaceTwap, ReplaceO
 from perps.market.order import Order
 from perps.market.position import split_position_id
 from perps.params import MarketParams
-from perps.units import PPB, Micros, Ppb
+from perps.units import PPB, Micros, Millis, Ppb, Ticks
 from perps.wire.base import outside
 from perps.wire.orders.placing import OrderBody, ReplaceBody
 from web.answers.decimals import PICO_PLACES
 from web.answers.errors import invalid
 from web.api.bodies.commands import check_exits, exits
-from web.api.bodies.trailing import callback_ppb, check_trailing, price_or_callback
-from web.api.bodies.twap import check_no_slices, check_twap, twap_command
+from web.api.bodies.trailing import callback_ppb, check_trailing
+from web.api.bodies.twap import check_no_slices, check_twap
 from web.api.bodies.units import limit_price, number, positive_money, price_ticks, share, time_ms
 
 _OF_ENTRIES: Final = ("ticker", "side", "size", "leverage")
@@ -61,29 +61,33 @@ def check_replacement(body: ReplaceBody) -> None:
 
 def order_command(body: OrderBody, params: MarketParams) -> PlaceOrder | PlaceExit | PlaceTwap:
     """The command an order asks for, once ``check_order`` has passed."""
-    if body.type == "twap":
-        return twap_command(body, params)
     nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
+    price = Ticks(0) if body.price is None else price_ticks(body.price, params.tick_size)
     more: dict[str, Any] = {
         "ticker": params.ticker,
         "user": body.user_id or "",
-        "order": OrderKind(body.type),
-        **price_or_callback(body, params.tick_size),
         "expires_at": None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
         "acceptable_price": nano,
         "acceptable_price_pico": rest,
     }
     if body.position_id is not None:
-        return PlaceExit(position_id=body.position_id, share=_share(body), **more)
+        return PlaceExit(
+            order=OrderKind(body.type),
+            position_id=body.position_id,
+            share=_share(body),
+            price=price,
+            callback=Ppb(0) if body.callback is None else callback_ppb(body.callback),
+            **more,
+        )
+    more |= {
+        "side": body.side or Side.LONG,
+        "size": Micros(0) if body.size is None else positive_money(body.size, "size"),
+        "leverage": body.leverage or 0,
+    }
+    if body.type == "twap":
+        return PlaceTwap(slices=body.slices or 0, interval=Millis(body.interval_ms or 0), **more)
     profit, stop = exits(body, params)
-    return PlaceOrder(
-        side=body.side or Side.LONG,
-        size=Micros(0) if body.size is None else positive_money(body.size, "size"),
-        leverage=body.leverage or 0,
-        take_profit=profit,
-        stop_loss=stop,
-        **more,
-    )
+    return PlaceOrder(order=OrderKind(body.type), price=price, take_profit=profit, stop_loss=stop, **more)
 
 
 def replacement(body: ReplaceBody, name: str, order: Order | None, params: MarketParams) -> ReplaceOrder:

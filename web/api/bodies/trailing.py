@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from perps.units import PPB, Ppb, Ticks
+from perps.units import PPB, Ppb
 from perps.wire.orders.placing import OrderBody
 from web.answers.errors import invalid
-from web.api.bodies.units import number, price_ticks
+from web.api.bodies.units import number
 
 
 def check_trailing(body: OrderBody) -> None:
@@ -34,12 +34,3 @@ def callback_ppb(value: Decimal) -> Ppb:
         hint = f" For {value:f} % send {value / 100:f}." if 1 <= value < 100 else ""
         raise invalid(f"callback must be more than 0 and less than 1: 0.02 is 2 %.{hint}", field="callback")
     return Ppb(ppb)
-
-
-def price_or_callback(body: OrderBody, tick_size: int) -> dict[str, Ticks | Ppb]:
-    """What a command of an order has: its price, or of a trailing stop 0 and its callback."""
-    if body.callback is not None:
-        return {"price": Ticks(0), "callback": callback_ppb(body.callback)}
-    if body.price is None:
-        raise invalid("price is missing.", field="price")
-    return {"price": price_ticks(body.price, tick_size)}

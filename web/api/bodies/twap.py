@@ -1,16 +1,12 @@
-"""The body of a TWAP order: what can be wrong without knowing its market, and the command that it asks for."""
+"""The body of a TWAP order: what it must have, and what only it can have."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from perps.commands import PlaceTwap, Side
-from perps.params import MarketParams
-from perps.units import Micros, Millis
 from perps.wire.base import outside
 from perps.wire.orders.placing import OrderBody
 from web.answers.errors import invalid
-from web.api.bodies.units import limit_price, positive_money, time_ms
 
 _NEEDED: Final = ("ticker", "side", "size", "leverage", "slices", "interval_ms")
 _FOREIGN: Final = {
@@ -37,20 +33,3 @@ def check_no_slices(body: OrderBody) -> None:
     for field in ("slices", "interval_ms"):
         if getattr(body, field) is not None:
             raise invalid(f"{outside(field)} is for a twap: set type to twap.", field=outside(field))
-
-
-def twap_command(body: OrderBody, params: MarketParams) -> PlaceTwap:
-    """The command that a TWAP asks for, once ``check_twap`` has passed; its user is empty when the body names none."""
-    nano, rest = limit_price(body.acceptable_price, "acceptablePrice")
-    return PlaceTwap(
-        ticker=params.ticker,
-        user=body.user_id or "",
-        side=body.side or Side.LONG,
-        size=Micros(0) if body.size is None else positive_money(body.size, "size"),
-        leverage=body.leverage or 0,
-        slices=body.slices or 0,
-        interval=Millis(body.interval_ms or 0),
-        expires_at=None if body.expires_at is None else time_ms(body.expires_at, "expiresAt"),
-        acceptable_price=nano,
-        acceptable_price_pico=rest,
-    )
