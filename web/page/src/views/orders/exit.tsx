@@ -8,6 +8,7 @@ import * as say from "../../words/numbers";
 import { ofOrder, shareName, typeName } from "../../words/orders";
 import { useDesk } from "../frame/desk";
 import { Gain, arrows } from "../frame/parts";
+import { wayOf } from "../positions/waiting";
 import { Bad, TooLate } from "../ticket/exits";
 import { CallbackField, ShareField, shareOf } from "./exit-fields";
 import { Expiry, PriceField, WorstPrice, expiresAt, firstPrice, wouldBeReached, worstOf } from "./fields";
@@ -85,22 +86,19 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
   const at = say.price(price ?? "0", market.tickSize);
   const where = trails ? `, ${say.percent(Number(callback))} behind` : ` at ${at}`;
   const said =
-    progress.phase === "sending"
-      ? "Sending…"
-      : progress.phase === "retrying"
-        ? "No answer yet, trying again"
-        : isStale
-          ? "Waiting for the venue"
-          : (words?.button ??
-            (!Number(price)
-              ? trails
-                ? "Type how far"
-                : "Type a price"
-              : percentage === null
-                ? "Type a share"
-                : isNothing
-                  ? "As it is"
-                  : `${order ? "Change to" : name + " for"} ${shareName(percentage)}${where}`));
+    wayOf(progress.phase) ??
+    (isStale
+      ? "Waiting for the venue"
+      : (words?.button ??
+        (!Number(price)
+          ? trails
+            ? "Type how far"
+            : "Type a price"
+          : percentage === null
+            ? "Type a share"
+            : isNothing
+              ? "As it is"
+              : `${order ? "Change to" : name + " for"} ${shareName(percentage)}${where}`)));
   return (
     <form className="stack" onSubmit={submit} aria-label={`${name}, ${position.ticker}`} noValidate>
       {order === undefined && (
