@@ -1,10 +1,12 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
+import type { ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { VenueProvider, tabAt, useUserPositions } from "../src/hooks";
 import { trailingPrice } from "../src/live/money";
 import { NOTHING, taken } from "../src/live/state";
 import { DeskProvider } from "../src/views/frame/desk";
 import { Sheets } from "../src/views/frame/sheets";
+import { OrderSheet } from "../src/views/orders/edit";
 import { ExitOrderForm } from "../src/views/orders/exit";
 import { worstOf } from "../src/views/orders/fields";
 import { PartsForm } from "../src/views/positions/parts";
@@ -35,12 +37,12 @@ const say = async (text: string) => {
   await pass(200);
 };
 
-function Parts({ change }: { change: boolean }) {
+function Parts({ change }: { change: object | null }) {
   const position = useUserPositions()?.[0];
   if (position === undefined) return null;
   const parts = { position, market: MARKET };
   return change ? (
-    <ExitOrderForm {...parts} order={EXIT} onDone={() => undefined} />
+    <ExitOrderForm {...parts} order={{ ...EXIT, ...change }} onDone={() => undefined} />
   ) : (
     <>
       <PartsForm {...parts} />
@@ -49,12 +51,10 @@ function Parts({ change }: { change: boolean }) {
   );
 }
 
-async function shown(orders: readonly object[], change = false): Promise<void> {
+async function shown(orders: readonly object[], change: object | null = null, more: ReactNode = null): Promise<void> {
   render(
     <VenueProvider tab={tab}>
-      <DeskProvider first="BTC-PERP">
-        <Parts change={change} />
-      </DeskProvider>
+      <DeskProvider first="BTC-PERP">{more ?? <Parts change={change} />}</DeskProvider>
     </VenueProvider>,
   );
   await pass(10);
@@ -128,13 +128,27 @@ describe("exits by share", () => {
   it("are changed: only what differs is sent", async () => {
     const path = `PATCH /api/orders/${EXIT.id}`;
     venue.on(path, PLACED);
-    await shown([EXIT], true);
+    await shown([EXIT], {});
     expect(button()).toBe("As it is");
     await type("exit-share", "100");
     expect(button()).toBe("Change to all of it at 11,000.00");
     await act(async () => fireEvent.click(at("exit-submit")));
     await pass(100);
     expect(venue.of(path)[0]!.body).toEqual({ percentage: "1", clientOrderId: expect.stringMatching(/^page-/) });
+  });
+
+  it.each([
+    ["a third of it", { percentage: "0.333333333" }],
+    ["a trailing stop an eighth of a per cent behind", { type: "trailing_stop", callback: "0.00125" }],
+  ])("begin as they are, to the last decimal: %s", async (_, terms) => {
+    await shown([EXIT], terms);
+    expect(button()).toBe("As it is");
+  });
+
+  it("begin as they are, also the size of an order", async () => {
+    const order = { ...ORDER, size: "1000.000005" };
+    await shown([order], null, <OrderSheet id={ORDER.id} onClose={() => undefined} />);
+    expect(at("order-submit").textContent).toBe("As it is");
   });
 });
 

@@ -4,7 +4,7 @@ import type { Market, Order, ReplaceBody } from "../../api/venue";
 import { useConnection, useMarket, useOrders, useReplace, useUserPositions, useWalletBalance } from "../../hooks";
 import { decimal, reserveOf } from "../../live/money";
 import * as say from "../../words/numbers";
-import { amountOf, isForNextPrice, typeName, ofOrder, orderName } from "../../words/orders";
+import { isForNextPrice, typeName, ofOrder, orderName } from "../../words/orders";
 import { useDesk } from "../frame/desk";
 import { wayOf } from "../positions/waiting";
 import { Bad, ExitFields, exitsOf } from "../ticket/exits";
@@ -48,7 +48,7 @@ function Form({ order, market, onClose }: Parts) {
   const { replace, progress, isPending, reset } = useReplace();
   const tick = market.tickSize;
   const [text, setText] = useState(() => say.price(order.price, tick));
-  const [sizeText, setSize] = useState(() => amountOf(order));
+  const [sizeText, setSize] = useState(() => say.exactly(order.size ?? "0"));
   const [leverage, setLeverage] = useState(Math.min(order.leverage, market.maxLeverage));
   const [hours, setHours] = useState("keep");
   const [typed, setTyped] = useState(() => ({

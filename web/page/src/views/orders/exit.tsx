@@ -37,10 +37,10 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
   const waits = { type, side: position.side, reduceOnly: true };
   const [typed, setTyped] = useState<string | null>(null);
   const [first, setFirst] = useState(() => order?.price ?? firstPrice(market, waits));
-  const [shareText, setShare] = useState(() => say.plain(times(order?.percentage ?? (order ? "1" : "0.5"), 100)));
+  const [shareText, setShare] = useState(() => say.exactly(times(order?.percentage ?? (order ? "1" : "0.5"), 100)));
   const [hours, setHours] = useState(order ? "keep" : "");
   const [worst, setWorst] = useState(order ? "keep" : "");
-  const [callbackText, setCallback] = useState(() => say.plain(times(order?.callback ?? FIRST_CALLBACK, 100)));
+  const [callbackText, setCallback] = useState(() => say.exactly(times(order?.callback ?? FIRST_CALLBACK, 100)));
   const text = typed ?? say.price(first, market.tickSize);
   const percentage = shareOf(shareText);
   const trails = type === "trailing_stop";
