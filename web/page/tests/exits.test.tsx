@@ -10,7 +10,7 @@ import { OrderSheet } from "../src/views/orders/edit";
 import { ExitOrderForm } from "../src/views/orders/exit";
 import { worstOf } from "../src/views/orders/fields";
 import { PartsForm } from "../src/views/positions/parts";
-import { isExitOf, isReached, purpose } from "../src/words/orders";
+import { endOf, isExitOf, isReached, purpose } from "../src/words/orders";
 import { ALICE, FakeVenue, MARKET, ORDER, POSITION, price, refusal, row, wire } from "./fake";
 
 const EXIT = { ...ORDER, id: "BTC-PERP-o7", type: "take_profit", size: null, price: "11000.00", reserve: "0.00", positionId: POSITION.id, reduceOnly: true, percentage: "0.5" } as const; // prettier-ignore
@@ -85,6 +85,22 @@ describe("exits by share", () => {
         clientOrderId: expect.stringMatching(/^page-/),
       },
     ]);
+  });
+
+  it("take a share, and a distance, of one click", async () => {
+    await shown([]);
+    await act(() => fireEvent.click(screen.getByText("75 %")));
+    expect(button()).toBe("Take-profit for 75 % of it at 10,100.00");
+    await act(() => fireEvent.click(screen.getByText("All")));
+    expect(screen.getByText("All").getAttribute("aria-pressed")).toBe("true");
+    await act(() => fireEvent.click(at("exit-type-trailing_stop")));
+    await act(() => fireEvent.click(screen.getByText("0.5 %")));
+    expect(button()).toBe("Trailing stop for all of it, 0.50 % behind");
+  });
+
+  it("that expire have set nothing aside that could come back", () => {
+    const order = { ...EXIT, status: "expired", closedAt: "2026-01-01T01:00:00.000Z" } as const;
+    expect(endOf(order, MARKET)).toEqual({ title: "BTC take-profit expired", text: "It did not fill.", isGood: false });
   });
 
   it("that the price has reached already are not sent: the field says why", async () => {
