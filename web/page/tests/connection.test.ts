@@ -189,6 +189,9 @@ describe("the stream of a tab", () => {
     drawing = 400;
     await second();
     expect(await second()).toBeLessThanOrEqual(2);
+    const slow = (await second()) + (await second()) + (await second());
+    expect(slow, "each telling waits for twice its drawing").toBeLessThanOrEqual(3);
+    expect(slow).toBeGreaterThan(0);
     drawing = 0;
     await second();
     expect(await second()).toBeGreaterThan(6);

@@ -1,14 +1,16 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
+import type { ReactNode } from "react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { VenueProvider, tabAt, useUserPositions } from "../src/hooks";
 import { trailingPrice } from "../src/live/money";
 import { NOTHING, taken } from "../src/live/state";
 import { DeskProvider } from "../src/views/frame/desk";
 import { Sheets } from "../src/views/frame/sheets";
+import { OrderSheet } from "../src/views/orders/edit";
 import { ExitOrderForm } from "../src/views/orders/exit";
 import { worstOf } from "../src/views/orders/fields";
 import { PartsForm } from "../src/views/positions/parts";
-import { isExitOf, isReached, purpose } from "../src/words/orders";
+import { endOf, isExitOf, isReached, purpose } from "../src/words/orders";
 import { ALICE, FakeVenue, MARKET, ORDER, POSITION, price, refusal, row, wire } from "./fake";
 
 const EXIT = { ...ORDER, id: "BTC-PERP-o7", type: "take_profit", size: null, price: "11000.00", reserve: "0.00", positionId: POSITION.id, reduceOnly: true, percentage: "0.5" } as const; // prettier-ignore
@@ -35,12 +37,12 @@ const say = async (text: string) => {
   await pass(200);
 };
 
-function Parts({ change }: { change: boolean }) {
+function Parts({ change }: { change: object | null }) {
   const position = useUserPositions()?.[0];
   if (position === undefined) return null;
   const parts = { position, market: MARKET };
   return change ? (
-    <ExitOrderForm {...parts} order={EXIT} onDone={() => undefined} />
+    <ExitOrderForm {...parts} order={{ ...EXIT, ...change }} onDone={() => undefined} />
   ) : (
     <>
       <PartsForm {...parts} />
@@ -49,12 +51,10 @@ function Parts({ change }: { change: boolean }) {
   );
 }
 
-async function shown(orders: readonly object[], change = false): Promise<void> {
+async function shown(orders: readonly object[], change: object | null = null, more: ReactNode = null): Promise<void> {
   render(
     <VenueProvider tab={tab}>
-      <DeskProvider first="BTC-PERP">
-        <Parts change={change} />
-      </DeskProvider>
+      <DeskProvider first="BTC-PERP">{more ?? <Parts change={change} />}</DeskProvider>
     </VenueProvider>,
   );
   await pass(10);
@@ -85,6 +85,22 @@ describe("exits by share", () => {
         clientOrderId: expect.stringMatching(/^page-/),
       },
     ]);
+  });
+
+  it("take a share, and a distance, of one click", async () => {
+    await shown([]);
+    await act(() => fireEvent.click(screen.getByText("75 %")));
+    expect(button()).toBe("Take-profit for 75 % of it at 10,100.00");
+    await act(() => fireEvent.click(screen.getByText("All")));
+    expect(screen.getByText("All").getAttribute("aria-pressed")).toBe("true");
+    await act(() => fireEvent.click(at("exit-type-trailing_stop")));
+    await act(() => fireEvent.click(screen.getByText("0.5 %")));
+    expect(button()).toBe("Trailing stop for all of it, 0.50 % behind");
+  });
+
+  it("that expire have set nothing aside that could come back", () => {
+    const order = { ...EXIT, status: "expired", closedAt: "2026-01-01T01:00:00.000Z" } as const;
+    expect(endOf(order, MARKET)).toEqual({ title: "BTC take-profit expired", text: "It did not fill.", isGood: false });
   });
 
   it("that the price has reached already are not sent: the field says why", async () => {
@@ -128,13 +144,27 @@ describe("exits by share", () => {
   it("are changed: only what differs is sent", async () => {
     const path = `PATCH /api/orders/${EXIT.id}`;
     venue.on(path, PLACED);
-    await shown([EXIT], true);
+    await shown([EXIT], {});
     expect(button()).toBe("As it is");
     await type("exit-share", "100");
     expect(button()).toBe("Change to all of it at 11,000.00");
     await act(async () => fireEvent.click(at("exit-submit")));
     await pass(100);
     expect(venue.of(path)[0]!.body).toEqual({ percentage: "1", clientOrderId: expect.stringMatching(/^page-/) });
+  });
+
+  it.each([
+    ["a third of it", { percentage: "0.333333333" }],
+    ["a trailing stop an eighth of a per cent behind", { type: "trailing_stop", callback: "0.00125" }],
+  ])("begin as they are, to the last decimal: %s", async (_, terms) => {
+    await shown([EXIT], terms);
+    expect(button()).toBe("As it is");
+  });
+
+  it("begin as they are, also the size of an order", async () => {
+    const order = { ...ORDER, size: "1000.000005" };
+    await shown([order], null, <OrderSheet id={ORDER.id} onClose={() => undefined} />);
+    expect(at("order-submit").textContent).toBe("As it is");
   });
 });
 

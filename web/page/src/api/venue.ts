@@ -33,7 +33,6 @@ export type PriceTaken = Schemas["PriceTaken"];
 export type OrderQuoted = Schemas["OrderQuoted"];
 export type Placed = Schemas["Placed"];
 export type ClosedAll = Schemas["ClosedAll"];
-export type HeldPrice = Schemas["HeldPrice"];
 export type ErrorCode = Schemas["ErrorCode"];
 export type Side = OpenBody["side"];
 export type Interval = "1m" | "5m" | "15m" | "1h" | "4h" | "1d";

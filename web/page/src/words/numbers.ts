@@ -68,6 +68,9 @@ export function compact(value: Decimal | number): string {
   return say(value, size < 100 ? 2 : 0);
 }
 
+/** Without zeros at the end, and all that the venue keeps of a number: what a field begins with is what it was. */
+export const exactly = (value: Decimal): string => format(9, { minimumFractionDigits: 0 }).format(value as never);
+
 /** A size as it was typed: `1,000`, `12.5`. */
 export function plain(value: Decimal | number): string {
   return format(2, { minimumFractionDigits: 0 }).format(value as number);

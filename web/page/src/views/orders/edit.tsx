@@ -4,8 +4,9 @@ import type { Market, Order, ReplaceBody } from "../../api/venue";
 import { useConnection, useMarket, useOrders, useReplace, useUserPositions, useWalletBalance } from "../../hooks";
 import { decimal, reserveOf } from "../../live/money";
 import * as say from "../../words/numbers";
-import { amountOf, isForNextPrice, typeName, ofOrder, orderName } from "../../words/orders";
+import { isForNextPrice, typeName, ofOrder, orderName } from "../../words/orders";
 import { useDesk } from "../frame/desk";
+import { wayOf } from "../positions/waiting";
 import { Bad, ExitFields, exitsOf } from "../ticket/exits";
 import { Sheet, SheetHead } from "../frame/sheet";
 import { SideTag } from "../frame/sidetag";
@@ -47,7 +48,7 @@ function Form({ order, market, onClose }: Parts) {
   const { replace, progress, isPending, reset } = useReplace();
   const tick = market.tickSize;
   const [text, setText] = useState(() => say.price(order.price, tick));
-  const [sizeText, setSize] = useState(() => amountOf(order));
+  const [sizeText, setSize] = useState(() => say.exactly(order.size ?? "0"));
   const [leverage, setLeverage] = useState(Math.min(order.leverage, market.maxLeverage));
   const [hours, setHours] = useState("keep");
   const [typed, setTyped] = useState(() => ({
@@ -73,18 +74,15 @@ function Form({ order, market, onClose }: Parts) {
     onClose();
   };
   const said =
-    progress.phase === "sending"
-      ? "Sending…"
-      : progress.phase === "retrying"
-        ? "No answer yet, trying again"
-        : isStale
-          ? "Waiting for the venue"
-          : (words?.button ??
-            (terms === null
-              ? "Check the fields"
-              : isNothing
-                ? "As it is"
-                : `Change to ${say.plain(size ?? "0")} at ${say.price(price ?? "0", tick)}`));
+    wayOf(progress.phase) ??
+    (isStale
+      ? "Waiting for the venue"
+      : (words?.button ??
+        (terms === null
+          ? "Check the fields"
+          : isNothing
+            ? "As it is"
+            : `Change to ${say.plain(size ?? "0")} at ${say.price(price ?? "0", tick)}`)));
   return (
     <form className="stack" onSubmit={submit} noValidate>
       <PriceField id="order-price" {...{ market, order, text, words }} onType={setText} isLocked={isPending} />

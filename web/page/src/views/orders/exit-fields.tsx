@@ -5,10 +5,10 @@ import type { LivePosition } from "../../hooks";
 import { type Decimal, decimal } from "../../live/money";
 import * as say from "../../words/numbers";
 import type { Words } from "../../words/refusals";
+import { NumberField, PercentChips, SHARES } from "../frame/field";
 import { Bad } from "../ticket/exits";
 
-const SHARES = [25, 50, 75, 100] as const;
-const CALLBACKS = ["0.5", "1", "2", "5"] as const;
+const CALLBACKS = [0.5, 1, 2, 5] as const;
 
 /** A share as it is typed in per cent, as the venue takes it; null: it is none. */
 export function shareOf(text: string): Decimal | null {
@@ -31,35 +31,22 @@ export function ShareField({ position, market, text, percentage, onType, isLocke
   const quantity = (value: Decimal) => say.quantity(value, market.lotSize);
   return (
     <div>
-      <div className="field" data-bad={isBad || undefined}>
-        <label htmlFor="exit-share">How much</label>
-        <input
-          id="exit-share"
-          data-testid="exit-share"
-          inputMode="decimal"
-          autoComplete="off"
-          value={text}
-          disabled={isLocked}
-          aria-invalid={isBad}
-          aria-describedby="exit-share-note"
-          onChange={(event) => onType(event.target.value)}
-          onFocus={(event) => event.target.select()}
-        />
+      <NumberField
+        id="exit-share"
+        label="How much"
+        value={text}
+        note="exit-share-note"
+        {...{ isBad, isLocked, onType }}
+      >
         <span className="unit">%</span>
-      </div>
-      <div className="chips" role="group" aria-label="Share to close">
-        {SHARES.map((percent) => (
-          <button
-            key={percent}
-            type="button"
-            aria-pressed={Number(percentage) * 100 === percent}
-            disabled={isLocked}
-            onClick={() => onType(String(percent))}
-          >
-            {percent === 100 ? "All" : `${percent} %`}
-          </button>
-        ))}
-      </div>
+      </NumberField>
+      <PercentChips
+        label="Share to close"
+        all={SHARES}
+        now={Number(percentage) * 100}
+        onPick={onType}
+        isLocked={isLocked}
+      />
       {words?.field === "percentage" ? (
         <Bad words={words} id="exit-share-note" />
       ) : (
@@ -88,35 +75,22 @@ export function CallbackField({ text, callback, onType, isLocked, words, note }:
   const isBad = words?.field === "callback" || callback === null;
   return (
     <div>
-      <div className="field" data-bad={isBad || undefined}>
-        <label htmlFor="exit-callback">Behind the best price</label>
-        <input
-          id="exit-callback"
-          data-testid="exit-callback"
-          inputMode="decimal"
-          autoComplete="off"
-          value={text}
-          disabled={isLocked}
-          aria-invalid={isBad}
-          aria-describedby="exit-callback-note"
-          onChange={(event) => onType(event.target.value)}
-          onFocus={(event) => event.target.select()}
-        />
+      <NumberField
+        id="exit-callback"
+        label="Behind the best price"
+        value={text}
+        note="exit-callback-note"
+        {...{ isBad, isLocked, onType }}
+      >
         <span className="unit">%</span>
-      </div>
-      <div className="chips" role="group" aria-label="How far behind">
-        {CALLBACKS.map((percent) => (
-          <button
-            key={percent}
-            type="button"
-            aria-pressed={Number(callback) * 100 === Number(percent)}
-            disabled={isLocked}
-            onClick={() => onType(say.plain(percent))}
-          >
-            {say.plain(percent)} %
-          </button>
-        ))}
-      </div>
+      </NumberField>
+      <PercentChips
+        label="How far behind"
+        all={CALLBACKS}
+        now={Number(callback) * 100}
+        onPick={onType}
+        isLocked={isLocked}
+      />
       {words?.field === "callback" ? (
         <Bad words={words} id="exit-callback-note" />
       ) : (

@@ -8,6 +8,7 @@ import * as say from "../../words/numbers";
 import { ofOrder, shareName, typeName } from "../../words/orders";
 import { useDesk } from "../frame/desk";
 import { Gain, arrows } from "../frame/parts";
+import { wayOf } from "../positions/waiting";
 import { Bad, TooLate } from "../ticket/exits";
 import { CallbackField, ShareField, shareOf } from "./exit-fields";
 import { Expiry, PriceField, WorstPrice, expiresAt, firstPrice, wouldBeReached, worstOf } from "./fields";
@@ -36,10 +37,10 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
   const waits = { type, side: position.side, reduceOnly: true };
   const [typed, setTyped] = useState<string | null>(null);
   const [first, setFirst] = useState(() => order?.price ?? firstPrice(market, waits));
-  const [shareText, setShare] = useState(() => say.plain(times(order?.percentage ?? (order ? "1" : "0.5"), 100)));
+  const [shareText, setShare] = useState(() => say.exactly(times(order?.percentage ?? (order ? "1" : "0.5"), 100)));
   const [hours, setHours] = useState(order ? "keep" : "");
   const [worst, setWorst] = useState(order ? "keep" : "");
-  const [callbackText, setCallback] = useState(() => say.plain(times(order?.callback ?? FIRST_CALLBACK, 100)));
+  const [callbackText, setCallback] = useState(() => say.exactly(times(order?.callback ?? FIRST_CALLBACK, 100)));
   const text = typed ?? say.price(first, market.tickSize);
   const percentage = shareOf(shareText);
   const trails = type === "trailing_stop";
@@ -85,22 +86,19 @@ export function ExitOrderForm({ position, market, order, onDone }: Props) {
   const at = say.price(price ?? "0", market.tickSize);
   const where = trails ? `, ${say.percent(Number(callback))} behind` : ` at ${at}`;
   const said =
-    progress.phase === "sending"
-      ? "Sending…"
-      : progress.phase === "retrying"
-        ? "No answer yet, trying again"
-        : isStale
-          ? "Waiting for the venue"
-          : (words?.button ??
-            (!Number(price)
-              ? trails
-                ? "Type how far"
-                : "Type a price"
-              : percentage === null
-                ? "Type a share"
-                : isNothing
-                  ? "As it is"
-                  : `${order ? "Change to" : name + " for"} ${shareName(percentage)}${where}`));
+    wayOf(progress.phase) ??
+    (isStale
+      ? "Waiting for the venue"
+      : (words?.button ??
+        (!Number(price)
+          ? trails
+            ? "Type how far"
+            : "Type a price"
+          : percentage === null
+            ? "Type a share"
+            : isNothing
+              ? "As it is"
+              : `${order ? "Change to" : name + " for"} ${shareName(percentage)}${where}`)));
   return (
     <form className="stack" onSubmit={submit} aria-label={`${name}, ${position.ticker}`} noValidate>
       {order === undefined && (

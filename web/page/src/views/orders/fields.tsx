@@ -5,6 +5,7 @@ import { type Decimal, decimal, onTick } from "../../live/money";
 import * as say from "../../words/numbers";
 import { EXPIRIES, type Waits, isReached, offsetsOf, purpose } from "../../words/orders";
 import type { Words } from "../../words/refusals";
+import { NumberField } from "../frame/field";
 import { Bad } from "../ticket/exits";
 
 /** The price that an order of this kind begins with: one per cent away, so that it waits. */
@@ -35,23 +36,15 @@ export function PriceField({ id, market, order, text, onType, isLocked, words }:
   const put = (value: Decimal) => onType(say.price(value, market.tickSize));
   return (
     <div>
-      <div className="field" data-bad={isBad || undefined}>
-        <label htmlFor={id}>{PRICES[order.type] ?? "Stop at"}</label>
-        <input
-          id={id}
-          data-testid={id}
-          inputMode="decimal"
-          autoComplete="off"
-          value={text}
-          disabled={isLocked}
-          aria-invalid={isBad}
-          aria-describedby={`${id}-note`}
-          onChange={(event) => onType(event.target.value)}
-          onFocus={(event) => event.target.select()}
-          onBlur={() => price !== null && put(price)}
-        />
+      <NumberField
+        {...{ id, isBad, isLocked, onType }}
+        label={PRICES[order.type] ?? "Stop at"}
+        value={text}
+        note={`${id}-note`}
+        onLeave={() => price !== null && put(price)}
+      >
         <span className="unit">USD</span>
-      </div>
+      </NumberField>
       <div className="chips" role="group" aria-label="Price from now">
         {offsetsOf(order).map(({ by, name }) => (
           <button key={name} type="button" disabled={isLocked} onClick={() => put(priceBy(market, order, by))}>

@@ -11,7 +11,7 @@ import { useDesk } from "../frame/desk";
 import { Bad, ExitFields, NO_EXITS, TooLate, exitsOf } from "../ticket/exits";
 import type { FormProps } from "../ticket/ticket";
 import { Go, SizeField } from "../ticket/fields";
-import { LIQUIDATED, Leverage } from "../ticket/numbers";
+import { LIQUIDATED, LeverageOf } from "../ticket/numbers";
 import { Expiry, PriceField, WorstPrice, expiresAt, firstPrice, wouldBeReached, worstOf } from "./fields";
 
 type Props = FormProps & { readonly type: OrderBody["type"] };
@@ -96,14 +96,7 @@ export function OrderForm({ market, draft, wallet, type, onLock }: Props) {
     <form onSubmit={submit} aria-label={`${typeName(waits)} order, ${market.ticker}`} noValidate>
       <PriceField id="ticket-price" {...{ market, text, words }} order={waits} onType={setTyped} isLocked={isPending} />
       <SizeField {...{ market, draft, most, words }} at={isPriced ? price : market.currentPrice} isLocked={isPending} />
-      <Leverage
-        market={market}
-        leverage={leverage}
-        onPick={draft.setLeverage}
-        isLocked={isPending}
-        isBad={words?.field === "leverage"}
-      />
-      {words?.field === "leverage" && <Bad words={words} onUse={draft.use} />}
+      <LeverageOf {...{ market, draft, words }} isLocked={isPending} />
       {session !== null && (
         <>
           <div>

@@ -7,9 +7,10 @@ import * as say from "../../words/numbers";
 import { SIDES, ofOrder, orderName } from "../../words/orders";
 import { type Words, affordable, shortOf } from "../../words/refusals";
 import { useDesk } from "../frame/desk";
+import { NumberField } from "../frame/field";
 import { Bad } from "../ticket/exits";
 import { Go, SizeField } from "../ticket/fields";
-import { LIQUIDATED, Leverage } from "../ticket/numbers";
+import { LIQUIDATED, LeverageOf } from "../ticket/numbers";
 import type { FormProps } from "../ticket/ticket";
 import { WorstPrice, worstOf } from "./fields";
 
@@ -91,35 +92,25 @@ export function TwapForm({ market, draft, wallet, onLock }: FormProps) {
       <SizeField {...{ market, draft, most, words }} at={market.currentPrice} isLocked={isPending} />
       <div>
         <div className="pair">
-          <div className="field" data-bad={words?.field === "slices" || undefined}>
-            <label htmlFor="twap-slices">Parts</label>
-            <input
-              id="twap-slices"
-              data-testid="twap-slices"
-              inputMode="numeric"
-              autoComplete="off"
-              value={slicesText}
-              disabled={isPending}
-              aria-invalid={words?.field === "slices"}
-              aria-describedby="twap-note"
-              onChange={(event) => setSlices(event.target.value)}
-              onFocus={(event) => event.target.select()}
-            />
-          </div>
-          <div className="field" data-bad={words?.field === "intervalMs" || undefined}>
-            <label htmlFor="twap-every">Every</label>
-            <input
-              id="twap-every"
-              data-testid="twap-every"
-              inputMode="decimal"
-              autoComplete="off"
-              value={everyText}
-              disabled={isPending}
-              aria-invalid={words?.field === "intervalMs"}
-              aria-describedby="twap-note"
-              onChange={(event) => setEvery(event.target.value)}
-              onFocus={(event) => event.target.select()}
-            />
+          <NumberField
+            id="twap-slices"
+            label="Parts"
+            value={slicesText}
+            isWhole
+            isBad={words?.field === "slices"}
+            isLocked={isPending}
+            note="twap-note"
+            onType={setSlices}
+          />
+          <NumberField
+            id="twap-every"
+            label="Every"
+            value={everyText}
+            isBad={words?.field === "intervalMs"}
+            isLocked={isPending}
+            note="twap-note"
+            onType={setEvery}
+          >
             <label className="unit">
               <span className="vh">Unit of time</span>
               <select
@@ -133,7 +124,7 @@ export function TwapForm({ market, draft, wallet, onLock }: FormProps) {
                 ))}
               </select>
             </label>
-          </div>
+          </NumberField>
         </div>
         {words?.field === "slices" || words?.field === "intervalMs" ? (
           <Bad words={words} id="twap-note" />
@@ -147,14 +138,7 @@ export function TwapForm({ market, draft, wallet, onLock }: FormProps) {
           </p>
         )}
       </div>
-      <Leverage
-        market={market}
-        leverage={leverage}
-        onPick={draft.setLeverage}
-        isLocked={isPending}
-        isBad={words?.field === "leverage"}
-      />
-      {words?.field === "leverage" && <Bad words={words} onUse={draft.use} />}
+      <LeverageOf {...{ market, draft, words }} isLocked={isPending} />
       {session !== null && (
         <Numbers market={market} preview={preview} worst={worst} onWorst={setWorst} isLocked={isPending} />
       )}

@@ -4,12 +4,11 @@ import { type LivePosition, useClose, useMarket, useUserPositions } from "../../
 import * as say from "../../words/numbers";
 import { plainly } from "../../words/refusals";
 import { useDesk } from "../frame/desk";
+import { NumberField, PercentChips, SHARES } from "../frame/field";
 import { Gain, Icon } from "../frame/parts";
 import { Sheet, SheetHead } from "../frame/sheet";
 import { SideTag } from "../frame/sidetag";
-import { WAITING, ofWaiting } from "./waiting";
-
-const SHARES = [25, 50, 75, 100] as const;
+import { ofWaiting, wayOf } from "./waiting";
 
 export function CloseSheet({ id, onClose }: { id: string; onClose: () => void }) {
   const position = useUserPositions()?.find((one) => one.id === id);
@@ -66,14 +65,7 @@ function CloseForm({ position, order, onClose, close }: CloseProps) {
   const what =
     typed === 100 ? "Close all" : typed === 50 ? "Close half" : `Close ${isRight ? say.plain(typed) : "–"} %`;
   const { progress, isPending } = order;
-  const button =
-    progress.phase === "sending"
-      ? "Sending…"
-      : progress.phase === "retrying"
-        ? "No answer yet, trying again"
-        : progress.phase === "waiting"
-          ? WAITING
-          : `${what}, get about ${say.money(gets.toFixed(2))}`;
+  const button = wayOf(progress.phase) ?? `${what}, get about ${say.money(gets.toFixed(2))}`;
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (isRight && !isPending) close(share.toFixed());
@@ -85,34 +77,20 @@ function CloseForm({ position, order, onClose, close }: CloseProps) {
       </SheetHead>
       <form className="stack" onSubmit={submit}>
         <div>
-          <div className="field" data-bad={!isRight || undefined}>
-            <label htmlFor="share">How much</label>
-            <input
-              id="share"
-              data-testid="close-share"
-              inputMode="decimal"
-              autoComplete="off"
-              value={text}
-              disabled={isPending}
-              onChange={(event) => setText(event.target.value)}
-              onFocus={(event) => event.target.select()}
-            />
+          <NumberField
+            id="share"
+            testid="close-share"
+            label="How much"
+            value={text}
+            isBad={!isRight}
+            isLocked={isPending}
+            note="share-note"
+            onType={setText}
+          >
             <span className="unit">%</span>
-          </div>
-          <div className="chips" role="group" aria-label="Share to close">
-            {SHARES.map((percent) => (
-              <button
-                key={percent}
-                type="button"
-                aria-pressed={typed === percent}
-                disabled={isPending}
-                onClick={() => setText(String(percent))}
-              >
-                {percent === 100 ? "All" : `${percent} %`}
-              </button>
-            ))}
-          </div>
-          <p className="under row">
+          </NumberField>
+          <PercentChips label="Share to close" all={SHARES} now={typed} onPick={setText} isLocked={isPending} />
+          <p className="under row" id="share-note">
             <span>
               {say.quantity(share.times(position.quantity).toFixed(), lot)} of {say.quantity(position.quantity, lot)}{" "}
               {name}

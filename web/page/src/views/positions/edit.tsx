@@ -13,7 +13,6 @@ import {
   useWalletBalance,
 } from "../../hooks";
 import { decimal, isLess, pnlNow } from "../../live/money";
-import type { Progress } from "../../live/order";
 import * as say from "../../words/numbers";
 import { type Words, ofExits, ofMargin, ofOpen } from "../../words/refusals";
 import { useDesk } from "../frame/desk";
@@ -22,7 +21,7 @@ import { Tabs } from "../frame/parts";
 import { Sheet, SheetHead } from "../frame/sheet";
 import { SideTag } from "../frame/sidetag";
 import { PartsForm } from "./parts";
-import { WAITING, ofWaiting } from "./waiting";
+import { ofWaiting, wayOf } from "./waiting";
 
 export type EditTab = "exits" | "parts" | "margin" | "more";
 
@@ -68,13 +67,6 @@ export function EditSheet({ id, first, onClose }: { id: string; first: EditTab; 
 }
 
 type Parts = { readonly position: LivePosition; readonly market: Market; readonly onClose: () => void };
-
-/** The button's words while a command is on its way; null: it is not. */
-function way<T>(progress: Progress<T>): string | null {
-  if (progress.phase === "sending") return "Sending…";
-  if (progress.phase === "waiting") return WAITING;
-  return progress.phase === "retrying" ? "No answer yet, trying again" : null;
-}
 
 type GoProps = { text: string; isOff: boolean; testid: string };
 
@@ -152,7 +144,7 @@ function ExitsForm({ position, market, onClose }: Parts) {
       <Go
         testid="exits-submit"
         isOff={isOff}
-        text={way(progress) ?? words?.button ?? (exits === null ? "Check the prices" : text)}
+        text={wayOf(progress.phase) ?? words?.button ?? (exits === null ? "Check the prices" : text)}
       />
     </form>
   );
@@ -236,7 +228,7 @@ function MarginForm({ position, market, onClose }: Parts) {
           ? "More margin moves the liquidation price away. Size and profit stay as they are."
           : "Only margin beyond what the market asks for comes out; profit does when you close."}
       </p>
-      <Go testid="margin-submit" isOff={isOff} text={way(progress) ?? words?.button ?? what} />
+      <Go testid="margin-submit" isOff={isOff} text={wayOf(progress.phase) ?? words?.button ?? what} />
     </form>
   );
 }
@@ -321,7 +313,7 @@ function MoreForm({ position, market, onClose }: Parts) {
           </dd>
         </div>
       </dl>
-      <Go testid="more-submit" isOff={isOff} text={way(progress) ?? words?.button ?? what} />
+      <Go testid="more-submit" isOff={isOff} text={wayOf(progress.phase) ?? words?.button ?? what} />
     </form>
   );
 }

@@ -1,9 +1,17 @@
-/** What is said of an order that waited for the next price, once that has come. */
+/** What is said of a command on its way; and of an order that waited for the next price, once that has come. */
 import type { Order } from "../../api/venue";
+import type { Progress } from "../../live/order";
 import * as say from "../../words/numbers";
 import type { Toast } from "../frame/desk";
 
-export const WAITING = "Waiting for the next price";
+const WAYS: Readonly<Partial<Record<Progress<unknown>["phase"], string>>> = {
+  sending: "Sending…",
+  retrying: "No answer yet, trying again",
+  waiting: "Waiting for the next price",
+};
+
+/** The button's words while a command is on its way; null: it is not. */
+export const wayOf = (phase: Progress<unknown>["phase"]): string | null => WAYS[phase] ?? null;
 
 const REASONS: Readonly<Record<string, string>> = {
   expired: "No price came in time.",

@@ -2,6 +2,7 @@ import type { Market, Side } from "../../api/venue";
 import { type Decimal, decimal, isTooLate } from "../../live/money";
 import * as say from "../../words/numbers";
 import type { Words } from "../../words/refusals";
+import { NumberField } from "../frame/field";
 import { Icon, tone } from "../frame/parts";
 
 /** Take-profit and stop-loss as they are typed; empty: none. */
@@ -54,22 +55,16 @@ export function ExitFields({
           const isBad = words?.field === name || (price === null && typed[name].trim() !== "");
           return (
             <div key={name}>
-              <div className="field" data-bad={isBad || undefined}>
-                <label htmlFor={`${id}-${name}`}>{title}</label>
-                <input
-                  id={`${id}-${name}`}
-                  data-testid={testid}
-                  inputMode="decimal"
-                  autoComplete="off"
-                  value={typed[name]}
-                  disabled={isLocked}
-                  aria-invalid={isBad}
-                  aria-describedby={`${id}-${name}-note`}
-                  onChange={(event) => onType({ ...typed, [name]: event.target.value })}
-                  onFocus={(event) => event.target.select()}
-                  onBlur={() => price !== null && onType({ ...typed, [name]: say.price(price, market.tickSize) })}
-                />
-              </div>
+              <NumberField
+                id={`${id}-${name}`}
+                testid={testid}
+                label={title}
+                value={typed[name]}
+                note={`${id}-${name}-note`}
+                {...{ isBad, isLocked }}
+                onType={(text) => onType({ ...typed, [name]: text })}
+                onLeave={() => price !== null && onType({ ...typed, [name]: say.price(price, market.tickSize) })}
+              />
               <p className="under num" id={`${id}-${name}-note`}>
                 {gain === null ? (
                   <span>{typed[name].trim() === "" ? "none" : price === null ? "no price" : "\u00a0"}</span>

@@ -8,6 +8,7 @@ import * as say from "../../words/numbers";
 import type { Words } from "../../words/refusals";
 import { Bad } from "./exits";
 import { Tri, arrows } from "../frame/parts";
+import { wayOf } from "../positions/waiting";
 import type { Draft } from "./draft";
 
 const SHARES = [0.1, 0.25, 0.5, 0.75, 1] as const;
@@ -143,7 +144,7 @@ type GoProps = {
   text: string;
   isReady: boolean;
   /** How far the command is. `waiting`: the venue has taken it, and decides it at the next price. */
-  progress: Progress<unknown>["phase"] | "waiting";
+  progress: Progress<unknown>["phase"];
 };
 
 /** The button says what it will do, with the numbers. */
@@ -164,18 +165,7 @@ export function Go({ side, text, isReady, progress }: GoProps) {
         Trade as {nameOf(alice.userId)}
       </button>
     );
-  const said =
-    session === null
-      ? "Sign in to trade"
-      : progress === "sending"
-        ? "Sending…"
-        : progress === "retrying"
-          ? "No answer yet, trying again"
-          : progress === "waiting"
-            ? "Waiting for the next price"
-            : isStale
-              ? "Waiting for the venue"
-              : text;
+  const said = session === null ? "Sign in to trade" : (wayOf(progress) ?? (isStale ? "Waiting for the venue" : text));
   const isOn = isReady || session === null;
   const shade =
     session === null ? "primary" : isOn || progress === "sending" ? (side === "long" ? "go-up" : "go-down") : "";

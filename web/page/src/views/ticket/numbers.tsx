@@ -2,7 +2,10 @@ import { useState } from "react";
 import type { Market, Side } from "../../api/venue";
 import type { Preview } from "../../hooks";
 import * as say from "../../words/numbers";
+import type { Words } from "../../words/refusals";
 import { vars } from "../frame/parts";
+import type { Draft } from "./draft";
+import { Bad } from "./exits";
 
 const SLIPPAGES = ["10", "50", "100", "300", ""] as const;
 
@@ -71,6 +74,19 @@ export function Leverage({ id = "leverage", market, leverage, onPick, isLocked, 
         </div>
       )}
     </div>
+  );
+}
+
+type OfDraft = { market: Market; draft: Draft; words: Words | null; isLocked: boolean };
+
+/** The leverage of a ticket, and what is wrong with it. */
+export function LeverageOf({ market, draft, words, isLocked }: OfDraft) {
+  const isBad = words?.field === "leverage";
+  return (
+    <>
+      <Leverage market={market} leverage={draft.leverage} onPick={draft.setLeverage} {...{ isLocked, isBad }} />
+      {isBad && <Bad words={words} onUse={draft.use} />}
+    </>
   );
 }
 

@@ -20,7 +20,7 @@ import { OrderForm, TwapForm } from "../frame/later";
 import { Icon } from "../frame/parts";
 import { type Draft, useDraft } from "./draft";
 import { Go, type Kind, Kinds, Sides, SizeField } from "./fields";
-import { Leverage, Numbers } from "./numbers";
+import { LeverageOf, Numbers } from "./numbers";
 import { ofWaiting } from "../positions/waiting";
 
 export type FormProps = {
@@ -117,14 +117,7 @@ function MarketForm({ market, draft, wallet, onLock }: FormProps) {
   return (
     <form onSubmit={submit} aria-label={`Order ticket, ${market.ticker}`} noValidate>
       <SizeField {...{ market, draft, most, words }} at={market.currentPrice} isLocked={isPending} />
-      <Leverage
-        market={market}
-        leverage={leverage}
-        onPick={draft.setLeverage}
-        isLocked={isPending}
-        isBad={words?.field === "leverage"}
-      />
-      {words?.field === "leverage" && <Bad words={words} onUse={draft.use} />}
+      <LeverageOf {...{ market, draft, words }} isLocked={isPending} />
       {session !== null && (
         <div>
           <ExitFields
