@@ -12,7 +12,6 @@ changes nothing: the sweep at the start goes on where it ended.
 
 import heapq
 from collections.abc import Iterator
-from functools import total_ordering
 from typing import Final
 
 from perps.effects import Effects
@@ -21,7 +20,7 @@ from perps.market.deleveraging import Deleveraging
 from perps.market.position import Position, equity, is_liquidatable, notional
 from perps.market.state import Market
 from perps.rules.checks import CLOSED
-from perps.rules.closing import can_be_paid, gain, leaves_it_endangered, reduce
+from perps.rules.closing import can_be_paid, gain, gain_of_part, leaves_it_endangered, reduce
 from perps.rules.rule import CommandRule, EventRule
 from perps.units import Micros, div_floor
 
@@ -79,7 +78,6 @@ def _leaving(market: Market, begun: Deleveraging) -> Iterator[PositionReduced]:
             yield reduced
 
 
-@total_ordering
 class _Rank:
     """A position by pnl·notional/(margin·equity), by cross-multiplication. The highest is the least, so it is first in
     a heap; of equals the oldest.
@@ -93,9 +91,6 @@ class _Rank:
     def __lt__(self, other: "_Rank") -> bool:
         mine, theirs = self.over * other.under, other.over * self.under
         return mine > theirs or (mine == theirs and self.position.number < other.position.number)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Rank) and self.position.number == other.position.number
 
 
 def _ranked(market: Market, begun: Deleveraging) -> list[_Rank]:
@@ -146,22 +141,18 @@ def _least(market: Market, position: Position, whole: int) -> PositionReduced | 
     size = abs(position.lots)
     if market.liability >= _can_pay(market) and not can_be_paid(market, whole):
         return None
-
-    def leaving(count: int) -> PositionReduced:
-        return reduce(market, position, count, CloseReason.DELEVERAGE)
-
     if can_be_paid(market, whole) and _is_over(market, whole):
-        return leaving(size)
+        return reduce(market, position, size, CloseReason.DELEVERAGE)
     low, high = 0, size  # low is not enough, high is, or is too much
     while high - low > 1:
         middle = (low + high) >> 1
-        if _is_over(market, leaving(middle).pnl):
+        if _is_over(market, gain_of_part(market, position, middle)):
             low = middle
         else:
             high = middle
-    part = leaving(high)
+    part = reduce(market, position, high, CloseReason.DELEVERAGE)
     if leaves_it_endangered(market, part):
-        part = leaving(size)
+        part = reduce(market, position, size, CloseReason.DELEVERAGE)
     return part if can_be_paid(market, part.pnl) else None
 
 
