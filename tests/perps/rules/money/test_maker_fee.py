@@ -64,7 +64,7 @@ def test_in_a_market_from_before_all_lots_pay_the_takers_rate(skew: int, lots: i
 
 
 @given(st.integers(-5_000, 5_000), st.integers(-5_000, 5_000).filter(bool), st.integers(0, TAKER))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_fee_is_between_the_makers_and_the_takers(skew: int, lots: int, maker: int) -> None:
     market = skewed(skew, maker_fee=Ppb(maker))
     fill = fill_of(market, Lots(lots))
