@@ -11,6 +11,7 @@ from typing import Any
 import pykka
 import pytest
 import structlog
+from hypothesis import settings
 
 from tests.support.blocking import loop_never_blocks
 from tests.support.clusters import cluster
@@ -23,6 +24,10 @@ Event = MutableMapping[str, Any]
 NO_CERTIFICATES = dict.fromkeys(("SSL_CERT_FILE", "SSL_CERT_DIR"), "")
 """Nothing here speaks TLS. Whoever loads aiohttp reads all certificates of the system, a fifth of a program's start."""
 os.environ |= NO_CERTIFICATES
+
+# An example may wait for the processor, as others run beside it. What hangs is ended by the time limit of its test.
+settings.register_profile("perps", deadline=None)
+settings.load_profile("perps")
 
 STOPPING_S = 5.0
 NICENESS = 3

@@ -267,6 +267,11 @@ class Market:
         worth = div_ceil(self.index_price * self.unit * skew * (2 * scale + skew), 2 * scale)
         return Micros(self.cash - div_floor(skew * self.funding_index, PPB) + worth - self.margin)
 
+    @property
+    def can_pay(self) -> Micros:
+        """H = house + its credit, micros: what the house can pay. Below 0: it owes more than its credit already."""
+        return Micros(self.house + self.params.house_credit)
+
     def enter(self, position: Position) -> None:
         """A position stands from here on: count it, and give it its place in the liquidation order."""
         self.positions[position.number] = position

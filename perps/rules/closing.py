@@ -218,7 +218,7 @@ def gain_of_part(market: Market, position: Position, count: int) -> int:
 
 def can_be_paid(market: Market, amount: int) -> bool:
     """Whether the house can pay a gain of ``amount`` micros and stay within its credit. A loss costs it nothing."""
-    return amount <= 0 or market.house - amount >= -market.params.house_credit
+    return amount <= 0 or amount <= market.can_pay
 
 
 def house_cannot_pay(market: Market, reduced: PositionReduced) -> Rejected | None:

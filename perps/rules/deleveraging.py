@@ -1,6 +1,6 @@
 """Deleveraging: before a house owes more than it has, those who have gained most with the least at stake must leave.
 
-Only a market with ``deleveraging`` does it, behind a price. H = house + credit is what the house can pay, R
+Only a market with ``deleveraging`` does it, behind a price. H (``Market.can_pay``) is what the house can pay, R
 (``Market.liability``) what all traders gain together if all leave now. From R ≥ 0.85·H on, positions with a gain on the
 side of the skew are closed until R ≤ 0.77·H: the highest rank first, each whole, the last in part. They leave along
 the curve, at the quote that a close would get, and pay no fee. At the mark they would be paid for a quote that they
@@ -12,7 +12,6 @@ changes nothing: the sweep at the start goes on where it ended.
 
 import heapq
 from collections.abc import Iterator
-from functools import total_ordering
 from typing import Final
 
 from perps.effects import Effects
@@ -21,9 +20,9 @@ from perps.market.deleveraging import Deleveraging
 from perps.market.position import Position, equity, is_liquidatable, notional
 from perps.market.state import Market
 from perps.rules.checks import CLOSED
-from perps.rules.closing import can_be_paid, gain, leaves_it_endangered, reduce
+from perps.rules.closing import can_be_paid, gain, gain_of_part, leaves_it_endangered, reduce
 from perps.rules.rule import CommandRule, EventRule
-from perps.units import Micros, div_floor
+from perps.units import div_floor
 
 BEGINS: Final = 85
 ENDS: Final = 77
@@ -32,7 +31,7 @@ ENDS: Final = 77
 
 def begins(market: Market) -> bool:
     """Whether somebody may have to leave at this new price: R ≥ 0.85·H, O(1)."""
-    can_pay = _can_pay(market)
+    can_pay = market.can_pay
     return can_pay > 0 and market.liability * 100 >= can_pay * BEGINS
 
 
@@ -51,9 +50,7 @@ def deleveraging(market: Market, *, at_new_price: bool) -> Iterator[Deleveraging
         return
     under_way = market.deleveraging
     if under_way is None or at_new_price:
-        begun = Deleveraging(
-            market.index_price, market.skew, market.funding_index, market.liability, Micros(_can_pay(market))
-        )
+        begun = Deleveraging(market.index_price, market.skew, market.funding_index, market.liability, market.can_pay)
     else:
         begun = under_way
     for reduced in _leaving(market, begun):
@@ -79,7 +76,6 @@ def _leaving(market: Market, begun: Deleveraging) -> Iterator[PositionReduced]:
             yield reduced
 
 
-@total_ordering
 class _Rank:
     """A position by pnl·notional/(margin·equity), by cross-multiplication. The highest is the least, so it is first in
     a heap; of equals the oldest.
@@ -94,9 +90,6 @@ class _Rank:
         mine, theirs = self.over * other.under, other.over * self.under
         return mine > theirs or (mine == theirs and self.position.number < other.position.number)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Rank) and self.position.number == other.position.number
-
 
 def _ranked(market: Market, begun: Deleveraging) -> list[_Rank]:
     """A heap of the positions on the side of the skew that had gained when it began, at the mark of then.
@@ -109,7 +102,7 @@ def _ranked(market: Market, begun: Deleveraging) -> list[_Rank]:
     is_long, unit, index = begun.skew > 0, market.unit, begun.funding_index
     side = (each for each in market.positions.values() if (each.lots > 0) is is_long)
     gains = [(amount, each) for each in side if (amount := gain(market, each)) > 0]
-    can_pay = _can_pay(market)
+    can_pay = market.can_pay
     if market.liability >= can_pay and all(amount > can_pay for amount, _ in gains):
         return []
     ranked = []
@@ -128,13 +121,9 @@ def _is_due(market: Market, position: Position) -> bool:
     return is_liquidatable(position, mark, market.params, market.funding_index, scale)
 
 
-def _can_pay(market: Market) -> int:
-    return market.house + market.params.house_credit
-
-
 def _is_over(market: Market, paid: int = 0) -> bool:
     """Whether R > 0.77·H, once ``paid`` micros have been paid out; not if there is nothing to pay with."""
-    can_pay = _can_pay(market) - paid
+    can_pay = market.can_pay - paid
     return can_pay > 0 and (market.liability - paid) * 100 > can_pay * ENDS
 
 
@@ -144,24 +133,20 @@ def _least(market: Market, position: Position, whole: int) -> PositionReduced | 
     micros.
     """
     size = abs(position.lots)
-    if market.liability >= _can_pay(market) and not can_be_paid(market, whole):
+    if market.liability >= market.can_pay and not can_be_paid(market, whole):
         return None
-
-    def leaving(count: int) -> PositionReduced:
-        return reduce(market, position, count, CloseReason.DELEVERAGE)
-
     if can_be_paid(market, whole) and _is_over(market, whole):
-        return leaving(size)
+        return reduce(market, position, size, CloseReason.DELEVERAGE)
     low, high = 0, size  # low is not enough, high is, or is too much
     while high - low > 1:
         middle = (low + high) >> 1
-        if _is_over(market, leaving(middle).pnl):
+        if _is_over(market, gain_of_part(market, position, middle)):
             low = middle
         else:
             high = middle
-    part = leaving(high)
+    part = reduce(market, position, high, CloseReason.DELEVERAGE)
     if leaves_it_endangered(market, part):
-        part = leaving(size)
+        part = reduce(market, position, size, CloseReason.DELEVERAGE)
     return part if can_be_paid(market, part.pnl) else None
 
 

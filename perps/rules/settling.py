@@ -48,7 +48,7 @@ def decide_settle(market: Market, _: SettleMarket, __: Given) -> tuple[MarketSet
         lost += min(max(-gain, 0), position.margin)
         debts += max(-gain - position.margin, 0)
     collected = lost + min(debts, max(market.insurance, 0))
-    available = market.house + market.params.house_credit + collected
+    available = market.can_pay + collected
     if gained > max(available, 0):
         return reject(
             RejectCode.HOUSE_CANNOT_PAY,

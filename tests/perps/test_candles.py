@@ -21,7 +21,7 @@ def test_a_market_that_moves_every_minute_to_every_week_ends_candles_of_both_len
 
 
 @given(seed=st.integers(0, 10**6), rows=st.integers(1, 60))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_they_are_what_every_event_in_order_makes(seed: int, rows: int) -> None:
     entries = restless(rows, seed).entries
 
@@ -31,7 +31,7 @@ def test_they_are_what_every_event_in_order_makes(seed: int, rows: int) -> None:
 
 
 @given(cuts=st.sets(st.integers(0, len(ENTRIES)), max_size=12), data=st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_whoever_begins_anywhere_with_the_minutes_of_the_open_hour_goes_on_as_if_nothing_had_been(
     cuts: set[int], data: st.DataObject
 ) -> None:

@@ -159,7 +159,7 @@ KEYS = st.integers(-3, 3)
 """Micros by which somebody is away from his maintenance."""
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(st.tuples(st.integers(1, 50), st.booleans(), KEYS), min_size=1, max_size=12),
     st.integers(1, 2_000),

@@ -369,4 +369,4 @@ class Exchange(Operated):
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 TestExchange = Exchange.TestCase
-TestExchange.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestExchange.settings = settings(max_examples=200, stateful_step_count=40)

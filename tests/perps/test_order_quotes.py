@@ -73,7 +73,7 @@ def commands(draw: st.DrawFn) -> PlaceOrder | PlaceExit:
     return PlaceExit(**fields) if "position_id" in fields else PlaceOrder(**fields)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(command=commands(), tilt=st.sampled_from(Side), wait_ms=st.sampled_from([0, 1, 1_800_000]))
 def test_a_quote_is_what_the_placement_does_and_what_its_price_leads_to(
     command: PlaceOrder | PlaceExit, tilt: Side, wait_ms: int

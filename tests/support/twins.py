@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from perps.commands import MarketCommand
+from perps.commands import MarketCommand, OrderKind
 from perps.events import Event, OrderCancelled
 from perps.market.order import EXPIRED
 from perps.market.state import Market
@@ -41,8 +41,10 @@ def difference(side: MarketSide, twin: MarketSide, outcome: Done, again: Done) -
     return None if one == other else f"it is {other} behind it, and not {one}"
 
 
-def _is_expiry(event: Event) -> bool:
-    return isinstance(event, OrderCancelled) and event.reason == EXPIRED
+def _is_expiry_of_a_limit(event: Event) -> bool:
+    if not isinstance(event, OrderCancelled):
+        return False
+    return event.reason == EXPIRED and event.order.kind is OrderKind.LIMIT
 
 
 def _all(outcome: Outcome) -> Done:
@@ -67,7 +69,7 @@ def twins(complain: Callable[[str], None], *, every: int = 1) -> Iterator[None]:
             return run(side, command, moment, held)
         twin = restored(side)
         late = list(twin.finish())
-        if late and all(_is_expiry(event) for made in late for event in made.events):
+        if late and all(_is_expiry_of_a_limit(event) for made in late for event in made.events):
             return run(side, command, moment, held)
         outcome = _all(run(side, command, moment, held))
         try:

@@ -17,7 +17,7 @@ def market_warnings(markets: Iterable[Market]) -> dict[str, str]:
 def _warnings_of(market: Market) -> Iterator[str]:
     if market.held_price is not None:
         yield "a price beyond its priceBand waits to be confirmed: nothing trades"
-    if market.liability > max(market.house + market.params.house_credit, 0):
+    if market.liability > max(market.can_pay, 0):
         yield "its house could not pay everybody if they all left now: fund it"
     elif is_near(market):
         yield "its house could hardly pay everybody: fund it, or winners must leave at one of the next prices"

@@ -213,7 +213,7 @@ class ReadModel:
     def houses_available(self) -> Iterator[tuple[str, float]]:
         """What each market's house could pay now, its credit included, US dollars."""
         for ticker, view in self.markets.items():
-            yield ticker, (view.market.house + view.market.params.house_credit) / MICRO
+            yield ticker, view.market.can_pay / MICRO
 
     def houses_liable(self) -> Iterator[tuple[str, float]]:
         """What each market's traders would gain together if all left now, US dollars."""

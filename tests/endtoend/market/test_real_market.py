@@ -9,7 +9,7 @@ Two ways to play:
 - *all at once*, the last twelve days of each stretch, and the stretches in full in ``make test-faults``: what a half
   hour brings, prices and orders, is sent at once. What comes of it depends on who is first; the books must balance
   whatever it is.
-- *in order*, the last weeks, in which prices fall: within a market one request follows the answer to the other; the
+- *in order*, the last week of each stretch: within a market one request follows the answer to the other; the
   four markets run at once. The end then depends on nothing but the script, although rows of different markets
   interleave differently each time:
 
@@ -43,7 +43,7 @@ SEED: Final = 2017
 HOURS_AT_ONCE: Final = 288
 """Of each stretch the last: the crash of December 2017 is in them. Each side is liquidated a dozen times and more."""
 HOURS_IN_ORDER: Final = 168
-"""As above. There are two plays in order, and their requests wait for each other."""
+"""Of each stretch the last, too. There are two plays in order, and their requests wait for each other."""
 STEPS_IN_ORDER: Final = 2 * HOURS_IN_ORDER * len(MARKETS)
 STEPS_TO_REST: Final = STEPS_IN_ORDER // 5
 STEPS_TO_KILLS: Final = tuple(STEPS_IN_ORDER * part // 20 for part in range(5, 13))

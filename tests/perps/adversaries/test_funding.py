@@ -49,7 +49,7 @@ def all_of(venue: Books, kind: Any) -> list[Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", ["index", "quote, no fees", "index, at its limits", "quote, at its limits"])
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(path=PATHS, newest_first=st.booleans())
 def test_no_path_through_funding_at_a_constant_price_pays(
     name: str, path: list[tuple[str, Side, int, int, int, int]], newest_first: bool

@@ -19,7 +19,7 @@ LONG, SHORT = Side
 @pytest.mark.slow
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("name", MARKETS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(moves=MOVES)
 def test_no_round_of_trades_before_a_settlement_pays(name: str, moves: list[tuple[str, Side, int, int, int]]) -> None:
     """Who knows that a market will be settled, and at which skew, can pump it: together they lose the roundings."""

@@ -74,7 +74,7 @@ def do(venue: Books, ticker: str, which: int, what: str, size: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", MARKETS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(moves=MOVES, newest_first=st.booleans())
 def test_no_gang_that_moves_margin_and_adds_to_positions_wins_at_a_constant_price(
     name: str, moves: list[tuple[str, Side, int, int, str]], newest_first: bool

@@ -32,7 +32,7 @@ STEPS = st.lists(
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", list(MARKETS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(path=STEPS, newest_first=st.booleans())
 def test_no_gang_with_resting_orders_gains_at_a_constant_price(
     name: str, path: list[tuple[str, str, OrderKind, Side, int, int, int, int | None]], newest_first: bool

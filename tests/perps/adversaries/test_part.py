@@ -82,7 +82,7 @@ MOVES = st.lists(
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("kind", MARKETS)
 @given(moves=MOVES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_gang_in_a_market_with_tiers_and_parts_gains_nothing_at_a_constant_price(kind: str, moves: list[Any]) -> None:
     venue, ticker, before = gang(kind)
     params = venue.markets[ticker].params

@@ -67,7 +67,7 @@ MOVES = st.lists(
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("name", list(MARKETS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(path=MOVES, newest_first=st.booleans())
 def test_no_gang_that_sets_off_its_own_exits_gains_at_a_constant_price(
     name: str, path: list[tuple[str, Side, int, int, int | None, int | None]], newest_first: bool

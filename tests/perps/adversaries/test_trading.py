@@ -101,7 +101,7 @@ MOVES = st.lists(
 @pytest.mark.slow
 @pytest.mark.timeout(90)
 @pytest.mark.parametrize("name", MARKETS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(moves=MOVES, newest_first=st.booleans())
 def test_no_round_of_trades_at_a_constant_price_pays(
     name: str, moves: list[tuple[str, Side, int, int, int]], newest_first: bool
@@ -291,7 +291,7 @@ def test_trading_with_oneself_through_a_referrer_loses_the_platforms_part(share:
 
 
 @given(st.lists(st.integers(1, PPB), min_size=1, max_size=12), st.sampled_from([LONG, SHORT]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_closing_in_percentages_never_beats_closing_at_once(shares: list[int], side: Side) -> None:
     results = []
     for plan in (shares, []):

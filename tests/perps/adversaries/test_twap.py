@@ -35,7 +35,7 @@ STEPS = st.lists(
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", list(MARKETS))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(path=STEPS, newest_first=st.booleans())
 def test_no_gang_with_twaps_gains_at_a_constant_price(
     name: str, path: list[tuple[str, str, Side, int, int, int]], newest_first: bool

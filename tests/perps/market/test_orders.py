@@ -30,7 +30,7 @@ def order(**changes: object) -> Order:
 
 @pytest.mark.parametrize("name", list(MARKETS))
 @pytest.mark.parametrize("side", list(Side))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     price=st.integers(50, 200_000),
     slack=st.integers(0, 2) | st.integers(0, 1_000),

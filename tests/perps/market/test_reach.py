@@ -31,7 +31,7 @@ def refused_by_caps(longs: int, shorts: int, sign: int, size: int) -> bool:
     return isinstance(outcome, Rejected) and outcome.code in CAPS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 30), st.integers(0, 30), st.sampled_from([1, -1]))
 @example(0, 14, 1)
 @example(14, 0, -1)

@@ -273,4 +273,4 @@ def refused(outcome: Events | Rejected) -> RejectCode:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 TestLedger = LedgerMachine.TestCase
-TestLedger.settings = settings(max_examples=250, stateful_step_count=40, deadline=None)
+TestLedger.settings = settings(max_examples=250, stateful_step_count=40)

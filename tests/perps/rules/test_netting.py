@@ -274,7 +274,7 @@ def test_the_bound_of_the_price_is_on_the_average_of_the_whole_trade() -> None:
 SIZES = st.integers(1, 60)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     own=st.lists(st.tuples(st.booleans(), SIZES), max_size=5),
     crowd=st.tuples(st.booleans(), st.integers(0, 900)),

@@ -98,7 +98,7 @@ CASES = (
 
 
 @given(*CASES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_a_part_is_the_least_that_leaves_enough_and_no_part_is_none(
     kind: str, lots: int, others: int, index: int, tenths: int
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_part_is_the_least_that_leaves_enough_and_no_part_is_none(
 
 
 @given(*CASES)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_rest_is_sound_and_its_owner_has_no_more_than_by_closing_as_much_himself(
     kind: str, lots: int, others: int, index: int, tenths: int
 ) -> None:

@@ -254,7 +254,7 @@ def opened_of(position: Any) -> PositionOpened:
     st.sampled_from([None, "bob"]),
     st.integers(-3, 3),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_the_shares_of_a_fee_sum_to_it_exactly(
     size: int, leverage: int, rate: int, share: int, referrer: str | None, moved: int
 ) -> None:

@@ -78,7 +78,7 @@ def poking(venue: Books, number: int, until: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS)
 def test_observations_and_refused_commands_between_trades_change_nothing(
     steps: list[tuple[str, Side, int, int]],
@@ -100,7 +100,7 @@ def test_observations_and_refused_commands_between_trades_change_nothing(
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(STEPS, st.integers(1, 60))
 def test_a_snapshot_and_the_rest_of_the_rows_lead_where_the_venue_is(
     steps: list[tuple[str, Side, int, int]], cut: int
@@ -121,7 +121,7 @@ def test_a_snapshot_and_the_rest_of_the_rows_lead_where_the_venue_is(
 
 @pytest.mark.slow
 @pytest.mark.timeout(90)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(STEPS)
 def test_what_a_position_is_shown_to_have_paid_is_its_lots_times_what_the_index_moved(
     steps: list[tuple[str, Side, int, int]],

@@ -15,7 +15,7 @@ from tests.tools.feeds.files.support import START_S, file_of
 from tools.feeds.files import BadFile, Tick
 from tools.feeds.files.checked import Checker
 
-LOOSE = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LOOSE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 TIMES = {
     "s": lambda at: str(at),
     "ms": lambda at: str(at * 1000),

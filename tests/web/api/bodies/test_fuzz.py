@@ -14,9 +14,7 @@ from tests.web.api.bodies.test_fields import ROUTES, Route
 from tests.web.shapes import amount
 from tests.web.venue import Running
 
-FUZZ = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+FUZZ = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 TEXT = st.text(st.characters(), max_size=80)
 SCALAR = st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.decimals().map(str)
 JSON = st.recursive(
