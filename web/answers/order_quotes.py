@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import UNSET
 
@@ -21,6 +21,9 @@ from web.answers.positions import stop_warning
 from web.answers.trades import fee, fill
 from web.answers.twap import slices_of
 
+_WITHOUT_TRIGGER: Final = (OrderKind.LIMIT, OrderKind.TWAP)
+"""No mark sets these off."""
+
 
 def quoted(quote: OrderQuote, market: Market, offset: int) -> OrderQuoted:
     """The answer to a quote."""
@@ -37,7 +40,7 @@ def quoted(quote: OrderQuote, market: Market, offset: int) -> OrderQuoted:
         offset=offset,
         execution=params.execution,
         twap=slices_of(order, is_open=True),
-        trigger_price=None if order.kind is OrderKind.LIMIT else decimals.price(order.price, params.tick_size),
+        trigger_price=None if order.kind in _WITHOUT_TRIGGER else decimals.price(order.price, params.tick_size),
     )
 
 

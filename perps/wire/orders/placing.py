@@ -153,7 +153,7 @@ class OrderQuoted(Answer):
     ]
     trigger_price: Annotated[
         Price | None,
-        Meta(description="The mark that would set it off now; of a trailing stop it follows. Null: limit."),
+        Meta(description="The mark that would set it off now; of a trailing stop it follows. Null: a limit or a TWAP."),
     ]
     twap: Annotated[
         Twap | UnsetType, Meta(description="Of a `twap`. `expected` is then all of it, at the present index price.")

@@ -147,6 +147,7 @@ async def test_a_quote_says_what_all_slices_would_come_to(venue: Running) -> Non
     quoted = (await ann.post(f"{PATH}/quote", SLICED)).ok()
     assert (quoted["status"], quoted["reserve"], quoted["maxFee"]) == ("open", "606.000012", "6.000006")
     assert (quoted["twap"]["slices"], quoted["twap"]["done"], quoted["twap"]["left"]) == (6, 0, "6000.00")
+    assert quoted["triggerPrice"] is None, "time sets it off, and no mark"
     assert quoted["expected"]["status"] == "filled"
     made = await begun(ann)
     assert made["order"]["reserve"] < quoted["reserve"]
